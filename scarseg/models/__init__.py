@@ -1,0 +1,119 @@
+"""Detector and segmenter: values in, values out. Cheap to import; torch loads in :func:`load`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from scarseg.case import ModelIdentity
+from scarseg.prompts import Box, SlicePrompts
+from scarseg.stack import FloatArray, SliceImage
+
+
+class Structure(StrEnum):
+    """What a detector finds."""
+
+    SCAR = "scar"
+    LEFT_VENTRICLE = "left_ventricle"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One proposed box in source pixels with its score, 0 to 1."""
+
+    box: Box
+    structure: Structure
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What a segmenter computed once for one slice; passed back in, never inspected.
+
+    ``shape`` (row, column) of the source grid; ``lv_box`` the box it was cropped round, if any.
+    """
+
+    shape: tuple[int, int]
+    lv_box: Box | None
+    features: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """Logits on the source grid, float32 (row, column); above 0 means inside.
+
+    ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
+    whole wall including scar; ``scar`` includes MVO.
+    """
+
+    scar: FloatArray
+    blood_pool: FloatArray | None = None
+    wall: FloatArray | None = None
+
+
+class Detector(Protocol):
+    """Propose boxes on one slice."""
+
+    identity: ModelIdentity
+
+    def detect(self, image: SliceImage) -> list[Detection]:
+        """Give boxes of both structures, best score first; empty when there is nothing."""
+        ...
+
+
+class Segmenter(Protocol):
+    """Embed a slice once, then predict once per prompt."""
+
+    identity: ModelIdentity
+
+    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
+        """Compute the costly part once for a slice.
+
+        Args:
+            image: the slice.
+            lv_box: box round the left ventricle, or None to look at the whole slice centre.
+        """
+        ...
+
+    def predict(
+        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+    ) -> Logits:
+        """Answer prompts on an embedded slice; no prompts at all is a prompt too (automatic).
+
+        ``previous`` is the answer that corrective clicks refer to.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Models:
+    """The two models of a session; ``detector`` may be None (then the segmenter proposes)."""
+
+    segmenter: Segmenter
+    detector: Detector | None
+
+
+def load(
+    segmenter: Path | str | None = None,
+    detector: Path | str | None = None,
+    device: str = "auto",
+) -> Models:
+    """Load both models; None means the default weights.
+
+    Args:
+        segmenter: name in the manifest, a scarseg safetensors file, or a SAM or MedSAM
+            ViT-B/L/H checkpoint (.pth).
+        detector: name in the manifest or a scarseg detector file.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
+    """
+    from scarseg.models import detector as detectors
+    from scarseg.models import segmenter as segmenters
+
+    return Models(
+        segmenters.load_segmenter(segmenter, device), detectors.load_detector(detector, device)
+    )

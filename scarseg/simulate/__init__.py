@@ -1,0 +1,1 @@
+"""LGE phantoms with known truth, as arrays and as DICOM."""

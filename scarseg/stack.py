@@ -1,0 +1,177 @@
+"""One short-axis LGE series: pixels with their geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+Vector = tuple[float, float, float]
+
+
+class Sequence(StrEnum):
+    """Kind of LGE reconstruction; threshold methods depend on it."""
+
+    MAGNITUDE = "magnitude"
+    PSIR = "psir"
+
+
+@dataclass(frozen=True)
+class LoadWarning:
+    """Something the reader must know about a stack that was opened all the same.
+
+    ``code`` starts with ``W_``; ``message`` is one sentence with the raw values.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class SliceImage:
+    """One slice as a model sees it.
+
+    ``pixels`` float32 (row, column) in rescaled source units; ``pixel_spacing_mm`` (row, column).
+    """
+
+    pixels: FloatArray
+    pixel_spacing_mm: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class SliceSource:
+    """Where one slice came from.
+
+    ``frame`` is the 1-based frame number of a multi-frame file, None for a classic file.
+    ``sha256`` is the hash of the whole source file, empty for stacks made in memory.
+    """
+
+    sop_instance_uid: str
+    frame: int | None = None
+    instance_number: int | None = None
+    sha256: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A short-axis stack, base to apex.
+
+    Args:
+        pixels: float32 (slice, row, column), made read-only; per-slice rescale applied.
+        pixel_spacing_mm: (row, column): distance between rows, distance between columns.
+        slice_thickness_mm: SliceThickness, or what the user gave (``thickness_from_user``).
+        orientation: the six direction cosines of ImageOrientationPatient: direction of
+            increasing column index, then direction of increasing row index, in LPS.
+        origins_mm: one per slice, patient position (LPS) of the centre of pixel (0, 0).
+        sources: one per slice.
+        spacing_between_slices_mm: the header's SpacingBetweenSlices; only cross-checked, and
+            used as depth of a single slice.
+        complete: False when a slice is missing or could not be decoded; the mass is then
+            incomplete and says so.
+        part: what tells this stack from others split out of the same series, else empty.
+    """
+
+    pixels: FloatArray
+    pixel_spacing_mm: tuple[float, float]
+    slice_thickness_mm: float
+    orientation: tuple[float, float, float, float, float, float]
+    origins_mm: tuple[Vector, ...]
+    sources: tuple[SliceSource, ...]
+    series_uid: str
+    study_uid: str
+    sequence: Sequence = Sequence.MAGNITUDE
+    description: str = ""
+    patient_id: str = ""
+    patient_name: str = ""
+    study_date: str = ""
+    thickness_from_user: bool = False
+    spacing_between_slices_mm: float | None = None
+    complete: bool = True
+    part: str = ""
+    warnings: tuple[LoadWarning, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        pixels = np.ascontiguousarray(self.pixels, dtype=np.float32)
+        if pixels.ndim != 3:
+            raise ValueError(f"pixels must be (slice, row, column), not {pixels.shape}")
+        n = pixels.shape[0]
+        if n == 0 or len(self.origins_mm) != n or len(self.sources) != n:
+            raise ValueError("one origin and one source per slice")
+        lengths = (*self.pixel_spacing_mm, self.slice_thickness_mm)
+        if not all(np.isfinite(v) and v > 0 for v in lengths):
+            raise ValueError(f"lengths must be positive: {lengths}")
+        if pixels is self.pixels or pixels.base is not None:
+            pixels = pixels.copy()
+        pixels.flags.writeable = False
+        object.__setattr__(self, "pixels", pixels)
+
+    @property
+    def n_slices(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def rows(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def columns(self) -> int:
+        return int(self.pixels.shape[2])
+
+    @property
+    def stack_id(self) -> str:
+        """Name this stack in files: the series UID, plus the part where a series was split."""
+        return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
+
+    @property
+    def normal(self) -> Vector:
+        """Give the unit slice normal, pointing from the first slice to the last (base to apex)."""
+        row = np.asarray(self.orientation[:3], dtype=np.float64)
+        column = np.asarray(self.orientation[3:], dtype=np.float64)
+        normal = np.cross(row, column)
+        normal /= np.linalg.norm(normal)
+        along = np.asarray(self.origins_mm[-1]) - np.asarray(self.origins_mm[0])
+        if float(along @ normal) < 0:
+            normal = -normal
+        return (float(normal[0]), float(normal[1]), float(normal[2]))
+
+    @property
+    def slice_positions_mm(self) -> tuple[float, ...]:
+        """Give the position of every slice along the normal, first slice at 0, increasing."""
+        origins = np.asarray(self.origins_mm, dtype=np.float64)
+        return tuple(float(v) for v in (origins - origins[0]) @ np.asarray(self.normal))
+
+    @property
+    def slice_spacing_mm(self) -> float | None:
+        """Give the median distance between neighbouring slices, measured from positions.
+
+        A single slice has none, whatever its header says.
+        """
+        if self.n_slices < 2:
+            return None
+        return float(np.median(np.diff(self.slice_positions_mm)))
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """Give the 4 x 4 matrix from voxel (column, row, slice) to patient position in LPS mm.
+
+        Irregular stacks get the mean step between slices.
+        """
+        matrix = np.eye(4)
+        spacing_row, spacing_column = self.pixel_spacing_mm
+        matrix[:3, 0] = np.asarray(self.orientation[:3]) * spacing_column
+        matrix[:3, 1] = np.asarray(self.orientation[3:]) * spacing_row
+        origins = np.asarray(self.origins_mm, dtype=np.float64)
+        if self.n_slices > 1:
+            matrix[:3, 2] = (origins[-1] - origins[0]) / (self.n_slices - 1)
+        else:
+            depth = self.spacing_between_slices_mm or self.slice_thickness_mm
+            matrix[:3, 2] = np.asarray(self.normal) * depth
+        matrix[:3, 3] = origins[0]
+        return matrix
+
+    def image(self, index: int) -> SliceImage:
+        """Give slice ``index`` as models take it."""
+        return SliceImage(self.pixels[index], self.pixel_spacing_mm)

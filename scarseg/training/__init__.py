@@ -1,0 +1,1 @@
+"""Datasets, losses, augmentation, training and evaluation."""
