@@ -1,0 +1,430 @@
+"""Cases come back whole, and never in place of somebody else's work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.errors import StoreError
+from scarseg.io import store, store_format
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.stack import SliceSource, Stack
+from tests.conftest import make_phantom_stack, phantom_labels
+
+STACK = make_phantom_stack()
+FIELDS = ("readings", "segmenter", "detector", "reader", "interactions", "seconds", "history")
+
+
+def example_case(mark: int = 0) -> Case:
+    """Make a case in which nothing is empty; ``mark`` tells generations apart."""
+    case = Case.new(STACK)
+    case.labels[:] = phantom_labels()
+    case.labels[0, 0, 0] = mark % 5
+    case.readings[1] = SliceReading(
+        SlicePrompts(
+            boxes=(Box(40.25, 20.5, 48.0, 40.0, Origin.DETECTOR, 0.875), Box(1, 2, 3, 4)),
+            points=(Point(44.5, 30.5), Point(1.5, 2.5, False)),
+            lv_box=Box(20, 15, 52, 45, Origin.DETECTOR, 0.5),
+        ),
+        SliceStatus.ACCEPTED,
+        edited=True,
+    )
+    case.readings[4] = SliceReading(
+        SlicePrompts(no_scar=True), SliceStatus.NOT_ASSESSABLE, reason="Bewegung – motion ü"
+    )
+    case.segmenter = ModelIdentity("compact-sam", "ab" * 32, True)
+    case.detector = ModelIdentity("yolo", "cd" * 32, False)
+    case.reader, case.interactions, case.seconds = "reader one", mark, 61.5
+    case.history = ["Propose", "Add point, slice 5"]
+    return case
+
+
+def assert_same(found: Case, expected: Case) -> None:
+    assert found.labels.dtype == np.uint8
+    assert np.array_equal(found.labels, expected.labels)
+    for name in FIELDS:
+        assert getattr(found, name) == getattr(expected, name), name
+
+
+numbers = st.floats(-1e6, 1e6, allow_nan=False)
+texts = st.text(st.characters(codec=None), max_size=20)
+boxes = st.builds(
+    lambda c, r, w, h, origin, score: Box(c, r, c + w, r + h, origin, score),
+    numbers, numbers, st.floats(0.01, 500), st.floats(0.01, 500),
+    st.sampled_from(Origin), st.none() | st.floats(0, 1),
+)  # fmt: skip
+readings = st.builds(
+    SliceReading,
+    st.builds(
+        SlicePrompts,
+        boxes=st.lists(boxes, max_size=3).map(tuple),
+        points=st.lists(st.builds(Point, numbers, numbers, st.booleans()), max_size=3).map(tuple),
+        lv_box=st.none() | boxes,
+        no_scar=st.booleans(),
+    ),
+    st.sampled_from(SliceStatus),
+    st.booleans(),
+    texts,
+)
+models = st.builds(ModelIdentity, texts, texts, st.booleans())
+cases = st.builds(
+    lambda seed, **rest: Case(
+        STACK, np.random.default_rng(seed).integers(0, 5, STACK.pixels.shape, np.uint8), **rest
+    ),
+    st.integers(0, 2**32),
+    readings=st.lists(readings, min_size=STACK.n_slices, max_size=STACK.n_slices),
+    segmenter=models,
+    detector=models,
+    reader=texts,
+    interactions=st.integers(0, 10**9),
+    seconds=st.floats(0, 1e7),
+    history=st.lists(texts, max_size=5),
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases)
+def test_every_case_comes_back_the_same(tmp_path_factory: pytest.TempPathFactory, case: Case):
+    path = tmp_path_factory.mktemp("cases") / "case.scarseg"
+    store.save_case(case, path)
+    assert_same(store.load_case(path, STACK), case)
+
+
+def test_origin_of_the_numbers_travels_with_the_case(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    stack = replace(STACK, sources=tuple(replace(s, sha256="ef" * 32) for s in STACK.sources))
+    store.save_case(Case.new(stack), path)
+    document = store_format.parse(path.read_bytes()).document
+    assert document["source"]["study_uid"] == "1.2.3"
+    assert [each["sha256"] for each in document["source"]["files"]] == ["ef" * 32] * 5
+    assert document["software"]["version"]
+    assert document["saved_at_utc"].endswith("+00:00")
+    assert store.read_case(path, stack).saved_at_utc == document["saved_at_utc"]
+
+
+def test_no_patient_in_the_file_or_its_name(tmp_path: Path):
+    stack = replace(
+        STACK, patient_id="CANARY", patient_name="CANARY^A", description="CANARY", part="CANARY+"
+    )
+    path = store.case_path(tmp_path, stack)
+    store.save_case(Case.new(stack), path)
+    document = json.dumps(store_format.parse(path.read_bytes()).document)
+    assert "CANARY" not in path.name
+    assert "CANARY^A" not in document
+    assert document.count("CANARY") == document.count('"part": "CANARY+"') == 1
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "../../etc/passwd",
+        "a/b",
+        "..",
+        "",
+        "CON",
+        "1.2/3",
+        "1.2\x00",
+        "x" * 500,
+        "\udcff",
+        "1.2 Doe",
+    ],
+)
+def test_names_are_safe(tmp_path: Path, hostile: str):
+    for stack in (replace(STACK, series_uid=hostile), replace(STACK, part=hostile or "/")):
+        path = store.case_path(tmp_path, stack)
+        assert path.parent == tmp_path
+        assert path.name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        assert len(path.name) < 150
+        store.save_case(Case.new(stack), path)
+        assert store.load_case(path, stack)
+
+
+def test_parts_of_a_series_have_files_of_their_own(tmp_path: Path):
+    names = {store.case_path(tmp_path, replace(STACK, part=p)).name for p in ("", "a", "b", "/")}
+    assert len(names) == 4
+    assert store.case_path(tmp_path, STACK).name == "1.2.3.4.scarseg"
+
+
+def test_folder_and_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SCARSEG_HOME", str(tmp_path / "home"))
+    folder = store.default_folder()
+    assert folder == tmp_path / "home" / "cases"
+    assert not folder.exists()
+    previous = os.umask(0)
+    try:
+        for mark in range(2):
+            store.save_case(example_case(mark), folder / "case.scarseg")
+        with store.CaseLock().acquire(folder / "case.scarseg"):
+            files = [each for each in folder.iterdir() if each.is_file()]
+            assert len(files) == 4
+            assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
+    finally:
+        os.umask(previous)
+    for each in (folder, folder.parent):
+        assert stat.S_IMODE(each.stat().st_mode) == 0o700
+
+
+def test_the_default_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("SCARSEG_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = store.default_folder()
+    assert folder.parts[-2:] == ("scarseg", "cases")
+
+
+def other_stacks() -> dict[str, Stack]:
+    pixels = STACK.pixels.copy()
+    pixels[2, 3, 4] += 1
+    source = SliceSource("9.9.9")
+    return {
+        "series": replace(STACK, series_uid="1.2.9"),
+        "part": replace(STACK, part="b"),
+        "images": replace(STACK, sources=(source, *STACK.sources[1:])),
+        "frames": replace(STACK, sources=tuple(replace(s, frame=1) for s in STACK.sources)),
+        "order": replace(STACK, sources=STACK.sources[::-1]),
+        "spacing": replace(STACK, pixel_spacing_mm=(1.25, 1.5)),
+        "pixels": replace(STACK, pixels=pixels),
+        "fewer": replace(
+            STACK, pixels=pixels[:4], sources=STACK.sources[:4], origins_mm=STACK.origins_mm[:4]
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", list(other_stacks()))
+def test_a_case_of_other_images_is_neither_loaded_nor_overwritten(tmp_path: Path, kind: str):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(), path)
+    before = path.read_bytes()
+    stack = other_stacks()[kind]
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, stack)
+    assert refusal.value.code == "E_CASE_OTHER_STACK"
+    with pytest.raises(StoreError) as refusal:
+        store.save_case(Case.new(stack), path)
+    assert refusal.value.code == "E_CASE_OTHER_STACK"
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["case.scarseg"]
+
+
+def test_another_thickness_from_the_reader_is_the_same_stack(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(), path)
+    stack = replace(STACK, slice_thickness_mm=6.0, thickness_from_user=True)
+    found = store.load_case(path, stack)
+    assert found.stack is stack
+    assert_same(found, example_case())
+
+
+def sealed(data: bytes) -> bytes:
+    """Give a body the checksum it should have."""
+    return data + hashlib.sha256(data).digest()
+
+
+def test_a_newer_format_is_neither_loaded_nor_overwritten(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    newer = sealed(struct.pack("<16sI", store_format.MAGIC, 2) + b"whatever comes")
+    path.write_bytes(newer)
+    previous = path.with_name(path.name + ".1")
+    previous.write_bytes(store_format.encode(example_case()))
+    for act in (
+        lambda: store.load_case(path, STACK),
+        lambda: store.save_case(example_case(), path),
+    ):
+        with pytest.raises(StoreError) as refusal:
+            act()
+        assert refusal.value.code == "E_CASE_NEWER"
+    assert path.read_bytes() == newer
+
+
+def test_nothing_saved_yet(tmp_path: Path):
+    path = tmp_path / "none" / "case.scarseg"
+    assert not store.has_case(path)
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, STACK)
+    assert refusal.value.code == "E_CASE_MISSING"
+
+
+def test_a_damaged_newest_gives_the_generation_before_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(1), path)
+    store.save_case(example_case(2), path)
+    assert_same(store.load_case(path, STACK), example_case(2))
+    damage(path)
+    with caplog.at_level(logging.WARNING):
+        found = store.read_case(path, STACK)
+    assert_same(found.case, example_case(1))
+    assert found.path.name == "case.scarseg.1"
+    assert "damaged" in found.notes[0]
+    assert "case.scarseg" in caplog.text
+
+
+def test_saving_over_a_damaged_file_keeps_the_good_generation_and_the_damaged_one(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(1), path)
+    store.save_case(example_case(2), path)
+    broken = damage(path)
+    store.save_case(example_case(3), path)
+    assert_same(store.load_case(path, STACK), example_case(3))
+    assert path.with_name("case.scarseg.damaged").read_bytes() == broken
+    damage(path)
+    assert_same(store.load_case(path, STACK), example_case(1))
+
+
+def test_a_lost_newest_gives_the_generation_before(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(1), path)
+    store.save_case(example_case(2), path)
+    path.unlink()
+    assert store.has_case(path)
+    assert_same(store.load_case(path, STACK), example_case(1))
+
+
+def test_no_good_generation(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    for mark in range(2):
+        store.save_case(example_case(mark), path)
+    damage(path)
+    damage(path.with_name(path.name + ".1"))
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, STACK)
+    assert refusal.value.code == "E_CASE_DAMAGED"
+
+
+def test_a_case_that_cannot_be_used_is_set_aside_not_deleted(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    for mark in range(2):
+        store.save_case(example_case(mark), path)
+    kept = path.read_bytes()
+    aside = store.set_aside(path)
+    assert not store.has_case(path)
+    assert aside.read_bytes() == kept
+    stack = other_stacks()["pixels"]
+    store.save_case(Case.new(stack), path)
+    assert store.set_aside(path) != aside
+    assert sum(each.is_file() for each in tmp_path.iterdir()) == 3
+    assert_same(store.load_case(aside, STACK), example_case(1))
+
+
+def damage(path: Path) -> bytes:
+    """Flip one bit in the middle; give the damaged bytes."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_only_plain_files_are_read(tmp_path: Path, kind: str):
+    path, real = tmp_path / "case.scarseg", tmp_path / "elsewhere"
+    if kind == "link":
+        store.save_case(example_case(), real)
+        path.symlink_to(real)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, STACK)
+    assert refusal.value.code == "E_CASE_DAMAGED"
+    store.save_case(example_case(7), path)
+    assert not path.is_symlink()
+    assert_same(store.load_case(path, STACK), example_case(7))
+    if kind == "link":
+        assert_same(store.load_case(real, STACK), example_case())
+
+
+def with_document(change: dict[str, object], packed: bytes | None = None) -> bytes:
+    """Forge a case file with right checksums and wrong content."""
+    content = store_format.parse(store_format.encode(example_case()))
+    records = {
+        "case": json.dumps({**content.document, **change}).encode(),
+        "labels": content.packed if packed is None else packed,
+    }
+    table = json.dumps(
+        [
+            {"name": n, "length": len(d), "sha256": hashlib.sha256(d).hexdigest()}
+            for n, d in records.items()
+        ]
+    ).encode()
+    head = struct.pack("<16sII", store_format.MAGIC, 1, len(table))
+    return sealed(b"".join((head, table, *records.values())))
+
+
+READING = {"boxes": [], "points": [], "lv_box": None, "no_scar": False, "status": "unseen",
+           "edited": False, "reason": ""}  # fmt: skip
+FORGED: dict[str, bytes] = {
+    "no readings": with_document({"readings": []}),
+    "readings no list": with_document({"readings": 3}),
+    "reading null": with_document({"readings": [None] * 5}),
+    "status": with_document({"readings": [{**READING, "status": "fine"}] * 5}),
+    "flag": with_document({"readings": [{**READING, "edited": "yes"}] * 5}),
+    "reason": with_document({"readings": [{**READING, "reason": ["x"]}] * 5}),
+    "box inside out": with_document(
+        {"readings": [{**READING, "boxes": [[9, 9, 1, 1, "reader", None]]}] * 5}
+    ),
+    "box huge": with_document(
+        {"readings": [{**READING, "boxes": [[0, 0, 10**400, 1, "reader", None]]}] * 5}
+    ),
+    "box short": with_document({"readings": [{**READING, "boxes": [[1, 2]]}] * 5}),
+    "points": with_document({"readings": [{**READING, "points": [1]}] * 5}),
+    "model": with_document({"segmenter": "sam"}),
+    "interactions": with_document({"interactions": None}),
+    "infinite interactions": with_document({"interactions": float("inf")}),
+    "seconds": with_document({"seconds": [1]}),
+    "history": with_document({"history": [{}]}),
+    "stack": with_document({"stack": []}),
+    "not labels": with_document({}, b"not zlib at all"),
+    "labels short": with_document({}, zlib.compress(bytes(10))),
+    "labels bomb": with_document({}, zlib.compress(bytes(200_000_000), 9)),
+    "labels unknown": with_document({}, zlib.compress(b"\x05" * STACK.pixels.size)),
+    "labels trailing": with_document({}, zlib.compress(bytes(STACK.pixels.size)) + b"x"),
+    "table deep": sealed(
+        struct.pack("<16sII", store_format.MAGIC, 1, 200_000) + b"[" * 100_000 + b"]" * 100_000
+    ),
+    "table length": sealed(struct.pack("<16sII", store_format.MAGIC, 1, 2**32 - 1) + b"[]"),
+    "table null": sealed(struct.pack("<16sII", store_format.MAGIC, 1, 4) + b"null"),
+    "empty table": sealed(struct.pack("<16sII", store_format.MAGIC, 1, 2) + b"[]"),
+    "negative length": sealed(
+        struct.pack("<16sII", store_format.MAGIC, 1, 68)
+        + b'[{"name":"case","length":-1,"sha256":"%s"}]' % (b"0" * 27)
+    ),
+    "head only": sealed(struct.pack("<16sII", store_format.MAGIC, 1, 0)),
+    "empty": b"",
+    "digest only": bytes(32),
+    "version 0": sealed(struct.pack("<16sII", store_format.MAGIC, 0, 2) + b"[]"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_content_with_right_checksums_is_refused(tmp_path: Path, name: str):
+    path = tmp_path / "case.scarseg"
+    path.write_bytes(FORGED[name])
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, STACK)
+    assert refusal.value.code == "E_CASE_DAMAGED"
+    good = path.with_name(path.name + ".1")
+    good.write_bytes(store_format.encode(example_case(3)))
+    store.save_case(example_case(4), path)
+    assert_same(store.load_case(good, STACK), example_case(3))
+
+
+def test_labels_must_fit_the_stack(tmp_path: Path):
+    case = example_case()
+    case.readings.pop()
+    with pytest.raises(ValueError, match="fit the stack"):
+        store.save_case(case, tmp_path / "case.scarseg")
+    assert list(tmp_path.iterdir()) == []
