@@ -1,17 +1,41 @@
-"""Propose, segment, measure: what both front ends call."""
+"""Propose, segment, measure, export: what both front ends call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from scarseg.case import Case, Change
-from scarseg.labels import LabelArray
+import numpy as np
+
+from scarseg.case import Case, Change, SliceReading, SliceStatus
+from scarseg.errors import ModelError
+from scarseg.io import table
+from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
-from scarseg.models import Embedding, Logits, Models
+from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
-from scarseg.prompts import Box, SlicePrompts
+from scarseg.prompts import Box, Origin, SlicePrompts
+from scarseg.proposal import (
+    RULES,
+    ProposalRules,
+    ScarChoice,
+    best_lv_box,
+    compose_labels,
+    heart_box,
+    inside,
+    scar_boxes,
+    settle_lv_boxes,
+    split_heart,
+)
+from scarseg.quant import mass
 from scarseg.stack import SliceImage, Stack
+
+SMALLEST_HEART_MM = 12.0
+"""A pool and wall narrower than this is not taken for a heart to look at again."""
+
+OFF = -20.0
+"""Scar logit where a rule says that there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +52,21 @@ class SliceProposal:
     logits: Logits
 
 
-def propose_slice(image: SliceImage, models: Models, lv_hint: Box | None = None) -> SliceProposal:
+def propose_slice(
+    image: SliceImage,
+    models: Models,
+    lv_hint: Box | None = None,
+    rules: ProposalRules = RULES,
+) -> SliceProposal:
     """Find the left ventricle and scar boxes on one slice and segment them.
 
-    ``lv_hint`` is the left_ventricle box to use instead of the detector's.
+    ``lv_hint`` is the left_ventricle box to use instead of the detector's; a reader's own is
+    kept as it is, another is moved to the segmenter's pool and wall where they disagree.
     """
-    raise NotImplementedError
+    detections = _detect(models, image)
+    found = best_lv_box(detections, rules)
+    lv_box = lv_hint or (None if found is None else found.box)
+    return _propose(image, models, lv_box, detections, rules)
 
 
 def propose_stack(
@@ -41,10 +74,53 @@ def propose_stack(
     models: Models,
     progress: Progress = silent,
     order: Sequence[int] | None = None,
+    prompts: Mapping[int, SlicePrompts] | None = None,
+    rules: ProposalRules = RULES,
 ) -> Iterator[tuple[int, SliceProposal]]:
-    """Yield a proposal for every slice as it gets ready, in ``order``."""
-    raise NotImplementedError
-    yield
+    """Yield a proposal for every slice as it gets ready, in ``order``.
+
+    The detector sees the whole stack first, so that a slice where it fails can lean on its
+    neighbours; then slice after slice is segmented.
+
+    Args:
+        progress: called before every step; may raise Cancelled.
+        order: slice indices; base to apex when None.
+        prompts: a reader's, by slice index. When given, scar is segmented on exactly these
+            slices, without the detector's scar boxes; the wall is proposed on all.
+    """
+    chosen = range(stack.n_slices) if order is None else order
+    detections: list[list[Detection]] = []
+    for k in range(stack.n_slices):
+        progress(0.4 * k / stack.n_slices, "Looking for the heart")
+        detections.append(_detect(models, stack.image(k)))
+    lv_boxes = settle_lv_boxes([best_lv_box(found, rules) for found in detections], rules)
+    for done, k in enumerate(chosen):
+        progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
+        image = stack.image(k)
+        if prompts is None:
+            yield k, _propose(image, models, lv_boxes[k], detections[k], rules)
+        else:
+            yield k, _answer_file(image, models, lv_boxes[k], prompts.get(k), rules)
+    progress(1.0, "Proposed")
+
+
+def propose_case(
+    stack: Stack,
+    models: Models,
+    progress: Progress = silent,
+    prompts: Mapping[int, SlicePrompts] | None = None,
+    rules: ProposalRules = RULES,
+) -> Case:
+    """Start a case and put a proposal on every slice."""
+    case = Case.new(stack)
+    case.segmenter = models.segmenter.identity
+    if models.detector is not None:
+        case.detector = models.detector.identity
+    for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
+        change = proposal_change(case, k, proposal)
+        if change is not None:
+            case.apply(change)
+    return case
 
 
 def segment(
@@ -53,18 +129,49 @@ def segment(
     prompts: SlicePrompts,
     before: LabelArray,
     previous: Logits | None = None,
+    rules: ProposalRules = RULES,
 ) -> tuple[LabelArray, Logits]:
     """Answer a reader's prompts on an embedded slice.
 
     Scar (and MVO) of ``before`` (row, column) is replaced by the answer; wall and blood pool
-    of ``before`` stay where they are drawn, and are proposed where there are none.
+    of ``before`` stay where they are drawn, and are proposed where there are none. Scar is
+    clipped to the wall, unless there is no wall to be had.
     """
-    raise NotImplementedError
+    logits = _predict(models, embedding, prompts, previous)
+    threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
+    scar: MaskArray = logits.scar > threshold
+    if prompts.no_scar:
+        scar = np.zeros_like(scar)
+    labels = _cleared(before)
+    if logits.wall is not None and not (labels == Label.MYOCARDIUM).any():
+        wall, pool = split_heart(logits)
+        free = before == Label.BACKGROUND
+        if not (before == Label.BLOOD_POOL).any():
+            labels[pool & free] = Label.BLOOD_POOL
+        labels[wall & (free | (before >= Label.SCAR))] = Label.MYOCARDIUM
+    if (labels == Label.MYOCARDIUM).any():
+        scar &= labels == Label.MYOCARDIUM
+    elif logits.wall is not None:
+        scar = np.zeros_like(scar)
+    labels[scar] = Label.SCAR
+    return labels, logits
 
 
 def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Change | None:
-    """Turn a proposal into a change, or None where the slice is protected."""
-    raise NotImplementedError
+    """Turn a proposal into a change, or None where the slice is protected.
+
+    A slice is protected once it was read or edited, and while a reader's own boxes or points
+    stand on it that the proposal does not know.
+    """
+    reading = case.readings[slice_index]
+    mine = tuple(box for box in reading.prompts.boxes if box.origin is Origin.READER)
+    kept = set(mine) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
+        proposal.prompts.points
+    )
+    if reading.protected or not kept:
+        return None
+    after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
+    return case.change("Propose", slice_index, after, proposal.labels)
 
 
 def measure(
@@ -72,5 +179,144 @@ def measure(
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
 ) -> Measurements:
-    """Measure a case in both conventions."""
-    raise NotImplementedError
+    """Measure a case in both conventions.
+
+    Raises:
+        InputError: E_DENSITY, the density is not a positive number.
+    """
+    statuses = [reading.status for reading in case.readings]
+    return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml)
+
+
+def case_record(
+    case: Case,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+    identify: bool = False,
+    mask_file: str = "",
+) -> table.Record:
+    """Measure a case and give its rows for :func:`export_table`.
+
+    ``identify`` writes the patient ID as it is instead of its pseudonym.
+    """
+    measured = measure(case, convention, density_g_per_ml)
+    return table.case_record(case, measured, identify=identify, mask_file=mask_file)
+
+
+def export_table(
+    path: Path,
+    records: Sequence[table.Record],
+    settings: Mapping[str, object] | None = None,
+    force: bool = False,
+) -> table.TableFiles:
+    """Write the CSV, the per-slice CSV and the sidecar beside it, each whole or not at all.
+
+    The window and the command line both call this: the same cases give the same bytes, in
+    whatever order they come.
+
+    Raises:
+        OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
+    """
+    return table.write_tables(path, records, settings or {}, force)
+
+
+def _detect(models: Models, image: SliceImage) -> list[Detection]:
+    return [] if models.detector is None else models.detector.detect(image)
+
+
+def _predict(
+    models: Models,
+    embedding: Embedding,
+    prompts: SlicePrompts,
+    previous: Logits | None = None,
+) -> Logits:
+    """Ask the segmenter and refuse an answer that is no answer."""
+    logits = models.segmenter.predict(embedding, prompts, previous)
+    for one in (logits.scar, logits.blood_pool, logits.wall):
+        if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
+            raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
+    return logits
+
+
+def _look(
+    image: SliceImage, models: Models, lv_box: Box | None, rules: ProposalRules
+) -> tuple[Embedding, Logits]:
+    """Embed a slice and ask without prompts; look again where the heart turns out to be."""
+    embedding = models.segmenter.embed(image, lv_box)
+    logits = _predict(models, embedding, SlicePrompts(lv_box=lv_box))
+    if lv_box is not None and lv_box.origin is Origin.READER:
+        return embedding, logits
+    for _ in range(rules.recrops):
+        own = heart_box(logits)
+        if own is None or not _heart_sized(own, image.pixel_spacing_mm):
+            break
+        if lv_box is not None and own.intersection_over_union(lv_box) >= rules.recrop_overlap:
+            break
+        lv_box = own
+        embedding = models.segmenter.embed(image, lv_box)
+        logits = _predict(models, embedding, SlicePrompts(lv_box=lv_box))
+    return embedding, logits
+
+
+def _heart_sized(box: Box, pixel_spacing_mm: tuple[float, float]) -> bool:
+    row_mm, column_mm = pixel_spacing_mm
+    return min(box.width * column_mm, box.height * row_mm) >= SMALLEST_HEART_MM
+
+
+def _propose(
+    image: SliceImage,
+    models: Models,
+    lv_box: Box | None,
+    detections: Sequence[Detection],
+    rules: ProposalRules,
+) -> SliceProposal:
+    """Propose one slice: look, find scar boxes, make the final mask with them."""
+    embedding, automatic = _look(image, models, lv_box, rules)
+    spacing = image.pixel_spacing_mm
+    labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
+    boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
+    prompts = SlicePrompts(boxes=boxes, lv_box=embedding.lv_box)
+    if boxes and (rules.scar is ScarChoice.PREDICTED or automatic.wall is None):
+        logits = _predict(models, embedding, prompts)
+        labels = compose_labels(logits, spacing, rules.prompted_logit, rules)
+        return SliceProposal(prompts, labels, embedding, logits)
+    logits = _without_scar(automatic, ~inside(boxes, embedding.shape))
+    labels = compose_labels(logits, spacing, rules.automatic_logit, rules)
+    return SliceProposal(prompts, labels, embedding, logits)
+
+
+def _answer_file(
+    image: SliceImage,
+    models: Models,
+    lv_box: Box | None,
+    asked: SlicePrompts | None,
+    rules: ProposalRules,
+) -> SliceProposal:
+    """Propose one slice by a reader's prompts: scar only if asked, the wall in any case."""
+    if asked is not None and asked.lv_box is not None:
+        lv_box = asked.lv_box
+    embedding, logits = _look(image, models, lv_box, rules)
+    prompts = replace(asked or SlicePrompts(), lv_box=embedding.lv_box)
+    threshold = rules.automatic_logit
+    if prompts.asks_for_scar:
+        logits = _predict(models, embedding, prompts)
+        threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
+    if asked is None or prompts.no_scar:
+        logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
+    labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
+    return SliceProposal(prompts, labels, embedding, logits)
+
+
+def _without_scar(logits: Logits, where: MaskArray) -> Logits:
+    """Take the scar away where the mask says so."""
+    return replace(logits, scar=np.where(where, np.float32(OFF), logits.scar))
+
+
+def _cleared(before: LabelArray) -> LabelArray:
+    """Give labels without infarct: wall again where a wall is known, else background."""
+    has_wall = bool((before == Label.MYOCARDIUM).any())
+    labels = before.copy()
+    labels[wall_mask(before) & (before != Label.MYOCARDIUM)] = (
+        Label.MYOCARDIUM if has_wall else Label.BACKGROUND
+    )
+    return labels

@@ -1,0 +1,64 @@
+"""Label maps as NIfTI, on the source grid."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from scarseg.errors import InputError
+from scarseg.io.outputs import write_whole
+from scarseg.labels import Label, LabelArray
+from scarseg.stack import Stack
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = False) -> None:
+    """Write labels uint8 (slice, row, column) as a NIfTI-1 file of axes (column, row, slice).
+
+    Nothing is flipped or resampled: voxel (column, row, slice) lies where ``stack.affine``
+    says, turned from LPS to RAS, in sform and qform; the voxel size is column spacing, row
+    spacing and the distance between slices in mm. The same labels give the same bytes.
+
+    Raises:
+        OutputError: E_EXISTS without ``force``, E_WRITE.
+    """
+    if labels.shape != stack.pixels.shape:
+        raise ValueError("labels must fit the stack")
+    affine = LPS_TO_RAS @ stack.affine
+    data = np.ascontiguousarray(labels.transpose(2, 1, 0), dtype=np.uint8)
+    image = nib.Nifti1Image(data, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner", strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"scarseg labels 0-4"
+    raw = image.to_bytes()
+    packed = path.suffix == ".gz"
+    write_whole(path, gzip.compress(raw, compresslevel=6, mtime=0) if packed else raw, force)
+
+
+def read_labels(path: Path) -> LabelArray:
+    """Read labels uint8 (slice, row, column) as :func:`write_labels` leaves them.
+
+    Raises:
+        InputError: E_MASK, not a label map with values 0 to 4.
+    """
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        data = np.asanyarray(nib.Nifti1Image.from_bytes(raw).dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        raise InputError(
+            "E_MASK", f"{path} cannot be read as NIfTI: {error}.", str(path)
+        ) from error
+    known = np.isin(data, [int(label) for label in Label]).all()
+    if data.ndim != 3 or not known:
+        raise InputError("E_MASK", f"{path} is not a label map with values 0 to 4.", str(path))
+    return np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)

@@ -1,0 +1,343 @@
+"""Measurements as CSV: one row per stack, a per-slice file and a sidecar beside it.
+
+Numbers are written with all their digits (``repr``), text that a spreadsheet would run as a
+formula gets a leading apostrophe, rows are sorted, lines end in a line feed, and the encoding
+is UTF-8: the same cases give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import scarseg
+from scarseg.case import Case, CaseStatus, ModelIdentity
+from scarseg.io.outputs import refuse_existing, write_whole
+from scarseg.measurements import Measurements, SliceMeasurement
+from scarseg.prompts import Box, Origin, SlicePrompts
+
+Cell = str | int | float | None
+
+RESEARCH_USE = "For research use only. Not a medical device."
+
+COLUMNS = (
+    "patient_id",
+    "study_uid",
+    "series_uid",
+    "part",
+    "study_date",
+    "sequence",
+    "n_slices",
+    "n_slices_reviewed",
+    "status",
+    "scar_mass_g",
+    "mass_convention",
+    "scar_mass_thickness_g",
+    "scar_mass_spacing_g",
+    "scar_volume_ml",
+    "scar_mass_low_g",
+    "scar_mass_high_g",
+    "mvo_mass_g",
+    "lv_mass_g",
+    "scar_percent_lv",
+    "slice_thickness_mm",
+    "slice_thickness_source",
+    "slice_spacing_mm",
+    "pixel_spacing_row_mm",
+    "pixel_spacing_column_mm",
+    "density_g_per_ml",
+    "method",
+    "seconds",
+    "n_interactions",
+    "reader",
+    "warnings",
+    "error_code",
+    "error_message",
+    "mask_file",
+    "software_version",
+    "segmenter_sha256",
+    "detector_sha256",
+)
+"""The columns of the main file, one row per stack."""
+
+SLICE_COLUMNS = (
+    "patient_id",
+    "study_uid",
+    "series_uid",
+    "part",
+    "study_date",
+    "slice_index",
+    "sop_instance_uid",
+    "frame",
+    "status",
+    "position_mm",
+    "depth_thickness_mm",
+    "depth_spacing_mm",
+    "n_infarct_voxels",
+    "n_mvo_voxels",
+    "n_wall_voxels",
+    "scar_area_mm2",
+    "scar_mass_thickness_g",
+    "scar_mass_spacing_g",
+    "mvo_mass_thickness_g",
+    "mvo_mass_spacing_g",
+    "lv_mass_thickness_g",
+    "lv_mass_spacing_g",
+)
+"""The columns of the per-slice file, one row per slice."""
+
+_PSEUDONYM_KEY = b"scarseg patient pseudonym, version 1"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one stack leaves in the tables; a value that crosses processes.
+
+    ``row`` maps columns to cells, missing ones stay blank; ``slices`` the same for the
+    per-slice file; ``provenance`` goes to the sidecar.
+    """
+
+    row: Mapping[str, Cell]
+    slices: tuple[Mapping[str, Cell], ...] = ()
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.row.get("error_code"))
+
+
+class TableFiles(NamedTuple):
+    """Where a table was written."""
+
+    table: Path
+    slices: Path
+    sidecar: Path
+
+
+def table_files(path: Path) -> TableFiles:
+    """Name the three files of a table: ``scar.csv``, ``scar_slices.csv``, ``scar.json``."""
+    return TableFiles(
+        path,
+        path.with_name(f"{path.stem}_slices{path.suffix}"),
+        path.with_name(f"{path.stem}.json"),
+    )
+
+
+def pseudonym(patient_id: str) -> str:
+    """Give the stable pseudonym of a patient ID: 16 hex digits of its HMAC-SHA256.
+
+    The key is the same everywhere, so that one patient keeps one pseudonym in every export;
+    ``SCARSEG_PSEUDONYM_KEY`` in the environment replaces it with a secret of one's own. With
+    the public key, who holds a list of IDs can find theirs again: a pseudonym is no
+    anonymisation. An empty ID stays empty.
+    """
+    if not patient_id:
+        return ""
+    key = os.environ.get("SCARSEG_PSEUDONYM_KEY", "").encode() or _PSEUDONYM_KEY
+    return hmac.new(key, patient_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
+        :16
+    ]
+
+
+def identity_cells(
+    patient_id: str, study_uid: str, series_uid: str, part: str, study_date: str, identify: bool
+) -> dict[str, Cell]:
+    """Give the cells that name a stack; rows are sorted by them."""
+    return {
+        "patient_id": patient_id if identify else pseudonym(patient_id),
+        "study_uid": study_uid,
+        "series_uid": series_uid,
+        "part": part,
+        "study_date": study_date,
+    }
+
+
+def case_record(
+    case: Case, measured: Measurements, identify: bool = False, mask_file: str = ""
+) -> Record:
+    """Give the rows of a measured case."""
+    stack = case.stack
+    identity = identity_cells(
+        stack.patient_id, stack.study_uid, stack.series_uid, stack.part, stack.study_date, identify
+    )
+    row: dict[str, Cell] = {
+        **identity,
+        "sequence": str(stack.sequence),
+        "n_slices": measured.n_slices,
+        "n_slices_reviewed": measured.n_slices_reviewed,
+        "status": export_status(case),
+        "scar_mass_g": measured.scar_mass_g,
+        "mass_convention": str(measured.convention),
+        "scar_mass_thickness_g": measured.scar_mass_thickness_g,
+        "scar_mass_spacing_g": measured.scar_mass_spacing_g,
+        "scar_volume_ml": measured.scar_volume_ml,
+        "mvo_mass_g": measured.mvo_mass_g,
+        "lv_mass_g": measured.lv_mass_g,
+        "scar_percent_lv": measured.scar_percent_lv,
+        "slice_thickness_mm": stack.slice_thickness_mm,
+        "slice_thickness_source": "user" if stack.thickness_from_user else "header",
+        "slice_spacing_mm": stack.slice_spacing_mm,
+        "pixel_spacing_row_mm": stack.pixel_spacing_mm[0],
+        "pixel_spacing_column_mm": stack.pixel_spacing_mm[1],
+        "density_g_per_ml": measured.density_g_per_ml,
+        "method": method(case),
+        "seconds": round(case.seconds, 1),
+        "n_interactions": case.interactions,
+        "reader": case.reader,
+        "warnings": " ".join((*measured.warnings, *_weight_warnings(case))),
+        "mask_file": mask_file,
+        "software_version": scarseg.__version__,
+        "segmenter_sha256": case.segmenter.sha256,
+        "detector_sha256": case.detector.sha256,
+    }
+    slices = tuple(_slice_cells(identity, one) for one in measured.slices)
+    return Record(row, slices, _provenance(case))
+
+
+def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> Record:
+    """Give the row of a stack or study that could not be measured."""
+    cells = {
+        **identity,
+        "status": "failed",
+        "error_code": code,
+        "error_message": message,
+        "software_version": scarseg.__version__,
+    }
+    return Record(cells)
+
+
+def export_status(case: Case) -> str:
+    """Say ``read`` once every slice was read and none is missing, else ``incomplete``."""
+    whole = case.status is CaseStatus.READ and case.stack.complete
+    return "read" if whole else "incomplete"
+
+
+def method(case: Case) -> str:
+    """Say how far a reader had a hand in it: ``automatic``, ``prompted`` or ``edited``."""
+    if any(reading.edited for reading in case.readings):
+        return "edited"
+    prompted = any(
+        reading.prompts.points
+        or reading.prompts.no_scar
+        or any(box.origin is Origin.READER for box in reading.prompts.boxes)
+        for reading in case.readings
+    )
+    return "prompted" if prompted else "automatic"
+
+
+def render_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
+    """Write rows as CSV bytes, header first."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in columns])
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def write_tables(
+    path: Path, records: Sequence[Record], settings: Mapping[str, object], force: bool = False
+) -> TableFiles:
+    """Write the table, the per-slice table and the sidecar, sorted.
+
+    The main file comes last: once it is there, all are.
+
+    Raises:
+        OutputError: E_EXISTS for any of the three without ``force``, E_WRITE.
+    """
+    files = table_files(path)
+    if not force:
+        refuse_existing(files)
+    ordered = sorted(records, key=_order)
+    sidecar = {
+        "software": "scarseg",
+        "software_version": scarseg.__version__,
+        "statement": RESEARCH_USE,
+        "settings": dict(settings),
+        "columns": list(COLUMNS),
+        "slice_columns": list(SLICE_COLUMNS),
+        "stacks": [record.provenance for record in ordered if record.provenance],
+    }
+    slices = [row for record in ordered for row in record.slices]
+    write_whole(files.slices, render_rows(SLICE_COLUMNS, slices), force)
+    write_whole(files.sidecar, (json.dumps(sidecar, indent=1) + "\n").encode(), force)
+    write_whole(files.table, render_rows(COLUMNS, [one.row for one in ordered]), force)
+    return files
+
+
+def _order(record: Record) -> tuple[str, ...]:
+    """Sort by patient, study date, series and part; all cells break ties."""
+    keys = ("patient_id", "study_date", "study_uid", "series_uid", "part", *COLUMNS)
+    return tuple(str(record.row.get(key, "")) for key in keys)
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(float(value))
+    if isinstance(value, int):
+        return str(value)
+    text = value.replace("\x00", "")
+    # DICOM's own separators and line breaks must not start a second cell or row elsewhere.
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+
+
+def _slice_cells(identity: Mapping[str, Cell], one: SliceMeasurement) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:]}
+    return {**identity, **cells, "status": str(one.status)}
+
+
+def _weight_warnings(case: Case) -> list[str]:
+    unknown = any(one.sha256 and not one.verified for one in (case.segmenter, case.detector))
+    return ["W_UNVERIFIED_WEIGHTS"] if unknown else []
+
+
+def _provenance(case: Case) -> dict[str, object]:
+    """Tell what is needed to make a number again: sources and prompts in order, weights."""
+    stack = case.stack
+    return {
+        "series_uid": stack.series_uid,
+        "part": stack.part,
+        "segmenter": _identity(case.segmenter),
+        "detector": _identity(case.detector),
+        "slices": [
+            {
+                "sop_instance_uid": source.sop_instance_uid,
+                "frame": source.frame,
+                "file_sha256": source.sha256,
+                "status": str(reading.status),
+                "edited": reading.edited,
+                "reason": reading.reason,
+                **_prompts(reading.prompts),
+            }
+            for source, reading in zip(stack.sources, case.readings, strict=True)
+        ],
+    }
+
+
+def _identity(identity: ModelIdentity) -> dict[str, object]:
+    return {"name": identity.name, "sha256": identity.sha256, "verified": identity.verified}
+
+
+def _prompts(prompts: SlicePrompts) -> dict[str, object]:
+    return {
+        "lv_box": None if prompts.lv_box is None else _box(prompts.lv_box),
+        "boxes": [_box(box) for box in prompts.boxes],
+        "points": [[one.column, one.row, int(one.positive)] for one in prompts.points],
+        "no_scar": prompts.no_scar,
+    }
+
+
+def _box(box: Box) -> dict[str, object]:
+    corners = [box.column0, box.row0, box.column1, box.row1]
+    return {"corners": corners, "origin": str(box.origin), "score": box.score}

@@ -1,0 +1,283 @@
+"""Turn what the models say into boxes and labels: the rules of a proposal, all in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from scipy import ndimage
+
+from scarseg.labels import Label, LabelArray, MaskArray
+from scarseg.models import Detection, Logits, Structure
+from scarseg.prompts import Box, Origin
+from scarseg.stack import FloatArray
+
+
+class ScarChoice(StrEnum):
+    """Where the scar of a proposal comes from, once its boxes are known."""
+
+    RESTRICTED = "restricted"
+    """The automatic mask, inside the boxes."""
+    PREDICTED = "predicted"
+    """A second answer of the segmenter, with the boxes as prompt."""
+
+
+@dataclass(frozen=True)
+class ProposalRules:
+    """Every threshold between logits and a proposal.
+
+    Args:
+        scar: how the mask of the boxes is made; a segmenter of scar alone always predicts.
+        automatic_logit: automatic scar is where the logit is above this.
+        prompted_logit: the same where boxes or points were given.
+        island_mm2: components of scar smaller than this are dropped from a proposal.
+        box_island_mm2: smaller components of automatic scar get no box (12 pixels at 1.43 mm).
+        box_growth: each box is wider than its component by this share on every side, since a
+            box too small costs more than one too large; at least one pixel.
+        detector_scar_score: detector boxes of scar below this score are not shown.
+        detector_lv_score: the same for boxes of the left ventricle.
+        merge_overlap: boxes sharing more than this part of the smaller one become one.
+        recrops: how often to look again round the segmenter's own pool and wall.
+        recrop_overlap: ... when that box and the one looked at share less than this (IoU).
+        lv_outlier: an LV box off its neighbours' by more than this share of its size is not
+            believed.
+    """
+
+    scar: ScarChoice = ScarChoice.RESTRICTED
+    automatic_logit: float = 0.0
+    prompted_logit: float = 0.0
+    island_mm2: float = 10.0
+    box_island_mm2: float = 25.0
+    box_growth: float = 0.08
+    detector_scar_score: float = 0.35
+    detector_lv_score: float = 0.1
+    merge_overlap: float = 0.3
+    recrops: int = 2
+    recrop_overlap: float = 0.85
+    lv_outlier: float = 0.5
+
+
+RULES = ProposalRules()
+
+
+def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -> Detection | None:
+    """Give the best detection of the left ventricle, or None."""
+    found = [
+        one
+        for one in detections
+        if one.structure is Structure.LEFT_VENTRICLE and one.score >= rules.detector_lv_score
+    ]
+    return max(found, key=lambda one: one.score, default=None)
+
+
+def settle_lv_boxes(
+    found: Sequence[Detection | None], rules: ProposalRules = RULES
+) -> list[Box | None]:
+    """Make the LV boxes of a stack agree: one per slice, or None everywhere if none was found.
+
+    A box far from what its neighbours say is not believed; missing boxes are interpolated
+    between the nearest slices that have one, and copied beyond the ends.
+    """
+    known = [k for k, one in enumerate(found) if one is not None]
+    if not known:
+        return [None] * len(found)
+    corners = np.array([_corners(one.box) for one in found if one is not None])
+    centres = (corners[:, :2] + corners[:, 2:]) / 2
+    sizes = (corners[:, 2:] - corners[:, :2]).mean(axis=1)
+    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
+    believed = away <= rules.lv_outlier * np.median(sizes)
+    if not believed.any():
+        scores = [one.score for one in found if one is not None]
+        believed[int(np.argmax(scores))] = True
+    kept = np.array(known)[believed]
+    settled: list[Box | None] = []
+    for k, one in enumerate(found):
+        if one is not None and k in kept:
+            settled.append(replace(one.box, origin=Origin.DETECTOR, score=one.score))
+            continue
+        column0, row0, column1, row1 = (
+            float(np.interp(k, kept, corners[believed][:, axis])) for axis in range(4)
+        )
+        settled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
+    return settled
+
+
+def heart_box(logits: Logits) -> Box | None:
+    """Give the box round the segmenter's own pool and wall, largest component; None without."""
+    if logits.wall is None:
+        return None
+    heart = logits.wall > 0
+    if logits.blood_pool is not None:
+        heart |= logits.blood_pool > 0
+    heart = largest_component(heart)
+    return box_round(heart) if heart.any() else None
+
+
+def compose_labels(
+    logits: Logits,
+    pixel_spacing_mm: tuple[float, float],
+    scar_logit: float,
+    rules: ProposalRules = RULES,
+) -> LabelArray:
+    """Make labels (row, column) of one slice: pool, wall, and scar only in the wall.
+
+    Of pool and wall the largest piece stays. Islands of scar under ``rules.island_mm2`` become
+    wall. A segmenter of scar alone gives scar alone, not clipped.
+    """
+    scar = logits.scar > scar_logit
+    labels = np.zeros(scar.shape, dtype=np.uint8)
+    if logits.wall is not None:
+        wall, pool = split_heart(logits)
+        labels[pool] = Label.BLOOD_POOL
+        labels[wall] = Label.MYOCARDIUM
+        scar &= wall
+    labels[without_islands(scar, pixel_spacing_mm, rules.island_mm2)] = Label.SCAR
+    return labels
+
+
+def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
+    """Give wall and blood pool, apart from each other, as one connected piece.
+
+    Where both claim a pixel the stronger logit has it.
+    """
+    assert logits.wall is not None
+    wall: MaskArray = logits.wall > 0
+    if logits.blood_pool is None:
+        return largest_component(wall), np.zeros_like(wall)
+    pool: MaskArray = (logits.blood_pool > 0) & ~(wall & (logits.wall >= logits.blood_pool))
+    wall = wall & ~pool
+    heart = largest_component(wall | pool)
+    return wall & heart, pool & heart
+
+
+def scar_boxes(
+    automatic: FloatArray,
+    scar: MaskArray,
+    detections: Iterable[Detection],
+    pixel_spacing_mm: tuple[float, float],
+    rules: ProposalRules = RULES,
+) -> tuple[Box, ...]:
+    """Give the union of the detector's scar boxes and the components of automatic scar.
+
+    Boxes that overlap become one; best score first. A component's score is its mean
+    probability.
+
+    Args:
+        automatic: scar logits (row, column) without prompts.
+        scar: the mask made of them.
+        detections: of the same slice.
+    """
+    boxes = [
+        replace(one.box, origin=Origin.DETECTOR, score=one.score)
+        for one in detections
+        if one.structure is Structure.SCAR and one.score >= rules.detector_scar_score
+    ]
+    pieces, n = ndimage.label(scar)
+    smallest = rules.box_island_mm2 / (pixel_spacing_mm[0] * pixel_spacing_mm[1])
+    for piece in range(1, n + 1):
+        mask = pieces == piece
+        if np.count_nonzero(mask) >= smallest:
+            score = float(np.mean(1 / (1 + np.exp(-automatic[mask].astype(np.float64)))))
+            boxes.append(grown_box(mask, score, rules.box_growth))
+    merged = _merge(boxes, rules.merge_overlap)
+    return tuple(sorted(merged, key=lambda box: (-(box.score or 0), _corners(box))))
+
+
+def inside(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
+    """Give the mask (row, column) of pixels whose centre lies in any of the boxes."""
+    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
+    mask = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask |= (
+            (columns >= box.column0)
+            & (columns < box.column1)
+            & (rows >= box.row0)
+            & (rows < box.row1)
+        )
+    return mask
+
+
+def without_islands(
+    mask: MaskArray, pixel_spacing_mm: tuple[float, float], smallest_mm2: float
+) -> MaskArray:
+    """Drop the components (four neighbours) of a mask that are smaller than this."""
+    pieces, n = ndimage.label(mask)
+    if n == 0:
+        return mask
+    areas = np.bincount(pieces.ravel()) * (pixel_spacing_mm[0] * pixel_spacing_mm[1])
+    areas[0] = 0
+    kept: MaskArray = (areas >= smallest_mm2)[pieces] & mask
+    return kept
+
+
+def largest_component(mask: MaskArray) -> MaskArray:
+    """Keep the largest component (four neighbours) of a mask (row, column)."""
+    pieces, n = ndimage.label(mask)
+    if n < 2:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    largest: MaskArray = pieces == int(np.argmax(sizes))
+    return largest
+
+
+def box_round(mask: MaskArray, score: float | None = None) -> Box:
+    """Give the tight box round a mask that is not empty."""
+    rows, columns = np.nonzero(mask)
+    return Box(
+        float(columns.min()),
+        float(rows.min()),
+        float(columns.max() + 1),
+        float(rows.max() + 1),
+        Origin.DETECTOR,
+        score,
+    )
+
+
+def grown_box(mask: MaskArray, score: float, growth: float) -> Box:
+    """Give the box round a mask, drawn generously, within the image."""
+    tight = box_round(mask, score)
+    dx, dy = max(1.0, growth * tight.width), max(1.0, growth * tight.height)
+    rows, columns = mask.shape
+    return replace(
+        tight,
+        column0=max(0.0, tight.column0 - dx),
+        row0=max(0.0, tight.row0 - dy),
+        column1=min(float(columns), tight.column1 + dx),
+        row1=min(float(rows), tight.row1 + dy),
+    )
+
+
+def _merge(boxes: list[Box], overlap: float) -> list[Box]:
+    """Unite boxes that share more than ``overlap`` of the smaller one, until none do."""
+    boxes = list(boxes)
+    for i in range(len(boxes)):
+        for j in range(i + 1, len(boxes)):
+            if _shared(boxes[i], boxes[j]) > overlap:
+                a, b = boxes[i], boxes[j]
+                united = Box(
+                    min(a.column0, b.column0),
+                    min(a.row0, b.row0),
+                    max(a.column1, b.column1),
+                    max(a.row1, b.row1),
+                    Origin.DETECTOR,
+                    max(a.score or 0.0, b.score or 0.0),
+                )
+                rest = [box for k, box in enumerate(boxes) if k not in (i, j)]
+                return _merge([*rest, united], overlap)
+    return boxes
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Give the overlap of two boxes as a share of the smaller one."""
+    width = min(a.column1, b.column1) - max(a.column0, b.column0)
+    height = min(a.row1, b.row1) - max(a.row0, b.row0)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min(a.width * a.height, b.width * b.height)
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    return box.column0, box.row0, box.column1, box.row1

@@ -1,0 +1,160 @@
+"""Grams from a label map: voxels times lengths times density, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import fsum, isfinite
+
+import numpy as np
+
+from scarseg.case import SliceStatus
+from scarseg.errors import InputError
+from scarseg.labels import Label, LabelArray, infarct_mask, wall_mask
+from scarseg.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    Measurements,
+    SliceMeasurement,
+)
+from scarseg.stack import Stack
+
+CONVENTION_TOLERANCE = 0.01
+"""Conventions that differ by more than this share are warned about."""
+
+MM3_PER_ML = 1000.0
+
+
+def slice_depths_mm(stack: Stack, convention: MassConvention) -> tuple[float, ...]:
+    """Give the depth in mm that each slice stands for.
+
+    ``thickness``: SliceThickness. ``spacing``: half the distance between the two neighbours
+    along the slice normal; at the two ends the distance to the one neighbour; a single slice
+    falls back to SpacingBetweenSlices, then to the thickness.
+    """
+    if convention is MassConvention.THICKNESS:
+        return (stack.slice_thickness_mm,) * stack.n_slices
+    if stack.n_slices == 1:
+        header = stack.spacing_between_slices_mm
+        known = header is not None and isfinite(header) and header > 0
+        return (header if known and header is not None else stack.slice_thickness_mm,)
+    z = stack.slice_positions_mm
+    inside = [(z[k + 1] - z[k - 1]) / 2 for k in range(1, len(z) - 1)]
+    return (z[1] - z[0], *inside, z[-1] - z[-2])
+
+
+def measure(
+    labels: LabelArray,
+    stack: Stack,
+    statuses: Sequence[SliceStatus],
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> Measurements:
+    """Measure a label map on the source grid in both conventions.
+
+    mass_g = density / 1000 * sum over slices of voxels * row spacing * column spacing * depth.
+    Infarct is scar and MVO; LV mass is the whole wall, and blank where no myocardium was drawn.
+
+    Args:
+        labels: uint8 (slice, row, column).
+        stack: gives the lengths, in mm.
+        statuses: one per slice.
+        convention: which depth the headline numbers follow.
+        density_g_per_ml: density of myocardium.
+
+    Raises:
+        InputError: E_DENSITY, the density is not a positive number.
+    """
+    if not (isfinite(density_g_per_ml) and density_g_per_ml > 0):
+        raise InputError("E_DENSITY", f"The density must be positive, not {density_g_per_ml}.")
+    if labels.shape != stack.pixels.shape or len(statuses) != stack.n_slices:
+        raise ValueError("labels and statuses must fit the stack")
+    slices = _measure_slices(labels, stack, statuses, density_g_per_ml)
+    has_wall = bool((labels == Label.MYOCARDIUM).any())
+    scar = _total(slices, "scar_mass")
+    mvo = _total(slices, "mvo_mass")
+    lv = _total(slices, "lv_mass")
+    chosen = 0 if convention is MassConvention.THICKNESS else 1
+    return Measurements(
+        slices=slices,
+        convention=convention,
+        density_g_per_ml=density_g_per_ml,
+        scar_mass_thickness_g=scar[0],
+        scar_mass_spacing_g=scar[1],
+        mvo_mass_thickness_g=mvo[0],
+        mvo_mass_spacing_g=mvo[1],
+        lv_mass_thickness_g=lv[0] if has_wall else None,
+        lv_mass_spacing_g=lv[1] if has_wall else None,
+        scar_volume_ml=scar[chosen] / density_g_per_ml,
+        scar_percent_lv=100 * scar[chosen] / lv[chosen] if has_wall else None,
+        n_slices=stack.n_slices,
+        n_slices_reviewed=sum(status.read for status in statuses),
+        complete=stack.complete,
+        warnings=_warnings(stack, (scar, mvo, lv)),
+    )
+
+
+def _measure_slices(
+    labels: LabelArray, stack: Stack, statuses: Sequence[SliceStatus], density: float
+) -> tuple[SliceMeasurement, ...]:
+    row_mm, column_mm = stack.pixel_spacing_mm
+    area_mm2 = row_mm * column_mm
+    axes = (1, 2)
+    infarct = np.count_nonzero(infarct_mask(labels), axis=axes)
+    mvo = np.count_nonzero(labels == Label.MVO, axis=axes)
+    wall = np.count_nonzero(wall_mask(labels), axis=axes)
+    thick = slice_depths_mm(stack, MassConvention.THICKNESS)
+    spaced = slice_depths_mm(stack, MassConvention.SPACING)
+    positions = stack.slice_positions_mm
+
+    def grams(count: int, depth_mm: float) -> float:
+        return density / MM3_PER_ML * (count * area_mm2 * depth_mm)
+
+    measured = []
+    for k, status in enumerate(statuses):
+        n_infarct, n_mvo, n_wall = int(infarct[k]), int(mvo[k]), int(wall[k])
+        measured.append(
+            SliceMeasurement(
+                slice_index=k,
+                sop_instance_uid=stack.sources[k].sop_instance_uid,
+                frame=stack.sources[k].frame,
+                status=status,
+                position_mm=positions[k],
+                depth_thickness_mm=thick[k],
+                depth_spacing_mm=spaced[k],
+                n_infarct_voxels=n_infarct,
+                n_mvo_voxels=n_mvo,
+                n_wall_voxels=n_wall,
+                scar_area_mm2=n_infarct * area_mm2,
+                scar_mass_thickness_g=grams(n_infarct, thick[k]),
+                scar_mass_spacing_g=grams(n_infarct, spaced[k]),
+                mvo_mass_thickness_g=grams(n_mvo, thick[k]),
+                mvo_mass_spacing_g=grams(n_mvo, spaced[k]),
+                lv_mass_thickness_g=grams(n_wall, thick[k]),
+                lv_mass_spacing_g=grams(n_wall, spaced[k]),
+            )
+        )
+    return tuple(measured)
+
+
+def _total(slices: Sequence[SliceMeasurement], mass: str) -> tuple[float, float]:
+    """Sum one mass over the slices, exactly rounded: (thickness, spacing)."""
+    return (
+        fsum(getattr(one, f"{mass}_thickness_g") for one in slices),
+        fsum(getattr(one, f"{mass}_spacing_g") for one in slices),
+    )
+
+
+def _warnings(stack: Stack, masses: Sequence[tuple[float, float]]) -> tuple[str, ...]:
+    """Collect the codes: what the reader of DICOM said, then what concerns the mass."""
+    codes = list(dict.fromkeys(warning.code for warning in stack.warnings))
+    differs = any(
+        abs(thick - spaced) > CONVENTION_TOLERANCE * max(thick, spaced) for thick, spaced in masses
+    )
+    # The reader's own warning says the same with the lengths that explain it.
+    if differs and not {"W_GAP", "W_OVERLAP"} & set(codes):
+        codes.append("W_CONVENTION")
+    if stack.n_slices == 1:
+        codes.append("W_SINGLE_SLICE")
+    if not stack.complete:
+        codes.append("W_INCOMPLETE")
+    return tuple(dict.fromkeys(codes))

@@ -1,0 +1,259 @@
+"""Proposals, answers to prompts and grams, on the phantom with fake models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scarseg import pipeline
+from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.errors import Cancelled, ModelError
+from scarseg.labels import Label, LabelArray
+from scarseg.models import Detection, Embedding, Logits, Models, Structure
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.proposal import RULES, ScarChoice
+from scarseg.stack import SliceImage, Stack
+from tests.fakes import FakeDetector, FakeSegmenter
+
+
+class ScarOnly(FakeSegmenter):
+    """A segmenter like SAM's ViT: scar alone, and nothing at all without prompts."""
+
+    identity = ModelIdentity("vit", "2" * 64, False)
+
+    def predict(
+        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+    ) -> Logits:
+        scar = super().predict(embedding, prompts, previous).scar
+        return Logits(scar if prompts.asks_for_scar else np.full_like(scar, -5))
+
+
+class Blind(FakeDetector):
+    """A detector that finds nothing."""
+
+    def detect(self, image: SliceImage) -> list[Detection]:
+        return []
+
+
+class Recording(FakeSegmenter):
+    """Remember the boxes it was asked to look at."""
+
+    def __init__(self) -> None:
+        self.looked: list[Box | None] = []
+
+    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
+        self.looked.append(lv_box)
+        return super().embed(image, lv_box)
+
+
+@pytest.mark.parametrize("scar", list(ScarChoice))
+def test_proposal_is_the_truth_on_the_phantom(
+    scar: ScarChoice, phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+) -> None:
+    case = pipeline.propose_case(phantom_stack, models, rules=replace(RULES, scar=scar))
+    np.testing.assert_array_equal(case.labels, phantom_truth)
+    assert [r.status for r in case.readings] == [SliceStatus.PROPOSED] * 5
+    assert [len(r.prompts.boxes) for r in case.readings] == [0, 1, 1, 1, 0]
+    assert case.segmenter.name == "fake-segmenter"
+    assert case.detector.name == "fake-detector"
+
+
+def test_propose_stack_follows_the_order_and_reports(phantom_stack: Stack, models: Models) -> None:
+    said: list[float] = []
+    order = [2, 1, 3]
+    proposals = pipeline.propose_stack(
+        phantom_stack, models, lambda fraction, what: said.append(fraction), order
+    )
+    assert [k for k, _ in proposals] == order
+    assert said == sorted(said)
+    assert said[-1] == 1.0
+
+
+def test_propose_stack_stops_when_cancelled(phantom_stack: Stack, models: Models) -> None:
+    def progress(fraction: float, what: str) -> None:
+        if fraction > 0.7:
+            raise Cancelled
+
+    seen = []
+    with pytest.raises(Cancelled):
+        for k, _ in pipeline.propose_stack(phantom_stack, models, progress):
+            seen.append(k)
+    assert seen == [0, 1, 2]
+
+
+def test_without_detector_the_segmenter_finds_heart_and_boxes(
+    phantom_stack: Stack, phantom_truth: LabelArray
+) -> None:
+    case = pipeline.propose_case(phantom_stack, Models(FakeSegmenter(), None))
+    np.testing.assert_array_equal(case.labels, phantom_truth)
+    assert len(case.readings[2].prompts.boxes) == 1
+    assert case.readings[2].prompts.lv_box == Box(24, 20, 48, 40, Origin.DETECTOR)
+
+
+def test_slice_without_heart_leans_on_its_neighbours(phantom_stack: Stack) -> None:
+    class Gaps(FakeDetector):
+        def detect(self, image: SliceImage) -> list[Detection]:
+            hidden = image.pixels[0, 0] == -1
+            return [] if hidden else super().detect(image)
+
+    pixels = phantom_stack.pixels.copy()
+    pixels[[0, 2], 0, 0] = -1
+    segmenter = Recording()
+    pipeline.propose_case(replace(phantom_stack, pixels=pixels), Models(segmenter, Gaps()))
+    assert [box and (box.column0, box.row0, box.column1, box.row1) for box in segmenter.looked] == [
+        (24.0, 20.0, 48.0, 40.0)
+    ] * 5
+
+
+def test_stray_lv_box_is_not_believed(phantom_stack: Stack) -> None:
+    class Stray(FakeDetector):
+        def detect(self, image: SliceImage) -> list[Detection]:
+            if image.pixels[0, 0] == -1:
+                return [Detection(Box(0, 0, 20, 20), Structure.LEFT_VENTRICLE, 0.99)]
+            return super().detect(image)
+
+    pixels = phantom_stack.pixels.copy()
+    pixels[1, 0, 0] = -1
+    segmenter = Recording()
+    pipeline.propose_case(replace(phantom_stack, pixels=pixels), Models(segmenter, Stray()))
+    assert segmenter.looked[1] is not None
+    assert segmenter.looked[1].centre == (36.0, 30.0)
+
+
+def test_segmenter_looks_again_round_its_own_heart(phantom_stack: Stack) -> None:
+    segmenter = Recording()
+    models = Models(segmenter, None)
+    hint = Box(10, 10, 40, 40, Origin.DETECTOR)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models, hint)
+    assert segmenter.looked == [hint, Box(24, 20, 48, 40, Origin.DETECTOR)]
+    assert proposal.prompts.lv_box == segmenter.looked[-1]
+
+
+def test_readers_own_lv_box_is_kept(phantom_stack: Stack) -> None:
+    segmenter = Recording()
+    hint = Box(10, 10, 40, 40)
+    proposal = pipeline.propose_slice(
+        phantom_stack.image(2), Models(segmenter, FakeDetector()), hint
+    )
+    assert segmenter.looked == [hint]
+    assert proposal.prompts.lv_box == hint
+
+
+def test_scar_only_segmenter_gives_scar_and_no_lv_mass(
+    phantom_stack: Stack, phantom_truth: LabelArray
+) -> None:
+    case = pipeline.propose_case(phantom_stack, Models(ScarOnly(), FakeDetector()))
+    np.testing.assert_array_equal(case.labels == Label.SCAR, phantom_truth == Label.SCAR)
+    assert set(np.unique(case.labels)) == {0, 3}
+    measured = pipeline.measure(case)
+    assert measured.scar_mass_g > 0
+    assert measured.lv_mass_g is None
+    assert measured.scar_percent_lv is None
+
+
+def test_prompts_file_mode_segments_exactly_the_slices_asked_for(
+    phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+) -> None:
+    prompts = {1: SlicePrompts(boxes=(Box(36, 20, 48, 40),)), 2: SlicePrompts(no_scar=True)}
+    case = pipeline.propose_case(phantom_stack, models, prompts=prompts)
+    scar = (case.labels == Label.SCAR).any(axis=(1, 2))
+    assert scar.tolist() == [False, True, False, False, False]
+    np.testing.assert_array_equal(case.labels[1], phantom_truth[1])
+    np.testing.assert_array_equal(case.labels >= Label.MYOCARDIUM, phantom_truth >= 2)
+    assert case.readings[1].prompts.boxes == prompts[1].boxes
+    assert case.readings[2].prompts.no_scar
+    assert case.readings[3].prompts.boxes == ()
+
+
+def test_segment_keeps_the_wall_that_is_drawn(
+    phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+) -> None:
+    embedding = models.segmenter.embed(phantom_stack.image(2), None)
+    before = phantom_truth[2].copy()
+    before[before == Label.SCAR] = Label.MYOCARDIUM
+    before[:, 45:] = Label.BACKGROUND  # a reader cut the wall here
+    before[30, 40] = Label.MVO
+    labels, _ = pipeline.segment(
+        models, embedding, SlicePrompts(boxes=(Box(30, 15, 60, 45),)), before
+    )
+    assert (labels[:, 45:] == Label.BACKGROUND).all()
+    np.testing.assert_array_equal(labels >= Label.MYOCARDIUM, before >= Label.MYOCARDIUM)
+    assert (labels[:, :45] == Label.SCAR).sum() == (phantom_truth[2][:, :45] == Label.SCAR).sum()
+    assert not (labels == Label.MVO).any()
+
+
+def test_segment_proposes_a_wall_where_there_is_none(
+    phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+) -> None:
+    embedding = models.segmenter.embed(phantom_stack.image(2), None)
+    before = np.zeros(embedding.shape, dtype=np.uint8)
+    labels, _ = pipeline.segment(models, embedding, SlicePrompts(points=(Point(46, 30),)), before)
+    np.testing.assert_array_equal(labels >= 2, phantom_truth[2] >= 2)
+    assert labels[30, 46] == Label.SCAR
+
+
+def test_segment_with_scar_only_replaces_its_own_answer(phantom_stack: Stack) -> None:
+    models = Models(ScarOnly(), None)
+    embedding = models.segmenter.embed(phantom_stack.image(2), None)
+    empty = np.zeros(embedding.shape, dtype=np.uint8)
+    upper, _ = pipeline.segment(
+        models, embedding, SlicePrompts(boxes=(Box(36, 20, 48, 30),)), empty
+    )
+    whole, _ = pipeline.segment(
+        models, embedding, SlicePrompts(boxes=(Box(36, 20, 48, 40),)), upper
+    )
+    again, _ = pipeline.segment(
+        models, embedding, SlicePrompts(boxes=(Box(36, 20, 48, 30),)), whole
+    )
+    assert (whole > 0).sum() > (upper > 0).sum() > 0
+    np.testing.assert_array_equal(again, upper)
+
+
+def test_no_scar_clears_the_scar(
+    phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+) -> None:
+    embedding = models.segmenter.embed(phantom_stack.image(2), None)
+    labels, _ = pipeline.segment(models, embedding, SlicePrompts(no_scar=True), phantom_truth[2])
+    assert not (labels >= Label.SCAR).any()
+    np.testing.assert_array_equal(labels >= 2, phantom_truth[2] >= 2)
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        SliceReading(status=SliceStatus.ACCEPTED),
+        SliceReading(status=SliceStatus.NO_SCAR),
+        SliceReading(status=SliceStatus.NOT_ASSESSABLE),
+        SliceReading(edited=True),
+        SliceReading(SlicePrompts(boxes=(Box(1, 1, 5, 5),))),
+        SliceReading(SlicePrompts(points=(Point(1, 1),))),
+    ],
+)
+def test_proposal_never_overwrites_a_reader(
+    reading: SliceReading, phantom_stack: Stack, models: Models
+) -> None:
+    case = Case.new(phantom_stack)
+    case.readings[2] = reading
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    assert pipeline.proposal_change(case, 2, proposal) is None
+
+
+def test_proposal_may_replace_an_older_one(phantom_stack: Stack, models: Models) -> None:
+    case = pipeline.propose_case(phantom_stack, models)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models, Box(20, 16, 52, 44))
+    change = pipeline.proposal_change(case, 2, proposal)
+    assert change is not None
+    assert change.after.prompts.lv_box == Box(20, 16, 52, 44)
+
+
+def test_model_that_answers_nonsense_is_an_error(phantom_stack: Stack) -> None:
+    class Nonsense(FakeSegmenter):
+        def predict(
+            self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        ) -> Logits:
+            return Logits(np.full(embedding.shape, np.nan, dtype=np.float32))
+
+    with pytest.raises(ModelError, match="E_MODEL_OUTPUT"):
+        pipeline.propose_slice(phantom_stack.image(2), Models(Nonsense(), None))
