@@ -1,0 +1,186 @@
+"""Scanner geometry and image formation: matrix, coil, blur, noise, magnitude or phase sensitive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from scarseg.simulate.options import SimulationOptions
+from scarseg.stack import FloatArray, Sequence, Vector
+
+TYPICAL_NORMAL = np.array([-0.62, 0.62, 0.48])
+"""Short-axis normal from apex to base, LPS, of a typical heart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the slices lie. Lengths in mm, base to apex.
+
+    ``heart_position_mm`` is where the LV axis meets the base, in the image (x to the right, y
+    down) from the outer corner of pixel (0, 0); ``z_mm`` the middle of every slice on the axis;
+    ``shifts_mm`` (slice, 2) the displacement (x, y) by breathing.
+    """
+
+    rows: int
+    columns: int
+    pixel_spacing_mm: tuple[float, float]
+    thickness_mm: float
+    gap_mm: float
+    z_mm: npt.NDArray[np.float64]
+    heart_position_mm: tuple[float, float]
+    shifts_mm: npt.NDArray[np.float64]
+    orientation: tuple[float, float, float, float, float, float]
+    origins_mm: tuple[Vector, ...]
+
+
+def _orientation(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw an oblique short-axis frame: rows of the result are row and column direction."""
+    normal = TYPICAL_NORMAL + rng.normal(0, 0.12, 3)
+    normal /= np.linalg.norm(normal)
+    down = np.array([0.0, 0.0, -1.0])
+    down -= (down @ normal) * normal
+    down /= np.linalg.norm(down)
+    across = np.cross(down, normal)
+    turn = rng.normal(0, 0.25)
+    row = np.cos(turn) * across + np.sin(turn) * down
+    column = np.cross(normal, row)
+    return np.stack([row, column])
+
+
+def _slices(
+    rng: np.random.Generator, length: float, options: SimulationOptions
+) -> tuple[float, float, npt.NDArray[np.float64]]:
+    thickness = float(rng.choice([5, 6, 7, 8, 8, 8, 10, 10]))
+    gap = float(rng.choice([0, 0, 0, 1, 2, 2, 2.5, 3, 4]))
+    cover = rng.uniform(0.85, 1.1)
+    start = rng.uniform(-0.15, 0.9)
+    beyond = rng.random() < 0.25
+    thickness = options.slice_thickness_mm or thickness
+    gap = gap if options.slice_gap_mm is None else options.slice_gap_mm
+    step = thickness + gap
+    count = options.n_slices or int(np.clip(round(length * cover / step), 6, 13))
+    first = step * (start - (1.0 if beyond and options.beyond_heart else 0.0))
+    first = max(first, 0.5 * thickness) if not (beyond and options.beyond_heart) else first
+    if not options.beyond_heart:
+        count = max(1, min(count, int((length - 3 - first) // step) + 1))
+    fits = int((length + 0.6 * step - first) // step) + 1
+    if options.n_slices is None:
+        count = max(4, min(count, fits))
+    return thickness, gap, np.asarray(first + step * np.arange(count), dtype=np.float64)
+
+
+def draw_geometry(
+    rng: np.random.Generator, length: float, reach: float, options: SimulationOptions
+) -> Geometry:
+    """Draw matrix, spacing, slices and position for a heart of this length and reach (mm)."""
+    spacing = float(rng.uniform(1.1, 2.0))
+    unequal = float(np.exp(rng.normal(0, 0.12))) if rng.random() < 0.4 else 1.0
+    sides = rng.integers(144, 321, 2)
+    view = rng.uniform(250, 400, 2)
+    place = rng.uniform(0, 1, 2)
+    thickness, gap, z = _slices(rng, length, options)
+    frame = _orientation(rng)
+    shift_size = float(rng.choice([0.3, 1.0, 2.0], p=[0.4, 0.4, 0.2]))
+    shifts = rng.normal(0, shift_size, (64, 2))[: len(z)]
+    corner = rng.uniform(-40, 40, 3) - 150 * frame[0] - 150 * frame[1]
+
+    row_spacing = float(np.clip(spacing * np.sqrt(unequal), 1.1, 2.0))
+    column_spacing = float(np.clip(spacing / np.sqrt(unequal), 1.1, 2.0))
+    row_spacing, column_spacing = options.pixel_spacing_mm or (
+        round(row_spacing, 4),
+        round(column_spacing, 4),
+    )
+    del sides
+    rows = options.rows or int(np.clip(round(view[0] / row_spacing / 4) * 4, 144, 320))
+    columns = options.columns or int(np.clip(round(view[1] / column_spacing / 4) * 4, 144, 320))
+    position = []
+    for pixels, step, share in ((columns, column_spacing, place[0]), (rows, row_spacing, place[1])):
+        field = pixels * step
+        margin = min(reach + 18, 0.5 * field)
+        low, high = max(margin, 0.3 * field), min(field - margin, 0.7 * field)
+        position.append(low + share * max(high - low, 0.0))
+    normal = np.cross(frame[0], frame[1])
+    origins = tuple(
+        tuple(round(float(v), 6) for v in corner - normal * depth) for depth in z - z[0]
+    )
+    cosines = tuple(float(v) for v in frame.ravel())
+    return Geometry(
+        rows,
+        columns,
+        (row_spacing, column_spacing),
+        thickness,
+        gap,
+        z,
+        (position[0], position[1]),
+        shifts,
+        cosines,  # type: ignore[arg-type]
+        origins,  # type: ignore[arg-type]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scanner:
+    """Image formation, as drawn; ``sequence`` may be replaced without redrawing."""
+
+    sequence: Sequence
+    gain: float
+    noise: float
+    blur: float
+    coil: npt.NDArray[np.float64]
+    normalisation: float
+    ghost: float
+    ghost_shift: float
+    seed: int
+
+
+def draw_scanner(rng: np.random.Generator, options: SimulationOptions) -> Scanner:
+    """Draw noise, coil, blur and reconstruction."""
+    psir = bool(rng.random() < 0.5)
+    coil = np.concatenate([rng.uniform(-0.25, 0.6, 2), rng.uniform(0.5, 1.6, 2)])
+    scanner = {
+        "gain": float(np.exp(rng.uniform(np.log(700), np.log(3000)))),
+        "noise": float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))),
+        "blur": float(rng.uniform(0.25, 0.75)),
+        "normalisation": float(rng.choice([0.0, 0.6, 0.9, 1.0])),
+        "ghost": float(rng.choice([0.0, 0.0, rng.uniform(0.01, 0.05)])),
+        "ghost_shift": float(rng.uniform(0.2, 0.5)),
+        "seed": int(rng.integers(2**63)),
+    }
+    if options.noise is not None:
+        scanner["noise"] = options.noise
+    sequence = options.sequence or (Sequence.PSIR if psir else Sequence.MAGNITUDE)
+    return Scanner(sequence=sequence, coil=coil, **scanner)  # type: ignore[arg-type]
+
+
+def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArray:
+    """Turn signed signal (slice, row, column) into what the scanner reconstructs, same shape.
+
+    Complex noise is added, so that magnitude images are Rician and phase-sensitive ones signed.
+    """
+    rng = np.random.default_rng(scanner.seed)
+    n, rows, columns = signal.shape
+    cx, cy, wide, high = scanner.coil
+    u = (np.arange(columns, dtype=np.float32) / columns - np.float32(cx)) / np.float32(wide)
+    v = (np.arange(rows, dtype=np.float32) / rows - np.float32(cy)) / np.float32(high)
+    coil = np.float32(1.3) * np.exp(-0.5 * (v[:, None] ** 2 + u[None] ** 2)) + np.float32(0.25)
+    flatten = coil ** np.float32(-scanner.normalisation)
+    sigma = np.float32(scanner.noise * abs(blood))
+    noise = rng.standard_normal((2, n, rows, columns), dtype=np.float32) * sigma
+    soften = 0.35 if scanner.blur > 0.5 else 0.0
+    images = np.empty_like(signal)
+    for k in range(n):
+        real = ndimage.gaussian_filter(signal[k], scanner.blur, mode="nearest") * coil
+        if scanner.ghost:
+            real = real + scanner.ghost * np.roll(real, int(scanner.ghost_shift * rows), axis=0)
+        one, two = noise[0, k], noise[1, k]
+        if soften:
+            one = ndimage.gaussian_filter(one, soften) * 1.2
+            two = ndimage.gaussian_filter(two, soften) * 1.2
+        if scanner.sequence is Sequence.PSIR:
+            images[k] = (real + one) * flatten
+        else:
+            images[k] = np.hypot(real + one, two) * flatten
+    return np.round(images * np.float32(scanner.gain)).astype(np.float32)

@@ -1,0 +1,193 @@
+"""Render the heart of one slice: label shares and signal, averaged through the slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scarseg.labels import Label, LabelArray, MaskArray
+from scarseg.simulate.anatomy import Heart
+from scarseg.simulate.tissue import Tissues
+from scarseg.stack import FloatArray
+
+SMALLEST_RING_MM2 = 60.0
+"""Below this area the tip of the apex is not outlined, as readers do not."""
+
+
+def cover(distance: FloatArray, pixel_mm: float) -> FloatArray:
+    """Give the share of a pixel inside a border, from its signed distance (negative inside)."""
+    return np.asarray(np.clip(0.5 - distance / np.float32(pixel_mm), 0, 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class HeartSlice:
+    """One rendered slice of the region round the heart.
+
+    ``labels`` uint8 (row, column); ``signal`` float32 (row, column), relative to full
+    magnetisation and signed; ``share`` float32 (row, column), how much of each pixel is heart
+    or its fat, the rest being ``0`` in ``signal``.
+    """
+
+    labels: LabelArray
+    signal: FloatArray
+    share: FloatArray
+
+
+class _Painter:
+    """Lay tissues over one another, later ones on top."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.signal = np.zeros(shape, dtype=np.float32)
+        self.share = np.zeros(shape, dtype=np.float32)
+
+    def lay(self, cover: FloatArray, signal: float | FloatArray) -> None:
+        keep = 1 - cover
+        self.signal *= keep
+        self.signal += cover * signal
+        self.share *= keep
+        self.share += cover
+
+
+def render_heart(
+    heart: Heart, tissues: Tissues, x: FloatArray, y: FloatArray, z: FloatArray, pixel_mm: float
+) -> HeartSlice:
+    """Render one slice.
+
+    Args:
+        x, y: float32 (row, column), heart coordinates of the pixel centres, mm.
+        z: float32 (sample), where the slice is sampled through its thickness, mm.
+        pixel_mm: in-plane width of a pixel, for its partial volume.
+    """
+    z3 = z.astype(np.float32).reshape(-1, 1, 1)
+    centre_x, centre_y = heart.axis(z3)
+    dx, dy = x[None] - centre_x, y[None] - centre_y
+    radius = np.hypot(dx, dy)
+    screen_angle = np.arctan2(dy, dx)
+    angle = (screen_angle - np.float32(heart.rotation)).astype(np.float32)
+    endo = heart.endo_radius(angle, z3)
+    width = heart.wall_width(angle, z3)
+    below = np.broadcast_to(z3 < 0, radius.shape)
+    painter = _Painter(radius.shape)
+    _lay_right(painter, heart, tissues, dx, dy, radius - endo - width, z3, pixel_mm)
+    wall = cover(radius - endo - width, pixel_mm)
+    pool = np.minimum(cover(radius - endo, pixel_mm), wall)
+    depth = (radius - endo) / width
+    reach = heart.scar_reach(angle, z3)
+    scar = cover((depth - reach) * width, max(pixel_mm, tissues.rim_mm)) * (reach > 0)
+    scar = np.where((depth < 1.1) & (depth > -0.2), scar, 0).astype(np.float32)
+    mvo = _mvo_share(heart, angle, z3, depth, width, pixel_mm) * (scar > 0.5)
+    atrium = np.where(below, 0.35, 1.0).astype(np.float32)
+    muscle = tissues.myocardium + (tissues.scar - tissues.myocardium) * scar * atrium
+    muscle = muscle + (tissues.mvo - muscle) * mvo * atrium
+    painter.lay(np.where(below, cover(radius - endo - 2.5, pixel_mm), wall), muscle)
+    painter.lay(pool, tissues.blood)
+    _lay_papillary(painter, heart, tissues, angle, radius, endo, pool, z3, pixel_mm)
+    sharp = (depth < reach) & (reach > 0)
+    labels = _labels(wall, pool, sharp, mvo > 0.5, z < 0, pixel_mm)
+    return HeartSlice(labels, painter.signal.mean(axis=0), painter.share.mean(axis=0))
+
+
+def _mvo_share(
+    heart: Heart,
+    angle: FloatArray,
+    z: FloatArray,
+    depth: FloatArray,
+    width: FloatArray,
+    pixel_mm: float,
+) -> FloatArray:
+    share = np.zeros(depth.shape, dtype=np.float32)
+    for scar in heart.scars:
+        if not scar.mvo:
+            continue
+        reach = scar.reach(angle, z)
+        inner = np.clip((reach / scar.transmurality - 0.55) / 0.4, 0, 1) * scar.mvo * reach
+        outside = np.maximum(depth - inner, scar.mvo_start * np.minimum(1, reach) - depth)
+        np.maximum(share, cover(outside * width, pixel_mm) * (inner > 0.05), out=share)
+    return share
+
+
+def _lay_right(
+    painter: _Painter,
+    heart: Heart,
+    tissues: Tissues,
+    dx: FloatArray,
+    dy: FloatArray,
+    outside_left: FloatArray,
+    z: FloatArray,
+    pixel_mm: float,
+) -> None:
+    """Lay epicardial fat, pericardium, RV wall and RV blood."""
+    septum = heart.septum_angle + heart.rotation
+    cosine, sine = np.float32(np.cos(septum)), np.float32(np.sin(septum))
+    along = dx * cosine + dy * sine
+    across = -dx * sine + dy * cosine
+    share = np.clip(z / heart.rv_length, 0, 1.3)
+    size = np.sign(1 - share) * np.sqrt(np.abs(1 - share**2.2))
+    epicardium = heart.radius + heart.wall
+    half_width = np.maximum(heart.rv_width * size, 0.1)
+    half_height = np.maximum(epicardium * heart.rv_height * size, 0.1)
+    start = epicardium * 0.4 * np.maximum(size, 0)
+    q = np.hypot(
+        (along - start) / half_width, (across - heart.rv_lift * size) / half_height
+    ).astype(np.float32)
+    outside_right = (q - 1) * np.minimum(half_width, half_height) + np.where(size <= 0.05, 50, 0)
+    outside = np.minimum(outside_left, outside_right - heart.rv_wall).astype(np.float32)
+    fat_angle = np.arctan2(dy, dx)
+    fat = np.clip(heart.fat + 2.5 * heart.fat_waves(fat_angle, z), 0, 9).astype(np.float32)
+    painter.lay(cover(outside - fat - 1.8, pixel_mm), tissues.pericardium)
+    painter.lay(cover(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
+    painter.lay(cover(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)
+    painter.lay(cover(outside_right, pixel_mm), tissues.blood * 0.97)
+
+
+def _lay_papillary(
+    painter: _Painter,
+    heart: Heart,
+    tissues: Tissues,
+    angle: FloatArray,
+    radius: FloatArray,
+    endo: FloatArray,
+    pool: FloatArray,
+    z: FloatArray,
+    pixel_mm: float,
+) -> None:
+    """Lay the papillary muscles; they count as cavity."""
+    for where, size, middle, half in heart.papillary:
+        here = size * np.sqrt(np.clip(1 - ((z - middle) / half) ** 2, 0, 1))
+        inward = endo - 0.9 * size - radius
+        sideways = radius * np.sin(angle - np.float32(where))
+        front = np.cos(angle - np.float32(where)) > 0.3
+        distance = np.hypot(inward, sideways / 1.2) - here
+        spot = cover(distance.astype(np.float32), pixel_mm) * pool * front * (here > 0.8)
+        painter.lay(spot.astype(np.float32), tissues.myocardium)
+
+
+def _labels(
+    wall: FloatArray,
+    pool: FloatArray,
+    scar: MaskArray,
+    mvo: MaskArray,
+    above: MaskArray,
+    pixel_mm: float,
+) -> LabelArray:
+    """Give each pixel the tissue that fills most of it through the slice.
+
+    ``wall`` is the share inside the epicardium, ``pool`` inside the endocardium. A slice that
+    lies mostly above the base has no labels: the ring is not closed there.
+    """
+    if float(np.mean(above)) > 0.5:
+        return np.zeros(wall.shape[1:], dtype=np.uint8)
+    muscle = wall - pool
+    within = wall.mean(axis=0)
+    inside = pool.mean(axis=0)
+    infarct = (muscle * scar).mean(axis=0)
+    core = (muscle * (scar & mvo)).mean(axis=0)
+    labels = np.where(within > 0.5, np.uint8(Label.MYOCARDIUM), np.uint8(Label.BACKGROUND))
+    ring = within - inside
+    labels[(within > 0.5) & (infarct > 0.5 * ring)] = Label.SCAR
+    labels[(labels == Label.SCAR) & (core > 0.5 * infarct)] = Label.MVO
+    labels[(within > 0.5) & (inside > 0.5 * within)] = Label.BLOOD_POOL
+    if np.count_nonzero(labels) * pixel_mm**2 < SMALLEST_RING_MM2:
+        labels[:] = Label.BACKGROUND
+    return np.asarray(labels, dtype=np.uint8)

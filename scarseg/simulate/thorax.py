@@ -1,0 +1,206 @@
+"""What surrounds the heart on a short-axis slice: chest wall, lung, diaphragm, upper belly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scarseg.simulate.anatomy import Waves
+from scarseg.simulate.heart import cover
+from scarseg.simulate.tissue import Tissues
+from scarseg.stack import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Thorax:
+    """One chest, in heart coordinates (mm), as drawn."""
+
+    centre: tuple[float, float]
+    half_axes: tuple[float, float]
+    turn: float
+    outline: Waves
+    skin_fat: float
+    fat_waves: Waves
+    muscle: float
+    diaphragm: float
+    diaphragm_step: float
+    dome: tuple[float, float]
+    stomach: tuple[float, float, float, float]
+    spleen: tuple[float, float, float, float]
+    kidney: tuple[float, float, float, float]
+    spine: tuple[float, float, float]
+    aorta: tuple[float, float, float]
+    mediastinum: float
+    belly_fat: float
+    texture: Waves
+    vessels: npt.NDArray[np.float64]
+    ribs: npt.NDArray[np.float64]
+
+
+def draw_thorax(rng: np.random.Generator, reach: float) -> Thorax:
+    """Draw a chest round a heart whose epicardium ends ``reach`` mm from its axis."""
+    left, up = rng.uniform(reach + 50, reach + 95), rng.uniform(reach + 35, reach + 75)
+    half = (rng.uniform(150, 200), rng.uniform(130, 180))
+    vessels = np.stack(
+        [
+            rng.uniform(-60, 150, 260),
+            rng.uniform(-110, 110, 260),
+            0.6 + rng.exponential(0.7, 260),
+            rng.uniform(-20, 110, 260),
+        ],
+        axis=1,
+    )
+    ribs = np.stack([rng.uniform(-np.pi, np.pi, 9), rng.uniform(0.05, 0.12, 9)], axis=1)
+    return Thorax(
+        centre=(float(half[0] * 0.92 - left), float(half[1] * 0.92 - up)),
+        half_axes=(float(half[0]), float(half[1])),
+        turn=float(rng.normal(0.35, 0.25)),
+        outline=Waves.draw(rng, 6, (2, 6)),
+        skin_fat=float(rng.gamma(3.0, 5.0) + 3),
+        fat_waves=Waves.draw(rng, 6, (1, 5)),
+        muscle=float(rng.uniform(8, 18)),
+        diaphragm=float(reach + rng.uniform(2, 22)),
+        diaphragm_step=float(rng.uniform(-0.45, 0.05)),
+        dome=(float(rng.uniform(-50, 0)), float(rng.uniform(90, 220))),
+        stomach=(
+            float(rng.uniform(5, 55)),
+            float(rng.uniform(22, 45)),
+            float(rng.uniform(14, 34)),
+            float(rng.uniform(0.7, 1.3)),
+        ),
+        spleen=(
+            float(rng.uniform(60, 95)),
+            float(rng.uniform(20, 50)),
+            float(rng.uniform(16, 30)),
+            float(rng.uniform(1.2, 1.8)),
+        ),
+        kidney=(
+            float(rng.uniform(45, 90)),
+            float(rng.uniform(60, 95)),
+            float(rng.uniform(20, 28)),
+            float(rng.uniform(0.75, 1.0)),
+        ),
+        spine=(float(rng.uniform(45, 95)), float(rng.uniform(45, 95)), float(rng.uniform(17, 24))),
+        aorta=(float(rng.uniform(40, 70)), float(rng.uniform(15, 45)), float(rng.uniform(9, 13))),
+        mediastinum=float(rng.uniform(5, 30)),
+        belly_fat=float(rng.uniform(0, 1)),
+        texture=Waves.draw(rng, 10, (1, 3)),
+        vessels=vessels,
+        ribs=ribs,
+    )
+
+
+def _blob(
+    x: FloatArray, y: FloatArray, centre: tuple[float, float], size: float, aspect: float
+) -> FloatArray:
+    """Give a rough signed distance to an ellipse, mm."""
+    q = np.hypot((x - centre[0]) / size, (y - centre[1]) / (size * aspect))
+    return np.asarray((q - 1) * size, dtype=np.float32)
+
+
+def render_thorax(
+    thorax: Thorax, tissues: Tissues, x: FloatArray, y: FloatArray, z: float, pixel_mm: float
+) -> FloatArray:
+    """Give the signed signal of one slice without the heart.
+
+    ``x``, ``y`` float32 (row, column) in heart coordinates (mm); ``z`` from base to apex (mm).
+    """
+    cx, cy = thorax.centre
+    cosine, sine = np.float32(np.cos(thorax.turn)), np.float32(np.sin(thorax.turn))
+    u = ((x - cx) * cosine + (y - cy) * sine) / np.float32(thorax.half_axes[0])
+    v = (-(x - cx) * sine + (y - cy) * cosine) / np.float32(thorax.half_axes[1])
+    angle = np.arctan2(v, u)
+    deep = np.asarray(z, dtype=np.float32).reshape(1, 1)
+    q = (np.abs(u) ** 2.4 + np.abs(v) ** 2.4) ** np.float32(1 / 2.4)
+    q = q / (1 + 0.025 * thorax.outline(angle, deep))
+    skin = (q - 1) * np.float32(min(thorax.half_axes))
+    fat = np.maximum(thorax.skin_fat * (1 + 0.35 * thorax.fat_waves(angle, deep)), 2.0)
+    inner = skin + fat + np.float32(thorax.muscle)
+    signal = np.zeros(x.shape, dtype=np.float32)
+
+    def lay(where: FloatArray, level: float) -> None:
+        signal[:] += where * (level - signal)
+
+    body = cover(skin, pixel_mm)
+    lay(body, tissues.fat)
+    lay(cover(skin + fat, pixel_mm), tissues.muscle)
+    for where, half in thorax.ribs:
+        turn = np.remainder(angle - where + np.pi, 2 * np.pi) - np.pi
+        rib = np.maximum(np.abs(turn) - half, 0) * 120 + np.abs(skin + fat + thorax.muscle * 0.6)
+        lay(cover(np.asarray(rib - 3.0, dtype=np.float32), pixel_mm), tissues.bone)
+        lay(cover(np.asarray(rib - 1.6, dtype=np.float32), pixel_mm), tissues.fat * 0.8)
+    chest = cover(inner, pixel_mm)
+    lay(chest, tissues.lung)
+    _lay_vessels(signal, thorax, tissues, x, y, z, chest, pixel_mm)
+    _lay_belly(lay, thorax, tissues, x, y, z, chest, pixel_mm)
+    return signal
+
+
+def _lay_vessels(
+    signal: FloatArray,
+    thorax: Thorax,
+    tissues: Tissues,
+    x: FloatArray,
+    y: FloatArray,
+    z: float,
+    chest: FloatArray,
+    pixel_mm: float,
+) -> None:
+    """Dot the lung with its vessels, those whose depth is near this slice's."""
+    column_step = float(x[0, 1] - x[0, 0])
+    row_step = float(y[1, 0] - y[0, 0])
+    for vx, vy, size, depth in thorax.vessels:
+        if abs(depth - z) > 14:
+            continue
+        column, row = (vx - x[0, 0]) / column_step, (vy - y[0, 0]) / row_step
+        reach = int(4 / min(column_step, row_step)) + 2
+        c0, r0 = int(column) - reach, int(row) - reach
+        if c0 < 0 or r0 < 0 or c0 + 2 * reach > x.shape[1] or r0 + 2 * reach > x.shape[0]:
+            continue
+        part = np.s_[r0 : r0 + 2 * reach, c0 : c0 + 2 * reach]
+        spot = cover(np.hypot(x[part] - vx, y[part] - vy) - size, pixel_mm) * chest[part]
+        signal[part] += spot * (tissues.vessel - signal[part])
+
+
+def _lay_belly(
+    lay: Callable[[FloatArray, float], None],
+    thorax: Thorax,
+    tissues: Tissues,
+    x: FloatArray,
+    y: FloatArray,
+    z: float,
+    chest: FloatArray,
+    pixel_mm: float,
+) -> None:
+    """Lay mediastinum, spine, aorta, and below the diaphragm liver, stomach, spleen, kidney."""
+    dome_x, dome_radius = thorax.dome
+    level = thorax.diaphragm + thorax.diaphragm_step * (z - 40)
+    fall = (x - dome_x) ** 2 / (2 * dome_radius)
+    below = (level + 70 * fall / (70 + fall) - y).astype(np.float32)
+    belly = cover(below, pixel_mm) * chest
+    septal = cover((x + thorax.mediastinum + 45 + 0.3 * y).astype(np.float32), pixel_mm) * chest
+    lay(septal, tissues.fat * 0.8)
+    lay(belly, tissues.muscle)
+    inside = cover(below + 2.5, pixel_mm) * chest
+    lay(inside, tissues.liver)
+    texture = thorax.texture(x * 0.05, y + z)
+    lefthand = cover((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
+    lay(lefthand, tissues.fat * 0.85 if thorax.belly_fat > 0.5 else tissues.spleen * 0.8)
+    sx, sy, size, aspect = thorax.kidney
+    kidney = _blob(x, y, (sx, level + sy), size, aspect)
+    lay(cover(kidney, pixel_mm) * inside, tissues.kidney)
+    lay(cover(kidney + 0.6 * size, pixel_mm) * inside, tissues.fat)
+    sx, sy, size, aspect = thorax.spleen
+    lay(cover(_blob(x, y, (sx, level + sy), size, aspect), pixel_mm) * inside, tissues.spleen)
+    sx, sy, size, aspect = thorax.stomach
+    size = size * max(0.3, 1 - 0.006 * abs(z - 60))
+    stomach = _blob(x, y, (sx, level + sy), size, aspect) + 2 * texture.astype(np.float32)
+    lay(cover(stomach - 3, pixel_mm) * inside, tissues.stomach_wall)
+    lay(cover(stomach, pixel_mm) * inside, tissues.stomach)
+    px, py, size = thorax.spine
+    lay(cover(_blob(x, y, (px, level + py), size, 0.9), pixel_mm) * chest, tissues.bone)
+    ax, ay, size = thorax.aorta
+    lay(cover(_blob(x, y, (ax, level + ay), size, 1.0), pixel_mm) * chest, tissues.blood)
