@@ -145,11 +145,7 @@ def evaluate_case(case: TrainingCase, models: Models, seed: int) -> dict[str, ob
         "automatic_dice": dice(infarct_mask(automatic), scar),
         "wall_dice": dice(wall_mask(automatic), wall_mask(truth)),
         "pool_dice": dice(automatic == 1, truth == 1),
-        "lv_iou": [
-            v
-            for k in range(stack.n_slices)
-            if (v := lv_overlap(proposals[k], truth[k])) is not None
-        ],
+        "lv_iou": [v for v in overlaps if v is not None],
         "slice_scar_true": [bool(s.any()) for s in scar],
         "slice_scar_proposed": [bool(s.any()) for s in infarct_mask(automatic)],
     }
