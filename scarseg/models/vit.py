@@ -133,7 +133,7 @@ def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
     if not isinstance(state, dict):
         raise unknown
     width = state.get("image_encoder.pos_embed")
-    if not isinstance(width, Tensor) or width.shape[-1] not in MODEL_OF_WIDTH:
+    if not isinstance(width, Tensor) or width.ndim != 4 or width.shape[-1] not in MODEL_OF_WIDTH:
         raise unknown
     sam = sam_model_registry[MODEL_OF_WIDTH[width.shape[-1]]]()
     try:

@@ -1,0 +1,89 @@
+"""Run something with an audit hook that notes every way out of the program.
+
+``python -m tests.reliability.audited WHAT [ARGUMENTS]``. The last line printed is JSON. pytest
+must not be loaded: ultralytics keeps silent when it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WATCHED = (
+    "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo",
+    "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo", "socket.gethostname",
+    "urllib.Request", "http.client.connect", "http.client.send", "ftplib.connect",
+    "smtplib.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn",
+    "os.startfile", "pty.spawn", "webbrowser.open",
+)  # fmt: skip
+noted: list[str] = []
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.__new__":
+        family = int(arguments[1])
+        if family not in (0, 1):  # unspecified; between processes of this machine
+            noted.append(f"{event} family {family}")
+    elif event in WATCHED:
+        noted.append(f"{event} {arguments!r}"[:300])
+
+
+def chain() -> dict[str, Any]:
+    """Load the default weights and propose a whole simulated stack."""
+    import scarseg.models
+
+    models = scarseg.models.load(device="cpu")
+    import torch
+
+    from scarseg import pipeline
+    from scarseg.simulate import simulate_stack
+
+    case = pipeline.propose_case(simulate_stack(1).stack, models)
+    measured = pipeline.measure(case)
+    return {
+        "threads": torch.get_num_threads(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        "ultralytics": "ultralytics" in sys.modules,
+        "detector": case.detector.name,
+        "slices": measured.n_slices,
+    }
+
+
+def command_line(*arguments: str) -> dict[str, Any]:
+    """Run one scarseg command in this process."""
+    from scarseg.cli import main
+
+    return {"status": main(list(arguments))}
+
+
+def connect() -> dict[str, Any]:
+    """Do what must be noticed."""
+    import contextlib
+    import socket
+    import subprocess
+
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", 9), timeout=0.1)
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo("localhost", 80)
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    return {}
+
+
+WHAT: dict[str, Callable[..., dict[str, Any]]] = {
+    "chain": chain,
+    "command": command_line,
+    "connect": connect,
+}
+
+if __name__ == "__main__":
+    sys.addaudithook(watch)
+    answer = WHAT[sys.argv[1]](*sys.argv[2:])
+    answer["noted"] = list(noted)
+    answer["pytest"] = "pytest" in sys.modules
+    answer["left"] = sorted(str(each) for each in Path.cwd().rglob("*") if each.is_file())
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
