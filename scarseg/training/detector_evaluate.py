@@ -179,7 +179,7 @@ def choose_scar_score(found: Sequence[Found], least_specificity: float = 0.8) ->
     _, without = best_scar_scores(found)
     if without.size == 0:
         return 0.25
-    candidates = np.arange(0.05, 0.9, 0.01)
+    candidates = np.arange(5, 90) / 100
     enough = [c for c in candidates if (without < c).mean() >= least_specificity]
     return round(float(enough[0]), 2) if enough else 0.9
 

@@ -1,0 +1,249 @@
+"""YOLO proposes the left ventricle and the scars of a slice."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from scarseg.case import ModelIdentity
+from scarseg.errors import ModelError, WeightsError
+from scarseg.models import Detection, Detector, Structure
+from scarseg.models.detector_network import CLASSES, build_network, half_precision, run_network
+from scarseg.models.detector_view import (
+    FAR_MM_PER_PIXEL,
+    NEAR_MM_PER_PIXEL,
+    VIEW_PIXELS,
+    View,
+    look,
+)
+from scarseg.models.weights import list_weights, resolve
+from scarseg.prompts import Box, Origin
+from scarseg.stack import SliceImage
+
+FORMAT = "scarseg-detector 1"
+_LARGEST_HEART = 0.8  # of the near view; for larger hearts it is sampled more coarsely
+_FAR_LEAST_SCORE = 0.02
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """What decides which boxes are shown; travels inside the weights file.
+
+    Args:
+        scar_score, lv_score: boxes scoring less are not proposed.
+        scar_overlap: intersection over union above which two scar boxes are one.
+        far_mm_per_pixel, near_mm_per_pixel: sampling the weights were trained on.
+    """
+
+    scar_score: float = 0.25
+    lv_score: float = 0.25
+    scar_overlap: float = 0.45
+    far_mm_per_pixel: float = FAR_MM_PER_PIXEL
+    near_mm_per_pixel: float = NEAR_MM_PER_PIXEL
+
+
+class YoloDetector:
+    """Look at the whole slice for the heart, then closely at the heart for its scars."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: DetectorSettings,
+        identity: ModelIdentity,
+        device: str = "cpu",
+    ) -> None:
+        self.settings = settings
+        self.identity = identity
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+
+    def detect(self, image: SliceImage) -> list[Detection]:
+        """Give at most one left_ventricle and any number of scar boxes, best score first.
+
+        Raises:
+            ModelError: E_MODEL_OUTPUT when the network answers with something not finite.
+        """
+        return [d for d in self.candidates(image) if d.score >= self._least(d.structure)]
+
+    def candidates(self, image: SliceImage, least_score: float = 0.01) -> list[Detection]:
+        """Give the boxes before the score thresholds: what thresholds are chosen from."""
+        whole = View.whole(_shape(image), image.pixel_spacing_mm)
+        hearts = [
+            d
+            for d in self._run(image, whole, _FAR_LEAST_SCORE)
+            if d.structure == Structure.LEFT_VENTRICLE
+        ]
+        if not hearts:
+            return []
+        near = near_view(hearts[0].box, image.pixel_spacing_mm)
+        found = self._run(image, near, least_score)
+        left_ventricle = [d for d in found if d.structure == Structure.LEFT_VENTRICLE][:1]
+        scars = [d for d in found if d.structure == Structure.SCAR]
+        return sorted(left_ventricle + scars, key=lambda d: -d.score)
+
+    def _least(self, structure: Structure) -> float:
+        if structure == Structure.SCAR:
+            return self.settings.scar_score
+        return self.settings.lv_score
+
+    def _run(self, image: SliceImage, view: View, least_score: float) -> list[Detection]:
+        """Run the network on one view and map its boxes to the source, best first."""
+        seen = look(image.pixels, view)
+        inputs = torch.from_numpy(seen)[None, None].to(self._device)
+        rows = run_network(self._network, inputs, least_score, self.settings.scar_overlap)[0]
+        return to_detections(rows, view, _shape(image))
+
+
+def _shape(image: SliceImage) -> tuple[int, int]:
+    rows, columns = image.pixels.shape
+    return int(rows), int(columns)
+
+
+def near_view(heart: Box, pixel_spacing_mm: tuple[float, float]) -> View:
+    """Make the close look round a left_ventricle box in source pixels."""
+    spacing_row, spacing_column = pixel_spacing_mm
+    extent_mm = max(heart.width * spacing_column, heart.height * spacing_row)
+    mm = max(NEAR_MM_PER_PIXEL, extent_mm / (_LARGEST_HEART * VIEW_PIXELS))
+    return View.around(heart.centre, pixel_spacing_mm, mm)
+
+
+def to_detections(rows: Tensor, view: View, shape: tuple[int, int]) -> list[Detection]:
+    """Map network boxes of an upright view to source pixels of a slice of ``shape`` (row, column).
+
+    Args:
+        rows: (n, 6): column0, row0, column1, row1 in view pixels, score, class number.
+
+    Boxes are clipped to the slice; what lies outside it is dropped.
+
+    Raises:
+        ModelError: E_MODEL_OUTPUT when a value is not finite.
+    """
+    if not bool(torch.isfinite(rows).all()):
+        raise ModelError("E_MODEL_OUTPUT", "The detector gave values that are not numbers.")
+    values = rows.double().numpy()
+    found = []
+    for corners, score, number in zip(values[:, :4], values[:, 4], values[:, 5], strict=True):
+        points = view.to_source(corners.reshape(2, 2))
+        (column0, row0), (column1, row1) = np.clip(points, 0, [shape[1], shape[0]]).tolist()
+        if column1 > column0 and row1 > row0:
+            box = Box(column0, row0, column1, row1, Origin.DETECTOR, float(score))
+            found.append(Detection(box, CLASSES[int(number)], float(score)))
+    return found
+
+
+def save_weights(path: Path, state: dict[str, Tensor], settings: DetectorSettings) -> None:
+    """Write weights as safetensors: kernels in float16, settings in the file's metadata."""
+    metadata = {"format": FORMAT, "settings": json.dumps(asdict(settings), sort_keys=True)}
+    save_file(half_precision(state), path, metadata)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
+    """Read weights and settings; nothing in the file is executed.
+
+    Raises:
+        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED or E_WEIGHTS_UNKNOWN.
+    """
+    if not path.is_file():
+        raise WeightsError("E_WEIGHTS_MISSING", f"{path} does not exist.", str(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise WeightsError(
+                    "E_WEIGHTS_UNKNOWN",
+                    f"{path.name} is not a scarseg detector (format {metadata.get('format')!r}).",
+                    str(path),
+                )
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            "E_WEIGHTS_DAMAGED", f"{path.name} cannot be read: {error}", str(path)
+        ) from error
+    return state, _settings(metadata.get("settings", ""), path)
+
+
+def _settings(text: str, path: Path) -> DetectorSettings:
+    """Parse the settings of a weights file."""
+    try:
+        values = {str(k): float(v) for k, v in json.loads(text).items()}
+        settings = DetectorSettings(**values)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            "E_WEIGHTS_DAMAGED", f"{path.name} has unreadable settings: {error}", str(path)
+        ) from error
+    scales = (settings.far_mm_per_pixel, settings.near_mm_per_pixel)
+    if not all(isfinite(v) for v in values.values()) or scales != (
+        FAR_MM_PER_PIXEL,
+        NEAR_MM_PER_PIXEL,
+    ):
+        raise WeightsError(
+            "E_WEIGHTS_UNKNOWN",
+            f"{path.name} was trained on other sampling ({scales} mm per pixel).",
+            str(path),
+        )
+    return settings
+
+
+def open_detector(
+    path: Path,
+    identity: ModelIdentity,
+    device: str = "cpu",
+    settings: DetectorSettings | None = None,
+) -> YoloDetector:
+    """Build the detector of a weights file; ``settings`` replaces those in the file.
+
+    Raises:
+        WeightsError: as :func:`read_weights`, also when the tensors do not fit the network.
+    """
+    state, stored = read_weights(path)
+    network = build_network()
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(
+            "E_WEIGHTS_DAMAGED", f"{path.name} does not fit the detector.", str(path)
+        ) from error
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected or not all(bool(torch.isfinite(v).all()) for v in state.values()):
+        raise WeightsError(
+            "E_WEIGHTS_DAMAGED",
+            f"{path.name} lacks {len(missing)} tensors, has {len(unexpected)} unknown ones or "
+            "holds values that are not numbers.",
+            str(path),
+        )
+    network.eval()
+    network.fuse(verbose=False)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return YoloDetector(network, settings or stored, identity, device)
+
+
+def load_detector(name_or_path: Path | str | None, device: str = "auto") -> Detector | None:
+    """Load a detector by name in the manifest or by file; None means the default one.
+
+    Args:
+        device: auto, cpu, cuda or mps. "auto" is the CPU: a slice takes milliseconds.
+
+    Returns None for the name "none" and where no detector is shipped: the segmenter proposes.
+
+    Raises:
+        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
+    """
+    if name_or_path == "none":
+        return None
+    if name_or_path is None and not any(e.kind == "detector" for e in list_weights()):
+        logger.warning("No detector is installed; the segmenter proposes.")
+        return None
+    weights = resolve(name_or_path, "detector")
+    return open_detector(weights.path, weights.identity, "cpu" if device == "auto" else device)

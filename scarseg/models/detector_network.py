@@ -1,0 +1,142 @@
+"""YOLO11n as ultralytics builds it, from a fixed description and without its file loaders."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch  # before ultralytics, which otherwise cuts torch to one thread
+from platformdirs import user_cache_path
+from torch import Tensor, nn
+
+from scarseg.models import Structure
+
+CLASSES = (Structure.SCAR, Structure.LEFT_VENTRICLE)
+"""Class numbers of the network, in order."""
+
+_GUARDS = {
+    "YOLO_OFFLINE": "1",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "ULTRALYTICS_SAFE_LOAD": "1",
+    "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
+}
+
+_NECK_LAYER = 16  # finest of the three maps that YOLO11's head reads: 1/8, 64 channels in size n
+
+ARCHITECTURE: dict[str, Any] = {
+    "nc": len(CLASSES),
+    "scales": {"n": [0.50, 0.25, 1024]},
+    "scale": "n",
+    "backbone": [
+        [-1, 1, "Conv", [64, 3, 2]],
+        [-1, 1, "Conv", [128, 3, 2]],
+        [-1, 2, "C3k2", [256, False, 0.25]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [-1, 2, "C3k2", [512, False, 0.25]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [-1, 2, "C3k2", [512, True]],
+        [-1, 1, "Conv", [1024, 3, 2]],
+        [-1, 2, "C3k2", [1024, True]],
+        [-1, 1, "SPPF", [1024, 5]],
+        [-1, 2, "C2PSA", [1024]],
+    ],
+    "head": [
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 6], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [512, False]],
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 4], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [256, False]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [[-1, 13], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [512, False]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [[-1, 10], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [1024, True]],
+        [[16, 19, 22], 1, "Detect", ["nc"]],
+    ],
+}
+"""YOLO11n of ultralytics, AGPL-3.0, with two classes; built with one input channel."""
+
+
+def guard_ultralytics() -> None:
+    """Set what keeps ultralytics off the network, and its settings in a folder of our own.
+
+    Call before ultralytics is imported; calling again does no harm.
+    """
+    os.environ.update(_GUARDS)
+    if "SCARSEG_YOLO_CONFIG_DIR" not in os.environ:
+        folder = user_cache_path("scarseg", appauthor=False) / "ultralytics"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(folder)
+        except OSError:
+            folder = Path(tempfile.mkdtemp(prefix="scarseg-ultralytics-"))
+        os.environ["SCARSEG_YOLO_CONFIG_DIR"] = str(folder)
+    os.environ["YOLO_CONFIG_DIR"] = os.environ["SCARSEG_YOLO_CONFIG_DIR"]
+
+
+def build_network() -> Any:
+    """Build the untrained network: one input channel, two classes, no file read or fetched."""
+    guard_ultralytics()
+    threads = torch.get_num_threads()
+    from ultralytics import settings
+    from ultralytics.cfg import DEFAULT_CFG
+    from ultralytics.nn.tasks import DetectionModel
+
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    if settings.get("sync", True):
+        settings.update({"sync": False})
+    torch.set_num_threads(threads)
+    network = DetectionModel({**ARCHITECTURE}, ch=1, nc=len(CLASSES), verbose=False)
+    network.args = DEFAULT_CFG  # gains of the loss
+    return network
+
+
+def neck_layer(network: Any) -> nn.Module:
+    """Give the layer whose output is the 1/8 map with 64 channels (training listens to it)."""
+    layer: nn.Module = network.model[_NECK_LAYER]
+    return layer
+
+
+def run_network(
+    network: nn.Module, images: Tensor, least_score: float, overlap: float, most: int = 20
+) -> list[Tensor]:
+    """Run and suppress double boxes class by class.
+
+    Args:
+        network: built by :func:`build_network`, in eval mode.
+        images: float32 (image, 1, row, column), 0 to 1, sides multiples of 32.
+        least_score: drop what scores less.
+        overlap: intersection over union above which the lower-scoring of two boxes goes.
+        most: keep at most so many per image.
+
+    Returns one (n, 6) tensor per image: column0, row0, column1, row1, score, class number, in
+    input pixels, best first.
+    """
+    guard_ultralytics()
+    from ultralytics.utils.nms import non_max_suppression
+
+    with torch.inference_mode():
+        answers = network(images)
+        # ultralytics gives up after max_time_img: a slow machine must not lose boxes
+        found = non_max_suppression(
+            answers, least_score, overlap, max_det=most, nc=len(CLASSES), max_time_img=1e6
+        )
+    return [boxes.float().cpu() for boxes in found]
+
+
+def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a state dict for shipping: kernels as float16, vectors as float32, counters left out."""
+    kept = {}
+    for key, value in state.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        dtype = torch.float16 if value.ndim > 1 else torch.float32
+        kept[key] = value.detach().to("cpu", dtype).contiguous()
+    return kept
