@@ -1,0 +1,41 @@
+"""Asking for help is quick: neither torch nor Qt is loaded for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.children import last_line_as_json, run_child
+
+HEAVY = ("torch", "torchvision", "ultralytics", "segment_anything", "cv2", "PyQt6", "pyqtgraph")
+ASK = f"""
+import contextlib, io, json, runpy, sys
+{{}}
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+HELP = """
+sys.argv = ["scarseg", {}]
+with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+    runpy.run_module("scarseg", run_name="__main__")
+assert "usage" in said.getvalue().lower(), said.getvalue()
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import scarseg, scarseg.models, scarseg.cli",
+        "import scarseg.pipeline, scarseg.simulate, scarseg.io.store, scarseg.models.weights",
+        HELP.format("'--help'"),
+        HELP.format("'batch', '--help'"),
+    ],
+    ids=["import", "import more", "help", "batch help"],
+)
+def test_neither_torch_nor_qt(tmp_path: Path, code: str):
+    assert last_line_as_json(run_child(tmp_path, "-c", ASK.format(code))) == []
+
+
+def test_the_question_can_be_answered_with_yes(tmp_path: Path):
+    done = run_child(tmp_path, "-c", ASK.format("import PyQt6"))
+    assert last_line_as_json(done) == ["PyQt6"]
