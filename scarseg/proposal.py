@@ -36,7 +36,8 @@ class ProposalRules:
         box_island_mm2: smaller components of automatic scar get no box (12 pixels at 1.43 mm).
         box_growth: each box is wider than its component by this share on every side, since a
             box too small costs more than one too large; at least one pixel.
-        detector_scar_score: detector boxes of scar below this score are not shown.
+        detector_scar_score: scar boxes below this score are dropped, beside what the detector
+            itself drops.
         detector_lv_score: the same for boxes of the left ventricle.
         merge_overlap: boxes sharing more than this part of the smaller one become one.
         recrops: how often to look again round the segmenter's own pool and wall.
@@ -51,8 +52,8 @@ class ProposalRules:
     island_mm2: float = 10.0
     box_island_mm2: float = 25.0
     box_growth: float = 0.08
-    detector_scar_score: float = 0.35
-    detector_lv_score: float = 0.1
+    detector_scar_score: float = 0.0
+    detector_lv_score: float = 0.0
     merge_overlap: float = 0.3
     recrops: int = 2
     recrop_overlap: float = 0.85

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from scarseg.errors import InputError
 from scarseg.io.outputs import write_whole
@@ -17,6 +18,16 @@ from scarseg.labels import Label, LabelArray
 from scarseg.stack import Stack
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    ImageFileError,
+    HeaderDataError,
+    WrapStructError,
+)
 
 
 def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = False) -> None:
@@ -29,18 +40,15 @@ def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = Fal
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    if labels.shape != stack.pixels.shape:
-        raise ValueError("labels must fit the stack")
-    affine = LPS_TO_RAS @ stack.affine
-    data = np.ascontiguousarray(labels.transpose(2, 1, 0), dtype=np.uint8)
-    image = nib.Nifti1Image(data, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner", strip_shears=True)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"scarseg labels 0-4"
-    raw = image.to_bytes()
-    packed = path.suffix == ".gz"
-    write_whole(path, gzip.compress(raw, compresslevel=6, mtime=0) if packed else raw, force)
+    write_whole(path, _encode(path, labels, stack), force)
+
+
+def holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
+    """Tell whether a plain file holds exactly what :func:`write_labels` would write."""
+    try:
+        return not path.is_symlink() and path.read_bytes() == _encode(path, labels, stack)
+    except OSError:
+        return False
 
 
 def read_labels(path: Path) -> LabelArray:
@@ -54,7 +62,7 @@ def read_labels(path: Path) -> LabelArray:
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
         data = np.asanyarray(nib.Nifti1Image.from_bytes(raw).dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+    except _UNREADABLE as error:
         raise InputError(
             "E_MASK", f"{path} cannot be read as NIfTI: {error}.", str(path)
         ) from error
@@ -62,3 +70,17 @@ def read_labels(path: Path) -> LabelArray:
     if data.ndim != 3 or not known:
         raise InputError("E_MASK", f"{path} is not a label map with values 0 to 4.", str(path))
     return np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)
+
+
+def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:
+    if labels.shape != stack.pixels.shape:
+        raise ValueError("labels must fit the stack")
+    affine = LPS_TO_RAS @ stack.affine
+    data = np.ascontiguousarray(labels.transpose(2, 1, 0), dtype=np.uint8)
+    image = nib.Nifti1Image(data, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner", strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"scarseg labels 0-4"
+    raw: bytes = image.to_bytes()
+    return gzip.compress(raw, compresslevel=6, mtime=0) if path.suffix == ".gz" else raw

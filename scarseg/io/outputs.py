@@ -1,16 +1,21 @@
-"""Write an export whole or not at all, over nothing, through no link."""
+"""Where exports go: over nothing without being told, through no link, under safe names."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from scarseg.errors import OutputError
+from scarseg.io.atomic import (
+    discard,
+    flush_folder,
+    make_private_folder,
+    replace_file,
+    write_temporary,
+)
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 
@@ -37,20 +42,26 @@ def refuse_existing(paths: Iterable[Path]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder (mode 0700) with its parents, unless it is there."""
+    """Make a folder (mode 0700) with its parents, unless it is there.
+
+    Raises:
+        OutputError: E_WRITE.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
     except OSError as error:
         raise OutputError(
-            "E_WRITE", f"The folder {folder} cannot be made: {error.strerror}.", str(folder)
+            "E_WRITE", f"The folder {folder} cannot be written: {error.strerror}.", str(folder)
         ) from error
 
 
 def write_whole(path: Path, data: bytes, force: bool = False) -> None:
     """Write a file of mode 0600: the old file or the new one, never a mixture.
 
-    Written beside its place, flushed to the disk, then put in place. A link at ``path`` is
-    refused, or with ``force`` replaced itself; what it points to is never touched.
+    A link at ``path`` is refused, or with ``force`` replaced itself; what it points to is never
+    touched. Missing folders are made.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
@@ -58,45 +69,27 @@ def write_whole(path: Path, data: bytes, force: bool = False) -> None:
     make_folder(path.parent)
     if not force:
         refuse_existing([path])
-    temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=".scarseg-", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _put_in_place(temporary, path, force)
-        _flush_folder(path.parent)
+        if force:
+            replace_file(path, data)
+        else:
+            _write_new(path, data)
     except OSError as error:
         raise OutputError(
             "E_WRITE", f"{path} cannot be written: {error.strerror or error}.", str(path)
         ) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
 
-def _put_in_place(temporary: Path, path: Path, force: bool) -> None:
-    if force:
-        temporary.replace(path)
-        return
+def _write_new(path: Path, data: bytes) -> None:
+    """Put data where nothing is; unlike a rename, a hard link never replaces."""
+    temporary = write_temporary(path, data)
     try:
-        os.link(temporary, path)  # unlike a rename, this never replaces
+        os.link(temporary, path)
     except FileExistsError:
         refuse_existing([path])
-        raise
     except OSError:  # no hard links on this disk
         refuse_existing([path])
         temporary.replace(path)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
     finally:
-        os.close(handle)
+        discard(temporary)
+    flush_folder(path.parent)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import scarseg
 from scarseg.case import Case, CaseStatus, ModelIdentity
+from scarseg.errors import OutputError
 from scarseg.io.outputs import refuse_existing, write_whole
 from scarseg.measurements import Measurements, SliceMeasurement
 from scarseg.prompts import Box, Origin, SlicePrompts
@@ -95,7 +96,8 @@ SLICE_COLUMNS = (
 """The columns of the per-slice file, one row per slice."""
 
 _PSEUDONYM_KEY = b"scarseg patient pseudonym, version 1"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Spreadsheets run these, some of them the full-width forms as well.
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,8 @@ def write_tables(
         OutputError: E_EXISTS for any of the three without ``force``, E_WRITE.
     """
     files = table_files(path)
+    if len(set(files)) < len(files):
+        raise OutputError("E_OUTPUT_NAME", f"{path} must be named .csv.", str(path))
     if not force:
         refuse_existing(files)
     ordered = sorted(records, key=_order)
@@ -288,7 +292,6 @@ def _cell(value: Cell) -> str:
     if isinstance(value, int):
         return str(value)
     text = value.replace("\x00", "")
-    # DICOM's own separators and line breaks must not start a second cell or row elsewhere.
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -117,3 +118,16 @@ def load(
     return Models(
         segmenters.load_segmenter(segmenter, device), detectors.load_detector(detector, device)
     )
+
+
+def limit_threads(n: int) -> int:
+    """Let torch use ``n`` threads in this process from now on; give the number before.
+
+    Does nothing, and gives ``n``, where no model has been loaded.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return n
+    before = int(torch.get_num_threads())
+    torch.set_num_threads(n)
+    return before

@@ -1,0 +1,127 @@
+"""What the command line takes; imports nothing that takes time."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import scarseg
+
+COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "weights")
+
+NOTHING_DONE = 1
+"""Exit status when nothing could be done."""
+
+_RESEARCH_USE = "For research use only. Not a medical device."
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction["_Parser"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors carry a code and leave with status 1: nothing was done."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(NOTHING_DONE, f"E_USAGE: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    parser = _Parser(
+        prog="scarseg",
+        description="Measure myocardial scar on LGE cardiac MR. " + _RESEARCH_USE,
+        epilog='"scarseg" and "scarseg PATH" open the window.',
+    )
+    parser.add_argument("--version", action="version", version=f"scarseg {scarseg.__version__}")
+    commands: _Commands = parser.add_subparsers(
+        metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    _add_gui(commands)
+    _add_demo(commands)
+    _add_batch(commands)
+    _add_inspect(commands)
+    _add_simulate(commands)
+    _add_weights(commands)
+    return parser
+
+
+def _add_gui(commands: _Commands) -> None:
+    gui = commands.add_parser("gui", help="open the window")
+    gui.add_argument("path", nargs="?", metavar="PATH", help="folder, file or zip to open")
+    gui.set_defaults(command="gui")
+
+
+def _add_demo(commands: _Commands) -> None:
+    demo = commands.add_parser("demo", help="simulate a study and open the window on it")
+    demo.add_argument("--headless", action="store_true", help="no window: leave CSV, masks, PNG")
+    demo.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to leave things")
+    demo.set_defaults(command="demo")
+
+
+def _add_batch(commands: _Commands) -> None:
+    batch = commands.add_parser("batch", help="measure studies without a window")
+    batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
+    batch.add_argument("-o", "--output", type=Path, required=True, metavar="scar.csv")
+    batch.add_argument("--masks", type=Path, metavar="DIR", help="write label maps 0-4 here")
+    batch.add_argument("--mask-format", choices=("nifti", "none"), default="nifti")
+    batch.add_argument("--prompts", type=Path, metavar="FILE", help="a reader's boxes and points")
+    batch.add_argument("--series", action="append", default=[], metavar="UID")
+    batch.add_argument("--mass", choices=("thickness", "spacing"), default="thickness")
+    batch.add_argument("--slice-thickness", type=_length, metavar="MM")
+    batch.add_argument("--density", type=_density, default=1.05, metavar="G_PER_ML")
+    batch.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    batch.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes side by side")
+    batch.add_argument("--identify", action="store_true", help="write patient IDs as they are")
+    batch.add_argument("--force", action="store_true", help="replace outputs that exist")
+    batch.add_argument("--segmenter", metavar="PATH", help="other weights: name, file or SAM .pth")
+    batch.add_argument("--detector", metavar="PATH", help='other weights: name, file or "none"')
+    batch.set_defaults(command="batch")
+
+
+def _add_inspect(commands: _Commands) -> None:
+    inspect = commands.add_parser("inspect", help="say what is in a folder, without models")
+    inspect.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
+    inspect.add_argument("--json", action="store_true")
+    inspect.set_defaults(command="inspect")
+
+
+def _add_simulate(commands: _Commands) -> None:
+    simulate = commands.add_parser("simulate", help="make studies with known scar")
+    simulate.add_argument("folder", type=Path, metavar="DIR")
+    simulate.add_argument("--patients", type=_jobs, default=1, metavar="N")
+    simulate.add_argument("--seed", type=int, default=0, metavar="S")
+    simulate.set_defaults(command="simulate")
+
+
+def _add_weights(commands: _Commands) -> None:
+    weights = commands.add_parser("weights", help="list or verify the shipped weights")
+    weights.add_argument("action", nargs="?", choices=("list", "verify"), default="list")
+    weights.set_defaults(command="weights")
+
+
+def _length(text: str) -> float:
+    return _positive(text, "a length in mm")
+
+
+def _density(text: str) -> float:
+    return _positive(text, "a density in g/ml")
+
+
+def _positive(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not (isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return value
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)

@@ -1,0 +1,274 @@
+"""Measure many series: one row each, whatever happens to the others."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from scarseg import pipeline
+from scarseg.errors import Cancelled, OutputError, ScarsegError, WeightsError
+from scarseg.io import dicom, nifti
+from scarseg.io.outputs import make_folder
+from scarseg.io.prompts_file import PromptsFile, SliceKey
+from scarseg.io.selection import Job
+from scarseg.io.table import Record, error_record
+from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.models import Models, limit_threads
+from scarseg.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+
+ModelsLoader = Callable[[], Models]
+"""Loads the models in whichever process needs them; must survive pickling for many jobs."""
+
+THREADS = 1
+"""Torch threads of every job: the same for any number of jobs, since a sum split otherwise may
+differ in its last digit."""
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What every series of a batch shares; a value that crosses processes.
+
+    ``masks`` is the folder for label maps, or None. ``prompts`` switch scar to a reader's.
+    """
+
+    convention: MassConvention = MassConvention.THICKNESS
+    density_g_per_ml: float = DENSITY_G_PER_ML
+    slice_thickness_mm: float | None = None
+    masks: Path | None = None
+    prompts: PromptsFile | None = None
+    identify: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one series.
+
+    ``note`` says in words what failed; ``trouble`` is the traceback of a bug without the values
+    in it; ``used`` the entries of the prompts file that this series answered.
+    """
+
+    record: Record
+    note: str = ""
+    trouble: str = ""
+    used: frozenset[SliceKey] = frozenset()
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The records of all jobs, what failed in words, and prompts that spoke of no series."""
+
+    records: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+    unused_prompts: tuple[SliceKey, ...] = ()
+
+
+def run(
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    load_models: ModelsLoader,
+    n_processes: int = 1,
+    progress: Progress = silent,
+) -> BatchResult:
+    """Measure every job; the same records for any number of processes.
+
+    Raises:
+        WeightsError: the models cannot be loaded; nothing was measured.
+        OutputError: E_WRITE, the folder for masks cannot be written.
+        Cancelled: by ``progress``; no row is written then.
+    """
+    if settings.masks is not None:
+        make_folder(settings.masks)
+    outcomes: list[Outcome] = []
+    spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
+    for outcome in spread(jobs, settings, load_models, n_processes, progress):
+        outcomes.append(outcome)
+        if outcome.trouble:
+            logger.error("A series failed by a bug in the program:\n%s", outcome.trouble)
+    asked = settings.prompts.slices if settings.prompts is not None else {}
+    used = frozenset[SliceKey]().union(*(outcome.used for outcome in outcomes))
+    return BatchResult(
+        tuple(outcome.record for outcome in outcomes),
+        tuple(sorted(outcome.note for outcome in outcomes if outcome.note)),
+        tuple(key for key in asked if key not in used),
+    )
+
+
+def measure_job(
+    job: Job, settings: BatchSettings, models: Models, progress: Progress = silent
+) -> Outcome:
+    """Read, propose, measure and write the mask of one series; a failure is its record."""
+    try:
+        return _measure_job(job, settings, models, progress)
+    except (Cancelled, KeyboardInterrupt):
+        raise
+    except ScarsegError as error:
+        return _failed(job, settings, error.code, error.message)
+    except MemoryError:
+        return _failed(job, settings, "E_MEMORY", "The series did not fit into memory.")
+    except Exception as error:  # noqa: BLE001 - the boundary of one series
+        return _failed(
+            job, settings, "E_INTERNAL", "A bug in the program; see the log.", _frames(error)
+        )
+
+
+def _measure_job(job: Job, settings: BatchSettings, models: Models, progress: Progress) -> Outcome:
+    stack = dicom.read_stack(job.summary, settings.slice_thickness_mm)
+    prompts = None
+    used: frozenset[SliceKey] = frozenset()
+    if settings.prompts is not None:
+        prompts = settings.prompts.for_stack(stack)
+        used = frozenset(settings.prompts.keys_in(stack))
+    case = pipeline.propose_case(stack, models, progress, prompts)
+    mask_file = "" if settings.masks is None else job.mask_file
+    record = pipeline.case_record(
+        case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
+    )
+    if settings.masks is not None:
+        path = settings.masks / mask_file
+        try:
+            nifti.write_labels(path, case.labels, stack, settings.force)
+        except OutputError as error:
+            # A batch that was killed left this very mask: go on where it stopped.
+            if error.code != "E_EXISTS" or not nifti.holds_labels(path, case.labels, stack):
+                raise
+    return Outcome(record, used=used)
+
+
+def _failed(
+    job: Job, settings: BatchSettings, code: str, message: str, trouble: str = ""
+) -> Outcome:
+    """Give the row of a failure; its message may hold a path, so it is written on request."""
+    cells = job.identity(settings.identify)
+    record = error_record(cells, code, message if settings.identify else "")
+    return Outcome(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
+
+
+def _frames(error: BaseException) -> str:
+    """Tell where a bug struck, without its message: that may hold a patient's name."""
+    lines = traceback.format_list(
+        [
+            traceback.FrameSummary(one.filename, one.lineno, one.name)
+            for one in traceback.extract_tb(error.__traceback__)
+        ]
+    )
+    return "".join(lines) + type(error).__name__
+
+
+def _one_by_one(
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    load_models: ModelsLoader,
+    n_processes: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    progress(0.0, "Loading the models")
+    models = load_models()
+    before = limit_threads(THREADS)
+    try:
+        for done, job in enumerate(jobs):
+
+            def report(fraction: float, what: str, done: int = done) -> None:
+                progress((done + fraction) / len(jobs), f"Series {done + 1} of {len(jobs)}")
+
+            report(0.0, "")
+            yield measure_job(job, settings, models, report)
+    finally:
+        limit_threads(before)
+    progress(1.0, f"{len(jobs)} series")
+
+
+def _side_by_side(
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    load_models: ModelsLoader,
+    n_processes: int,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    """Measure in several processes; a job that kills its process costs only itself."""
+    work = partial(_work, settings=settings, load_models=load_models)
+    done = 0
+    progress(0.0, "Loading the models")
+    suspects: list[Job] = []
+    for job, outcome in _pooled(jobs, work, min(n_processes, len(jobs))):
+        if outcome is None:
+            suspects.append(job)
+            continue
+        done += 1
+        progress(done / len(jobs), f"Series {done} of {len(jobs)}")
+        yield _loaded(outcome)
+    # When one process dies the pool gives all its jobs up: try each of them alone.
+    for job in suspects:
+        [(_, outcome)] = _pooled([job], work, 1)
+        done += 1
+        progress(done / len(jobs), f"Series {done} of {len(jobs)}")
+        yield (
+            _failed(job, settings, "E_CRASH", "The process that read this series died.")
+            if outcome is None
+            else _loaded(outcome)
+        )
+
+
+def _pooled(
+    jobs: Sequence[Job], work: Callable[[Job], Outcome | _NoModels], n_processes: int
+) -> Iterator[tuple[Job, Outcome | _NoModels | None]]:
+    """Yield each job with its outcome as it comes, None where the process died."""
+    # spawn: a forked child of a program with threads (torch, Qt) may hang.
+    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _start_worker)
+    try:
+        running: dict[Future[Outcome | _NoModels], Job] = {
+            pool.submit(work, job): job for job in jobs
+        }
+        left = set(running)
+        while left:
+            finished, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in finished:
+                try:
+                    yield running[future], future.result()
+                except BrokenProcessPool:
+                    yield running[future], None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _NoModels:
+    """The worker could not load the models."""
+
+    code: str
+    message: str
+    path: str | None
+
+
+def _loaded(outcome: Outcome | _NoModels) -> Outcome:
+    if isinstance(outcome, _NoModels):
+        raise WeightsError(outcome.code, outcome.message, outcome.path)
+    return outcome
+
+
+_worker_models: list[Models] = []
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
+
+
+def _work(job: Job, settings: BatchSettings, load_models: ModelsLoader) -> Outcome | _NoModels:
+    """Measure one job in a worker, which loads the models once."""
+    if not _worker_models:
+        try:
+            _worker_models.append(load_models())
+        except WeightsError as error:
+            return _NoModels(error.code, error.message, error.path)
+        limit_threads(THREADS)
+    return measure_job(job, settings, _worker_models[0])

@@ -1,0 +1,265 @@
+"""The command line: parse, call the engine, print, exit.
+
+Exit status: 0 all is well, 2 some study failed (its row carries the code), 1 nothing could be
+done. Results go to stdout; progress, notes and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from scarseg.arguments import COMMANDS, NOTHING_DONE, build_parser
+from scarseg.errors import Cancelled, InputError, ScarsegError
+
+if TYPE_CHECKING:
+    from scarseg.io.dicom_report import LoadReport, StackSummary
+    from scarseg.progress import Progress
+
+DONE, SOME_FAILED, INTERRUPTED = 0, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run scarseg with these arguments (the program's own when None); give the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # "scarseg" and "scarseg PATH" open the window.
+    if not words or (words[0] not in COMMANDS and not words[0].startswith("-")):
+        words.insert(0, "gui")
+    options = build_parser().parse_args(words)
+    _log_to_stderr()
+    command = _COMMANDS[options.command]
+    try:
+        return command(options)
+    except Cancelled:
+        return INTERRUPTED
+    except ScarsegError as error:
+        _say(f"{error.code}: {error.message}")
+        return NOTHING_DONE
+    except KeyboardInterrupt:
+        _say("Interrupted; nothing was written.")
+        return INTERRUPTED
+
+
+def _gui(options: argparse.Namespace) -> int:
+    if not _has_display():
+        raise InputError(
+            "E_NO_DISPLAY",
+            "There is no display for a window; use scarseg batch or scarseg demo --headless.",
+        )
+    from scarseg.gui import app
+
+    return int(app.main(options.path))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from scarseg import demo
+
+    headless = options.headless or not _has_display()
+    folder = demo.new_folder(options.output)
+    with _bar("Demo") as progress:
+        study = demo.make_study(folder, progress)
+        left = demo.measure_study(folder, study, progress) if headless else ()
+    if headless:
+        for path in left:
+            print(path)
+        return DONE
+    print(study)
+    return demo.open_window(study)
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from scarseg import batch, models, pipeline
+    from scarseg.io import dicom, outputs, prompts_file, selection, table
+    from scarseg.measurements import MassConvention
+
+    if not options.force:
+        outputs.refuse_existing(table.table_files(options.output))
+    prompts = None if options.prompts is None else prompts_file.read_prompts(options.prompts)
+    settings = batch.BatchSettings(
+        MassConvention(options.mass),
+        options.density,
+        options.slice_thickness,
+        None if options.mask_format == "none" else options.masks,
+        prompts,
+        options.identify,
+        options.force,
+    )
+    with _bar("Reading headers") as progress:
+        report = dicom.scan(options.inputs, progress)
+    chosen = selection.select(report, options.series, options.identify)
+    for note in (*report.notes, *chosen.notes):
+        _say(note)
+    load = partial(models.load, options.segmenter, options.detector, options.device)
+    with _bar("Measuring") as progress:
+        result = batch.run(chosen.jobs, settings, load, options.jobs, progress)
+    records = (*chosen.records, *result.records)
+    files = pipeline.export_table(options.output, records, _settings(options), options.force)
+    for note in result.notes:
+        _say(note)
+    for uid, frame in result.unused_prompts:
+        which = uid if frame is None else f"{uid}, frame {frame}"
+        _say(f"W_PROMPTS_UNUSED: no series that was read holds slice {which}.")
+    failed = sum(record.failed for record in records)
+    print(f"{files.table}: {len(records) - failed} measured, {failed} failed")
+    return SOME_FAILED if failed or result.unused_prompts else DONE
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    """Give what the sidecar tells of the command; no paths and nothing that changes no number."""
+    return {
+        "mass_convention": options.mass,
+        "density_g_per_ml": options.density,
+        "slice_thickness_mm": options.slice_thickness,
+        "series": options.series,
+        "device": options.device,
+        "identify": options.identify,
+        "prompts_file": options.prompts is not None,
+    }
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from scarseg.io import dicom
+
+    if options.json:
+        report = dicom.scan(options.inputs)
+        print(json.dumps(_report(report), indent=1))
+    else:
+        with _bar("Reading headers") as progress:
+            report = dicom.scan(options.inputs, progress)
+        _print_report(report)
+    if not report.stacks and not report.refused:
+        raise InputError(
+            "E_NO_MR", f"There is no MR image here ({report.skipped} other files were skipped)."
+        )
+    return DONE
+
+
+def _report(report: LoadReport) -> dict[str, object]:
+    return {
+        "stacks": [_stack(one) for one in report.stacks],
+        "refused": [
+            {"path": one.path, "code": one.code, "message": one.message} for one in report.refused
+        ],
+        "skipped": report.skipped,
+    }
+
+
+def _stack(one: StackSummary) -> dict[str, object]:
+    return {
+        "series_uid": one.series_uid,
+        "part": one.part,
+        "description": one.description,
+        "sequence": str(one.sequence),
+        "n_slices": one.n_slices,
+        "rows": one.rows,
+        "columns": one.columns,
+        "pixel_spacing_mm": list(one.pixel_spacing_mm),
+        "slice_thickness_mm": one.slice_thickness_mm,
+        "slice_spacing_mm": one.slice_spacing_mm,
+        "complete": one.complete,
+        "warnings": [warning.code for warning in one.warnings],
+        "proposed": one.proposed,
+        "reason": one.reason,
+    }
+
+
+def _print_report(report: LoadReport) -> None:
+    for one in report.stacks:
+        thickness = "?" if one.slice_thickness_mm is None else f"{one.slice_thickness_mm:g}"
+        spacing = "-" if one.slice_spacing_mm is None else f"{one.slice_spacing_mm:g}"
+        row_mm, column_mm = one.pixel_spacing_mm
+        print(f"{'*' if one.proposed else ' '} {one.stack_id}  {one.description}")
+        print(
+            f"    {one.sequence}, {one.n_slices} slices of {one.rows} x {one.columns}, pixels"
+            f" {row_mm:g} x {column_mm:g} mm, thickness {thickness} mm, spacing {spacing} mm"
+        )
+        print(f"    {one.reason}")
+        for warning in one.warnings:
+            print(f"    {warning.code}: {warning.message}")
+    for refusal in report.refused:
+        print(f"! {refusal.code}: {refusal.message} [{refusal.path}]")
+    for note in report.notes:
+        print(note)
+    print(
+        f"{len(report.stacks)} stacks (* proposed), {len(report.refused)} refused,"
+        f" {report.skipped} other files skipped"
+    )
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from scarseg import simulate
+    from scarseg.io.outputs import refuse_existing
+
+    if options.folder.is_dir() and not any(options.folder.iterdir()):
+        pass  # an empty folder is as good as none
+    else:
+        refuse_existing([options.folder])
+    with _bar("Simulating") as progress:
+        simulate.simulate_patients(options.folder, options.patients, options.seed, progress)
+    print(options.folder)
+    return DONE
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from scarseg.models import weights
+
+    if options.action == "list":
+        for entry in weights.list_weights():
+            star = "*" if entry.default else " "
+            print(f"{star} {entry.kind:10} {entry.name:24} {entry.sha256[:12]}  {entry.licence}")
+        print(f"in {weights.weights_folder()}")
+        return DONE
+    verdicts = weights.verify_weights()
+    for entry, verdict in verdicts:
+        print(f"{verdict:8} {entry.name} ({entry.file})")
+    return DONE if all(verdict == "ok" for _, verdict in verdicts) else NOTHING_DONE
+
+
+def _has_display() -> bool:
+    if sys.platform != "linux" or os.environ.get("QT_QPA_PLATFORM"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("scarseg")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    """Show a progress bar on stderr while a job runs."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+
+        def report(fraction: float, now: str) -> None:
+            bar.update(task, completed=fraction, description=f"{what}: {now}" if now else what)
+
+        yield report
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "gui": _gui,
+    "demo": _demo,
+    "batch": _batch,
+    "inspect": _inspect,
+    "simulate": _simulate,
+    "weights": _weights,
+}

@@ -1,0 +1,147 @@
+"""The prompts file: version 1, checked to the last number."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scarseg.case import Case, SliceReading
+from scarseg.errors import InputError, OutputError
+from scarseg.io.prompts_file import read_prompts, write_prompts
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.stack import SliceSource, Stack
+
+GOOD: dict[str, Any] = {
+    "version": 1,
+    "slices": [
+        {
+            "sop_instance_uid": "1.2.3.4.2",
+            "boxes": [[30, 20.5, 50, 40]],
+            "points": [[41.5, 30, 1], [36, 30, 0]],
+            "no_scar": False,
+            "lv_box": [20, 16, 52, 44],
+        },
+        {"sop_instance_uid": "1.2.3.4.3", "no_scar": True},
+    ],
+}
+
+
+def written(tmp_path: Path, data: object) -> Path:
+    path = tmp_path / "prompts.json"
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+def test_prompts_reach_their_slices(tmp_path: Path, phantom_stack: Stack) -> None:
+    prompts = read_prompts(written(tmp_path, GOOD))
+    assert prompts.for_stack(phantom_stack) == {
+        1: SlicePrompts(
+            (Box(30, 20.5, 50, 40, Origin.READER),),
+            (Point(41.5, 30, True), Point(36, 30, False)),
+            Box(20, 16, 52, 44),
+        ),
+        2: SlicePrompts(no_scar=True),
+    }
+    assert prompts.keys_in(phantom_stack) == set(prompts.slices)
+
+
+def test_other_stacks_are_not_spoken_of(tmp_path: Path, phantom_stack: Stack) -> None:
+    prompts = read_prompts(written(tmp_path, GOOD))
+    other = replace(phantom_stack, sources=tuple(SliceSource(f"9.{k}") for k in range(5)))
+    assert prompts.for_stack(other) == {}
+    assert prompts.keys_in(other) == set()
+
+
+def test_frames_tell_slices_of_one_file_apart(tmp_path: Path, phantom_stack: Stack) -> None:
+    frames = replace(
+        phantom_stack, sources=tuple(SliceSource("5.5", frame=k + 1) for k in range(5))
+    )
+    entry = {"sop_instance_uid": "5.5", "boxes": [[1, 1, 9, 9]]}
+    with_frame = {"version": 1, "slices": [{**entry, "frame": 4}]}
+    assert list(read_prompts(written(tmp_path, with_frame)).for_stack(frames)) == [3]
+    without = {"version": 1, "slices": [entry]}
+    with pytest.raises(InputError, match=r"E_PROMPTS.*frame"):
+        read_prompts(written(tmp_path, without)).for_stack(frames)
+
+
+def slices(**changes: object) -> dict[str, Any]:
+    return {"version": 1, "slices": [{"sop_instance_uid": "1.2.3.4.2", **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("\xff", "not JSON"),
+        ("[]", "version"),
+        ({"version": 2, "slices": []}, "version 2"),
+        ({"version": True, "slices": []}, "version"),
+        ({"version": "1", "slices": []}, "version"),
+        ({"slices": []}, "version"),
+        ({"version": 1, "slices": [], "more": 1}, "nothing else"),
+        ({"version": 1, "slices": {}}, "list"),
+        ({"version": 1, "slices": [3]}, r"slices\[0\]"),
+        ({"version": 1, "slices": [{"boxes": []}]}, "sop_instance_uid"),
+        ({"version": 1, "slices": [{"sop_instance_uid": 5}]}, "sop_instance_uid"),
+        (slices(box=[]), "unknown key 'box'"),
+        (slices(boxes=[[1, 2, 3]]), r"boxes\[0\] must be 4 numbers"),
+        (slices(boxes=[[1, 2, 3, "4"]]), "4 numbers"),
+        (slices(boxes=[[1, 2, 3, True]]), "4 numbers"),
+        (slices(boxes=[[5, 2, 3, 4]]), "smaller corner first"),
+        (slices(boxes=[[1, 2, 1, 4]]), "smaller corner first"),
+        (slices(boxes={}), "list"),
+        (slices(boxes=None), "list"),
+        ('{"version": 1, "slices": [{"sop_instance_uid": "1", "boxes": [[0,0,1,NaN]]}]}', "NaN"),
+        (
+            '{"version": 1, "slices": [{"sop_instance_uid": "1", "boxes": [[0,0,1,1e999]]}]}',
+            "finite",
+        ),
+        ('{"version": 1, "version": 1, "slices": []}', "twice"),
+        (slices(points=[[1, 2]]), "3 numbers"),
+        (slices(points=[[1, 2, 2]]), "1 .inside. or 0 .outside."),
+        (slices(no_scar=1), "true or false"),
+        (slices(no_scar=True, boxes=[[1, 2, 3, 4]]), "no_scar and asks"),
+        (slices(frame=0), "frame"),
+        (slices(frame=1.0), "frame"),
+        (slices(lv_box=[1, 2, 3]), "lv_box"),
+        ({"version": 1, "slices": GOOD["slices"] * 2}, "twice"),
+    ],
+)
+def test_what_is_wrong_is_said(data: object, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        read_prompts(written(tmp_path, data))
+    assert caught.value.code == "E_PROMPTS"
+
+
+def test_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="E_PROMPTS"):
+        read_prompts(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"boxes": [[72, 5, 80, 9]]}, {"points": [[10, 60, 1]]}, {"lv_box": [-9, 0, -1, 5]}]
+)
+def test_what_lies_off_the_image_is_refused(
+    changes: dict[str, Any], tmp_path: Path, phantom_stack: Stack
+) -> None:
+    prompts = read_prompts(written(tmp_path, slices(**changes)))
+    with pytest.raises(InputError, match=r"E_PROMPTS.*off slice"):
+        prompts.for_stack(phantom_stack)
+
+
+def test_what_the_window_writes_is_read_back(tmp_path: Path, phantom_stack: Stack) -> None:
+    case = Case.new(phantom_stack)
+    asked = SlicePrompts((Box(1, 2, 3, 4),), (Point(5, 6, False),), Box(0, 0, 9, 9))
+    case.readings[1] = SliceReading(asked)
+    case.readings[3] = SliceReading(SlicePrompts(no_scar=True))
+    path = tmp_path / "p.json"
+    write_prompts(path, case)
+    assert read_prompts(path).for_stack(phantom_stack) == {1: asked, 3: SlicePrompts(no_scar=True)}
+    with pytest.raises(OutputError, match="E_EXISTS"):
+        write_prompts(path, case)
