@@ -1,0 +1,275 @@
+"""Frames of one series -> stacks: split what does not belong together, order what does.
+
+Nothing depends on the order or the names of the files, nor on instance numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+
+from scarseg.io.dicom_report import Frame, ImageKind
+
+K = TypeVar("K", bound=Hashable)
+
+ORIENTATION_TOLERANCE = 1e-4
+SPACING_TOLERANCE_MM = 1e-4
+SAME_POSITION_MM = 0.05
+_TOWARDS_APEX = np.array([1.0, -1.0, -1.0])  # left, anterior, inferior in LPS
+
+
+@dataclass(frozen=True)
+class Group:
+    """Frames that make one stack, in order, base to apex.
+
+    ``labels`` maps what was split by to this group's value, in file-name-safe words;
+    ``repeat`` is how often the fullest position of the unsplit frames was acquired, and
+    ``told_apart`` False where nothing in the headers tells the repeats apart.
+    """
+
+    frames: tuple[Frame, ...]
+    kind: ImageKind
+    labels: tuple[tuple[str, str], ...]
+    repeat: int = 1
+    repeated_by: str = ""
+    told_apart: bool = True
+
+
+def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
+    """Split the frames of one patient, study and series into stacks.
+
+    By kind and derivation, orientation, rows x columns, pixel spacing and thickness; then,
+    where positions repeat, by time or acquisition.
+    """
+    ordered = sorted(frames, key=_stable)
+    groups: list[Group] = []
+    for (kind, derived), same_kind in _by(ordered, lambda f: (kind_of(f), f.derived)).items():
+        words = kind.value[:4] + ("-derived" if derived else "")
+        for same_plane in _cluster(same_kind, lambda f: f.orientation, ORIENTATION_TOLERANCE):
+            plane = _digest(f"{v:.3f}" for v in np.add(same_plane[0].orientation, 0.0).tolist())
+            for size, same_size in _by(same_plane, _matrix).items():
+                for same_spacing in _cluster(
+                    same_size, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM
+                ):
+                    row, column = same_spacing[0].spacing_mm
+                    for depth, same_depth in _by_thickness(same_spacing).items():
+                        labels = (
+                            ("kind", words),
+                            ("plane", "o" + plane),
+                            ("matrix", f"{size[0]}x{size[1]}"),
+                            ("spacing", f"{row:g}x{column:g}mm".replace(".", "p")),
+                            ("thickness", f"d{depth}".replace(".", "p")),
+                        )
+                        groups += _split_repeats(same_depth, kind, labels)
+    return groups
+
+
+def _stable(frame: Frame) -> tuple[object, ...]:
+    return (
+        frame.orientation,
+        frame.spacing_mm,
+        frame.position_mm,
+        frame.image_type,
+        frame.sop_uid,
+        frame.number or 0,
+    )
+
+
+def _matrix(frame: Frame) -> tuple[int, int]:
+    return (frame.layout.rows, frame.layout.columns)
+
+
+def _by(frames: Iterable[Frame], key: Callable[[Frame], K]) -> dict[K, list[Frame]]:
+    groups: defaultdict[K, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[key(frame)].append(frame)
+    return dict(groups)
+
+
+def _cluster(
+    frames: Sequence[Frame], value: Callable[[Frame], tuple[float, ...]], tolerance: float
+) -> list[list[Frame]]:
+    """Group frames whose values lie within ``tolerance`` of a group's smallest member."""
+    clusters: list[tuple[np.ndarray, list[Frame]]] = []
+    for frame in sorted(frames, key=lambda f: (value(f), _stable(f))):
+        own = np.asarray(value(frame))
+        for seed, members in clusters:
+            if np.abs(own - seed).max() <= tolerance:
+                members.append(frame)
+                break
+        else:
+            clusters.append((own, [frame]))
+    return [members for _, members in clusters]
+
+
+def _by_thickness(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
+    """Split by thickness, unless some frames lack it: then it has to be asked for anyway."""
+    if any(frame.thickness_mm is None for frame in frames):
+        return {"": list(frames)}
+    return _by(frames, lambda f: f"{f.thickness_mm:.3f}".rstrip("0").rstrip("."))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    text = "\\".join("0.000" if part == "-0.000" else part for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def normal_towards_apex(frame: Frame) -> np.ndarray:
+    """Give the unit slice normal that points left, anterior and down: base to apex."""
+    normal = np.cross(frame.orientation[:3], frame.orientation[3:])
+    normal /= np.linalg.norm(normal)
+    lean = float(normal @ _TOWARDS_APEX)
+    if abs(lean) < 1e-6:
+        lean = float(normal[np.argmax(np.abs(normal))])
+    return normal if lean > 0 else -normal
+
+
+def positions_mm(frames: Sequence[Frame]) -> np.ndarray:
+    """Give every frame's position along the normal, base to apex, in mm."""
+    return np.array([f.position_mm for f in frames]) @ normal_towards_apex(frames[0])
+
+
+def _sorted_by_position(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    return tuple(frames[i] for i in np.argsort(positions_mm(frames), kind="stable"))
+
+
+def _slots(frames: Sequence[Frame]) -> dict[int, list[Frame]]:
+    """Group frames by position along the normal; keys count positions."""
+    ordered = _sorted_by_position(frames)
+    along = positions_mm(ordered)
+    index = np.concatenate([[0], np.cumsum(np.diff(along) > SAME_POSITION_MM)])
+    slots: defaultdict[int, list[Frame]] = defaultdict(list)
+    for slot, frame in zip(index.tolist(), ordered, strict=True):
+        slots[slot].append(frame)
+    return dict(slots)
+
+
+_REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
+    ("tp", "temporal position", lambda f: f.temporal),
+    ("tt", "trigger time", lambda f: f.trigger_ms),
+    ("acq", "acquisition number", lambda f: f.acquisition),
+    ("te", "echo time", lambda f: f.echo_ms),
+    ("ti", "inversion time", lambda f: f.inversion_ms),
+    ("type", "image type", lambda f: f.image_type or None),
+    ("time", "acquisition time", lambda f: f.time or None),
+)
+
+
+def _split_repeats(
+    frames: Sequence[Frame], kind: ImageKind, labels: tuple[tuple[str, str], ...]
+) -> list[Group]:
+    """Split frames of which several share a position."""
+    repeat = max(len(slot) for slot in _slots(frames).values())
+    if repeat == 1:
+        return [Group(_sorted_by_position(frames), kind, labels)]
+    for count in (1, 2, 3):
+        for chosen in combinations(_REPEATED_BY, count):
+            parts = _parted(frames, [key for _, _, key in chosen], repeat)
+            if parts is not None:
+                by = " and ".join(name for _, name, _ in chosen)
+                prefix = chosen[0][0] if count == 1 else "x"
+                return [
+                    Group(
+                        _sorted_by_position(members),
+                        kind,
+                        (*labels, ("repeat", _repeat_word(prefix, value))),
+                        repeat,
+                        by,
+                    )
+                    for value, members in sorted(parts.items(), key=lambda p: repr(p[0]))
+                ]
+    return _ranked(frames, kind, labels, repeat)
+
+
+def _parted(
+    frames: Sequence[Frame], keys: Sequence[Callable[[Frame], Hashable]], repeat: int
+) -> dict[tuple[Hashable, ...], list[Frame]] | None:
+    """Split by ``keys`` if that leaves no repeats and makes no more groups than repeats."""
+    parts = _by(frames, lambda f: tuple(key(f) for key in keys))
+    if len(parts) != repeat or any(None in value for value in parts):
+        return None
+    if any(len(slot) > 1 for members in parts.values() for slot in _slots(members).values()):
+        return None
+    return parts
+
+
+def _repeat_word(prefix: str, value: tuple[Hashable, ...]) -> str:
+    if len(value) == 1 and isinstance(value[0], float):
+        return f"{prefix}{value[0]:g}".replace(".", "p").replace("-", "m").replace("+", "")
+    return prefix + _digest(repr(part) for part in value)
+
+
+def _ranked(
+    frames: Sequence[Frame], kind: ImageKind, labels: tuple[tuple[str, str], ...], repeat: int
+) -> list[Group]:
+    """Split by order in time at every position: jittering trigger times, a repeated slice.
+
+    The newest acquisition of every position comes first: a slice is repeated because the one
+    before was not good enough.
+    """
+    told_apart = True
+    ranks: defaultdict[int, list[Frame]] = defaultdict(list)
+    for slot in _slots(frames).values():
+        newest_first = sorted(slot, key=_when, reverse=True)
+        told_apart &= len({_when(frame)[:-1] for frame in slot}) == len(slot)
+        for rank, frame in enumerate(newest_first):
+            ranks[rank].append(frame)
+    return [
+        Group(
+            _sorted_by_position(members),
+            kind,
+            (*labels, ("repeat", f"r{rank + 1}")),
+            repeat,
+            "order in time" if told_apart else "nothing",
+            told_apart,
+        )
+        for rank, members in ranks.items()
+    ]
+
+
+def _when(frame: Frame) -> tuple[object, ...]:
+    early = float("-inf")
+    return (
+        early if frame.temporal is None else frame.temporal,
+        early if frame.acquisition is None else frame.acquisition,
+        frame.time,
+        early if frame.trigger_ms is None else frame.trigger_ms,
+        early if frame.echo_ms is None else frame.echo_ms,
+        (frame.sop_uid, frame.number or 0),
+    )
+
+
+def name_parts(groups: Sequence[Group]) -> list[str]:
+    """Name the groups of one series for file names: empty where the series is whole.
+
+    A name holds what differs between the groups and depends on nothing else.
+    """
+    if len(groups) < 2:
+        return [""] * len(groups)
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        for name in {label for other in groups for label, _ in other.labels}:
+            values[name].add(dict(group.labels).get(name, ""))
+    parts = [
+        "-".join(word for name, word in group.labels if len(values[name]) > 1 and word)
+        for group in groups
+    ]
+    return [
+        part if part and parts.count(part) == 1 else f"{part or 'part'}-{_uids_digest(group)}"
+        for part, group in zip(parts, groups, strict=True)
+    ]
+
+
+def _uids_digest(group: Group) -> str:
+    return _digest(sorted(f"{frame.sop_uid}:{frame.number}" for frame in group.frames))
+
+
+def with_patient(group: Group, patient: str) -> Group:
+    """Mark a group of a series that carries several patients."""
+    return replace(group, labels=(("patient", patient), *group.labels))

@@ -1,0 +1,321 @@
+"""Image files -> stack summaries: duplicates, refusals, splits and warnings of every series."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from scarseg.errors import InputError, LimitError, ScarsegError
+from scarseg.io.archive import SourceReader
+from scarseg.io.dicom_geometry import (
+    geometry_warnings,
+    measured_spacing_mm,
+    spacing_is_regular,
+)
+from scarseg.io.dicom_grouping import Group, name_parts, split_series, with_patient
+from scarseg.io.dicom_headers import ImageFile
+from scarseg.io.dicom_kind import open_kind
+from scarseg.io.dicom_proposal import Evidence, evidence
+from scarseg.io.dicom_report import Frame, ImageKind, Refusal, StackSummary
+from scarseg.stack import LoadWarning
+from scarseg.stack import Sequence as SequenceKind
+
+MAX_STACK_BYTES = 2 * 2**30
+_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
+
+
+@dataclass
+class Assembled:
+    """Stacks with what speaks for them, and what was refused."""
+
+    stacks: list[tuple[StackSummary, Evidence]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def assemble(images: Sequence[ImageFile]) -> Assembled:
+    """Turn the image files of a scan into stacks."""
+    result = Assembled()
+    ordered = sorted(images, key=lambda image: image.source)
+    kept = _without_duplicates(ordered, result)
+    by_series: defaultdict[str, list[ImageFile]] = defaultdict(list)
+    for image in kept:
+        by_series[image.series_uid].append(image)
+    for series_uid in sorted(by_series):
+        _assemble_series(by_series[series_uid], result)
+    return result
+
+
+def _without_duplicates(images: Sequence[ImageFile], result: Assembled) -> list[ImageFile]:
+    """Drop files that are there twice; mark those that only claim to be the same."""
+    by_sop: defaultdict[str, list[ImageFile]] = defaultdict(list)
+    for image in images:
+        by_sop[image.sop_uid].append(image)
+    kept: list[ImageFile] = []
+    dropped = 0
+    with SourceReader() as reader:
+        for same in by_sop.values():
+            if len(same) > 1:
+                try:
+                    contents = {_sha256(reader, image) for image in same}
+                except ScarsegError:
+                    contents = set()
+                if len(contents) != 1:
+                    same[0] = replace(
+                        same[0],
+                        error=InputError(
+                            "E_DUPLICATE",
+                            f"{len(same)} files carry this SOPInstanceUID with different "
+                            f"contents, the other is {same[1].source.file_name}.",
+                            same[0].source.name,
+                        ),
+                    )
+                dropped += len(same) - 1 if len(contents) == 1 else 0
+                same = same[:1] if len(contents) == 1 else same
+            kept += same
+    if dropped:
+        result.notes.append(
+            f"{dropped} file{'s are' if dropped > 1 else ' is'} there twice; dropped."
+        )
+    return kept
+
+
+def _sha256(reader: SourceReader, image: ImageFile) -> str:
+    digest = hashlib.sha256()
+    with reader.open(image.source) as (stream, _):
+        while block := stream.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
+    """Split one series UID by patient and study, then by everything else."""
+    owners: defaultdict[tuple[str, str], list[ImageFile]] = defaultdict(list)
+    for image in images:
+        owners[(image.patient_id or image.patient_name, image.study_uid)].append(image)
+    groups: list[tuple[Group, list[ImageFile]]] = []
+    for number, owner in enumerate(sorted(owners), 1):
+        for group in _groups_of(owners[owner], result):
+            marked = with_patient(group, f"p{number}") if len(owners) > 1 else group
+            groups.append((marked, owners[owner]))
+    parts = name_parts([group for group, _ in groups])
+    shared = len(owners) > 1
+    for (group, files), part in zip(groups, parts, strict=True):
+        _summarize(group, files, part, len(groups), shared, result)
+
+
+def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
+    """Refuse what cannot be measured; split the rest."""
+    described = [image.kind for image in images]
+    undecided = open_kind(described, images[0].description)
+    refused = _refuse(images, undecided, result)
+    frames = [
+        frame
+        for image in images
+        if (image.kind or undecided) not in refused
+        for frame in image.frames
+    ]
+    if not frames:
+        if not refused:
+            first = min(image.source.name for image in images)
+            result.refused.append(
+                Refusal(
+                    first,
+                    "E_DECODE",
+                    f"No file of the series can be read: {images[0].damage}.",
+                    images[0].series_uid,
+                    images[0].study_uid,
+                )
+            )
+        return []
+    within = open_kind([frame.kind for frame in frames], images[0].description)
+    return split_series(frames, lambda frame: frame.kind or within)
+
+
+def _refuse(images: Sequence[ImageFile], undecided: ImageKind, result: Assembled) -> set[ImageKind]:
+    """Refuse, for every kind of image in the series, all of it where one file is refused.
+
+    Leaving out only the bad file would give a smaller mass without a word.
+    """
+    by_verdict: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
+    for image in images:
+        if image.error is not None:
+            by_verdict[(image.kind or undecided, image.error.code)].append(image)
+    for (kind, code), bad in sorted(by_verdict.items()):
+        error = bad[0].error
+        assert error is not None
+        total = sum((image.kind or undecided) is kind for image in images)
+        count = f" ({len(bad)} of {total} files of the series)" if total > 1 else ""
+        result.refused.append(
+            Refusal(
+                bad[0].source.name,
+                code,
+                error.message + count,
+                bad[0].series_uid,
+                bad[0].study_uid,
+            )
+        )
+    return {kind for kind, _ in by_verdict}
+
+
+def _summarize(
+    group: Group,
+    files: Sequence[ImageFile],
+    part: str,
+    n_parts: int,
+    shared: bool,
+    result: Assembled,
+) -> None:
+    good = tuple(frame for frame in group.frames if not frame.damage)
+    damaged = [frame for frame in group.frames if frame.damage]
+    first = next(f for f in files if f.sop_uid == group.frames[0].sop_uid)
+    path = group.frames[0].source.name
+    if not good:
+        result.refused.append(
+            Refusal(
+                path,
+                "E_DECODE",
+                f"No slice can be read; of the first, {damaged[0].damage}.",
+                first.series_uid,
+                first.study_uid,
+            )
+        )
+        return
+    layout = good[0].layout
+    needed = len(good) * layout.rows * layout.columns * 4
+    if needed > MAX_STACK_BYTES:
+        error = LimitError("E_LIMIT", f"The stack needs {needed} bytes; at most 2 GB are read.")
+        result.refused.append(
+            Refusal(path, error.code, error.message, first.series_uid, first.study_uid)
+        )
+        return
+    cut = [image for image in files if image.damage]
+    result.stacks.append(
+        (
+            _summary(group, good, damaged, cut, first, part, n_parts, shared),
+            _evidence(first, good, group),
+        )
+    )
+
+
+def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
+    """Name the slices that are left out because they cannot be read."""
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
+
+
+def frame_name(frame: Frame) -> str:
+    """Name a frame for a message: its file, and its number in a multi-frame file."""
+    name = frame.source.file_name
+    return name if frame.number is None else f"{name} frame {frame.number}"
+
+
+def _summary(
+    group: Group,
+    good: tuple[Frame, ...],
+    damaged: Sequence[Frame],
+    cut: Sequence[ImageFile],
+    first: ImageFile,
+    part: str,
+    n_parts: int,
+    shared: bool,
+) -> StackSummary:
+    thickness = _thickness(good)
+    warnings = list(geometry_warnings(good, thickness))
+    if damaged:
+        warnings.append(damage_warning([frame_name(f) for f in damaged], damaged[0].damage))
+    if cut:
+        names = [image.source.file_name for image in cut]
+        warnings.append(damage_warning(names, cut[0].damage))
+    warnings += _other_warnings(group, good, first, thickness, n_parts, shared)
+    frame = good[0]
+    return StackSummary(
+        series_uid=first.series_uid,
+        study_uid=first.study_uid,
+        part=part,
+        description=first.description,
+        sequence=SequenceKind.PSIR if group.kind is ImageKind.PSIR else SequenceKind.MAGNITUDE,
+        n_slices=len(good),
+        rows=frame.layout.rows,
+        columns=frame.layout.columns,
+        pixel_spacing_mm=frame.spacing_mm,
+        slice_thickness_mm=thickness,
+        slice_spacing_mm=measured_spacing_mm(good),
+        complete=not damaged and not cut and spacing_is_regular(good) and group.told_apart,
+        warnings=tuple(warnings),
+        proposed=False,
+        reason="",
+        patient_id=first.patient_id,
+        patient_name=first.patient_name,
+        study_date=first.study_date,
+        modality=first.modality,
+        kind=group.kind,
+        series_number=first.series_number,
+        spacing_between_slices_mm=frame.header_spacing_mm,
+        orientation=frame.orientation,
+        frames=good,
+    )
+
+
+def _thickness(frames: Iterable[Frame]) -> float | None:
+    known = [frame.thickness_mm for frame in frames]
+    return None if None in known else known[0]
+
+
+def _other_warnings(
+    group: Group,
+    good: Sequence[Frame],
+    first: ImageFile,
+    thickness: float | None,
+    n_parts: int,
+    shared: bool,
+) -> list[LoadWarning]:
+    warnings: list[LoadWarning] = []
+    if thickness is None:
+        raw = next(frame.thickness_text for frame in good if frame.thickness_mm is None)
+        warnings.append(
+            LoadWarning("W_THICKNESS", f"SliceThickness is {raw}; it has to be given in mm.")
+        )
+    if shared:
+        warnings.append(
+            LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
+        )
+    if n_parts > 1:
+        warnings.append(
+            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks; this is one of them.")
+        )
+    if group.repeat > 1:
+        warnings.append(_repeat_warning(group))
+    if first.modality not in ("MR", ""):
+        warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
+    if first.lossy or good[0].layout.transfer_syntax in _LOSSY:
+        warnings.append(
+            LoadWarning("W_LOSSY", "The images were compressed with loss; thresholds may shift.")
+        )
+    return warnings
+
+
+def _repeat_warning(group: Group) -> LoadWarning:
+    if not group.told_apart:
+        return LoadWarning(
+            "W_REPEAT",
+            f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
+            "the images apart; the stack may mix them.",
+        )
+    return LoadWarning(
+        "W_REPEAT",
+        f"Positions were acquired up to {group.repeat} times; told apart by {group.repeated_by}.",
+    )
+
+
+def _evidence(first: ImageFile, good: Sequence[Frame], group: Group) -> Evidence:
+    return evidence(
+        (first.description, first.protocol, first.sequence_name),
+        first.body_part,
+        any(frame.inversion_ms is not None for frame in good),
+        first.contrast,
+        first.cardiac_images or 0,
+        group.repeat,
+    )
