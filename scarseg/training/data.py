@@ -221,6 +221,8 @@ class SampleStream(IterableDataset[dict[str, Tensor]]):
         group = self.groups[int(rng.choice(4, p=self.shares))]
         case, index = group[int(rng.integers(len(group)))]
         sample = make_sample(case, index, rng)
+        if not np.isfinite(sample.image).all():
+            raise ValueError(f"{case.name}, slice {index}: image is not finite")
         lv = sample.masks[0] | sample.masks[1]
         prompts, target = simulate_prompts(lv, sample.masks[2], sample.masks[1], rng)
         sample.masks[2] = target

@@ -263,6 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     parts = split(load_slices(options.data, options.simulated, options.seed))
     if options.evaluate is None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_recipe(options.out, parts, options)
         train(
             parts["train"],
             shift_slices(parts["tuning"]),
@@ -274,13 +276,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             resume=not options.fresh,
         )
     weights = options.evaluate or options.out / "best.safetensors"
+    summary = measure(weights, parts)
+    text = json.dumps({"weights": weights.name, "summary": summary}, indent=1)
+    print(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def measure(weights: Path, parts: dict[str, list[LabelledSlice]]) -> dict[str, dict[str, float]]:
+    """Measure a weights file on the tuning and validation patients, hearts off the centre."""
     detector = open_detector(weights, _UNNAMED)
+    summary = {}
     for name in ("tuning", "validation"):
         if parts[name]:
             found = find_all(detector.candidates, shift_slices(parts[name]))
             figures = summarise(found, detector.settings.scar_score, detector.settings.lv_score)
-            print(json.dumps({name: {k: round(v, 3) for k, v in figures.items()}}, indent=1))
-    return 0
+            summary[name] = {key: round(value, 4) for key, value in figures.items()}
+    return summary
+
+
+def write_recipe(
+    out: Path, parts: dict[str, list[LabelledSlice]], options: argparse.Namespace
+) -> None:
+    """Write what made the weights to recipe.json: data, patients kept apart, settings."""
+    trained = parts["train"]
+    recipe = {
+        "architecture": "YOLO11n (ultralytics), one input channel, two classes",
+        "minutes": options.time_budget,
+        "seed": options.seed,
+        "batch": options.batch,
+        "patients": {
+            kind: len({piece.patient for piece in trained if piece.kind == kind})
+            for kind in sorted({piece.kind for piece in trained})
+        },
+        "slices": len(trained),
+        "tuned_on": sorted({piece.patient for piece in parts["tuning"]}),
+        "validated_on": sorted({piece.patient for piece in parts["validation"]}),
+        "shares": SHARES,
+        "learning_rate": LEARNING_RATE,
+        "weight_decay": WEIGHT_DECAY,
+        "mask_weight": MASK_WEIGHT,
+    }
+    (out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def soft_labels(target: Tensor, spacing_mm: Tensor, sigma_mm: float = 2.0) -> Te
         weight.transpose(2, 3),
         groups=images * structures,
     )
-    return flat.reshape(target.shape)
+    # Rounding must not leave 0..1: the entropy below would be NaN.
+    return flat.reshape(target.shape).clamp(0, 1)
 
 
 def soft_divergence(logits: Tensor, soft: Tensor) -> Tensor:

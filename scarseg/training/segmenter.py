@@ -157,11 +157,14 @@ class Training:
             loss = train_step(self.network, next(loader), correct, rng)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-            self.optimiser.step()
+            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
             self.step += 1
-            self._blend()
-            recent.append(float(loss.detach()))
+            if torch.isfinite(norm):
+                self.optimiser.step()
+                self._blend()
+                recent.append(float(loss.detach()))
+            else:
+                print(f"step {self.step} left out: gradient {float(norm)}", flush=True)
             self.seconds += time.monotonic() - begin
             if self.step % 50 == 0:
                 left = (budget - self.seconds) / 60
