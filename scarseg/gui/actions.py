@@ -1,0 +1,240 @@
+"""ONE table of what a reader can do: text, keys, menu and tool tip all come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
+from PyQt6.QtWidgets import QWidget
+
+
+@dataclass(frozen=True)
+class ActionRow:
+    """One thing a reader can do.
+
+    ``menu`` names its menu; ``group`` makes it one of several of which one is on; ``toggles``
+    makes it a switch. An empty ``menu`` keeps it out of the menus, not off the sheet of keys.
+    """
+
+    name: str
+    menu: str
+    text: str
+    keys: tuple[str, ...]
+    tip: str
+    group: str = ""
+    toggles: bool = False
+    needs_case: bool = True
+
+
+_ = ActionRow
+ACTIONS: tuple[ActionRow, ...] = (
+    _(
+        "open_folder",
+        "File",
+        "Open folder …",
+        ("Ctrl+O",),
+        "Open a folder of DICOM files",
+        needs_case=False,
+    ),
+    _(
+        "open_files",
+        "File",
+        "Open files or zip …",
+        ("Ctrl+Shift+O",),
+        "Open DICOM files, a DICOMDIR or a zip",
+        needs_case=False,
+    ),
+    _("demo", "File", "Demo study", (), "Make a simulated study and open it", needs_case=False),
+    _(
+        "next_study",
+        "File",
+        "Next unread study",
+        ("Tab",),
+        "Open the next study that is not read yet",
+        needs_case=False,
+    ),
+    _(
+        "export",
+        "File",
+        "Export CSV of this patient …",
+        ("Ctrl+E",),
+        "Write this reading as CSV, one row and one per-slice file",
+    ),
+    _(
+        "export_all",
+        "File",
+        "Export CSV of the whole list …",
+        ("Ctrl+Shift+E",),
+        "Write every reading of the list as one CSV",
+    ),
+    _(
+        "save_prompts",
+        "File",
+        "Save prompts …",
+        (),
+        "Write boxes and points as JSON that scarseg batch --prompts takes",
+    ),
+    _(
+        "save",
+        "File",
+        "Save now",
+        ("Ctrl+S",),
+        "Save now; every change is saved by itself within a second",
+    ),
+    _("quit", "File", "Quit", ("Ctrl+Q",), "Save and leave", needs_case=False),
+    _("undo", "Edit", "Undo", ("Ctrl+Z",), "Take back the last step"),
+    _("redo", "Edit", "Redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Do the step again"),
+    _(
+        "delete",
+        "Edit",
+        "Delete box or point",
+        ("Del", "Backspace"),
+        "Delete the selected box or point",
+    ),
+    _(
+        "copy_up",
+        "Edit",
+        "Copy to the slice before",
+        ("Ctrl+Up",),
+        "Copy labels and prompts to the slice before",
+    ),
+    _(
+        "copy_down",
+        "Edit",
+        "Copy to the slice after",
+        ("Ctrl+Down",),
+        "Copy labels and prompts to the slice after",
+    ),
+    _(
+        "box",
+        "Tools",
+        "Box",
+        ("B",),
+        "Drag round a scar; drag handles to resize, the inside to move",
+        "tool",
+    ),
+    _("point", "Tools", "Point", ("P",), "Click into scar; Alt-click where there is none", "tool"),
+    _("brush", "Tools", "Brush", ("D",), "Draw the chosen label", "tool"),
+    _("eraser", "Tools", "Erase", ("E",), "Take the chosen label away", "tool"),
+    _(
+        "polygon",
+        "Tools",
+        "Polygon",
+        ("G",),
+        "Click corners, double-click to fill with the chosen label",
+        "tool",
+    ),
+    _(
+        "window_level",
+        "Tools",
+        "Window",
+        ("W",),
+        "Drag: across for width, up and down for level (right drag always does)",
+        "tool",
+    ),
+    _("smaller", "Tools", "Smaller brush", ("[",), "Make brush and eraser smaller"),
+    _("larger", "Tools", "Larger brush", ("]",), "Make brush and eraser larger"),
+    _("label_1", "Tools", "Label: blood pool", ("1",), "Draw and erase blood pool", "label"),
+    _("label_2", "Tools", "Label: wall", ("2",), "Draw and erase the wall", "label"),
+    _("label_3", "Tools", "Label: scar", ("3",), "Draw and erase scar", "label"),
+    _(
+        "label_4",
+        "Tools",
+        "Label: MVO",
+        ("4",),
+        "Draw and erase microvascular obstruction",
+        "label",
+    ),
+    _(
+        "label_5",
+        "Tools",
+        "Label: background",
+        ("5",),
+        "Draw background: clear everything",
+        "label",
+    ),
+    _("segment", "Slice", "Segment", ("Space",), "Segment with the boxes and points of this slice"),
+    _(
+        "accept",
+        "Slice",
+        "Accept",
+        ("Return", "Enter"),
+        "Accept this slice and go to the next one to read",
+    ),
+    _("no_scar", "Slice", "No scar", ("N",), "Say that this slice has no scar and go on"),
+    _(
+        "not_assessable",
+        "Slice",
+        "Not assessable …",
+        ("X",),
+        "Say that this slice cannot be read, and why",
+    ),
+    _(
+        "propose_again",
+        "Slice",
+        "Propose again",
+        ("Ctrl+R",),
+        "Let the models start over on this slice",
+    ),
+    _("previous_slice", "Slice", "Slice before", ("Up",), "Go to the slice before (wheel)"),
+    _("next_slice", "Slice", "Slice after", ("Down",), "Go to the slice after (wheel)"),
+    _("fit", "View", "Fit", ("F",), "Fit the heart into the window; again for the whole slice"),
+    _("auto_window", "View", "Automatic window", ("A",), "Window from the pixels of the stack"),
+    _(
+        "fill",
+        "View",
+        "Fill the labels",
+        ("C",),
+        "Contour alone, or contour and fill",
+        toggles=True,
+    ),
+    _(
+        "prompts_shown",
+        "View",
+        "Show boxes and points",
+        ("S",),
+        "Show or hide boxes and points",
+        toggles=True,
+    ),
+    _("grid", "View", "Show voxels", ("V",), "Show voxels as they are, not smoothed", toggles=True),
+    _("hide", "", "Hide overlays while held", ("H",), "Hold to see the image alone"),
+    _("keys", "Help", "Keys", ("?", "F1"), "Show the sheet of keys", needs_case=False),
+    _("about", "Help", "About scarseg", (), "Versions, weights and licences", needs_case=False),
+)
+
+MENUS = ("File", "Edit", "Tools", "Slice", "View", "Help")
+
+
+def key_text(row: ActionRow) -> str:
+    """Give the first key as printed on keyboards and tool tips."""
+    if not row.keys:
+        return ""
+    return QKeySequence(row.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def build(parent: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
+    """Make the actions of the table on ``parent``; every row must have its handler."""
+    missing = {row.name for row in ACTIONS} ^ set(handlers)
+    if missing:
+        raise LookupError(f"actions and handlers differ: {sorted(missing)}")
+    groups: dict[str, QActionGroup] = {}
+    actions: dict[str, QAction] = {}
+    for row in ACTIONS:
+        action = QAction(row.text, parent)
+        keys = key_text(row)
+        action.setToolTip(f"{row.tip}  ({keys})" if keys else row.tip)
+        action.setStatusTip("")
+        if row.name != "hide":
+            action.setShortcuts([QKeySequence(key) for key in row.keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.setCheckable(row.toggles or bool(row.group))
+        if row.group:
+            group = groups.setdefault(row.group, QActionGroup(parent))
+            group.addAction(action)
+        handler = handlers[row.name]
+        action.triggered.connect(lambda _checked=False, handler=handler: handler())
+        parent.addAction(action)
+        actions[row.name] = action
+    return actions

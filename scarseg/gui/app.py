@@ -1,0 +1,162 @@
+"""Start the program: QApplication, the hook that loses nothing, the window."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from PyQt6.QtCore import QEventLoop, QSettings, QSize, QTimer
+from PyQt6.QtGui import QImage
+from PyQt6.QtWidgets import QApplication
+
+import scarseg
+from scarseg.case import Case
+from scarseg.gui import theme
+from scarseg.gui.session import ModelsLoader, Session
+from scarseg.gui.window import MainWindow
+from scarseg.models import Models
+
+_log = logging.getLogger(__name__)
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
+
+
+def load_models() -> Models:
+    """Load the default weights; runs on the inference lane, torch is imported there."""
+    from scarseg import models
+
+    return models.load()
+
+
+def application() -> QApplication:
+    """Give the QApplication, made dark.
+
+    opencv-python, which ultralytics brings, points Qt at plugins of its own when it was
+    imported first; PyQt6 cannot start with those.
+    """
+    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
+        if f"{os.sep}cv2{os.sep}" in os.environ.get(name, ""):
+            del os.environ[name]
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        theme.apply(existing)
+        return existing
+    made = QApplication(["scarseg"])
+    made.setApplicationName("scarseg")
+    made.setApplicationVersion(scarseg.__version__)
+    theme.apply(made)
+    return made
+
+
+def make_window(
+    models_loader: ModelsLoader | None = None,
+    store_folder: Path | None = None,
+    settings: QSettings | None = None,
+) -> MainWindow:
+    """Make the window with its session; nothing is loaded until ``session.start()``."""
+    if store_folder is None:
+        from scarseg.io import store
+
+        store_folder = store.default_folder()
+    session = Session(models_loader or load_models, store_folder)
+    window = MainWindow(session, settings or QSettings("scarseg", "scarseg"))
+    session.setParent(window)
+    window.resize(1280, 800)
+    return window
+
+
+def excepthook(window: MainWindow) -> Hook:
+    """Make the hook for exceptions nobody caught: save the case, say what happened, go on."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            window.close()
+            return
+        where = "".join(traceback.format_tb(trace)[-6:])
+        _log.error("%s in the window\n%s", kind.__name__, where)
+        saved = "Nothing was open."
+        if window.session.current is not None:
+            window.session.current.saver.save_now()
+            saved = "Your reading is being saved; the mark at the lower left tells when it is."
+        window.banner.say(f"An error in scarseg ({kind.__name__}: {error}). {saved}")
+
+    return hook
+
+
+def main(
+    path: str | None = None,
+    models_loader: ModelsLoader | None = None,
+    store_folder: Path | None = None,
+    demo: bool = False,
+) -> int:
+    """Open the window, on ``path`` or the demo study if given, and run until it is closed."""
+    qt = application()
+    window = make_window(models_loader, store_folder)
+    before = sys.excepthook
+    sys.excepthook = excepthook(window)
+    try:
+        window.show()
+        QTimer.singleShot(0, window.session.start)
+        if demo:
+            QTimer.singleShot(0, window.session.demo)
+        elif path is not None:
+            chosen = Path(path)
+            QTimer.singleShot(0, lambda: window.session.scan([chosen]))
+        return qt.exec()
+    finally:
+        sys.excepthook = before
+
+
+def save_screenshot(
+    case: Case,
+    path: Path,
+    size: tuple[int, int] = (1280, 800),
+    slice_index: int | None = None,
+    models: Models | None = None,
+) -> None:
+    """Draw the desk with this case, as it stands, into a PNG.
+
+    Needs no display: without a QApplication it makes one on the offscreen platform.
+    ``slice_index`` is the large slice; the one with the most scar when None.
+    """
+    if QApplication.instance() is None:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    qt = application()
+    image = render(case, QSize(*size), slice_index, models)
+    if not image.save(str(path), "PNG"):
+        from scarseg.errors import OutputError
+
+        raise OutputError("E_WRITE", f"The picture could not be written: {path}", str(path))
+    qt.processEvents()
+
+
+def render(
+    case: Case, size: QSize, slice_index: int | None = None, models: Models | None = None
+) -> QImage:
+    """Draw the desk with this case into an image."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="scarseg-") as folder:
+        settings = QSettings(str(Path(folder) / "settings.ini"), QSettings.Format.IniFormat)
+        window = make_window(lambda: models or _no_models(), Path(folder), settings)
+        window.resize(size)
+        window.session.show_finished(case, models)
+        if slice_index is None:
+            slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
+        window.desk.go_to(slice_index)
+        window.show()
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+        window.showing.refit()
+        image = window.grab().toImage()
+        window.close()
+        window.deleteLater()
+        QApplication.processEvents()
+    return image
+
+
+def _no_models() -> Models:
+    raise LookupError("a picture needs no models")

@@ -1,0 +1,322 @@
+"""What frames the desk: the bar of tools, the banner, the row of view options, the foot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QStatusBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.gui import levels, theme
+from scarseg.gui.actions import ACTIONS, MENUS, key_text
+from scarseg.gui.dialogs import NOTICE
+from scarseg.gui.panels import label
+from scarseg.labels import Label
+
+BAR = ("box", "point", "brush", "eraser", "polygon", "", "segment", "no_scar", "accept", "")
+KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
+LABEL_WORDS = {
+    Label.BLOOD_POOL: "blood pool",
+    Label.MYOCARDIUM: "wall",
+    Label.SCAR: "scar",
+    Label.MVO: "MVO",
+    Label.BACKGROUND: "background",
+}
+
+
+class Elided(QLabel):
+    """A line that gives way: it ends in an ellipsis where there is no room."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._text = ""
+
+    def set_line(self, text: str) -> None:
+        self._text = text
+        self.setToolTip(text)
+        self.update()
+
+    def text(self) -> str:
+        return self._text
+
+    def paintEvent(self, event: object) -> None:
+        painter = QPainter(self)
+        line = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
+        painter.setPen(QColor(theme.QUIET))
+        painter.drawText(
+            self.rect(), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, line
+        )
+        painter.end()
+
+
+class Bar(QWidget):
+    """Menu, tools and verbs, and the geometry of what is open."""
+
+    def __init__(self, actions: Mapping[str, QAction]) -> None:
+        super().__init__()
+        self.setObjectName("bar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Tools")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(8, 4, 12, 4)
+        layout.setSpacing(2)
+        self.menu = _menu(self, actions)
+        layout.addWidget(self._menu_button())
+        rows = {row.name: row for row in ACTIONS}
+        for name in BAR:
+            if not name:
+                layout.addWidget(label("|", "quiet"))
+                continue
+            key = key_text(rows[name])
+            text = f"{rows[name].text}  {KEY_SIGNS.get(key, key)}"
+            layout.addWidget(_button(actions[name], text))
+        layout.addWidget(_button(actions["undo"], "↶"))
+        layout.addWidget(_button(actions["redo"], "↷"))
+        self.geometry_line = Elided("quiet")
+        self.geometry_line.setAccessibleName("Open stack")
+        self.warning = label("", "warning", "Warnings about the stack")
+        layout.addWidget(self.geometry_line, 1)
+        layout.addWidget(self.warning)
+
+    def _menu_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setText("☰")
+        button.setToolTip("Menu")
+        button.setAccessibleName("Menu")
+        button.setMenu(self.menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        return button
+
+
+def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
+    menu = QMenu(parent)
+    menu.setToolTipsVisible(True)
+    for title in MENUS:
+        part = menu.addMenu(title)
+        assert part is not None
+        part.setToolTipsVisible(True)
+        for row in ACTIONS:
+            if row.menu == title:
+                part.addAction(actions[row.name])
+    return menu
+
+
+def _button(action: QAction, text: str) -> QToolButton:
+    button = QToolButton()
+    button.setDefaultAction(action)
+    button.setText(text)
+    button.setAccessibleName(action.text())
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    action.changed.connect(lambda: button.setText(text))
+    return button
+
+
+class Banner(QFrame):
+    """A sentence that stays until it is dealt with or waved away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("banner")
+        self.setAccessibleName("Notice")
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.retry = QPushButton("Try again")
+        self.dismiss = QToolButton()
+        self.dismiss.setText("✕")
+        self.dismiss.setAccessibleName("Dismiss the notice")
+        self.dismiss.clicked.connect(self.hide)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 6, 8, 6)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self.retry)
+        layout.addWidget(self.dismiss)
+        self._retry: Callable[[], object] | None = None
+        self.lasting = False
+        self.retry.clicked.connect(lambda: self._retry and self._retry())
+        self.hide()
+
+    def say(
+        self, text: str, severe: bool = False, retry: Callable[[], object] | None = None
+    ) -> None:
+        """Show a sentence; a severe one cannot be waved away while it lasts."""
+        self._retry, self.lasting = retry, severe
+        self.text.setText(text)
+        self.retry.setVisible(retry is not None)
+        self.dismiss.setVisible(not severe)
+        self.setProperty("severe", "true" if severe else "false")
+        style = self.style()
+        if style is not None:
+            style.unpolish(self)
+            style.polish(self)
+        self.show()
+
+    def clear(self) -> None:
+        """Take the sentence away: what it spoke of is over."""
+        self.lasting = False
+        self.hide()
+
+
+def _dot(name: str) -> QIcon:
+    pixmap = QPixmap(QSize(12, 12))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(name))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawEllipse(1, 1, 10, 10)
+    painter.end()
+    return QIcon(pixmap)
+
+
+class ViewRow(QWidget):
+    """Label, brush size, opacity and window level, and what is under the hand."""
+
+    label_chosen = pyqtSignal(int)
+    radius_changed = pyqtSignal(float)
+    opacity_changed = pyqtSignal(float)
+    preset_chosen = pyqtSignal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels, self.presets = QComboBox(), QComboBox()
+        for number, (value, word) in enumerate(LABEL_WORDS.items(), start=1):
+            icon = _dot(theme.LABEL_COLOURS.get(value, theme.QUIET))
+            self.labels.addItem(icon, f"{word}   {number}", int(value))
+        self.presets.addItems([*levels.PRESETS, "By hand"])
+        self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
+        self.opacity = _slider("Opacity of the fill", 0, 100, 30)
+        self.brush_text, self.hover = label("", "quiet"), label("", "quiet", "Pixel under the hand")
+        self.labels.setAccessibleName("Label to draw and erase")
+        self.labels.setToolTip("Label to draw and erase  (1 to 5)")
+        self.presets.setAccessibleName("Window level")
+        self.presets.setToolTip("Window level; drag with the right button  (A: automatic)")
+        self.brush.setToolTip("Brush size  ([ and ])")
+        self.opacity.setToolTip("Opacity of the fill  (C: contour alone)")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(10, 2, 10, 2)
+        layout.setSpacing(6)
+        for widget in (
+            label("Label", "quiet"), self.labels, label("Brush", "quiet"), self.brush,
+            self.brush_text, label("Fill", "quiet"), self.opacity,
+            label("Window", "quiet"), self.presets,
+        ):  # fmt: skip
+            layout.addWidget(widget)
+            if isinstance(widget, QComboBox | QSlider):
+                widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        layout.addStretch(1)
+        layout.addWidget(self.hover)
+        self.labels.activated.connect(
+            lambda index: self.label_chosen.emit(int(self.labels.itemData(index)))
+        )
+        self.presets.textActivated.connect(self.preset_chosen)
+        self.brush.valueChanged.connect(self._brush_moved)
+        self.opacity.valueChanged.connect(lambda value: self.opacity_changed.emit(value / 100))
+        self._brush_moved(self.brush.value())
+
+    def _brush_moved(self, value: int) -> None:
+        self.brush_text.setText(f"{value / 2:g} mm")
+        self.brush_text.setFixedWidth(44)
+        self.radius_changed.emit(value / 2)
+
+    def choose_label(self, value: Label) -> None:
+        self.labels.setCurrentIndex(self.labels.findData(int(value)))
+
+
+def _slider(name: str, low: int, high: int, value: int) -> QSlider:
+    made = QSlider(Qt.Orientation.Horizontal)
+    made.setRange(low, high)
+    made.setValue(value)
+    made.setFixedWidth(72)
+    made.setAccessibleName(name)
+    return made
+
+
+class Foot(QStatusBar):
+    """Saved or not, how far the models are, the stopwatch."""
+
+    cancelled = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizeGripEnabled(False)
+        self.saved, self.models = label("", "", "Saved"), label("", "quiet", "Models")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedWidth(120)
+        self.progress.setAccessibleName("Progress")
+        self.cancel = QToolButton()
+        self.cancel.setText("Cancel")
+        self.cancel.setAccessibleName("Cancel the running job")
+        self.cancel.clicked.connect(self.cancelled)
+        self.clock = label("", "quiet", "Reading time and corrections")
+        for widget in (self.saved, self.models, self.progress, self.cancel):
+            self.addWidget(widget)
+        for widget in (self.clock, label("?  keys", "quiet"), label("Research use only", "quiet")):
+            self.addPermanentWidget(widget)
+            widget.setContentsMargins(10, 0, 6, 0)
+        self.setContentsMargins(8, 0, 4, 0)
+        self.setToolTip(NOTICE)
+        self.show_progress(1.0, "")
+
+    def show_progress(self, fraction: float, what: str) -> None:
+        """Show a job; below 0 it is not known how far; an empty ``what`` ends it."""
+        running = bool(what)
+        self.progress.setVisible(running)
+        self.cancel.setVisible(running)
+        self.progress.setRange(0, 0 if fraction < 0 else 1000)
+        self.progress.setValue(round(max(fraction, 0) * 1000))
+        if running:
+            self.models.setText(what)
+
+    def show_saved(self, word: str, colour: str) -> None:
+        self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")
+
+
+class Welcome(QWidget):
+    """What to do when nothing is open."""
+
+    def __init__(self, actions: Mapping[str, QAction]) -> None:
+        super().__init__()
+        layout = QVBoxLayout(self)
+        layout.addStretch(3)
+        for text, name in (
+            ("Drop a study here", "welcome"),
+            ("a folder, DICOM files, a DICOMDIR or a zip", "quiet"),
+        ):
+            line = label(text, name)
+            line.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            layout.addWidget(line)
+        layout.addSpacing(18)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        for name, text in (("open_folder", "Open folder …"), ("open_files", "Open files or zip …"),
+                           ("demo", "Try the demo study")):  # fmt: skip
+            button = QPushButton(text)
+            button.setToolTip(actions[name].toolTip())
+            button.clicked.connect(actions[name].trigger)
+            button.setDefault(name == "open_folder")
+            row.addWidget(button)
+        row.addStretch(1)
+        layout.addLayout(row)
+        layout.addStretch(4)
+        notice = label(NOTICE, "quiet")
+        notice.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout.addWidget(notice)
+        layout.addSpacing(14)

@@ -1,0 +1,230 @@
+"""What every action does to the session: the verbs of the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from scarseg.errors import OutputError, ScarsegError
+from scarseg.gui import exporting, reading, tools
+from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.document import Document
+from scarseg.gui.library import Entry
+from scarseg.gui.session import Session
+
+IDLE_S = 10
+"""The stopwatch pauses when a reader does nothing for this long."""
+
+
+class Desk(QObject):
+    """Carry out what a reader asks for.
+
+    Signals:
+        said: a sentence for the reader that does not need an answer.
+        ticked: another second of active reading.
+        left: the reader wants to leave.
+    """
+
+    said = pyqtSignal(str)
+    ticked = pyqtSignal()
+
+    def __init__(self, session: Session, dialogs: Dialogs, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self.dialogs = session, dialogs
+        self._idle_s = 0
+        self._clock = QTimer(self)
+        self._clock.timeout.connect(self._tick)
+        self._clock.start(1000)
+        session.thickness_wanted.connect(self._ask_thickness)
+
+    @property
+    def document(self) -> Document | None:
+        return None if self._session.current is None else self._session.current.document
+
+    def stir(self) -> None:
+        """Note that the reader did something, for the stopwatch."""
+        self._idle_s = 0
+
+    def _tick(self) -> None:
+        self._idle_s += 1
+        if self.document is not None and self._idle_s <= IDLE_S:
+            self.document.case.seconds += 1
+            self.ticked.emit()
+
+    # Opening
+
+    def open_folder(self) -> None:
+        folder = self.dialogs.folder()
+        if folder is not None:
+            self._session.scan([folder])
+
+    def open_files(self) -> None:
+        files = self.dialogs.files()
+        if files:
+            self._session.scan(files)
+
+    def demo(self) -> None:
+        self._session.demo()
+
+    def next_study(self) -> None:
+        current = self._session.current
+        entry = self._session.library.next_unread(None if current is None else current.entry)
+        if entry is None:
+            self.said.emit("Every study of the list is read.")
+        else:
+            self._session.open(entry)
+
+    def _ask_thickness(self, entry: Entry) -> None:
+        value = self.dialogs.thickness_mm(entry.title)
+        if value is not None:
+            self._session.open(entry, value)
+
+    # Slices
+
+    def step(self, by: int) -> None:
+        if self.document is not None:
+            n = self.document.case.stack.n_slices
+            self.document.go_to(min(max(self.document.current + by, 0), n - 1))
+
+    def go_to(self, slice_index: int) -> None:
+        if self.document is not None:
+            self.document.go_to(slice_index)
+
+    def _go_on(self) -> None:
+        assert self.document is not None
+        following = reading.next_unread(self.document.case, self.document.current)
+        if following is None:
+            self.said.emit("Every slice is read. Ctrl+E exports, Tab opens the next study.")
+        else:
+            self.document.go_to(following)
+
+    def accept(self) -> None:
+        document = self.document
+        if document is None or document.read_only:
+            return
+        k = document.current
+        if self._session.current is not None and k in self._session.current.inference.pending:
+            self.said.emit("The model has not answered yet: accept when the mask is there.")
+        elif reading.acceptable(document.case, k):
+            document.push(reading.accept(document.case, k))
+            self._go_on()
+        else:
+            self.said.emit("Nothing is proposed here yet: wait, draw, or press N for no scar.")
+
+    def no_scar(self) -> None:
+        if self.document is not None and not self.document.read_only:
+            self.document.push(reading.no_scar(self.document.case, self.document.current))
+            self._go_on()
+
+    def not_assessable(self) -> None:
+        document = self.document
+        if document is None or document.read_only:
+            return
+        k = document.current
+        reason = self.dialogs.reason()
+        if reason is not None:
+            document.push(reading.not_assessable(document.case, k, reason))
+            self._go_on()
+
+    def copy(self, by: int) -> None:
+        document = self.document
+        if document is None or document.read_only:
+            return
+        target = document.current + by
+        if 0 <= target < document.case.stack.n_slices:
+            document.push(reading.copied(document.case, document.current, target))
+            document.go_to(target)
+
+    # Prompts and drawing
+
+    def prompted(self, outcome: tools.Prompted) -> None:
+        """Take new boxes or points and let the model answer at once."""
+        document, current = self.document, self._session.current
+        if document is None or current is None or document.read_only:
+            return
+        k = document.current
+        by_hand = current.inference.is_hand_drawn(k)
+        document.push(reading.reprompt(document.case, k, outcome.verb, outcome.prompts))
+        if by_hand:
+            self.said.emit("This slice was drawn by hand: Space segments it anew.")
+        else:
+            current.inference.segment(k)
+
+    def painted(self, outcome: tools.Painted) -> None:
+        document = self.document
+        if document is not None:
+            change = reading.painted(document.case, document.current, outcome.verb, outcome.labels)
+            document.push(change)
+
+    def segment(self) -> None:
+        if self._session.current is not None and self.document is not None:
+            self._session.current.inference.segment(self.document.current)
+
+    def propose_again(self) -> None:
+        if self._session.current is not None and self.document is not None:
+            self._session.current.inference.propose_again(self.document.current)
+
+    def undo(self) -> None:
+        self._travel(forward=False)
+
+    def redo(self) -> None:
+        self._travel(forward=True)
+
+    def _travel(self, forward: bool) -> None:
+        """Undo or redo, and show the slice where it happened."""
+        document = self.document
+        if document is None:
+            return
+        stack = document.undo_stack
+        command = stack.command(stack.index() if forward else stack.index() - 1)
+        if command is None:
+            return
+        document.go_to(document.slice_of(command))
+        (stack.redo if forward else stack.undo)()
+
+    # Leaving with numbers
+
+    def save(self) -> None:
+        if self._session.current is not None:
+            self._session.current.saver.save_now()
+
+    def export(self) -> None:
+        if self.document is None:
+            return
+        path = self.dialogs.save_as("Export CSV", "scar.csv", "CSV (*.csv)")
+        if path is not None:
+            cases = [self.document.snapshot()]
+            self._write(lambda force: exporting.export_cases(path, cases, force), path)
+
+    def export_all(self) -> None:
+        path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", "CSV (*.csv)")
+        if path is None:
+            return
+        now = None if self.document is None else self.document.snapshot()
+        entries = [e.source for study in self._session.library.studies for e in study.entries]
+        folder = self._session.folder
+        self._write(lambda force: exporting.export_list(path, entries, folder, now, force), path)
+
+    def save_prompts(self) -> None:
+        if self.document is None:
+            return
+        path = self.dialogs.save_as("Save prompts", "prompts.json", "Prompts (*.json)")
+        if path is not None:
+            case = self.document.snapshot()
+            self._write(lambda force: exporting.save_prompts(path, case, force), path)
+
+    def _write(self, write: Callable[[bool], str], path: Path, force: bool = False) -> None:
+        def failed(error: BaseException) -> None:
+            if isinstance(error, OutputError) and error.code == "E_EXISTS" and not force:
+                if self.dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
+                    self._write(write, path, force=True)
+            elif isinstance(error, (ScarsegError, OSError)):
+                self.said.emit(str(error))
+            else:
+                raise error
+
+        self._session.disk_lane.run(
+            f"write {path}", write, force, done=self.said.emit, failed=failed
+        )

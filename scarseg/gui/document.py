@@ -1,0 +1,143 @@
+"""The open case: its undo stack, its signals, and which answers are still current."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtGui import QUndoCommand, QUndoStack
+
+from scarseg.case import Case, Change, SliceReading
+from scarseg.gui import reading as verbs
+from scarseg.labels import Label, LabelArray, infarct_mask
+
+UNDO_LIMIT = 200
+
+
+class Step(QUndoCommand):
+    """One named change on the undo stack.
+
+    A model's answer (``answers`` True) joins the step that asked for it when nothing else was
+    done in between, so that one undo takes back both.
+    """
+
+    def __init__(self, document: Document, change: Change, answers: bool = False) -> None:
+        super().__init__(change.name)
+        self._document = document
+        self.change = change
+        self.answers = answers
+        self.open = not answers and change.edit is None
+
+    def redo(self) -> None:
+        self._document._apply(self.change)
+
+    def undo(self) -> None:
+        self._document._apply(self.change.inverse())
+
+    def id(self) -> int:
+        return 1
+
+    def mergeWith(self, other: QUndoCommand | None) -> bool:
+        if not isinstance(other, Step) or not other.answers or not self.open:
+            return False
+        if other.change.slice_index != self.change.slice_index:
+            return False
+        self.change = verbs.merged(self.change, other.change, self._document.case.labels)
+        self.open = False
+        return True
+
+
+class Document(QObject):
+    """One case being read. The case changes only through :meth:`push` and :meth:`propose`.
+
+    ``versions`` counts the changes of each slice: an answer that was asked for at another
+    version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
+
+    Signals:
+        slice_changed: labels, prompts or status of this slice changed.
+        edited: anything that has to be saved changed.
+        moved_to: another slice is the current one.
+    """
+
+    slice_changed = pyqtSignal(int)
+    edited = pyqtSignal()
+    moved_to = pyqtSignal(int)
+
+    def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.case = case
+        self.read_only = read_only
+        self.current = case.stack.n_slices // 2
+        self.versions = [0] * case.stack.n_slices
+        self.revision = 0
+        self.grounds = case.labels.copy()
+        self.grounds[infarct_mask(self.grounds)] = Label.MYOCARDIUM
+        self.undo_stack = QUndoStack(self)
+        self.undo_stack.setUndoLimit(UNDO_LIMIT)
+
+    @property
+    def reading(self) -> SliceReading:
+        return self.case.readings[self.current]
+
+    @property
+    def labels(self) -> LabelArray:
+        """Give the labels of the current slice, uint8 (row, column); not to be written."""
+        view: LabelArray = self.case.labels[self.current].view()
+        view.flags.writeable = False
+        return view
+
+    def go_to(self, slice_index: int) -> None:
+        """Make a slice the current one; beyond either end nothing happens."""
+        if 0 <= slice_index < self.case.stack.n_slices and slice_index != self.current:
+            self.current = slice_index
+            self.moved_to.emit(slice_index)
+
+    def push(self, change: Change, answers: bool = False) -> None:
+        """Carry out a change as one step that can be undone; nothing where nothing changes."""
+        if self.read_only or (change.edit is None and change.before == change.after):
+            return
+        if not answers:
+            self.case.interactions += 1
+        self.undo_stack.push(Step(self, change, answers))
+
+    def propose(self, change: Change) -> None:
+        """Take a model's first proposal.
+
+        On a slice the reader has never touched it is no step of the reader's; elsewhere it is,
+        so that undoing older steps stays exact.
+        """
+        if self.read_only:
+            return
+        if self.versions[change.slice_index] == 0:
+            self._apply(change, ground_is_wall=True)
+            self.versions[change.slice_index] = 0
+        else:
+            self.undo_stack.push(Step(self, change, answers=True))
+
+    def snapshot(self) -> Case:
+        """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
+        twin = copy(self.case)
+        twin.labels = self.case.labels.copy()
+        twin.readings = list(self.case.readings)
+        twin.history = list(self.case.history)
+        return twin
+
+    def slice_of(self, command: QUndoCommand) -> int:
+        """Say which slice a step of the undo stack belongs to."""
+        assert isinstance(command, Step)
+        return command.change.slice_index
+
+    def _apply(self, change: Change, ground_is_wall: bool = False) -> None:
+        k = change.slice_index
+        self.case.apply(change)
+        labels = self.case.labels[k]
+        infarct = infarct_mask(labels)
+        under = np.where(infarct, self.grounds[k], labels)
+        if ground_is_wall:
+            under[infarct] = Label.MYOCARDIUM
+        self.grounds[k] = under
+        self.versions[k] += 1
+        self.revision += 1
+        self.slice_changed.emit(k)
+        self.edited.emit()

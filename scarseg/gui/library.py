@@ -1,0 +1,159 @@
+"""The list of studies and series a reader can open; no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scarseg.stack import LoadWarning, Stack
+
+if TYPE_CHECKING:
+    from scarseg.io.dicom import LoadReport, Refusal, StackSummary
+
+
+@dataclass(eq=False)
+class Entry:
+    """One series of the list: a summary still to be read, or a stack already in memory.
+
+    ``standing`` is what is known of its reading, in words; ``code`` why it did not open.
+    """
+
+    source: StackSummary | Stack
+    standing: str = ""
+    read: bool = False
+    code: str = ""
+
+    @property
+    def stack_id(self) -> str:
+        return self.source.stack_id
+
+    @property
+    def warnings(self) -> tuple[LoadWarning, ...]:
+        return tuple(self.source.warnings)
+
+    @property
+    def proposed(self) -> bool:
+        return isinstance(self.source, Stack) or bool(self.source.proposed)
+
+    @property
+    def title(self) -> str:
+        """Name the series: its description, or its kind."""
+        return self.source.description or f"{self.source.sequence.value} series"
+
+    @property
+    def geometry(self) -> str:
+        """Say rows x columns, spacing, thickness and gap in one line."""
+        source = self.source
+        row_mm, column_mm = source.pixel_spacing_mm
+        parts = [
+            f"{source.n_slices} slices" if source.n_slices != 1 else "1 slice",
+            f"{source.rows} × {source.columns}",
+            f"{row_mm:.2f} × {column_mm:.2f} mm",
+        ]
+        thickness, spacing = source.slice_thickness_mm, source.slice_spacing_mm
+        parts.append("thickness unknown" if thickness is None else depth(thickness, spacing))
+        return " · ".join(parts)
+
+
+def depth(thickness_mm: float, spacing_mm: float | None) -> str:
+    """Say thickness and gap: "8 mm + 2 mm gap"."""
+    text = f"{thickness_mm:g} mm"
+    if spacing_mm is None:
+        return text
+    gap = spacing_mm - thickness_mm
+    if gap > 0.05:
+        return f"{text} + {gap:.3g} mm gap"
+    if gap < -0.05:
+        return f"{text}, overlapping {-gap:.3g} mm"
+    return f"{text}, no gap"
+
+
+@dataclass(eq=False)
+class Study:
+    """The series of one study, and what was refused beside them."""
+
+    study_uid: str
+    patient_id: str
+    study_date: str
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Name the study by pseudonymous means: its identifier and date."""
+        date = self.study_date
+        if len(date) == 8 and date.isdigit():
+            date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+        return "  ".join(part for part in (self.patient_id or "no identifier", date) if part)
+
+    @property
+    def proposed(self) -> Entry | None:
+        """Give the series most likely to be the LGE short-axis stack."""
+        for entry in self.entries:
+            if entry.proposed:
+                return entry
+        return self.entries[0] if self.entries else None
+
+
+class Library:
+    """Everything opened in this session, in the order it came."""
+
+    def __init__(self) -> None:
+        self.studies: list[Study] = []
+        self.refused: list[Refusal] = []
+
+    def add_report(self, report: LoadReport) -> list[Entry]:
+        """Add what a scan found; give the new entries."""
+        self.refused.extend(report.refused)
+        return [entry for stack in report.stacks if (entry := self._add(stack))]
+
+    def add_stack(self, stack: Stack) -> Entry:
+        """Add a stack that is in memory already."""
+        return self._add(stack) or self.find(stack.stack_id)
+
+    def find(self, stack_id: str) -> Entry:
+        """Give the entry of this stack; LookupError when there is none."""
+        for study in self.studies:
+            for entry in study.entries:
+                if entry.stack_id == stack_id:
+                    return entry
+        raise LookupError(stack_id)
+
+    def study_of(self, entry: Entry) -> Study:
+        """Give the study an entry belongs to."""
+        return next(study for study in self.studies if entry in study.entries)
+
+    def next_unread(self, after: Entry | None) -> Entry | None:
+        """Give the proposed entry of the next study not read yet, going round once."""
+        here = -1 if after is None else self.studies.index(self.study_of(after))
+        n = len(self.studies)
+        for step in range(1, n + 1):
+            entry = self.studies[(here + step) % n].proposed
+            if entry is not None and entry is not after and not entry.read and not entry.code:
+                return entry
+        return None
+
+    def _add(self, source: StackSummary | Stack) -> Entry | None:
+        try:
+            self.find(source.stack_id)
+        except LookupError:
+            entry = Entry(source)
+            self._study(source).entries.append(entry)
+            return entry
+        return None
+
+    def _study(self, source: StackSummary | Stack) -> Study:
+        for study in self.studies:
+            if study.study_uid == source.study_uid:
+                return study
+        study = Study(source.study_uid, source.patient_id, source.study_date)
+        self.studies.append(study)
+        return study
+
+
+def likely(entries: Sequence[Entry]) -> Entry | None:
+    """Give the entry to open by itself: the proposed one, else the first."""
+    for entry in entries:
+        if entry.proposed:
+            return entry
+    return entries[0] if entries else None

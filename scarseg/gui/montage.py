@@ -1,0 +1,167 @@
+"""All slices at once as a strip: image, outlines, grams, status."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QWidget
+
+from scarseg.case import SliceStatus
+from scarseg.gui import overlay, theme
+from scarseg.gui.document import Document
+from scarseg.gui.inference import Inference, Readiness
+from scarseg.measurements import Measurements
+
+TILE = QSize(100, 130)
+PICTURE = 88
+
+
+class Tile(QWidget):
+    """One slice of the strip."""
+
+    clicked = pyqtSignal(int)
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.setFixedSize(TILE)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.image = QImage()
+        self.outlines: list = []  # type: ignore[type-arg]
+        self.crop = QRectF(0, 0, 1, 1)
+        self.grams = ""
+        self.word, self.dot = "unseen", theme.QUIET
+        self.chosen = False
+
+    def describe(self) -> None:
+        """Put what is painted into words for those who do not see it."""
+        self.setAccessibleName(f"Slice {self.index + 1}, {self.grams}, {self.word}")
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and event.button() is Qt.MouseButton.LeftButton:
+            self.clicked.emit(self.index)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        painter.setPen(QPen(QColor(theme.ACCENT if self.chosen else theme.LINE), 1.6))
+        painter.setBrush(QColor(theme.RAISED if self.chosen else theme.PANEL))
+        painter.drawRoundedRect(frame, 4, 4)
+        self._paint_picture(painter)
+        font = painter.font()
+        font.setPixelSize(12)
+        font.setBold(self.chosen)
+        painter.setFont(font)
+        painter.setPen(QColor(theme.TEXT))
+        painter.drawText(QRectF(7, 94, 26, 16), Qt.AlignmentFlag.AlignLeft, str(self.index + 1))
+        painter.drawText(QRectF(30, 94, 63, 16), Qt.AlignmentFlag.AlignRight, self.grams)
+        font.setPixelSize(11)
+        font.setBold(False)
+        painter.setFont(font)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(self.dot))
+        painter.drawEllipse(QPointF(11, 118), 3.2, 3.2)
+        painter.setPen(QColor(self.dot))
+        painter.drawText(QRectF(18, 110, 80, 16), Qt.AlignmentFlag.AlignLeft, self.word)
+        painter.end()
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        area = QRectF(6, 5, PICTURE, PICTURE - 1)
+        painter.save()
+        painter.setClipRect(area)
+        painter.fillRect(area, QColor(theme.GROUND))
+        painter.translate(area.topLeft())
+        painter.scale(area.width() / self.crop.width(), area.height() / self.crop.height())
+        painter.translate(-self.crop.topLeft())
+        painter.drawImage(QPointF(0, 0), self.image)
+        for colour, path in self.outlines:
+            painter.setPen(overlay.pen(colour, 1.1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawPath(path)
+        painter.restore()
+
+
+class Filmstrip(QScrollArea):
+    """All slices of the open stack, the current one framed.
+
+    Signals:
+        chosen: the slice that was clicked.
+    """
+
+    chosen = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("All slices")
+        self.setFixedHeight(TILE.height() + 12)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.tiles: list[Tile] = []
+
+    def show_document(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
+        """Make a tile per slice; ``crop`` is the part to show, in source pixels."""
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(8, 2, 8, 0)
+        layout.setSpacing(6)
+        self.tiles = []
+        for k in range(document.case.stack.n_slices):
+            tile = Tile(k)
+            tile.clicked.connect(self.chosen)
+            self.tiles.append(tile)
+            layout.addWidget(tile)
+        layout.addStretch(1)
+        self.setWidget(row)
+        self.show_window(document, crop, levels)
+        self.choose(document.current)
+
+    def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
+        """Draw all pictures again with these levels and this crop."""
+        for tile in self.tiles:
+            pixels = document.case.stack.pixels[tile.index]
+            tile.image = overlay.image(overlay.grey(pixels, levels))
+            tile.crop = crop
+            tile.update()
+
+    def show_slice(self, document: Document, inference: Inference, k: int) -> None:
+        """Draw outlines and status of one slice again."""
+        tile = self.tiles[k]
+        tile.outlines = overlay.outlines(document.case.labels[k])
+        self.show_status(document, inference, k)
+
+    def show_status(self, document: Document, inference: Inference, k: int) -> None:
+        """Say in colour and word how a slice stands."""
+        tile, status = self.tiles[k], document.case.readings[k].status
+        tile.word, tile.dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+        if status is SliceStatus.UNSEEN:
+            state = inference.readiness[k]
+            if state is Readiness.FAILED:
+                tile.word = "no proposal"
+            elif inference.proposing:
+                tile.word = "proposing …"
+        elif k in inference.pending:
+            tile.word, tile.dot = "segmenting …", theme.ACCENT
+        elif k == document.current and not status.read:
+            tile.word, tile.dot = "reading", theme.ACCENT
+        tile.describe()
+        tile.update()
+
+    def show_grams(self, measured: Measurements) -> None:
+        """Write the grams of every slice, in the headline's convention."""
+        for row in measured.slices:
+            tile = self.tiles[row.slice_index]
+            grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
+            tile.grams = "" if row.status is SliceStatus.UNSEEN and grams == 0 else f"{grams:.1f} g"
+            tile.describe()
+            tile.update()
+
+    def choose(self, k: int) -> None:
+        """Frame the current slice and bring it into sight."""
+        for tile in self.tiles:
+            tile.chosen = tile.index == k
+            tile.update()
+        if self.tiles:
+            self.ensureWidgetVisible(self.tiles[k], 60, 0)

@@ -1,0 +1,168 @@
+"""Labels and prompts as things to paint: outlines where the voxels are, tints, boxes, points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from PyQt6.QtCore import QPointF, QRectF, Qt
+from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
+from skimage.measure import find_contours
+
+from scarseg.gui import theme
+from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.prompts import Box, Origin, SlicePrompts
+from scarseg.stack import FloatArray
+
+HANDLE = 3.5
+"""Half the side of a box handle, in screen pixels."""
+
+
+def outline(mask: MaskArray) -> QPainterPath:
+    """Trace a mask (row, column) in source pixels: x is column, y is row, pixel i is [i, i+1)."""
+    path = QPainterPath()
+    rows, columns = np.nonzero(mask)
+    if rows.size == 0:
+        return path
+    r0, c0 = int(rows.min()), int(columns.min())
+    window = np.pad(mask[r0 : rows.max() + 1, c0 : columns.max() + 1], 1).astype(np.float32)
+    for contour in find_contours(window, 0.5):
+        points = contour - 1 + (r0 + 0.5, c0 + 0.5)
+        path.moveTo(points[0, 1], points[0, 0])
+        for row, column in points[1:]:
+            path.lineTo(column, row)
+    return path
+
+
+def outlines(labels: LabelArray) -> list[tuple[QColor, QPainterPath]]:
+    """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
+    pool = labels == Label.BLOOD_POOL
+    traced = []
+    if pool.any() and not wall_mask(labels).any():
+        traced.append((Label.BLOOD_POOL, pool))
+    traced += [
+        (Label.MYOCARDIUM, wall_mask(labels)),
+        (Label.SCAR, infarct_mask(labels)),
+        (Label.MVO, labels == Label.MVO),
+    ]
+    return [(theme.colour(theme.LABEL_COLOURS[label]), outline(mask)) for label, mask in traced]
+
+
+def tint(labels: LabelArray, opacity: float) -> npt.NDArray[np.uint8]:
+    """Colour labels as RGBA uint8 (row, column, 4); the wall fainter than the scar."""
+    table = np.zeros((256, 4), dtype=np.uint8)
+    for label, name in theme.LABEL_COLOURS.items():
+        value = theme.colour(name)
+        weight = 1.0 if label >= Label.SCAR else 0.4
+        alpha = round(255 * opacity * weight)
+        table[label] = (value.red(), value.green(), value.blue(), alpha)
+    return table[labels]
+
+
+def grey(pixels: FloatArray, levels: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Map source values (row, column) to grey, 0 at the low level and 255 at the high one."""
+    low, high = levels
+    scaled = (pixels - low) * (255.0 / max(high - low, 1e-6))
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def image(grey_values: npt.NDArray[np.uint8]) -> QImage:
+    """Copy grey values (row, column) into an image."""
+    data = np.ascontiguousarray(grey_values)
+    rows, columns = data.shape
+    return QImage(data.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
+
+
+def pen(name: str | QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
+    """Make a pen whose width is in screen pixels whatever the zoom."""
+    made = QPen(QColor(name), width, style)
+    made.setCosmetic(True)
+    made.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    return made
+
+
+def paint_outlines(
+    painter: QPainter, traced: Iterable[tuple[QColor, QPainterPath]], width: float
+) -> None:
+    """Draw outlines, a dark seam beneath each so that they show on bright scar too."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, path in traced:
+        painter.setPen(pen(theme.colour("#000000", 0.35), width + 1.2))
+        painter.drawPath(path)
+        painter.setPen(pen(colour, width))
+        painter.drawPath(path)
+
+
+def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> None:
+    at = painter.worldTransform().map(QPointF(x, y))
+    painter.save()
+    painter.resetTransform()
+    font = painter.font()
+    font.setPixelSize(11)
+    painter.setFont(font)
+    for dx, dy, ink in ((1, 1, "#000000"), (0, 0, name)):
+        painter.setPen(QColor(ink))
+        painter.drawText(at + QPointF(2 + dx, -5 + dy), text)
+    painter.restore()
+
+
+def _paint_box(painter: QPainter, box: Box, chosen: bool, waits: bool, ventricle: bool) -> None:
+    from_detector = box.origin is Origin.DETECTOR
+    name = theme.TEAL if ventricle else theme.YELLOW
+    style = Qt.PenStyle.DashLine if from_detector or waits else Qt.PenStyle.SolidLine
+    rectangle = QRectF(box.column0, box.row0, box.width, box.height)
+    painter.setPen(
+        pen(theme.colour(name, 0.55 if ventricle else 1.0), 1.0 if ventricle else 1.5, style)
+    )
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(rectangle)
+    if ventricle:
+        return
+    text = "scar" if box.score is None else f"scar {box.score:.2f}"
+    _caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
+    scale_x = abs(painter.worldTransform().m11()) or 1.0
+    scale_y = abs(painter.worldTransform().m22()) or 1.0
+    half = HANDLE + (1.5 if chosen else 0.0)
+    painter.setPen(pen("#101418", 1))
+    painter.setBrush(QColor("#ffffff" if chosen else name))
+    for x in (box.column0, box.column1):
+        for y in (box.row0, box.row1):
+            painter.drawRect(
+                QRectF(
+                    x - half / scale_x, y - half / scale_y, 2 * half / scale_x, 2 * half / scale_y
+                )
+            )
+
+
+def paint_prompts(
+    painter: QPainter,
+    prompts: SlicePrompts,
+    chosen: tuple[str, int] | None = None,
+    waits: bool = False,
+) -> None:
+    """Draw boxes (the detector's dashed, with score) and points in source pixels.
+
+    ``chosen`` is ("box" or "point", index); ``waits`` draws what has not been answered yet.
+    """
+    if prompts.lv_box is not None:
+        _paint_box(painter, prompts.lv_box, False, False, True)
+    for index, box in enumerate(prompts.boxes):
+        _paint_box(painter, box, chosen == ("box", index), waits, False)
+    scale_x = abs(painter.worldTransform().m11()) or 1.0
+    scale_y = abs(painter.worldTransform().m22()) or 1.0
+    for index, point in enumerate(prompts.points):
+        radius = 6.5 if chosen == ("point", index) else 5.0
+        rx, ry = radius / scale_x, radius / scale_y
+        name = theme.GREEN if point.positive else theme.RED
+        hollow = waits
+        painter.setPen(pen("#ffffff" if chosen == ("point", index) else "#101418", 1.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush if hollow else QColor(name))
+        if hollow:
+            painter.setPen(pen(name, 1.5, Qt.PenStyle.DotLine))
+        centre = QPointF(point.column, point.row)
+        painter.drawEllipse(centre, rx, ry)
+        painter.setPen(pen("#101418", 1.5))
+        painter.drawLine(centre - QPointF(rx * 0.5, 0), centre + QPointF(rx * 0.5, 0))
+        if point.positive:
+            painter.drawLine(centre - QPointF(0, ry * 0.5), centre + QPointF(0, ry * 0.5))

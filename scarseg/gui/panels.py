@@ -1,0 +1,185 @@
+"""What stands right of the slice: grams in both conventions, and slice by slice."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from scarseg.case import SliceStatus
+from scarseg.gui import theme
+from scarseg.measurements import MassConvention, Measurements, SliceMeasurement
+from scarseg.stack import Stack
+
+BAR_HEIGHT = 15
+
+
+def label(text: str, name: str = "", accessible: str = "") -> QLabel:
+    """Make a label in one of the theme's roles."""
+    made = QLabel(text)
+    made.setObjectName(name)
+    if accessible:
+        made.setAccessibleName(accessible)
+    return made
+
+
+class SliceBars(QWidget):
+    """Scar grams of every slice as bars, MVO inside them; a click chooses the slice."""
+
+    clicked = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Scar mass slice by slice")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self._rows: tuple[SliceMeasurement, ...] = ()
+        self._convention = MassConvention.THICKNESS
+        self._current = 0
+
+    def show_measurements(self, measured: Measurements, current: int) -> None:
+        self._rows, self._convention = measured.slices, measured.convention
+        self._current = current
+        self.setFixedHeight(BAR_HEIGHT * len(self._rows) + 4)
+        self.update()
+
+    def choose(self, current: int) -> None:
+        self._current = current
+        self.update()
+
+    def _grams(self, row: SliceMeasurement, what: str) -> float:
+        return float(getattr(row, f"{what}_mass_{self._convention.value}_g"))
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and self._rows:
+            index = int(event.position().y() // BAR_HEIGHT)
+            self.clicked.emit(min(max(index, 0), len(self._rows) - 1))
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = painter.font()
+        font.setPixelSize(11)
+        painter.setFont(font)
+        most = max((self._grams(row, "scar") for row in self._rows), default=0.0) or 1.0
+        for k, row in enumerate(self._rows):
+            self._paint_row(painter, k, row, most)
+        painter.end()
+
+    def _paint_row(self, painter: QPainter, k: int, row: SliceMeasurement, most: float) -> None:
+        top, left, right = k * BAR_HEIGHT, 24.0, 50.0
+        room = self.width() - left - right
+        chosen = k == self._current
+        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
+        painter.drawText(QRectF(0, top, 18, BAR_HEIGHT), Qt.AlignmentFlag.AlignRight, str(k + 1))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.RAISED))
+        painter.drawRoundedRect(QRectF(left, top + 3, room, BAR_HEIGHT - 6), 3, 3)
+        scar, mvo = self._grams(row, "scar"), self._grams(row, "mvo")
+        faint = 1.0 if row.status.read else 0.55
+        if scar > 0:
+            painter.setBrush(theme.colour(theme.ORANGE, faint))
+            painter.drawRoundedRect(QRectF(left, top + 3, room * scar / most, BAR_HEIGHT - 6), 3, 3)
+        if mvo > 0:
+            painter.setBrush(theme.colour(theme.VIOLET, faint))
+            painter.drawRoundedRect(QRectF(left, top + 3, room * mvo / most, BAR_HEIGHT - 6), 3, 3)
+        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
+        text = f"{scar:.1f} g"
+        if row.status is SliceStatus.NOT_ASSESSABLE:
+            text = "n/a"
+        elif row.status is SliceStatus.UNSEEN and scar == 0:
+            text = "–"
+        painter.drawText(
+            QRectF(self.width() - right, top, right, BAR_HEIGHT), Qt.AlignmentFlag.AlignRight, text
+        )
+
+
+class ResultsPanel(QWidget):
+    """The running total; every gram with its convention beside it."""
+
+    slice_chosen = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("side")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Results")
+        self.setFixedWidth(248)
+        self.headline = label("–", "headline", "Scar mass")
+        self.convention = label("", "quiet", "Mass convention of the headline")
+        self.figures: dict[str, QLabel] = {}
+        self._words: dict[str, QLabel] = {}
+        self.bars = SliceBars()
+        self.bars.clicked.connect(self.slice_chosen)
+        self.incomplete = label("", "warning", "Whether the reading is complete")
+        self.incomplete.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 14, 16, 10)
+        layout.setSpacing(3)
+        layout.addWidget(label("SCAR MASS", "heading"))
+        layout.addWidget(self.headline)
+        layout.addWidget(self.convention)
+        layout.addSpacing(6)
+        layout.addLayout(self._figures())
+        layout.addSpacing(4)
+        layout.addWidget(self.incomplete)
+        layout.addSpacing(8)
+        self.bars_heading = label("SLICE BY SLICE", "heading")
+        layout.addWidget(self.bars_heading)
+        layout.addWidget(self.bars)
+        self.room = QVBoxLayout()
+        layout.addLayout(self.room)
+        layout.addStretch(1)
+
+    def _figures(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(10)
+        rows = ("other", "percent", "mvo", "to_read")
+        names = ("Scar mass, other convention", "Scar in percent of LV mass", "MVO mass", "To read")
+        for row, (key, name) in enumerate(zip(rows, names, strict=True)):
+            self.figures[key] = label("", "figure", name)
+            self._words[key] = label("", "quiet")
+            grid.addWidget(self.figures[key], row, 0)
+            grid.addWidget(self._words[key], row, 1)
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def clear(self) -> None:
+        """Show that nothing is open."""
+        self.setVisible(False)
+
+    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
+        """Show the numbers of the open case."""
+        self.setVisible(True)
+        thickness = measured.convention is MassConvention.THICKNESS
+        other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
+        names = (_by_thickness(stack), _by_spacing(stack))
+        self.headline.setText(f"{measured.scar_mass_g:.1f} g")
+        self.convention.setText(names[0] if thickness else names[1])
+        self._figure("other", f"{other:.1f} g", names[1] if thickness else names[0])
+        percent, lv_mass = measured.scar_percent_lv, measured.lv_mass_g
+        if percent is None or lv_mass is None:
+            self._figure("percent", "–", "no wall drawn")
+        else:
+            self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
+        self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
+        left = measured.n_slices - measured.n_slices_reviewed
+        self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
+        self.incomplete.setText(
+            "" if measured.complete else "incomplete: proposals do not count as read"
+        )
+        self.incomplete.setVisible(not measured.complete)
+        self.bars.show_measurements(measured, current)
+
+    def _figure(self, key: str, figure: str, words: str) -> None:
+        self.figures[key].setText(figure)
+        self._words[key].setText(words)
+
+
+def _by_thickness(stack: Stack) -> str:
+    return f"by slice thickness {stack.slice_thickness_mm:g} mm"
+
+
+def _by_spacing(stack: Stack) -> str:
+    spacing = stack.slice_spacing_mm
+    return "by slice spacing" if spacing is None else f"by slice spacing {spacing:.3g} mm"

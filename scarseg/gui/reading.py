@@ -1,0 +1,106 @@
+"""The verbs of a reading, each as a change to one slice; no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from scarseg.case import Case, Change, SliceReading, SliceStatus
+from scarseg.labels import Edit, Label, LabelArray, infarct_mask
+from scarseg.prompts import SlicePrompts
+
+
+def step_name(verb: str, slice_index: int) -> str:
+    """Name a step for the menu: "add box, slice 5" (slices counted from 1)."""
+    return f"{verb}, slice {slice_index + 1}"
+
+
+def acceptable(case: Case, slice_index: int) -> bool:
+    """Say whether there is something to accept: a proposal or a reader's drawing."""
+    reading = case.readings[slice_index]
+    return reading.status is not SliceStatus.UNSEEN or reading.edited
+
+
+def accept(case: Case, slice_index: int) -> Change:
+    """Accept what stands on the slice."""
+    reading = case.readings[slice_index]
+    after = replace(reading, status=SliceStatus.ACCEPTED, reason="")
+    return case.change(step_name("accept", slice_index), slice_index, after)
+
+
+def no_scar(case: Case, slice_index: int) -> Change:
+    """Say that there is no scar: scar and MVO become wall, scar prompts go."""
+    reading = case.readings[slice_index]
+    labels = case.labels[slice_index].copy()
+    labels[infarct_mask(labels)] = Label.MYOCARDIUM
+    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=True)
+    after = replace(reading, prompts=prompts, status=SliceStatus.NO_SCAR, edited=True, reason="")
+    return case.change(step_name("no scar", slice_index), slice_index, after, labels)
+
+
+def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
+    """Say that the slice cannot be read, and why."""
+    after = replace(
+        case.readings[slice_index], status=SliceStatus.NOT_ASSESSABLE, reason=reason.strip()
+    )
+    return case.change(step_name("not assessable", slice_index), slice_index, after)
+
+
+def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
+    """Change what is asked for on a slice; labels stay until the model answers."""
+    after = replace(case.readings[slice_index], prompts=replace(prompts, no_scar=False))
+    return case.change(step_name(verb, slice_index), slice_index, after)
+
+
+def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
+    """Take the segmenter's answer to a reader's prompts: to be accepted again.
+
+    The slice counts as edited, so that no later proposal overwrites what was asked for.
+    """
+    after = replace(case.readings[slice_index], status=SliceStatus.PROPOSED, edited=True, reason="")
+    return case.change(step_name("segment", slice_index), slice_index, after, labels)
+
+
+def painted(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
+    """Take a reader's drawing; an accepted slice stays accepted, "no scar" does not."""
+    reading = case.readings[slice_index]
+    status = reading.status
+    if status is not SliceStatus.ACCEPTED:
+        status = SliceStatus.PROPOSED
+    prompts = replace(reading.prompts, no_scar=False)
+    after = replace(reading, prompts=prompts, status=status, edited=True, reason="")
+    return case.change(step_name(verb, slice_index), slice_index, after, labels)
+
+
+def copied(case: Case, source: int, target: int) -> Change:
+    """Copy labels and prompts of one slice to another, to be accepted there."""
+    reading = case.readings[source]
+    after = SliceReading(prompts=reading.prompts, status=SliceStatus.PROPOSED, edited=True)
+    name = f"copy slice {source + 1} to slice {target + 1}"
+    return case.change(name, target, after, case.labels[source].copy())
+
+
+def merged(first: Change, second: Change, labels: LabelArray) -> Change:
+    """Join two successive changes of one slice into one step named after the first.
+
+    ``labels`` uint8 (slice, row, column) as they stand after both.
+    """
+    after = labels[first.slice_index].copy()
+    scratch = after[np.newaxis].copy()
+    for change in (second, first):
+        if change.edit is not None:
+            undone = replace(change.edit.inverse(), slice_index=0)
+            undone.apply(scratch)
+    joined = Edit.between(first.slice_index, scratch[0], after)
+    return Change(first.name, first.slice_index, first.before, second.after, joined)
+
+
+def next_unread(case: Case, slice_index: int) -> int | None:
+    """Give the next slice to read, going round once; None when all are read."""
+    n = len(case.readings)
+    for step in range(1, n + 1):
+        candidate = (slice_index + step) % n
+        if not case.readings[candidate].status.read:
+            return candidate
+    return None

@@ -1,0 +1,175 @@
+"""One worker thread per lane; the only module that knows threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from scarseg.errors import Cancelled
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work: values in, a value out, never widgets.
+
+    ``current`` is asked on the GUI thread before the start and at delivery; when it says no
+    the job, or its late answer, is dropped.
+    """
+
+    name: str
+    work: Callable[..., Any]
+    args: tuple[Any, ...]
+    done: Callable[[Any], None] | None
+    failed: Callable[[BaseException], None] | None
+    current: Callable[[], bool]
+    reports: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    future: Future[Any] | None = None
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next report of progress."""
+        self.stop.set()
+
+
+def _always() -> bool:
+    return True
+
+
+class Lane(QObject):
+    """Run jobs one after the other on one worker thread and answer on the GUI thread.
+
+    Signals:
+        progressed: (name, fraction, what) of the running job.
+        moved: the queue changed; ``n_waiting`` and ``busy`` tell how.
+    """
+
+    progressed = pyqtSignal(str, float, str)
+    moved = pyqtSignal()
+    _finished = pyqtSignal(object)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._waiting: list[Job] = []
+        self._running: Job | None = None
+        self._closed = False
+        self._finished.connect(self._deliver)
+
+    @property
+    def busy(self) -> bool:
+        return self._running is not None or bool(self._waiting)
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._waiting)
+
+    def run(
+        self,
+        name: str,
+        work: Callable[..., Any],
+        *args: Any,
+        done: Callable[[Any], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+        current: Callable[[], bool] = _always,
+        urgent: bool = False,
+        reports: bool = False,
+    ) -> Job:
+        """Queue a job; it replaces its waiting namesake.
+
+        Args:
+            work: called with ``args`` on the worker thread, plus ``progress`` if ``reports``.
+            done: called on the GUI thread with the answer.
+            failed: called on the GUI thread with the exception; without it, bugs reach
+                ``sys.excepthook`` and cancellation is silent.
+            urgent: go before everything that waits.
+        """
+        job = Job(name, work, args, done, failed, current, reports)
+        if self._closed:
+            return job
+        self._waiting = [other for other in self._waiting if other.name != name]
+        self._waiting.insert(0 if urgent else len(self._waiting), job)
+        self._start_next()
+        self.moved.emit()
+        return job
+
+    def promote(self, name: str) -> None:
+        """Put the waiting job of this name first."""
+        self._waiting.sort(key=lambda job: job.name != name)
+
+    def forget(self, prefix: str) -> None:
+        """Drop waiting jobs whose name starts so, and ask a running one to stop."""
+        self._waiting = [job for job in self._waiting if not job.name.startswith(prefix)]
+        if self._running is not None and self._running.name.startswith(prefix):
+            self._running.cancel()
+        self.moved.emit()
+
+    def drain(self) -> None:
+        """Finish everything that waits, here and now, and deliver it (for closing)."""
+        while self._running is not None:
+            job = self._running
+            if job.future is not None:
+                job.future.exception()
+            self._deliver(job)
+
+    def close(self) -> None:
+        """Drop what waits, stop what runs, join the thread."""
+        self._closed = True
+        self._waiting.clear()
+        if self._running is not None:
+            self._running.cancel()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start_next(self) -> None:
+        while self._running is None and self._waiting:
+            job = self._waiting.pop(0)
+            if not job.current():
+                continue
+            self._running = job
+            job.future = self._executor.submit(self._call, job)
+            job.future.add_done_callback(partial(self._announce, job))
+
+    def _announce(self, job: Job, _future: Future[Any]) -> None:
+        if not self._closed:
+            self._finished.emit(job)
+
+    def _call(self, job: Job) -> Any:
+        if not job.reports:
+            return job.work(*job.args)
+
+        def progress(fraction: float, what: str) -> None:
+            if job.stop.is_set():
+                raise Cancelled
+            self.progressed.emit(job.name, float(fraction), what)
+
+        return job.work(*job.args, progress=progress)
+
+    def _deliver(self, job: object) -> None:
+        if job is not self._running or self._running is None or self._closed:
+            return
+        finished = self._running
+        self._running = None
+        try:
+            self._answer(finished)
+        finally:
+            self._start_next()
+            self.moved.emit()
+
+    def _answer(self, job: Job) -> None:
+        if job.future is None or job.future.cancelled():
+            return
+        error = job.future.exception()
+        if job.stop.is_set() or not job.current():
+            return
+        if error is None:
+            if job.done is not None:
+                job.done(job.future.result())
+        elif job.failed is not None:
+            job.failed(error)
+        elif not isinstance(error, Cancelled):
+            raise error

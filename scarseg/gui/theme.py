@@ -1,0 +1,131 @@
+"""Dark and quiet, the image brightest; colours that colour-blind readers tell apart."""
+
+from __future__ import annotations
+
+from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtWidgets import QApplication
+
+from scarseg.case import SliceStatus
+from scarseg.labels import Label
+
+GROUND = "#0f1317"
+PANEL = "#171c22"
+RAISED = "#1f2830"
+LINE = "#2b3640"
+TEXT = "#d7dee5"
+QUIET = "#8796a5"
+ACCENT = "#4cc2ff"
+ORANGE = "#ff9f1c"
+YELLOW = "#ffcf5c"
+GREEN = "#7bd88f"
+RED = "#ff6b6b"
+TEAL = "#2ec4b6"
+VIOLET = "#c77dff"
+SLATE = "#7aa5d8"
+
+LABEL_COLOURS: dict[Label, str] = {
+    Label.BLOOD_POOL: SLATE,
+    Label.MYOCARDIUM: TEAL,
+    Label.SCAR: ORANGE,
+    Label.MVO: VIOLET,
+}
+
+STATUS_COLOURS: dict[SliceStatus, str] = {
+    SliceStatus.UNSEEN: QUIET,
+    SliceStatus.PROPOSED: YELLOW,
+    SliceStatus.ACCEPTED: GREEN,
+    SliceStatus.NO_SCAR: GREEN,
+    SliceStatus.NOT_ASSESSABLE: RED,
+}
+
+STATUS_WORDS: dict[SliceStatus, str] = {
+    SliceStatus.UNSEEN: "unseen",
+    SliceStatus.PROPOSED: "proposed",
+    SliceStatus.ACCEPTED: "accepted",
+    SliceStatus.NO_SCAR: "no scar",
+    SliceStatus.NOT_ASSESSABLE: "not assessable",
+}
+
+STYLE = f"""
+* {{ font-size: 12px; color: {TEXT}; outline: none; }}
+QMainWindow, QDialog, QMessageBox {{ background: {GROUND}; }}
+QWidget#side {{ background: {PANEL}; }}
+QWidget#bar, QStatusBar {{ background: {PANEL}; }}
+QStatusBar::item {{ border: none; }}
+QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
+QLabel#quiet {{ color: {QUIET}; }}
+QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
+QLabel#figure {{ font-size: 15px; font-weight: 600; }}
+QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
+QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
+QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
+QToolButton {{ background: transparent; border: none; border-radius: 5px; padding: 5px 9px; }}
+QToolButton:hover {{ background: {RAISED}; }}
+QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
+QToolButton:disabled {{ color: #4c5965; }}
+QToolButton:focus {{ border: 1px solid {ACCENT}; }}
+QToolButton::menu-indicator {{ image: none; }}
+QPushButton {{
+    background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 6px 14px;
+}}
+QPushButton:hover {{ border-color: {ACCENT}; }}
+QPushButton:default {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
+QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
+QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 4px; }}
+QMenu::item:selected {{ background: {LINE}; }}
+QMenu::item:disabled {{ color: #5d6b78; }}
+QMenu::separator {{ height: 1px; background: {LINE}; margin: 4px 8px; }}
+QListView {{ background: transparent; border: none; }}
+QScrollArea {{ background: transparent; border: none; }}
+QScrollBar:horizontal {{ height: 8px; background: transparent; }}
+QScrollBar:vertical {{ width: 8px; background: transparent; }}
+QScrollBar::handle {{ background: {LINE}; border-radius: 4px; min-width: 30px; min-height: 30px; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+QSlider::groove:horizontal {{ height: 3px; background: {LINE}; border-radius: 1px; }}
+QSlider::handle:horizontal {{
+    width: 11px; margin: -4px 0; border-radius: 5px; background: {QUIET};
+}}
+QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: {ACCENT}; }}
+QComboBox {{
+    background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 8px;
+}}
+QComboBox QAbstractItemView {{ background: {RAISED}; selection-background-color: {LINE}; }}
+QLineEdit, QDoubleSpinBox {{
+    background: {PANEL}; border: 1px solid {LINE}; border-radius: 4px; padding: 4px;
+}}
+QProgressBar {{ background: {RAISED}; border: none; border-radius: 3px; max-height: 6px; }}
+QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
+QFrame#banner {{ background: #3a2a12; border-bottom: 1px solid {YELLOW}; }}
+QFrame#banner[severe="true"] {{ background: #401a1d; border-bottom: 1px solid {RED}; }}
+"""
+
+
+def colour(name: str, alpha: float = 1.0) -> QColor:
+    """Give a theme colour with opacity 0 to 1."""
+    value = QColor(name)
+    value.setAlphaF(alpha)
+    return value
+
+
+def apply(application: QApplication) -> None:
+    """Put the dark style on the application."""
+    application.setStyle("Fusion")
+    palette = QPalette()
+    for role, name in (
+        (QPalette.ColorRole.Window, GROUND),
+        (QPalette.ColorRole.Base, PANEL),
+        (QPalette.ColorRole.AlternateBase, RAISED),
+        (QPalette.ColorRole.Text, TEXT),
+        (QPalette.ColorRole.WindowText, TEXT),
+        (QPalette.ColorRole.Button, RAISED),
+        (QPalette.ColorRole.ButtonText, TEXT),
+        (QPalette.ColorRole.Highlight, ACCENT),
+        (QPalette.ColorRole.HighlightedText, "#06222f"),
+        (QPalette.ColorRole.PlaceholderText, QUIET),
+        (QPalette.ColorRole.ToolTipBase, RAISED),
+        (QPalette.ColorRole.ToolTipText, TEXT),
+    ):
+        palette.setColor(role, QColor(name))
+    application.setPalette(palette)
+    application.setStyleSheet(STYLE)

@@ -1,0 +1,280 @@
+"""Gestures to prompts and drawings: numbers in, numbers out. No Qt here.
+
+Positions are continuous source pixels (column, row), as in :mod:`scarseg.prompts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from skimage.draw import polygon2mask
+
+from scarseg.labels import Label, LabelArray, MaskArray
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
+
+Position = tuple[float, float]
+SMALLEST_BOX = 1.5
+"""A drag shorter than this on either side, in source pixels, draws no box."""
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """The outcome of a gesture that changes what is asked for."""
+
+    verb: str
+    prompts: SlicePrompts
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """The outcome of a gesture that draws; ``labels`` uint8 (row, column)."""
+
+    verb: str
+    labels: LabelArray
+
+
+@dataclass(frozen=True)
+class Grip:
+    """What the hand holds: box ``index`` by ``part`` (compass letters, or "inside")."""
+
+    index: int
+    part: str
+
+
+def grip_at(prompts: SlicePrompts, at: Position, reach: float) -> Grip | None:
+    """Find the box handle or border under the hand, the smallest box first."""
+    column, row = at
+    order = sorted(range(len(prompts.boxes)), key=lambda i: _area(prompts.boxes[i]))
+    for index in order:
+        part = _part(prompts.boxes[index], column, row, reach)
+        if part:
+            return Grip(index, part)
+    for index in order:
+        if prompts.boxes[index].contains(column, row):
+            return Grip(index, "inside")
+    return None
+
+
+def _area(box: Box) -> float:
+    return box.width * box.height
+
+
+def _part(box: Box, column: float, row: float, reach: float) -> str:
+    reach_c, reach_r = min(reach, box.width / 3), min(reach, box.height / 3)
+    if not (box.column0 - reach <= column <= box.column1 + reach):
+        return ""
+    if not (box.row0 - reach <= row <= box.row1 + reach):
+        return ""
+    north, south = row - box.row0 < reach_r, box.row1 - row < reach_r
+    west, east = column - box.column0 < reach_c, box.column1 - column < reach_c
+    return ("n" if north else "s" if south else "") + ("w" if west else "e" if east else "")
+
+
+def pulled(box: Box, part: str, by: Position, shape: tuple[int, int]) -> Box:
+    """Move or resize a box by (column, row), kept inside a slice of ``shape`` (row, column)."""
+    dc, dr = by
+    c0, r0, c1, r1 = box.column0, box.row0, box.column1, box.row1
+    if part == "inside":
+        dc = min(max(dc, -c0), shape[1] - c1)
+        dr = min(max(dr, -r0), shape[0] - r1)
+        c0, c1, r0, r1 = c0 + dc, c1 + dc, r0 + dr, r1 + dr
+    if "w" in part and part != "inside":
+        c0 += dc
+    if "e" in part and part != "inside":
+        c1 += dc
+    if "n" in part and part != "inside":
+        r0 += dr
+    if "s" in part and part != "inside":
+        r1 += dr
+    return _clipped((c0, r0), (c1, r1), shape) or box
+
+
+def _clipped(one: Position, other: Position, shape: tuple[int, int]) -> Box | None:
+    columns = sorted(min(max(v, 0.0), float(shape[1])) for v in (one[0], other[0]))
+    rows = sorted(min(max(v, 0.0), float(shape[0])) for v in (one[1], other[1]))
+    if columns[1] - columns[0] < SMALLEST_BOX or rows[1] - rows[0] < SMALLEST_BOX:
+        return None
+    return Box(columns[0], rows[0], columns[1], rows[1], Origin.READER)
+
+
+class BoxTool:
+    """Drag to draw a box; drag a handle to resize, the inside to move."""
+
+    def __init__(self) -> None:
+        self._start: Position | None = None
+        self._grip: Grip | None = None
+        self._before = SlicePrompts()
+        self._shape = (0, 0)
+
+    def press(
+        self,
+        prompts: SlicePrompts,
+        at: Position,
+        reach: float,
+        shape: tuple[int, int],
+        new: bool = False,
+    ) -> int | None:
+        """Begin; return the index of the box that was taken, if any. ``new`` always draws."""
+        self._start, self._before, self._shape = at, prompts, shape
+        self._grip = None if new else grip_at(prompts, at, reach)
+        return None if self._grip is None else self._grip.index
+
+    def move(self, at: Position) -> SlicePrompts:
+        """Give the prompts as they would be were the hand to let go here."""
+        if self._start is None:
+            return self._before
+        if self._grip is None:
+            box = _clipped(self._start, at, self._shape)
+            return self._before if box is None else self._before.with_box(box)
+        by = (at[0] - self._start[0], at[1] - self._start[1])
+        if by == (0.0, 0.0):
+            return self._before
+        boxes = list(self._before.boxes)
+        index = self._grip.index
+        boxes[index] = pulled(boxes[index], self._grip.part, by, self._shape)
+        return replace(self._before, boxes=tuple(boxes))
+
+    def release(self, at: Position) -> Prompted | None:
+        """End; None when nothing changed."""
+        after = self.move(at)
+        verb = "add box"
+        if self._grip is not None:
+            verb = "move box" if self._grip.part == "inside" else "resize box"
+        self._start = None
+        return None if after == self._before else Prompted(verb, after)
+
+
+def point_at(prompts: SlicePrompts, at: Position, reach: float) -> int | None:
+    """Find the point under the hand."""
+    best, nearest = None, reach
+    for index, point in enumerate(prompts.points):
+        distance = float(np.hypot(point.column - at[0], point.row - at[1]))
+        if distance <= nearest:
+            best, nearest = index, distance
+    return best
+
+
+def add_point(prompts: SlicePrompts, at: Position, positive: bool) -> Prompted:
+    """Add a click: scar here, or not."""
+    verb = "add point" if positive else "add negative point"
+    return Prompted(verb, prompts.with_point(Point(at[0], at[1], positive)))
+
+
+def without(prompts: SlicePrompts, kind: str, index: int) -> Prompted | None:
+    """Delete the box or point of this index."""
+    if kind == "box" and index < len(prompts.boxes):
+        boxes = prompts.boxes[:index] + prompts.boxes[index + 1 :]
+        return Prompted("delete box", replace(prompts, boxes=boxes))
+    if kind == "point" and index < len(prompts.points):
+        points = prompts.points[:index] + prompts.points[index + 1 :]
+        return Prompted("delete point", replace(prompts, points=points))
+    return None
+
+
+def disc(
+    shape: tuple[int, int],
+    start: Position,
+    end: Position,
+    radius_mm: float,
+    spacing: tuple[float, float],
+) -> MaskArray:
+    """Cover the pixels whose centre a round brush passes over on its way, round in mm.
+
+    The pixel under the hand is always covered. ``spacing`` (row, column) in mm.
+    """
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    y, x = (rows + 0.5) * spacing[0], (columns + 0.5) * spacing[1]
+    x0, y0 = start[0] * spacing[1], start[1] * spacing[0]
+    x1, y1 = end[0] * spacing[1], end[1] * spacing[0]
+    length = (x1 - x0) ** 2 + (y1 - y0) ** 2
+    along = (
+        0.0
+        if length == 0
+        else np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length, 0, 1)
+    )
+    near = (x - x0 - along * (x1 - x0)) ** 2 + (y - y0 - along * (y1 - y0)) ** 2
+    mask: MaskArray = near <= radius_mm**2
+    column, row = int(np.floor(end[0])), int(np.floor(end[1]))
+    if 0 <= row < shape[0] and 0 <= column < shape[1]:
+        mask[row, column] = True
+    return mask
+
+
+def painted(labels: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
+    """Write one label under the mask (row, column)."""
+    out = labels.copy()
+    out[mask] = label
+    return out
+
+
+def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
+    """Take one label away under the mask; what lies beneath it comes to light.
+
+    MVO gives scar; scar (with its MVO) gives ``ground``, the wall or whatever was there before
+    it; the wall goes with the scar in it; blood pool gives background.
+    """
+    out = labels.copy()
+    if label is Label.MVO:
+        out[mask & (labels == Label.MVO)] = Label.SCAR
+    elif label is Label.SCAR:
+        gone = mask & (labels >= Label.SCAR)
+        out[gone] = ground[gone]
+    elif label is Label.MYOCARDIUM:
+        out[mask & (labels >= Label.MYOCARDIUM)] = Label.BACKGROUND
+    else:
+        out[mask & (labels == label)] = Label.BACKGROUND
+    return out
+
+
+class Brush:
+    """Paint or erase one label along a stroke."""
+
+    def __init__(self, erases: bool) -> None:
+        self.erases = erases
+        self._labels: LabelArray | None = None
+        self._before: LabelArray | None = None
+        self._last: Position = (0.0, 0.0)
+
+    def press(
+        self,
+        labels: LabelArray,
+        ground: LabelArray,
+        at: Position,
+        label: Label,
+        radius_mm: float,
+        spacing: tuple[float, float],
+    ) -> LabelArray:
+        """Begin a stroke with its first dab; give the labels as they look now."""
+        self._before, self._labels, self._last = labels, labels.copy(), at
+        self._ground, self._label = ground, label
+        self._radius_mm, self._spacing = radius_mm, spacing
+        return self.move(at)
+
+    def move(self, at: Position) -> LabelArray:
+        """Go on with the stroke; give the labels as they look now."""
+        assert self._labels is not None
+        mask = disc(self._labels.shape, self._last, at, self._radius_mm, self._spacing)
+        if self.erases:
+            self._labels = erased(self._labels, self._ground, mask, self._label)
+        else:
+            self._labels = painted(self._labels, mask, self._label)
+        self._last = at
+        return self._labels
+
+    def release(self) -> Painted | None:
+        """End the stroke; None when it changed nothing."""
+        labels, before = self._labels, self._before
+        self._labels = self._before = None
+        if labels is None or before is None or np.array_equal(labels, before):
+            return None
+        return Painted("erase" if self.erases else "paint", labels)
+
+
+def polygon(labels: LabelArray, corners: list[Position], label: Label) -> Painted | None:
+    """Fill a polygon; pixels whose centre lies inside. None when it holds none."""
+    if len(corners) < 3:
+        return None
+    at = np.array([(row - 0.5, column - 0.5) for column, row in corners])
+    out = painted(labels, polygon2mask(labels.shape, at), label)
+    return None if np.array_equal(out, labels) else Painted("polygon", out)

@@ -1,0 +1,291 @@
+"""The window: arranges panels and actions; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
+from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from scarseg.gui import actions, chrome, levels
+from scarseg.gui.canvas import Canvas
+from scarseg.gui.desk import Desk
+from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.montage import Filmstrip
+from scarseg.gui.panels import ResultsPanel
+from scarseg.gui.saving import SaveState
+from scarseg.gui.session import Session
+from scarseg.gui.showing import Showing
+from scarseg.gui.studies import StudiesPanel
+from scarseg.labels import Label
+
+LABEL_ACTIONS = {
+    "label_1": Label.BLOOD_POOL,
+    "label_2": Label.MYOCARDIUM,
+    "label_3": Label.SCAR,
+    "label_4": Label.MVO,
+    "label_5": Label.BACKGROUND,
+}
+TOOLS = ("box", "point", "brush", "eraser", "polygon", "window_level")
+
+
+class MainWindow(QMainWindow):
+    """The reading desk."""
+
+    def __init__(self, session: Session, settings: QSettings) -> None:
+        super().__init__()
+        self.setWindowTitle("scarseg")
+        self.setAcceptDrops(True)
+        self.session = session
+        self._asked_to_close = False
+        self.dialogs = Dialogs(self)
+        self.desk = Desk(session, self.dialogs, self)
+        self.canvas, self.strip = Canvas(), Filmstrip()
+        self.results, self.studies = ResultsPanel(), StudiesPanel()
+        self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), chrome.ViewRow()
+        self.actions_by_name = actions.build(self, self._handlers())
+        self.bar = chrome.Bar(self.actions_by_name)
+        self.showing = Showing(
+            session, settings, self.canvas, self.strip, self.results, self.bar, self.view_row,
+            self.foot, self,
+        )  # fmt: skip
+        self._arrange()
+        self._connect()
+        self._show_open()
+        self.actions_by_name["box"].setChecked(True)
+        self.actions_by_name["label_3"].setChecked(True)
+        for name in ("fill", "prompts_shown"):
+            self.actions_by_name[name].setChecked(True)
+        self._choose_label(Label.SCAR)
+
+    def _arrange(self) -> None:
+        centre = QVBoxLayout()
+        centre.setContentsMargins(0, 0, 0, 0)
+        centre.setSpacing(0)
+        for widget in (self.canvas, self.view_row, self.strip):
+            centre.addWidget(widget, 1 if widget is self.canvas else 0)
+        desk = QHBoxLayout()
+        desk.setContentsMargins(0, 0, 0, 0)
+        desk.setSpacing(0)
+        desk.addWidget(self.studies)
+        desk.addLayout(centre, 1)
+        desk.addWidget(self.results)
+        page = QWidget()
+        page.setLayout(desk)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(chrome.Welcome(self.actions_by_name))
+        self.pages.addWidget(page)
+        column = QVBoxLayout()
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        for part in (self.bar, self.banner):
+            column.addWidget(part)
+        column.addWidget(self.pages, 1)
+        whole = QWidget()
+        whole.setLayout(column)
+        self.setCentralWidget(whole)
+        self.setStatusBar(self.foot)
+
+    def _handlers(self) -> dict[str, Callable[[], object]]:
+        desk = self.desk
+        handlers: dict[str, Callable[[], object]] = {
+            name: getattr(desk, name)
+            for name in (
+                "open_folder", "open_files", "demo", "next_study", "export", "export_all",
+                "save_prompts", "save", "undo", "redo", "segment", "accept", "no_scar",
+                "not_assessable", "propose_again",
+            )
+        }  # fmt: skip
+        handlers |= {name: partial(self._choose_tool, name) for name in TOOLS}
+        handlers |= {
+            name: partial(self._choose_label, label) for name, label in LABEL_ACTIONS.items()
+        }
+        handlers |= {
+            "quit": self.close,
+            "delete": self.canvas.delete_chosen,
+            "copy_up": partial(desk.copy, -1),
+            "copy_down": partial(desk.copy, 1),
+            "previous_slice": partial(desk.step, -1),
+            "next_slice": partial(desk.step, 1),
+            "smaller": partial(self._resize_brush, -2),
+            "larger": partial(self._resize_brush, 2),
+            "fit": self.canvas.fit,
+            "auto_window": partial(self._choose_preset, "Automatic"),
+            "fill": self._toggle_view,
+            "prompts_shown": self._toggle_view,
+            "grid": self._toggle_view,
+            "hide": lambda: None,
+            "keys": self.dialogs.keys,
+            "about": self._about,
+        }
+        return handlers
+
+    def _connect(self) -> None:
+        session, desk, canvas = self.session, self.desk, self.canvas
+        session.opened.connect(self._show_open)
+        session.library_changed.connect(self._show_library)
+        session.notice.connect(self.banner.say)
+        session.working.connect(self._show_work)
+        session.models_ready.connect(self.showing.models_changed)
+        desk.said.connect(lambda text: self.foot.showMessage(text, 8000))
+        desk.ticked.connect(self.showing.show_clock)
+        canvas.prompted.connect(desk.prompted)
+        canvas.painted.connect(desk.painted)
+        canvas.scrolled.connect(desk.step)
+        canvas.hovered.connect(self.view_row.hover.setText)
+        canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText("By hand"))
+        canvas.levels_settled.connect(self.showing.levels_settled)
+        self.strip.chosen.connect(desk.go_to)
+        self.results.slice_chosen.connect(desk.go_to)
+        self.studies.entry_chosen.connect(session.open)
+        self.foot.cancelled.connect(session.cancel)
+        row = self.view_row
+        row.label_chosen.connect(lambda value: self._choose_label(Label(value)))
+        row.radius_changed.connect(self._set_radius)
+        row.opacity_changed.connect(self._set_opacity)
+        row.preset_chosen.connect(self._choose_preset)
+        canvas.installEventFilter(self)
+        canvas.viewport().installEventFilter(self)
+
+    # What is open
+
+    def _show_open(self) -> None:
+        current = self.session.current
+        self.pages.setCurrentIndex(0 if current is None else 1)
+        for row in actions.ACTIONS:
+            if row.needs_case:
+                self.actions_by_name[row.name].setEnabled(current is not None)
+        self.showing.models_changed()
+        if current is None:
+            return
+        self.banner.hide()
+        self.showing.attach()
+        self._show_library()
+        stack = current.document.undo_stack
+        for name, changed, text_changed, can, text in (
+            ("undo", stack.canUndoChanged, stack.undoTextChanged, stack.canUndo, stack.undoText),
+            ("redo", stack.canRedoChanged, stack.redoTextChanged, stack.canRedo, stack.redoText),
+        ):
+            action = self.actions_by_name[name]
+            action.setEnabled(can())
+            changed.connect(action.setEnabled)
+            text_changed.connect(partial(self._name_step, name))
+            self._name_step(name, text())
+        current.saver.state_changed.connect(self._show_save)
+        current.inference.failed.connect(lambda _, text: self.banner.say(text))
+        self.canvas.setFocus()
+
+    def _name_step(self, name: str, step: str) -> None:
+        self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
+
+    def _show_library(self) -> None:
+        current = self.session.current
+        self.studies.show_library(self.session.library, current.entry if current else None)
+        if self.session.library.studies or self.session.library.refused:
+            self.pages.setCurrentIndex(1)
+
+    def _show_work(self, fraction: float, what: str) -> None:
+        self.foot.show_progress(fraction, what)
+        if not what:
+            self.showing.models_changed()
+
+    def _show_save(self) -> None:
+        current = self.session.current
+        if current is None:
+            return
+        if current.saver.state is SaveState.FAILED:
+            self.banner.say(
+                f"Not saved. {current.saver.problem}", severe=True, retry=current.saver.save_now
+            )
+        elif self.banner.lasting and current.saver.state is SaveState.SAVED:
+            self._asked_to_close = False
+            self.banner.clear()
+
+    # The hand and the eye
+
+    def _choose_tool(self, name: str) -> None:
+        self.actions_by_name[name].setChecked(True)
+        self.canvas.cancel_gesture()
+        self.canvas.tool = name
+        self.canvas.setCursor(
+            Qt.CursorShape.SizeAllCursor if name == "window_level" else Qt.CursorShape.CrossCursor
+        )
+
+    def _choose_label(self, label: Label) -> None:
+        for name, value in LABEL_ACTIONS.items():
+            if value is label:
+                self.actions_by_name[name].setChecked(True)
+        self.canvas.label = label
+        self.view_row.choose_label(label)
+
+    def _resize_brush(self, by: int) -> None:
+        self.view_row.brush.setValue(self.view_row.brush.value() + by)
+
+    def _set_radius(self, radius_mm: float) -> None:
+        self.canvas.radius_mm = radius_mm
+        self.canvas.redraw_hand()
+
+    def _set_opacity(self, opacity: float) -> None:
+        self.canvas.fill_opacity = opacity
+        self.canvas.redraw()
+
+    def _choose_preset(self, name: str) -> None:
+        current = self.session.current
+        if current is not None and name in levels.PRESETS:
+            self.view_row.presets.setCurrentText(name)
+            self.showing.choose_levels(levels.preset(current.document.case.stack, name))
+
+    def _toggle_view(self) -> None:
+        self.canvas.filled = self.actions_by_name["fill"].isChecked()
+        self.canvas.prompts_shown = self.actions_by_name["prompts_shown"].isChecked()
+        self.canvas.set_smooth(not self.actions_by_name["grid"].isChecked())
+        self.canvas.redraw()
+
+    def _about(self) -> None:
+        self.dialogs.about(self.session.models, self.session.models_problem)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() in (
+            QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel,
+            QEvent.Type.KeyPress,
+        ):  # fmt: skip
+            self.desk.stir()
+        return super().eventFilter(watched, event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        self.desk.stir()
+        if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
+            self.canvas.set_overlays_shown(False)
+        super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent | None) -> None:
+        if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
+            self.canvas.set_overlays_shown(True)
+        super().keyReleaseEvent(event)
+
+    # Coming and going
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        mime = None if event is None else event.mimeData()
+        if event is not None and mime is not None and mime.hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        mime = None if event is None else event.mimeData()
+        if event is None or mime is None:
+            return
+        paths = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+        event.acceptProposedAction()
+        if paths:
+            self.session.scan(paths)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        if not self.session.shut_down(force=self._asked_to_close) and event is not None:
+            self._asked_to_close = True
+            self.banner.say("Your reading is not saved. Close again to leave without it.", True)
+            event.ignore()
+            return
+        super().closeEvent(event)
