@@ -1,6 +1,31 @@
 """LGE phantoms with known truth, as arrays and as DICOM."""
 
 from scarseg.simulate.options import SimulationOptions, Territory
+from scarseg.simulate.phantom import Grid, Phantom, cylinder, ring, sector
 from scarseg.simulate.stacks import SimulatedStack, simulate_stack
+from scarseg.simulate.studies import (
+    SimulatedSeries,
+    SimulatedStudy,
+    StudyOptions,
+    simulate_patients,
+    write_study,
+)
+from scarseg.simulate.vendors import Vendor
 
-__all__ = ["SimulatedStack", "SimulationOptions", "Territory", "simulate_stack"]
+__all__ = [
+    "Grid",
+    "Phantom",
+    "SimulatedSeries",
+    "SimulatedStack",
+    "SimulatedStudy",
+    "SimulationOptions",
+    "StudyOptions",
+    "Territory",
+    "Vendor",
+    "cylinder",
+    "ring",
+    "sector",
+    "simulate_patients",
+    "simulate_stack",
+    "write_study",
+]

@@ -82,7 +82,7 @@ def draw_geometry(
     view = rng.uniform(250, 400, 2)
     place = rng.uniform(0, 1, 2)
     thickness, gap, z = _slices(rng, length, options)
-    frame = _orientation(rng)
+    frame = np.round(_orientation(rng), 12)
     shift_size = float(rng.choice([0.3, 1.0, 2.0], p=[0.4, 0.4, 0.2]))
     shifts = rng.normal(0, shift_size, (64, 2))[: len(z)]
     corner = rng.uniform(-40, 40, 3) - 150 * frame[0] - 150 * frame[1]

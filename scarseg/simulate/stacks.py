@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from scarseg.io.uids import derived_uid
 from scarseg.labels import Label, LabelArray, infarct_mask
 from scarseg.simulate.acquisition import Geometry, draw_geometry, draw_scanner, form_images
 from scarseg.simulate.anatomy import Heart, ScarComponent, draw_heart
@@ -45,20 +46,6 @@ class SimulatedStack:
     @property
     def has_mvo(self) -> bool:
         return bool((self.truth == Label.MVO).any())
-
-
-def uid_from(seed: int, *names: object) -> str:
-    """Make a valid UID (2.25 and a UUID as an integer) that depends on nothing but its input."""
-    words = np.random.SeedSequence([seed & 0xFFFFFFFF, seed >> 32, *_numbers(names)])
-    high, low = (int(v) for v in words.generate_state(2, np.uint64))
-    value = (high << 64) | low
-    value = value & ~(0xF << 76) | (0x4 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return f"2.25.{value}"
-
-
-def _numbers(names: tuple[object, ...]) -> list[int]:
-    return list("/".join(str(name) for name in names).encode())
 
 
 def simulate_stack(
@@ -131,7 +118,7 @@ def _grain(seed: int, geometry: Geometry) -> FloatArray:
 
 
 def _stack(seed: int, pixels: FloatArray, geometry: Geometry, sequence: Sequence) -> Stack:
-    series = uid_from(seed, "series", sequence)
+    series = derived_uid("simulated", seed, "series", sequence)
     return Stack(
         pixels=pixels,
         pixel_spacing_mm=geometry.pixel_spacing_mm,
@@ -139,11 +126,11 @@ def _stack(seed: int, pixels: FloatArray, geometry: Geometry, sequence: Sequence
         orientation=geometry.orientation,
         origins_mm=geometry.origins_mm,
         sources=tuple(
-            SliceSource(uid_from(seed, "image", sequence, k), instance_number=k + 1)
+            SliceSource(derived_uid("simulated", seed, "image", sequence, k), instance_number=k + 1)
             for k in range(len(pixels))
         ),
         series_uid=series,
-        study_uid=uid_from(seed, "study"),
+        study_uid=derived_uid("simulated", seed, "study"),
         sequence=sequence,
         description="LGE SAX PSIR" if sequence is Sequence.PSIR else "LGE SAX",
         patient_id=f"SIM{seed % 10**8:08d}",

@@ -115,9 +115,10 @@ def render_thorax(
     angle = np.arctan2(v, u)
     deep = np.asarray(z, dtype=np.float32).reshape(1, 1)
     q = (np.abs(u) ** 2.4 + np.abs(v) ** 2.4) ** np.float32(1 / 2.4)
-    q = q / (1 + 0.025 * thorax.outline(angle, deep))
-    skin = (q - 1) * np.float32(min(thorax.half_axes))
-    fat = np.maximum(thorax.skin_fat * (1 + 0.35 * thorax.fat_waves(angle, deep)), 2.0)
+    q = q / (1 + np.float32(0.025) * thorax.outline(angle, deep))
+    skin = np.asarray((q - 1) * min(thorax.half_axes), dtype=np.float32)
+    waves = 1 + 0.35 * thorax.fat_waves(angle, deep)
+    fat = np.maximum(thorax.skin_fat * waves, 2.0).astype(np.float32)
     inner = skin + fat + np.float32(thorax.muscle)
     signal = np.zeros(x.shape, dtype=np.float32)
 
