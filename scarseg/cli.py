@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0] not in COMMANDS and not words[0].startswith("-")):
         words.insert(0, "gui")
     options = build_parser().parse_args(words)
-    _log_to_stderr()
     command = _COMMANDS[options.command]
     try:
-        return command(options)
+        with _log_to_stderr():
+            return command(options)
     except Cancelled:
         return INTERRUPTED
     except ScarsegError as error:
@@ -125,7 +125,7 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from scarseg.io import dicom
+    from scarseg.io import dicom, selection
 
     if options.json:
         report = dicom.scan(options.inputs)
@@ -134,10 +134,7 @@ def _inspect(options: argparse.Namespace) -> int:
         with _bar("Reading headers") as progress:
             report = dicom.scan(options.inputs, progress)
         _print_report(report)
-    if not report.stacks and not report.refused:
-        raise InputError(
-            "E_NO_MR", f"There is no MR image here ({report.skipped} other files were skipped)."
-        )
+    selection.require_mr(report)
     return DONE
 
 
@@ -232,12 +229,17 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _log_to_stderr() -> None:
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Send the program's own log to stderr; other libraries' may hold what a header says."""
     logger = logging.getLogger("scarseg")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from itertools import count
 from pathlib import Path
 
-from scarseg import batch, models, pipeline, simulate
-from scarseg.errors import OutputError
-from scarseg.io import dicom, selection
+from scarseg import models, pipeline, simulate
+from scarseg.errors import InputError
+from scarseg.io import dicom, nifti, selection
 from scarseg.io.outputs import make_folder, refuse_existing
 from scarseg.progress import Progress
 
 SEED = 7
-"""Seed of the study: scar in a coronary territory, a gap between the slices."""
+"""Seed of the simulated study."""
 
 
 def new_folder(wanted: Path | None) -> Path:
@@ -33,11 +32,9 @@ def new_folder(wanted: Path | None) -> Path:
 
 
 def make_study(folder: Path, progress: Progress) -> Path:
-    """Simulate one study as DICOM below the folder; give its place."""
+    """Simulate one study below the folder; give the place of its DICOM."""
     progress(0.0, "simulating a study")
-    study = folder / "study"
-    simulate.write_study(study, SEED)
-    return study
+    return simulate.write_study(folder / "study", SEED).dicom_folder
 
 
 def measure_study(folder: Path, study: Path, progress: Progress) -> tuple[Path, ...]:
@@ -46,17 +43,27 @@ def measure_study(folder: Path, study: Path, progress: Progress) -> tuple[Path, 
     Those are the CSV, the per-slice CSV, the sidecar, the mask, and a picture of the desk.
     """
     chosen = selection.select(dicom.scan([study]))
-    settings = batch.BatchSettings(masks=folder / "masks")
-    load = partial(models.load)
-    result = batch.run(chosen.jobs, settings, load, 1, progress)
-    failed = list(result.notes)
-    if failed or not chosen.jobs:
-        raise OutputError("E_DEMO", f"The demo failed: {'; '.join(failed) or 'no LGE stack'}.")
-    files = pipeline.export_table(folder / "scar.csv", result.records)
-    masks = [folder / "masks" / job.mask_file for job in chosen.jobs]
+    if not chosen.jobs:
+        raise InputError("E_NO_LGE", "The simulated study holds no LGE stack.")
+    job = chosen.jobs[0]
+    progress(0.1, "loading the models")
+    loaded = models.load()
+    stack = dicom.read_stack(job.summary)
+    case = pipeline.propose_case(
+        stack, loaded, lambda done, what: progress(0.2 + 0.6 * done, what.lower())
+    )
+    mask = folder / "masks" / job.mask_file
+    nifti.write_labels(mask, case.labels, stack)
+    record = pipeline.case_record(case, mask_file=job.mask_file)
+    files = pipeline.export_table(folder / "scar.csv", [record])
+    progress(0.9, "drawing the desk")
     picture = folder / "desk.png"
-    _draw(study, picture)
-    return (*files, *masks, picture)
+    # Must stand before Qt looks for a display.
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from scarseg.gui import app
+
+    app.save_screenshot(case, picture)
+    return (*files, mask, picture)
 
 
 def open_window(study: Path) -> int:
@@ -64,11 +71,3 @@ def open_window(study: Path) -> int:
     from scarseg.gui import app
 
     return int(app.main(str(study)))
-
-
-def _draw(study: Path, picture: Path) -> None:
-    # Must stand before Qt looks for a display.
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from scarseg.gui import app
-
-    app.render(study, picture)

@@ -87,3 +87,8 @@ class FakeSegmenter:
 
 def fake_models() -> Models:
     return Models(FakeSegmenter(), FakeDetector())
+
+
+def load_fakes(segmenter: object = None, detector: object = None, device: str = "auto") -> Models:
+    """Stand in for ``scarseg.models.load``, in children of a process pool as well."""
+    return fake_models()

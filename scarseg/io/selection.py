@@ -44,10 +44,7 @@ def select(report: LoadReport, series: Sequence[str] = (), identify: bool = Fals
     Raises:
         InputError: E_NO_MR, there is no MR image at all; E_SERIES, no such series.
     """
-    if not report.stacks and not report.refused:
-        raise InputError(
-            "E_NO_MR", f"There is no MR image here ({report.skipped} other files were skipped)."
-        )
+    require_mr(report)
     if series:
         return _select_series(report, series, identify)
     taken = [stack for stack in report.stacks if stack.proposed]
@@ -65,6 +62,14 @@ def select(report: LoadReport, series: Sequence[str] = (), identify: bool = Fals
             records.append(error_record(cells, "E_NO_LGE", message))
             notes.append(f"E_NO_LGE: study {first.study_uid}: {message}")
     return Selection(_jobs(taken), tuple(records), (*notes, *refusal_notes))
+
+
+def require_mr(report: LoadReport) -> None:
+    """Raise InputError E_NO_MR where there is neither an MR stack nor a refused one."""
+    if report.refused or any(one.modality in ("MR", "") for one in report.stacks):
+        return
+    skipped = f"{report.skipped} other files were skipped"
+    raise InputError("E_NO_MR", f"There is no MR image here ({skipped}).")
 
 
 def _select_series(report: LoadReport, series: Sequence[str], identify: bool) -> Selection:
