@@ -244,11 +244,12 @@ def _log_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def _bar(what: str) -> Iterator[Progress]:
-    """Show a progress bar on stderr while a job runs."""
+    """Show a progress bar on stderr, where that is a terminal, while a job runs."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=1.0)
 
         def report(fraction: float, now: str) -> None:
