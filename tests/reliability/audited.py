@@ -24,12 +24,21 @@ noted: list[str] = []
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.__new__":
-        family = int(arguments[1])
-        if family not in (0, 1):  # unspecified; between processes of this machine
-            noted.append(f"{event} family {family}")
-    elif event in WATCHED:
+    if event in WATCHED and not is_harmless(event, arguments):
         noted.append(f"{event} {arguments!r}"[:300])
+
+
+def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Tell what libraries do on import without asking anyone outside.
+
+    urllib3, which pydicom imports where it is installed, binds a socket to the loopback address
+    and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library.
+    """
+    if event == "socket.bind":
+        return arguments[1][:2] == ("::1", 0)
+    if event == "subprocess.Popen":
+        return list(arguments[1]) == ["/sbin/ldconfig", "-p"]
+    return False
 
 
 def chain() -> dict[str, Any]:
@@ -60,6 +69,13 @@ def command_line(*arguments: str) -> dict[str, Any]:
     return {"status": main(list(arguments))}
 
 
+def window(study: str) -> dict[str, Any]:
+    """Read a study in the window with the default models."""
+    from tests.reliability.reading import read
+
+    return read(study, "real")
+
+
 def connect() -> dict[str, Any]:
     """Do what must be noticed."""
     import contextlib
@@ -77,6 +93,7 @@ def connect() -> dict[str, Any]:
 WHAT: dict[str, Callable[..., dict[str, Any]]] = {
     "chain": chain,
     "command": command_line,
+    "window": window,
     "connect": connect,
 }
 

@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from scarseg.io.dicom_write import write_series
+from scarseg.simulate import simulate_stack
 from tests.reliability.children import last_line_as_json, need_weights, run_child
 
 
 def test_the_watch_sees_what_it_should(tmp_path: Path):
-    answer = last_line_as_json(run_child(tmp_path, "-m", "tests.reliability.audited", "connect"))
+    answer = run_audited(tmp_path, "connect")
     events = {each.split()[0] for each in answer["noted"]}
     assert {"socket.connect", "socket.getaddrinfo", "subprocess.Popen"} <= events
 
 
+def run_audited(home: Path, *arguments: str) -> dict[str, Any]:
+    done = run_child(home, "-m", "tests.reliability.audited", *arguments)
+    answer: dict[str, Any] = last_line_as_json(done)
+    assert not answer["pytest"], "ultralytics keeps silent when pytest is loaded"
+    return answer
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    write_series(tmp_path / "study", simulate_stack(1).stack)
+    return tmp_path / "study"
+
+
 def test_models_propose_a_stack_without_a_word_to_anyone(tmp_path: Path):
     need_weights()
-    answer = last_line_as_json(run_child(tmp_path, "-m", "tests.reliability.audited", "chain"))
+    answer = run_audited(tmp_path, "chain")
     assert answer["noted"] == []
-    assert not answer["pytest"]
     assert answer["ultralytics"], "the detector must have run for this to mean anything"
     assert answer["detector"]
     assert answer["slices"] > 1
     assert answer["left"] == [], "files were left in the working folder"
     if answer["cores"] > 1:
         assert answer["threads"] > 1
+
+
+def test_batch_calls_nobody(tmp_path: Path, study: Path):
+    need_weights()
+    table = str(tmp_path / "scar.csv")
+    answer = run_audited(tmp_path / "home", "command", "batch", str(study), "-o", table)
+    assert answer["noted"] == []
+    assert answer["status"] == 0
+    assert Path(table).is_file()
+
+
+def test_the_window_calls_nobody(tmp_path: Path, study: Path):
+    need_weights()
+    answer = run_audited(tmp_path / "home", "window", str(study))
+    assert answer["noted"] == []
+    assert answer["status"] == 0
+    assert answer["titles"]

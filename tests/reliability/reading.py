@@ -1,0 +1,90 @@
+"""Read a study in the real window, from opening to a bug in a slot, and tell what was to be seen.
+
+``python -m tests.reliability.reading STUDY fakes|real [MODULE ...]``: the modules are imported
+before the window is. The last line printed is JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SECRET = "ZQXJ99"
+PATIENCE_S = 120.0
+
+
+def read(study: str, models: str) -> dict[str, Any]:
+    """Open, wait for proposals, accept a slice, stumble over a bug, save, close."""
+    from PyQt6.QtCore import QTimer
+
+    from scarseg.gui import app
+    from tests.fakes import fake_models
+
+    qt = app.application()
+    seen: dict[str, Any] = {"bugs": 0}
+    steps = _steps(app, seen)
+    end = time.monotonic() + PATIENCE_S
+    wanted: list[Callable[[], bool]] = [next(steps)]
+
+    def advance() -> None:
+        if time.monotonic() > end:
+            seen["stuck"] = True
+            qt.exit(3)
+        elif wanted[0]():
+            wanted[0] = next(steps, lambda: False)
+
+    timer = QTimer(interval=20)
+    timer.timeout.connect(advance)
+    timer.start()
+    seen["status"] = app.main(study, fake_models if models == "fakes" else None)
+    timer.stop()
+    return seen
+
+
+def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
+    """Yield what to wait for; act in between."""
+    from PyQt6.QtCore import QTimer
+
+    from scarseg.case import SliceStatus
+    from scarseg.gui.saving import SaveState
+
+    def window() -> Any:
+        return next((w for w in app.QApplication.topLevelWidgets() if hasattr(w, "session")), None)
+
+    def current() -> Any:
+        return None if window() is None else window().session.current
+
+    def standing(status: SliceStatus) -> bool:
+        return any(each.status is status for each in current().document.case.readings)
+
+    yield lambda: current() is not None
+    yield lambda: standing(SliceStatus.PROPOSED) and not window().session.inference_lane.busy
+    document = current().document
+    proposed = [k for k, r in enumerate(document.case.readings) if r.status is SliceStatus.PROPOSED]
+    document.go_to(proposed[0])
+    window().desk.accept()
+    yield lambda: standing(SliceStatus.ACCEPTED)
+
+    def stumble() -> None:
+        seen["bugs"] += 1
+        raise ValueError(f"a bug that knows {SECRET}")
+
+    QTimer.singleShot(0, stumble)
+    yield lambda: seen["bugs"] > 0
+    yield lambda: current().saver.state is SaveState.SAVED
+    seen["titles"] = [w.windowTitle() for w in app.QApplication.topLevelWidgets()]
+    seen["banner"] = window().banner.isVisible()
+    seen["case"] = str(current().saver.path)
+    seen["platform"] = app.QApplication.platformName()
+    window().close()
+
+
+if __name__ == "__main__":
+    for name in sys.argv[3:]:
+        importlib.import_module(name)
+    answer = read(sys.argv[1], sys.argv[2])
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
