@@ -32,6 +32,8 @@ from scarseg.stack import SliceImage
 FORMAT = "scarseg-detector 1"
 _LARGEST_HEART = 0.8  # of the near view; for larger hearts it is sampled more coarsely
 _FAR_LEAST_SCORE = 0.02
+_MOST_PLACES = 2  # looked at closely, the second only when the first shows no sure heart
+_SURE_HEART = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -79,17 +81,21 @@ class YoloDetector:
     def candidates(self, image: SliceImage, least_score: float = 0.01) -> list[Detection]:
         """Give the boxes before the score thresholds: what thresholds are chosen from."""
         whole = View.whole(_shape(image), image.pixel_spacing_mm)
-        hearts = [
+        places = [
             d
-            for d in self._run(image, whole, _FAR_LEAST_SCORE)
+            for d in self._run(image, whole, _FAR_LEAST_SCORE, mirrored=False)
             if d.structure == Structure.LEFT_VENTRICLE
         ]
-        if not hearts:
-            return []
-        near = near_view(hearts[0].box, image.pixel_spacing_mm)
-        found = self._run(image, near, least_score)
-        left_ventricle = [d for d in found if d.structure == Structure.LEFT_VENTRICLE][:1]
-        scars = [d for d in found if d.structure == Structure.SCAR]
+        best: list[Detection] = []
+        for place in places[:_MOST_PLACES]:
+            near = near_view(place.box, image.pixel_spacing_mm)
+            found = self._run(image, near, least_score, mirrored=True)
+            if not best or _heart_score(found) > _heart_score(best):
+                best = found
+            if _heart_score(best) >= _SURE_HEART:
+                break
+        left_ventricle = [d for d in best if d.structure == Structure.LEFT_VENTRICLE][:1]
+        scars = [d for d in best if d.structure == Structure.SCAR]
         return sorted(left_ventricle + scars, key=lambda d: -d.score)
 
     def _least(self, structure: Structure) -> float:
@@ -97,12 +103,20 @@ class YoloDetector:
             return self.settings.scar_score
         return self.settings.lv_score
 
-    def _run(self, image: SliceImage, view: View, least_score: float) -> list[Detection]:
+    def _run(
+        self, image: SliceImage, view: View, least_score: float, mirrored: bool
+    ) -> list[Detection]:
         """Run the network on one view and map its boxes to the source, best first."""
         seen = look(image.pixels, view)
         inputs = torch.from_numpy(seen)[None, None].to(self._device)
-        rows = run_network(self._network, inputs, least_score, self.settings.scar_overlap)[0]
+        overlap = self.settings.scar_overlap
+        rows = run_network(self._network, inputs, least_score, overlap, mirrored)[0]
         return to_detections(rows, view, _shape(image))
+
+
+def _heart_score(found: list[Detection]) -> float:
+    """Give the best left_ventricle score, 0 without any."""
+    return max((d.score for d in found if d.structure == Structure.LEFT_VENTRICLE), default=0.0)
 
 
 def _shape(image: SliceImage) -> tuple[int, int]:

@@ -25,6 +25,9 @@ _GUARDS = {
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
 }
 
+STRIDES = (8, 16, 32)
+"""Pixels per cell of the three maps that the boxes are read from."""
+
 _NECK_LAYER = 16  # finest of the three maps that YOLO11's head reads: 1/8, 64 channels in size n
 
 ARCHITECTURE: dict[str, Any] = {
@@ -105,15 +108,21 @@ def neck_layer(network: Any) -> nn.Module:
 
 
 def run_network(
-    network: nn.Module, images: Tensor, least_score: float, overlap: float, most: int = 20
+    network: nn.Module,
+    images: Tensor,
+    least_score: float,
+    overlap: float,
+    mirrored: bool,
+    most: int = 20,
 ) -> list[Tensor]:
-    """Run and suppress double boxes class by class.
+    """Run, and suppress double boxes class by class.
 
     Args:
         network: built by :func:`build_network`, in eval mode.
         images: float32 (image, 1, row, column), 0 to 1, sides multiples of 32.
         least_score: drop what scores less.
         overlap: intersection over union above which the lower-scoring of two boxes goes.
+        mirrored: average over the four mirror images.
         most: keep at most so many per image.
 
     Returns one (n, 6) tensor per image: column0, row0, column1, row1, score, class number, in
@@ -123,12 +132,39 @@ def run_network(
     from ultralytics.utils.nms import non_max_suppression
 
     with torch.inference_mode():
-        answers = network(images)
+        answers = mirrored_mean(network, images) if mirrored else network(images)[0]
         # ultralytics gives up after max_time_img: a slow machine must not lose boxes
         found = non_max_suppression(
             answers, least_score, overlap, max_det=most, nc=len(CLASSES), max_time_img=1e6
         )
     return [boxes.float().cpu() for boxes in found]
+
+
+def mirrored_mean(network: nn.Module, images: Tensor) -> Tensor:
+    """Average what the network says of an image and of its three mirror images, cell by cell.
+
+    Returns (image, 4 + class, cell): centre column, centre row, width, height in pixels, scores.
+    """
+    rows, columns = images.shape[-2:]
+    mirrors: tuple[list[int], ...] = ([], [-1], [-2], [-2, -1])
+    answers = network(torch.cat([images.flip(axes) for axes in mirrors]))[0]
+    grids = [(rows // stride, columns // stride) for stride in STRIDES]
+    total = torch.zeros_like(answers[: len(images)])
+    for axes, answer in zip(mirrors, answers.split(len(images)), strict=True):
+        levels = answer.split([r * c for r, c in grids], dim=2)
+        back = torch.cat(
+            [
+                level.unflatten(2, grid).flip(axes).flatten(2)
+                for level, grid in zip(levels, grids, strict=True)
+            ],
+            dim=2,
+        )
+        if -1 in axes:
+            back[:, 0] = columns - back[:, 0]
+        if -2 in axes:
+            back[:, 1] = rows - back[:, 1]
+        total += back
+    return total / len(mirrors)
 
 
 def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scarseg.case import ModelIdentity
-from scarseg.models.detector import DetectorSettings, YoloDetector, open_detector, save_weights
-from scarseg.models.detector_network import CLASSES, build_network
+from scarseg.models.detector import (
+    DetectorSettings,
+    YoloDetector,
+    save_weights,
+)
+from scarseg.models.detector_network import build_network
 from scarseg.training.data import VALIDATION, read_cases
-from scarseg.training.detector_augment import FAR_SHARE, Look, make_look
 from scarseg.training.detector_checkpoint import TrainingState, read_checkpoint, write_checkpoint
+from scarseg.training.detector_choice import UNNAMED, choose_weights, measure, worth
 from scarseg.training.detector_data import TUNING, LabelledSlice, simulated_cases, slices_of
 from scarseg.training.detector_evaluate import (
     choose_lv_score,
@@ -29,59 +32,13 @@ from scarseg.training.detector_evaluate import (
     summarise,
 )
 from scarseg.training.detector_loss import DetectionLoss, MaskHead
+from scarseg.training.detector_sampling import SHARES, Sampler
 
-SHARES = {"scar": 0.42, "free": 0.2, "cine": 0.2, "simulated": 0.18}
-"""How often a slice is drawn from each group; an absent group's share goes to the others."""
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 WARM_UP_STEPS = 300
 MASK_WEIGHT = 2.0
 AVERAGING = 0.999
-_UNNAMED = ModelIdentity("detector in training", "0" * 64, False)
-
-
-class Sampler:
-    """Draw batches of random looks, group by group."""
-
-    def __init__(self, slices: Sequence[LabelledSlice], batch: int, seed: int) -> None:
-        groups: dict[str, list[LabelledSlice]] = {name: [] for name in SHARES}
-        for piece in slices:
-            scar = "scar" if (piece.labels >= 3).any() else "free"
-            groups[scar if piece.kind == "emidec" else piece.kind].append(piece)
-        self._groups = [g for g in groups.values() if g]
-        shares = np.array([SHARES[name] for name, g in groups.items() if g])
-        self._shares = shares / shares.sum()
-        self._batch = batch
-        self._rng = np.random.default_rng(seed)
-
-    def draw(self) -> dict[str, Tensor]:
-        """Give one batch as :class:`scarseg.training.detector_loss.DetectionLoss` takes it."""
-        looks = []
-        for _ in range(self._batch):
-            group = self._groups[int(self._rng.choice(len(self._groups), p=self._shares))]
-            piece = group[int(self._rng.integers(len(group)))]
-            looks.append(make_look(piece, self._rng, bool(self._rng.random() < FAR_SHARE)))
-        return collate(looks)
-
-
-def collate(looks: Sequence[Look]) -> dict[str, Tensor]:
-    """Stack looks; boxes become centre and size in shares of the image."""
-    rows, columns = looks[0].image.shape
-    corners = torch.from_numpy(np.concatenate([k.boxes for k in looks]))
-    corners = corners / torch.tensor([columns, rows, columns, rows])
-    known = torch.ones(len(looks), len(CLASSES), dtype=torch.bool)
-    known[:, 0] = torch.tensor([k.scar_counts for k in looks])
-    counts = torch.tensor([len(k.boxes) for k in looks])
-    return {
-        "img": torch.from_numpy(np.stack([k.image for k in looks]))[:, None],
-        "masks": torch.from_numpy(np.stack([k.masks for k in looks])).float(),
-        "batch_idx": torch.repeat_interleave(torch.arange(len(looks)), counts).float(),
-        "cls": torch.from_numpy(np.concatenate([k.classes for k in looks]))[:, None].float(),
-        "bboxes": torch.cat(
-            [(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1
-        ).float(),
-        "known": known,
-    }
 
 
 class Training:
@@ -154,7 +111,7 @@ class Training:
     def detector(self, settings: DetectorSettings | None = None) -> YoloDetector:
         """Give the running average as a detector."""
         network = copy.deepcopy(self.average).eval()
-        return YoloDetector(network, settings or DetectorSettings(), _UNNAMED)
+        return YoloDetector(network, settings or DetectorSettings(), UNNAMED)
 
     def save(self) -> None:
         write_checkpoint(
@@ -167,7 +124,7 @@ def tune(training: Training, slices: Sequence[LabelledSlice]) -> dict[str, float
     found = find_all(training.detector().candidates, slices)
     settings = DetectorSettings(choose_scar_score(found), choose_lv_score(found))
     figures = summarise(found, settings.scar_score, settings.lv_score)
-    value = figures["lv_iou_mean"] + figures["scar_ap_iou_over_0.3"]
+    value = worth(figures)
     state = training.average.state_dict()
     save_weights(training.out / "last.safetensors", state, settings)
     if value > training.state.best:
@@ -275,25 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epoch_steps=options.epoch_steps,
             resume=not options.fresh,
         )
-    weights = options.evaluate or options.out / "best.safetensors"
+    weights = options.evaluate or choose_weights(options.out, shift_slices(parts["tuning"]))
     summary = measure(weights, parts)
     text = json.dumps({"weights": weights.name, "summary": summary}, indent=1)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     return 0
-
-
-def measure(weights: Path, parts: dict[str, list[LabelledSlice]]) -> dict[str, dict[str, float]]:
-    """Measure a weights file on the tuning and validation patients, hearts off the centre."""
-    detector = open_detector(weights, _UNNAMED)
-    summary = {}
-    for name in ("tuning", "validation"):
-        if parts[name]:
-            found = find_all(detector.candidates, shift_slices(parts[name]))
-            figures = summarise(found, detector.settings.scar_score, detector.settings.lv_score)
-            summary[name] = {key: round(value, 4) for key, value in figures.items()}
-    return summary
 
 
 def write_recipe(

@@ -26,7 +26,7 @@ from scarseg.models.detector import (
     save_weights,
     to_detections,
 )
-from scarseg.models.detector_network import build_network
+from scarseg.models.detector_network import build_network, mirrored_mean
 from scarseg.models.detector_view import FAR_MM_PER_PIXEL, View, inside, look, resample
 from scarseg.prompts import Origin
 from scarseg.stack import Stack
@@ -197,6 +197,17 @@ def test_all_scars_are_kept_but_one_left_ventricle(
     assert [f.shape[1:] for f in fed] == [(1, 128, 128), (1, 128, 128)]
 
 
+def test_a_second_place_is_looked_at_when_the_first_is_no_heart(
+    monkeypatch: pytest.MonkeyPatch, phantom_stack: Stack
+) -> None:
+    places = [[50, 50, 60, 60, 0.8, 1], [70, 60, 80, 75, 0.7, 1], [20, 20, 30, 30, 0.1, 1]]
+    nothing = [[40, 40, 60, 60, 0.2, 0], [30, 30, 90, 90, 0.1, 1]]
+    fed = scripted(monkeypatch, places, nothing, [[30, 30, 90, 90, 0.45, 1]])
+    (heart,) = detector().detect(phantom_stack.image(0))
+    assert heart.score == pytest.approx(0.45)
+    assert len(fed) == 3
+
+
 def test_nothing_is_proposed_where_no_heart_is_seen(
     monkeypatch: pytest.MonkeyPatch, phantom_stack: Stack
 ) -> None:
@@ -210,6 +221,23 @@ def test_an_answer_that_is_no_number_is_an_error(
     scripted(monkeypatch, [[1, 1, float("nan"), 4, 0.9, 1]])
     with pytest.raises(ModelError, match="E_MODEL_OUTPUT"):
         detector().detect(phantom_stack.image(0))
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_a_mirrored_slice_gives_mirrored_boxes(network: Any, axis: int) -> None:
+    images = torch.rand(1, 1, 128, 160)
+    with torch.no_grad():
+        plain = mirrored_mean(network, images)[0]
+        mirrored = mirrored_mean(network, images.flip(axis))[0].clone()
+    place = 0 if axis == -1 else 1
+    mirrored[place] = images.shape[axis] - mirrored[place]
+    start = 0
+    for stride in (8, 16, 32):
+        grid = (128 // stride, 160 // stride)
+        cells = slice(start, start + grid[0] * grid[1])
+        back = mirrored[:, cells].unflatten(1, grid).flip(axis).flatten(1)
+        torch.testing.assert_close(plain[:, cells], back, atol=1e-2, rtol=1e-3)
+        start = cells.stop
 
 
 def test_a_large_heart_fits_the_second_look() -> None:
@@ -336,7 +364,7 @@ import torch
 torch.set_num_threads(2)
 from scarseg.models.detector_network import build_network, run_network
 network = build_network().eval()
-run_network(network, torch.zeros(1, 1, 128, 128), 0.1, 0.5)
+run_network(network, torch.zeros(1, 1, 128, 128), 0.1, 0.5, True)
 from ultralytics import settings, utils
 print(json.dumps({
     "touched": touched, "sync": settings["sync"], "threads": torch.get_num_threads(),

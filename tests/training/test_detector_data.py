@@ -12,7 +12,7 @@ from scarseg.models.detector_network import build_network
 from scarseg.models.detector_view import View
 from scarseg.prompts import Box
 from scarseg.training.data import VALIDATION
-from scarseg.training.detector import Sampler, collate, split
+from scarseg.training.detector import split
 from scarseg.training.detector_augment import Look, cut_margins, make_look
 from scarseg.training.detector_data import (
     TUNING,
@@ -32,6 +32,7 @@ from scarseg.training.detector_evaluate import (
     summarise,
 )
 from scarseg.training.detector_loss import DetectionLoss, MaskHead
+from scarseg.training.detector_sampling import Sampler, collate
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.fakes import FakeDetector
 

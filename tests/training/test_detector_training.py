@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 
 from scarseg.case import ModelIdentity
 from scarseg.models.detector import open_detector
-from scarseg.training.data import TrainingCase
-from scarseg.training.detector import Sampler, Training, train
-from scarseg.training.detector_data import slices_of
+from scarseg.training import detector as command
+from scarseg.training.data import VALIDATION, TrainingCase
+from scarseg.training.detector import Training, main, train
+from scarseg.training.detector_data import TUNING, slices_of
+from scarseg.training.detector_sampling import Sampler
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 
@@ -58,3 +61,21 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     training = Training(tmp_path, 1e9, 0)
     losses = [training.step(batch) for _ in range(12)]
     assert losses[-1] < losses[0]
+
+
+def test_the_command_trains_chooses_and_measures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (case,) = cases()
+    three = [replace(case, name=name) for name in ("P001", TUNING[0], VALIDATION[0])]
+    monkeypatch.setattr(command, "read_cases", lambda _folder: three)
+    data = [str(tmp_path), "--out", str(tmp_path / "out"), "--batch", "2", "--epoch-steps", "1"]
+    assert main([*data, "--time-budget", "1e-4"]) == 0
+    out = tmp_path / "out"
+    summary = json.loads((out / "evaluation.json").read_text())["summary"]
+    assert summary["tuning"]["slices"] == summary["validation"]["slices"] == 5
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["patients"] == {"emidec": 1}
+    assert recipe["validated_on"] == [VALIDATION[0]]
+    assert main([*data, "--evaluate", str(out / "detector.safetensors")]) == 0
+    assert json.loads((out / "evaluation.json").read_text())["summary"] == summary
