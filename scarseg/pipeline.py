@@ -52,21 +52,49 @@ class SliceProposal:
     logits: Logits
 
 
+@dataclass(frozen=True)
+class Located:
+    """What the detector says of one slice, its LV box settled with the neighbours'."""
+
+    lv_box: Box | None
+    detections: tuple[Detection, ...]
+
+
+def locate(
+    stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules = RULES
+) -> tuple[Located, ...]:
+    """Let the detector see the whole stack, one answer per slice, base to apex.
+
+    A slice where it fails leans on its neighbours. ``progress`` is called before every slice.
+    """
+    detections: list[list[Detection]] = []
+    for k in range(stack.n_slices):
+        progress(k / stack.n_slices, "Looking for the heart")
+        detections.append(_detect(models, stack.image(k)))
+    lv_boxes = settle_lv_boxes([best_lv_box(found, rules) for found in detections], rules)
+    return tuple(
+        Located(lv_box, tuple(found)) for lv_box, found in zip(lv_boxes, detections, strict=True)
+    )
+
+
 def propose_slice(
     image: SliceImage,
     models: Models,
     lv_hint: Box | None = None,
     rules: ProposalRules = RULES,
+    located: Located | None = None,
 ) -> SliceProposal:
     """Find the left ventricle and scar boxes on one slice and segment them.
 
     ``lv_hint`` is the left_ventricle box to use instead of the detector's; a reader's own is
-    kept as it is, another is moved to the segmenter's pool and wall where they disagree.
+    kept as it is, another is moved to the segmenter's pool and wall where they disagree. With
+    ``located``, from :func:`locate`, the answer is the one that :func:`propose_stack` gives.
     """
-    detections = _detect(models, image)
-    found = best_lv_box(detections, rules)
-    lv_box = lv_hint or (None if found is None else found.box)
-    return _propose(image, models, lv_box, detections, rules)
+    if located is None:
+        detections = _detect(models, image)
+        found = best_lv_box(detections, rules)
+        located = Located(None if found is None else found.box, tuple(detections))
+    return _propose(image, models, lv_hint or located.lv_box, located.detections, rules)
 
 
 def propose_stack(
@@ -89,18 +117,14 @@ def propose_stack(
             slices, without the detector's scar boxes; the wall is proposed on all.
     """
     chosen = range(stack.n_slices) if order is None else order
-    detections: list[list[Detection]] = []
-    for k in range(stack.n_slices):
-        progress(0.4 * k / stack.n_slices, "Looking for the heart")
-        detections.append(_detect(models, stack.image(k)))
-    lv_boxes = settle_lv_boxes([best_lv_box(found, rules) for found in detections], rules)
+    located = locate(stack, models, lambda done, what: progress(0.4 * done, what), rules)
     for done, k in enumerate(chosen):
         progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
         image = stack.image(k)
         if prompts is None:
-            yield k, _propose(image, models, lv_boxes[k], detections[k], rules)
+            yield k, _propose(image, models, located[k].lv_box, located[k].detections, rules)
         else:
-            yield k, _answer_file(image, models, lv_boxes[k], prompts.get(k), rules)
+            yield k, _answer_file(image, models, located[k].lv_box, prompts.get(k), rules)
     progress(1.0, "Proposed")
 
 
