@@ -11,6 +11,7 @@ import pydicom
 import pytest
 
 from scarseg.errors import Cancelled, OutputError
+from scarseg.io.dicom import read_stack, scan
 from scarseg.io.nifti import read_labels
 from scarseg.labels import Label
 from scarseg.simulate import (
@@ -167,3 +168,25 @@ def test_progress_counts_patients_and_can_cancel(tmp_path: Path) -> None:
         simulate_patients(tmp_path, 4, 0, stop_at_second, StudyOptions(simulation=SMALL))
     assert seen == [0.0, 0.25]
     assert len(list((tmp_path / "dicom").iterdir())) == 1
+
+
+def test_the_reader_finds_what_was_written(
+    patients: tuple[Path, tuple[SimulatedStudy, ...]],
+) -> None:
+    for study in patients[1]:
+        report = scan([study.dicom_folder])
+        assert report.refused == ()
+        proposed = [stack.series_uid for stack in report.stacks if stack.proposed]
+        assert len(proposed) == 1
+        assert proposed[0] in {series.stack.series_uid for series in study.series}
+        for series in study.series:
+            (summary,) = (s for s in report.stacks if s.series_uid == series.stack.series_uid)
+            read, written = read_stack(summary), series.stack
+            assert np.abs(read.pixels - written.pixels).max() < 0.02
+            assert read.sequence is written.sequence
+            assert read.orientation == written.orientation
+            assert read.origins_mm == written.origins_mm
+            assert read.pixel_spacing_mm == written.pixel_spacing_mm
+            assert [s.sop_instance_uid for s in read.sources] == [
+                s.sop_instance_uid for s in written.sources
+            ]
