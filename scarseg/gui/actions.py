@@ -116,6 +116,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         "tool",
     ),
     _("point", "Tools", "Point", ("P",), "Click into scar; Alt-click where there is none", "tool"),
+    _(
+        "ventricle",
+        "Tools",
+        "Ventricle",
+        ("L",),
+        "Drag round the outer border of the left ventricle where it was not found",
+        "tool",
+    ),
     _("brush", "Tools", "Brush", ("D",), "Draw the chosen label", "tool"),
     _("eraser", "Tools", "Erase", ("E",), "Take the chosen label away", "tool"),
     _(

@@ -150,7 +150,7 @@ def render(
         window.desk.go_to(slice_index)
         window.show()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
-        window.showing.refit()
+        window.canvas.go_home()
         image = window.grab().toImage()
         window.close()
         window.deleteLater()

@@ -149,6 +149,8 @@ class Desk(QObject):
         document.push(reading.reprompt(document.case, k, outcome.verb, outcome.prompts))
         if by_hand:
             self.said.emit("This slice was drawn by hand: Space segments it anew.")
+        elif outcome.verb == tools.VENTRICLE:
+            current.inference.relocate(k)
         else:
             current.inference.segment(k)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -15,6 +16,7 @@ from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray
 from scarseg.models import Embedding, Logits, Models
+from scarseg.prompts import Origin
 
 
 class Readiness(StrEnum):
@@ -25,18 +27,25 @@ class Readiness(StrEnum):
     FAILED = "failed"
 
 
+class Why(StrEnum):
+    """Why a proposal is made over what stands on a slice."""
+
+    ASKED = "asked"
+    RELOCATED = "relocated"
+
+
 class Inference(QObject):
     """Propose all slices of a document, current one first, and answer its prompts.
 
     Signals:
         ready_changed: readiness of this slice changed.
         pending_changed: a prompt on this slice began or ended to wait for its answer.
-        failed: (slice, sentence) a model gave nothing usable; the manual tools go on.
+        failed: a sentence: a model gave nothing usable; the manual tools go on.
     """
 
     ready_changed = pyqtSignal(int)
     pending_changed = pyqtSignal(int)
-    failed = pyqtSignal(int, str)
+    failed = pyqtSignal(str)
 
     def __init__(self, document: Document, lane: Lane, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -51,6 +60,8 @@ class Inference(QObject):
         self._logits: list[Logits | None] = [None] * n
         self._answers: dict[int, LabelArray] = {}
         self._queued: set[int] = set()
+        self._located: tuple[pipeline.Located, ...] = ()
+        self._locating = False
         self._key = f"{id(self):x}"
         document.moved_to.connect(self._prefer)
         document.slice_changed.connect(self._forget_pending)
@@ -71,10 +82,31 @@ class Inference(QObject):
         case.segmenter = models.segmenter.identity
         if models.detector is not None:
             case.detector = models.detector.identity
-        here = self.document.current
-        for k in sorted(range(case.stack.n_slices), key=lambda k: (abs(k - here), k)):
+        self._locating = True
+        self._lane.run(
+            f"{self._key} propose all",
+            pipeline.locate,
+            case.stack,
+            models,
+            done=self._take_located,
+            failed=self._not_located,
+            current=lambda: self._alive,
+            reports=True,
+        )
+
+    def _take_located(self, located: tuple[pipeline.Located, ...]) -> None:
+        self._locating = False
+        self._located = located
+        here, n = self.document.current, self.document.case.stack.n_slices
+        for k in sorted(range(n), key=lambda k: (k not in self.pending, abs(k - here), k)):
             if self.readiness[k] is not Readiness.READY:
                 self._queue_proposal(k)
+
+    def _not_located(self, error: BaseException) -> None:
+        self._locating = False
+        for k in range(self.document.case.stack.n_slices):
+            self._set_ready(k, Readiness.FAILED)
+        self._tell(error, "The heart was not found")
 
     def stop(self) -> None:
         """Forget everything that waits; answers that still come are dropped."""
@@ -85,6 +117,7 @@ class Inference(QObject):
         """Stop proposing; slices not ready yet are proposed when a reader asks."""
         self._lane.forget(f"{self._key} propose")
         self._queued.clear()
+        self._locating = False
         for k, state in enumerate(self.readiness):
             if state is Readiness.WAITING:
                 self._set_ready(k, Readiness.FAILED)
@@ -103,15 +136,21 @@ class Inference(QObject):
         self._set_pending(slice_index, True)
         if self._embeddings[slice_index] is not None:
             self._queue_answer(slice_index)
-        elif slice_index in self._queued:
+        elif slice_index in self._queued or self._locating:
             self._prefer(slice_index)
         elif self._models is not None:
             self._queue_proposal(slice_index, urgent=True)
 
+    def relocate(self, slice_index: int) -> None:
+        """Look at a slice anew round the ventricle box that the reader drew."""
+        if self._models is not None and not self.document.read_only:
+            self._set_pending(slice_index, True)
+            self._queue_proposal(slice_index, urgent=True, why=Why.RELOCATED)
+
     def propose_again(self, slice_index: int) -> None:
         """Propose one slice anew because the reader asked, whatever stands on it."""
         if self._models is not None and not self.document.read_only:
-            self._queue_proposal(slice_index, urgent=True, asked=True)
+            self._queue_proposal(slice_index, urgent=True, why=Why.ASKED)
 
     def _forget_pending(self, slice_index: int) -> None:
         self._set_pending(slice_index, False)
@@ -119,49 +158,54 @@ class Inference(QObject):
     def _prefer(self, slice_index: int) -> None:
         self._lane.promote(f"{self._key} propose {slice_index}")
 
-    def _queue_proposal(self, k: int, urgent: bool = False, asked: bool = False) -> None:
+    def _queue_proposal(self, k: int, urgent: bool = False, why: Why | None = None) -> None:
         assert self._models is not None
         self._set_ready(k, Readiness.WAITING)
         self._queued.add(k)
         version = self.document.versions[k]
-        prompts = self.document.case.readings[k].prompts
+        reading = self.document.case.readings[k]
+        box = reading.prompts.lv_box
+        mine = box is not None and (reading.protected or box.origin is Origin.READER)
         image = self.document.case.stack.image(k)
         self._lane.run(
             f"{self._key} propose {k}",
-            pipeline.propose_slice,
+            partial(pipeline.propose_slice, located=self._located[k] if self._located else None),
             image,
             self._models,
-            prompts.lv_box,
-            done=lambda proposal: self._take_proposal(k, version, proposal, asked),
+            box if mine else None,
+            done=lambda proposal: self._take_proposal(k, version, proposal, why),
             failed=lambda error: self._fail(k, error),
             current=lambda: self._alive,
             urgent=urgent,
         )
 
     def _take_proposal(
-        self, k: int, version: int, proposal: pipeline.SliceProposal, asked: bool
+        self, k: int, version: int, proposal: pipeline.SliceProposal, why: Why | None
     ) -> None:
         self._queued.discard(k)
         self._embeddings[k] = proposal.embedding
         self._logits[k] = proposal.logits
         case = self.document.case
+        fresh = version == self.document.versions[k]
         change = None
-        if asked:
+        if why is Why.RELOCATED and fresh:
+            change = verbs.relocated(case, k, proposal.prompts, proposal.labels)
+        elif why is Why.ASKED:
             after = SliceReading(prompts=proposal.prompts, status=SliceStatus.PROPOSED)
             name = verbs.step_name("propose again", k)
             change = case.change(name, k, after, proposal.labels)
-        elif version == self.document.versions[k] and (
-            case.readings[k].status is SliceStatus.UNSEEN
-        ):
+        elif fresh and case.readings[k].status is SliceStatus.UNSEEN:
             change = pipeline.proposal_change(case, k, proposal)
         if change is not None:
-            if asked:
-                self.document.push(change)
+            if why is not None:
+                self.document.push(change, answers=why is Why.RELOCATED)
             else:
                 self.document.propose(change)
             self._answers[k] = case.labels[k].copy()
         self._set_ready(k, Readiness.READY)
-        if k in self.pending:
+        asks = case.readings[k].prompts.asks_for_scar
+        if k in self.pending or (why is Why.RELOCATED and change is not None and asks):
+            self._set_pending(k, True)
             self._queue_answer(k)
 
     def _queue_answer(self, k: int) -> None:
@@ -193,10 +237,15 @@ class Inference(QObject):
         self._set_pending(k, False)
         if self._embeddings[k] is None:
             self._set_ready(k, Readiness.FAILED)
-        if isinstance(error, Cancelled):
-            return
+        self._tell(error, f"Slice {k + 1}")
+
+    def _tell(self, error: BaseException, where: str) -> None:
         if isinstance(error, (ScarsegError, MemoryError, RuntimeError)):
-            self.failed.emit(k, f"Slice {k + 1}: {error}")
+            if not isinstance(error, Cancelled):
+                self.failed.emit(
+                    f"{where}: {error or type(error).__name__}. Draw by hand, or ask"
+                    " again with Ctrl+R."
+                )
         else:
             raise error
 

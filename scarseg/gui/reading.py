@@ -8,7 +8,7 @@ import numpy as np
 
 from scarseg.case import Case, Change, SliceReading, SliceStatus
 from scarseg.labels import Edit, Label, LabelArray, infarct_mask
-from scarseg.prompts import SlicePrompts
+from scarseg.prompts import Origin, SlicePrompts
 
 
 def step_name(verb: str, slice_index: int) -> str:
@@ -59,6 +59,15 @@ def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
     The slice counts as edited, so that no later proposal overwrites what was asked for.
     """
     after = replace(case.readings[slice_index], status=SliceStatus.PROPOSED, edited=True, reason="")
+    return case.change(step_name("segment", slice_index), slice_index, after, labels)
+
+
+def relocated(case: Case, slice_index: int, prompts: SlicePrompts, labels: LabelArray) -> Change:
+    """Take what the models say round a ventricle box that the reader drew."""
+    before = case.readings[slice_index]
+    mine = before.prompts.points or any(box.origin is Origin.READER for box in before.prompts.boxes)
+    kept = replace(before.prompts, boxes=before.prompts.boxes if mine else prompts.boxes)
+    after = replace(before, prompts=kept, status=SliceStatus.PROPOSED, edited=True, reason="")
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
 

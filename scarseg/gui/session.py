@@ -11,79 +11,23 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case import Case, CaseStatus
-from scarseg.errors import Cancelled, ScarsegError, StoreError
+from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.document import Document
 from scarseg.gui.inference import Inference, Readiness
 from scarseg.gui.library import Entry, Library, likely
+from scarseg.gui.opening import Opened, make_demo, open_case
 from scarseg.gui.saving import Saver, SaveState
 from scarseg.gui.tasks import Lane
 from scarseg.measurements import Measurements
 from scarseg.models import Models
-from scarseg.progress import Progress
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
-    from scarseg.io.dicom import LoadReport, StackSummary
+    from scarseg.io.dicom import LoadReport
     from scarseg.io.store import CaseLock
 
 _log = logging.getLogger(__name__)
 ModelsLoader = Callable[[], Models]
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """What the disk lane hands back: a case, the right to write it, and what must be said."""
-
-    case: Case
-    path: Path
-    lock: CaseLock | None
-    notes: tuple[str, ...] = ()
-
-
-def open_case(
-    source: StackSummary | Stack, folder: Path, thickness_mm: float | None, progress: Progress
-) -> Opened:
-    """Read a stack and its saved case; runs on the disk lane."""
-    from scarseg.io import dicom, store
-
-    stack = (
-        source
-        if isinstance(source, Stack)
-        else dicom.read_stack(
-            source,
-            thickness_mm,
-            progress,
-        )
-    )
-    path, notes = store.case_path(folder, stack), []
-    lock: CaseLock | None = None
-    try:
-        lock = store.CaseLock().acquire(path)
-    except StoreError as error:
-        notes.append(error.message)
-    case = Case.new(stack)
-    if store.has_case(path):
-        try:
-            saved = store.read_case(path, stack)
-            case, notes = saved.case, [*notes, *saved.notes]
-        except StoreError as error:
-            notes.append(str(error))
-            if lock is not None and error.code != "E_CASE_NEWER":
-                notes.append(f"It was kept as {store.set_aside(path).name}; a new reading begins.")
-            elif lock is not None:
-                lock.release()
-                lock = None
-    return Opened(case, path, lock, tuple(notes))
-
-
-def make_demo(folder: Path) -> Path:
-    """Write the simulated study of the demo unless it is there already; on the disk lane."""
-    from scarseg import simulate
-
-    dicom_folder = folder / "study"
-    if not dicom_folder.exists():
-        simulate.write_study(dicom_folder, 1)
-    return dicom_folder
 
 
 @dataclass(eq=False)

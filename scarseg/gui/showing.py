@@ -8,12 +8,13 @@ from PyQt6.QtCore import QObject, QRectF, QSettings
 from scarseg import pipeline
 from scarseg.gui import levels, theme
 from scarseg.gui.canvas import Canvas
-from scarseg.gui.chrome import Bar, Foot, ViewRow
+from scarseg.gui.chrome import Bar, Foot
 from scarseg.gui.inference import Inference, Readiness
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Open, Session
+from scarseg.gui.viewrow import ViewRow
 from scarseg.labels import wall_mask
 from scarseg.measurements import Measurements
 from scarseg.stack import Stack
@@ -59,7 +60,9 @@ class Showing(QObject):
         current = self._open
         document, inference, saver = current.document, current.inference, current.saver
         stack = document.case.stack
-        self._canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm)
+        self._canvas.set_geometry(
+            stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation
+        )
         self._canvas.editable = not document.read_only
         self._canvas.set_levels(levels.remembered(self._settings, stack))
         self._view_row.presets.setCurrentText("By hand")
@@ -81,14 +84,15 @@ class Showing(QObject):
         self.measure()
         self.moved_to(document.current)
         self.saved_changed()
-        self.refit()
+        self.show_clock()
+        self._canvas.go_home()
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
         current = self._open
         if not self._homed and wall_mask(current.document.case.labels[k]).any():
             self._strip.show_window(current.document, self._find_home(), self._canvas.levels)
-            self.refit()
+            self._canvas.go_home()
         self._strip.show_slice(current.document, current.inference, k)
         if k == current.document.current:
             self._draw_current()
@@ -149,10 +153,6 @@ class Showing(QObject):
         self._strip.show_grams(self.measured)
         self._session.remember(self.measured)
 
-    def refit(self) -> None:
-        """Show the heart, or the whole slice where it is not known."""
-        self._canvas.view.setRange(self._canvas.home or self._canvas.whole, padding=0)
-
     def choose_levels(self, chosen: levels.Levels) -> None:
         """Show other levels on the slice and remember them for this kind of sequence."""
         self._canvas.set_levels(chosen)
@@ -180,10 +180,7 @@ class Showing(QObject):
         current = self._open
         k = current.document.current
         self._canvas.show_prompts(current.document.reading.prompts, k in current.inference.pending)
-        self._canvas.corner.setText(
-            self._caption(current.document.case.stack, k, current.inference)
-        )
-        self._canvas.corner.adjustSize()
+        self._canvas.say(self._caption(current.document.case.stack, k, current.inference))
 
     def _caption(self, stack: Stack, k: int, inference: Inference) -> str:
         reading = self._open.document.case.readings[k]
@@ -209,7 +206,7 @@ class Showing(QObject):
         else:
             centre = (stack.columns / 2, stack.rows / 2)
             side = 0.65 * min(stack.columns * column_mm, stack.rows * row_mm)
-        large = side * 1.25
+        large = side * 1.4
         self._canvas.home = QRectF(
             centre[0] * column_mm - large / 2, centre[1] * row_mm - large / 2, large, large
         )

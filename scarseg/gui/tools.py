@@ -5,6 +5,7 @@ Positions are continuous source pixels (column, row), as in :mod:`scarseg.prompt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 
 Position = tuple[float, float]
+VENTRICLE = "ventricle box"
+"""The verb of a gesture that moves the box round the left ventricle."""
 SMALLEST_BOX = 1.5
 """A drag shorter than this on either side, in source pixels, draws no box."""
 
@@ -42,16 +45,16 @@ class Grip:
     part: str
 
 
-def grip_at(prompts: SlicePrompts, at: Position, reach: float) -> Grip | None:
+def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
     """Find the box handle or border under the hand, the smallest box first."""
     column, row = at
-    order = sorted(range(len(prompts.boxes)), key=lambda i: _area(prompts.boxes[i]))
+    order = sorted(range(len(boxes)), key=lambda i: _area(boxes[i]))
     for index in order:
-        part = _part(prompts.boxes[index], column, row, reach)
+        part = _part(boxes[index], column, row, reach)
         if part:
             return Grip(index, part)
     for index in order:
-        if prompts.boxes[index].contains(column, row):
+        if boxes[index].contains(column, row):
             return Grip(index, "inside")
     return None
 
@@ -99,9 +102,13 @@ def _clipped(one: Position, other: Position, shape: tuple[int, int]) -> Box | No
 
 
 class BoxTool:
-    """Drag to draw a box; drag a handle to resize, the inside to move."""
+    """Drag to draw a box; drag a handle to resize, the inside to move.
 
-    def __init__(self) -> None:
+    For scar there may be many; for the ventricle (``ventricle``) a new box replaces the old.
+    """
+
+    def __init__(self, ventricle: bool = False) -> None:
+        self._ventricle = ventricle
         self._start: Position | None = None
         self._grip: Grip | None = None
         self._before = SlicePrompts()
@@ -117,7 +124,7 @@ class BoxTool:
     ) -> int | None:
         """Begin; return the index of the box that was taken, if any. ``new`` always draws."""
         self._start, self._before, self._shape = at, prompts, shape
-        self._grip = None if new else grip_at(prompts, at, reach)
+        self._grip = None if new else grip_at(self._boxes(prompts), at, reach)
         return None if self._grip is None else self._grip.index
 
     def move(self, at: Position) -> SlicePrompts:
@@ -126,14 +133,23 @@ class BoxTool:
             return self._before
         if self._grip is None:
             box = _clipped(self._start, at, self._shape)
-            return self._before if box is None else self._before.with_box(box)
+            return self._before if box is None else self._with(len(self._boxes(self._before)), box)
         by = (at[0] - self._start[0], at[1] - self._start[1])
         if by == (0.0, 0.0):
             return self._before
-        boxes = list(self._before.boxes)
-        index = self._grip.index
-        boxes[index] = pulled(boxes[index], self._grip.part, by, self._shape)
-        return replace(self._before, boxes=tuple(boxes))
+        box = self._boxes(self._before)[self._grip.index]
+        return self._with(self._grip.index, pulled(box, self._grip.part, by, self._shape))
+
+    def _boxes(self, prompts: SlicePrompts) -> tuple[Box, ...]:
+        if not self._ventricle:
+            return prompts.boxes
+        return () if prompts.lv_box is None else (prompts.lv_box,)
+
+    def _with(self, index: int, box: Box) -> SlicePrompts:
+        if self._ventricle:
+            return replace(self._before, lv_box=box)
+        boxes = (*self._before.boxes[:index], box, *self._before.boxes[index + 1 :])
+        return replace(self._before, boxes=boxes)
 
     def release(self, at: Position) -> Prompted | None:
         """End; None when nothing changed."""
@@ -141,6 +157,8 @@ class BoxTool:
         verb = "add box"
         if self._grip is not None:
             verb = "move box" if self._grip.part == "inside" else "resize box"
+        if self._ventricle:
+            verb = VENTRICLE
         self._start = None
         return None if after == self._before else Prompted(verb, after)
 

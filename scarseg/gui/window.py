@@ -20,6 +20,7 @@ from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Session
 from scarseg.gui.showing import Showing
 from scarseg.gui.studies import StudiesPanel
+from scarseg.gui.viewrow import ViewRow
 from scarseg.labels import Label
 
 LABEL_ACTIONS = {
@@ -29,7 +30,7 @@ LABEL_ACTIONS = {
     "label_4": Label.MVO,
     "label_5": Label.BACKGROUND,
 }
-TOOLS = ("box", "point", "brush", "eraser", "polygon", "window_level")
+TOOLS = ("box", "point", "ventricle", "brush", "eraser", "polygon", "window_level")
 
 
 class MainWindow(QMainWindow):
@@ -45,7 +46,7 @@ class MainWindow(QMainWindow):
         self.desk = Desk(session, self.dialogs, self)
         self.canvas, self.strip = Canvas(), Filmstrip()
         self.results, self.studies = ResultsPanel(), StudiesPanel()
-        self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), chrome.ViewRow()
+        self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
@@ -175,7 +176,7 @@ class MainWindow(QMainWindow):
             text_changed.connect(partial(self._name_step, name))
             self._name_step(name, text())
         current.saver.state_changed.connect(self._show_save)
-        current.inference.failed.connect(lambda _, text: self.banner.say(text))
+        current.inference.failed.connect(self.banner.say)
         self.canvas.setFocus()
 
     def _name_step(self, name: str, step: str) -> None:
