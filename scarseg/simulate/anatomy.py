@@ -40,10 +40,11 @@ class Waves:
         return cls(np.stack([order, along, phase, amplitude], axis=1))
 
     def __call__(self, angle: FloatArray, z: FloatArray) -> FloatArray:
-        total = np.zeros(np.broadcast_shapes(angle.shape, z.shape), dtype=np.float32)
+        total = np.zeros(np.broadcast_shapes(np.shape(angle), np.shape(z)), dtype=np.float32)
         for order, along, phase, amplitude in self.terms:
             shift = (along * 0.02 * np.pi) * z + phase
-            total += np.float32(amplitude) * np.cos(order * angle + shift.astype(np.float32))
+            turn = np.float32(order) * angle + np.asarray(shift, dtype=np.float32)
+            total += np.float32(amplitude) * np.cos(turn)
         return total
 
 
@@ -78,6 +79,13 @@ class ScarComponent:
         edge = np.clip((1.0 + 0.18 * rough - far) / 0.4, 0.0, 1.0)
         reach = self.transmurality * edge * (1.0 + 0.10 * rough)
         return np.asarray(reach, dtype=np.float32)
+
+    def core(self, angle: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the depths through the wall between which the no-reflow core lies."""
+        reach = self.reach(angle, z)
+        inner = np.clip((reach / self.transmurality - 0.55) / 0.4, 0, 1) * self.mvo * reach
+        start = self.mvo_start * np.minimum(1, reach)
+        return np.asarray(inner, dtype=np.float32), np.asarray(start, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

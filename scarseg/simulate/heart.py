@@ -8,6 +8,7 @@ import numpy as np
 
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.simulate.anatomy import Heart
+from scarseg.simulate.polar import ANGLES, Directions
 from scarseg.simulate.tissue import Tissues
 from scarseg.stack import FloatArray
 
@@ -63,48 +64,56 @@ def render_heart(
     centre_x, centre_y = heart.axis(z3)
     dx, dy = x[None] - centre_x, y[None] - centre_y
     radius = np.hypot(dx, dy)
-    screen_angle = np.arctan2(dy, dx)
-    angle = (screen_angle - np.float32(heart.rotation)).astype(np.float32)
-    endo = heart.endo_radius(angle, z3)
-    width = heart.wall_width(angle, z3)
-    below = np.broadcast_to(z3 < 0, radius.shape)
+    wall_map = _WallMap(heart, np.arctan2(dy, dx) - np.float32(heart.rotation), z3[:, :, 0])
+    endo, width, reach = wall_map.endo, wall_map.width, wall_map.reach
+    above = z3 < 0
     painter = _Painter(radius.shape)
-    _lay_right(painter, heart, tissues, dx, dy, radius - endo - width, z3, pixel_mm)
+    _lay_right(painter, heart, tissues, dx, dy, radius - endo - width, wall_map.fat, z3, pixel_mm)
     wall = cover(radius - endo - width, pixel_mm)
     pool = np.minimum(cover(radius - endo, pixel_mm), wall)
     depth = (radius - endo) / width
-    reach = heart.scar_reach(angle, z3)
     scar = cover((depth - reach) * width, max(pixel_mm, tissues.rim_mm)) * (reach > 0)
     scar = np.where((depth < 1.1) & (depth > -0.2), scar, 0).astype(np.float32)
-    mvo = _mvo_share(heart, angle, z3, depth, width, pixel_mm) * (scar > 0.5)
-    atrium = np.where(below, 0.35, 1.0).astype(np.float32)
+    mvo = wall_map.mvo_share(depth, pixel_mm) * (scar > 0.5)
+    atrium = np.where(above, np.float32(0.35), np.float32(1.0))
     muscle = tissues.myocardium + (tissues.scar - tissues.myocardium) * scar * atrium
     muscle = muscle + (tissues.mvo - muscle) * mvo * atrium
-    painter.lay(np.where(below, cover(radius - endo - 2.5, pixel_mm), wall), muscle)
+    painter.lay(np.where(above, cover(radius - endo - 2.5, pixel_mm), wall), muscle)
     painter.lay(pool, tissues.blood)
-    _lay_papillary(painter, heart, tissues, angle, radius, endo, pool, z3, pixel_mm)
+    _lay_papillary(painter, heart, tissues, wall_map.angle, radius, endo, pool, z3, pixel_mm)
     sharp = (depth < reach) & (reach > 0)
     labels = _labels(wall, pool, sharp, mvo > 0.5, z < 0, pixel_mm)
     return HeartSlice(labels, painter.signal.mean(axis=0), painter.share.mean(axis=0))
 
 
-def _mvo_share(
-    heart: Heart,
-    angle: FloatArray,
-    z: FloatArray,
-    depth: FloatArray,
-    width: FloatArray,
-    pixel_mm: float,
-) -> FloatArray:
-    share = np.zeros(depth.shape, dtype=np.float32)
-    for scar in heart.scars:
-        if not scar.mvo:
-            continue
-        reach = scar.reach(angle, z)
-        inner = np.clip((reach / scar.transmurality - 0.55) / 0.4, 0, 1) * scar.mvo * reach
-        outside = np.maximum(depth - inner, scar.mvo_start * np.minimum(1, reach) - depth)
-        np.maximum(share, cover(outside * width, pixel_mm) * (inner > 0.05), out=share)
-    return share
+class _WallMap:
+    """What depends on direction and z alone, for every pixel (sample, row, column).
+
+    ``endo`` and ``width`` in mm, ``reach`` the share of the wall that is scar, ``fat`` the
+    thickness of the fat outside in mm.
+    """
+
+    def __init__(self, heart: Heart, angle: FloatArray, z: FloatArray) -> None:
+        directions = Directions(angle)
+        fat = np.clip(heart.fat + 2.5 * heart.fat_waves(ANGLES, z), 0, 9)
+        self.angle = angle
+        self.endo = directions.look_up(heart.endo_radius(ANGLES, z))
+        self.width = directions.look_up(heart.wall_width(ANGLES, z))
+        self.reach = directions.look_up(heart.scar_reach(ANGLES, z))
+        self.fat = directions.look_up(np.asarray(fat, dtype=np.float32))
+        self._cores = []
+        for scar in heart.scars:
+            if scar.mvo:
+                inner, start = scar.core(ANGLES, z)
+                self._cores.append((directions.look_up(inner), directions.look_up(start)))
+
+    def mvo_share(self, depth: FloatArray, pixel_mm: float) -> FloatArray:
+        """Give the share of no-reflow; ``depth`` through the wall from 0 inside to 1."""
+        share = np.zeros(depth.shape, dtype=np.float32)
+        for inner, start in self._cores:
+            outside = np.maximum(depth - inner, start - depth)
+            np.maximum(share, cover(outside * self.width, pixel_mm) * (inner > 0.05), out=share)
+        return share
 
 
 def _lay_right(
@@ -114,6 +123,7 @@ def _lay_right(
     dx: FloatArray,
     dy: FloatArray,
     outside_left: FloatArray,
+    fat: FloatArray,
     z: FloatArray,
     pixel_mm: float,
 ) -> None:
@@ -133,8 +143,6 @@ def _lay_right(
     ).astype(np.float32)
     outside_right = (q - 1) * np.minimum(half_width, half_height) + np.where(size <= 0.05, 50, 0)
     outside = np.minimum(outside_left, outside_right - heart.rv_wall).astype(np.float32)
-    fat_angle = np.arctan2(dy, dx)
-    fat = np.clip(heart.fat + 2.5 * heart.fat_waves(fat_angle, z), 0, 9).astype(np.float32)
     painter.lay(cover(outside - fat - 1.8, pixel_mm), tissues.pericardium)
     painter.lay(cover(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
     painter.lay(cover(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from scarseg.simulate.anatomy import Waves
 from scarseg.simulate.heart import cover
+from scarseg.simulate.polar import ANGLES, Directions
 from scarseg.simulate.tissue import Tissues
 from scarseg.stack import FloatArray
 
@@ -62,7 +63,7 @@ def draw_thorax(rng: np.random.Generator, reach: float) -> Thorax:
         skin_fat=float(rng.gamma(3.0, 5.0) + 3),
         fat_waves=Waves.draw(rng, 6, (1, 5)),
         muscle=float(rng.uniform(8, 18)),
-        diaphragm=float(reach + rng.uniform(2, 22)),
+        diaphragm=float(reach + rng.uniform(-6, 16)),
         diaphragm_step=float(rng.uniform(-0.45, 0.05)),
         dome=(float(rng.uniform(-50, 0)), float(rng.uniform(90, 220))),
         stomach=(
@@ -93,6 +94,13 @@ def draw_thorax(rng: np.random.Generator, reach: float) -> Thorax:
     )
 
 
+def _wobble(waves: Waves, x: FloatArray, y: FloatArray, z: float) -> FloatArray:
+    """Give a cheap smooth unevenness over the plane."""
+    down = waves(np.zeros(1, dtype=np.float32), y[:, 0] + np.float32(z))
+    across = waves(x[0] * np.float32(0.05), np.zeros(1, dtype=np.float32))
+    return np.asarray((down[:, None] + across[None]) * 0.7, dtype=np.float32)
+
+
 def _blob(
     x: FloatArray, y: FloatArray, centre: tuple[float, float], size: float, aspect: float
 ) -> FloatArray:
@@ -112,13 +120,13 @@ def render_thorax(
     cosine, sine = np.float32(np.cos(thorax.turn)), np.float32(np.sin(thorax.turn))
     u = ((x - cx) * cosine + (y - cy) * sine) / np.float32(thorax.half_axes[0])
     v = (-(x - cx) * sine + (y - cy) * cosine) / np.float32(thorax.half_axes[1])
-    angle = np.arctan2(v, u)
-    deep = np.asarray(z, dtype=np.float32).reshape(1, 1)
+    directions = Directions(np.arctan2(v, u))
+    deep = np.full(1, z, dtype=np.float32)
     q = (np.abs(u) ** 2.4 + np.abs(v) ** 2.4) ** np.float32(1 / 2.4)
-    q = q / (1 + np.float32(0.025) * thorax.outline(angle, deep))
+    q = q / directions.look_up(1 + np.float32(0.025) * thorax.outline(ANGLES, deep))
     skin = np.asarray((q - 1) * min(thorax.half_axes), dtype=np.float32)
-    waves = 1 + 0.35 * thorax.fat_waves(angle, deep)
-    fat = np.maximum(thorax.skin_fat * waves, 2.0).astype(np.float32)
+    waves = 1 + 0.35 * thorax.fat_waves(ANGLES, deep)
+    fat = directions.look_up(np.maximum(thorax.skin_fat * waves, 2.0).astype(np.float32))
     inner = skin + fat + np.float32(thorax.muscle)
     signal = np.zeros(x.shape, dtype=np.float32)
 
@@ -128,11 +136,12 @@ def render_thorax(
     body = cover(skin, pixel_mm)
     lay(body, tissues.fat)
     lay(cover(skin + fat, pixel_mm), tissues.muscle)
-    for where, half in thorax.ribs:
-        turn = np.remainder(angle - where + np.pi, 2 * np.pi) - np.pi
-        rib = np.maximum(np.abs(turn) - half, 0) * 120 + np.abs(skin + fat + thorax.muscle * 0.6)
-        lay(cover(np.asarray(rib - 3.0, dtype=np.float32), pixel_mm), tissues.bone)
-        lay(cover(np.asarray(rib - 1.6, dtype=np.float32), pixel_mm), tissues.fat * 0.8)
+    turns = np.remainder(ANGLES[None] - thorax.ribs[:, :1] + np.pi, 2 * np.pi) - np.pi
+    beside = np.maximum(np.abs(turns) - thorax.ribs[:, 1:], 0).min(axis=0).astype(np.float32)
+    across = np.abs(skin + fat + np.float32(0.6 * thorax.muscle))
+    rib = directions.look_up(beside * np.float32(120)) + across
+    lay(cover(rib - 3.0, pixel_mm), tissues.bone)
+    lay(cover(rib - 1.6, pixel_mm), tissues.fat * 0.8)
     chest = cover(inner, pixel_mm)
     lay(chest, tissues.lung)
     _lay_vessels(signal, thorax, tissues, x, y, z, chest, pixel_mm)
@@ -151,13 +160,13 @@ def _lay_vessels(
     pixel_mm: float,
 ) -> None:
     """Dot the lung with its vessels, those whose depth is near this slice's."""
-    column_step = float(x[0, 1] - x[0, 0])
-    row_step = float(y[1, 0] - y[0, 0])
+    column_step = float(x[0, -1] - x[0, 0]) / (x.shape[1] - 1)
+    row_step = float(y[-1, 0] - y[0, 0]) / (x.shape[0] - 1)
     for vx, vy, size, depth in thorax.vessels:
         if abs(depth - z) > 14:
             continue
         column, row = (vx - x[0, 0]) / column_step, (vy - y[0, 0]) / row_step
-        reach = int(4 / min(column_step, row_step)) + 2
+        reach = int(9 / min(column_step, row_step)) + 2
         c0, r0 = int(column) - reach, int(row) - reach
         if c0 < 0 or r0 < 0 or c0 + 2 * reach > x.shape[1] or r0 + 2 * reach > x.shape[0]:
             continue
@@ -180,14 +189,17 @@ def _lay_belly(
     dome_x, dome_radius = thorax.dome
     level = thorax.diaphragm + thorax.diaphragm_step * (z - 40)
     fall = (x - dome_x) ** 2 / (2 * dome_radius)
+    texture = _wobble(thorax.texture, x, y, z)
     below = (level + 70 * fall / (70 + fall) - y).astype(np.float32)
     belly = cover(below, pixel_mm) * chest
-    septal = cover((x + thorax.mediastinum + 45 + 0.3 * y).astype(np.float32), pixel_mm) * chest
+    septal = (
+        cover((x + thorax.mediastinum + 45 + 0.3 * y + 5 * texture).astype(np.float32), pixel_mm)
+        * chest
+    )
     lay(septal, tissues.fat * 0.8)
     lay(belly, tissues.muscle)
     inside = cover(below + 2.5, pixel_mm) * chest
     lay(inside, tissues.liver)
-    texture = thorax.texture(x * 0.05, y + z)
     lefthand = cover((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
     lay(lefthand, tissues.fat * 0.85 if thorax.belly_fat > 0.5 else tissues.spleen * 0.8)
     sx, sy, size, aspect = thorax.kidney

@@ -48,45 +48,68 @@ class Tissues:
     inversion_error: float
 
 
-def draw_tissues(rng: np.random.Generator, options: SimulationOptions) -> Tissues:
-    """Draw T1 values 10 to 20 minutes after contrast and an inversion time near the null."""
+def draw_tissues(
+    rng: np.random.Generator, n_slices: int, options: SimulationOptions
+) -> list[Tissues]:
+    """Draw T1 values 10 to 20 minutes after contrast and an inversion time near the null.
+
+    Returns one set per slice: contrast washes out while the stack is acquired and the
+    inversion time follows it only roughly. The error of the first slice is the stack's.
+    """
     blood = rng.uniform(240, 360)
     myocardium = blood + rng.uniform(90, 190)
-    scar = blood * rng.uniform(0.72, 1.12)
-    mvo = myocardium * rng.uniform(0.95, 1.7)
-    others = rng.normal(1, 0.12, 10)
-    stomach_t1 = float(rng.choice([900.0, 1800.0, 350.0]))
-    stomach_density = float(rng.choice([0.05, 0.5, 0.9]))
-    repetition = rng.uniform(1300, 2200)
+    t1_and_density = _recipe(rng, float(blood), float(myocardium))
+    rim_mm = float(rng.uniform(0.5, 3.5))
+    repetition = float(rng.uniform(1300, 2200))
     error = float(np.exp(rng.normal(-0.02, 0.06)) - 1)
     if rng.random() < 0.12:
         error += float(rng.uniform(-0.18, 0.15))
     if options.inversion_error is not None:
         error = options.inversion_error
-    inversion = nulling_time_ms(myocardium, repetition) * (1 + error)
+    drift = float(rng.normal(0, 0.03))
+    inversion = nulling_time_ms(float(myocardium), repetition) * (1 + error)
+    sets = []
+    for k in range(n_slices):
+        washed = 1 + drift * k / max(n_slices - 1, 1)
+        signals = {
+            name: density * inversion_signal(t1 * washed, inversion, repetition)
+            for name, (t1, density) in t1_and_density.items()
+        }
+        sets.append(
+            Tissues(
+                **signals,
+                rim_mm=rim_mm,
+                inversion_ms=float(inversion),
+                repetition_ms=repetition,
+                inversion_error=error,
+            )
+        )
+    return sets
 
-    def at(t1: float, density: float = 1.0) -> float:
-        return density * inversion_signal(float(t1), inversion, repetition)
 
-    return Tissues(
-        blood=at(blood, 1.05),
-        myocardium=at(myocardium, 0.95),
-        scar=at(scar, 1.0),
-        mvo=at(mvo, 0.95),
-        right_wall=at(myocardium * 0.97, 0.95),
-        fat=at((blood * 0.9 + 5) * (0.5 + 0.5 * others[0]), 1.1),
-        pericardium=at(800 * others[1], 0.25),
-        lung=at(450 * others[2], 0.12),
-        vessel=at(blood, 0.85),
-        muscle=at((myocardium + 60) * others[3], 0.9),
-        liver=at((blood + 45) * others[4], 0.85),
-        spleen=at((blood + 15) * others[5], 0.95),
-        stomach=at(stomach_t1 * others[6], stomach_density),
-        stomach_wall=at((blood + 40) * others[7], 0.9),
-        kidney=at(blood * 0.75 * others[8], 1.0),
-        bone=at(330 * others[9], 0.45),
-        rim_mm=float(rng.uniform(0.5, 3.5)),
-        inversion_ms=float(inversion),
-        repetition_ms=float(repetition),
-        inversion_error=error,
-    )
+def _recipe(
+    rng: np.random.Generator, blood: float, myocardium: float
+) -> dict[str, tuple[float, float]]:
+    """Draw T1 (ms) and relative density of every tissue."""
+    others = [float(v) for v in rng.normal(1, 0.12, 10)]
+    return {
+        "blood": (blood, 1.05),
+        "myocardium": (myocardium, 0.95),
+        "scar": (blood * float(rng.uniform(0.72, 1.12)), 1.0),
+        "mvo": (myocardium * float(rng.uniform(0.95, 1.7)), 0.95),
+        "right_wall": (myocardium * 0.97, 0.95),
+        "fat": ((blood * 0.9 + 5) * (0.5 + 0.5 * others[0]), 1.1),
+        "pericardium": (800 * others[1], 0.25),
+        "lung": (450 * others[2], 0.12),
+        "vessel": (blood, 0.85),
+        "muscle": ((myocardium + 60) * others[3], 0.9),
+        "liver": ((blood + 0.25 * (myocardium - blood)) * (0.5 + 0.5 * others[4]), 0.85),
+        "spleen": ((blood + 15) * others[5], 0.95),
+        "stomach": (
+            float(rng.choice([900.0, 1800.0, 350.0])) * others[6],
+            float(rng.choice([0.05, 0.5, 0.9])),
+        ),
+        "stomach_wall": ((blood + 40) * others[7], 0.9),
+        "kidney": (blood * 0.75 * others[8], 1.0),
+        "bone": (330 * others[9], 0.45),
+    }
