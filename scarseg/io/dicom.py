@@ -62,12 +62,14 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
             except ScarsegError as error:
                 refused.append(_refusal(error, source.name))
     assembled = assemble(images)
-    stacks = sorted(propose(assembled.stacks), key=_place)
+    refused += assembled.refused
+    proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
+    stacks = sorted(proposed, key=_place)
     notes = [*found.notes, *assembled.notes]
     notes += [f"{n} of class {name} skipped." for name, n in sorted(other.items())]
     _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped)
     progress(1.0, "Headers read")
-    return LoadReport(tuple(stacks), tuple(refused + assembled.refused), skipped, tuple(notes))
+    return LoadReport(tuple(stacks), tuple(refused), skipped, tuple(notes))
 
 
 def _read_one(reader: SourceReader, source: Source) -> ImageFile:

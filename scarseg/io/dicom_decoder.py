@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 6 * 2**30
+CHILD_COMMAND: tuple[str, ...] = ("-m", "scarseg.io.dicom_decoder")
 RLE = "1.2.840.10008.1.2.5"
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
@@ -121,7 +122,7 @@ def _start_child() -> subprocess.Popen[bytes]:
     environment["PYTHONPATH"] = os.pathsep.join([package_root, known] if known else [package_root])
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "scarseg.io.dicom_decoder"],
+            [sys.executable, *CHILD_COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

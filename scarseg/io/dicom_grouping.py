@@ -29,8 +29,9 @@ class Group:
     """Frames that make one stack, in order, base to apex.
 
     ``labels`` maps what was split by to this group's value, in file-name-safe words;
-    ``repeat`` is how often the fullest position of the unsplit frames was acquired, and
-    ``told_apart`` False where nothing in the headers tells the repeats apart.
+    ``repeat`` is how often the fullest position of the unsplit frames was acquired, ``ranked``
+    says that repeats were split by order in time at every position, and ``told_apart`` is False
+    where nothing in the headers tells them apart.
     """
 
     frames: tuple[Frame, ...]
@@ -38,6 +39,7 @@ class Group:
     labels: tuple[tuple[str, str], ...]
     repeat: int = 1
     repeated_by: str = ""
+    ranked: bool = False
     told_apart: bool = True
 
 
@@ -50,7 +52,7 @@ def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind])
     ordered = sorted(frames, key=_stable)
     groups: list[Group] = []
     for (kind, derived), same_kind in _by(ordered, lambda f: (kind_of(f), f.derived)).items():
-        words = kind.value[:4] + ("-derived" if derived else "")
+        words = kind.value + ("-derived" if derived else "")
         for same_plane in _cluster(same_kind, lambda f: f.orientation, ORIENTATION_TOLERANCE):
             plane = _digest(f"{v:.3f}" for v in np.add(same_plane[0].orientation, 0.0).tolist())
             for size, same_size in _by(same_plane, _matrix).items():
@@ -227,6 +229,7 @@ def _ranked(
             (*labels, ("repeat", f"r{rank + 1}")),
             repeat,
             "order in time" if told_apart else "nothing",
+            True,
             told_apart,
         )
         for rank, members in ranks.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from scarseg.io.dicom_kind import words_of
@@ -79,30 +79,37 @@ class _Judged:
     reasons: tuple[str, ...]
 
 
-def propose(stacks: Sequence[tuple[StackSummary, Evidence]]) -> list[StackSummary]:
+def propose(
+    stacks: Sequence[tuple[StackSummary, Evidence]], refused_studies: Collection[str] = ()
+) -> list[StackSummary]:
     """Mark at most one stack of every study as the likely LGE short-axis stack.
 
     Every stack gets its reason. A single plausible stack is proposed even when nothing calls
-    it LGE, with ``W_NOT_LGE``. Of a magnitude and PSIR pair the magnitude is proposed.
+    it LGE, with ``W_NOT_LGE``, unless something of the study (``refused_studies``) was refused:
+    that may have been the one. Of a magnitude and PSIR pair the magnitude is proposed.
     """
     studies: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, (stack, _) in enumerate(stacks):
         studies[(stack.patient_id, stack.study_uid)].append(index)
     result = [stack for stack, _ in stacks]
     for indices in studies.values():
-        for index, stack in zip(indices, _propose_one([stacks[i] for i in indices]), strict=True):
+        of_study = [stacks[index] for index in indices]
+        only_named = of_study[0][0].study_uid in refused_studies
+        for index, stack in zip(indices, _propose_one(of_study, only_named), strict=True):
             result[index] = stack
     return result
 
 
-def _propose_one(stacks: Sequence[tuple[StackSummary, Evidence]]) -> list[StackSummary]:
+def _propose_one(
+    stacks: Sequence[tuple[StackSummary, Evidence]], only_named: bool
+) -> list[StackSummary]:
     against = [_against(stack, facts) for stack, facts in stacks]
     judged = [
         _judge(stack, facts)
         for (stack, facts), fault in zip(stacks, against, strict=True)
         if not fault
     ]
-    best = _best(judged)
+    best = _best(judged, only_named)
     result = []
     for (stack, _), fault in zip(stacks, against, strict=True):
         if best is not None and stack is best.stack:
@@ -110,7 +117,8 @@ def _propose_one(stacks: Sequence[tuple[StackSummary, Evidence]]) -> list[StackS
         elif fault:
             result.append(replace(stack, reason=f"not proposed: {fault}"))
         elif best is None:
-            result.append(replace(stack, reason="not proposed: several stacks are as likely"))
+            why = "something was refused" if only_named else "several stacks are as likely"
+            result.append(replace(stack, reason=f"not proposed: {why} and nothing says LGE"))
         else:
             result.append(replace(stack, reason="not proposed: another stack is likelier"))
     return result
@@ -178,14 +186,20 @@ def _judge(stack: StackSummary, facts: Evidence) -> _Judged:
     return _Judged(stack, score, says_lge, tuple(reasons))
 
 
-def _best(judged: Sequence[_Judged]) -> _Judged | None:
+def _best(judged: Sequence[_Judged], only_named: bool) -> _Judged | None:
     if not judged:
         return None
     best = max(judged, key=_preference)
-    if not best.says_lge and len({j.stack.series_uid for j in judged}) > 1:
+    unclear = only_named or len({j.stack.series_uid for j in judged}) > 1
+    if not best.says_lge and unclear:
         return None
     if best.stack.kind is ImageKind.PSIR:
-        pairs = [j for j in judged if _is_magnitude_of(j.stack, best.stack)]
+        pairs = [
+            j
+            for j in judged
+            if (j.says_lge or j.stack.series_uid == best.stack.series_uid)
+            and _is_magnitude_of(j.stack, best.stack)
+        ]
         best = max(pairs, key=_preference, default=best)
     return best
 

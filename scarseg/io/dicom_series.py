@@ -63,15 +63,7 @@ def _without_duplicates(images: Sequence[ImageFile], result: Assembled) -> list[
                 except ScarsegError:
                     contents = set()
                 if len(contents) != 1:
-                    same[0] = replace(
-                        same[0],
-                        error=InputError(
-                            "E_DUPLICATE",
-                            f"{len(same)} files carry this SOPInstanceUID with different "
-                            f"contents, the other is {same[1].source.file_name}.",
-                            same[0].source.name,
-                        ),
-                    )
+                    same = [_duplicate(image, same) for image in same]
                 dropped += len(same) - 1 if len(contents) == 1 else 0
                 same = same[:1] if len(contents) == 1 else same
             kept += same
@@ -80,6 +72,19 @@ def _without_duplicates(images: Sequence[ImageFile], result: Assembled) -> list[
             f"{dropped} file{'s are' if dropped > 1 else ' is'} there twice; dropped."
         )
     return kept
+
+
+def _duplicate(image: ImageFile, same: Sequence[ImageFile]) -> ImageFile:
+    other = next(one for one in same if one.source != image.source)
+    return replace(
+        image,
+        error=InputError(
+            "E_DUPLICATE",
+            f"{len(same)} files carry one SOPInstanceUID with different contents, another is "
+            f"{other.source.file_name}.",
+            image.source.name,
+        ),
+    )
 
 
 def _sha256(reader: SourceReader, image: ImageFile) -> str:
@@ -283,10 +288,11 @@ def _other_warnings(
             LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
         )
     if n_parts > 1:
+        by = f", told apart by {group.repeated_by}" if group.repeated_by else ""
         warnings.append(
-            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks; this is one of them.")
+            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
         )
-    if group.repeat > 1:
+    if group.ranked:
         warnings.append(_repeat_warning(group))
     if first.modality not in ("MR", ""):
         warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
@@ -306,7 +312,8 @@ def _repeat_warning(group: Group) -> LoadWarning:
         )
     return LoadWarning(
         "W_REPEAT",
-        f"Positions were acquired up to {group.repeat} times; told apart by {group.repeated_by}.",
+        f"Some positions were acquired up to {group.repeat} times; the newest of each make the "
+        "first stack.",
     )
 
 

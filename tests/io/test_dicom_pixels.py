@@ -1,0 +1,254 @@
+"""Pixels: the same image gives the same array, in whatever form it is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from scarseg.errors import InputError
+from scarseg.io import dicom_decoder
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom_decoder import DecodeError, Decoder, FrameCode
+from scarseg.stack import Sequence, Stack
+from tests.io.dicom_files import (
+    COLUMNS,
+    N_SLICES,
+    ROWS,
+    compressed,
+    encode,
+    enhanced,
+    put_pixels,
+    save,
+    save_series,
+    series,
+    stored_pixels,
+)
+
+NATIVE = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+]
+COMPRESSED = [RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless]
+EXPECTED = np.stack([stored_pixels(k) for k in range(N_SLICES)]).astype(np.float32)
+
+
+def read(folder: Path) -> Stack:
+    report = scan([folder])
+    assert (report.refused, len(report.stacks)) == ((), 1)
+    return read_stack(report.stacks[0])
+
+
+@pytest.mark.parametrize("syntax", [*NATIVE, *COMPRESSED])
+@pytest.mark.parametrize("is_enhanced", [False, True])
+def test_every_syntax_gives_the_same_array(tmp_path: Path, syntax: str, is_enhanced: bool) -> None:
+    packed = syntax in COMPRESSED
+    if is_enhanced:
+        save(enhanced(series(), syntax if packed else None), tmp_path / "one", syntax)
+    else:
+        save_series(tmp_path, [compressed(d, syntax) if packed else d for d in series()], syntax)
+    stack = read(tmp_path)
+    np.testing.assert_array_equal(stack.pixels, EXPECTED)
+    assert stack.complete
+    assert [s.frame for s in stack.sources] == (
+        list(range(1, N_SLICES + 1)) if is_enhanced else [None] * N_SLICES
+    )
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_enhanced_frames_are_ordered_by_position(tmp_path: Path, shared: bool) -> None:
+    datasets = series()
+    order = [3, 0, 5, 1, 4, 2]
+    save(enhanced([datasets[k] for k in order], shared=shared), tmp_path / "one")
+    stack = read(tmp_path)
+    np.testing.assert_array_equal(stack.pixels, EXPECTED)
+    assert [s.frame for s in stack.sources] == [order.index(k) + 1 for k in range(N_SLICES)]
+    assert len({s.sop_instance_uid for s in stack.sources}) == 1
+
+
+def test_enhanced_rescale_is_per_frame(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        ds.RescaleSlope, ds.RescaleIntercept = str(1 + k), str(10 * k)
+    save(enhanced(datasets), tmp_path / "one")
+    scale = np.arange(1, N_SLICES + 1, dtype=np.float32)[:, None, None]
+    np.testing.assert_allclose(read(tmp_path).pixels, EXPECTED * scale + 10 * (scale - 1))
+
+
+def test_rescale_is_per_slice_and_signed(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        ds.RescaleSlope, ds.RescaleIntercept = f"{0.25 + 0.5 * k}", f"{-3.75 - k}"
+    save_series(tmp_path, datasets)
+    stack = read(tmp_path)
+    k = np.arange(N_SLICES, dtype=np.float32)[:, None, None]
+    np.testing.assert_allclose(stack.pixels, EXPECTED * (0.25 + 0.5 * k) - 3.75 - k, rtol=1e-6)
+    assert stack.pixels.dtype == np.float32
+    assert stack.sequence is Sequence.PSIR
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_monochrome1_is_inverted_once(tmp_path: Path, signed: bool) -> None:
+    plain, inverted = series(), series()
+    for k, (a, b) in enumerate(zip(plain, inverted, strict=True)):
+        values = stored_pixels(k).astype(np.int16) - (2048 if signed else 0)
+        flipped = (-1 if signed else 4095) - values
+        dtype = np.int16 if signed else np.uint16
+        put_pixels(a, values.astype(dtype))
+        put_pixels(b, flipped.astype(dtype))
+        b.PhotometricInterpretation = "MONOCHROME1"
+        for ds in (a, b):
+            ds.RescaleSlope, ds.RescaleIntercept = "2", "5"
+    save_series(tmp_path / "plain", plain)
+    save_series(tmp_path / "inverted", inverted)
+    np.testing.assert_array_equal(
+        read(tmp_path / "plain").pixels, read(tmp_path / "inverted").pixels
+    )
+
+
+def test_bits_beyond_the_stored_ones_are_masked(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        put_pixels(ds, stored_pixels(k) | np.uint16(0xA000))
+    save_series(tmp_path, datasets)
+    np.testing.assert_array_equal(read(tmp_path).pixels, EXPECTED)
+
+
+def test_signed_values_of_12_bits_keep_their_sign(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        values = stored_pixels(k).astype(np.int16) - 2048
+        put_pixels(ds, (values & 0x0FFF).astype(np.int16))  # sign bit 11, upper bits clear
+        ds.PixelRepresentation = 1
+    save_series(tmp_path, datasets)
+    stack = read(tmp_path)
+    np.testing.assert_array_equal(stack.pixels, EXPECTED - 2048)
+    assert stack.sequence is Sequence.PSIR
+    assert "W_SIGNED" in [w.code for w in stack.warnings]
+
+
+def test_high_bit_above_the_stored_bits_is_shifted_out(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        put_pixels(ds, stored_pixels(k) << np.uint16(4))
+        ds.HighBit = 15
+    save_series(tmp_path, datasets)
+    np.testing.assert_array_equal(read(tmp_path).pixels, EXPECTED)
+
+
+def test_eight_bit_pixels(tmp_path: Path) -> None:
+    datasets = series()
+    for k, ds in enumerate(datasets):
+        put_pixels(ds, (stored_pixels(k) >> 4).astype(np.uint8), bits_stored=8)
+        ds.BitsAllocated = 8
+    save_series(tmp_path, datasets)
+    np.testing.assert_array_equal(read(tmp_path).pixels, EXPECTED // 16)
+
+
+def _spoiled(ds: Dataset, syntax: str, how: str) -> Dataset:
+    result = compressed(ds, syntax)
+    data = result.PixelData
+    if how == "cut":
+        result.PixelData = data[: len(data) // 2]
+    elif how == "noise":
+        noise = np.random.default_rng(0).bytes(len(data) - 40)
+        result.PixelData = data[:20] + noise + data[-20:]
+    else:
+        other = compressed(ds, RLELossless if syntax != RLELossless else JPEGLSLossless)
+        result.PixelData = other.PixelData
+    result["PixelData"].VR = "OB"
+    result["PixelData"].is_undefined_length = True
+    return result
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED)
+@pytest.mark.parametrize("how", ["cut", "noise", "other"])
+def test_failed_decode_is_one_slices_error(tmp_path: Path, syntax: str, how: str) -> None:
+    datasets = [compressed(ds, syntax) for ds in series()]
+    datasets[4] = _spoiled(series()[4], syntax, how)
+    paths = save_series(tmp_path, datasets, syntax)
+    stack = read(tmp_path)
+    good = [0, 1, 2, 3, 5]
+    if stack.n_slices == N_SLICES:
+        # noise may still decode to an image of the right size: nothing can tell it is wrong
+        assert (how, syntax) in {("noise", JPEG2000Lossless), ("noise", JPEGLosslessSV1)}
+        stack_pixels = stack.pixels[good]
+    else:
+        stack_pixels = stack.pixels
+        warning = next(w for w in stack.warnings if w.code == "W_SLICE_DAMAGED")
+        assert paths[4].name in warning.message
+        assert not stack.complete
+    np.testing.assert_array_equal(stack_pixels, EXPECTED[good])
+
+
+def test_nothing_decodable_is_refused(tmp_path: Path) -> None:
+    datasets = [_spoiled(ds, JPEGLSLossless, "other") for ds in series()]
+    save_series(tmp_path, datasets, JPEGLSLossless)
+    summary = scan([tmp_path]).stacks[0]
+    with pytest.raises(InputError) as refused:
+        read_stack(summary)
+    assert refused.value.code == "E_DECODE"
+
+
+def test_unknown_syntax_is_refused(tmp_path: Path) -> None:
+    for path in save_series(tmp_path, series()):
+        data = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0", 1)
+        path.write_bytes(data)
+    assert [r.code for r in scan([tmp_path]).refused] == ["E_DECODE"]
+
+
+def _code(syntax: str = JPEGLSLossless) -> FrameCode:
+    return FrameCode(syntax, ROWS, COLUMNS, 16, 12, False)
+
+
+def test_death_of_the_decoder_is_an_error_and_the_next_frame_decodes() -> None:
+    decoder = Decoder()
+    frame = encode(stored_pixels(0), JPEGLSLossless)
+    try:
+        np.testing.assert_array_equal(decoder.decode(frame, _code()), stored_pixels(0))
+        child = decoder._child
+        assert child is not None
+        child.kill()
+        child.wait()
+        np.testing.assert_array_equal(decoder.decode(frame, _code()), stored_pixels(0))
+    finally:
+        decoder.close()
+
+
+def test_decoder_that_hangs_or_dies_on_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder(time_limit_s=0.5)
+    monkeypatch.setattr(dicom_decoder, "CHILD_COMMAND", ("-c", "import time; time.sleep(60)"))
+    try:
+        with pytest.raises(DecodeError):
+            decoder.decode(b"x", _code())
+        monkeypatch.setattr(dicom_decoder, "CHILD_COMMAND", ("-c", "import os; os.abort()"))
+        with pytest.raises(DecodeError):
+            decoder.decode(b"x" * 10_000_000, _code())
+        monkeypatch.undo()
+        frame = encode(stored_pixels(0), JPEGLSLossless)
+        decoder._time_limit_s = 60
+        np.testing.assert_array_equal(decoder.decode(frame, _code()), stored_pixels(0))
+    finally:
+        decoder.close()
+    assert decoder._child is None
+
+
+def test_image_of_another_size_is_refused_by_the_decoder() -> None:
+    for syntax in (JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
+        frame = encode(stored_pixels(0)[:-1], syntax)
+        with pytest.raises(DecodeError):
+            dicom_decoder.decode_frame(frame, _code(syntax))
