@@ -40,9 +40,19 @@ def read(study: str, models: str) -> dict[str, Any]:
     timer = QTimer(interval=20)
     timer.timeout.connect(advance)
     timer.start()
-    seen["status"] = app.main(study, fake_models if models == "fakes" else None)
+    seen["status"] = app.main(study, fake_models if models == "fakes" else _default_models)
     timer.stop()
     return seen
+
+
+def _default_models() -> Any:
+    """Load what the window loads; one thread is quicker on a busy machine."""
+    from scarseg import models
+    from scarseg.gui import app
+
+    loaded = app.load_models()
+    models.limit_threads(1)
+    return loaded
 
 
 def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:

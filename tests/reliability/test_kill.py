@@ -1,0 +1,58 @@
+"""What the window shows as saved survives the program's sudden death."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scarseg.io import store
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom_write import write_series
+from scarseg.stack import Stack
+from tests.reliability.children import clean_environment
+from tests.reliability.painting import get_number
+
+KILLS = int(os.environ.get("SCARSEG_TEST_WINDOW_KILLS", "3"))
+
+
+def kill_while_painting(study: Path, home: Path, seconds: float) -> int:
+    """Open the study in a program, paint, kill it; give the last stroke shown as saved."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tests.reliability.painting", str(study)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(home),
+    )
+    with program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"opened\n", "the dead program's lock is taken over"
+        first = int(program.stdout.readline())
+        time.sleep(seconds)
+        program.send_signal(signal.SIGKILL)
+        rest = program.stdout.read()
+    whole_lines = rest[: rest.rfind(b"\n") + 1].split()
+    return int(whole_lines[-1]) if whole_lines else first
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_no_stroke_shown_as_saved_is_lost(tmp_path: Path, phantom_stack: Stack):
+    study, home = tmp_path / "study", tmp_path / "home"
+    write_series(study, phantom_stack)
+    [summary] = scan([study]).stacks
+    stack = read_stack(summary)
+    path = store.case_path(home / "scarseg" / "cases", stack)
+    moments = random.Random(0)
+    saved = 0
+    for _ in range(KILLS):
+        shown = kill_while_painting(study, home, moments.uniform(0, 0.2))
+        found = store.read_case(path, stack)
+        assert not found.notes
+        before, saved = saved, get_number(found.case.labels[0])
+        assert before < shown <= saved <= shown + 1
