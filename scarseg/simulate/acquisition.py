@@ -130,6 +130,7 @@ class Scanner:
     noise: float
     blur: float
     coil: npt.NDArray[np.float64]
+    flare: float
     normalisation: float
     ghost: float
     ghost_shift: float
@@ -144,6 +145,7 @@ def draw_scanner(rng: np.random.Generator, options: SimulationOptions) -> Scanne
         "gain": float(np.exp(rng.uniform(np.log(700), np.log(3000)))),
         "noise": float(np.exp(rng.uniform(np.log(0.03), np.log(0.2)))),
         "blur": float(rng.uniform(0.25, 0.75)),
+        "flare": float(rng.uniform(0.0, 2.0)),
         "normalisation": float(rng.choice([0.0, 0.6, 0.9, 1.0])),
         "ghost": float(rng.choice([0.0, 0.0, rng.uniform(0.01, 0.05)])),
         "ghost_shift": float(rng.uniform(0.2, 0.5)),
@@ -165,7 +167,9 @@ def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArra
     cx, cy, wide, high = scanner.coil
     u = (np.arange(columns, dtype=np.float32) / columns - np.float32(cx)) / np.float32(wide)
     v = (np.arange(rows, dtype=np.float32) / rows - np.float32(cy)) / np.float32(high)
-    coil = np.float32(1.3) * np.exp(-0.5 * (v[:, None] ** 2 + u[None] ** 2)) + np.float32(0.25)
+    far = v[:, None] ** 2 + u[None] ** 2
+    coil = np.float32(0.3) + np.float32(1.2) * np.exp(-0.5 * far)
+    coil += np.float32(scanner.flare) * np.exp(np.float32(-4) * far)
     flatten = coil ** np.float32(-scanner.normalisation)
     sigma = np.float32(scanner.noise * abs(blood))
     noise = rng.standard_normal((2, n, rows, columns), dtype=np.float32) * sigma

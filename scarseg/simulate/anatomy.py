@@ -76,7 +76,7 @@ class ScarComponent:
         turn = np.remainder(angle - self.angle + np.pi, 2 * np.pi) - np.pi
         far = np.hypot(turn / self.half_angle, (z - self.z_mm) / self.half_length_mm)
         rough = self.waves(angle, z)
-        edge = np.clip((1.0 + 0.18 * rough - far) / 0.4, 0.0, 1.0)
+        edge = np.clip((1.0 + 0.15 * rough - far) / 0.4, 0.0, 1.0)
         reach = self.transmurality * edge * (1.0 + 0.10 * rough)
         return np.asarray(reach, dtype=np.float32)
 
@@ -169,7 +169,7 @@ def _draw_scar(
         transmurality=float(transmurality),
         mvo=float(depth) if has_mvo else 0.0,
         mvo_start=float(rng.choice([0.0, rng.uniform(0.05, 0.25)])),
-        waves=Waves.draw(rng, 8, (2, 10)),
+        waves=Waves.draw(rng, 8, (2, 8)),
     )
 
 

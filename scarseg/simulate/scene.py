@@ -50,8 +50,8 @@ def draw_unevenness(rng: np.random.Generator, geometry: Geometry) -> Unevenness:
         grain=fine + 0.11 * _smooth(rng, (2,), geometry, 12.0),
         patches=_smooth(rng, (2,), geometry, 14.0),
         warp_mm=np.float32(size) * _smooth(rng, (2, 2), geometry, NODE_MM),
-        patch_size=float(rng.gamma(2.0, 0.009)),
-        blood_size=float(rng.uniform(0.0, 0.07)),
+        patch_size=float(rng.gamma(2.5, 0.011)),
+        blood_size=float(rng.uniform(0.0, 0.12)),
         turn=float(rng.uniform(0.2, 0.6)),
     )
 

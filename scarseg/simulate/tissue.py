@@ -56,18 +56,21 @@ def draw_tissues(
     Returns one set per slice: contrast washes out while the stack is acquired and the
     inversion time follows it only roughly. The error of the first slice is the stack's.
     """
-    blood = rng.uniform(240, 360)
-    myocardium = blood + rng.uniform(90, 190)
+    blood = rng.uniform(260, 370)
+    myocardium = blood + rng.uniform(70, 170)
     t1_and_density = _recipe(rng, float(blood), float(myocardium))
     rim_mm = float(rng.uniform(0.5, 3.5))
     repetition = float(rng.uniform(1300, 2200))
     error = float(np.exp(rng.normal(-0.02, 0.06)) - 1)
     if rng.random() < 0.12:
         error += float(rng.uniform(-0.18, 0.15))
+    drift = float(rng.normal(0, 0.02))
+    null = nulling_time_ms(float(myocardium), repetition)
+    # a technician repeats a slice whose blood is as dark as its muscle
+    error = max(error, 1.13 * nulling_time_ms(float(blood), repetition) / null - 1)
     if options.inversion_error is not None:
         error = options.inversion_error
-    drift = float(rng.normal(0, 0.03))
-    inversion = nulling_time_ms(float(myocardium), repetition) * (1 + error)
+    inversion = null * (1 + error)
     sets = []
     for k in range(n_slices):
         washed = 1 + drift * k / max(n_slices - 1, 1)
@@ -95,10 +98,10 @@ def _recipe(
     return {
         "blood": (blood, 1.05),
         "myocardium": (myocardium, 0.95),
-        "scar": (blood * float(rng.uniform(0.72, 1.12)), 1.0),
+        "scar": (blood + (myocardium - blood) * float(rng.uniform(-0.6, 0.2)), 1.0),
         "mvo": (myocardium * float(rng.uniform(0.95, 1.7)), 0.95),
         "right_wall": (myocardium * 0.97, 0.95),
-        "fat": ((blood * 0.9 + 5) * (0.5 + 0.5 * others[0]), 1.1),
+        "fat": (float(rng.uniform(190, 260)) * (0.5 + 0.5 * others[0]), 1.15),
         "pericardium": (800 * others[1], 0.25),
         "lung": (450 * others[2], 0.12),
         "vessel": (blood, 0.85),
@@ -110,6 +113,6 @@ def _recipe(
             float(rng.choice([0.05, 0.5, 0.9])),
         ),
         "stomach_wall": ((blood + 40) * others[7], 0.9),
-        "kidney": (blood * 0.75 * others[8], 1.0),
+        "kidney": (blood * 0.6 * others[8], 1.05),
         "bone": (330 * others[9], 0.45),
     }
