@@ -157,26 +157,26 @@ def segment(
 ) -> tuple[LabelArray, Logits]:
     """Answer a reader's prompts on an embedded slice.
 
-    Scar (and MVO) of ``before`` (row, column) is replaced by the answer; wall and blood pool
-    of ``before`` stay where they are drawn, and are proposed where there are none. Scar is
-    clipped to the wall, unless there is no wall to be had.
+    Scar (and MVO) of ``before`` (row, column) is replaced by the answer, clipped to the wall
+    unless there is none to be had. Wall and blood pool of ``before`` stay where a reader drew
+    them. Where they are still those of ``previous``, the answer behind ``before``, or where
+    there are none, they are proposed anew: with the prompts the segmenter knows more of the wall
+    under a scar.
     """
-    logits = _predict(models, embedding, prompts, previous)
+    corrected = previous if rules.previous_with_points and prompts.points else None
+    logits = _predict(models, embedding, prompts, corrected)
     threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
     labels = _cleared(before)
-    if logits.wall is not None and not (labels == Label.MYOCARDIUM).any():
-        wall, pool = split_heart(logits)
-        free = before == Label.BACKGROUND
-        if not (before == Label.BLOOD_POOL).any():
-            labels[pool & free] = Label.BLOOD_POOL
-        labels[wall & (free | (before >= Label.SCAR))] = Label.MYOCARDIUM
-    if (labels == Label.MYOCARDIUM).any():
+    if logits.wall is not None:
+        if not prompts.no_scar and previous is not None and _is_heart_of(before, previous):
+            labels[:] = Label.BACKGROUND
+        labels = _with_heart(labels, logits)
         scar &= labels == Label.MYOCARDIUM
-    elif logits.wall is not None:
-        scar = np.zeros_like(scar)
+    elif (labels == Label.MYOCARDIUM).any():
+        scar &= labels == Label.MYOCARDIUM
     labels[scar] = Label.SCAR
     return labels, logits
 
@@ -334,6 +334,29 @@ def _answer_file(
 def _without_scar(logits: Logits, where: MaskArray) -> Logits:
     """Take the scar away where the mask says so."""
     return replace(logits, scar=np.where(where, np.float32(OFF), logits.scar))
+
+
+def _is_heart_of(labels: LabelArray, logits: Logits) -> bool:
+    """Tell whether wall and pool (row, column) are the segmenter's own, untouched by a hand."""
+    if logits.wall is None:
+        return False
+    wall, pool = split_heart(logits)
+    return np.array_equal(wall_mask(labels), wall) and np.array_equal(
+        labels == Label.BLOOD_POOL, pool
+    )
+
+
+def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
+    """Add the segmenter's wall, or pool, to labels that have none, where nothing stands yet."""
+    if (labels == Label.MYOCARDIUM).any():
+        return labels
+    wall, pool = split_heart(logits)
+    labels = labels.copy()
+    free = labels == Label.BACKGROUND
+    if not (labels == Label.BLOOD_POOL).any():
+        labels[pool & free] = Label.BLOOD_POOL
+    labels[wall & free] = Label.MYOCARDIUM
+    return labels
 
 
 def _cleared(before: LabelArray) -> LabelArray:

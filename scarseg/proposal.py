@@ -32,6 +32,8 @@ class ProposalRules:
         scar: how the mask of the boxes is made; a segmenter of scar alone always predicts.
         automatic_logit: automatic scar is where the logit is above this.
         prompted_logit: the same where boxes or points were given.
+        previous_with_points: whether a reader's points also see the answer before them. Without,
+            the same prompts always give the same mask.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box (12 pixels at 1.43 mm).
         box_growth: each box is wider than its component by this share on every side, since a
@@ -49,6 +51,7 @@ class ProposalRules:
     scar: ScarChoice = ScarChoice.RESTRICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
+    previous_with_points: bool = False
     island_mm2: float = 10.0
     box_island_mm2: float = 25.0
     box_growth: float = 0.08

@@ -184,6 +184,66 @@ def test_segment_keeps_the_wall_that_is_drawn(
     assert not (labels == Label.MVO).any()
 
 
+class LearnsOfTheWall(FakeSegmenter):
+    """Without prompts take the scar for blood pool, as young weights do."""
+
+    def predict(
+        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+    ) -> Logits:
+        told = super().predict(embedding, prompts, previous)
+        if prompts.asks_for_scar:
+            return told
+        assert told.wall is not None and told.blood_pool is not None
+        scar = told.scar > 0
+        return Logits(
+            np.full_like(told.scar, -5),
+            np.where(scar, np.float32(5), told.blood_pool),
+            np.where(scar, np.float32(-5), told.wall),
+        )
+
+
+def test_wall_that_nobody_drew_follows_the_answer(
+    phantom_stack: Stack, phantom_truth: LabelArray
+) -> None:
+    models = Models(LearnsOfTheWall(), None)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    assert not (proposal.labels == Label.SCAR).any()
+    asked = SlicePrompts(boxes=(Box(30, 15, 60, 45),))
+    labels, logits = pipeline.segment(
+        models, proposal.embedding, asked, proposal.labels, proposal.logits
+    )
+    np.testing.assert_array_equal(labels, phantom_truth[2])
+    again, _ = pipeline.segment(models, proposal.embedding, asked, labels, logits)
+    np.testing.assert_array_equal(again, labels)
+
+
+def test_wall_that_a_reader_touched_stays(phantom_stack: Stack) -> None:
+    models = Models(LearnsOfTheWall(), None)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    drawn = proposal.labels.copy()
+    drawn[30, 26] = Label.BACKGROUND
+    asked = SlicePrompts(boxes=(Box(30, 15, 60, 45),))
+    labels, _ = pipeline.segment(models, proposal.embedding, asked, drawn, proposal.logits)
+    np.testing.assert_array_equal(labels, drawn)
+
+
+def test_same_prompts_give_the_same_mask_whatever_came_before(
+    phantom_stack: Stack, models: Models
+) -> None:
+    class Swayed(FakeSegmenter):
+        def predict(
+            self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        ) -> Logits:
+            assert previous is None
+            return super().predict(embedding, prompts, previous)
+
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    asked = SlicePrompts(points=(Point(46, 30), Point(44, 30, False)))
+    pipeline.segment(
+        Models(Swayed(), None), proposal.embedding, asked, proposal.labels, proposal.logits
+    )
+
+
 def test_segment_proposes_a_wall_where_there_is_none(
     phantom_stack: Stack, phantom_truth: LabelArray, models: Models
 ) -> None:
