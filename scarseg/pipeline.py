@@ -3,53 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from scarseg.asking import SliceProposal, answer_file, detect, predict, propose
 from scarseg.case import Case, Change, SliceReading, SliceStatus
-from scarseg.errors import ModelError
 from scarseg.io import table
 from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.proposal import (
-    RULES,
-    ProposalRules,
-    ScarChoice,
-    best_lv_box,
-    compose_labels,
-    heart_box,
-    inside,
-    scar_boxes,
-    settle_lv_boxes,
-    split_heart,
-)
+from scarseg.proposal import RULES, ProposalRules, best_lv_box, settle_lv_boxes, split_heart
 from scarseg.quant import mass
 from scarseg.stack import SliceImage, Stack
 
-SMALLEST_HEART_MM = 12.0
-"""A pool and wall narrower than this is not taken for a heart to look at again."""
-
-OFF = -20.0
-"""Scar logit where a rule says that there is none."""
-
-
-@dataclass(frozen=True, eq=False)
-class SliceProposal:
-    """What the models say of one slice before a reader has looked.
-
-    ``prompts`` holds the left_ventricle box and the scar boxes (origin detector); ``labels``
-    uint8 (row, column); ``embedding`` and ``logits`` serve later clicks.
-    """
-
-    prompts: SlicePrompts
-    labels: LabelArray
-    embedding: Embedding
-    logits: Logits
+__all__ = [
+    "Located",
+    "SliceProposal",
+    "case_record",
+    "export_table",
+    "locate",
+    "measure",
+    "proposal_change",
+    "propose_case",
+    "propose_slice",
+    "propose_stack",
+    "segment",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ def locate(
     detections: list[list[Detection]] = []
     for k in range(stack.n_slices):
         progress(k / stack.n_slices, "Looking for the heart")
-        detections.append(_detect(models, stack.image(k)))
+        detections.append(detect(models, stack.image(k)))
     lv_boxes = settle_lv_boxes([best_lv_box(found, rules) for found in detections], rules)
     return tuple(
         Located(lv_box, tuple(found)) for lv_box, found in zip(lv_boxes, detections, strict=True)
@@ -91,10 +74,10 @@ def propose_slice(
     ``located``, from :func:`locate`, the answer is the one that :func:`propose_stack` gives.
     """
     if located is None:
-        detections = _detect(models, image)
+        detections = detect(models, image)
         found = best_lv_box(detections, rules)
         located = Located(None if found is None else found.box, tuple(detections))
-    return _propose(image, models, lv_hint or located.lv_box, located.detections, rules)
+    return propose(image, models, lv_hint or located.lv_box, located.detections, rules)
 
 
 def propose_stack(
@@ -122,9 +105,9 @@ def propose_stack(
         progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
         image = stack.image(k)
         if prompts is None:
-            yield k, _propose(image, models, located[k].lv_box, located[k].detections, rules)
+            yield k, propose(image, models, located[k].lv_box, located[k].detections, rules)
         else:
-            yield k, _answer_file(image, models, located[k].lv_box, prompts.get(k), rules)
+            yield k, answer_file(image, models, located[k].lv_box, prompts.get(k), rules)
     progress(1.0, "Proposed")
 
 
@@ -164,7 +147,7 @@ def segment(
     under a scar.
     """
     corrected = previous if rules.previous_with_points and prompts.points else None
-    logits = _predict(models, embedding, prompts, corrected)
+    logits = predict(models, embedding, prompts, corrected)
     threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
@@ -242,98 +225,6 @@ def export_table(
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
     return table.write_tables(path, records, settings or {}, force)
-
-
-def _detect(models: Models, image: SliceImage) -> list[Detection]:
-    return [] if models.detector is None else models.detector.detect(image)
-
-
-def _predict(
-    models: Models,
-    embedding: Embedding,
-    prompts: SlicePrompts,
-    previous: Logits | None = None,
-) -> Logits:
-    """Ask the segmenter and refuse an answer that is no answer."""
-    logits = models.segmenter.predict(embedding, prompts, previous)
-    for one in (logits.scar, logits.blood_pool, logits.wall):
-        if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
-            raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
-    return logits
-
-
-def _look(
-    image: SliceImage, models: Models, lv_box: Box | None, rules: ProposalRules
-) -> tuple[Embedding, Logits]:
-    """Embed a slice and ask without prompts; look again where the heart turns out to be."""
-    embedding = models.segmenter.embed(image, lv_box)
-    logits = _predict(models, embedding, SlicePrompts(lv_box=lv_box))
-    if lv_box is not None and lv_box.origin is Origin.READER:
-        return embedding, logits
-    for _ in range(rules.recrops):
-        own = heart_box(logits)
-        if own is None or not _heart_sized(own, image.pixel_spacing_mm):
-            break
-        if lv_box is not None and own.intersection_over_union(lv_box) >= rules.recrop_overlap:
-            break
-        lv_box = own
-        embedding = models.segmenter.embed(image, lv_box)
-        logits = _predict(models, embedding, SlicePrompts(lv_box=lv_box))
-    return embedding, logits
-
-
-def _heart_sized(box: Box, pixel_spacing_mm: tuple[float, float]) -> bool:
-    row_mm, column_mm = pixel_spacing_mm
-    return min(box.width * column_mm, box.height * row_mm) >= SMALLEST_HEART_MM
-
-
-def _propose(
-    image: SliceImage,
-    models: Models,
-    lv_box: Box | None,
-    detections: Sequence[Detection],
-    rules: ProposalRules,
-) -> SliceProposal:
-    """Propose one slice: look, find scar boxes, make the final mask with them."""
-    embedding, automatic = _look(image, models, lv_box, rules)
-    spacing = image.pixel_spacing_mm
-    labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
-    boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
-    prompts = SlicePrompts(boxes=boxes, lv_box=embedding.lv_box)
-    if boxes and (rules.scar is ScarChoice.PREDICTED or automatic.wall is None):
-        logits = _predict(models, embedding, prompts)
-        labels = compose_labels(logits, spacing, rules.prompted_logit, rules)
-        return SliceProposal(prompts, labels, embedding, logits)
-    logits = _without_scar(automatic, ~inside(boxes, embedding.shape))
-    labels = compose_labels(logits, spacing, rules.automatic_logit, rules)
-    return SliceProposal(prompts, labels, embedding, logits)
-
-
-def _answer_file(
-    image: SliceImage,
-    models: Models,
-    lv_box: Box | None,
-    asked: SlicePrompts | None,
-    rules: ProposalRules,
-) -> SliceProposal:
-    """Propose one slice by a reader's prompts: scar only if asked, the wall in any case."""
-    if asked is not None and asked.lv_box is not None:
-        lv_box = asked.lv_box
-    embedding, logits = _look(image, models, lv_box, rules)
-    prompts = replace(asked or SlicePrompts(), lv_box=embedding.lv_box)
-    threshold = rules.automatic_logit
-    if prompts.asks_for_scar:
-        logits = _predict(models, embedding, prompts)
-        threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
-    if asked is None or prompts.no_scar:
-        logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
-    labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
-    return SliceProposal(prompts, labels, embedding, logits)
-
-
-def _without_scar(logits: Logits, where: MaskArray) -> Logits:
-    """Take the scar away where the mask says so."""
-    return replace(logits, scar=np.where(where, np.float32(OFF), logits.scar))
 
 
 def _is_heart_of(labels: LabelArray, logits: Logits) -> bool:
