@@ -195,4 +195,4 @@ def choose_lv_score(found: Sequence[Found]) -> float:
     ]
     if not scores:
         return 0.25
-    return round(max(0.05, min(0.5, 0.8 * float(np.quantile(scores, 0.01)))), 2)
+    return round(max(0.05, min(0.3, 0.8 * float(np.quantile(scores, 0.01)))), 2)
