@@ -11,7 +11,6 @@ import csv
 import hashlib
 import hmac
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,15 +18,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import scarseg
-from scarseg.case import Case, CaseStatus, ModelIdentity
+from scarseg.case import Case, CaseStatus
 from scarseg.errors import OutputError
 from scarseg.io.outputs import refuse_existing, write_whole
+from scarseg.io.provenance import case_provenance, sidecar
 from scarseg.measurements import Measurements, SliceMeasurement
-from scarseg.prompts import Box, Origin, SlicePrompts
+from scarseg.prompts import Origin
 
 Cell = str | int | float | None
-
-RESEARCH_USE = "For research use only. Not a medical device."
 
 COLUMNS = (
     "patient_id",
@@ -202,7 +200,7 @@ def case_record(
         "detector_sha256": case.detector.sha256,
     }
     slices = tuple(_slice_cells(identity, one) for one in measured.slices)
-    return Record(row, slices, _provenance(case))
+    return Record(row, slices, case_provenance(case))
 
 
 def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> Record:
@@ -262,18 +260,11 @@ def write_tables(
     if not force:
         refuse_existing(files)
     ordered = sorted(records, key=_order)
-    sidecar = {
-        "software": "scarseg",
-        "software_version": scarseg.__version__,
-        "statement": RESEARCH_USE,
-        "settings": dict(settings),
-        "columns": list(COLUMNS),
-        "slice_columns": list(SLICE_COLUMNS),
-        "stacks": [record.provenance for record in ordered if record.provenance],
-    }
+    stacks = [record.provenance for record in ordered if record.provenance]
+    about = sidecar(settings, {"columns": COLUMNS, "slice_columns": SLICE_COLUMNS}, stacks)
     slices = [row for record in ordered for row in record.slices]
     write_whole(files.slices, render_rows(SLICE_COLUMNS, slices), force)
-    write_whole(files.sidecar, (json.dumps(sidecar, indent=1) + "\n").encode(), force)
+    write_whole(files.sidecar, about, force)
     write_whole(files.table, render_rows(COLUMNS, [one.row for one in ordered]), force)
     return files
 
@@ -303,44 +294,3 @@ def _slice_cells(identity: Mapping[str, Cell], one: SliceMeasurement) -> dict[st
 def _weight_warnings(case: Case) -> list[str]:
     unknown = any(one.sha256 and not one.verified for one in (case.segmenter, case.detector))
     return ["W_UNVERIFIED_WEIGHTS"] if unknown else []
-
-
-def _provenance(case: Case) -> dict[str, object]:
-    """Tell what is needed to make a number again: sources and prompts in order, weights."""
-    stack = case.stack
-    return {
-        "series_uid": stack.series_uid,
-        "part": stack.part,
-        "segmenter": _identity(case.segmenter),
-        "detector": _identity(case.detector),
-        "slices": [
-            {
-                "sop_instance_uid": source.sop_instance_uid,
-                "frame": source.frame,
-                "file_sha256": source.sha256,
-                "status": str(reading.status),
-                "edited": reading.edited,
-                "reason": reading.reason,
-                **_prompts(reading.prompts),
-            }
-            for source, reading in zip(stack.sources, case.readings, strict=True)
-        ],
-    }
-
-
-def _identity(identity: ModelIdentity) -> dict[str, object]:
-    return {"name": identity.name, "sha256": identity.sha256, "verified": identity.verified}
-
-
-def _prompts(prompts: SlicePrompts) -> dict[str, object]:
-    return {
-        "lv_box": None if prompts.lv_box is None else _box(prompts.lv_box),
-        "boxes": [_box(box) for box in prompts.boxes],
-        "points": [[one.column, one.row, int(one.positive)] for one in prompts.points],
-        "no_scar": prompts.no_scar,
-    }
-
-
-def _box(box: Box) -> dict[str, object]:
-    corners = [box.column0, box.row0, box.column1, box.row1]
-    return {"corners": corners, "origin": str(box.origin), "score": box.score}

@@ -1,0 +1,73 @@
+"""The sidecar of a table: how each number came about, so that it can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import scarseg
+from scarseg.case import Case, ModelIdentity
+from scarseg.prompts import Box, SlicePrompts
+
+RESEARCH_USE = "For research use only. Not a medical device."
+
+
+def sidecar(
+    settings: Mapping[str, object],
+    columns: Mapping[str, Sequence[str]],
+    stacks: Sequence[Mapping[str, object]],
+) -> bytes:
+    """Write the sidecar as JSON: version, settings, columns, and what each stack tells.
+
+    It names no patient and no clock time: the same readings give the same bytes.
+    """
+    about = {
+        "software": "scarseg",
+        "software_version": scarseg.__version__,
+        "statement": RESEARCH_USE,
+        "settings": dict(settings),
+        **{name: list(values) for name, values in columns.items()},
+        "stacks": list(stacks),
+    }
+    return (json.dumps(about, indent=1) + "\n").encode()
+
+
+def case_provenance(case: Case) -> dict[str, object]:
+    """Tell what is needed to make a number again: sources, prompts in order, weights."""
+    stack = case.stack
+    return {
+        "series_uid": stack.series_uid,
+        "part": stack.part,
+        "segmenter": _identity(case.segmenter),
+        "detector": _identity(case.detector),
+        "slices": [
+            {
+                "sop_instance_uid": source.sop_instance_uid,
+                "frame": source.frame,
+                "file_sha256": source.sha256,
+                "status": str(reading.status),
+                "edited": reading.edited,
+                "reason": reading.reason,
+                **_prompts(reading.prompts),
+            }
+            for source, reading in zip(stack.sources, case.readings, strict=True)
+        ],
+    }
+
+
+def _identity(identity: ModelIdentity) -> dict[str, object]:
+    return {"name": identity.name, "sha256": identity.sha256, "verified": identity.verified}
+
+
+def _prompts(prompts: SlicePrompts) -> dict[str, object]:
+    return {
+        "lv_box": None if prompts.lv_box is None else _box(prompts.lv_box),
+        "boxes": [_box(box) for box in prompts.boxes],
+        "points": [[one.column, one.row, int(one.positive)] for one in prompts.points],
+        "no_scar": prompts.no_scar,
+    }
+
+
+def _box(box: Box) -> dict[str, object]:
+    corners = [box.column0, box.row0, box.column1, box.row1]
+    return {"corners": corners, "origin": str(box.origin), "score": box.score}
