@@ -19,6 +19,7 @@ from scarseg.progress import Progress, silent
 
 MAX_RATIO = 200
 MAX_INFLATED_BYTES = 2 * 2**30
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_MEMBERS = 100_000
 _RATIO_MATTERS_BYTES = 2**16
 ARCHIVE_FAULTS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
@@ -196,8 +197,11 @@ def _add_file(path: Path, found: Found, given: bool) -> None:
             "E_INPUT_UNREADABLE", f"The file cannot be read: {error.strerror}.", str(path)
         ) from error
     is_dicom = start[128:] == b"DICM"
-    if start[:4] in (b"PK\x03\x04", b"PK\x05\x06") and not is_dicom:
-        found.sources += list_zip(path)
+    if start[:4] in _ZIP_STARTS and not is_dicom:
+        if given or path.suffix.lower() in ("", ".zip"):
+            found.sources += list_zip(path)
+        else:
+            found.skipped += 1  # office documents are zips too
     elif given and is_dicom and path.name.upper() == "DICOMDIR":
         _add_dicomdir(path, found)
     else:
@@ -256,6 +260,8 @@ def list_zip(path: Path) -> list[Source]:
 def _member_fault(member: zipfile.ZipInfo) -> str:
     original = member.orig_filename.replace("\\", "/")
     name = PurePosixPath(original)
+    if not member.filename:
+        return "has no name"
     if name.is_absolute() or (len(original) > 1 and original[1] == ":"):
         return "has an absolute path"
     if ".." in name.parts:

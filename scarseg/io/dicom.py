@@ -16,13 +16,14 @@ import numpy as np
 
 from scarseg.errors import GeometryError, InputError, ScarsegError
 from scarseg.io.archive import Source, SourceReader, find_sources
-from scarseg.io.dicom_elements import NotDicomError, read_header
 from scarseg.io.dicom_geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom_headers import ImageFile, NotAnImageError, read_image
+from scarseg.io.dicom_parse import NotDicomError, read_header
 from scarseg.io.dicom_pixels import FramePixels, read_pixels
 from scarseg.io.dicom_proposal import propose
 from scarseg.io.dicom_report import Frame, ImageKind, LoadReport, Refusal, StackSummary
-from scarseg.io.dicom_series import assemble, damage_warning, frame_name
+from scarseg.io.dicom_series import assemble
+from scarseg.io.dicom_warnings import damage_warning, frame_name
 from scarseg.progress import Progress, silent
 from scarseg.stack import LoadWarning, SliceSource, Stack
 from scarseg.stack import Sequence as SequenceKind

@@ -1,4 +1,4 @@
-"""DICOM bytes -> data elements, headers only, with limits kept while reading.
+"""A stream of DICOM bytes -> data elements, with limits kept while reading.
 
 Lengths and numbers stay raw text here: what a wrong one means is decided in
 ``dicom_headers``. A tolerant reader would put a default in its place.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -19,34 +18,27 @@ from scarseg.errors import LimitError
 
 MAX_DEPTH = 64
 MAX_ITEMS = 4096
-MAX_FILE_BYTES = 4 * 2**30
-MAX_INFLATED_BYTES = 2 * 2**30
+MAX_ELEMENTS = 4_000_000
 _MAX_VALUE_BYTES = 2**16
 _WALKED_SEQUENCE_BYTES = 2**18
-
-IMPLICIT_LE = "1.2.840.10008.1.2"
-EXPLICIT_LE = "1.2.840.10008.1.2.1"
-DEFLATED_LE = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BE = "1.2.840.10008.1.2.2"
-NATIVE_SYNTAXES = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE})
 
 PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXELS = frozenset({0x7FE00008, 0x7FE00009})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
-_LONG_VRS = frozenset(
+LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
-_SHORT_VRS = frozenset(
+SHORT_VRS = frozenset(
     {
         *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT"),
         *(b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
     }
 )
-_DIRECTORY_RECORDS = 0x00041220
+DIRECTORY_RECORDS = 0x00041220
 WANTED_SEQUENCES = frozenset(
     {
-        _DIRECTORY_RECORDS,
+        DIRECTORY_RECORDS,
         0x52009229,  # SharedFunctionalGroupsSequence
         0x52009230,  # PerFrameFunctionalGroupsSequence
         *(0x00189114, 0x00189115, 0x00189118, 0x00189226),  # echo, modifier, cardiac, frame type
@@ -68,11 +60,7 @@ WANTED = frozenset(
 )
 
 
-class NotDicomError(Exception):
-    """The bytes are no DICOM file; the file is skipped."""
-
-
-class _DamagedError(Exception):
+class DamagedError(Exception):
     """The header ends too early or makes no sense from here on."""
 
 
@@ -90,148 +78,7 @@ class Elements:
         return items[0] if items else None
 
 
-@dataclass
-class Header:
-    """Everything of a file in front of its pixels.
-
-    ``pixel_offset`` counts bytes from the file's start (for deflated files: from the start of
-    the inflated data set); ``pixel_length`` is None for undefined length; both are -1 without
-    pixel data. ``damage`` says why the header could not be read to its end, else empty.
-    """
-
-    transfer_syntax: str
-    elements: Elements
-    pixel_offset: int = -1
-    pixel_length: int | None = -1
-    size: int = 0
-    damage: str = ""
-
-
-def read_header(stream: BinaryIO, size: int) -> Header:
-    """Read a DICOM file up to its pixel data.
-
-    Args:
-        stream: open binary file, at its start.
-        size: of the file, in bytes.
-
-    Raises:
-        NotDicomError: the file is not DICOM.
-        LimitError: ``E_LIMIT``: larger or deeper than accepted.
-    """
-    start = stream.read(132)
-    has_preamble = start[128:132] == b"DICM"
-    if size > MAX_FILE_BYTES and has_preamble:
-        raise LimitError("E_LIMIT", f"The file has {size} bytes; at most 4 GB are read.")
-    if not has_preamble and (size > MAX_FILE_BYTES or not _may_start_data_set(start)):
-        raise NotDicomError
-    offset = 132 if has_preamble else 0
-    stream.seek(offset)
-    return _read_after_preamble(stream, offset, size, has_preamble)
-
-
-def _may_start_data_set(start: bytes) -> bool:
-    if len(start) < 8:
-        return False
-    return start[:2] in (b"\x08\x00", b"\x02\x00") or start[:2] == b"\x00\x08"
-
-
-def _read_after_preamble(stream: BinaryIO, offset: int, size: int, has_preamble: bool) -> Header:
-    reader = _Reader(stream, offset, size, explicit=True, little_endian=True)
-    meta = Elements()
-    header = Header("", meta, size=size)
-    try:
-        reader.read_meta(meta)
-        syntax = _uid(meta, 0x00020010)
-        if syntax == DEFLATED_LE:
-            stream.seek(reader.position)
-            inflated = io.BufferedReader(_Inflated(stream), 2**15)
-            reader = _Reader(inflated, 0, None, explicit=True, little_endian=True)
-        explicit, little_endian = _encoding(reader.peek(8), syntax)
-        reader.explicit, reader.little_endian = explicit, little_endian
-        body = Elements(little_endian=little_endian)
-        body.values.update(meta.values)
-        header = Header(syntax or _plain_syntax(explicit, little_endian), body, size=size)
-        header.pixel_offset, header.pixel_length = reader.read_data_set(body)
-    except _DamagedError as error:
-        header.damage = str(error)
-    except (zlib.error, EOFError):
-        header.damage = "the deflated data are damaged"
-    if not _parsed_group_8(header.elements, has_preamble):
-        raise NotDicomError
-    return header
-
-
-def _parsed_group_8(elements: Elements, has_preamble: bool) -> bool:
-    """Tell whether enough was understood to call the file DICOM."""
-    if _DIRECTORY_RECORDS in elements.sequences:
-        return True
-    known = [tag for tag in (0x00080016, 0x00080018) if _uid(elements, tag)]
-    return bool(known) or (has_preamble and bool(_uid(elements, 0x00020002)))
-
-
-def _uid(elements: Elements, tag: int) -> str:
-    raw = elements.values.get(tag, (b"", b""))[1].rstrip(b"\0 ")
-    return raw.decode("ascii") if raw and all(c in b"0123456789." for c in raw) else ""
-
-
-def _encoding(start: bytes, syntax: str) -> tuple[bool, bool]:
-    """Tell (explicit, little endian) from the first element, the transfer syntax in doubt.
-
-    Files whose syntax lies about explicit or implicit exist; the bytes decide.
-    """
-    little_endian = syntax != EXPLICIT_BE
-    if not syntax and start[:2] == b"\x00\x08":
-        little_endian = False
-    return start[4:6] in _LONG_VRS or start[4:6] in _SHORT_VRS, little_endian
-
-
-def _plain_syntax(explicit: bool, little_endian: bool) -> str:
-    if not little_endian:
-        return EXPLICIT_BE
-    return EXPLICIT_LE if explicit else IMPLICIT_LE
-
-
-class _Inflated(io.RawIOBase):
-    """The inflated data set of a deflated file, never more than the limit."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        self._total = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while True:
-            if self._inflate.eof:
-                return 0
-            source = self._inflate.unconsumed_tail or self._stream.read(2**14)
-            data = self._inflate.decompress(source, len(buffer))
-            if data or not source:
-                break
-        self._total += len(data)
-        if self._total > MAX_INFLATED_BYTES:
-            raise LimitError("E_LIMIT", "The deflated file inflates to more than 2 GB.")
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def open_inflated(stream: BinaryIO) -> BinaryIO:
-    """Open the inflated data set of a deflated file whose ``stream`` is at its start."""
-    start = stream.read(132)
-    offset = 132 if start[128:132] == b"DICM" else 0
-    stream.seek(offset)
-    reader = _Reader(stream, offset, None, explicit=True, little_endian=True)
-    try:
-        reader.read_meta(Elements())
-    except _DamagedError as error:
-        raise EOFError(str(error)) from error
-    stream.seek(reader.position)
-    return io.BufferedReader(_Inflated(stream), 2**16)
-
-
-class _Reader:
+class ElementReader:
     """One pass over the elements of a stream."""
 
     def __init__(
@@ -239,6 +86,7 @@ class _Reader:
     ) -> None:
         self._stream = stream
         self._pushed = b""
+        self._count = 0
         self.position = position
         self._size = size
         self.explicit = explicit
@@ -248,7 +96,7 @@ class _Reader:
         data = self._stream.read(n) if not self._pushed else self._read_pushed(n)
         self.position += len(data)
         if len(data) < n:
-            raise _DamagedError(f"the file ends inside its header, at byte {self.position}")
+            raise DamagedError(f"the file ends inside its header, at byte {self.position}")
         return data
 
     def _read_pushed(self, n: int) -> bytes:
@@ -263,7 +111,7 @@ class _Reader:
 
     def _skip(self, n: int) -> None:
         if self._size is not None and self.position + n > self._size:
-            raise _DamagedError(f"an element at byte {self.position} is longer than the file")
+            raise DamagedError(f"an element at byte {self.position} is longer than the file")
         if n > 2**16 and not self._pushed and self._size is not None:
             self._stream.seek(n, io.SEEK_CUR)
             self.position += n
@@ -273,6 +121,9 @@ class _Reader:
 
     def _element(self, explicit: bool) -> tuple[int, bytes, int]:
         """Read tag, VR (empty where implicit) and length of the next element."""
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise LimitError("E_LIMIT", f"The header has more than {MAX_ELEMENTS} elements.")
         head = self._read(8)
         order = "<" if self.little_endian else ">"
         group, number = struct.unpack(order + "HH", head[:4])
@@ -280,11 +131,11 @@ class _Reader:
         if group == 0xFFFE or not explicit:
             return tag, b"", struct.unpack(order + "L", head[4:])[0]
         vr = head[4:6]
-        if vr in _SHORT_VRS:
+        if vr in SHORT_VRS:
             return tag, vr, struct.unpack(order + "H", head[6:])[0]
-        if vr in _LONG_VRS or (vr.isalpha() and vr.isupper()):
+        if vr in LONG_VRS or (vr.isalpha() and vr.isupper()):
             return tag, vr, struct.unpack(order + "L", self._read(4))[0]
-        raise _DamagedError(f"no data element at byte {self.position - 8}")
+        raise DamagedError(f"no data element at byte {self.position - 8}")
 
     def read_meta(self, into: Elements) -> None:
         """Read group 0002, always explicit little endian."""
@@ -351,9 +202,9 @@ class _Reader:
             if item_tag == _SEQUENCE_END and end is None:
                 return
             if item_tag != _ITEM:
-                raise _DamagedError(f"no sequence item at byte {self.position - 8}")
+                raise DamagedError(f"no sequence item at byte {self.position - 8}")
             count += 1
-            if count > MAX_ITEMS and tag != _DIRECTORY_RECORDS:
+            if count > MAX_ITEMS and tag != DIRECTORY_RECORDS:
                 raise LimitError("E_LIMIT", f"A sequence has more than {MAX_ITEMS} items.")
             item = Elements(little_endian=self.little_endian)
             self._item(item, item_length, explicit, depth)
@@ -366,7 +217,7 @@ class _Reader:
             if tag == _ITEM_END and end is None:
                 return
             if tag >> 16 == 0xFFFE:
-                raise _DamagedError(f"a stray delimiter at byte {self.position - 8}")
+                raise DamagedError(f"a stray delimiter at byte {self.position - 8}")
             self._value(tag, vr, value_length, into, explicit, depth)
 
     def _fragments(self) -> None:
@@ -375,7 +226,7 @@ class _Reader:
             if tag == _SEQUENCE_END:
                 return
             if tag != _ITEM or length == _UNDEFINED:
-                raise _DamagedError(f"no fragment at byte {self.position - 8}")
+                raise DamagedError(f"no fragment at byte {self.position - 8}")
             self._skip(length)
 
 

@@ -47,8 +47,9 @@ def frame_kind(image_type: tuple[str, ...], component: str, intercept: float) ->
 
 
 def words_of(*texts: str) -> set[str]:
-    """Split descriptions into lower-case words and numbers."""
-    return {word for text in texts for word in re.findall(r"[a-z]+|\d+", text.lower())}
+    """Split descriptions into lower-case words and numbers, CamelCase into its words."""
+    apart = [re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower() for text in texts]
+    return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
 
 
 def open_kind(described: Iterable[ImageKind | None], description: str) -> ImageKind:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scarseg.errors import ScarsegError
 from scarseg.io.archive import Source, SourceReader
 from scarseg.io.dicom_decoder import DecodeError, FrameCode, decode_frame
-from scarseg.io.dicom_elements import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, open_inflated
+from scarseg.io.dicom_parse import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, open_inflated
 from scarseg.io.dicom_report import Frame, PixelLayout
 from scarseg.stack import FloatArray
 

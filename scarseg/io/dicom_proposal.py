@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from scarseg.io.dicom_geometry import FEW_SLICES
 from scarseg.io.dicom_kind import words_of
 from scarseg.io.dicom_report import ImageKind, StackSummary
 from scarseg.stack import LoadWarning
@@ -33,7 +34,7 @@ _OTHER |= {"mra", "angio", "swi", "adc", "tof"}
 _OTHER |= {"stress", "rest", "tse", "mprage", "bravo", "spgr", "calibration", "timing"}
 _ELSEWHERE = {"head", "brain", "neuro", "skull", "spine", "knee", "liver", "abdomen", "pelvis"}
 _ELSEWHERE |= {"shoulder", "breast", "prostate", "ankle", "hip", "neck", "cerebrum", "orbit"}
-_WITHIN_WORDS = ("lge", "psir", "psmde", "viab", "sax", "cine", "scout", "localizer")
+_WITHIN_WORDS = ("lge", "psir", "psmde", "viab", "delayed", "sax", "cine", "scout", "localizer")
 _MIN_SPACING_MM, _MAX_SPACING_MM = 4.0, 20.0
 _MAX_SLICES = 30
 
@@ -117,11 +118,17 @@ def _propose_one(
         elif fault:
             result.append(replace(stack, reason=f"not proposed: {fault}"))
         elif best is None:
-            why = "something was refused" if only_named else "several stacks are as likely"
-            result.append(replace(stack, reason=f"not proposed: {why} and nothing says LGE"))
+            result.append(replace(stack, reason=f"not proposed: {_why_none(judged, only_named)}"))
         else:
             result.append(replace(stack, reason="not proposed: another stack is likelier"))
     return result
+
+
+def _why_none(judged: Sequence[_Judged], only_named: bool) -> str:
+    if max(j.stack.n_slices for j in judged) < FEW_SLICES:
+        return "several series hold one or two slices each"
+    why = "something was refused" if only_named else "several stacks are as likely"
+    return f"{why} and nothing says LGE"
 
 
 def _against(stack: StackSummary, facts: Evidence) -> str:
@@ -149,7 +156,7 @@ def _against(stack: StackSummary, facts: Evidence) -> str:
 
 
 def _geometry_against(stack: StackSummary, named: bool, lge: bool) -> str:
-    if stack.n_slices < 3 and not named:
+    if stack.n_slices < FEW_SLICES and not named:
         return f"it has only {stack.n_slices} slice{'s' if stack.n_slices > 1 else ''}"
     spacing = stack.slice_spacing_mm
     if spacing is not None and not _MIN_SPACING_MM <= spacing <= _MAX_SPACING_MM and not named:
@@ -190,6 +197,8 @@ def _best(judged: Sequence[_Judged], only_named: bool) -> _Judged | None:
     if not judged:
         return None
     best = max(judged, key=_preference)
+    if best.stack.n_slices < FEW_SLICES and len(judged) > 1:
+        return None
     unclear = only_named or len({j.stack.series_uid for j in judged}) > 1
     if not best.says_lge and unclear:
         return None

@@ -19,11 +19,10 @@ from scarseg.io.dicom_headers import ImageFile
 from scarseg.io.dicom_kind import open_kind
 from scarseg.io.dicom_proposal import Evidence, evidence
 from scarseg.io.dicom_report import Frame, ImageKind, Refusal, StackSummary
-from scarseg.stack import LoadWarning
+from scarseg.io.dicom_warnings import damage_warning, frame_name, header_warnings
 from scarseg.stack import Sequence as SequenceKind
 
 MAX_STACK_BYTES = 2 * 2**30
-_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
 
 
 @dataclass
@@ -205,18 +204,6 @@ def _summarize(
     )
 
 
-def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
-    """Name the slices that are left out because they cannot be read."""
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
-
-
-def frame_name(frame: Frame) -> str:
-    """Name a frame for a message: its file, and its number in a multi-frame file."""
-    name = frame.source.file_name
-    return name if frame.number is None else f"{name} frame {frame.number}"
-
-
 def _summary(
     group: Group,
     good: tuple[Frame, ...],
@@ -234,7 +221,7 @@ def _summary(
     if cut:
         names = [image.source.file_name for image in cut]
         warnings.append(damage_warning(names, cut[0].damage))
-    warnings += _other_warnings(group, good, first, thickness, n_parts, shared)
+    warnings += header_warnings(group, good, first, thickness, n_parts, shared)
     frame = good[0]
     return StackSummary(
         series_uid=first.series_uid,
@@ -267,54 +254,6 @@ def _summary(
 def _thickness(frames: Iterable[Frame]) -> float | None:
     known = [frame.thickness_mm for frame in frames]
     return None if None in known else known[0]
-
-
-def _other_warnings(
-    group: Group,
-    good: Sequence[Frame],
-    first: ImageFile,
-    thickness: float | None,
-    n_parts: int,
-    shared: bool,
-) -> list[LoadWarning]:
-    warnings: list[LoadWarning] = []
-    if thickness is None:
-        raw = next(frame.thickness_text for frame in good if frame.thickness_mm is None)
-        warnings.append(
-            LoadWarning("W_THICKNESS", f"SliceThickness is {raw}; it has to be given in mm.")
-        )
-    if shared:
-        warnings.append(
-            LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
-        )
-    if n_parts > 1:
-        by = f", told apart by {group.repeated_by}" if group.repeated_by else ""
-        warnings.append(
-            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
-        )
-    if group.ranked:
-        warnings.append(_repeat_warning(group))
-    if first.modality not in ("MR", ""):
-        warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
-    if first.lossy or good[0].layout.transfer_syntax in _LOSSY:
-        warnings.append(
-            LoadWarning("W_LOSSY", "The images were compressed with loss; thresholds may shift.")
-        )
-    return warnings
-
-
-def _repeat_warning(group: Group) -> LoadWarning:
-    if not group.told_apart:
-        return LoadWarning(
-            "W_REPEAT",
-            f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
-            "the images apart; the stack may mix them.",
-        )
-    return LoadWarning(
-        "W_REPEAT",
-        f"Some positions were acquired up to {group.repeat} times; the newest of each make the "
-        "first stack.",
-    )
 
 
 def _evidence(first: ImageFile, good: Sequence[Frame], group: Group) -> Evidence:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from scarseg.errors import ArchiveError, InputError
-from scarseg.io.dicom_elements import NotDicomError, read_header
+from scarseg.io.dicom_parse import NotDicomError, read_header
 
 _RECORDS, _FILE_ID = 0x00041220, 0x00041500
 

@@ -60,6 +60,13 @@ def test_zips_inside_a_folder_are_opened(tmp_path: Path, good: dict[str, bytes])
     assert [r.code for r in report.refused] == ["E_ARCHIVE"]
 
 
+def test_office_documents_in_a_folder_are_skipped(tmp_path: Path) -> None:
+    save_series(tmp_path, series())
+    zipped(tmp_path / "letter.docx", {"word/document.xml": bytes(3_000_000)})
+    report = scan([tmp_path])
+    assert (report.refused, report.skipped, len(report.stacks)) == ((), 1, 1)
+
+
 @pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x", "C:\\x", "..\\x", "\\x"])
 def test_paths_outside_the_archive_are_refused(
     tmp_path: Path, good: dict[str, bytes], name: str

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from scipy.spatial.transform import Rotation
 
 from scarseg.errors import Cancelled, InputError
 from scarseg.io.dicom import LoadReport, StackSummary, read_stack, scan
@@ -27,6 +28,7 @@ from tests.io.dicom_files import (
     SPACING,
     STUDY,
     THICKNESS,
+    decimals,
     put_raw,
     save,
     save_series,
@@ -119,6 +121,20 @@ def test_spacing_follows_positions_not_headers(tmp_path: Path, times: float) -> 
     assert "W_SPACING_HEADER" in codes(summary)
     assert summary.spacing_between_slices_mm == SPACING
     assert summary.slice_thickness_mm == THICKNESS
+
+
+def test_turning_the_patient_turns_only_the_orientation(tmp_path: Path) -> None:
+    axis = np.array([0.3, -0.5, 0.8]) / np.linalg.norm([0.3, -0.5, 0.8])
+    turn = Rotation.from_rotvec(0.4 * axis)
+    for k, ds in enumerate(series()):
+        position = turn.apply([float(v) for v in ds.ImagePositionPatient])
+        ds.ImagePositionPatient = decimals(position)
+        ds.ImageOrientationPatient = decimals(turn.apply(ORIENTATION.reshape(2, 3)).ravel())
+        save(ds, tmp_path / f"{k}")
+    stack = read_stack(only(scan([tmp_path])))
+    np.testing.assert_allclose(stack.normal, turn.apply(NORMAL), atol=1e-6)
+    assert stack.slice_spacing_mm == pytest.approx(SPACING, abs=1e-5)
+    np.testing.assert_array_equal(stack.pixels[4], stored_pixels(4))
 
 
 def test_single_files_without_preamble_or_meta_are_read(tmp_path: Path) -> None:

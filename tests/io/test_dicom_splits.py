@@ -352,3 +352,22 @@ def test_ct_is_listed_but_never_proposed(tmp_path: Path) -> None:
     [summary] = scan([tmp_path]).stacks
     assert "W_NOT_MR" in codes(summary)
     assert not summary.proposed
+
+
+def test_one_series_a_slice_is_left_to_the_reader(tmp_path: Path) -> None:
+    for k, ds in enumerate(series()):
+        ds.SeriesInstanceUID = f"1.2.50.{k}"
+        save(ds, tmp_path / f"{k}")
+    report = scan([tmp_path])
+    assert len(report.stacks) == N_SLICES
+    assert proposed(report) == []
+    assert "one or two slices each" in report.stacks[0].reason
+
+
+def test_single_slice_called_lge_short_axis_is_proposed(tmp_path: Path) -> None:
+    save_series(tmp_path, series(1))
+    [taken] = proposed(scan([tmp_path]))
+    assert "W_FEW_SLICES" in codes(taken)
+    stack = read_stack(taken)
+    assert stack.slice_spacing_mm is None
+    assert taken.slice_spacing_mm is None

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from scarseg.errors import GeometryError, InputError
+from scarseg.io import dicom_elements, dicom_parse, dicom_series
 from scarseg.io.dicom import LoadReport, StackSummary, read_stack, scan
 from tests.io.dicom_files import (
+    COLUMNS,
     N_SLICES,
     NORMAL,
     ORIENTATION,
+    ROWS,
     SERIES,
     SPACING,
     THICKNESS,
@@ -344,3 +348,56 @@ def test_images_that_do_not_say_whose_they_are(
     report = scan_raw(tmp_path, keyword, value, [0])
     assert [r.code for r in report.refused] == ["E_HEADER"]
     assert report.stacks[0].n_slices == N_SLICES - 1
+
+
+def test_stack_over_2_gb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_series, "MAX_STACK_BYTES", N_SLICES * ROWS * COLUMNS * 4 - 1)
+    save_series(tmp_path, series())
+    assert refused_code(scan([tmp_path])) == "E_LIMIT"
+
+
+def test_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_parse, "MAX_INFLATED_BYTES", 2_000_000)
+    ds = series(1)[0]
+    ds.add_new(0x00091001, "OB", bytes(5_000_000))
+    path = save(ds, tmp_path / "bomb", DeflatedExplicitVRLittleEndian)
+    assert path.stat().st_size < 20_000
+    assert [r.code for r in scan([tmp_path]).refused] == ["E_LIMIT"]
+
+
+def test_header_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_elements, "MAX_ELEMENTS", 10)
+    save_series(tmp_path, series(1))
+    assert [r.code for r in scan([tmp_path]).refused] == ["E_LIMIT"]
+
+
+def test_one_uid_in_two_series_refuses_both(tmp_path: Path) -> None:
+    save_series(tmp_path / "a", series())
+    for k, ds in enumerate(series()):
+        ds.SeriesInstanceUID = "1.2.99"
+        if k:
+            ds.SOPInstanceUID = f"1.2.99.{k}"
+        save(ds, tmp_path / "b" / f"{k}")
+    report = scan([tmp_path])
+    assert report.stacks == ()
+    assert [(r.code, r.series_uid) for r in report.refused] == [
+        ("E_DUPLICATE", SERIES),
+        ("E_DUPLICATE", "1.2.99"),
+    ]
+
+
+def test_lossy_compression_is_said(tmp_path: Path) -> None:
+    datasets = series()
+    for ds in datasets:
+        ds.LossyImageCompression = "01"
+    save_series(tmp_path, datasets)
+    assert "W_LOSSY" in codes(only(scan([tmp_path])))
+
+
+def test_colour_images_are_skipped(tmp_path: Path) -> None:
+    datasets = series()
+    datasets[1].PhotometricInterpretation = "RGB"
+    save_series(tmp_path, datasets)
+    report = scan([tmp_path])
+    assert report.skipped == 1
+    assert any("colour" in note for note in report.notes)
