@@ -18,8 +18,11 @@ def test_the_watch_sees_what_it_should(tmp_path: Path):
     assert {"socket.connect", "socket.getaddrinfo", "subprocess.Popen"} <= events
 
 
-def run_audited(home: Path, *arguments: str) -> dict[str, Any]:
-    done = run_child(home, "-m", "tests.reliability.audited", *arguments)
+QUICK = {"OMP_NUM_THREADS": "1"}  # on a busy machine
+
+
+def run_audited(home: Path, *arguments: str, **more: str) -> dict[str, Any]:
+    done = run_child(home, "-m", "tests.reliability.audited", *arguments, **more)
     answer: dict[str, Any] = last_line_as_json(done)
     assert not answer["pytest"], "ultralytics keeps silent when pytest is loaded"
     return answer
@@ -46,7 +49,7 @@ def test_models_propose_a_stack_without_a_word_to_anyone(tmp_path: Path):
 def test_batch_calls_nobody(tmp_path: Path, study: Path):
     need_weights()
     table = str(tmp_path / "scar.csv")
-    answer = run_audited(tmp_path / "home", "command", "batch", str(study), "-o", table)
+    answer = run_audited(tmp_path / "home", "command", "batch", str(study), "-o", table, **QUICK)
     assert answer["noted"] == []
     assert answer["status"] == 0
     assert Path(table).is_file()
@@ -54,7 +57,7 @@ def test_batch_calls_nobody(tmp_path: Path, study: Path):
 
 def test_the_window_calls_nobody(tmp_path: Path, study: Path):
     need_weights()
-    answer = run_audited(tmp_path / "home", "window", str(study))
+    answer = run_audited(tmp_path / "home", "window", str(study), **QUICK)
     assert answer["noted"] == []
     assert answer["status"] == 0
     assert answer["titles"]
