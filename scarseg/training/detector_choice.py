@@ -13,6 +13,7 @@ from scarseg.training.detector_evaluate import (
     choose_lv_score,
     choose_scar_score,
     find_all,
+    respaced,
     shift_slices,
     summarise,
 )
@@ -54,10 +55,12 @@ def worth(figures: dict[str, float]) -> float:
 def measure(weights: Path, parts: dict[str, list[LabelledSlice]]) -> dict[str, dict[str, float]]:
     """Measure a weights file on the tuning and validation patients, hearts off the centre."""
     detector = open_detector(weights, UNNAMED)
+    sets = {name: shift_slices(parts[name]) for name in ("tuning", "validation")}
+    sets["validation_at_1.1_by_1.7_mm"] = respaced(sets["validation"], (1.1, 1.7))
     summary = {}
-    for name in ("tuning", "validation"):
-        if parts[name]:
-            found = find_all(detector.candidates, shift_slices(parts[name]))
+    for name, slices in sets.items():
+        if slices:
+            found = find_all(detector.candidates, slices)
             figures = summarise(found, detector.settings.scar_score, detector.settings.lv_score)
             summary[name] = {key: round(value, 4) for key, value in figures.items()}
     return summary

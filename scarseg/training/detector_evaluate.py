@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from scarseg.models import Detection, Structure
 from scarseg.prompts import Box
@@ -65,6 +66,26 @@ def _moved(array: Any, steps: Sequence[int]) -> Any:
     )
     out[into] = array[source]
     return out
+
+
+def respaced(
+    slices: Sequence[LabelledSlice], pixel_spacing_mm: tuple[float, float]
+) -> list[LabelledSlice]:
+    """Resample slices to another (row, column) spacing: what another scanner would have given."""
+    changed = []
+    for piece in slices:
+        factors = [
+            old / new for old, new in zip(piece.pixel_spacing_mm, pixel_spacing_mm, strict=True)
+        ]
+        changed.append(
+            replace(
+                piece,
+                pixels=ndimage.zoom(piece.pixels, factors, order=1, grid_mode=True, mode="nearest"),
+                labels=ndimage.zoom(piece.labels, factors, order=0, grid_mode=True, mode="nearest"),
+                pixel_spacing_mm=pixel_spacing_mm,
+            )
+        )
+    return changed
 
 
 def find_all(detect: Detect, slices: Sequence[LabelledSlice]) -> list[Found]:

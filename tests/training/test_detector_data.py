@@ -27,6 +27,7 @@ from scarseg.training.detector_evaluate import (
     average_precision,
     choose_scar_score,
     find_all,
+    respaced,
     scar_recall,
     shift_slices,
     summarise,
@@ -134,6 +135,16 @@ def test_evaluation_moves_hearts_off_the_centre_the_same_way_every_time() -> Non
         assert one.heart.sum() == before.heart.sum()
         assert one.heart_centre != before.heart_centre
     assert moved[2].heart_centre == moved[3].heart_centre != moved[5].heart_centre
+
+
+def test_other_spacing_keeps_millimetres() -> None:
+    (other,) = respaced([piece()], (0.75, 2.5))
+    assert other.pixels.shape == other.labels.shape == (120, 36)
+    assert other.pixel_spacing_mm == (0.75, 2.5)
+    assert other.heart.sum() * 0.75 * 2.5 == pytest.approx(piece().heart.sum() * 1.875, rel=0.05)
+    old, new = piece().heart_centre, other.heart_centre
+    assert old is not None and new is not None
+    assert np.array(new) * (2.5, 0.75) == pytest.approx(np.array(old) * (1.25, 1.5), abs=1.5)
 
 
 def test_patients_are_split_by_the_fixed_lists() -> None:
