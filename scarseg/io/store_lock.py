@@ -9,6 +9,7 @@ import os
 import platform
 import secrets
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,16 +42,16 @@ class CaseLock:
     """Hold the right to write one case file.
 
     ``lock = CaseLock(); lock.acquire(path)`` and later ``lock.release()``; also a context
-    manager that releases. A lock whose owner has died is taken over.
+    manager that releases. A lock that nobody holds on to any more, and one that is still held
+    when the program ends, releases itself; that of a program which died is taken over.
     """
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._owner: Owner | None = None
+        self._let_go: weakref.finalize[..., CaseLock] | None = None
 
     @property
     def held(self) -> bool:
-        return self._owner is not None
+        return self._let_go is not None
 
     def acquire(self, path: Path) -> CaseLock:
         """Lock the case file at ``path`` (which need not exist yet), at once or not at all.
@@ -75,25 +76,30 @@ class CaseLock:
             reason = error.strerror or type(error).__name__
             message = f"The case cannot be locked in {path.parent}: {reason}."
             raise StoreError("E_CASE_WRITE", message, str(path)) from error
-        self._path, self._owner = path, mine
+        self._let_go = weakref.finalize(self, _remove, lock_path, mine)
         return self
 
     def release(self) -> None:
         """Let the lock go; do nothing when it is not held."""
-        path, mine = self._path, self._owner
-        self._path = self._owner = None
-        if path is None or mine is None:
-            return
-        # A folder that has gone or turned read-only leaves a lock that a later program takes over.
-        with contextlib.suppress(OSError), _one_at_a_time(path.parent):
-            if _read(_lock_path(path)) == mine:
-                _lock_path(path).unlink(missing_ok=True)
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
 
     def __enter__(self) -> CaseLock:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _remove(lock_path: Path, mine: Owner) -> None:
+    """Remove a lock file if it is still this program's own, not a forked child's parent's."""
+    if mine.pid != os.getpid():
+        return
+    # A folder that has gone or turned read-only leaves a lock that a later program takes over.
+    with contextlib.suppress(OSError), _one_at_a_time(lock_path.parent):
+        if _read(lock_path) == mine:
+            lock_path.unlink(missing_ok=True)
 
 
 def _lock_path(path: Path) -> Path:

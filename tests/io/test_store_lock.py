@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -84,6 +85,33 @@ def test_acquiring_another_case_releases_the_first(tmp_path: Path):
     assert code_of_acquiring(tmp_path / "b") == "E_CASE_LOCKED"
     lock.release()
     lock.release()
+
+
+def test_a_lock_that_is_dropped_releases_itself(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    lock = CaseLock().acquire(path)
+    assert code_of_acquiring(path) == "E_CASE_LOCKED"
+    del lock
+    gc.collect()
+    assert code_of_acquiring(path) == "free"
+
+
+def test_a_program_that_ends_with_a_lock_removes_it(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    code = f"""
+import os, pathlib
+from scarseg.io.store import CaseLock
+path = pathlib.Path({str(path)!r})
+lock = CaseLock().acquire(path)
+child = os.fork() if hasattr(os, "fork") else 1
+if child == 0:
+    raise SystemExit  # a forked child is not the owner
+if hasattr(os, "fork"):
+    os.waitpid(child, 0)
+assert path.with_name("case.scarseg.lock").exists()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not lock_file(path).exists()
 
 
 def test_a_refusal_names_the_owner_and_leaves_the_lock_alone(tmp_path: Path):
