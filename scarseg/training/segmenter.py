@@ -142,7 +142,11 @@ class Training:
             self.recipe.seed * 1000 + self.step,
             (shares[0], shares[1], shares[2], shares[3]),
         )
-        loader = iter(DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=6))
+        loader = iter(
+            DataLoader(
+                stream, batch_size=None, num_workers=workers, prefetch_factor=6 if workers else None
+            )
+        )
         rng = np.random.default_rng(self.recipe.seed)
         self.network.train()
         budget = self.recipe.minutes * 60
@@ -154,7 +158,7 @@ class Training:
             for group, full in zip(self.optimiser.param_groups, self.rates, strict=True):
                 group["lr"] = full * rate
             correct = rng.random() < self.recipe.correction_share
-            loss = train_step(self.network, next(loader), correct, rng)
+            loss = train_step(self.network, next(batches), correct, rng)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)

@@ -1,0 +1,82 @@
+"""SAM checkpoints of a user behind the same door, with a small ViT for speed."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.modeling import (
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    Sam,
+    TwoWayTransformer,
+)
+
+from scarseg.errors import WeightsError
+from scarseg.models import vit
+from scarseg.models.segmenter import load_segmenter
+from scarseg.prompts import Box, Point, SlicePrompts
+from scarseg.stack import SliceImage
+
+
+def small_sam() -> Sam:
+    """SAM's own parts at 128 pixels, one block, ViT-B's width so that it is recognised."""
+    return Sam(
+        image_encoder=ImageEncoderViT(
+            img_size=128,
+            depth=1,
+            embed_dim=768,
+            num_heads=2,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            out_chans=64,
+        ),
+        prompt_encoder=PromptEncoder(64, (8, 8), (128, 128), 16),
+        mask_decoder=MaskDecoder(
+            transformer_dim=64,
+            transformer=TwoWayTransformer(depth=1, embedding_dim=64, mlp_dim=64, num_heads=2),
+        ),
+        pixel_mean=[123.675, 116.28, 103.53],
+        pixel_std=[58.395, 57.12, 57.375],
+    )
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    torch.manual_seed(0)
+    monkeypatch.setitem(vit.sam_model_registry, "vit_b", small_sam)
+    path = tmp_path / "sam_vit_b.pth"
+    torch.save(small_sam().state_dict(), path)
+    return path
+
+
+def test_a_checkpoint_segments_scar_and_nothing_else(checkpoint: Path) -> None:
+    segmenter = load_segmenter(checkpoint, "cpu")
+    rng = np.random.default_rng(0)
+    image = SliceImage(rng.normal(0, 1, (60, 90)).astype(np.float32), (1.5, 1.1))
+    embedding = segmenter.embed(image, None)
+    box = Box(20, 10, 50, 40)
+    boxed = segmenter.predict(embedding, SlicePrompts((box,)))
+    assert boxed.scar.shape == (60, 90)
+    assert boxed.wall is None
+    assert boxed.blood_pool is None
+    two = segmenter.predict(embedding, SlicePrompts((box, Box(60, 20, 80, 50))))
+    assert (two.scar >= boxed.scar - 1e-4).all(), "a second territory only adds"
+    clicked = segmenter.predict(embedding, SlicePrompts((), (Point(30, 30),)))
+    assert not np.allclose(clicked.scar, boxed.scar)
+    assert not (segmenter.predict(embedding, SlicePrompts()).scar > 0).any()
+    assert not segmenter.identity.verified
+
+
+def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(pickle.dumps({"a": print}, protocol=2))
+    with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
+        load_segmenter(path, "cpu")
+    torch.save({"other": torch.zeros(2)}, path)
+    with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
+        load_segmenter(path, "cpu")
