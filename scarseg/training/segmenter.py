@@ -142,10 +142,9 @@ class Training:
             self.recipe.seed * 1000 + self.step,
             (shares[0], shares[1], shares[2], shares[3]),
         )
-        loader = iter(
-            DataLoader(
-                stream, batch_size=None, num_workers=workers, prefetch_factor=6 if workers else None
-            )
+        ahead = 6 if workers else None
+        batches = iter(
+            DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=ahead)
         )
         rng = np.random.default_rng(self.recipe.seed)
         self.network.train()
