@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from scarseg.io.process import is_alive
@@ -44,6 +46,68 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     finally:
         discard(temporary)
     flush_folder(path.parent)
+
+
+def write_together(files: Mapping[Path, bytes], replacing: bool) -> None:
+    """Put several files in place, all of them or none; the last one named comes last.
+
+    Everything is written and flushed before the first file takes its place, and taken back when
+    a later one cannot. Only a program killed between two renames leaves some of them.
+
+    Args:
+        files: what to write where; the folders must exist.
+        replacing: take the place of what stands there; links are replaced, not followed.
+
+    Raises:
+        FileExistsError: something is there and ``replacing`` is False.
+        OSError: the disk refuses.
+    """
+    hidden: list[Path] = []
+    placed: list[tuple[Path, Path | None]] = []
+    try:
+        for path, data in files.items():
+            remove_abandoned(path)
+            hidden.append(write_temporary(path, data))
+        for temporary, path in zip(tuple(hidden), files, strict=True):
+            before = _keep(path) if replacing else None
+            if before is not None:
+                hidden.append(before)
+            _take_place(temporary, path, replacing)
+            placed.append((path, before))
+        for folder in {path.parent for path in files}:
+            flush_folder(folder)
+    except BaseException:
+        for path, before in reversed(placed):
+            with contextlib.suppress(OSError):
+                path.unlink() if before is None else before.replace(path)
+        raise
+    finally:
+        for each in hidden:
+            discard(each)
+
+
+def _keep(path: Path) -> Path | None:
+    """Give what stands at ``path`` a hidden second name; None where there is nothing."""
+    if not os.path.lexists(path):
+        return None
+    second = temporary_name(path)
+    try:
+        os.link(path, second, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        discard(second)
+        second = write_temporary(path, path.read_bytes())
+    return second
+
+
+def _take_place(temporary: Path, path: Path, replacing: bool) -> None:
+    if not replacing:
+        try:
+            os.link(temporary, path)  # unlike a rename, this never replaces
+            return
+        except OSError:
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, "exists already", str(path)) from None
+    temporary.replace(path)
 
 
 def write_temporary(path: Path, data: bytes, mode: int = 0o600) -> Path:

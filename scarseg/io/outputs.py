@@ -5,17 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scarseg.errors import OutputError
-from scarseg.io.atomic import (
-    discard,
-    flush_folder,
-    make_private_folder,
-    replace_file,
-    write_temporary,
-)
+from scarseg.io.atomic import make_private_folder, write_together
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 
@@ -41,6 +35,18 @@ def refuse_existing(paths: Iterable[Path]) -> None:
             )
 
 
+def require_writable(path: Path) -> None:
+    """Raise OutputError E_WRITE where no file could be written at ``path``; makes nothing.
+
+    For asking before the work is done; the answer may be another one afterwards.
+    """
+    folder = path.absolute().parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise OutputError("E_WRITE", f"Nothing can be written to {folder}.", str(folder))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder (mode 0700) with its parents, unless it is there.
 
@@ -58,38 +64,29 @@ def make_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, force: bool = False) -> None:
-    """Write a file of mode 0600: the old file or the new one, never a mixture.
+    """Write one file; see :func:`write_all`."""
+    write_all({path: data}, force)
 
-    A link at ``path`` is refused, or with ``force`` replaced itself; what it points to is never
-    touched. Missing folders are made.
+
+def write_all(files: Mapping[Path, bytes], force: bool = False) -> None:
+    """Write files of mode 0600, all or none: the old ones or the new ones, never a mixture.
+
+    A link in a file's place is refused, or with ``force`` replaced itself; what it points to is
+    never touched. Missing folders are made.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
-    make_folder(path.parent)
+    for path in files:
+        make_folder(path.parent)
     if not force:
-        refuse_existing([path])
+        refuse_existing(files)
     try:
-        if force:
-            replace_file(path, data)
-        else:
-            _write_new(path, data)
+        write_together(files, replacing=force)
     except OSError as error:
+        if not force:
+            refuse_existing(files)
+        path = next(iter(files))
         raise OutputError(
             "E_WRITE", f"{path} cannot be written: {error.strerror or error}.", str(path)
         ) from error
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Put data where nothing is; unlike a rename, a hard link never replaces."""
-    temporary = write_temporary(path, data)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        refuse_existing([path])
-    except OSError:  # no hard links on this disk
-        refuse_existing([path])
-        temporary.replace(path)
-    finally:
-        discard(temporary)
-    flush_folder(path.parent)

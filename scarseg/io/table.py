@@ -20,7 +20,7 @@ from typing import NamedTuple
 import scarseg
 from scarseg.case import Case, CaseStatus
 from scarseg.errors import OutputError
-from scarseg.io.outputs import refuse_existing, write_whole
+from scarseg.io.outputs import refuse_existing, write_all
 from scarseg.io.provenance import case_provenance, sidecar
 from scarseg.measurements import Measurements, SliceMeasurement
 from scarseg.prompts import Origin
@@ -249,7 +249,7 @@ def write_tables(
 ) -> TableFiles:
     """Write the table, the per-slice table and the sidecar, sorted.
 
-    The main file comes last: once it is there, all are.
+    All three or none; the main file comes last: once it is there, all are.
 
     Raises:
         OutputError: E_EXISTS for any of the three without ``force``, E_WRITE.
@@ -263,9 +263,12 @@ def write_tables(
     stacks = [record.provenance for record in ordered if record.provenance]
     about = sidecar(settings, {"columns": COLUMNS, "slice_columns": SLICE_COLUMNS}, stacks)
     slices = [row for record in ordered for row in record.slices]
-    write_whole(files.slices, render_rows(SLICE_COLUMNS, slices), force)
-    write_whole(files.sidecar, about, force)
-    write_whole(files.table, render_rows(COLUMNS, [one.row for one in ordered]), force)
+    contents = {
+        files.slices: render_rows(SLICE_COLUMNS, slices),
+        files.sidecar: about,
+        files.table: render_rows(COLUMNS, [one.row for one in ordered]),
+    }
+    write_all(contents, force)
     return files
 
 

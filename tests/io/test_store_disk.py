@@ -111,6 +111,44 @@ def check_after_failure(path: Path, generations: int, acknowledged: bool) -> Non
     assert store.load_case(path.with_name("case.scarseg.1"), STACK).interactions == 10
 
 
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("replacing", [True, False], ids=["old files", "no files"])
+def test_files_written_together_are_all_old_or_all_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replacing: bool, links: bool
+):
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    names = ["a.csv", "b.csv", "c.json"]
+    for k in range(200):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        paths = [folder / name for name in names]
+        if replacing:
+            for path in paths:
+                path.write_bytes(b"old")
+        disk = FailingDisk(k)
+        with disk.installed(monkeypatch), contextlib.suppress(OSError):
+            atomic.write_together(dict.fromkeys(paths, b"new" * 1000), replacing)
+        found = {path.read_bytes() if path.exists() else None for path in paths}
+        assert found in ({b"old"} if replacing else {None}, {b"new" * 1000}), k
+        atomic.write_together(dict.fromkeys(paths, b"next"), replacing=True)
+        assert sorted(each.name for each in folder.iterdir()) == names
+        if not disk.has_failed:
+            assert k > 15
+            return
+    pytest.fail("the files took more calls than expected")
+
+
+def test_files_written_together_replace_nothing_unasked(tmp_path: Path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    second.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        atomic.write_together({first: b"new", second: b"new"}, replacing=False)
+    assert not first.exists()
+    assert second.read_bytes() == b"mine"
+    assert [each.name for each in tmp_path.iterdir()] == ["b"]
+
+
 def test_any_call_of_a_plain_replacement_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "table.csv"
     for k in range(100):
