@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{error.code}: {error.message}")
         return NOTHING_DONE
     except KeyboardInterrupt:
-        _say("Interrupted; nothing was written.")
+        _say("Interrupted; no table was written.")
         return INTERRUPTED
 
 
@@ -81,6 +81,7 @@ def _batch(options: argparse.Namespace) -> int:
 
     if not options.force:
         outputs.refuse_existing(table.table_files(options.output))
+    outputs.require_writable(options.output)
     prompts = None if options.prompts is None else prompts_file.read_prompts(options.prompts)
     settings = batch.BatchSettings(
         MassConvention(options.mass),

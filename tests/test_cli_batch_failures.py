@@ -40,6 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         ("text", "E_NO_MR"),
         ("output exists", "E_EXISTS"),
         ("slices exist", "E_EXISTS"),
+        ("output below a file", "E_WRITE"),
         ("series", "E_SERIES"),
         ("weights", "E_WEIGHTS_MISSING"),
     ],
@@ -64,6 +65,9 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
         (tmp_path / "scar.csv").write_text("mine")
     elif what == "slices exist":
         (tmp_path / "scar_slices.csv").write_text("mine")
+    elif what == "output below a file":
+        (tmp_path / "file").write_text("mine")
+        words = ["-o", str(tmp_path / "file" / "scar.csv")]
     elif what == "series":
         words = ["--series", "7.7"]
     elif what == "weights":
