@@ -159,6 +159,7 @@ _REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
     ("te", "echo time", lambda f: f.echo_ms),
     ("ti", "inversion time", lambda f: f.inversion_ms),
     ("type", "image type", lambda f: f.image_type or None),
+    ("desc", "description", lambda f: f.description or None),
     ("time", "acquisition time", lambda f: f.time or None),
 )
 

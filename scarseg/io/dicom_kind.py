@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from scarseg.io.dicom_report import ImageKind
 
@@ -20,11 +20,11 @@ _COMPONENTS = {
 }
 
 
-def frame_kind(image_type: tuple[str, ...], component: str, intercept: float) -> ImageKind | None:
+def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> ImageKind | None:
     """Tell the kind of one frame, None where its own header leaves it open.
 
     ``image_type`` the values of ImageType or FrameType; ``component`` ComplexImageComponent;
-    ``intercept`` the rescale intercept: below zero only where values are signed. The single
+    ``signed`` says that the header shows values below zero. The single
     letter M says little: scanners write it on PSIR as well.
     """
     words = {value.replace("_", " ") for value in image_type}
@@ -41,7 +41,7 @@ def frame_kind(image_type: tuple[str, ...], component: str, intercept: float) ->
         return ImageKind.PHASE
     if words & _MAGNITUDE or component == "MAGNITUDE":
         return ImageKind.MAGNITUDE
-    if intercept < 0:
+    if signed:
         return ImageKind.PSIR
     return None
 
@@ -52,8 +52,8 @@ def words_of(*texts: str) -> set[str]:
     return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
 
 
-def open_kind(described: Iterable[ImageKind | None], description: str) -> ImageKind:
-    """Tell the kind of a series' frames that leave it open.
+def open_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
+    """Tell the kind of frames that leave it open, from their series and its description.
 
     Where others in the series say that they are PSIR or magnitude, the open ones are
     magnitude; otherwise the description decides.

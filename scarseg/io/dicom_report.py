@@ -84,6 +84,7 @@ class Frame:
     kind: ImageKind | None
     derived: bool
     image_type: tuple[str, ...]
+    description: str
     temporal: float | None
     trigger_ms: float | None
     acquisition: float | None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scarseg.errors import InputError, LimitError, ScarsegError
-from scarseg.io.archive import SourceReader
+from scarseg.io.archive import Source, SourceReader
 from scarseg.io.dicom_geometry import (
     geometry_warnings,
     measured_spacing_mm,
@@ -112,13 +112,11 @@ def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
 
 def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
     """Refuse what cannot be measured; split the rest."""
-    described = [image.kind for image in images]
-    undecided = open_kind(described, images[0].description)
-    refused = _refuse(images, undecided, result)
+    refused = _refuse(images, result)
     frames = [
         frame
         for image in images
-        if (image.kind or undecided) not in refused
+        if _image_kind(image, images) not in refused
         for frame in image.frames
     ]
     if not frames:
@@ -134,11 +132,22 @@ def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
                 )
             )
         return []
-    within = open_kind([frame.kind for frame in frames], images[0].description)
-    return split_series(frames, lambda frame: frame.kind or within)
+    frame_kinds = {frame.kind for frame in frames}
+    open_signs = {frame.layout.signed for frame in frames if frame.kind is None}
+
+    def kind_of(frame: Frame) -> ImageKind:
+        if frame.kind is not None:
+            return frame.kind
+        if len(open_signs) > 1:  # signed beside unsigned values: PSIR beside its magnitude
+            return ImageKind.PSIR if frame.layout.signed else ImageKind.MAGNITUDE
+        return open_kind(frame_kinds, frame.description)
+
+    return split_series(frames, kind_of)
 
 
-def _refuse(images: Sequence[ImageFile], undecided: ImageKind, result: Assembled) -> set[ImageKind]:
+def _refuse(
+    images: Sequence[ImageFile], kinds: Mapping[Source, ImageKind], result: Assembled
+) -> set[ImageKind]:
     """Refuse, for every kind of image in the series, all of it where one file is refused.
 
     Leaving out only the bad file would give a smaller mass without a word.
@@ -146,11 +155,11 @@ def _refuse(images: Sequence[ImageFile], undecided: ImageKind, result: Assembled
     by_verdict: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
     for image in images:
         if image.error is not None:
-            by_verdict[(image.kind or undecided, image.error.code)].append(image)
+            by_verdict[(kinds[image.source], image.error.code)].append(image)
     for (kind, code), bad in sorted(by_verdict.items()):
         error = bad[0].error
         assert error is not None
-        total = sum((image.kind or undecided) is kind for image in images)
+        total = sum(kinds[image.source] is kind for image in images)
         count = f" ({len(bad)} of {total} files of the series)" if total > 1 else ""
         result.refused.append(
             Refusal(

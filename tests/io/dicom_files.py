@@ -227,7 +227,7 @@ def enhanced(
         transform.RescaleType = "US"
         group.PixelValueTransformationSequence = Items([transform])
         content = Dataset()
-        content.TemporalPositionIndex = 1
+        content.TemporalPositionIndex = int(slice_ds.get("TemporalPositionIdentifier", 1))
         content.InStackPositionNumber = k + 1
         group.FrameContentSequence = Items([content])
         groups.append(group)

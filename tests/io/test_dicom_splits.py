@@ -20,6 +20,8 @@ from tests.io.dicom_files import (
     SPACING,
     STUDY,
     decimals,
+    enhanced,
+    put_pixels,
     save,
     save_series,
     series,
@@ -61,7 +63,15 @@ def _signed(ds: Dataset, k: int) -> None:
     ds.RescaleSlope, ds.RescaleIntercept = "1", "-2048"
 
 
-@pytest.mark.parametrize("change", [_psir_type, _real_type, _signed])
+def _signed_pixels(ds: Dataset, k: int) -> None:
+    put_pixels(ds, stored_pixels(k).astype(np.int16) - 2048)
+
+
+def _named_psir(ds: Dataset, k: int) -> None:
+    ds.SeriesDescription = "LGE SAX PSIR"
+
+
+@pytest.mark.parametrize("change", [_psir_type, _real_type, _signed, _signed_pixels, _named_psir])
 def test_magnitude_and_psir_in_one_series_split_and_magnitude_is_proposed(
     tmp_path: Path, change: Change
 ) -> None:
@@ -133,6 +143,18 @@ def test_repeated_positions_split(
         np.testing.assert_array_equal(stack.pixels, expected)
         assert stack.part == summary.part
     assert len(proposed(report)) == 1
+
+
+def test_phases_inside_an_enhanced_file_split(tmp_path: Path) -> None:
+    datasets = series() + twin(lambda ds, k: None)
+    for index, ds in enumerate(datasets):
+        ds.TemporalPositionIdentifier = 1 + index // N_SLICES
+    save(enhanced(datasets), tmp_path / "one")
+    report = scan([tmp_path])
+    assert [s.part for s in report.stacks] == ["tp1", "tp2"]
+    first = read_stack(report.stacks[0])
+    np.testing.assert_array_equal(first.pixels[3], stored_pixels(3))
+    assert [s.frame for s in first.sources] == [1, 2, 3, 4, 5, 6]
 
 
 def test_cine_phases_with_jittering_trigger_times_split_by_rank(tmp_path: Path) -> None:
@@ -285,6 +307,7 @@ def _describe(text: str) -> Change:
         "viability",
         "late enhancement sax",
         "MDE SAX",
+        "DelayedEnh_SAX",
     ],
 )
 def test_series_called_lge_is_proposed_among_others(tmp_path: Path, text: str) -> None:
