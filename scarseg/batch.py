@@ -16,7 +16,7 @@ from pathlib import Path
 from scarseg import pipeline
 from scarseg.errors import Cancelled, OutputError, ScarsegError, WeightsError
 from scarseg.io import dicom, nifti
-from scarseg.io.outputs import make_folder
+from scarseg.io.outputs import require_writable
 from scarseg.io.prompts_file import PromptsFile, SliceKey
 from scarseg.io.selection import Job
 from scarseg.io.table import Record, error_record
@@ -88,7 +88,7 @@ def run(
         Cancelled: by ``progress``; no row is written then.
     """
     if settings.masks is not None:
-        make_folder(settings.masks)
+        require_writable(settings.masks / "mask")
     outcomes: list[Outcome] = []
     spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
     for outcome in spread(jobs, settings, load_models, n_processes, progress):

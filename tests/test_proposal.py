@@ -1,0 +1,185 @@
+"""The rules between logits and a proposal, each by a case worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scarseg.labels import Label, MaskArray
+from scarseg.models import Detection, Logits, Structure
+from scarseg.prompts import Box, Origin
+from scarseg.proposal import (
+    RULES,
+    best_lv_box,
+    compose_labels,
+    grown_box,
+    heart_box,
+    inside,
+    scar_boxes,
+    settle_lv_boxes,
+    split_heart,
+    without_islands,
+)
+from scarseg.stack import FloatArray
+
+SHAPE = (20, 24)
+
+
+def logits_of(mask: MaskArray, strength: float = 4.0) -> FloatArray:
+    return np.where(mask, np.float32(strength), np.float32(-strength))
+
+
+def block(row0: int, row1: int, column0: int, column1: int) -> MaskArray:
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[row0:row1, column0:column1] = True
+    return mask
+
+
+def lv(column: float, row: float, size: float = 10, score: float = 0.9) -> Detection:
+    half = size / 2
+    box = Box(column - half, row - half, column + half, row + half, Origin.DETECTOR)
+    return Detection(box, Structure.LEFT_VENTRICLE, score)
+
+
+def test_best_lv_box_is_the_surest_ventricle() -> None:
+    scar = Detection(Box(0, 0, 2, 2), Structure.SCAR, 0.99)
+    assert best_lv_box([lv(5, 5, score=0.3), scar, lv(9, 9, score=0.6)]) == lv(9, 9, score=0.6)
+    assert best_lv_box([scar]) is None
+
+
+def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
+    settled = settle_lv_boxes([None, lv(40, 30, 20), None, None, lv(46, 30, 14), None])
+    assert [box and box.centre for box in settled] == [
+        (40, 30),
+        (40, 30),
+        (42, 30),
+        (44, 30),
+        (46, 30),
+        (46, 30),
+    ]
+    assert [box and box.width for box in settled] == [20, 20, 18, 16, 14, 14]
+
+
+def test_box_far_from_all_others_is_replaced() -> None:
+    settled = settle_lv_boxes([lv(40, 30, 20), lv(90, 80, 20, score=0.99), lv(42, 30, 20)])
+    assert settled[1] is not None
+    assert settled[1].centre == (41, 30)
+
+
+def test_no_ventricle_anywhere_is_none_everywhere() -> None:
+    assert settle_lv_boxes([None, None]) == [None, None]
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.builds(lv, st.floats(10, 200), st.floats(10, 200), st.floats(4, 80), st.floats(0, 1)),
+        min_size=1,
+        max_size=14,
+    )
+)
+def test_every_slice_gets_a_box_once_one_has(found: list[Detection | None]) -> None:
+    settled = settle_lv_boxes(found)
+    assert len(settled) == len(found)
+    assert all(box is not None for box in settled) is any(one is not None for one in found)
+
+
+def test_scar_is_clipped_to_the_wall_and_small_islands_are_wall() -> None:
+    pool, wall = block(8, 12, 8, 12), block(4, 16, 4, 16) & ~block(8, 12, 8, 12)
+    scar = block(2, 8, 5, 9) | block(14, 15, 14, 15)
+    logits = Logits(logits_of(scar), logits_of(pool), logits_of(wall))
+    labels = compose_labels(logits, (2.0, 1.5), 0.0, replace(RULES, island_mm2=4.0))
+    np.testing.assert_array_equal(labels == Label.BLOOD_POOL, pool)
+    np.testing.assert_array_equal(labels == Label.SCAR, block(4, 8, 5, 9))  # not rows 2 and 3
+    np.testing.assert_array_equal(labels >= Label.MYOCARDIUM, wall)
+
+
+def test_scar_threshold_is_a_logit() -> None:
+    wall = block(4, 16, 4, 16)
+    logits = Logits(np.where(wall, np.float32(0.5), np.float32(-5)), None, logits_of(wall))
+    assert (compose_labels(logits, (1, 1), 0.4) == Label.SCAR).sum() == wall.sum()
+    assert not (compose_labels(logits, (1, 1), 0.6) == Label.SCAR).any()
+
+
+def test_only_the_largest_heart_stays() -> None:
+    heart, stray = block(4, 16, 4, 14), block(4, 8, 18, 22)
+    logits = Logits(logits_of(stray), logits_of(block(8, 12, 8, 10)), logits_of(heart | stray))
+    labels = compose_labels(logits, (1, 1), 0.0)
+    assert not labels[:, 16:].any()
+    assert heart_box(logits) == Box(4, 4, 14, 16, Origin.DETECTOR)
+
+
+def test_stronger_logit_has_the_pixel_both_claim() -> None:
+    wall, pool = logits_of(block(4, 16, 4, 16)), logits_of(block(6, 14, 6, 14), 2.0)
+    pool[8:12, 8:12] = 9
+    split_wall, split_pool = split_heart(Logits(wall, pool, wall))
+    np.testing.assert_array_equal(split_pool, block(8, 12, 8, 12))
+    np.testing.assert_array_equal(split_wall, block(4, 16, 4, 16) & ~block(8, 12, 8, 12))
+
+
+def test_scar_only_answer_is_not_clipped() -> None:
+    scar = block(2, 8, 5, 9)
+    labels = compose_labels(Logits(logits_of(scar)), (1, 1), 0.0)
+    np.testing.assert_array_equal(labels == Label.SCAR, scar)
+    assert heart_box(Logits(logits_of(scar))) is None
+
+
+def test_island_rule_is_in_mm2() -> None:
+    mask = block(0, 2, 0, 2) | block(10, 13, 10, 13)  # 4 and 9 pixels
+    np.testing.assert_array_equal(without_islands(mask, (1, 1), 5), block(10, 13, 10, 13))
+    np.testing.assert_array_equal(without_islands(mask, (1, 1.25), 5), mask)
+    assert not without_islands(mask, (0.5, 0.5), 5).any()
+
+
+def test_boxes_are_the_union_of_detector_and_components_best_first() -> None:
+    large, small = block(2, 8, 2, 8), block(14, 15, 2, 5)  # 36 and 3 mm2
+    scar = large | small
+    seen = Detection(Box(16, 10, 22, 18), Structure.SCAR, 0.5)
+    boxes = scar_boxes(logits_of(scar), scar, [seen, lv(10, 10)], (1, 1))
+    assert [(b.column0, b.row0, b.column1, b.row1) for b in boxes] == [
+        (1, 1, 9, 9),
+        (16, 10, 22, 18),
+    ]
+    assert boxes[0].score == pytest.approx(1 / (1 + np.exp(-4)))
+    assert boxes[1].score == 0.5
+    assert {box.origin for box in boxes} == {Origin.DETECTOR}
+
+
+def test_boxes_of_one_scar_become_one() -> None:
+    scar = block(2, 8, 2, 8)
+    seen = Detection(Box(4, 4, 12, 12), Structure.SCAR, 0.5)
+    [box] = scar_boxes(logits_of(scar), scar, [seen], (1, 1))
+    assert (box.column0, box.row0, box.column1, box.row1) == (1, 1, 12, 12)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 15), st.floats(0, 15), st.floats(1, 8), st.floats(1, 8)), max_size=6
+    )
+)
+def test_shown_boxes_never_cover_each_other(corners: list[tuple[float, ...]]) -> None:
+    seen = [Detection(Box(c, r, c + w, r + h), Structure.SCAR, 0.5) for c, r, w, h in corners]
+    nothing = np.zeros(SHAPE, dtype=bool)
+    boxes = scar_boxes(logits_of(nothing), nothing, seen, (1, 1))
+    for i, a in enumerate(boxes):
+        for b in boxes[i + 1 :]:
+            width = min(a.column1, b.column1) - max(a.column0, b.column0)
+            height = min(a.row1, b.row1) - max(a.row0, b.row0)
+            shared = max(width, 0) * max(height, 0)
+            assert shared <= RULES.merge_overlap * min(a.width * a.height, b.width * b.height)
+    covered = inside(boxes, SHAPE)
+    assert (covered >= inside([one.box for one in seen], SHAPE)).all()
+
+
+def test_grown_box_stays_in_the_image() -> None:
+    box = grown_box(block(0, 20, 10, 24), 0.5, 0.1)
+    assert (box.column0, box.row0, box.column1, box.row1) == (8.6, 0, 24, 20)
+
+
+def test_inside_counts_pixel_centres() -> None:
+    mask = inside([Box(2.4, 3.6, 5.5, 6.0)], SHAPE)
+    np.testing.assert_array_equal(mask, block(4, 6, 2, 5))
