@@ -112,13 +112,11 @@ def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
 
 def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
     """Refuse what cannot be measured; split the rest."""
-    refused = _refuse(images, result)
-    frames = [
-        frame
-        for image in images
-        if _image_kind(image, images) not in refused
-        for frame in image.frames
-    ]
+    decided = {image.kind for image in images}
+    kinds = {i.source: i.kind or open_kind(decided, i.description) for i in images}
+    refused = _refuse(images, kinds, result)
+    kept = [image for image in images if kinds[image.source] not in refused]
+    frames = [frame for image in kept for frame in image.frames]
     if not frames:
         if not refused:
             first = min(image.source.name for image in images)
