@@ -15,6 +15,7 @@ COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "weights")
 NOTHING_DONE = 1
 """Exit status when nothing could be done."""
 
+_INPUT = "folder (searched to any depth), DICOM file, zip or DICOMDIR"
 _RESEARCH_USE = "For research use only. Not a medical device."
 
 if TYPE_CHECKING:
@@ -63,17 +64,49 @@ def _add_demo(commands: _Commands) -> None:
 
 
 def _add_batch(commands: _Commands) -> None:
-    batch = commands.add_parser("batch", help="measure studies without a window")
-    batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
-    batch.add_argument("-o", "--output", type=Path, required=True, metavar="scar.csv")
+    batch = commands.add_parser(
+        "batch",
+        help="measure studies without a window",
+        description="Measure the LGE stack of every study: one CSV row each, a per-slice file"
+        " and a JSON sidecar beside it. Exit status: 0 all is well, 2 some study failed (its"
+        " row carries the code), 1 nothing could be done.",
+    )
+    batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=_INPUT)
+    batch.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="scar.csv", help="the table to write"
+    )
     batch.add_argument("--masks", type=Path, metavar="DIR", help="write label maps 0-4 here")
-    batch.add_argument("--mask-format", choices=("nifti", "none"), default="nifti")
-    batch.add_argument("--prompts", type=Path, metavar="FILE", help="a reader's boxes and points")
-    batch.add_argument("--series", action="append", default=[], metavar="UID")
-    batch.add_argument("--mass", choices=("thickness", "spacing"), default="thickness")
-    batch.add_argument("--slice-thickness", type=_length, metavar="MM")
-    batch.add_argument("--density", type=_density, default=1.05, metavar="G_PER_ML")
-    batch.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    batch.add_argument(
+        "--mask-format", choices=("nifti", "none"), default="nifti", help="default: nifti"
+    )
+    batch.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="a reader's boxes and points (JSON): scar on exactly these slices",
+    )
+    batch.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="UID",
+        help="measure this series instead of the proposed one; may be repeated",
+    )
+    batch.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="what scar_mass_g follows; both are always written (default: thickness)",
+    )
+    batch.add_argument(
+        "--slice-thickness", type=_length, metavar="MM", help="where the header has none"
+    )
+    batch.add_argument(
+        "--density", type=_density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    batch.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
     batch.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes side by side")
     batch.add_argument("--identify", action="store_true", help="write patient IDs as they are")
     batch.add_argument("--force", action="store_true", help="replace outputs that exist")
@@ -84,16 +117,20 @@ def _add_batch(commands: _Commands) -> None:
 
 def _add_inspect(commands: _Commands) -> None:
     inspect = commands.add_parser("inspect", help="say what is in a folder, without models")
-    inspect.add_argument("inputs", nargs="+", type=Path, metavar="INPUT")
-    inspect.add_argument("--json", action="store_true")
+    inspect.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=_INPUT)
+    inspect.add_argument("--json", action="store_true", help="for programs, on stdout")
     inspect.set_defaults(command="inspect")
 
 
 def _add_simulate(commands: _Commands) -> None:
     simulate = commands.add_parser("simulate", help="make studies with known scar")
     simulate.add_argument("folder", type=Path, metavar="DIR")
-    simulate.add_argument("--patients", type=_jobs, default=1, metavar="N")
-    simulate.add_argument("--seed", type=int, default=0, metavar="S")
+    simulate.add_argument(
+        "--patients", type=_jobs, default=1, metavar="N", help="how many (default: 1)"
+    )
+    simulate.add_argument(
+        "--seed", type=_seed, default=0, metavar="S", help="same seed, same bytes (default: 0)"
+    )
     simulate.set_defaults(command="simulate")
 
 
@@ -124,4 +161,10 @@ def _positive(text: str, what: str) -> float:
 def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed (0, 1, 2 ...)")
     return int(text)
