@@ -16,6 +16,7 @@ from scarseg.io import store
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom_write import write_series
 from scarseg.stack import Stack
+from tests import cohorts
 from tests.reliability.children import clean_environment
 from tests.reliability.painting import get_number
 
@@ -56,3 +57,53 @@ def test_no_stroke_shown_as_saved_is_lost(tmp_path: Path, phantom_stack: Stack):
         assert not found.notes
         before, saved = saved, get_number(found.case.labels[0])
         assert before < shown <= saved <= shown + 1
+
+
+BATCH = """
+import sys
+import scarseg.models
+from scarseg.cli import main
+from tests.fakes import load_fakes
+scarseg.models.load = load_fakes
+print("ready", flush=True)
+sys.exit(main(["batch", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_a_killed_batch_is_taken_up_again_without_doubled_rows(tmp_path: Path):
+    cohorts.write(tmp_path / "in", *range(1, 13))
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        words = [str(tmp_path / "in"), "-o", str(out / "scar.csv"), "--masks", str(out / "masks")]
+        program = subprocess.Popen(
+            [sys.executable, "-c", BATCH, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=clean_environment(tmp_path / "home"),
+        )
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"ready\n"
+        return program
+
+    began = time.monotonic()
+    with start(tmp_path / "whole") as program:
+        assert program.wait() == 0
+    lasts = time.monotonic() - began
+    expected = contents(tmp_path / "whole")
+    assert len(expected) == 3 + 12
+    moments = random.Random(1)
+    for _ in range(KILLS):
+        with start(tmp_path / "killed") as program:
+            time.sleep(moments.uniform(0, lasts * 0.8))
+            program.send_signal(signal.SIGKILL)
+        if (tmp_path / "killed" / "scar.csv").exists():
+            break
+    else:
+        with start(tmp_path / "killed") as program:
+            assert program.wait() == 0
+    assert contents(tmp_path / "killed") == expected
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
