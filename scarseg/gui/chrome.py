@@ -76,9 +76,9 @@ class Bar(QWidget):
                 continue
             key = key_text(rows[name])
             text = f"{rows[name].text}  {KEY_SIGNS.get(key, key)}"
-            layout.addWidget(_button(actions[name], text))
-        layout.addWidget(_button(actions["undo"], "↶"))
-        layout.addWidget(_button(actions["redo"], "↷"))
+            layout.addWidget(button_for(actions[name], text))
+        layout.addWidget(button_for(actions["undo"], "↶"))
+        layout.addWidget(button_for(actions["redo"], "↷"))
         self.geometry_line = Elided("quiet")
         self.geometry_line.setAccessibleName("Open stack")
         self.warning = label("", "warning", "Warnings about the stack")
@@ -108,8 +108,9 @@ def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
     return menu
 
 
-def _button(action: QAction, text: str) -> QToolButton:
-    button = QToolButton()
+def button_for(action: QAction, text: str, button: QToolButton | None = None) -> QToolButton:
+    """Give a button (or make one) the part of an action, with its own text."""
+    button = button or QToolButton()
     button.setDefaultAction(action)
     button.setText(text)
     button.setAccessibleName(action.text())
@@ -138,7 +139,7 @@ class Banner(QFrame):
         layout.addWidget(self.retry)
         layout.addWidget(self.dismiss)
         self._retry: Callable[[], object] | None = None
-        self.lasting = False
+        self.lasting, self._severe = False, ""
         self.retry.clicked.connect(lambda: self._retry and self._retry())
         self.hide()
 
@@ -146,7 +147,10 @@ class Banner(QFrame):
         self, text: str, severe: bool = False, retry: Callable[[], object] | None = None
     ) -> None:
         """Show a sentence; a severe one cannot be waved away while it lasts."""
-        self._retry, self.lasting = retry, severe
+        if self.lasting and not severe:
+            self.text.setText(f"{self._severe}\n{text}")
+            return
+        self._retry, self.lasting, self._severe = retry, severe, text
         self.text.setText(text)
         self.retry.setVisible(retry is not None)
         self.dismiss.setVisible(not severe)

@@ -42,6 +42,12 @@ class Entry:
         return self.source.description or f"{self.source.sequence.value} series"
 
     @property
+    def short_geometry(self) -> str:
+        """Say slices, spacing, thickness and gap in one line."""
+        parts = self.geometry.split(" · ")
+        return " · ".join((parts[0], *parts[2:]))
+
+    @property
     def geometry(self) -> str:
         """Say rows x columns, spacing, thickness and gap in one line."""
         source = self.source

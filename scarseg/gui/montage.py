@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QWidget
 
 from scarseg.case import SliceStatus
@@ -12,8 +12,10 @@ from scarseg.gui.document import Document
 from scarseg.gui.inference import Inference, Readiness
 from scarseg.measurements import Measurements
 
-TILE = QSize(100, 130)
-PICTURE = 88
+TILE_HEIGHT = 42
+"""What stands beneath the picture: number, grams, status."""
+SMALLEST, LARGEST = 82, 112
+GAP = 6
 
 
 class Tile(QWidget):
@@ -24,7 +26,7 @@ class Tile(QWidget):
     def __init__(self, index: int) -> None:
         super().__init__()
         self.index = index
-        self.setFixedSize(TILE)
+        self.set_width(100)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.image = QImage()
         self.outlines: list = []  # type: ignore[type-arg]
@@ -32,6 +34,11 @@ class Tile(QWidget):
         self.grams = ""
         self.word, self.dot = "unseen", theme.QUIET
         self.chosen = False
+
+    def set_width(self, width: int) -> None:
+        """Make the tile this wide; its picture is square."""
+        self.picture = width - 12
+        self.setFixedSize(width, self.picture + TILE_HEIGHT)
 
     def describe(self) -> None:
         """Put what is painted into words for those who do not see it."""
@@ -55,20 +62,23 @@ class Tile(QWidget):
         font.setBold(self.chosen)
         painter.setFont(font)
         painter.setPen(QColor(theme.TEXT))
-        painter.drawText(QRectF(7, 94, 26, 16), Qt.AlignmentFlag.AlignLeft, str(self.index + 1))
-        painter.drawText(QRectF(30, 94, 63, 16), Qt.AlignmentFlag.AlignRight, self.grams)
+        top, right = self.picture + 6.0, self.width() - 7.0
+        painter.drawText(QRectF(7, top, 26, 16), Qt.AlignmentFlag.AlignLeft, str(self.index + 1))
+        painter.drawText(QRectF(26, top, right - 26, 16), Qt.AlignmentFlag.AlignRight, self.grams)
         font.setPixelSize(11)
         font.setBold(False)
         painter.setFont(font)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self.dot))
-        painter.drawEllipse(QPointF(11, 118), 3.2, 3.2)
+        painter.drawEllipse(QPointF(11, top + 24), 3.2, 3.2)
         painter.setPen(QColor(self.dot))
-        painter.drawText(QRectF(18, 110, 80, 16), Qt.AlignmentFlag.AlignLeft, self.word)
+        room = right - 16
+        word = painter.fontMetrics().elidedText(self.word, Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(QRectF(18, top + 16, room, 16), Qt.AlignmentFlag.AlignLeft, word)
         painter.end()
 
     def _paint_picture(self, painter: QPainter) -> None:
-        area = QRectF(6, 5, PICTURE, PICTURE - 1)
+        area = QRectF(6, 5, self.picture, self.picture)
         painter.save()
         painter.setClipRect(area)
         painter.fillRect(area, QColor(theme.GROUND))
@@ -95,7 +105,6 @@ class Filmstrip(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("All slices")
-        self.setFixedHeight(TILE.height() + 12)
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -106,7 +115,7 @@ class Filmstrip(QScrollArea):
         row = QWidget()
         layout = QHBoxLayout(row)
         layout.setContentsMargins(8, 2, 8, 0)
-        layout.setSpacing(6)
+        layout.setSpacing(GAP)
         self.tiles = []
         for k in range(document.case.stack.n_slices):
             tile = Tile(k)
@@ -115,8 +124,23 @@ class Filmstrip(QScrollArea):
             layout.addWidget(tile)
         layout.addStretch(1)
         self.setWidget(row)
+        self._fit_tiles()
         self.show_window(document, crop, levels)
         self.choose(document.current)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit_tiles()
+
+    def _fit_tiles(self) -> None:
+        """Make all tiles fit side by side where they can; else they scroll."""
+        n = max(len(self.tiles), 1)
+        room = (self.width() - 16 - GAP * (n - 1)) // n
+        width = min(max(room, SMALLEST), LARGEST)
+        for tile in self.tiles:
+            tile.set_width(width)
+        scrolls = room < SMALLEST
+        self.setFixedHeight(width - 12 + TILE_HEIGHT + (14 if scrolls else 6))
 
     def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
         """Draw all pictures again with these levels and this crop."""

@@ -11,7 +11,7 @@ from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from skimage.measure import find_contours
 
 from scarseg.gui import theme
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.prompts import Box, Origin, SlicePrompts
 from scarseg.stack import FloatArray
 
@@ -37,11 +37,8 @@ def outline(mask: MaskArray) -> QPainterPath:
 
 def outlines(labels: LabelArray) -> list[tuple[QColor, QPainterPath]]:
     """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
-    pool = labels == Label.BLOOD_POOL
-    traced = []
-    if pool.any() and not wall_mask(labels).any():
-        traced.append((Label.BLOOD_POOL, pool))
-    traced += [
+    traced = [
+        (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
         (Label.MYOCARDIUM, wall_mask(labels)),
         (Label.SCAR, infarct_mask(labels)),
         (Label.MVO, labels == Label.MVO),
@@ -50,13 +47,11 @@ def outlines(labels: LabelArray) -> list[tuple[QColor, QPainterPath]]:
 
 
 def tint(labels: LabelArray, opacity: float) -> npt.NDArray[np.uint8]:
-    """Colour labels as RGBA uint8 (row, column, 4); the wall fainter than the scar."""
+    """Colour scar and MVO as RGBA uint8 (row, column, 4); the wall has its outline alone."""
     table = np.zeros((256, 4), dtype=np.uint8)
-    for label, name in theme.LABEL_COLOURS.items():
-        value = theme.colour(name)
-        weight = 1.0 if label >= Label.SCAR else 0.4
-        alpha = round(255 * opacity * weight)
-        table[label] = (value.red(), value.green(), value.blue(), alpha)
+    for label in INFARCT:
+        value = theme.colour(theme.LABEL_COLOURS[label])
+        table[label] = (value.red(), value.green(), value.blue(), round(255 * opacity))
     return table[labels]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from scarseg.case import SliceStatus
 from scarseg.gui import theme
@@ -110,7 +110,7 @@ class ResultsPanel(QWidget):
         self._words: dict[str, QLabel] = {}
         self.bars = SliceBars()
         self.bars.clicked.connect(self.slice_chosen)
-        self.incomplete = label("", "warning", "Whether the reading is complete")
+        self.incomplete = label("", "warning", "Warnings about the numbers")
         self.incomplete.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 14, 16, 10)
@@ -129,6 +129,9 @@ class ResultsPanel(QWidget):
         self.room = QVBoxLayout()
         layout.addLayout(self.room)
         layout.addStretch(1)
+        self.export = QToolButton()
+        self.export.setObjectName("foot")
+        layout.addWidget(self.export)
 
     def _figures(self) -> QGridLayout:
         grid = QGridLayout()
@@ -165,10 +168,12 @@ class ResultsPanel(QWidget):
         self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
         left = measured.n_slices - measured.n_slices_reviewed
         self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
-        self.incomplete.setText(
-            "" if measured.complete else "incomplete: proposals do not count as read"
-        )
-        self.incomplete.setVisible(not measured.complete)
+        known = {each.code for each in stack.warnings}
+        lines = [f"⚠ {code}" for code in measured.warnings if code not in known]
+        if not measured.complete:
+            lines.append("A slice is missing: the mass is incomplete.")
+        self.incomplete.setText("\n".join(lines))
+        self.incomplete.setVisible(bool(lines))
         self.bars.show_measurements(measured, current)
 
     def _figure(self, key: str, figure: str, words: str) -> None:

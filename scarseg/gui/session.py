@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,6 @@ class Open:
     inference: Inference
     saver: Saver
     lock: CaseLock | None
-    notes: tuple[str, ...] = field(default=())
 
 
 class Session(QObject):
@@ -109,8 +108,8 @@ class Session(QObject):
     def _take_report(self, report: LoadReport) -> None:
         self.working.emit(1.0, "")
         fresh = self.library.add_report(report)
-        for note in report.notes:
-            self.notice.emit(note)
+        if report.notes:
+            self.notice.emit(" ".join(report.notes))
         self.library_changed.emit()
         entry = likely(fresh)
         if entry is not None:
@@ -141,6 +140,10 @@ class Session(QObject):
         if self.current is not None and self.current.entry is entry:
             return
         self._wanted = entry
+        for leaving in self._leaving:
+            if leaving.entry is entry:
+                self._take_back(leaving)
+                return
         self.working.emit(-1.0, f"Opening {entry.title}")
         self.disk_lane.run(
             "open",
@@ -171,15 +174,27 @@ class Session(QObject):
             return
         self.close()
         document = Document(opened.case, read_only=opened.lock is None, parent=self)
-        inference = Inference(document, self.inference_lane, document)
         saver = Saver(document, self.disk_lane, opened.path, document)
-        self.current = Open(entry, document, inference, saver, opened.lock, opened.notes)
         entry.code = ""
+        self._put_on_desk(entry, document, saver, opened.lock)
+        if opened.notes:
+            self.notice.emit(" ".join(opened.notes))
+
+    def _put_on_desk(
+        self, entry: Entry, document: Document, saver: Saver, lock: CaseLock | None
+    ) -> None:
+        inference = Inference(document, self.inference_lane, document)
+        self.current = Open(entry, document, inference, saver, lock)
         self.opened.emit()
-        for note in opened.notes:
-            self.notice.emit(note)
         if self.models is not None:
             inference.start(self.models)
+
+    def _take_back(self, leaving: Open) -> None:
+        """Put a document that was left, and is still being saved, on the desk again."""
+        self._leaving.remove(leaving)
+        leaving.saver.state_changed.disconnect(self._let_go)
+        self.close()
+        self._put_on_desk(leaving.entry, leaving.document, leaving.saver, leaving.lock)
 
     def show_finished(self, case: Case, models: Models | None) -> None:
         """Put a finished case on the desk as it stands, to be looked at and not saved."""

@@ -6,6 +6,7 @@ import numpy as np
 from PyQt6.QtCore import QObject, QRectF, QSettings
 
 from scarseg import pipeline
+from scarseg.case import ModelIdentity
 from scarseg.gui import levels, theme
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.chrome import Bar, Foot
@@ -65,13 +66,14 @@ class Showing(QObject):
         )
         self._canvas.editable = not document.read_only
         self._canvas.set_levels(levels.remembered(self._settings, stack))
-        self._view_row.presets.setCurrentText("By hand")
+        automatic = np.allclose(self._canvas.levels, levels.preset(stack, "Automatic"), rtol=1e-3)
+        self._view_row.presets.setCurrentText("Automatic" if automatic else "By hand")
         crop = self._find_home()
         self._strip.show_document(document, crop, self._canvas.levels)
         for k in range(stack.n_slices):
             self._strip.show_slice(document, inference, k)
         warnings = [each.code for each in stack.warnings]
-        self._bar.geometry_line.set_line(f"{stack.description} · {current.entry.geometry}".strip())
+        self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
             f"⚠ {len(warnings)}" if len(warnings) > 1 else "".join(f"⚠ {code}" for code in warnings)
         )
@@ -119,7 +121,7 @@ class Showing(QObject):
 
     def saved_changed(self) -> None:
         """Show whether the last change is on the disk."""
-        if self._session.current is None or self.sender() not in (None, self._open.saver):
+        if self._session.current is None:
             return
         state = self._open.saver.state
         self._foot.show_saved(state.value, SAVE_COLOURS[state])
@@ -127,19 +129,20 @@ class Showing(QObject):
     def models_changed(self) -> None:
         """Say in the foot how far the models are."""
         session = self._session
+        current = session.current
+        if session.models is None and current is not None and current.document.read_only:
+            self._foot.models.setText(_weights(current.document.case.segmenter))
+            return
         if session.models is None:
             self._foot.show_progress(1.0, "")
             self._foot.models.setText("no models" if session.models_problem else "loading models …")
             return
-        current = session.current
         if current is not None and current.inference.proposing:
             n, ready = current.document.case.stack.n_slices, current.inference.n_ready
             self._foot.show_progress(ready / n, f"{ready} of {n} slices ready")
             return
         self._foot.show_progress(1.0, "")
-        identity = session.models.segmenter.identity
-        state = "verified" if identity.verified else "unverified"
-        text = f"{identity.name} ({state})"
+        text = _weights(session.models.segmenter.identity)
         if current is not None and Readiness.FAILED not in current.inference.readiness:
             text = f"all slices ready · {text}"
         self._foot.models.setText(text)
@@ -213,3 +216,9 @@ class Showing(QObject):
         width, height = side / column_mm, side / row_mm
         self._crop = QRectF(centre[0] - width / 2, centre[1] - height / 2, width, height)
         return self._crop
+
+
+def _weights(identity: ModelIdentity) -> str:
+    if not identity.name:
+        return ""
+    return f"{identity.name} ({'verified' if identity.verified else 'unverified'})"

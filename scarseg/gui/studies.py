@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from PyQt6.QtCore import QModelIndex, QRect, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter
 from PyQt6.QtWidgets import (
@@ -10,6 +12,7 @@ from PyQt6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -102,7 +105,8 @@ class StudiesPanel(QWidget):
         self.geometry_label.setWordWrap(True)
         self.warnings_label = label("", "warning", "Warnings about the stack")
         self.warnings_label.setWordWrap(True)
-        self.hint = label("Next unread   Tab", "quiet")
+        self.next = QToolButton()
+        self.next.setObjectName("foot")
         self.series_heading = label("SERIES", "heading")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 14, 8, 10)
@@ -114,9 +118,11 @@ class StudiesPanel(QWidget):
             heading.setIndent(6)
             layout.addWidget(heading)
             layout.addWidget(view, stretch)
-        for line in (self.geometry_label, self.warnings_label, self.hint):
+        for line in (self.geometry_label, self.warnings_label):
             line.setIndent(6)
             layout.addWidget(line)
+        layout.addSpacing(6)
+        layout.addWidget(self.next)
         self._shown: tuple[object, ...] = ()
 
     def show_library(self, library: Library, current: Entry | None) -> None:
@@ -140,8 +146,14 @@ class StudiesPanel(QWidget):
     def _show_geometry(self, entry: Entry | None) -> None:
         self.geometry_label.setText("" if entry is None else entry.geometry.replace(" · ", "\n"))
         warnings = () if entry is None else entry.warnings
-        self.warnings_label.setText("\n".join(f"⚠ {each.code}" for each in warnings))
-        self.warnings_label.setToolTip("\n".join(each.message for each in warnings))
+        self.warnings_label.setText(
+            "".join(
+                f'<p style="margin: 0 0 4px 0">⚠ <b>{each.code}</b>'
+                f'<span style="color: {theme.QUIET}; font-weight: 400"> {escape(each.message)}'
+                "</span></p>"
+                for each in warnings
+            )
+        )
         self.warnings_label.setVisible(bool(warnings))
 
     def _study_clicked(self, item: QListWidgetItem) -> None:

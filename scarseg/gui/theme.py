@@ -63,6 +63,7 @@ QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
 QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QToolButton {{ background: transparent; border: none; border-radius: 5px; padding: 5px 9px; }}
+QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}
 QToolButton:hover {{ background: {RAISED}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
 QToolButton:disabled {{ color: #4c5965; }}

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
-from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUndoGroup
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from scarseg.gui import actions, chrome, levels
@@ -42,6 +42,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.session = session
         self._asked_to_close = False
+        self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
         self.desk = Desk(session, self.dialogs, self)
         self.canvas, self.strip = Canvas(), Filmstrip()
@@ -53,9 +54,16 @@ class MainWindow(QMainWindow):
             session, settings, self.canvas, self.strip, self.results, self.bar, self.view_row,
             self.foot, self,
         )  # fmt: skip
+        for name, text, button in (
+            ("export", "Export   Ctrl+E", self.results.export),
+            ("next_study", "Next unread   Tab", self.studies.next),
+        ):
+            chrome.button_for(self.actions_by_name[name], text, button)
         self._arrange()
         self._connect()
         self._show_open()
+        for name in ("undo", "redo"):
+            self.actions_by_name[name].setEnabled(False)
         self.actions_by_name["box"].setChecked(True)
         self.actions_by_name["label_3"].setChecked(True)
         for name in ("fill", "prompts_shown"):
@@ -148,6 +156,11 @@ class MainWindow(QMainWindow):
         row.radius_changed.connect(self._set_radius)
         row.opacity_changed.connect(self._set_opacity)
         row.preset_chosen.connect(self._choose_preset)
+        # A group outlives its stacks: a document that goes does not rename the next one's steps.
+        self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
+        self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
+        self.steps.undoTextChanged.connect(self._name_steps)
+        self.steps.redoTextChanged.connect(self._name_steps)
         canvas.installEventFilter(self)
         canvas.viewport().installEventFilter(self)
 
@@ -157,7 +170,7 @@ class MainWindow(QMainWindow):
         current = self.session.current
         self.pages.setCurrentIndex(0 if current is None else 1)
         for row in actions.ACTIONS:
-            if row.needs_case:
+            if row.needs_case and row.name not in ("undo", "redo"):
                 self.actions_by_name[row.name].setEnabled(current is not None)
         self.showing.models_changed()
         if current is None:
@@ -165,22 +178,15 @@ class MainWindow(QMainWindow):
         self.banner.hide()
         self.showing.attach()
         self._show_library()
-        stack = current.document.undo_stack
-        for name, changed, text_changed, can, text in (
-            ("undo", stack.canUndoChanged, stack.undoTextChanged, stack.canUndo, stack.undoText),
-            ("redo", stack.canRedoChanged, stack.redoTextChanged, stack.canRedo, stack.redoText),
-        ):
-            action = self.actions_by_name[name]
-            action.setEnabled(can())
-            changed.connect(action.setEnabled)
-            text_changed.connect(partial(self._name_step, name))
-            self._name_step(name, text())
+        self.steps.addStack(current.document.undo_stack)
+        self.steps.setActiveStack(current.document.undo_stack)
         current.saver.state_changed.connect(self._show_save)
         current.inference.failed.connect(self.banner.say)
         self.canvas.setFocus()
 
-    def _name_step(self, name: str, step: str) -> None:
-        self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
+    def _name_steps(self, _text: str) -> None:
+        for name, step in (("undo", self.steps.undoText()), ("redo", self.steps.redoText())):
+            self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
 
     def _show_library(self) -> None:
         current = self.session.current

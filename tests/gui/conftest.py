@@ -83,8 +83,9 @@ class Reader:
 
     def open(self, stack: Stack) -> None:
         self.session.open_stack(stack)
-        self.wait(lambda: self.session.current is not None)
-        assert self.session.current.entry.stack_id == stack.stack_id
+        self.wait(
+            lambda: self.session.current and self.session.current.entry.stack_id == stack.stack_id
+        )
 
     def wait(self, until: Callable[[], object]) -> None:
         self.qtbot.waitUntil(lambda: bool(until()), timeout=10_000)
@@ -227,7 +228,9 @@ def make_reader(
 
     yield make
     for reader in seated:
+        reader.session.shut_down(force=True)
         reader.window.close()
+        reader.window.hide()
         reader.window.deleteLater()
     QApplication.sendPostedEvents()
 

@@ -1,0 +1,135 @@
+"""Nothing is lost: autosave, reopening, failing disks, two windows, exceptions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from scarseg.case import SliceStatus
+from scarseg.errors import StoreError
+from scarseg.gui import app, saving
+from scarseg.gui.saving import SaveState
+from scarseg.io import store
+from tests.conftest import make_phantom_stack
+
+
+def test_a_change_is_saved_by_itself_and_shown_as_saved(reading):
+    reading.paint((20, 20), (25, 20))
+    assert reading.session.current.saver.state is SaveState.UNSAVED
+    assert "unsaved" in reading.window.foot.saved.text()
+    reading.wait_saved()
+    assert "saved" in reading.window.foot.saved.text()
+    path = reading.session.current.saver.path
+    kept = store.load_case(path, reading.case.stack)
+    np.testing.assert_array_equal(kept.labels, reading.case.labels)
+
+
+def test_reopening_goes_on_where_one_left_off(reading, make_reader, phantom_stack):
+    reading.go_to(1)
+    reading.drag_box(30, 20, 50, 40)
+    reading.wait_answer()
+    reading.accept()
+    reading.go_to(3)
+    reading.paint((5, 5), (9, 5))
+    labels, readings = reading.case.labels.copy(), list(reading.case.readings)
+    reading.window.close()
+    again = make_reader()
+    again.open(phantom_stack)
+    again.wait_ready()
+    np.testing.assert_array_equal(again.case.labels, labels)
+    assert again.case.readings == readings
+    assert again.case.readings[1].status is SliceStatus.ACCEPTED
+    assert not again.document.read_only
+    assert again.document.current == next(k for k in (2, 3, 4, 0, 1) if not readings[k].status.read)
+
+
+def test_switching_saves_and_coming_back_finds_it(reading):
+    reading.paint((20, 20), (25, 20))
+    labels = reading.case.labels.copy()
+    first = reading.session.current.entry
+    reading.open(replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8"))
+    assert len(reading.session.library.studies) == 2
+    reading.session.open(first)
+    reading.wait(lambda: reading.session.current.entry is first)
+    np.testing.assert_array_equal(reading.case.labels, labels)
+    assert not reading.document.read_only
+
+
+def test_a_failed_save_stays_in_sight_until_it_is_repaired(reading, monkeypatch):
+    def full(case, path):
+        raise StoreError("E_CASE_WRITE", "The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saving, "_save", full)
+        reading.paint((20, 20), (25, 20))
+        reading.act("save")
+        reading.wait(lambda: reading.session.current.saver.state is SaveState.FAILED)
+        banner = reading.window.banner
+        assert banner.isVisible() and "disk is full" in banner.text.text()
+        assert not banner.dismiss.isVisible()
+        reading.window.close()
+        assert reading.window.isVisible()
+        reading.paint((30, 20), (35, 20))
+        assert reading.session.current.saver.state is SaveState.FAILED
+    banner.retry.click()
+    reading.wait_saved()
+    assert not banner.isVisible()
+
+
+def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_stack):
+    reading.accept()
+    reading.wait_saved()
+    second = make_reader()
+    second.open(phantom_stack)
+    assert second.document.read_only
+    assert second.window.banner.isVisible()
+    assert "reading only" in second.window.banner.text.text()
+    second.wait_ready()
+    before = second.case.labels.copy()
+    second.paint((20, 20), (25, 20))
+    second.act("accept")
+    second.act("no_scar")
+    second.act("segment")
+    second.settle()
+    np.testing.assert_array_equal(second.case.labels, before)
+    assert second.case.readings[2].status is SliceStatus.ACCEPTED
+
+
+def test_a_damaged_case_is_kept_aside_and_a_new_one_begins(make_reader, phantom_stack, log_words):
+    log_words.append("damaged")
+    reader = make_reader()
+    path = store.case_path(reader.session.folder, phantom_stack)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nothing of ours")
+    reader.open(phantom_stack)
+    assert "E_CASE_DAMAGED" in reader.window.banner.text.text()
+    reader.wait_ready()
+    reader.accept()
+    reader.wait_saved()
+    assert store.load_case(path, phantom_stack).n_slices_reviewed == 1
+
+
+def test_an_exception_in_a_slot_ends_nothing(reading, monkeypatch, log_words):
+    log_words.append("ZeroDivisionError")
+    monkeypatch.setattr(sys, "excepthook", app.excepthook(reading.window))
+    reading.paint((20, 20), (25, 20))
+
+    def broken():
+        raise ZeroDivisionError("on purpose")
+
+    reading.window.actions_by_name["fit"].triggered.connect(broken)
+    reading.act("fit")
+    assert "ZeroDivisionError" in reading.window.banner.text.text()
+    reading.wait_saved()
+    reading.accept()
+    assert reading.case.n_slices_reviewed == 1
+
+
+def test_closing_before_the_second_is_over_saves(reading, phantom_stack):
+    reading.paint((20, 20), (25, 20))
+    labels, path = reading.case.labels.copy(), reading.session.current.saver.path
+    reading.window.close()
+    np.testing.assert_array_equal(store.load_case(path, phantom_stack).labels, labels)
+    store.CaseLock().acquire(path).release()

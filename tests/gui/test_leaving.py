@@ -1,0 +1,88 @@
+"""Numbers that leave the desk are those of the command line, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from scarseg import pipeline
+from scarseg.io import prompts_file, store
+from tests.conftest import make_phantom_stack
+
+
+def _read_bytes(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
+    reading.go_to(0)
+    reading.paint((30, 30), (34, 30))
+    reading.accept()
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir(), theirs.mkdir()
+    reading.export(mine / "scar.csv")
+    record = pipeline.case_record(reading.document.snapshot())
+    pipeline.export_table(theirs / "scar.csv", [record])
+    assert _read_bytes(mine) == _read_bytes(theirs)
+    assert len(_read_bytes(mine)) == 3
+
+
+def test_an_export_overwrites_only_after_asking(reading, tmp_path):
+    path = tmp_path / "scar.csv"
+    path.write_text("precious")
+    reading.export(path)
+    assert path.read_text() == "precious"
+    assert len(reading.dialogs.asked) == 1
+    reading.dialogs.yes = True
+    reading.export(path)
+    assert path.read_text().startswith("patient_id")
+
+
+def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path):
+    reading.accept()
+    first = reading.case
+    other = replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8")
+    reading.open(other)
+    reading.wait_ready()
+    reading.go_to(1)
+    reading.act("no_scar")
+    third = replace(make_phantom_stack(), series_uid="1.2.3.10", study_uid="1.2.9")
+    reading.session.library.add_stack(third)
+    reading.export(tmp_path / "all.csv", "export_all")
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert len(lines) == 3
+    expected = tmp_path / "expected.csv"
+    pipeline.export_table(expected, [pipeline.case_record(case) for case in (reading.case, first)])
+    # The clock of the first case went on until it was left.
+    assert lines[0] == expected.read_text().splitlines()[0]
+    assert {line.split(",")[2] for line in lines[1:]} == {"1.2.3.4", "1.2.3.9"}
+    assert "1 series have no reading" in reading.window.foot.currentMessage()
+
+
+def test_a_failing_disk_is_said_and_nothing_is_lost(reading, tmp_path):
+    (tmp_path / "file").write_text("")
+    reading.export(tmp_path / "file" / "scar.csv")
+    assert "E_WRITE" in reading.window.foot.currentMessage()
+
+
+def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):
+    reading.go_to(1)
+    reading.click(45, 30)
+    reading.wait_answer()
+    path = tmp_path / "prompts.json"
+    reading.export(path, "save_prompts")
+    assert json.loads(path.read_text())["version"] == 1
+    found = prompts_file.read_prompts(path).for_stack(reading.case.stack)
+    assert [p.positive for p in found[1].points] == [True]
+    assert len(found[1].boxes) == 1
+
+
+def test_nothing_about_the_patient_stands_in_the_title_or_the_file_name(make_reader):
+    stack = replace(make_phantom_stack(), patient_name="Canary^Anna", patient_id="CANARY7")
+    reader = make_reader()
+    reader.open(stack)
+    reader.wait_ready()
+    reader.accept()
+    reader.wait_saved()
+    assert "canary" not in reader.window.windowTitle().lower()
+    assert "canary" not in store.case_path(reader.session.folder, stack).name.lower()
