@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
-from scarseg.labels import Label, LabelArray, MaskArray
+from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.simulate.anatomy import Heart
 from scarseg.simulate.polar import ANGLES, Directions
 from scarseg.simulate.tissue import Tissues
@@ -196,6 +197,36 @@ def _labels(
     labels[(within > 0.5) & (infarct > 0.5 * ring)] = Label.SCAR
     labels[(labels == Label.SCAR) & (core > 0.5 * infarct)] = Label.MVO
     labels[(within > 0.5) & (inside > 0.5 * within)] = Label.BLOOD_POOL
+    labels = _closed(labels)
     if np.count_nonzero(labels) * pixel_mm**2 < SMALLEST_RING_MM2:
         labels[:] = Label.BACKGROUND
     return np.asarray(labels, dtype=np.uint8)
+
+
+def _closed(labels: LabelArray) -> LabelArray:
+    """Make one closed ring of what a thick slice through the slanting apex leaves in pieces.
+
+    A reader draws two contours: the outline is one piece, the cavity nowhere reaches it and
+    holds no crumb of wall.
+    """
+    if not labels.any():
+        return labels
+    labels = np.where(_largest(labels > 0), labels, np.uint8(Label.BACKGROUND))
+    near_outside = ndimage.binary_dilation(
+        labels == Label.BACKGROUND, np.ones((3, 3), dtype=np.bool_)
+    )
+    open_pool = (labels == Label.BLOOD_POOL) & near_outside
+    labels = np.where(open_pool, np.uint8(Label.MYOCARDIUM), labels)
+    wall = wall_mask(labels)
+    crumbs = wall & ~_largest(wall) & ~near_outside if wall.any() else wall
+    return np.where(crumbs, np.uint8(Label.BLOOD_POOL), labels)
+
+
+def _largest(mask: MaskArray) -> MaskArray:
+    """Keep the largest piece of a mask (row, column)."""
+    parts, n = ndimage.label(mask)
+    if n < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return np.asarray(parts == sizes.argmax(), dtype=np.bool_)

@@ -20,6 +20,7 @@ from scarseg.progress import Progress, silent
 from scarseg.quant.mass import measure
 from scarseg.simulate.localizer import write_localizer
 from scarseg.simulate.options import SimulationOptions
+from scarseg.simulate.scout import write_scout
 from scarseg.simulate.stacks import SimulatedStack, simulate_stack
 from scarseg.simulate.vendors import Vendor, flavour
 from scarseg.stack import Sequence, SliceSource, Stack
@@ -62,6 +63,7 @@ class StudyOptions:
         enhanced: one Enhanced multi-frame file instead of a file per slice.
         pair: magnitude and PSIR as two series of one study.
         localizer: a localizer series beside the stack.
+        scout: an inversion-time scout, one slice many times.
         missing_slice: leave out one slice inside the stack, from images and truth.
         patient_id: drawn, starts with SIM.
     """
@@ -71,6 +73,7 @@ class StudyOptions:
     enhanced: bool | None = None
     pair: bool | None = None
     localizer: bool | None = None
+    scout: bool | None = None
     missing_slice: bool = False
     patient_id: str | None = None
 
@@ -123,6 +126,11 @@ def write_study(
         series.append(_write_lge(target, masks, simulated, plan, number))
     if plan.localizer:
         write_localizer(dicom_folder / "01_localizer", series[0].stack)
+    if plan.scout:
+        style = flavour(plan.vendor, Sequence.MAGNITUDE, plan.choice)
+        write_scout(
+            dicom_folder / "09_scout", series[0].stack, seed, options.simulation, style.header
+        )
     study = SimulatedStudy(dicom_folder, tuple(series))
     if truth_folder is None:
         write_whole(masks / "truth.csv", truth_table([study]))
@@ -169,6 +177,7 @@ class _Plan:
     enhanced: bool
     pair: bool
     localizer: bool
+    scout: bool
     backwards: bool
     missing: float
     date: str
@@ -178,13 +187,15 @@ class _Plan:
 def _plan(seed: int, options: StudyOptions) -> _Plan:
     rng = np.random.default_rng([seed & 0xFFFFFFFF, seed >> 32, 11])
     vendor = list(Vendor)[int(rng.integers(3))]
-    enhanced, pair, localizer, backwards = (bool(v) for v in rng.random(4) < (0.2, 0.3, 0.5, 0.4))
+    shares = (0.2, 0.3, 0.5, 0.2, 0.4)
+    enhanced, pair, localizer, scout, backwards = (bool(v) for v in rng.random(5) < shares)
     return _Plan(
         vendor=options.vendor or vendor,
         choice=int(rng.integers(12)),
         enhanced=enhanced if options.enhanced is None else options.enhanced,
         pair=pair if options.pair is None else options.pair,
         localizer=localizer if options.localizer is None else options.localizer,
+        scout=scout if options.scout is None else options.scout,
         backwards=backwards,
         missing=float(rng.random()),
         date=f"2024{int(rng.integers(1, 13)):02d}{int(rng.integers(1, 29)):02d}",

@@ -143,3 +143,22 @@ def test_patients_vary() -> None:
         assert 144 <= s.stack.rows <= 320 and 144 <= s.stack.columns <= 320
         assert all(1.1 <= v <= 2.0 for v in s.stack.pixel_spacing_mm)
     assert np.ptp(centres, axis=0).min() > 0.15, "the heart is anywhere in the picture"
+
+
+@pytest.mark.parametrize("seed", [20133, 20149, 20163, 20287, 20391, 20161])
+def test_the_tip_of_the_apex_is_a_closed_ring_too(seed: int) -> None:
+    truth = simulate_stack(seed).truth
+    assert truth.any()
+    for labels in truth:
+        wall = wall_mask(labels)
+        if wall.any():
+            assert ndimage.label(wall)[1] == 1
+            pool = labels == Label.BLOOD_POOL
+            assert not (pool & ~ndimage.binary_fill_holes(wall)).any()
+
+
+def test_the_same_seed_with_other_options_is_another_series() -> None:
+    wide = simulate_stack(3, SimulationOptions(n_slices=6, rows=144, columns=152))
+    narrow = simulate_stack(3, SimulationOptions(n_slices=6, rows=152, columns=144))
+    assert wide.stack.series_uid != narrow.stack.series_uid
+    assert wide.stack.study_uid != narrow.stack.study_uid

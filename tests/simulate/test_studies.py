@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -109,7 +111,9 @@ def test_patients_differ_and_some_studies_hold_more_than_the_stack(
 
 
 def test_all_series_of_a_study_share_patient_study_and_frame_of_reference(tmp_path: Path) -> None:
-    options = StudyOptions(SMALL, pair=True, localizer=True, enhanced=False, vendor=Vendor.SIEMENS)
+    options = StudyOptions(
+        SMALL, pair=True, localizer=True, scout=False, enhanced=False, vendor=Vendor.SIEMENS
+    )
     study = write_study(tmp_path, 8, options)
     headers = [pydicom.dcmread(path) for path in sorted((tmp_path / "dicom").rglob("*.dcm"))]
     assert len(headers) == 6 + 6 + 3
@@ -190,3 +194,32 @@ def test_the_reader_finds_what_was_written(
             assert [s.sop_instance_uid for s in read.sources] == [
                 s.sop_instance_uid for s in written.sources
             ]
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_scout_and_localizer_are_never_taken_for_the_stack(tmp_path: Path, enhanced: bool) -> None:
+    options = StudyOptions(SMALL, pair=False, localizer=True, scout=True, enhanced=enhanced)
+    study = write_study(tmp_path, 12, options)
+    scouts = [pydicom.dcmread(path) for path in sorted((tmp_path / "dicom/09_scout").iterdir())]
+    assert len({str(scout.ImagePositionPatient) for scout in scouts}) == 1
+    assert len({scout.InversionTime for scout in scouts}) == len(scouts) == 6
+    report = scan([tmp_path / "dicom"])
+    assert report.refused == ()
+    (proposed,) = (stack for stack in report.stacks if stack.proposed)
+    assert proposed.series_uid == study.series[0].stack.series_uid
+    assert len({stack.series_uid for stack in report.stacks}) == 3
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
+@pytest.mark.parametrize("vendor", list(Vendor))
+def test_a_strict_validator_finds_no_error_in_any_series(tmp_path: Path, vendor: Vendor) -> None:
+    options = StudyOptions(SMALL, vendor, pair=True, localizer=True, scout=True, enhanced=False)
+    write_study(tmp_path, 6, options)
+    folders = sorted((tmp_path / "dicom").iterdir())
+    assert len(folders) == 4
+    for folder in folders:
+        for path in sorted(folder.iterdir())[:2]:
+            done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True)
+            said = (done.stdout + done.stderr).splitlines()
+            assert "MRImage" in said
+            assert [line for line in said if line.startswith("Error")] == []
