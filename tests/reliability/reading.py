@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 SECRET = "ZQXJ99"
@@ -18,7 +19,7 @@ PATIENCE_S = 120.0
 
 
 def read(study: str, models: str) -> dict[str, Any]:
-    """Open, wait for proposals, accept a slice, stumble over a bug, save, close."""
+    """Open, wait for proposals, accept a slice, stumble over a bug, save, export, close."""
     from PyQt6.QtCore import QTimer
 
     from scarseg.gui import app
@@ -86,6 +87,11 @@ def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
     QTimer.singleShot(0, stumble)
     yield lambda: seen["bugs"] > 0
     yield lambda: current().saver.state is SaveState.SAVED
+    for name, leave in (("scar.csv", window().desk.export), ("p.json", window().desk.save_prompts)):
+        path = Path.cwd() / name
+        window().dialogs.save_as = lambda *_, path=path: path
+        leave()
+        yield path.is_file
     seen["titles"] = [w.windowTitle() for w in app.QApplication.topLevelWidgets()]
     seen["banner"] = window().banner.isVisible()
     seen["case"] = str(current().saver.path)

@@ -46,6 +46,8 @@ def test_a_reading_leaves_no_name_and_survives_a_bug(tmp_path: Path, phantom_sta
     assert seen["bugs"] == 1
     assert seen["banner"], "the reader must be told of a bug"
     assert patients.traces_in((done.stdout + done.stderr).encode()) == []
+    assert (home / "work" / "scar.csv").is_file()
+    assert (home / "work" / "p.json").is_file()
     assert patients.traces_below(home) == []
     saved = Path(seen["case"])
     assert home in saved.parents
