@@ -26,6 +26,11 @@ ARCHIVE_FAULTS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeEr
 """What zipfile raises on a damaged or encrypted member."""
 
 
+def printable(name: str) -> str:
+    """Give a name as text that can be written as UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @dataclass(frozen=True, order=True)
 class Source:
     """One file: on disk, or a member of a zip."""
@@ -35,12 +40,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        return f"{self.path}!{self.member}" if self.member else str(self.path)
+        """Give the full name, printable whatever bytes the file system holds."""
+        return printable(f"{self.path}!{self.member}" if self.member else str(self.path))
 
     @property
     def file_name(self) -> str:
         """Give the last part of the name."""
-        return PurePosixPath(self.member).name if self.member else self.path.name
+        return printable(PurePosixPath(self.member).name if self.member else self.path.name)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scarseg.errors import GeometryError, InputError, ScarsegError
-from scarseg.io.archive import Source, SourceReader, find_sources
+from scarseg.io.archive import Source, SourceReader, find_sources, printable
 from scarseg.io.dicom_geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom_headers import ImageFile, NotAnImageError, read_image
 from scarseg.io.dicom_parse import NotDicomError, read_header
@@ -79,7 +79,7 @@ def _read_one(reader: SourceReader, source: Source) -> ImageFile:
 
 
 def _refusal(error: ScarsegError, name: str) -> Refusal:
-    return Refusal(error.path or name, error.code, error.message)
+    return Refusal(printable(error.path or name), error.code, printable(error.message))
 
 
 def _place(stack: StackSummary) -> tuple[object, ...]:

@@ -2,7 +2,8 @@
 
 The parent starts ``python -m scarseg.io.dicom_decoder`` when the first compressed frame is met
 and keeps it. Both sides speak length-prefixed JSON and bytes over pipes; the child ends when its
-input closes, and so never outlives the program.
+input closes, and so never outlives the program. ``-P`` keeps it from importing anything that lies
+in the working folder.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy.typing as npt
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 6 * 2**30
-CHILD_COMMAND: tuple[str, ...] = ("-m", "scarseg.io.dicom_decoder")
+CHILD_COMMAND: tuple[str, ...] = ("-P", "-m", "scarseg.io.dicom_decoder")
 RLE = "1.2.840.10008.1.2.5"
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}

@@ -252,3 +252,19 @@ def test_image_of_another_size_is_refused_by_the_decoder() -> None:
         frame = encode(stored_pixels(0)[:-1], syntax)
         with pytest.raises(DecodeError):
             dicom_decoder.decode_frame(frame, _code(syntax))
+
+
+def test_nothing_in_the_working_folder_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = tmp_path / "canary"
+    for name in ("numpy", "jpeg_ls", "json", "scarseg"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(canary)!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    decoder = Decoder()
+    try:
+        frame = encode(stored_pixels(0), JPEGLSLossless)
+        np.testing.assert_array_equal(decoder.decode(frame, _code()), stored_pixels(0))
+    finally:
+        decoder.close()
+    assert not canary.exists()

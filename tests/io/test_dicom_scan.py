@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,18 @@ def test_single_files_without_preamble_or_meta_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stack.pixels[1], stored_pixels(1))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
+def test_any_file_name_is_reported_in_printable_text(tmp_path: Path) -> None:
+    paths = save_series(tmp_path, series())
+    paths[0].rename(os.fsdecode(os.fsencode(tmp_path) + b"/IM\xff\xfe.dcm"))
+    [cut] = [path for path in tmp_path.iterdir() if path not in paths]
+    assert only(scan([tmp_path])).n_slices == N_SLICES
+    cut.write_bytes(cut.read_bytes()[:500])
+    report = scan([tmp_path])
+    assert [r.code for r in report.refused] == ["E_TRUNCATED"]
+    assert report.refused[0].path.encode("utf-8").endswith(b"IM\\udcff\\udcfe.dcm")
+
+
 def test_files_given_twice_count_once(tmp_path: Path) -> None:
     paths = save_series(tmp_path, series())
     report = scan([tmp_path, *paths, tmp_path])
@@ -236,7 +250,11 @@ def test_progress_is_told_and_may_cancel(tmp_path: Path) -> None:
         (b"", "Łódź^Ω".encode(), "Łódź^Ω"),
         (b"ISO_IR 999", b"M\xfcller", "Müller"),
         (b"nonsense\\more", b"M\xfc\xff\x1b$Bller", None),
-        (b"\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", None),
+        (
+            b"\\ISO 2022 IR 87",
+            b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+            "Yamada^Tarou=山田^太郎",
+        ),
         (b"ISO_IR 192", b"\xff\xfe\x00bad", None),
     ],
 )
