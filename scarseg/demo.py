@@ -12,7 +12,7 @@ from scarseg.io import dicom, nifti, selection
 from scarseg.io.outputs import make_folder, refuse_existing
 from scarseg.progress import Progress
 
-SEED = 7
+SEED = 19
 """Seed of the simulated study."""
 
 
