@@ -142,18 +142,20 @@ def compose_labels(
 
 
 def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
-    """Give wall and blood pool, apart from each other, as one connected piece.
+    """Give wall and blood pool, apart from each other, as one piece without holes.
 
-    Where both claim a pixel the stronger logit has it.
+    Where both claim a pixel, and where neither claims a hole between them, the stronger logit
+    has it.
     """
     assert logits.wall is not None
     wall: MaskArray = logits.wall > 0
     if logits.blood_pool is None:
         return largest_component(wall), np.zeros_like(wall)
-    pool: MaskArray = (logits.blood_pool > 0) & ~(wall & (logits.wall >= logits.blood_pool))
-    wall = wall & ~pool
-    heart = largest_component(wall | pool)
-    return wall & heart, pool & heart
+    stronger = logits.wall >= logits.blood_pool
+    heart = largest_component(wall | (logits.blood_pool > 0))
+    heart = ndimage.binary_fill_holes(heart)
+    wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
+    return wall, heart & ~wall
 
 
 def scar_boxes(

@@ -121,6 +121,17 @@ def test_stronger_logit_has_the_pixel_both_claim() -> None:
     np.testing.assert_array_equal(split_wall, block(4, 16, 4, 16) & ~block(8, 12, 8, 12))
 
 
+def test_hole_between_pool_and_wall_goes_to_the_stronger_logit() -> None:
+    pool, wall = block(7, 13, 7, 13), block(4, 16, 4, 16) & ~block(7, 13, 7, 13)
+    holes = block(6, 7, 8, 9) | block(12, 13, 10, 11)
+    wall_logits, pool_logits = logits_of(wall & ~holes), logits_of(pool & ~holes)
+    wall_logits[holes], pool_logits[holes] = -1, -2
+    pool_logits[12, 10] = -0.5
+    split_wall, split_pool = split_heart(Logits(wall_logits, pool_logits, wall_logits))
+    np.testing.assert_array_equal(split_wall, wall)
+    np.testing.assert_array_equal(split_pool, pool)
+
+
 def test_scar_only_answer_is_not_clipped() -> None:
     scar = block(2, 8, 5, 9)
     labels = compose_labels(Logits(logits_of(scar)), (1, 1), 0.0)
