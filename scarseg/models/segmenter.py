@@ -101,15 +101,15 @@ class CompactSegmenter:
     ) -> PromptBatch:
         to_crop = own.geometry
         size = own.crop.shape[-1]
-        lv = torch.tensor([to_crop.box_to_crop(prompts.lv_box or own.lv_box)])
+        lv = torch.tensor([to_crop.box_to_crop(prompts.lv_box or own.lv_box)], dtype=torch.float32)
         batch = _empty_batch(lv, size)
         if prompts.boxes:
             corners = [to_crop.box_to_crop(box) for box in prompts.boxes]
-            batch.boxes = torch.tensor([corners])
+            batch.boxes = torch.tensor([corners], dtype=torch.float32)
             batch.boxes_used = torch.ones(1, len(corners), dtype=torch.bool)
         if prompts.points:
             clicks = [to_crop.to_crop(p.pixel[0] + 0.5, p.pixel[1] + 0.5) for p in prompts.points]
-            batch.points = torch.tensor([clicks])
+            batch.points = torch.tensor([clicks], dtype=torch.float32)
             batch.point_labels = torch.tensor([[float(p.positive) for p in prompts.points]])
         if previous is not None and previous.wall is not None and previous.blood_pool is not None:
             maps = np.stack([previous.blood_pool, previous.wall, previous.scar])

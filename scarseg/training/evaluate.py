@@ -14,9 +14,10 @@ from scipy import stats
 
 from scarseg import models as model_room
 from scarseg.labels import LabelArray, infarct_mask, wall_mask
-from scarseg.models import Logits, Models
+from scarseg.models import Models
 from scarseg.pipeline import SliceProposal, propose_stack, segment
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.proposal import RULES, ProposalRules
 from scarseg.stack import SliceSource, Stack
 from scarseg.training.data import INNER, VALIDATION, TrainingCase, read_cases
 from scarseg.training.prompting import (
@@ -90,7 +91,11 @@ def human_boxes(scar: Mask, rng: np.random.Generator) -> tuple[Box, ...]:
 
 
 def read_slice(
-    models: Models, proposal: SliceProposal, scar: Mask, rng: np.random.Generator
+    models: Models,
+    proposal: SliceProposal,
+    scar: Mask,
+    rng: np.random.Generator,
+    rules: ProposalRules = RULES,
 ) -> list[LabelArray]:
     """Read one slice by boxes, then by up to three corrective clicks; give labels after each.
 
@@ -99,15 +104,16 @@ def read_slice(
     lv_box = proposal.prompts.lv_box
     prompts = SlicePrompts(boxes=human_boxes(scar, rng) if scar.any() else (), lv_box=lv_box)
     prompts = SlicePrompts(prompts.boxes, (), lv_box, no_scar=not scar.any())
-    labels, logits = segment(models, proposal.embedding, prompts, proposal.labels)
+    labels, logits = segment(
+        models, proposal.embedding, prompts, proposal.labels, proposal.logits, rules
+    )
     steps = [labels]
     for _ in range(N_CLICKS):
         clicks = corrective_click(scar, infarct_mask(labels), rng)
         if clicks and scar.any():
             column, row, inside = clicks[0]
             prompts = prompts.with_point(Point(column, row, bool(inside)))
-            previous: Logits | None = logits
-            labels, logits = segment(models, proposal.embedding, prompts, proposal.labels, previous)
+            labels, logits = segment(models, proposal.embedding, prompts, labels, logits, rules)
         steps.append(labels)
     return steps
 
@@ -122,18 +128,20 @@ def lv_overlap(proposal: SliceProposal, labels: LabelArray) -> float | None:
     return Box(*bounding_box(lv), Origin.READER).intersection_over_union(proposal.prompts.lv_box)
 
 
-def evaluate_case(case: TrainingCase, models: Models, seed: int) -> dict[str, object]:
+def evaluate_case(
+    case: TrainingCase, models: Models, seed: int, rules: ProposalRules = RULES
+) -> dict[str, object]:
     """Evaluate one patient, the left ventricle found by the program itself."""
     rng = np.random.default_rng(seed)
     case = shifted_case(case, rng)
     stack = as_stack(case)
     begin = time.perf_counter()
-    proposals = dict(propose_stack(stack, models))
+    proposals = dict(propose_stack(stack, models, rules=rules))
     seconds = time.perf_counter() - begin
     automatic = np.stack([proposals[k].labels for k in range(stack.n_slices)])
     truth = np.where(case.labels > 4, 0, case.labels).astype(np.uint8)
     scar = infarct_mask(truth)
-    read = [read_slice(models, proposals[k], scar[k], rng) for k in range(stack.n_slices)]
+    read = [read_slice(models, proposals[k], scar[k], rng, rules) for k in range(stack.n_slices)]
     overlaps = [lv_overlap(proposals[k], truth[k]) for k in range(stack.n_slices)]
     row, column = case.pixel_spacing_mm
     voxel_g = row * column * case.slice_spacing_mm * 1.05e-3

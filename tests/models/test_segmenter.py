@@ -62,6 +62,14 @@ def test_gain_and_offset_of_the_scanner_change_nothing(
     assert np.allclose(a.scar, b.scar, atol=0.05)
 
 
+def test_prompts_may_be_any_kind_of_number(segmenter: CompactSegmenter, image: SliceImage) -> None:
+    embedding = segmenter.embed(image, Box(*np.array([40, 25, 90, 62])))
+    prompts = SlicePrompts(
+        (Box(*np.array([60.0, 30, 80, 50])),), (Point(*np.array([70.0, 40])),), LV
+    )
+    assert segmenter.predict(embedding, prompts).scar.dtype == np.float32
+
+
 def test_every_prompt_matters(segmenter: CompactSegmenter, image: SliceImage) -> None:
     embedding = segmenter.embed(image, LV)
     base = SlicePrompts((Box(60, 30, 80, 50),), (), LV)
