@@ -17,6 +17,8 @@ import numpy as np
 from scarseg.io.dicom_report import Frame, ImageKind
 
 K = TypeVar("K", bound=Hashable)
+Labels = tuple[tuple[str, str], ...]
+Divided = list[tuple[str, list[Frame]]]
 
 ORIENTATION_TOLERANCE = 1e-4
 SPACING_TOLERANCE_MM = 1e-4
@@ -36,7 +38,7 @@ class Group:
 
     frames: tuple[Frame, ...]
     kind: ImageKind
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
     repeat: int = 1
     repeated_by: str = ""
     ranked: bool = False
@@ -49,27 +51,24 @@ def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind])
     By kind and derivation, orientation, rows x columns, pixel spacing and thickness; then,
     where positions repeat, by time or acquisition.
     """
-    ordered = sorted(frames, key=_stable)
-    groups: list[Group] = []
-    for (kind, derived), same_kind in _by(ordered, lambda f: (kind_of(f), f.derived)).items():
-        words = kind.value + ("-derived" if derived else "")
-        for same_plane in _cluster(same_kind, lambda f: f.orientation, ORIENTATION_TOLERANCE):
-            plane = _digest(f"{v:.3f}" for v in np.add(same_plane[0].orientation, 0.0).tolist())
-            for size, same_size in _by(same_plane, _matrix).items():
-                for same_spacing in _cluster(
-                    same_size, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM
-                ):
-                    row, column = same_spacing[0].spacing_mm
-                    for depth, same_depth in _by_thickness(same_spacing).items():
-                        labels = (
-                            ("kind", words),
-                            ("plane", "o" + plane),
-                            ("matrix", f"{size[0]}x{size[1]}"),
-                            ("spacing", f"{row:g}x{column:g}mm".replace(".", "p")),
-                            ("thickness", f"d{depth}".replace(".", "p")),
-                        )
-                        groups += _split_repeats(same_depth, kind, labels)
-    return groups
+    parts: list[tuple[Labels, list[Frame]]] = [((), sorted(frames, key=_stable))]
+    for name, divide in (
+        ("kind", lambda members: _by_kind(members, kind_of)),
+        ("plane", _by_plane),
+        ("matrix", _by_matrix),
+        ("spacing", _by_spacing),
+        ("thickness", _by_thickness),
+    ):
+        parts = [
+            ((*labels, (name, word)), part)
+            for labels, members in parts
+            for word, part in divide(members)
+        ]
+    return [
+        group
+        for labels, members in parts
+        for group in _split_repeats(members, kind_of(members[0]), labels)
+    ]
 
 
 def _stable(frame: Frame) -> tuple[object, ...]:
@@ -83,8 +82,36 @@ def _stable(frame: Frame) -> tuple[object, ...]:
     )
 
 
-def _matrix(frame: Frame) -> tuple[int, int]:
-    return (frame.layout.rows, frame.layout.columns)
+def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> Divided:
+    divided = _by(frames, lambda f: kind_of(f).value + ("-derived" if f.derived else ""))
+    return list(divided.items())
+
+
+def _by_plane(frames: Sequence[Frame]) -> Divided:
+    clusters = _cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
+
+
+def _by_matrix(frames: Sequence[Frame]) -> Divided:
+    divided = _by(frames, lambda f: f"{f.layout.rows}x{f.layout.columns}")
+    return list(divided.items())
+
+
+def _by_spacing(frames: Sequence[Frame]) -> Divided:
+    clusters = _cluster(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
+    return [(_word("{:g}x{:g}mm".format(*c[0].spacing_mm)), c) for c in clusters]
+
+
+def _by_thickness(frames: Sequence[Frame]) -> Divided:
+    """Split by thickness, unless some frames lack it: then it has to be asked for anyway."""
+    if any(frame.thickness_mm is None for frame in frames):
+        return [("", list(frames))]
+    return list(_by(frames, lambda f: _word(f"d{round(f.thickness_mm or 0, 3):g}")).items())
+
+
+def _word(text: str) -> str:
+    """Make numbers safe in file names."""
+    return text.replace(".", "p").replace("-", "m").replace("+", "")
 
 
 def _by(frames: Iterable[Frame], key: Callable[[Frame], K]) -> dict[K, list[Frame]]:
@@ -108,13 +135,6 @@ def _cluster(
         else:
             clusters.append((own, [frame]))
     return [members for _, members in clusters]
-
-
-def _by_thickness(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
-    """Split by thickness, unless some frames lack it: then it has to be asked for anyway."""
-    if any(frame.thickness_mm is None for frame in frames):
-        return {"": list(frames)}
-    return _by(frames, lambda f: f"{f.thickness_mm:.3f}".rstrip("0").rstrip("."))
 
 
 def _digest(parts: Iterable[str]) -> str:
@@ -164,9 +184,7 @@ _REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
 )
 
 
-def _split_repeats(
-    frames: Sequence[Frame], kind: ImageKind, labels: tuple[tuple[str, str], ...]
-) -> list[Group]:
+def _split_repeats(frames: Sequence[Frame], kind: ImageKind, labels: Labels) -> list[Group]:
     """Split frames of which several share a position."""
     repeat = max(len(slot) for slot in _slots(frames).values())
     if repeat == 1:
@@ -204,13 +222,11 @@ def _parted(
 
 def _repeat_word(prefix: str, value: tuple[Hashable, ...]) -> str:
     if len(value) == 1 and isinstance(value[0], float):
-        return f"{prefix}{value[0]:g}".replace(".", "p").replace("-", "m").replace("+", "")
+        return _word(f"{prefix}{value[0]:g}")
     return prefix + _digest(repr(part) for part in value)
 
 
-def _ranked(
-    frames: Sequence[Frame], kind: ImageKind, labels: tuple[tuple[str, str], ...], repeat: int
-) -> list[Group]:
+def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: int) -> list[Group]:
     """Split by order in time at every position: jittering trigger times, a repeated slice.
 
     The newest acquisition of every position comes first: a slice is repeated because the one
