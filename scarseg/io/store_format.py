@@ -75,6 +75,16 @@ def stack_identity(stack: Stack) -> dict[str, Any]:
     }
 
 
+def has_files_of(content: Content, stack: Stack) -> bool:
+    """Tell whether a case was made on the very files of this stack, by their hashes."""
+    hashes = [source.sha256 for source in stack.sources]
+    try:
+        files = [each["sha256"] for each in content.document["source"]["files"]]
+    except (KeyError, TypeError):
+        return False
+    return all(hashes) and files == hashes
+
+
 def encode(case: Case) -> bytes:
     """Turn a case into the bytes of a case file."""
     labels = np.ascontiguousarray(case.labels, dtype=np.uint8)

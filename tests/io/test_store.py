@@ -218,6 +218,22 @@ def test_a_case_of_other_images_is_neither_loaded_nor_overwritten(tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["case.scarseg"]
 
 
+def test_the_same_files_decoded_to_other_last_digits_are_the_same_stack(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    hashed = tuple(replace(s, sha256=f"{k}" * 64) for k, s in enumerate(STACK.sources))
+    first = replace(STACK, sources=hashed)
+    case = replace(example_case(), stack=first)
+    store.save_case(case, path)
+    pixels = np.nextafter(STACK.pixels, np.float32(np.inf))
+    assert_same(store.load_case(path, replace(first, pixels=pixels)), case)
+    changed = (replace(hashed[0], sha256="f" * 64), *hashed[1:])
+    unknown = (replace(hashed[0], sha256=""), *hashed[1:])
+    for sources in (changed, unknown):
+        with pytest.raises(StoreError, match="E_CASE_OTHER_STACK"):
+            store.load_case(path, replace(first, pixels=pixels, sources=sources))
+    assert_same(store.load_case(path, replace(first, sources=changed)), case)
+
+
 def test_another_thickness_from_the_reader_is_the_same_stack(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     store.save_case(example_case(), path)
