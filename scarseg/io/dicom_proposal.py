@@ -196,7 +196,7 @@ def _judge(stack: StackSummary, facts: Evidence) -> _Judged:
 def _best(judged: Sequence[_Judged], only_named: bool) -> _Judged | None:
     if not judged:
         return None
-    best = max(judged, key=_preference)
+    best = min(judged, key=_preference)
     if best.stack.n_slices < FEW_SLICES and len(judged) > 1:
         return None
     unclear = only_named or len({j.stack.series_uid for j in judged}) > 1
@@ -209,19 +209,19 @@ def _best(judged: Sequence[_Judged], only_named: bool) -> _Judged | None:
             if (j.says_lge or j.stack.series_uid == best.stack.series_uid)
             and _is_magnitude_of(j.stack, best.stack)
         ]
-        best = max(pairs, key=_preference, default=best)
+        best = min(pairs, key=_preference, default=best)
     return best
 
 
 def _preference(judged: _Judged) -> tuple[object, ...]:
+    """Sort the likeliest first; of repeats the first part, which holds the newest."""
     stack = judged.stack
     return (
-        judged.score,
-        stack.complete,
-        stack.n_slices,
-        stack.kind is ImageKind.MAGNITUDE,
-        not any(w.code == "W_REPEAT" for w in stack.warnings),
-        stack.series_number or 0,
+        -judged.score,
+        not stack.complete,
+        -stack.n_slices,
+        stack.kind is not ImageKind.MAGNITUDE,
+        -(stack.series_number or 0),
         stack.stack_id,
     )
 

@@ -247,6 +247,31 @@ def test_decoder_that_hangs_or_dies_on_a_frame(monkeypatch: pytest.MonkeyPatch) 
     assert decoder._child is None
 
 
+def test_frame_that_kills_its_decoder_is_one_slices_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = [compressed(ds, JPEGLSLossless) for ds in series()]
+    paths = save_series(tmp_path, datasets, JPEGLSLossless)
+    deadly = encode(stored_pixels(2), JPEGLSLossless)[:200]
+    script = (
+        "import os, scarseg.io.dicom_decoder as d\n"
+        "real = d.decode_here\n"
+        f"d.decode_here = lambda f, c: os.abort() if f[:200] == {deadly!r} else real(f, c)\n"
+        "d._serve()\n"
+    )
+    decoder = Decoder()
+    monkeypatch.setattr(dicom_decoder, "_DECODER", decoder)
+    monkeypatch.setattr(dicom_decoder, "CHILD_COMMAND", ("-P", "-c", script))
+    try:
+        stack = read(tmp_path)
+    finally:
+        decoder.close()
+    np.testing.assert_array_equal(stack.pixels, EXPECTED[[0, 1, 3, 4, 5]])
+    assert not stack.complete
+    [warning] = [w for w in stack.warnings if w.code == "W_SLICE_DAMAGED"]
+    assert paths[2].name in warning.message
+
+
 def test_image_of_another_size_is_refused_by_the_decoder() -> None:
     for syntax in (JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
         frame = encode(stored_pixels(0)[:-1], syntax)

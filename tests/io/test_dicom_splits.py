@@ -192,6 +192,19 @@ def test_one_repeated_slice_gives_a_whole_stack_of_the_newest(tmp_path: Path) ->
     assert rest.n_slices == 1
 
 
+def test_of_two_whole_acquisitions_the_newest_is_proposed(tmp_path: Path) -> None:
+    datasets = series() + twin(lambda ds, k: None)
+    for index, ds in enumerate(datasets):
+        ds.AcquisitionNumber = index + 1  # one number a slice: only the order in time is left
+    save_series(tmp_path, datasets)
+    report = scan([tmp_path])
+    assert [s.n_slices for s in report.stacks] == [N_SLICES, N_SLICES]
+    [taken] = proposed(report)
+    assert taken.part == "r1"
+    assert taken.complete
+    np.testing.assert_array_equal(read_stack(taken).pixels[2], stored_pixels(52))
+
+
 def test_repeats_that_nothing_tells_apart_are_never_called_complete(tmp_path: Path) -> None:
     save_series(tmp_path / "a", series())
     save_series(tmp_path / "b", twin(lambda ds, k: None))
