@@ -31,6 +31,7 @@ RLE = "1.2.840.10008.1.2.5"
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
+_END_OF_IMAGE = b"\xff\xd9"
 _LENGTH = struct.Struct("<Q")
 
 
@@ -173,10 +174,12 @@ def decode_here(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     """Decode one frame in this process, each syntax by its named decoder.
 
     RLE by pydicom, JPEG by pylibjpeg-libjpeg, JPEG-LS by pyjpegls, JPEG 2000 by
-    pylibjpeg-openjpeg.
+    pylibjpeg-openjpeg. A code stream cut short is refused: decoders fill the rest with anything.
     """
     if code.transfer_syntax == RLE:
         return _rle(frame, code)
+    if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        raise ValueError("its code stream has no end")
     if code.transfer_syntax in _JPEG:
         return _jpeg(frame, code)
     if code.transfer_syntax in _JPEG_LS:

@@ -16,7 +16,7 @@ from scarseg.io import dicom_values as values
 from scarseg.io.archive import Source
 from scarseg.io.dicom_elements import MAX_ITEMS, Elements
 from scarseg.io.dicom_kind import frame_kind
-from scarseg.io.dicom_parse import DEFLATED_LE, NATIVE_SYNTAXES, Header
+from scarseg.io.dicom_parse import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, Header
 from scarseg.io.dicom_report import Frame, ImageKind, PixelLayout
 
 MAX_SIDE = 4096
@@ -197,6 +197,7 @@ def _layout(header: Header) -> PixelLayout:
         or stored is None
         or not 1 <= stored <= allocated
         or (values.whole(root, 0x00280002) or 1) != 1
+        or (allocated == 8 and header.transfer_syntax == EXPLICIT_BE)
     ):
         raise InputError(
             "E_DECODE",

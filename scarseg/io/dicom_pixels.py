@@ -102,7 +102,7 @@ def _loader(stream: BinaryIO, layout: PixelLayout) -> Callable[[int], npt.NDArra
     if layout.transfer_syntax in NATIVE_SYNTAXES:
         return lambda index: _native(stream, layout.offset, layout, index)
     stream.seek(layout.offset)
-    table, fragments = _encapsulated(stream, layout)
+    encapsulated = _encapsulated(stream, layout)
     code = FrameCode(
         layout.transfer_syntax,
         layout.rows,
@@ -111,7 +111,7 @@ def _loader(stream: BinaryIO, layout: PixelLayout) -> Callable[[int], npt.NDArra
         layout.bits_stored,
         layout.signed,
     )
-    return lambda index: decode_frame(_encoded(table, fragments, layout.frames, index), code)
+    return lambda index: decode_frame(_encoded(encapsulated, layout.frames, index), code)
 
 
 def _native(
@@ -134,26 +134,38 @@ def _discard(stream: BinaryIO, n: int) -> None:
         n -= len(block)
 
 
-def _encapsulated(
-    stream: BinaryIO, layout: PixelLayout
-) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
-    """Read the offset table and the fragments, each with its offset as the table counts.
+@dataclass(frozen=True)
+class _Encapsulated:
+    """Compressed pixel data: the offset table and the fragments, each with its offset.
+
+    ``end`` is where the last whole fragment ends; ``whole`` says that the closing delimiter is
+    there.
+    """
+
+    table: tuple[int, ...]
+    fragments: tuple[tuple[int, bytes], ...]
+    end: int
+    whole: bool
+
+
+def _encapsulated(stream: BinaryIO, layout: PixelLayout) -> _Encapsulated:
+    """Read the items of compressed pixel data, as far as they are there.
 
     Raises:
-        EOFError: the items do not end as they should.
+        EOFError: not even the offset table is there.
     """
     items: list[tuple[int, bytes]] = []
     position = 0
+    whole = False
     while True:
         head = stream.read(8)
-        if head[:4] == _SEQUENCE_END:
-            break
         length = int.from_bytes(head[4:], "little")
+        whole = head[:4] == _SEQUENCE_END
         if len(head) < 8 or head[:4] != _ITEM or length > layout.size:
-            raise EOFError
+            break
         data = stream.read(length)
         if len(data) < length:
-            raise EOFError
+            break
         items.append((position, data))
         position += 8 + length
     if not items:
@@ -161,18 +173,27 @@ def _encapsulated(
     table = items[0][1]
     behind = 8 + len(table)
     offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
-    return offsets, [(offset - behind, data) for offset, data in items[1:]]
+    fragments = tuple((offset - behind, data) for offset, data in items[1:])
+    return _Encapsulated(offsets, fragments, position - behind, whole)
 
 
-def _encoded(
-    table: tuple[int, ...], fragments: list[tuple[int, bytes]], frames: int, index: int
-) -> bytes:
-    """Join the fragments of one frame."""
+def _encoded(pixels: _Encapsulated, frames: int, index: int) -> bytes:
+    """Join the fragments of one frame.
+
+    Raises:
+        EOFError: the pixel data end before the frame does.
+        DecodeError: which fragments make the frame cannot be told.
+    """
+    table, fragments = pixels.table, pixels.fragments
+    if len(table) == frames and frames > 1:
+        end = table[index + 1] if index + 1 < frames else None
+        if not pixels.whole and (end is None or end > pixels.end):
+            raise EOFError
+        return b"".join(d for at, d in fragments if table[index] <= at and (not end or at < end))
+    if not pixels.whole:
+        raise EOFError
     if frames == 1:
         return b"".join(data for _, data in fragments)
-    if len(table) == frames:
-        end = table[index + 1] if index + 1 < frames else float("inf")
-        return b"".join(data for offset, data in fragments if table[index] <= offset < end)
     if len(fragments) == frames:
         return fragments[index][1]
     raise DecodeError(f"{len(fragments)} fragments for {frames} frames and no offset table")

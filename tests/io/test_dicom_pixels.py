@@ -195,6 +195,32 @@ def test_failed_decode_is_one_slices_error(tmp_path: Path, syntax: str, how: str
     np.testing.assert_array_equal(stack_pixels, EXPECTED[good])
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *COMPRESSED])
+def test_cut_multi_frame_file_keeps_its_whole_frames(tmp_path: Path, syntax: str) -> None:
+    packed = syntax in COMPRESSED
+    path = save(enhanced(series(), syntax if packed else None), tmp_path / "one", syntax)
+    data = path.read_bytes()
+    start = data.index(b"\xe0\x7f\x10\x00")
+    path.write_bytes(data[: start + (len(data) - start) // 2])
+    stack = read(tmp_path)
+    assert 1 <= stack.n_slices <= 3
+    np.testing.assert_array_equal(stack.pixels, EXPECTED[: stack.n_slices])
+    assert not stack.complete
+    [warning] = [w for w in stack.warnings if w.code == "W_SLICE_DAMAGED"]
+    assert "one frame 6" in warning.message
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless])
+def test_code_stream_cut_short_is_refused(syntax: str) -> None:
+    frame = encode(stored_pixels(0), syntax)
+    np.testing.assert_array_equal(
+        dicom_decoder.decode_frame(frame, _code(syntax)), stored_pixels(0)
+    )
+    for keep in (len(frame) - 3, len(frame) // 2):
+        with pytest.raises(DecodeError):
+            dicom_decoder.decode_frame(frame[:keep], _code(syntax))
+
+
 def test_nothing_decodable_is_refused(tmp_path: Path) -> None:
     datasets = [_spoiled(ds, JPEGLSLossless, "other") for ds in series()]
     save_series(tmp_path, datasets, JPEGLSLossless)
