@@ -48,14 +48,14 @@ class ProposalRules:
             believed.
     """
 
-    scar: ScarChoice = ScarChoice.RESTRICTED
+    scar: ScarChoice = ScarChoice.PREDICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
     previous_with_points: bool = False
     island_mm2: float = 10.0
     box_island_mm2: float = 25.0
     box_growth: float = 0.08
-    detector_scar_score: float = 0.0
+    detector_scar_score: float = 0.5
     detector_lv_score: float = 0.0
     merge_overlap: float = 0.3
     recrops: int = 2
