@@ -175,7 +175,7 @@ class Canvas(SliceView):
         elif isinstance(outcome, tools.Prompted):
             self.prompted.emit(outcome)
         else:
-            self._draw_labels(self._labels)
+            self._draw_labels(self._labels, self._traced)
             self.show_prompts(self._prompts, self._waits)
 
     def _inside(self, at: tools.Position) -> bool:
@@ -212,7 +212,8 @@ class Canvas(SliceView):
         turned = event.angleDelta().y()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             at = self.view.mapSceneToView(self.mapToScene(event.position().toPoint()))
-            self.view.scaleBy(s=0.999**turned, center=(at.x(), at.y()))
+            factor = 0.999**turned
+            self.view.scaleBy(s=(factor, factor), center=(at.x(), at.y()))
             return
         self._wheel += turned
         steps = int(self._wheel / 120)

@@ -29,7 +29,7 @@ HAND = (
     ("Wheel", "Slice before or after"),
     ("Ctrl + wheel", "Zoom"),
     ("Shift drag, middle drag", "Move the image"),
-    ("Right drag", "Window: across for width, up and down for level"),
+    ("Right drag", "Window width and level"),
     ("Ctrl drag", "New box, even inside another"),
     ("Alt click, right click", "Point where there is no scar"),
 )
@@ -119,7 +119,10 @@ class KeySheet(QDialog):
 
     def _add_menu(self, grid: QGridLayout, menu: str, row: int, column: int) -> int:
         lines = [
-            (" or ".join(_shown(key) for key in entry.keys), entry.text.replace(" …", ""))
+            (
+                " or ".join(dict.fromkeys(_shown(key) for key in entry.keys)),
+                entry.text.replace(" …", ""),
+            )
             for entry in ACTIONS
             if entry.menu == menu and entry.keys
         ]
@@ -139,6 +142,10 @@ class KeySheet(QDialog):
             grid.addWidget(QLabel(text), row, column + 1)
             row += 1
         return row
+
+
+def _all_keys(keys: tuple[str, ...]) -> str:
+    return " or ".join(dict.fromkeys(_shown(key) for key in keys))
 
 
 def _shown(key: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarseg import pipeline
 from scarseg.case import Case
 from scarseg.stack import Stack
 
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def export_cases(path: Path, cases: Sequence[Case], force: bool) -> str:
     """Write the CSV of these cases and say what was written."""
+    from scarseg import pipeline
+
     records = [pipeline.case_record(case) for case in cases]
     files = pipeline.export_table(path, records, force=force)
     return f"Written: {', '.join(file.name for file in files)} in {path.parent}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg import pipeline
 from scarseg.case import SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
@@ -17,6 +18,16 @@ from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray
 from scarseg.models import Embedding, Logits, Models
 from scarseg.prompts import Origin
+
+if TYPE_CHECKING:
+    from scarseg.pipeline import Located, SliceProposal
+
+
+def engine() -> ModuleType:
+    """Give the pipeline; imported on first use, since scipy would delay the window."""
+    from scarseg import pipeline
+
+    return pipeline
 
 
 class Readiness(StrEnum):
@@ -40,12 +51,14 @@ class Inference(QObject):
     Signals:
         ready_changed: readiness of this slice changed.
         pending_changed: a prompt on this slice began or ended to wait for its answer.
+        proposing_changed: proposing began or was cancelled.
         failed: a sentence: a model gave nothing usable; the manual tools go on.
     """
 
     ready_changed = pyqtSignal(int)
     pending_changed = pyqtSignal(int)
     failed = pyqtSignal(str)
+    proposing_changed = pyqtSignal()
 
     def __init__(self, document: Document, lane: Lane, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -60,7 +73,7 @@ class Inference(QObject):
         self._logits: list[Logits | None] = [None] * n
         self._answers: dict[int, LabelArray] = {}
         self._queued: set[int] = set()
-        self._located: tuple[pipeline.Located, ...] = ()
+        self._located: tuple[Located, ...] = ()
         self._locating = False
         self._key = f"{id(self):x}"
         document.moved_to.connect(self._prefer)
@@ -83,6 +96,7 @@ class Inference(QObject):
         if models.detector is not None:
             case.detector = models.detector.identity
         self._locating = True
+        pipeline = engine()
         self._lane.run(
             f"{self._key} propose all",
             pipeline.locate,
@@ -93,8 +107,9 @@ class Inference(QObject):
             current=lambda: self._alive,
             reports=True,
         )
+        self.proposing_changed.emit()
 
-    def _take_located(self, located: tuple[pipeline.Located, ...]) -> None:
+    def _take_located(self, located: tuple[Located, ...]) -> None:
         self._locating = False
         self._located = located
         here, n = self.document.current, self.document.case.stack.n_slices
@@ -121,6 +136,7 @@ class Inference(QObject):
         for k, state in enumerate(self.readiness):
             if state is Readiness.WAITING:
                 self._set_ready(k, Readiness.FAILED)
+        self.proposing_changed.emit()
 
     def is_hand_drawn(self, slice_index: int) -> bool:
         """Say whether a reader's drawing would be lost by segmenting again."""
@@ -167,6 +183,7 @@ class Inference(QObject):
         box = reading.prompts.lv_box
         mine = box is not None and (reading.protected or box.origin is Origin.READER)
         image = self.document.case.stack.image(k)
+        pipeline = engine()
         self._lane.run(
             f"{self._key} propose {k}",
             partial(pipeline.propose_slice, located=self._located[k] if self._located else None),
@@ -180,7 +197,7 @@ class Inference(QObject):
         )
 
     def _take_proposal(
-        self, k: int, version: int, proposal: pipeline.SliceProposal, why: Why | None
+        self, k: int, version: int, proposal: SliceProposal, why: Why | None
     ) -> None:
         self._queued.discard(k)
         self._embeddings[k] = proposal.embedding
@@ -195,7 +212,7 @@ class Inference(QObject):
             name = verbs.step_name("propose again", k)
             change = case.change(name, k, after, proposal.labels)
         elif fresh and case.readings[k].status is SliceStatus.UNSEEN:
-            change = pipeline.proposal_change(case, k, proposal)
+            change = engine().proposal_change(case, k, proposal)
         if change is not None:
             if why is not None:
                 self.document.push(change, answers=why is Why.RELOCATED)
@@ -214,7 +231,7 @@ class Inference(QObject):
         case = self.document.case
         self._lane.run(
             f"{self._key} segment {k}",
-            pipeline.segment,
+            engine().segment,
             self._models,
             self._embeddings[k],
             case.readings[k].prompts,

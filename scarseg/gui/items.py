@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPolygonF
+from PyQt6.QtGui import QColor, QPainter, QPolygonF
 from PyQt6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from scarseg.gui import overlay, theme
-from scarseg.labels import LabelArray
 from scarseg.prompts import SlicePrompts
 
 pg.setConfigOptions(imageAxisOrder="row-major")
@@ -46,10 +45,10 @@ class LabelLayer(_Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._traced: list[tuple[QColor, QPainterPath]] = []
+        self._traced: overlay.Traced = []
 
-    def set_labels(self, labels: LabelArray) -> None:
-        self._traced = overlay.outlines(labels)
+    def set_outlines(self, traced: overlay.Traced) -> None:
+        self._traced = traced
         self.update()
 
     def paint(
@@ -71,6 +70,7 @@ class PromptLayer(_Layer):
         self.prompts = SlicePrompts()
         self.chosen: tuple[str, int] | None = None
         self.waits = False
+        self.handles = True
 
     def show_prompts(
         self, prompts: SlicePrompts, chosen: tuple[str, int] | None, waits: bool
@@ -86,7 +86,7 @@ class PromptLayer(_Layer):
     ) -> None:
         if painter is not None:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits)
+            overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self.handles)
 
 
 class HandLayer(_Layer):

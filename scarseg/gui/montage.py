@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PyQt6.QtGui import (
+    QColor,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+)
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QWidget
 
 from scarseg.case import SliceStatus
@@ -28,21 +37,44 @@ class Tile(QWidget):
         self.index = index
         self.set_width(100)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.image = QImage()
-        self.outlines: list = []  # type: ignore[type-arg]
-        self.crop = QRectF(0, 0, 1, 1)
+        self._image = QImage()
+        self._traced: overlay.Traced = []
+        self._crop = QRectF(0, 0, 1, 1)
+        self._drawn: QPixmap | None = None
         self.grams = ""
         self.word, self.dot = "unseen", theme.QUIET
         self.chosen = False
 
     def set_width(self, width: int) -> None:
         """Make the tile this wide; its picture is square."""
-        self.picture = width - 12
+        self.picture, self._drawn = width - 12, None
         self.setFixedSize(width, self.picture + TILE_HEIGHT)
 
-    def describe(self) -> None:
-        """Put what is painted into words for those who do not see it."""
-        self.setAccessibleName(f"Slice {self.index + 1}, {self.grams}, {self.word}")
+    def show_image(self, image: QImage, crop: QRectF) -> None:
+        """Show this image, cropped in source pixels."""
+        self._image, self._crop, self._drawn = image, crop, None
+        self.update()
+
+    def show_outlines(self, traced: overlay.Traced) -> None:
+        self._traced, self._drawn = traced, None
+        self.update()
+
+    def tell(
+        self,
+        grams: str | None = None,
+        word: str | None = None,
+        dot: str | None = None,
+        chosen: bool | None = None,
+    ) -> None:
+        """Change what is given, and paint again only if that differs."""
+        before = (self.grams, self.word, self.dot, self.chosen)
+        self.grams = self.grams if grams is None else grams
+        self.word = self.word if word is None else word
+        self.dot = self.dot if dot is None else dot
+        self.chosen = self.chosen if chosen is None else chosen
+        if before != (self.grams, self.word, self.dot, self.chosen):
+            self.setAccessibleName(f"Slice {self.index + 1}, {self.grams}, {self.word}")
+            self.update()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and event.button() is Qt.MouseButton.LeftButton:
@@ -78,19 +110,28 @@ class Tile(QWidget):
         painter.end()
 
     def _paint_picture(self, painter: QPainter) -> None:
-        area = QRectF(6, 5, self.picture, self.picture)
-        painter.save()
-        painter.setClipRect(area)
-        painter.fillRect(area, QColor(theme.GROUND))
-        painter.translate(area.topLeft())
-        painter.scale(area.width() / self.crop.width(), area.height() / self.crop.height())
-        painter.translate(-self.crop.topLeft())
-        painter.drawImage(QPointF(0, 0), self.image)
-        for colour, path in self.outlines:
+        if self._drawn is None or self._drawn.devicePixelRatio() != self.devicePixelRatioF():
+            self._drawn = self._draw()
+        painter.drawPixmap(QPointF(6, 5), self._drawn)
+
+    def _draw(self) -> QPixmap:
+        """Draw image and outlines once; they change far more seldom than the tile is painted."""
+        ratio = self.devicePixelRatioF()
+        pixmap = QPixmap(round(self.picture * ratio), round(self.picture * ratio))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(QColor(theme.GROUND))
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.scale(self.picture / self._crop.width(), self.picture / self._crop.height())
+        painter.translate(-self._crop.topLeft())
+        painter.drawImage(QPointF(0, 0), self._image)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for colour, path in self._traced:
             painter.setPen(overlay.pen(colour, 1.1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawPath(path)
-        painter.restore()
+        painter.end()
+        return pixmap
 
 
 class Filmstrip(QScrollArea):
@@ -146,46 +187,34 @@ class Filmstrip(QScrollArea):
         """Draw all pictures again with these levels and this crop."""
         for tile in self.tiles:
             pixels = document.case.stack.pixels[tile.index]
-            tile.image = overlay.image(overlay.grey(pixels, levels))
-            tile.crop = crop
-            tile.update()
-
-    def show_slice(self, document: Document, inference: Inference, k: int) -> None:
-        """Draw outlines and status of one slice again."""
-        tile = self.tiles[k]
-        tile.outlines = overlay.outlines(document.case.labels[k])
-        self.show_status(document, inference, k)
+            tile.show_image(overlay.image(overlay.grey(pixels, levels)), crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
         """Say in colour and word how a slice stands."""
-        tile, status = self.tiles[k], document.case.readings[k].status
-        tile.word, tile.dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+        status = document.case.readings[k].status
+        word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
         if status is SliceStatus.UNSEEN:
             state = inference.readiness[k]
             if state is Readiness.FAILED:
-                tile.word = "no proposal"
+                word = "no proposal"
             elif inference.proposing:
-                tile.word = "proposing …"
+                word = "proposing …"
         elif k in inference.pending:
-            tile.word, tile.dot = "segmenting …", theme.ACCENT
+            word, dot = "segmenting …", theme.ACCENT
         elif k == document.current and not status.read:
-            tile.word, tile.dot = "reading", theme.ACCENT
-        tile.describe()
-        tile.update()
+            word, dot = "reading", theme.ACCENT
+        self.tiles[k].tell(word=word, dot=dot)
 
     def show_grams(self, measured: Measurements) -> None:
         """Write the grams of every slice, in the headline's convention."""
         for row in measured.slices:
-            tile = self.tiles[row.slice_index]
             grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
-            tile.grams = "" if row.status is SliceStatus.UNSEEN and grams == 0 else f"{grams:.1f} g"
-            tile.describe()
-            tile.update()
+            unread = row.status is SliceStatus.UNSEEN and grams == 0
+            self.tiles[row.slice_index].tell(grams="" if unread else f"{grams:.1f} g")
 
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""
         for tile in self.tiles:
-            tile.chosen = tile.index == k
-            tile.update()
+            tile.tell(chosen=tile.index == k)
         if self.tiles:
             self.ensureWidgetVisible(self.tiles[k], 60, 0)

@@ -15,6 +15,8 @@ from scarseg.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, 
 from scarseg.prompts import Box, Origin, SlicePrompts
 from scarseg.stack import FloatArray
 
+Traced = list[tuple[QColor, QPainterPath]]
+"""Outlines with their colours, in the order they are drawn."""
 HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
 
@@ -35,7 +37,7 @@ def outline(mask: MaskArray) -> QPainterPath:
     return path
 
 
-def outlines(labels: LabelArray) -> list[tuple[QColor, QPainterPath]]:
+def outlines(labels: LabelArray) -> Traced:
     """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
     traced = [
         (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
@@ -102,7 +104,9 @@ def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> Non
     painter.restore()
 
 
-def _paint_box(painter: QPainter, box: Box, chosen: bool, waits: bool, ventricle: bool) -> None:
+def _paint_box(
+    painter: QPainter, box: Box, chosen: bool, waits: bool, ventricle: bool, handles: bool
+) -> None:
     from_detector = box.origin is Origin.DETECTOR
     name = theme.TEAL if ventricle else theme.YELLOW
     style = Qt.PenStyle.DashLine if from_detector or waits else Qt.PenStyle.SolidLine
@@ -116,6 +120,8 @@ def _paint_box(painter: QPainter, box: Box, chosen: bool, waits: bool, ventricle
         return
     text = "scar" if box.score is None else f"scar {box.score:.2f}"
     _caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
+    if not handles:
+        return
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
     half = HANDLE + (1.5 if chosen else 0.0)
@@ -135,15 +141,17 @@ def paint_prompts(
     prompts: SlicePrompts,
     chosen: tuple[str, int] | None = None,
     waits: bool = False,
+    handles: bool = True,
 ) -> None:
     """Draw boxes (the detector's dashed, with score) and points in source pixels.
 
-    ``chosen`` is ("box" or "point", index); ``waits`` draws what has not been answered yet.
+    ``chosen`` is ("box" or "point", index); ``waits`` draws what has not been answered
+    yet; ``handles`` shows where boxes can be taken hold of.
     """
     if prompts.lv_box is not None:
-        _paint_box(painter, prompts.lv_box, False, False, True)
+        _paint_box(painter, prompts.lv_box, False, False, True, False)
     for index, box in enumerate(prompts.boxes):
-        _paint_box(painter, box, chosen == ("box", index), waits, False)
+        _paint_box(painter, box, chosen == ("box", index), waits, False, handles)
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
     for index, point in enumerate(prompts.points):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,9 @@ class Session(QObject):
         self.disk_lane.progressed.connect(self._progressed)
 
     def start(self) -> None:
-        """Load the models behind the window."""
+        """Load the models, and what opening needs, behind the window."""
+        for name in ("scarseg.pipeline", "scarseg.io.dicom", "scarseg.io.store"):
+            self.disk_lane.run(f"import {name}", import_module, name)
         self.inference_lane.run(
             "load models", self._loader, done=self._take_models, failed=self._no_models
         )

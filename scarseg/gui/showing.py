@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PyQt6.QtCore import QObject, QRectF, QSettings
 
-from scarseg import pipeline
 from scarseg.case import ModelIdentity
-from scarseg.gui import levels, theme
+from scarseg.gui import levels, overlay, theme
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.chrome import Bar, Foot
-from scarseg.gui.inference import Inference, Readiness
+from scarseg.gui.inference import Inference, Readiness, engine
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.saving import SaveState
@@ -50,6 +49,7 @@ class Showing(QObject):
         self._bar, self._view_row, self._foot = bar, view_row, foot
         self.measured: Measurements | None = None
         self._homed = False
+        self._traced: list[overlay.Traced] = []
 
     @property
     def _open(self) -> Open:
@@ -70,8 +70,9 @@ class Showing(QObject):
         self._view_row.presets.setCurrentText("Automatic" if automatic else "By hand")
         crop = self._find_home()
         self._strip.show_document(document, crop, self._canvas.levels)
-        for k in range(stack.n_slices):
-            self._strip.show_slice(document, inference, k)
+        self._traced = [overlay.outlines(labels) for labels in document.case.labels]
+        for tile, traced in zip(self._strip.tiles, self._traced, strict=True):
+            tile.show_outlines(traced)
         warnings = [each.code for each in stack.warnings]
         self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
@@ -82,6 +83,7 @@ class Showing(QObject):
         document.moved_to.connect(self.moved_to)
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
+        inference.proposing_changed.connect(self.statuses_changed)
         saver.state_changed.connect(self.saved_changed)
         self.measure()
         self.moved_to(document.current)
@@ -95,7 +97,9 @@ class Showing(QObject):
         if not self._homed and wall_mask(current.document.case.labels[k]).any():
             self._strip.show_window(current.document, self._find_home(), self._canvas.levels)
             self._canvas.go_home()
-        self._strip.show_slice(current.document, current.inference, k)
+        self._traced[k] = overlay.outlines(current.document.case.labels[k])
+        self._strip.tiles[k].show_outlines(self._traced[k])
+        self._strip.show_status(current.document, current.inference, k)
         if k == current.document.current:
             self._draw_current()
         self.measure()
@@ -106,10 +110,15 @@ class Showing(QObject):
         self._canvas.chosen = None
         self._canvas.show_image(current.document.case.stack.pixels[k])
         self._draw_current()
-        for index in range(len(self._strip.tiles)):
-            self._strip.show_status(current.document, current.inference, index)
+        self.statuses_changed()
         self._strip.choose(k)
         self._results.bars.choose(k)
+
+    def statuses_changed(self) -> None:
+        """Say again how every slice stands."""
+        current = self._open
+        for index in range(len(self._strip.tiles)):
+            self._strip.show_status(current.document, current.inference, index)
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
@@ -151,7 +160,7 @@ class Showing(QObject):
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
-        self.measured = pipeline.measure(case)
+        self.measured = engine().measure(case)
         self._results.show_measurements(self.measured, case.stack, current.document.current)
         self._strip.show_grams(self.measured)
         self._session.remember(self.measured)
@@ -176,7 +185,8 @@ class Showing(QObject):
 
     def _draw_current(self) -> None:
         document = self._open.document
-        self._canvas.show_labels(document.labels, document.grounds[document.current])
+        k = document.current
+        self._canvas.show_labels(document.labels, document.grounds[k], self._traced[k])
         self._draw_prompts()
 
     def _draw_prompts(self) -> None:

@@ -46,6 +46,7 @@ class SliceView(pg.GraphicsView):
         self._pixels: FloatArray = np.zeros((1, 1), dtype=np.float32)
         self._labels: LabelArray = np.zeros((1, 1), dtype=np.uint8)
         self._ground = self._labels
+        self._traced: overlay.Traced = []
         self._prompts = SlicePrompts()
         self._waits = False
         self._make_layers()
@@ -100,10 +101,13 @@ class SliceView(pg.GraphicsView):
         self._pixels = pixels
         self.image.setImage(pixels, autoLevels=False, levels=self.levels)
 
-    def show_labels(self, labels: LabelArray, ground: LabelArray) -> None:
-        """Show labels (row, column); ``ground`` is what the eraser brings to light."""
-        self._labels, self._ground = labels, ground
-        self._draw_labels(labels)
+    def show_labels(self, labels: LabelArray, ground: LabelArray, traced: overlay.Traced) -> None:
+        """Show labels (row, column) with their outlines.
+
+        ``ground`` is what the eraser brings to light.
+        """
+        self._labels, self._ground, self._traced = labels, ground, traced
+        self._draw_labels(labels, traced)
 
     def show_prompts(self, prompts: SlicePrompts, waits: bool) -> None:
         """Show boxes and points; ``waits`` when they have not been answered yet."""
@@ -137,13 +141,13 @@ class SliceView(pg.GraphicsView):
 
     def redraw(self) -> None:
         """Draw again after opacity, fill or visibility changed."""
-        self._draw_labels(self._labels)
+        self._draw_labels(self._labels, self._traced)
         self.prompt_layer.setVisible(self.prompts_shown)
 
-    def _draw_labels(self, labels: LabelArray) -> None:
+    def _draw_labels(self, labels: LabelArray, traced: overlay.Traced | None = None) -> None:
         opacity = self.fill_opacity if self.filled else 0.0
         self.tint.setImage(overlay.tint(labels, opacity), autoLevels=False, levels=None)
-        self.outlines.set_labels(labels)
+        self.outlines.set_outlines(overlay.outlines(labels) if traced is None else traced)
 
     def go_home(self) -> None:
         """Fit the heart, or the whole slice where it is not known."""

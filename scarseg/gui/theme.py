@@ -48,7 +48,8 @@ STATUS_WORDS: dict[SliceStatus, str] = {
 
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
-QMainWindow, QDialog, QMessageBox {{ background: {GROUND}; }}
+QMainWindow {{ background: {GROUND}; }}
+QDialog, QMessageBox {{ background: {PANEL}; border: 1px solid {LINE}; }}
 QWidget#side {{ background: {PANEL}; }}
 QWidget#bar, QStatusBar {{ background: {PANEL}; }}
 QStatusBar::item {{ border: none; }}
@@ -67,13 +68,14 @@ QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}
 QToolButton:hover {{ background: {RAISED}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
 QToolButton:disabled {{ color: #4c5965; }}
+QToolButton:checked:disabled {{ background: {RAISED}; color: #4c5965; }}
 QToolButton:focus {{ border: 1px solid {ACCENT}; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 6px 14px;
 }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
-QPushButton:default {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
+QPushButton:default {{ background: {ACCENT}; color: #06222f; }}
 QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
 QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {LINE}; }}

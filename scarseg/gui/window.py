@@ -173,9 +173,11 @@ class MainWindow(QMainWindow):
             if row.needs_case and row.name not in ("undo", "redo"):
                 self.actions_by_name[row.name].setEnabled(current is not None)
         self.showing.models_changed()
+        for part in (self.results, self.view_row, self.strip):
+            part.setVisible(current is not None)
         if current is None:
             return
-        self.banner.hide()
+        self.banner.clear()
         self.showing.attach()
         self._show_library()
         self.steps.addStack(current.document.undo_stack)
@@ -217,6 +219,8 @@ class MainWindow(QMainWindow):
         self.actions_by_name[name].setChecked(True)
         self.canvas.cancel_gesture()
         self.canvas.tool = name
+        self.canvas.prompt_layer.handles = name == "box"
+        self.canvas.prompt_layer.update()
         self.canvas.setCursor(
             Qt.CursorShape.SizeAllCursor if name == "window_level" else Qt.CursorShape.CrossCursor
         )
