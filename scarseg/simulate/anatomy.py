@@ -217,7 +217,7 @@ def draw_heart(
         "bend": (float(rng.normal(0, 2)), float(rng.normal(0, 2))),
         "endo_waves": Waves.draw(rng, 8, (2, 9)),
         "wall_waves": Waves.draw(rng, 5, (1, 4)),
-        "roughness": float(rng.uniform(0.01, 0.035)),
+        "roughness": float(rng.uniform(0.006, 0.022)),
         "wall_variation": float(rng.uniform(0.04, 0.14)),
         "septum_angle": septum,
         "rv_width": float((radius + wall) * 0.6 + rng.uniform(16, 34)),
