@@ -68,7 +68,9 @@ class Document(QObject):
         super().__init__(parent)
         self.case = case
         self.read_only = read_only
-        self.current = case.stack.n_slices // 2
+        middle = case.stack.n_slices // 2
+        unread = verbs.next_unread(case, middle - 1)
+        self.current = middle if unread is None else unread
         self.versions = [0] * case.stack.n_slices
         self.revision = 0
         self.grounds = case.labels.copy()

@@ -59,6 +59,8 @@ class Entry:
         ]
         thickness, spacing = source.slice_thickness_mm, source.slice_spacing_mm
         parts.append("thickness unknown" if thickness is None else depth(thickness, spacing))
+        if not source.complete:
+            parts.append("slices missing")
         return " · ".join(parts)
 
 

@@ -170,6 +170,11 @@ class ResultsPanel(QWidget):
         self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
         known = {each.code for each in stack.warnings}
         lines = [f"⚠ {code}" for code in measured.warnings if code not in known]
+        unseen = sum(row.status is SliceStatus.UNSEEN for row in measured.slices)
+        if unseen:
+            lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
+        self.headline.setProperty("partial", "true" if unseen else "false")
+        self.headline.setStyleSheet(self.styleSheet())
         if not measured.complete:
             lines.append("A slice is missing: the mass is incomplete.")
         self.incomplete.setText("\n".join(lines))

@@ -181,11 +181,13 @@ class SliceView(pg.GraphicsView):
 
     def to_source(self, at: QPointF) -> Position:
         """Turn a position in this widget into (column, row) source pixels."""
+        self.view.prepareForPaint()  # pyqtgraph moves its items only when it paints
         point = self._group.mapFromScene(self.mapToScene(at.toPoint()))
         return point.x(), point.y()
 
     def from_source(self, column: float, row: float) -> QPointF:
         """Turn (column, row) source pixels into a position in this widget."""
+        self.view.prepareForPaint()
         return QPointF(self.mapFromScene(self._group.mapToScene(QPointF(column, row))))
 
     @property

@@ -56,6 +56,7 @@ QStatusBar::item {{ border: none; }}
 QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
+QLabel#headline[partial="true"] {{ color: #8a6a3a; }}
 QLabel#figure {{ font-size: 15px; font-weight: 600; }}
 QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 120); border-radius: 4px; padding: 2px 6px;

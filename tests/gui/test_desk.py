@@ -13,6 +13,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QWidget
 
 from scarseg import pipeline
+from scarseg.errors import WeightsError
 from scarseg.gui import actions, app
 from scarseg.gui.dialogs import NOTICE, KeySheet, about_text
 from scarseg.gui.sliceview import facing
@@ -205,3 +206,48 @@ def test_the_window_starts_without_torch():
 def test_clicks_far_from_the_image_are_nowhere(reading):
     column, row = reading.window.canvas.to_source(QPointF(-500, -500))
     assert column < 0 and row < 0
+
+
+def test_ctrl_wheel_zooms_and_fit_comes_back(reading):
+    from PyQt6.QtCore import QPoint
+    from PyQt6.QtGui import QWheelEvent
+    from PyQt6.QtWidgets import QApplication
+
+    canvas = reading.window.canvas
+    before = canvas.screen_per_pixel
+    at = QPointF(canvas.rect().center())
+    event = QWheelEvent(
+        at,
+        at,
+        QPoint(),
+        QPoint(0, 240),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.ControlModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(canvas.viewport(), event)
+    assert canvas.screen_per_pixel > before * 1.1
+    k = reading.document.current
+    reading.act("fit")
+    assert canvas.screen_per_pixel == pytest.approx(before, rel=0.05)
+    assert reading.document.current == k
+
+
+def test_shift_drag_moves_the_image_and_no_label(reading):
+    canvas = reading.window.canvas
+    before = canvas.from_source(36, 30)
+    reading.act("brush")
+    reading.drag((30, 30), (40, 30), modifiers=Qt.KeyboardModifier.ShiftModifier)
+    assert canvas.from_source(36, 30).x() > before.x() + 20
+    assert reading.document.undo_stack.count() == 0
+
+
+def test_a_partial_total_says_so(make_reader, phantom_stack):
+    reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
+    reader.open(phantom_stack)
+    reader.settle()
+    assert "5 of 5 are unseen" in reader.window.results.incomplete.text()
+    for _ in range(5):
+        reader.act("no_scar")
+    assert not reader.window.results.incomplete.isVisible()

@@ -1,0 +1,110 @@
+"""Real DICOM on the desk: by folder, by drop, with and without a slice thickness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PyQt6.QtGui import QDropEvent
+
+from scarseg.gui.library import Entry, Library, depth
+from scarseg.io.dicom_write import write_series
+from tests.conftest import make_phantom_stack
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "study"
+    write_series(folder, make_phantom_stack())
+    return folder
+
+
+def test_a_folder_opens_its_stack_by_itself(reader, study):
+    reader.dialogs.path = study
+    reader.act("open_folder")
+    reader.wait(lambda: reader.session.current is not None)
+    reader.wait_ready()
+    np.testing.assert_allclose(reader.case.stack.pixels, make_phantom_stack().pixels, atol=1)
+    assert reader.window.studies.studies.count() == 1
+    assert reader.window.studies.series.item(0).text() == "LGE SAX phantom"
+
+
+def test_a_study_is_dropped_on_the_window(reader, study):
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(study))])
+    event = QDropEvent(
+        QPointF(50, 50),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    reader.window.dropEvent(event)
+    reader.wait(lambda: reader.session.current is not None)
+
+
+def test_nothing_is_written_beside_the_dicom(reader, study):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    reader.session.scan([study])
+    reader.wait(lambda: reader.session.current is not None)
+    reader.wait_ready()
+    reader.accept()
+    reader.wait_saved()
+    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_a_missing_thickness_is_asked_for_and_never_guessed(reader, study):
+    import pydicom
+
+    for path in study.rglob("*.dcm"):
+        data = pydicom.dcmread(path)
+        del data.SliceThickness
+        data.save_as(path)
+    reader.dialogs.thickness = None
+    reader.session.scan([study])
+    reader.settle()
+    if reader.session.current is None and reader.session.library.studies:
+        entry = reader.session.library.studies[0].entries[0]
+        reader.session.open(entry)
+        reader.settle()
+        assert reader.session.current is None
+        reader.dialogs.thickness = 6.0
+        reader.session.open(entry)
+        reader.wait(lambda: reader.session.current is not None)
+    assert reader.case.stack.slice_thickness_mm == 6.0
+    assert reader.case.stack.thickness_from_user
+
+
+def test_the_same_folder_twice_is_one_study(reader, study):
+    for _ in range(2):
+        reader.session.scan([study])
+        reader.settle()
+    assert len(reader.session.library.studies) == 1
+
+
+def test_the_list_goes_round_to_what_is_not_read():
+    from dataclasses import replace
+
+    library = Library()
+    entries = [
+        library.add_stack(
+            replace(make_phantom_stack(), series_uid=f"1.2.{k}", study_uid=f"1.3.{k}")
+        )
+        for k in range(3)
+    ]
+    entries[1].read = True
+    assert library.next_unread(entries[0]) is entries[2]
+    assert library.next_unread(entries[2]) is entries[0]
+    assert library.next_unread(None) is entries[0]
+    for entry in entries:
+        entry.read = True
+    assert library.next_unread(entries[0]) is None
+
+
+def test_geometry_is_said_in_words():
+    assert depth(8.0, 10.0) == "8 mm + 2 mm gap"
+    assert depth(8.0, 8.0) == "8 mm, no gap"
+    assert depth(8.0, 6.0) == "8 mm, overlapping 2 mm"
+    assert depth(8.0, None) == "8 mm"
+    entry = Entry(make_phantom_stack())
+    assert entry.geometry == "5 slices · 60 × 72 · 1.50 × 1.25 mm · 8 mm + 2 mm gap"
