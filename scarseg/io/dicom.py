@@ -1,8 +1,15 @@
 """Read DICOM: ``scan`` lists the stacks in folders, files, zips and DICOMDIRs from their headers
-alone, ``read_stack`` reads the pixels of one.
+alone, ``read_stack`` reads the pixels of one. Source files are never written.
 
-What cannot be measured is refused with a stable code; what can, but needs a reader's eye, comes
-with a warning. Source files are never written.
+What cannot be measured is refused: E_SPACING, E_GEOMETRY (position, orientation), E_THICKNESS,
+E_RESCALE, E_HEADER (no UIDs or size), E_TRUNCATED (cut before it says its series), E_DUPLICATE,
+E_DECODE, E_LIMIT, E_ARCHIVE, E_INPUT_MISSING, E_INPUT_EMPTY, E_INPUT_UNREADABLE. One bad file
+refuses the images of its kind in the whole series; leaving only it out would make the mass smaller
+without a word.
+
+What needs a reader's eye comes with a warning: W_GAP, W_OVERLAP (spacing against thickness),
+W_GAP_IRREGULAR, W_SLICE_DAMAGED (both: incomplete), W_SPACING_HEADER, W_FEW_SLICES, W_TILT,
+W_THICKNESS (has to be given), W_SPLIT, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR, W_SIGNED, W_LOSSY.
 """
 
 from __future__ import annotations
