@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -51,16 +52,17 @@ def select(report: LoadReport, series: Sequence[str] = (), identify: bool = Fals
     notes = [f"Took series {one.stack_id} ({one.reason})" for one in taken]
     measured = {one.study_uid for one in taken}
     records, refusal_notes = _refused(report.refused, measured, identify)
-    excused = measured | {refusal.study_uid for refusal in report.refused}
+    # Two patients may share a study UID by mistake: each gets a row.
+    answered = {(one.patient_id, one.study_uid) for one in taken}
+    refused = {one.study_uid for one in report.refused}
     for study in _studies(report.stacks):
         first = study[0]
-        if first.study_uid not in excused:
-            message = (
-                f"None of the {len(study)} stacks looks like LGE short axis: choose with --series."
-            )
-            cells = {**_identity(first, identify), "series_uid": "", "part": ""}
-            records.append(error_record(cells, "E_NO_LGE", message))
-            notes.append(f"E_NO_LGE: study {first.study_uid}: {message}")
+        if (first.patient_id, first.study_uid) in answered or first.study_uid in refused:
+            continue
+        message = f"No stack looks like LGE short axis ({_reasons(study)}); choose with --series."
+        cells = {**_identity(first, identify), "series_uid": "", "part": ""}
+        records.append(error_record(cells, "E_NO_LGE", message if identify else ""))
+        notes.append(f"E_NO_LGE: study {first.study_uid}: {message}")
     return Selection(_jobs(taken), tuple(records), (*notes, *refusal_notes))
 
 
@@ -106,6 +108,12 @@ def _refused(
         message = one.message if identify else ""
         records.setdefault((one.study_uid, place, one.code), error_record(cells, one.code, message))
     return list(records.values()), notes
+
+
+def _reasons(study: Sequence[StackSummary]) -> str:
+    """Say why none was taken, each reason once, the most frequent first."""
+    counted = Counter(one.reason.removeprefix("not proposed: ") for one in study)
+    return "; ".join(f"{n} x {reason}" if n > 1 else reason for reason, n in counted.most_common(3))
 
 
 def _studies(stacks: Sequence[StackSummary]) -> list[list[StackSummary]]:
