@@ -207,7 +207,7 @@ def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> 
     """Give the row of a stack or study that could not be measured."""
     cells = {
         **identity,
-        "status": "failed",
+        "status": "error",
         "error_code": code,
         "error_message": message,
         "software_version": scarseg.__version__,

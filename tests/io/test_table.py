@@ -162,7 +162,7 @@ def test_any_order_gives_the_same_bytes(phantom_stack: Stack, tmp_path: Path) ->
         written.add(tuple(path.read_bytes() for path in files))
     assert len(written) == 1
     [row, *_] = read_csv(tmp_path / "0.csv")
-    assert (row["status"], row["error_code"], row["scar_mass_g"]) == ("failed", "E_NO_LGE", "")
+    assert (row["status"], row["error_code"], row["scar_mass_g"]) == ("error", "E_NO_LGE", "")
 
 
 def test_sidecar_carries_provenance_and_the_statement(case: Case, tmp_path: Path) -> None:
