@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QPainter
 from PyQt6.QtWidgets import (
     QFrame,
@@ -26,6 +26,7 @@ from scarseg.gui.dialogs import NOTICE
 from scarseg.gui.panels import label
 
 BAR = ("box", "point", "brush", "eraser", "polygon", "", "segment", "no_scar", "accept", "")
+MESSAGE_MS = 9000
 KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
 
 
@@ -155,10 +156,7 @@ class Banner(QFrame):
         self.retry.setVisible(retry is not None)
         self.dismiss.setVisible(not severe)
         self.setProperty("severe", "true" if severe else "false")
-        style = self.style()
-        if style is not None:
-            style.unpolish(self)
-            style.polish(self)
+        theme.repolish(self)
         self.show()
 
     def clear(self) -> None:
@@ -185,7 +183,11 @@ class Foot(QStatusBar):
         self.cancel.setAccessibleName("Cancel the running job")
         self.cancel.clicked.connect(self.cancelled)
         self.clock = label("", "quiet", "Reading time and corrections")
-        for widget in (self.saved, self.models, self.progress, self.cancel):
+        self.message = label("", "message", "Message")
+        self._fade = QTimer(self)
+        self._fade.setSingleShot(True)
+        self._fade.timeout.connect(self.message.clear)
+        for widget in (self.saved, self.models, self.progress, self.cancel, self.message):
             self.addWidget(widget)
         for widget in (self.clock, label("?  keys", "quiet"), label("Research use only", "quiet")):
             self.addPermanentWidget(widget)
@@ -203,6 +205,12 @@ class Foot(QStatusBar):
         self.progress.setValue(round(max(fraction, 0) * 1000))
         if running:
             self.models.setText(what)
+
+    def say(self, text: str) -> None:
+        """Show a sentence for some seconds, beside what stays in sight."""
+        self.message.setText(text)
+        self.message.setToolTip(text)
+        self._fade.start(MESSAGE_MS)
 
     def show_saved(self, word: str, colour: str) -> None:
         self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")

@@ -174,7 +174,7 @@ class ResultsPanel(QWidget):
         if unseen:
             lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
         self.headline.setProperty("partial", "true" if unseen else "false")
-        self.headline.setStyleSheet(self.styleSheet())
+        theme.repolish(self.headline)
         if not measured.complete:
             lines.append("A slice is missing: the mass is incomplete.")
         self.incomplete.setText("\n".join(lines))

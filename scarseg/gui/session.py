@@ -140,9 +140,9 @@ class Session(QObject):
 
     def open(self, entry: Entry, thickness_mm: float | None = None) -> None:
         """Put a stack on the desk; what was there is saved first."""
+        self._wanted = entry
         if self.current is not None and self.current.entry is entry:
             return
-        self._wanted = entry
         for leaving in self._leaving:
             if leaving.entry is entry:
                 self._take_back(leaving)
@@ -156,6 +156,7 @@ class Session(QObject):
             thickness_mm,
             done=lambda opened: self._take_opened(entry, opened),
             failed=lambda error: self._not_opened(entry, error),
+            dropped=self._unlock,
             reports=True,
         )
 
@@ -172,8 +173,7 @@ class Session(QObject):
     def _take_opened(self, entry: Entry, opened: Opened) -> None:
         self.working.emit(1.0, "")
         if entry is not self._wanted:
-            if opened.lock is not None:
-                self.disk_lane.run("unlock", opened.lock.release)
+            self._unlock(opened)
             return
         self.close()
         document = Document(opened.case, read_only=opened.lock is None, parent=self)
@@ -182,6 +182,10 @@ class Session(QObject):
         self._put_on_desk(entry, document, saver, opened.lock)
         if opened.notes:
             self.notice.emit(" ".join(opened.notes))
+
+    def _unlock(self, opened: Opened) -> None:
+        if opened.lock is not None:
+            self.disk_lane.run(f"unlock {id(opened)}", opened.lock.release)
 
     def _put_on_desk(
         self, entry: Entry, document: Document, saver: Saver, lock: CaseLock | None
@@ -264,6 +268,8 @@ class Session(QObject):
         Where something cannot be saved nothing is closed and the answer is False, unless
         ``force``.
         """
+        for name in ("scan", "open", "demo"):
+            self.disk_lane.forget(name)
         for each in (*self._leaving, *((self.current,) if self.current else ())):
             each.saver.save_now()
         self.disk_lane.drain()

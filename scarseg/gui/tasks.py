@@ -29,6 +29,7 @@ class Job:
     failed: Callable[[BaseException], None] | None
     current: Callable[[], bool]
     reports: bool
+    dropped: Callable[[Any], None] | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     future: Future[Any] | None = None
 
@@ -79,6 +80,7 @@ class Lane(QObject):
         current: Callable[[], bool] = _always,
         urgent: bool = False,
         reports: bool = False,
+        dropped: Callable[[Any], None] | None = None,
     ) -> Job:
         """Queue a job; it replaces its waiting namesake.
 
@@ -87,9 +89,10 @@ class Lane(QObject):
             done: called on the GUI thread with the answer.
             failed: called on the GUI thread with the exception; without it, bugs reach
                 ``sys.excepthook`` and cancellation is silent.
+            dropped: called with an answer that nobody wants any more, to let go what it holds.
             urgent: go before everything that waits.
         """
-        job = Job(name, work, args, done, failed, current, reports)
+        job = Job(name, work, args, done, failed, current, reports, dropped)
         if self._closed:
             return job
         self._waiting = [other for other in self._waiting if other.name != name]
@@ -165,6 +168,8 @@ class Lane(QObject):
             return
         error = job.future.exception()
         if job.stop.is_set() or not job.current():
+            if error is None and job.dropped is not None:
+                job.dropped(job.future.result())
             return
         if error is None:
             if job.done is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QWidget
 
 from scarseg.case import SliceStatus
 from scarseg.labels import Label
@@ -54,6 +54,7 @@ QWidget#side {{ background: {PANEL}; }}
 QWidget#bar, QStatusBar {{ background: {PANEL}; }}
 QStatusBar::item {{ border: none; }}
 QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
+QLabel#message {{ color: {ACCENT}; padding-left: 14px; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
 QLabel#headline[partial="true"] {{ color: #8a6a3a; }}
@@ -113,6 +114,14 @@ def colour(name: str, alpha: float = 1.0) -> QColor:
     value = QColor(name)
     value.setAlphaF(alpha)
     return value
+
+
+def repolish(widget: QWidget) -> None:
+    """Let the style look at a widget's properties again."""
+    style = widget.style()
+    if style is not None:
+        style.unpolish(widget)
+        style.polish(widget)
 
 
 def apply(application: QApplication) -> None:

@@ -64,7 +64,7 @@ class MainWindow(QMainWindow):
         self._show_open()
         for name in ("undo", "redo"):
             self.actions_by_name[name].setEnabled(False)
-        self.actions_by_name["box"].setChecked(True)
+        self._choose_tool("box")
         self.actions_by_name["label_3"].setChecked(True)
         for name in ("fill", "prompts_shown"):
             self.actions_by_name[name].setChecked(True)
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
         session.notice.connect(self.banner.say)
         session.working.connect(self._show_work)
         session.models_ready.connect(self.showing.models_changed)
-        desk.said.connect(lambda text: self.foot.showMessage(text, 8000))
+        desk.said.connect(self.foot.say)
         desk.ticked.connect(self.showing.show_clock)
         canvas.prompted.connect(desk.prompted)
         canvas.painted.connect(desk.painted)

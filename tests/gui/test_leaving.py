@@ -56,13 +56,13 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     # The clock of the first case went on until it was left.
     assert lines[0] == expected.read_text().splitlines()[0]
     assert {line.split(",")[2] for line in lines[1:]} == {"1.2.3.4", "1.2.3.9"}
-    assert "1 series have no reading" in reading.window.foot.currentMessage()
+    assert "1 series have no reading" in reading.window.foot.message.text()
 
 
 def test_a_failing_disk_is_said_and_nothing_is_lost(reading, tmp_path):
     (tmp_path / "file").write_text("")
     reading.export(tmp_path / "file" / "scar.csv")
-    assert "E_WRITE" in reading.window.foot.currentMessage()
+    assert "E_WRITE" in reading.window.foot.message.text()
 
 
 def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):

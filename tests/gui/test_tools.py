@@ -1,0 +1,166 @@
+"""Gestures to prompts and drawings, without a window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scarseg.case import Case
+from scarseg.gui import overlay, reading, tools
+from scarseg.labels import Label
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from tests.conftest import make_phantom_stack, phantom_labels
+
+SHAPE = (60, 72)
+PROMPTS = SlicePrompts(boxes=(Box(10, 10, 30, 40, Origin.DETECTOR, 0.9),))
+
+
+def _drag(tool, prompts, start, end, new=False):
+    tool.press(prompts, start, 1.0, SHAPE, new)
+    return tool.release(end)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "corners"),
+    [
+        ((10, 10), (8, 7), (8, 7, 30, 40)),
+        ((30, 25), (35, 99), (10, 10, 35, 40)),
+        ((20, 25), (-50, 25), (0, 10, 20, 40)),
+        ((30, 40), (200, 200), (10, 10, 72, 60)),
+    ],
+)
+def test_boxes_are_pulled_by_corner_side_and_inside_and_stay_on_the_slice(start, end, corners):
+    box = _drag(tools.BoxTool(), PROMPTS, start, end).prompts.boxes[0]
+    assert (box.column0, box.row0, box.column1, box.row1) == pytest.approx(corners)
+    assert box.origin is Origin.READER and box.score is None
+
+
+def test_ctrl_draws_a_new_box_inside_another():
+    outcome = _drag(tools.BoxTool(), PROMPTS, (15, 15), (20, 20), new=True)
+    assert len(outcome.prompts.boxes) == 2 and outcome.verb == "add box"
+
+
+def test_a_ventricle_box_replaces_the_old_one_and_leaves_scar_alone():
+    prompts = replace(PROMPTS, lv_box=Box(0, 0, 5, 5))
+    outcome = _drag(tools.BoxTool(ventricle=True), prompts, (20, 20), (50, 50))
+    assert outcome.prompts.boxes == PROMPTS.boxes
+    assert outcome.prompts.lv_box == Box(20, 20, 50, 50)
+    assert outcome.verb == tools.VENTRICLE
+
+
+def test_a_trembling_hand_draws_no_box():
+    assert _drag(tools.BoxTool(), SlicePrompts(), (5, 5), (6, 20)) is None
+
+
+def test_a_box_turned_inside_out_stays_a_box():
+    box = _drag(tools.BoxTool(), PROMPTS, (30, 40), (2, 3)).prompts.boxes[0]
+    assert (box.column0, box.row0, box.column1, box.row1) == (2, 3, 10, 10)
+
+
+def test_points_are_found_and_deleted():
+    prompts = SlicePrompts(points=(Point(5, 5), Point(20, 20, False)))
+    assert tools.point_at(prompts, (19, 20.5), 2) == 1
+    assert tools.point_at(prompts, (12, 12), 2) is None
+    assert tools.without(prompts, "point", 0).prompts.points == (Point(20, 20, False),)
+    assert tools.without(prompts, "box", 0) is None
+
+
+def test_the_brush_is_round_in_millimetres():
+    mask = tools.disc((100, 100), (50, 50), (50, 50), 9.0, (1.5, 0.75))
+    rows, columns = np.nonzero(mask)
+    assert np.ptp(rows) + 1 == 12 and np.ptp(columns) + 1 == 24
+    assert mask.sum() * 1.5 * 0.75 == pytest.approx(np.pi * 81, rel=0.04)
+
+
+def test_a_tiny_brush_still_paints_the_pixel_under_it():
+    assert tools.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25)).sum() == 1
+    assert tools.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25))[4, 3]
+
+
+def test_erasing_uncovers_layer_by_layer():
+    labels = np.array([[0, 1, 2, 3, 4]], dtype=np.uint8)
+    ground = np.array([[0, 1, 2, 2, 0]], dtype=np.uint8)
+    mask = np.ones((1, 5), dtype=bool)
+    expected = {
+        Label.BLOOD_POOL: [0, 0, 2, 3, 4],
+        Label.MYOCARDIUM: [0, 1, 0, 0, 0],
+        Label.SCAR: [0, 1, 2, 2, 0],
+        Label.MVO: [0, 1, 2, 3, 3],
+        Label.BACKGROUND: [0, 1, 2, 3, 4],
+    }
+    for label, after in expected.items():
+        assert tools.erased(labels, ground, mask, label).tolist() == [after]
+
+
+def test_a_polygon_takes_the_pixels_whose_centre_it_holds():
+    out = tools.polygon(
+        np.zeros(SHAPE, np.uint8), [(10, 10), (20, 10), (20, 30), (10, 30)], Label.SCAR
+    )
+    rows, columns = np.nonzero(out.labels)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 29, 10, 19)
+    assert tools.polygon(np.zeros(SHAPE, np.uint8), [(1, 1), (2, 2)], Label.SCAR) is None
+
+
+def test_outlines_lie_where_the_voxels_are():
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[20:25, 30:40] = True
+    bounds = overlay.outline(mask).boundingRect()
+    assert (bounds.left(), bounds.top(), bounds.right(), bounds.bottom()) == (30, 20, 40, 25)
+    edge = np.ones(SHAPE, dtype=bool)
+    bounds = overlay.outline(edge).boundingRect()
+    assert (bounds.left(), bounds.top(), bounds.right(), bounds.bottom()) == (0, 0, 72, 60)
+
+
+VERBS = st.lists(
+    st.tuples(
+        st.sampled_from(["accept", "no_scar", "paint", "answer", "copy", "not_assessable"]),
+        st.integers(0, 4),
+        st.integers(0, 50),
+    ),
+    max_size=12,
+)
+
+
+@given(VERBS)
+def test_every_verb_is_undone_to_the_byte(verbs):
+    case = Case.new(make_phantom_stack())
+    case.labels[:] = phantom_labels()
+    before = case.labels.tobytes(), list(case.readings)
+    done = []
+    for verb, k, at in verbs:
+        labels = case.labels[k].copy()
+        labels[at, at : at + 5] = Label.SCAR
+        change = {
+            "accept": lambda k=k: reading.accept(case, k),
+            "no_scar": lambda k=k: reading.no_scar(case, k),
+            "paint": lambda k=k, labels=labels: reading.painted(case, k, "paint", labels),
+            "answer": lambda k=k, labels=labels: reading.answered(case, k, labels),
+            "copy": lambda k=k: reading.copied(case, k, (k + 1) % 5),
+            "not_assessable": lambda k=k: reading.not_assessable(case, k, "why"),
+        }[verb]()
+        case.apply(change)
+        done.append(change)
+    for change in reversed(done):
+        case.apply(change.inverse())
+    assert (case.labels.tobytes(), list(case.readings)) == before
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_two_changes_joined_are_undone_as_one(first_at, second_at):
+    case = Case.new(make_phantom_stack())
+    before = case.labels.tobytes()
+    changes = []
+    for at in (first_at, second_at):
+        labels = case.labels[1].copy()
+        labels[at : at + 4, at : at + 4] = Label.SCAR if at % 2 else Label.MVO
+        change = reading.painted(case, 1, "paint", labels)
+        case.apply(change)
+        changes.append(change)
+    joined = reading.merged(changes[0], changes[1], case.labels)
+    case.apply(joined.inverse())
+    assert case.labels.tobytes() == before
+    assert case.readings[1] == changes[0].before
