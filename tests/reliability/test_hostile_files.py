@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 import torch
 
+from scarseg.cli import main
 from scarseg.errors import StoreError, WeightsError
 from scarseg.io import store
+from scarseg.io.dicom_write import write_series
 from scarseg.models import weights
+from scarseg.stack import Stack
 from tests.conftest import make_phantom_stack
 from tests.reliability.children import ROOT, need_weights
 
@@ -208,3 +211,22 @@ def test_one_flipped_bit_in_shipped_weights_is_noticed(
         with pytest.raises(WeightsError) as refusal:
             load(None)  # type: ignore[arg-type]
         assert refusal.value.code == "E_WEIGHTS_DAMAGED"
+
+
+def test_results_of_changed_weights_are_marked_unverified(tmp_path: Path, phantom_stack: Stack):
+    need_weights()
+    write_series(tmp_path / "study", phantom_stack)
+    own = []
+    for entry in weights.list_weights():
+        if entry.default:
+            copy = tmp_path / entry.file
+            shutil.copy(weights.weights_folder() / entry.file, copy)
+            flip_last_bit(copy)
+            own += [f"--{entry.kind}", str(copy)]
+    for name, choice in (("own", own), ("shipped", [])):
+        table = str(tmp_path / f"{name}.csv")
+        assert (
+            main(["batch", str(tmp_path / "study"), "-o", table, "--device", "cpu", *choice]) == 0
+        )
+    assert "W_UNVERIFIED_WEIGHTS" in (tmp_path / "own.csv").read_text()
+    assert "W_UNVERIFIED_WEIGHTS" not in (tmp_path / "shipped.csv").read_text()
