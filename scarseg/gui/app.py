@@ -151,6 +151,7 @@ def render(
         window.show()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.canvas.go_home()
+        window.foot.show_saved("", "")
         image = window.grab().toImage()
         window.close()
         window.deleteLater()

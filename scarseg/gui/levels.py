@@ -1,46 +1,76 @@
-"""Window level: presets from the pixels of a stack, and the reader's last one per sequence."""
+"""Window level: presets from the pixels of the heart, and the reader's last one per sequence."""
 
 from __future__ import annotations
 
 import numpy as np
 from PyQt6.QtCore import QSettings
 
-from scarseg.stack import Stack
+from scarseg.case import Case
+from scarseg.stack import FloatArray
 
 Levels = tuple[float, float]
+HEADROOM = 0.15
+"""White lies above the brightest of the heart by this share, so that edges stay visible."""
 PRESETS: dict[str, tuple[float, float]] = {
-    "Automatic": (1.0, 99.7),
-    "Scar": (25.0, 99.9),
-    "Soft": (0.5, 99.97),
+    "Automatic": (1.0, 99.5),
+    "Scar": (20.0, 99.9),
+    "Soft": (0.2, 99.95),
     "Full range": (0.0, 100.0),
 }
-"""Name and the two percentiles of the middle of the stack that become black and white."""
+"""Name and the two percentiles of the heart's pixels that become black and white.
+
+The full range is that of whole slices.
+"""
 
 
-def preset(stack: Stack, name: str) -> Levels:
-    """Give the levels of a preset for this stack."""
-    rows, columns = stack.rows, stack.columns
-    middle = stack.pixels[:, rows // 5 : rows - rows // 5, columns // 5 : columns - columns // 5]
-    pixels = middle if middle.size else stack.pixels
-    low, high = np.percentile(pixels[:, ::2, ::2], PRESETS[name])
-    return float(low), max(float(high), float(low) + 1e-3)
+def heart_pixels(case: Case) -> FloatArray:
+    """Give the pixels of blood pool and wall; those of the middle where none are drawn.
+
+    Fat round the heart would outshine any scar.
+    """
+    pixels = case.stack.pixels
+    inside: FloatArray = pixels[case.labels > 0]
+    if inside.size:
+        return inside
+    rows, columns = case.stack.rows * 3 // 10, case.stack.columns * 3 // 10
+    middle = pixels[:, rows : case.stack.rows - rows, columns : case.stack.columns - columns]
+    return middle if middle.size else pixels
 
 
-def remembered(settings: QSettings, stack: Stack) -> Levels:
-    """Give the reader's last levels for this kind of sequence, scaled to this stack."""
-    low, high = preset(stack, "Automatic")
-    stored = settings.value(f"levels/{stack.sequence.value}", "")
+def preset(case: Case, name: str) -> Levels:
+    """Give the levels of a preset for this case."""
+    pixels = case.stack.pixels if name == "Full range" else heart_pixels(case)
+    low, high = (float(value) for value in np.percentile(pixels, PRESETS[name]))
+    if name != "Full range":
+        high += HEADROOM * (high - low)
+    return low, max(high, low + 1e-3)
+
+
+def remembered(settings: QSettings, case: Case) -> Levels | None:
+    """Give the reader's last levels for this kind of sequence, scaled to this case.
+
+    None when the reader never set any.
+    """
+    stored = settings.value(_key(case), "")
     try:
         a, b = (float(part) for part in str(stored).split(","))
     except ValueError:
-        return low, high
+        return None
     if not (np.isfinite(a) and np.isfinite(b) and b > a):
-        return low, high
+        return None
+    low, high = preset(case, "Automatic")
     return low + a * (high - low), low + b * (high - low)
 
 
-def remember(settings: QSettings, stack: Stack, levels: Levels) -> None:
-    """Keep levels for this kind of sequence, relative to the automatic ones."""
-    low, high = preset(stack, "Automatic")
+def remember(settings: QSettings, case: Case, levels: Levels | None) -> None:
+    """Keep levels for this kind of sequence, relative to the automatic ones; None forgets them."""
+    if levels is None:
+        settings.remove(_key(case))
+        return
+    low, high = preset(case, "Automatic")
     a, b = ((value - low) / (high - low) for value in levels)
-    settings.setValue(f"levels/{stack.sequence.value}", f"{a:.4f},{b:.4f}")
+    settings.setValue(_key(case), f"{a:.4f},{b:.4f}")
+
+
+def _key(case: Case) -> str:
+    return f"levels/{case.stack.sequence.value}"

@@ -49,6 +49,7 @@ class Showing(QObject):
         self._bar, self._view_row, self._foot = bar, view_row, foot
         self.measured: Measurements | None = None
         self._homed = False
+        self._windowed = False
         self._traced: list[overlay.Traced] = []
 
     @property
@@ -65,9 +66,8 @@ class Showing(QObject):
             stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation
         )
         self._canvas.editable = not document.read_only
-        self._canvas.set_levels(levels.remembered(self._settings, stack))
-        automatic = np.allclose(self._canvas.levels, levels.preset(stack, "Automatic"), rtol=1e-3)
-        self._view_row.presets.setCurrentText("Automatic" if automatic else "By hand")
+        self._windowed = False
+        self._take_levels()
         crop = self._find_home()
         self._strip.show_document(document, crop, self._canvas.levels)
         self._traced = [overlay.outlines(labels) for labels in document.case.labels]
@@ -95,7 +95,10 @@ class Showing(QObject):
         """Draw a slice whose labels, prompts or status changed."""
         current = self._open
         if not self._homed and wall_mask(current.document.case.labels[k]).any():
-            self._strip.show_window(current.document, self._find_home(), self._canvas.levels)
+            self._find_home()
+            if not self._windowed:
+                self._take_levels()
+            self._strip.show_window(current.document, self._crop, self._canvas.levels)
             self._canvas.go_home()
         self._traced[k] = overlay.outlines(current.document.case.labels[k])
         self._strip.tiles[k].show_outlines(self._traced[k])
@@ -165,15 +168,28 @@ class Showing(QObject):
         self._strip.show_grams(self.measured)
         self._session.remember(self.measured)
 
-    def choose_levels(self, chosen: levels.Levels) -> None:
-        """Show other levels on the slice and remember them for this kind of sequence."""
-        self._canvas.set_levels(chosen)
-        self.levels_settled()
+    def _take_levels(self) -> None:
+        """Show the reader's last levels for this kind of sequence, else automatic ones."""
+        case = self._open.document.case
+        mine = levels.remembered(self._settings, case)
+        self._view_row.presets.setCurrentText("By hand" if mine else "Automatic")
+        self._canvas.set_levels(mine or levels.preset(case, "Automatic"))
 
-    def levels_settled(self) -> None:
+    def choose_preset(self, name: str) -> None:
+        """Show a preset on the slice and remember it for this kind of sequence."""
+        current = self._session.current
+        if current is None or name not in levels.PRESETS:
+            return
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(levels.preset(current.document.case, name))
+        self.levels_settled(automatic=name == "Automatic")
+
+    def levels_settled(self, automatic: bool = False) -> None:
         """Take the canvas's levels to the strip and to memory."""
         current = self._open
-        levels.remember(self._settings, current.document.case.stack, self._canvas.levels)
+        self._windowed = True
+        mine = None if automatic else self._canvas.levels
+        levels.remember(self._settings, current.document.case, mine)
         self._strip.show_window(current.document, self._crop, self._canvas.levels)
 
     def show_clock(self) -> None:

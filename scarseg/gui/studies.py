@@ -137,7 +137,7 @@ class StudiesPanel(QWidget):
             name = refusal.path.rsplit("/", 1)[-1]
             self.studies.addItem(_item(name, refusal.code, theme.RED, refusal.message, None))
         self.series.clear()
-        for entry in study.entries if study else ():
+        for entry in sorted(study.entries if study else (), key=lambda entry: not entry.proposed):
             item = _series_item(entry)
             self.series.addItem(item)
             item.setSelected(entry is current)

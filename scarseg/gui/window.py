@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUndoGroup
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from scarseg.gui import actions, chrome, levels
+from scarseg.gui import actions, chrome
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
             "smaller": partial(self._resize_brush, -2),
             "larger": partial(self._resize_brush, 2),
             "fit": self.canvas.fit,
-            "auto_window": partial(self._choose_preset, "Automatic"),
+            "auto_window": lambda: self.showing.choose_preset("Automatic"),
             "fill": self._toggle_view,
             "prompts_shown": self._toggle_view,
             "grid": self._toggle_view,
@@ -146,7 +146,7 @@ class MainWindow(QMainWindow):
         canvas.scrolled.connect(desk.step)
         canvas.hovered.connect(self.view_row.hover.setText)
         canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText("By hand"))
-        canvas.levels_settled.connect(self.showing.levels_settled)
+        canvas.levels_settled.connect(lambda: self.showing.levels_settled())
         self.strip.chosen.connect(desk.go_to)
         self.results.slice_chosen.connect(desk.go_to)
         self.studies.entry_chosen.connect(session.open)
@@ -155,7 +155,7 @@ class MainWindow(QMainWindow):
         row.label_chosen.connect(lambda value: self._choose_label(Label(value)))
         row.radius_changed.connect(self._set_radius)
         row.opacity_changed.connect(self._set_opacity)
-        row.preset_chosen.connect(self._choose_preset)
+        row.preset_chosen.connect(self.showing.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
         self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
@@ -242,12 +242,6 @@ class MainWindow(QMainWindow):
     def _set_opacity(self, opacity: float) -> None:
         self.canvas.fill_opacity = opacity
         self.canvas.redraw()
-
-    def _choose_preset(self, name: str) -> None:
-        current = self.session.current
-        if current is not None and name in levels.PRESETS:
-            self.view_row.presets.setCurrentText(name)
-            self.showing.choose_levels(levels.preset(current.document.case.stack, name))
 
     def _toggle_view(self) -> None:
         self.canvas.filled = self.actions_by_name["fill"].isChecked()

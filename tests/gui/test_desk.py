@@ -111,6 +111,7 @@ def test_a_right_drag_changes_the_window_and_it_is_remembered(reading, make_read
     reading.window.close()
     again = make_reader()
     again.open(replace(make_phantom_stack(), series_uid="1.2.3.8"))
+    again.wait_ready()
     np.testing.assert_allclose(again.window.canvas.levels, canvas.levels, rtol=1e-3)
     again.act("auto_window")
     np.testing.assert_allclose(again.window.canvas.levels, before, rtol=1e-3)
