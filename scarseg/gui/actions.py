@@ -142,6 +142,7 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Drag: across for width, up and down for level (right drag always does)",
         "tool",
     ),
+    _("let_go", "Tools", "Let go", ("Esc",), "Give up the box, stroke or polygon in hand"),
     _("smaller", "Tools", "Smaller brush", ("[",), "Make brush and eraser smaller"),
     _("larger", "Tools", "Larger brush", ("]",), "Make brush and eraser larger"),
     _("label_1", "Tools", "Label: blood pool", ("1",), "Draw and erase blood pool", "label"),

@@ -145,9 +145,10 @@ class Canvas(SliceView):
             return
         elif self.tool in self._boxes:
             start = self.to_source(self._pressed_at)
+            self._boxes[self.tool].rebase(self._prompts)
             self._report(self._boxes[self.tool].release(start if clicked else at))
         elif self._brush is not None:
-            stroke, self._brush = self._brush.release(), None
+            stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
 
     def _click(self, at: tools.Position, positive: bool) -> None:

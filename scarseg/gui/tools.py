@@ -151,6 +151,19 @@ class BoxTool:
         boxes = (*self._before.boxes[:index], box, *self._before.boxes[index + 1 :])
         return replace(self._before, boxes=boxes)
 
+    def rebase(self, now: SlicePrompts) -> None:
+        """Go on from the prompts as they are now: an answer may have come in between.
+
+        A box in hand that is gone is let go.
+        """
+        if self._grip is not None and self._start is not None:
+            held, boxes = self._boxes(self._before)[self._grip.index], self._boxes(now)
+            if held in boxes:
+                self._grip = replace(self._grip, index=boxes.index(held))
+            else:
+                self._start = None
+        self._before = now
+
     def release(self, at: Position) -> Prompted | None:
         """End; None when nothing changed."""
         after = self.move(at)
@@ -264,7 +277,7 @@ class Brush:
         spacing: tuple[float, float],
     ) -> LabelArray:
         """Begin a stroke with its first dab; give the labels as they look now."""
-        self._before, self._labels, self._last = labels, labels.copy(), at
+        self._before, self._labels, self._last = labels.copy(), labels.copy(), at
         self._ground, self._label = ground, label
         self._radius_mm, self._spacing = radius_mm, spacing
         return self.move(at)
@@ -280,13 +293,21 @@ class Brush:
         self._last = at
         return self._labels
 
-    def release(self) -> Painted | None:
-        """End the stroke; None when it changed nothing."""
+    def release(self, now: LabelArray) -> Painted | None:
+        """End the stroke; None when it changed nothing.
+
+        The stroke lands on the labels as they are ``now``: an answer may have come in between.
+        """
         labels, before = self._labels, self._before
         self._labels = self._before = None
-        if labels is None or before is None or np.array_equal(labels, before):
+        if labels is None or before is None:
             return None
-        return Painted("erase" if self.erases else "paint", labels)
+        stroke = labels != before
+        after = now.copy()
+        after[stroke] = labels[stroke]
+        if np.array_equal(after, now):
+            return None
+        return Painted("erase" if self.erases else "paint", after)
 
 
 def polygon(labels: LabelArray, corners: list[Position], label: Label) -> Painted | None:

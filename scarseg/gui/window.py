@@ -115,6 +115,7 @@ class MainWindow(QMainWindow):
         handlers |= {
             "quit": self.close,
             "delete": self.canvas.delete_chosen,
+            "let_go": self.canvas.cancel_gesture,
             "copy_up": partial(desk.copy, -1),
             "copy_down": partial(desk.copy, 1),
             "previous_slice": partial(desk.step, -1),

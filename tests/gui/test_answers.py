@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PyQt6.QtGui import QMouseEvent
 
 from scarseg import pipeline
 from scarseg.case import SliceStatus
@@ -228,3 +229,31 @@ def test_a_ventricle_box_brings_the_wall_anew(reading):
     reading.settle()
     assert reading.document.undo_stack.count() <= 2
     assert (reading.document.labels == Label.MYOCARDIUM).any()
+
+
+def test_a_proposal_that_comes_while_the_hand_is_down_is_kept(slow, gate):
+    slow.wait(lambda: slow.session.models is not None)
+    k = slow.document.current
+    slow.act("brush")
+    slow.mouse(QMouseEvent.Type.MouseButtonPress, (10, 10))
+    slow.mouse(QMouseEvent.Type.MouseMove, (14, 10))
+    gate.let()
+    slow.wait_ready()
+    slow.mouse(QMouseEvent.Type.MouseButtonRelease, (14, 10))
+    assert slow.case.labels[k, 10, 12] == Label.SCAR
+    assert (slow.case.labels[k] == Label.BLOOD_POOL).any()
+    slow.undo()
+    assert slow.case.labels[k, 10, 12] == Label.BACKGROUND
+    assert (slow.case.labels[k] == Label.BLOOD_POOL).any()
+
+
+def test_boxes_that_come_while_one_is_drawn_are_kept(slow, gate):
+    slow.wait(lambda: slow.session.models is not None)
+    slow.act("box")
+    slow.mouse(QMouseEvent.Type.MouseButtonPress, (10, 10))
+    slow.mouse(QMouseEvent.Type.MouseMove, (20, 20))
+    gate.let()
+    slow.wait_ready()
+    slow.mouse(QMouseEvent.Type.MouseButtonRelease, (20, 20))
+    slow.wait_answer()
+    assert len(slow.prompts.boxes) == 2

@@ -229,3 +229,32 @@ def test_gestures_outside_the_image_do_no_harm(reading, tool):
     reading.drag((100, 90), (104, 95))
     reading.settle()
     assert (reading.case.labels.shape) == (5, 60, 72)
+
+
+def test_escape_gives_up_what_is_in_hand(reading):
+    from PyQt6.QtGui import QMouseEvent
+
+    reading.act("polygon")
+    for at in ((20.0, 20.0), (40.0, 20.0)):
+        reading.drag(at)
+    reading.act("let_go")
+    reading.mouse(QMouseEvent.Type.MouseButtonDblClick, (40, 40))
+    reading.act("brush")
+    reading.mouse(QMouseEvent.Type.MouseButtonPress, (10, 10))
+    reading.mouse(QMouseEvent.Type.MouseMove, (15, 10))
+    reading.act("let_go")
+    reading.mouse(QMouseEvent.Type.MouseButtonRelease, (15, 10))
+    assert reading.document.undo_stack.count() == 0
+    assert reading.document.labels[10, 12] != Label.SCAR
+
+
+def test_scrolling_away_with_a_stroke_in_hand_draws_nothing_elsewhere(reading):
+    from PyQt6.QtGui import QMouseEvent
+
+    before = reading.case.labels.copy()
+    reading.act("brush")
+    reading.mouse(QMouseEvent.Type.MouseButtonPress, (10, 10))
+    reading.act("next_slice")
+    reading.mouse(QMouseEvent.Type.MouseMove, (15, 10))
+    reading.mouse(QMouseEvent.Type.MouseButtonRelease, (15, 10))
+    np.testing.assert_array_equal(reading.case.labels, before)
