@@ -7,7 +7,7 @@ from math import hypot
 from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 
-from scarseg.gui import theme, tools
+from scarseg.gui import drawing, theme, tools
 from scarseg.gui.sliceview import SliceView
 from scarseg.labels import Label
 from scarseg.stack import FloatArray
@@ -26,7 +26,7 @@ class Canvas(SliceView):
 
     Signals:
         prompted: a :class:`scarseg.gui.tools.Prompted`.
-        painted: a :class:`scarseg.gui.tools.Painted`.
+        painted: a :class:`scarseg.gui.drawing.Painted`.
         scrolled: slices to go, down positive.
         levels_changed: the window is being dragged; ``levels_settled``: the hand let go.
         hovered: sentence about the pixel under the hand, or empty.
@@ -49,7 +49,7 @@ class Canvas(SliceView):
         self.radius_mm = 4.0
         self.editable = True
         self._boxes = {"box": tools.BoxTool(), "ventricle": tools.BoxTool(ventricle=True)}
-        self._brush: tools.Brush | None = None
+        self._brush: drawing.Brush | None = None
         self._corners: list[tools.Position] = []
         self._held: Qt.MouseButton | None = None
         self._pressed_at = self._last_at = QPointF()
@@ -103,7 +103,7 @@ class Canvas(SliceView):
             self.chosen = ("box", index) if self.tool == "box" and index is not None else None
             self.show_prompts(self._prompts, self._waits)
         elif self.tool in ("brush", "eraser"):
-            self._brush = tools.Brush(self.tool == "eraser")
+            self._brush = drawing.Brush(self.tool == "eraser")
             labels = self._brush.press(
                 self._labels, self._ground, at, self.label, self.radius_mm, self._spacing
             )
@@ -166,12 +166,12 @@ class Canvas(SliceView):
             event.accept()
             corners, self._corners = self._corners, []
             self.hand.show_polygon([])
-            self._report(tools.polygon(self._labels, corners, self.label))
+            self._report(drawing.polygon(self._labels, corners, self.label))
         else:
             self.mousePressEvent(event)
 
-    def _report(self, outcome: tools.Prompted | tools.Painted | None) -> None:
-        if isinstance(outcome, tools.Painted):
+    def _report(self, outcome: tools.Prompted | drawing.Painted | None) -> None:
+        if isinstance(outcome, drawing.Painted):
             self.painted.emit(outcome)
         elif isinstance(outcome, tools.Prompted):
             self.prompted.emit(outcome)

@@ -8,7 +8,7 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.errors import OutputError, ScarsegError
-from scarseg.gui import exporting, reading, tools
+from scarseg.gui import drawing, exporting, reading, tools
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.document import Document
 from scarseg.gui.library import Entry
@@ -154,7 +154,7 @@ class Desk(QObject):
         else:
             current.inference.segment(k)
 
-    def painted(self, outcome: tools.Painted) -> None:
+    def painted(self, outcome: drawing.Painted) -> None:
         document = self.document
         if document is not None:
             change = reading.painted(document.case, document.current, outcome.verb, outcome.labels)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scarseg.case import Case
-from scarseg.gui import overlay, reading, tools
+from scarseg.gui import drawing, overlay, reading, tools
 from scarseg.labels import Label
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from tests.conftest import make_phantom_stack, phantom_labels
@@ -70,15 +70,15 @@ def test_points_are_found_and_deleted():
 
 
 def test_the_brush_is_round_in_millimetres():
-    mask = tools.disc((100, 100), (50, 50), (50, 50), 9.0, (1.5, 0.75))
+    mask = drawing.disc((100, 100), (50, 50), (50, 50), 9.0, (1.5, 0.75))
     rows, columns = np.nonzero(mask)
     assert np.ptp(rows) + 1 == 12 and np.ptp(columns) + 1 == 24
     assert mask.sum() * 1.5 * 0.75 == pytest.approx(np.pi * 81, rel=0.04)
 
 
 def test_a_tiny_brush_still_paints_the_pixel_under_it():
-    assert tools.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25)).sum() == 1
-    assert tools.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25))[4, 3]
+    assert drawing.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25)).sum() == 1
+    assert drawing.disc(SHAPE, (3.2, 4.9), (3.2, 4.9), 0.01, (1.5, 1.25))[4, 3]
 
 
 def test_erasing_uncovers_layer_by_layer():
@@ -93,16 +93,16 @@ def test_erasing_uncovers_layer_by_layer():
         Label.BACKGROUND: [0, 1, 2, 3, 4],
     }
     for label, after in expected.items():
-        assert tools.erased(labels, ground, mask, label).tolist() == [after]
+        assert drawing.erased(labels, ground, mask, label).tolist() == [after]
 
 
 def test_a_polygon_takes_the_pixels_whose_centre_it_holds():
-    out = tools.polygon(
+    out = drawing.polygon(
         np.zeros(SHAPE, np.uint8), [(10, 10), (20, 10), (20, 30), (10, 30)], Label.SCAR
     )
     rows, columns = np.nonzero(out.labels)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 29, 10, 19)
-    assert tools.polygon(np.zeros(SHAPE, np.uint8), [(1, 1), (2, 2)], Label.SCAR) is None
+    assert drawing.polygon(np.zeros(SHAPE, np.uint8), [(1, 1), (2, 2)], Label.SCAR) is None
 
 
 def test_outlines_lie_where_the_voxels_are():
