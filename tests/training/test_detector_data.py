@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,15 @@ from tests.conftest import make_phantom_stack, phantom_labels
 from tests.fakes import FakeDetector
 
 SPACING = (1.5, 1.25)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several test processes with all threads each would wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def piece(index: int = 2, kind: str = "emidec", patient: str = "P001") -> LabelledSlice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,15 @@ from scarseg.training.detector_data import TUNING, slices_of
 from scarseg.training.detector_sampling import Sampler
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several test processes with all threads each would wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def cases() -> list[TrainingCase]:
