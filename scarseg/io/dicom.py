@@ -9,7 +9,8 @@ without a word.
 
 What needs a reader's eye comes with a warning: W_GAP, W_OVERLAP (spacing against thickness),
 W_GAP_IRREGULAR, W_SLICE_DAMAGED (both: incomplete), W_SPACING_HEADER, W_FEW_SLICES, W_TILT,
-W_THICKNESS (has to be given), W_SPLIT, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR, W_SIGNED, W_LOSSY.
+W_THICKNESS (has to be given), W_SPLIT, W_MERGED, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR,
+W_SIGNED, W_LOSSY.
 """
 
 from __future__ import annotations

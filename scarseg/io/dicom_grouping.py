@@ -88,7 +88,7 @@ def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> 
 
 
 def _by_plane(frames: Sequence[Frame]) -> Divided:
-    clusters = _cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    clusters = cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
     return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
 
 
@@ -98,7 +98,7 @@ def _by_matrix(frames: Sequence[Frame]) -> Divided:
 
 
 def _by_spacing(frames: Sequence[Frame]) -> Divided:
-    clusters = _cluster(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
+    clusters = cluster(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
     return [(_word("{:g}x{:g}mm".format(*c[0].spacing_mm)), c) for c in clusters]
 
 
@@ -121,7 +121,7 @@ def _by(frames: Iterable[Frame], key: Callable[[Frame], K]) -> dict[K, list[Fram
     return dict(groups)
 
 
-def _cluster(
+def cluster(
     frames: Sequence[Frame], value: Callable[[Frame], tuple[float, ...]], tolerance: float
 ) -> list[list[Frame]]:
     """Group frames whose values lie within ``tolerance`` of a group's smallest member."""

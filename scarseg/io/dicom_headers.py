@@ -53,7 +53,8 @@ class ImageFile:
     """What one file says of its patient, study and series, and its frames.
 
     ``error`` is the verdict that refuses the file; ``damage`` says that it ends too early, and
-    then ``frames`` holds only what is known.
+    then ``frames`` holds only what is known. ``merged`` are the series UIDs of all slices, base to
+    apex, where every slice of a stack came as a series of its own.
     """
 
     source: Source
@@ -72,10 +73,12 @@ class ImageFile:
     contrast: bool
     cardiac_images: int | None
     lossy: bool
+    frame_of_reference: str = ""
     kind: ImageKind | None = None
     frames: tuple[Frame, ...] = field(default=())
     error: ScarsegError | None = None
     damage: str = ""
+    merged: tuple[str, ...] = ()
 
 
 def read_image(header: Header, source: Source) -> ImageFile:
@@ -142,6 +145,7 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         contrast=bool(values.text(root, 0x00180010)),
         cardiac_images=values.whole(root, 0x00181090),
         lossy=values.raw_text(root, 0x00282110) == "01",
+        frame_of_reference=values.uid(root, 0x00200052),
         kind=frame_kind(image_type, "", _below_zero(root, intercept)),
     )
 

@@ -101,7 +101,9 @@ class StackSummary:
     ``n_slices`` counts the slices that can be opened. ``pixel_spacing_mm`` (row, column).
     ``slice_spacing_mm`` is measured from positions, None for a single slice. ``frames`` are in
     order, base to apex. ``kind`` tells localizers and phase images from what can be measured.
-    ``reason`` says in words why the stack is proposed or not.
+    ``reason`` says in words why the stack is proposed or not. ``merged`` are the series UIDs of
+    all slices, base to apex, where every slice came as a series of its own; ``series_uid`` is the
+    first of them.
     """
 
     series_uid: str
@@ -128,6 +130,7 @@ class StackSummary:
     spacing_between_slices_mm: float | None
     orientation: tuple[float, float, float, float, float, float]
     frames: tuple[Frame, ...]
+    merged: tuple[str, ...] = ()
 
     @property
     def stack_id(self) -> str:

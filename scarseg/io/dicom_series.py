@@ -17,6 +17,7 @@ from scarseg.io.dicom_geometry import (
 from scarseg.io.dicom_grouping import Group, name_parts, split_series, with_patient
 from scarseg.io.dicom_headers import ImageFile
 from scarseg.io.dicom_kind import open_kind
+from scarseg.io.dicom_merging import merge_single_slices
 from scarseg.io.dicom_proposal import Evidence, evidence
 from scarseg.io.dicom_report import Frame, ImageKind, Refusal, StackSummary
 from scarseg.io.dicom_warnings import damage_warning, frame_name, header_warnings
@@ -42,8 +43,8 @@ def assemble(images: Sequence[ImageFile]) -> Assembled:
     by_series: defaultdict[str, list[ImageFile]] = defaultdict(list)
     for image in kept:
         by_series[image.series_uid].append(image)
-    for series_uid in sorted(by_series):
-        _assemble_series(by_series[series_uid], result)
+    for files in merge_single_slices([by_series[uid] for uid in sorted(by_series)]):
+        _assemble_series(files, result)
     return result
 
 
@@ -255,6 +256,7 @@ def _summary(
         spacing_between_slices_mm=frame.header_spacing_mm,
         orientation=frame.orientation,
         frames=good,
+        merged=first.merged,
     )
 
 

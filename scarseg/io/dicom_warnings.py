@@ -57,6 +57,14 @@ def header_warnings(
         warnings.append(
             LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
         )
+    if first.merged:
+        warnings.append(
+            LoadWarning(
+                "W_MERGED",
+                f"{len(first.merged)} series of one slice each make this stack; they are alike but "
+                "for the position.",
+            )
+        )
     if group.ranked:
         warnings.append(_repeat_warning(group))
     if first.modality not in ("MR", ""):

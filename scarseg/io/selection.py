@@ -80,7 +80,7 @@ def _select_series(report: LoadReport, series: Sequence[str], identify: bool) ->
     notes: list[str] = []
     for wanted in dict.fromkeys(series):
         parts = [one for one in report.stacks if one.stack_id == wanted]
-        parts = parts or [one for one in report.stacks if one.series_uid == wanted]
+        parts = parts or [one for one in report.stacks if wanted in (one.series_uid, *one.merged)]
         parts = [one for one in parts if one.proposed] or parts
         refused = [one for one in report.refused if one.series_uid == wanted]
         if not parts and not refused:

@@ -390,16 +390,6 @@ def test_ct_is_listed_but_never_proposed(tmp_path: Path) -> None:
     assert not summary.proposed
 
 
-def test_one_series_a_slice_is_left_to_the_reader(tmp_path: Path) -> None:
-    for k, ds in enumerate(series()):
-        ds.SeriesInstanceUID = f"1.2.50.{k}"
-        save(ds, tmp_path / f"{k}")
-    report = scan([tmp_path])
-    assert len(report.stacks) == N_SLICES
-    assert proposed(report) == []
-    assert "one or two slices each" in report.stacks[0].reason
-
-
 def test_single_slice_called_lge_short_axis_is_proposed(tmp_path: Path) -> None:
     save_series(tmp_path, series(1))
     [taken] = proposed(scan([tmp_path]))
