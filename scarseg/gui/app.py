@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from PyQt6.QtCore import QEventLoop, QSettings, QSize, QTimer
+from PyQt6.QtCore import QEventLoop, QSettings, QSize, Qt, QTimer
 from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
 
@@ -22,14 +22,34 @@ from scarseg.gui.window import MainWindow
 from scarseg.models import Models
 
 _log = logging.getLogger(__name__)
+MOST_THREADS = 4
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
 def load_models() -> Models:
-    """Load the default weights; runs on the inference lane, torch is imported there."""
+    """Load the default weights; runs on the inference lane, torch is imported there.
+
+    torch's threads wait asleep, not spinning: spinning, they take the cores from each other and
+    from the window (a stack took nine times the processor time on a busy machine). OpenMP reads
+    that once, before torch. One core is left to the window.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from scarseg import models
 
-    return models.load()
+    loaded = models.load()
+    models.limit_threads(model_threads(_cores()))
+    return loaded
+
+
+def model_threads(cores: int) -> int:
+    """Give the number of threads for the models: one core is the window's, four are enough."""
+    return min(max(cores - 1, 1), MOST_THREADS)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def application() -> QApplication:
@@ -148,6 +168,7 @@ def render(
         if slice_index is None:
             slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
         window.desk.go_to(slice_index)
+        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
         window.show()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.canvas.go_home()

@@ -25,9 +25,31 @@ from scarseg.gui.actions import ACTIONS, MENUS, key_text
 from scarseg.gui.dialogs import NOTICE
 from scarseg.gui.panels import label
 
-BAR = ("box", "point", "brush", "eraser", "polygon", "", "segment", "no_scar", "accept", "")
+BAR = (
+    "box",
+    "point",
+    "brush",
+    "eraser",
+    "polygon",
+    "",
+    "segment",
+    "no_scar",
+    "not_assessable",
+    "accept",
+    "",
+)
 MESSAGE_MS = 9000
+SHORT = {"not_assessable": "N/A"}
+"""What the bar says where the menu's text is too long."""
 KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
+
+
+def _rule() -> QFrame:
+    """Give the thin line between groups of the bar."""
+    line = QFrame()
+    line.setObjectName("rule")
+    line.setFixedSize(1, 18)
+    return line
 
 
 class Elided(QLabel):
@@ -73,10 +95,10 @@ class Bar(QWidget):
         rows = {row.name: row for row in ACTIONS}
         for name in BAR:
             if not name:
-                layout.addWidget(label("|", "quiet"))
+                layout.addWidget(_rule())
                 continue
             key = key_text(rows[name])
-            text = f"{rows[name].text}  {KEY_SIGNS.get(key, key)}"
+            text = f"{SHORT.get(name, rows[name].text)}  {KEY_SIGNS.get(key, key)}"
             layout.addWidget(button_for(actions[name], text))
         layout.addWidget(button_for(actions["undo"], "↶"))
         layout.addWidget(button_for(actions["redo"], "↷"))

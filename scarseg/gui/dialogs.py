@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from PyQt6.QtCore import PYQT_VERSION_STR, QT_VERSION_STR, Qt
+from PyQt6.QtCore import PYQT_VERSION_STR, QT_VERSION_STR, QStandardPaths, Qt
 from PyQt6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -40,6 +40,8 @@ class Dialogs:
 
     def __init__(self, parent: QWidget) -> None:
         self._parent = parent
+        documents = QStandardPaths.StandardLocation.DocumentsLocation
+        self._folder = Path(QStandardPaths.writableLocation(documents))
 
     def folder(self) -> Path | None:
         chosen = QFileDialog.getExistingDirectory(self._parent, "Open folder")
@@ -50,8 +52,16 @@ class Dialogs:
         return [Path(name) for name in chosen]
 
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
-        """Ask for a new file; Qt itself asks before an old one would be replaced."""
-        chosen, _ = QFileDialog.getSaveFileName(self._parent, title, name, kind)
+        """Ask for a new file, beside the last one; whether to replace one is asked afterwards."""
+        chosen, _ = QFileDialog.getSaveFileName(
+            self._parent,
+            title,
+            str(self._folder / name),
+            kind,
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if chosen:
+            self._folder = Path(chosen).parent
         return Path(chosen) if chosen else None
 
     def confirm(self, text: str, yes: str) -> bool:
@@ -115,7 +125,7 @@ class KeySheet(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(_close(self))
-        self.resize(1000, 480)
+        self.resize(1020, 560)
 
     def _add_menu(self, grid: QGridLayout, menu: str, row: int, column: int) -> int:
         lines = [
@@ -155,6 +165,7 @@ def _shown(key: str) -> str:
 def _heading(grid: QGridLayout, text: str, row: int, column: int) -> int:
     heading = QLabel(text.upper())
     heading.setObjectName("heading")
+    heading.setContentsMargins(0, 8 if row else 0, 0, 2)
     grid.addWidget(heading, row, column, 1, 2)
     return row + 1
 

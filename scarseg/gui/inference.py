@@ -142,6 +142,8 @@ class Inference(QObject):
         """Say whether a reader's drawing would be lost by segmenting again."""
         if not self.document.case.readings[slice_index].edited:
             return False
+        if not self.document.case.labels[slice_index].any():
+            return False
         answer = self._answers.get(slice_index)
         return answer is None or not np.array_equal(answer, self.document.case.labels[slice_index])
 

@@ -193,6 +193,8 @@ class Filmstrip(QScrollArea):
         """Say in colour and word how a slice stands."""
         status = document.case.readings[k].status
         word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+        if status is SliceStatus.NOT_ASSESSABLE:
+            word = f"n/a: {document.case.readings[k].reason}".removesuffix(": ")
         if status is SliceStatus.UNSEEN:
             state = inference.readiness[k]
             if state is Readiness.FAILED:
@@ -200,7 +202,7 @@ class Filmstrip(QScrollArea):
             elif inference.proposing:
                 word = "proposing …"
         elif k in inference.pending:
-            word, dot = "segmenting …", theme.ACCENT
+            word, dot = "waiting …", theme.ACCENT
         elif k == document.current and not status.read:
             word, dot = "reading", theme.ACCENT
         self.tiles[k].tell(word=word, dot=dot)
@@ -209,8 +211,9 @@ class Filmstrip(QScrollArea):
         """Write the grams of every slice, in the headline's convention."""
         for row in measured.slices:
             grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
-            unread = row.status is SliceStatus.UNSEEN and grams == 0
-            self.tiles[row.slice_index].tell(grams="" if unread else f"{grams:.1f} g")
+            nothing = row.status in (SliceStatus.UNSEEN, SliceStatus.NOT_ASSESSABLE)
+            words = "" if nothing and grams == 0 else f"{grams:.1f} g"
+            self.tiles[row.slice_index].tell(grams=words)
 
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""

@@ -84,7 +84,7 @@ class SliceBars(QWidget):
             painter.drawRoundedRect(QRectF(left, top + 3, room * mvo / most, BAR_HEIGHT - 6), 3, 3)
         painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
         text = f"{scar:.1f} g"
-        if row.status is SliceStatus.NOT_ASSESSABLE:
+        if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
             text = "n/a"
         elif row.status is SliceStatus.UNSEEN and scar == 0:
             text = "–"
@@ -173,6 +173,9 @@ class ResultsPanel(QWidget):
         unseen = sum(row.status is SliceStatus.UNSEEN for row in measured.slices)
         if unseen:
             lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
+        lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
+        if lost:
+            lines.append(f"{lost} of {measured.n_slices} not assessable: nothing counted there.")
         self.headline.setProperty("partial", "true" if unseen else "false")
         theme.repolish(self.headline)
         if not measured.complete:

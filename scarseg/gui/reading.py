@@ -19,6 +19,8 @@ def step_name(verb: str, slice_index: int) -> str:
 def acceptable(case: Case, slice_index: int) -> bool:
     """Say whether there is something to accept: a proposal or a reader's drawing."""
     reading = case.readings[slice_index]
+    if reading.status is SliceStatus.NOT_ASSESSABLE:
+        return bool(case.labels[slice_index].any())
     return reading.status is not SliceStatus.UNSEEN or reading.edited
 
 
@@ -40,11 +42,18 @@ def no_scar(case: Case, slice_index: int) -> Change:
 
 
 def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
-    """Say that the slice cannot be read, and why."""
+    """Say that the slice cannot be read, and why: nothing on it counts, neither scar nor wall."""
+    reading = case.readings[slice_index]
+    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False)
     after = replace(
-        case.readings[slice_index], status=SliceStatus.NOT_ASSESSABLE, reason=reason.strip()
+        reading,
+        prompts=prompts,
+        status=SliceStatus.NOT_ASSESSABLE,
+        edited=True,
+        reason=reason.strip(),
     )
-    return case.change(step_name("not assessable", slice_index), slice_index, after)
+    labels = np.zeros_like(case.labels[slice_index])
+    return case.change(step_name("not assessable", slice_index), slice_index, after, labels)
 
 
 def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:

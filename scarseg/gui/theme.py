@@ -49,6 +49,7 @@ STATUS_WORDS: dict[SliceStatus, str] = {
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
 QMainWindow {{ background: {GROUND}; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QDialog, QMessageBox {{ background: {PANEL}; border: 1px solid {LINE}; }}
 QWidget#side {{ background: {PANEL}; }}
 QWidget#bar, QStatusBar {{ background: {PANEL}; }}
@@ -64,6 +65,7 @@ QLabel#over {{
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
 QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
+QFrame#rule {{ background: {LINE}; border: none; margin: 0 6px; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QToolButton {{ background: transparent; border: none; border-radius: 5px; padding: 5px 9px; }}
 QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}

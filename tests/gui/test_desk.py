@@ -252,3 +252,7 @@ def test_a_partial_total_says_so(make_reader, phantom_stack):
     for _ in range(5):
         reader.act("no_scar")
     assert not reader.window.results.incomplete.isVisible()
+
+
+def test_the_models_leave_a_core_to_the_window():
+    assert [app.model_threads(cores) for cores in (1, 2, 4, 16)] == [1, 1, 3, 4]

@@ -126,6 +126,32 @@ def test_not_assessable_asks_why(reading):
     assert reading.case.readings[1].status is SliceStatus.PROPOSED
 
 
+def test_what_is_not_assessable_adds_no_gram_and_is_not_accepted_empty(reading):
+    reading.go_to(2)
+    labels, total = reading.case.labels.copy(), reading.window.showing.measured.scar_mass_g
+    reading.act("not_assessable")
+    measured = reading.window.showing.measured
+    assert not reading.case.labels[2].any()
+    assert 0 < measured.scar_mass_g < total
+    assert "1 of 5 not assessable" in reading.window.results.incomplete.text()
+    assert reading.window.strip.tiles[2].grams == ""
+    reading.go_to(2)
+    reading.accept()
+    assert reading.case.readings[2].status is SliceStatus.NOT_ASSESSABLE
+    reading.undo()
+    np.testing.assert_array_equal(reading.case.labels, labels)
+
+
+def test_a_slice_taken_for_not_assessable_can_be_proposed_again(reading):
+    reading.go_to(2)
+    labels = reading.document.labels.copy()
+    reading.act("not_assessable")
+    reading.go_to(2)
+    reading.act("propose_again")
+    reading.wait(lambda: reading.case.readings[2].status is SliceStatus.PROPOSED)
+    np.testing.assert_array_equal(reading.document.labels, labels)
+
+
 def test_brush_and_eraser_draw_the_chosen_label(reading):
     reading.go_to(0)
     reading.act("label_4")
