@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -56,8 +56,8 @@ class BatchSettings:
 class Outcome:
     """What became of one series.
 
-    ``note`` says in words what failed; ``trouble`` is the traceback of a bug without the values
-    in it; ``used`` the entries of the prompts file that this series answered.
+    ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
+    without the values in it; ``used`` the entries of the prompts file that this series answered.
     """
 
     record: Record
@@ -110,12 +110,14 @@ def measure_job(
     job: Job, settings: BatchSettings, models: Models, progress: Progress = silent
 ) -> Outcome:
     """Read, propose, measure and write the mask of one series; a failure is its record."""
+    used: set[SliceKey] = set()
     try:
-        return _measure_job(job, settings, models, progress)
+        return _measure_job(job, settings, models, progress, used)
     except (Cancelled, KeyboardInterrupt):
         raise
     except ScarsegError as error:
-        return _failed(job, settings, error.code, error.message)
+        failed = _failed(job, settings, error.code, error.message)
+        return replace(failed, used=frozenset(used))
     except MemoryError:
         return _failed(job, settings, "E_MEMORY", "The series did not fit into memory.")
     except Exception as error:  # noqa: BLE001 - the boundary of one series
@@ -124,18 +126,24 @@ def measure_job(
         )
 
 
-def _measure_job(job: Job, settings: BatchSettings, models: Models, progress: Progress) -> Outcome:
+def _measure_job(
+    job: Job, settings: BatchSettings, models: Models, progress: Progress, used: set[SliceKey]
+) -> Outcome:
+    """Measure one series; adds to ``used`` the entries of the prompts file that speak of it."""
     stack = dicom.read_stack(job.summary, settings.slice_thickness_mm)
     prompts = None
-    used: frozenset[SliceKey] = frozenset()
     if settings.prompts is not None:
+        used |= settings.prompts.keys_in(stack)
         prompts = settings.prompts.for_stack(stack)
-        used = frozenset(settings.prompts.keys_in(stack))
     case = pipeline.propose_case(stack, models, progress, prompts)
     mask_file = "" if settings.masks is None else job.mask_file
     record = pipeline.case_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
     )
+    note = ""
+    if prompts is not None and not prompts:
+        record = _without_prompts(record)
+        note = f"W_NO_PROMPTS: series {stack.stack_id}: the prompts file asks for no scar on it."
     if settings.masks is not None:
         path = settings.masks / mask_file
         try:
@@ -144,7 +152,13 @@ def _measure_job(job: Job, settings: BatchSettings, models: Models, progress: Pr
             # A batch that was killed left this very mask: go on where it stopped.
             if error.code != "E_EXISTS" or not nifti.holds_labels(path, case.labels, stack):
                 raise
-    return Outcome(record, used=used)
+    return Outcome(record, note, used=frozenset(used))
+
+
+def _without_prompts(record: Record) -> Record:
+    """Say of a series that the prompts file passes over why it has no scar."""
+    warnings = f"{record.row['warnings']} W_NO_PROMPTS".strip()
+    return replace(record, row={**record.row, "method": "prompted", "warnings": warnings})
 
 
 def _failed(

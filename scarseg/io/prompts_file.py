@@ -54,8 +54,13 @@ class PromptsFile:
         return found
 
     def keys_in(self, stack: Stack) -> set[SliceKey]:
-        """Give the entries that speak of this stack."""
-        return {key for key in self.slices if self._slices_of(stack, key)}
+        """Give the entries that speak of this stack, be it without the frame they need."""
+        held = {one.sop_instance_uid for one in stack.sources}
+        return {
+            key
+            for key in self.slices
+            if key[0] in held and (key[1] is None or self._slices_of(stack, key))
+        }
 
     def _slices_of(self, stack: Stack, key: SliceKey) -> list[int]:
         uid, frame = key
