@@ -79,9 +79,11 @@ def _batch(options: argparse.Namespace) -> int:
     from scarseg.io import dicom, outputs, prompts_file, selection, table
     from scarseg.measurements import MassConvention
 
+    files = table.table_files(options.output)
     if not options.force:
-        outputs.refuse_existing(table.table_files(options.output))
-    outputs.require_writable(options.output)
+        outputs.refuse_existing(files)
+    for file in files:
+        outputs.require_writable(file)
     prompts = None if options.prompts is None else prompts_file.read_prompts(options.prompts)
     settings = batch.BatchSettings(
         MassConvention(options.mass),
@@ -129,7 +131,11 @@ def _inspect(options: argparse.Namespace) -> int:
     from scarseg.io import dicom, selection
 
     if options.json:
-        report = dicom.scan(options.inputs)
+        try:
+            report = dicom.scan(options.inputs)
+        except InputError as error:
+            print(json.dumps(_report_of_nothing(error), indent=1))
+            raise
         print(json.dumps(_report(report), indent=1))
     else:
         with _bar("Reading headers") as progress:
@@ -149,10 +155,14 @@ def _report(report: LoadReport) -> dict[str, object]:
     }
 
 
+def _report_of_nothing(error: InputError) -> dict[str, object]:
+    refused = {"path": error.path or "", "code": error.code, "message": error.message}
+    return {"stacks": [], "refused": [refused], "skipped": 0}
+
+
 def _stack(one: StackSummary) -> dict[str, object]:
     return {
         "series_uid": one.series_uid,
-        "part": one.part,
         "description": one.description,
         "sequence": str(one.sequence),
         "n_slices": one.n_slices,
@@ -164,7 +174,6 @@ def _stack(one: StackSummary) -> dict[str, object]:
         "complete": one.complete,
         "warnings": [warning.code for warning in one.warnings],
         "proposed": one.proposed,
-        "reason": one.reason,
     }
 
 
@@ -198,7 +207,7 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.folder.is_dir() and not any(options.folder.iterdir()):
         pass  # an empty folder is as good as none
     else:
-        refuse_existing([options.folder])
+        refuse_existing([options.folder], "choose another folder")
     with _bar("Simulating") as progress:
         simulate.simulate_patients(options.folder, options.patients, options.seed, progress)
     print(options.folder)

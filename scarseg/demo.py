@@ -26,7 +26,7 @@ def new_folder(wanted: Path | None) -> Path:
         names = (f"scarseg-demo{f'-{n}' if n > 1 else ''}" for n in count(1))
         wanted = next(Path(name) for name in names if not os.path.lexists(name))
     elif not (wanted.is_dir() and not any(wanted.iterdir())):
-        refuse_existing([wanted])
+        refuse_existing([wanted], "choose another folder")
     make_folder(wanted)
     return wanted.resolve()
 

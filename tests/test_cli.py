@@ -90,7 +90,7 @@ def test_inspect_json_is_the_load_report(
     assert set(report) == {"stacks", "refused", "skipped"}
     assert (report["refused"], report["skipped"]) == ([], 1)
     [stack] = report["stacks"]
-    assert {
+    assert stack == {
         "series_uid": "1.2.3.4",
         "description": "LGE SAX phantom",
         "sequence": "magnitude",
@@ -103,7 +103,7 @@ def test_inspect_json_is_the_load_report(
         "complete": True,
         "warnings": ["W_GAP"],
         "proposed": True,
-    }.items() <= stack.items()
+    }
 
 
 def test_inspect_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +123,20 @@ def test_inspect_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr()
     assert json.loads(said.out) == {"stacks": [], "refused": [], "skipped": 1}
     assert said.err.startswith("E_NO_MR: ")
+
+
+@pytest.mark.parametrize(("name", "code"), [("none", "E_INPUT_MISSING"), ("", "E_INPUT_EMPTY")])
+def test_inspect_json_is_json_even_where_nothing_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, code: str
+) -> None:
+    path = str(tmp_path / name)
+    assert cli.main(["inspect", path, "--json"]) == 1
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    [refused] = report.pop("refused")
+    assert report == {"stacks": [], "skipped": 0}
+    assert (refused["path"], refused["code"]) == (path, code)
+    assert said.err.startswith(f"{code}: {refused['message']}")
 
 
 def test_weights_are_listed_and_verified(
@@ -169,7 +183,9 @@ def test_simulate_leaves_studies_with_their_truth(
     assert sum(stack["proposed"] for stack in stacks) == 1
     assert list((tmp_path / "s").rglob("*.nii.gz"))
     assert cli.main(["simulate", str(tmp_path / "s")]) == 1
-    assert capsys.readouterr().err.startswith("E_EXISTS: ")
+    said = capsys.readouterr().err
+    assert said.startswith("E_EXISTS: ")
+    assert "--force" not in said  # simulate has none
 
 
 def test_demo_without_display_leaves_table_masks_and_picture(

@@ -158,6 +158,61 @@ def test_prompts_that_speak_of_no_slice_are_reported(
     assert "9.9.9" in capsys.readouterr().err
 
 
+def test_series_without_prompts_says_why_it_has_no_scar(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "in", 1, 2)
+    entry = {"sop_instance_uid": "1.2.1.1.2", "boxes": [[30, 15, 60, 45]]}
+    (tmp_path / "p.json").write_text(json.dumps({"version": 1, "slices": [entry]}))
+    assert run(data, "--prompts", tmp_path / "p.json") == 0
+    rows = {row["series_uid"]: row for row in rows_of(tmp_path / "scar.csv")}
+    asked, passed_over = rows["1.2.1.1"], rows["1.2.2.1"]
+    assert float(asked["scar_mass_g"]) > 0
+    assert "W_NO_PROMPTS" not in asked["warnings"]
+    assert (passed_over["scar_mass_g"], passed_over["method"]) == ("0.0", "prompted")
+    assert "W_NO_PROMPTS" in passed_over["warnings"].split()
+    said = capsys.readouterr().err
+    assert "W_NO_PROMPTS: series 1.2.2.1:" in said
+    assert "series 1.2.1.1:" not in said
+
+
+def test_prompts_that_are_refused_are_not_called_unused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "in", 1)
+    entry = {"sop_instance_uid": "1.2.1.1.2", "boxes": [[3000, 15, 3060, 45]]}
+    (tmp_path / "p.json").write_text(json.dumps({"version": 1, "slices": [entry]}))
+    assert run(data, "--prompts", tmp_path / "p.json") == 2
+    assert rows_of(tmp_path / "scar.csv")[0]["error_code"] == "E_PROMPTS"
+    assert "W_PROMPTS_UNUSED" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "code"),
+    [
+        ("scar.json", (), "E_OUTPUT_NAME"),
+        ("folder", ("--force",), "E_WRITE"),
+        ("blocked.csv", ("--force",), "E_WRITE"),
+    ],
+)
+def test_a_table_that_cannot_be_written_stops_before_the_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: tuple[str, ...],
+    code: str,
+) -> None:
+    worked: list[object] = []
+    monkeypatch.setattr("scarseg.io.dicom.scan", lambda *args: worked.append(args))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "blocked_slices.csv").mkdir()
+    output = str(tmp_path / name)
+    assert cli.main(["batch", str(tmp_path), "-o", output, *words]) == 1
+    assert capsys.readouterr().err.startswith(f"{code}: ")
+    assert worked == []
+
+
 def test_bad_prompts_stop_everything(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,7 +104,7 @@ def write_series(
         datasets = [_classic_dataset(stack, k, part, values) for k, part in enumerate(slices)]
     paths = [folder / f"{prefix}{int(dataset.InstanceNumber):04d}.dcm" for dataset in datasets]
     make_folder(folder)
-    refuse_existing(paths)
+    refuse_existing(paths, "choose another folder")
     for path, dataset in zip(paths, datasets, strict=True):
         _save(dataset, path, transfer_syntax)
     return paths

@@ -26,13 +26,11 @@ def safe_name(text: str) -> str:
     return f"{stem}_{digest}" if stem else digest
 
 
-def refuse_existing(paths: Iterable[Path]) -> None:
+def refuse_existing(paths: Iterable[Path], remedy: str = "give --force to replace it") -> None:
     """Raise OutputError E_EXISTS for the first path that exists, be it a dangling link."""
     for path in paths:
         if os.path.lexists(path):
-            raise OutputError(
-                "E_EXISTS", f"{path} exists already; give --force to replace it.", str(path)
-            )
+            raise OutputError("E_EXISTS", f"{path} exists already; {remedy}.", str(path))
 
 
 def require_writable(path: Path) -> None:
@@ -40,6 +38,8 @@ def require_writable(path: Path) -> None:
 
     For asking before the work is done; the answer may be another one afterwards.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise OutputError("E_WRITE", f"{path} is a folder, a file is needed.", str(path))
     folder = path.absolute().parent
     while not os.path.lexists(folder):
         folder = folder.parent

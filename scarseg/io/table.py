@@ -124,7 +124,13 @@ class TableFiles(NamedTuple):
 
 
 def table_files(path: Path) -> TableFiles:
-    """Name the three files of a table: ``scar.csv``, ``scar_slices.csv``, ``scar.json``."""
+    """Name the three files of a table: ``scar.csv``, ``scar_slices.csv``, ``scar.json``.
+
+    Raises:
+        OutputError: E_OUTPUT_NAME, a table of this name would be its own sidecar, or no name.
+    """
+    if not path.name or path.suffix.lower() == ".json":
+        raise OutputError("E_OUTPUT_NAME", f"{path} must be named .csv.", str(path))
     return TableFiles(
         path,
         path.with_name(f"{path.stem}_slices{path.suffix}"),
@@ -252,11 +258,9 @@ def write_tables(
     All three or none; the main file comes last: once it is there, all are.
 
     Raises:
-        OutputError: E_EXISTS for any of the three without ``force``, E_WRITE.
+        OutputError: E_EXISTS for any of the three without ``force``, E_WRITE, E_OUTPUT_NAME.
     """
     files = table_files(path)
-    if len(set(files)) < len(files):
-        raise OutputError("E_OUTPUT_NAME", f"{path} must be named .csv.", str(path))
     if not force:
         refuse_existing(files)
     ordered = sorted(records, key=_order)

@@ -157,7 +157,7 @@ def simulate_patients(
     options = options or StudyOptions()
     table = folder / "truth.csv"
     make_folder(folder)
-    refuse_existing([table, folder / "dicom", folder / "truth"])
+    refuse_existing([table, folder / "dicom", folder / "truth"], "choose another folder")
     studies = []
     for i in range(n):
         progress(i / n, f"Patient {i + 1} of {n}")
