@@ -52,9 +52,10 @@ def predict(
     embedding: Embedding,
     prompts: SlicePrompts,
     previous: Logits | None = None,
+    quick: bool = False,
 ) -> Logits:
     """Ask the segmenter and refuse an answer that is no answer."""
-    logits = models.segmenter.predict(embedding, prompts, previous)
+    logits = models.segmenter.predict(embedding, prompts, previous, quick)
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
@@ -66,19 +67,17 @@ def _look(
 ) -> tuple[Embedding, Logits]:
     """Embed a slice and ask without prompts; look again where the heart turns out to be."""
     embedding = models.segmenter.embed(image, lv_box)
-    logits = predict(models, embedding, SlicePrompts(lv_box=lv_box))
-    if lv_box is not None and lv_box.origin is Origin.READER:
-        return embedding, logits
-    for _ in range(rules.recrops):
-        own = heart_box(logits)
+    drawn = lv_box is not None and lv_box.origin is Origin.READER
+    for _ in range(0 if drawn else rules.recrops):
+        glance = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True)
+        own = heart_box(glance)
         if own is None or not _heart_sized(own, image.pixel_spacing_mm):
             break
         if lv_box is not None and own.intersection_over_union(lv_box) >= rules.recrop_overlap:
             break
         lv_box = own
         embedding = models.segmenter.embed(image, lv_box)
-        logits = predict(models, embedding, SlicePrompts(lv_box=lv_box))
-    return embedding, logits
+    return embedding, predict(models, embedding, SlicePrompts(lv_box=lv_box))
 
 
 def _heart_sized(box: Box, pixel_spacing_mm: tuple[float, float]) -> bool:

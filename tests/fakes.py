@@ -58,7 +58,11 @@ class FakeSegmenter:
         return Embedding((rows, columns), lv_box, image.pixels)
 
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
         pixels: FloatArray = embedding.features
         scar = _is(pixels, SCAR_LEVEL)

@@ -176,11 +176,15 @@ class Deadly(FakeSegmenter):
     """Kill the whole process on the patient whose image is marked."""
 
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
         if embedding.features[0, 0] == 77:
             os._exit(9)
-        return super().predict(embedding, prompts, previous)
+        return super().predict(embedding, prompts, previous, quick)
 
 
 def load_buggy(segmenter: object = None, detector: object = None, device: str = "") -> Models:

@@ -24,9 +24,13 @@ class ScarOnly(FakeSegmenter):
     identity = ModelIdentity("vit", "2" * 64, False)
 
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
-        scar = super().predict(embedding, prompts, previous).scar
+        scar = super().predict(embedding, prompts, previous, quick).scar
         return Logits(scar if prompts.asks_for_scar else np.full_like(scar, -5))
 
 
@@ -188,9 +192,13 @@ class LearnsOfTheWall(FakeSegmenter):
     """Without prompts take the scar for blood pool, as young weights do."""
 
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
-        told = super().predict(embedding, prompts, previous)
+        told = super().predict(embedding, prompts, previous, quick)
         if prompts.asks_for_scar:
             return told
         assert told.wall is not None and told.blood_pool is not None
@@ -232,10 +240,14 @@ def test_same_prompts_give_the_same_mask_whatever_came_before(
 ) -> None:
     class Swayed(FakeSegmenter):
         def predict(
-            self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+            self,
+            embedding: Embedding,
+            prompts: SlicePrompts,
+            previous: Logits | None = None,
+            quick: bool = False,
         ) -> Logits:
             assert previous is None
-            return super().predict(embedding, prompts, previous)
+            return super().predict(embedding, prompts, previous, quick)
 
     proposal = pipeline.propose_slice(phantom_stack.image(2), models)
     asked = SlicePrompts(points=(Point(46, 30), Point(44, 30, False)))
@@ -311,7 +323,11 @@ def test_proposal_may_replace_an_older_one(phantom_stack: Stack, models: Models)
 def test_model_that_answers_nonsense_is_an_error(phantom_stack: Stack) -> None:
     class Nonsense(FakeSegmenter):
         def predict(
-            self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+            self,
+            embedding: Embedding,
+            prompts: SlicePrompts,
+            previous: Logits | None = None,
+            quick: bool = False,
         ) -> Logits:
             return Logits(np.full(embedding.shape, np.nan, dtype=np.float32))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -79,11 +80,16 @@ class Segmenter(Protocol):
         ...
 
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
         """Answer prompts on an embedded slice; no prompts at all is a prompt too (automatic).
 
-        ``previous`` is the answer that corrective clicks refer to.
+        ``previous`` is the answer that corrective clicks refer to. ``quick`` asks for a first
+        impression: it leaves out what only makes an automatic answer better.
         """
         ...
 
@@ -112,6 +118,9 @@ def load(
     Raises:
         WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
     """
+    # Threads that spin while they wait make torch twenty times slower on a busy machine. OpenMP
+    # reads this once, when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from scarseg.models import detector as detectors
     from scarseg.models import segmenter as segmenters
 

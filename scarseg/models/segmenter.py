@@ -55,10 +55,14 @@ class CompactSegmenter:
 
     @torch.inference_mode()
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
         own: CompactFeatures = embedding.features
-        if prompts.asks_for_scar or previous is not None:
+        if quick or prompts.asks_for_scar or previous is not None:
             batch = self._prompt_batch(own, prompts, embedding.shape, previous)
             crop_logits, _ = self.network.predict(own.features, batch)
         else:

@@ -58,7 +58,11 @@ class VitSegmenter:
 
     @torch.inference_mode()
     def predict(
-        self, embedding: Embedding, prompts: SlicePrompts, previous: Logits | None = None
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
     ) -> Logits:
         """Answer each box on its own and join the answers; without prompts there is no scar."""
         own: VitFeatures = embedding.features

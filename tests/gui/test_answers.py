@@ -34,10 +34,10 @@ class Gate(FakeSegmenter):
         assert self.embeds.wait(10)
         return super().embed(image, lv_box)
 
-    def predict(self, embedding, prompts, previous=None):
+    def predict(self, embedding, prompts, previous=None, quick=False):
         self.asked.append(prompts)
         assert self.answers.wait(10)
-        return super().predict(embedding, prompts, previous)
+        return super().predict(embedding, prompts, previous, quick)
 
 
 class Broken(FakeSegmenter):
