@@ -1,4 +1,4 @@
-"""Compare the rules of a proposal, and of a reader's box, on the EMIDEC validation patients.
+"""Compare the rules of a proposal, and of a reader's box, on EMIDEC patients kept for tuning.
 
     python benchmarks/proposal_rules.py [--segmenter FILE] [--detector FILE]
 
@@ -24,7 +24,8 @@ from scarseg.models import Logits, Models
 from scarseg.prompts import Box, Point, SlicePrompts
 from scarseg.proposal import RULES, ProposalRules, ScarChoice
 from scarseg.stack import Stack
-from tests.emidec import VALIDATION, load_emidec
+from scarseg.training.data import INNER
+from tests.emidec import load_emidec
 
 PREDICTED = replace(RULES, scar=ScarChoice.PREDICTED)
 RESTRICTED = replace(RULES, scar=ScarChoice.RESTRICTED)
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("--detector")
     options = parser.parse_args()
     loaded = models.load(options.segmenter, options.detector, "cpu")
-    cases = [load_emidec(name) for name in VALIDATION]
+    cases = [load_emidec(name) for name in INNER]
     compare_rules(loaded, cases)
     compare_readers(loaded, cases)
 
