@@ -29,11 +29,8 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None
 def load_models() -> Models:
     """Load the default weights; runs on the inference lane, torch is imported there.
 
-    torch's threads wait asleep, not spinning: spinning, they take the cores from each other and
-    from the window (a stack took nine times the processor time on a busy machine). OpenMP reads
-    that once, before torch. One core is left to the window.
+    One core is left to the window.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from scarseg import models
 
     loaded = models.load()

@@ -64,6 +64,15 @@ class Entry:
         return " · ".join(parts)
 
 
+def standing(n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None) -> str:
+    """Say how a reading stands: "read · 7.7 g", "3 of 8 read", "proposed"."""
+    if n_read == n_slices:
+        return "read" if scar_mass_g is None else f"read · {scar_mass_g:.1f} g"
+    if n_read:
+        return f"{n_read} of {n_slices} read"
+    return "proposed" if n_proposed == n_slices else f"{n_proposed} of {n_slices} proposed"
+
+
 def depth(thickness_mm: float, spacing_mm: float | None) -> str:
     """Say thickness and gap: "8 mm + 2 mm gap"."""
     text = f"{thickness_mm:g} mm"

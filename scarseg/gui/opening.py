@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.case import Case
 from scarseg.errors import StoreError
+from scarseg.gui.library import Entry
 from scarseg.progress import Progress
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
     from scarseg.io.dicom import StackSummary
-    from scarseg.io.store import CaseLock
+    from scarseg.io.store import CaseLock, Glance
 
 DEMO_SEED = 19
 
@@ -62,6 +64,14 @@ def open_case(
                 lock.release()
                 lock = None
     return Opened(case, path, lock, tuple(notes))
+
+
+def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, Glance]]:
+    """Look at how the saved readings of a list stand; on the disk lane."""
+    from scarseg.io import store
+
+    found = ((each, store.peek(store.case_path(folder, each.source))) for each in entries)
+    return [(entry, glance) for entry, glance in found if glance is not None]
 
 
 def make_demo(folder: Path) -> Path:

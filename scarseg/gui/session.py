@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import Case, CaseStatus
+from scarseg.case import Case, CaseStatus, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.document import Document
 from scarseg.gui.inference import Inference, Readiness
-from scarseg.gui.library import Entry, Library, likely
-from scarseg.gui.opening import Opened, make_demo, open_case
+from scarseg.gui.library import Entry, Library, likely, standing
+from scarseg.gui.opening import Opened, make_demo, open_case, peek_cases
 from scarseg.gui.saving import Saver, SaveState
 from scarseg.gui.tasks import Lane
 from scarseg.measurements import Measurements
@@ -25,7 +25,7 @@ from scarseg.stack import Stack
 
 if TYPE_CHECKING:
     from scarseg.io.dicom import LoadReport
-    from scarseg.io.store import CaseLock
+    from scarseg.io.store import CaseLock, Glance
 
 _log = logging.getLogger(__name__)
 ModelsLoader = Callable[[], Models]
@@ -117,12 +117,22 @@ class Session(QObject):
         entry = likely(fresh)
         if entry is not None:
             self.open(entry)
+            self.disk_lane.run(
+                f"peek {id(report)}", peek_cases, self.folder, fresh, done=self._take_glances
+            )
             return
         refused = report.refused
         if refused:
             self.notice.emit(f"Nothing could be opened. {refused[0].code}: {refused[0].message}")
         elif not report.stacks:
             self.notice.emit("E_NO_MR: No MR series was found there.")
+
+    def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
+        for entry, glance in found:
+            if not entry.standing:
+                entry.read = glance.n_read == glance.n_slices
+                entry.standing = standing(glance.n_slices, glance.n_read, glance.n_proposed)
+        self.library_changed.emit()
 
     def _refuse(self, error: BaseException) -> None:
         self.working.emit(1.0, "")
@@ -228,14 +238,10 @@ class Session(QObject):
             return
         entry, case = self.current.entry, self.current.document.case
         entry.read = case.status is CaseStatus.READ
-        n, seen = case.stack.n_slices, case.n_slices_reviewed
-        proposed = sum(reading.status.value == "proposed" for reading in case.readings)
-        if entry.read:
-            entry.standing = f"read · {measured.scar_mass_g:.1f} g"
-        elif seen:
-            entry.standing = f"{seen} of {n} read"
-        else:
-            entry.standing = "proposed" if proposed == n else f"{proposed} of {n} proposed"
+        proposed = sum(reading.status is SliceStatus.PROPOSED for reading in case.readings)
+        entry.standing = standing(
+            case.stack.n_slices, case.n_slices_reviewed, proposed, measured.scar_mass_g
+        )
         self.library_changed.emit()
 
     # Closing

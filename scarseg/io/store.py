@@ -11,10 +11,11 @@ import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 
-from scarseg.case import Case
+from scarseg.case import Case, SliceStatus
 from scarseg.errors import StoreError
 from scarseg.io import atomic
 from scarseg.io.store_format import (
@@ -33,11 +34,13 @@ from scarseg.stack import Stack
 
 __all__ = [
     "CaseLock",
+    "Glance",
     "SavedCase",
     "case_path",
     "default_folder",
     "has_case",
     "load_case",
+    "peek",
     "read_case",
     "save_case",
     "set_aside",
@@ -64,6 +67,26 @@ class SavedCase:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Glance:
+    """How a saved reading stands: slices in all, those read, those proposed but not read."""
+
+    n_slices: int
+    n_read: int
+    n_proposed: int
+
+
+class Named(Protocol):
+    """What a case file takes its name from: a stack, or what is known of one beforehand."""
+
+    @property
+    def series_uid(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def stack_id(self) -> str: ...
+
+
 def default_folder() -> Path:
     """Give the folder of case files: ``$SCARSEG_HOME/cases`` or the user's data folder.
 
@@ -74,7 +97,7 @@ def default_folder() -> Path:
     return root / "cases"
 
 
-def case_path(folder: Path, stack: Stack) -> Path:
+def case_path(folder: Path, stack: Named) -> Path:
     """Give the case file of a stack: named by its UIDs, or a hash where those are no UIDs."""
     name = stack.stack_id
     if not (_UID.fullmatch(stack.series_uid) and _PART.fullmatch(stack.part)):
@@ -139,6 +162,22 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
             _log.warning("loaded the generation before it, saved %s", saved_at)
         return SavedCase(case, generation, saved_at, version, tuple(notes))
     raise StoreError("E_CASE_DAMAGED", " ".join(notes), str(path))
+
+
+def peek(path: Path) -> Glance | None:
+    """Look at how a saved reading stands, without its stack; None when there is none to be had.
+
+    Bytes are checked as in :func:`read_case`, but not whether the images are the same.
+    """
+    for generation in _generations(path):
+        try:
+            readings = parse(_bytes(generation)).document["readings"]
+            statuses = [SliceStatus(each["status"]) for each in readings]
+        except (OSError, Damaged, Newer, KeyError, TypeError, ValueError):
+            continue
+        proposed = statuses.count(SliceStatus.PROPOSED)
+        return Glance(len(statuses), sum(status.read for status in statuses), proposed)
+    return None
 
 
 def set_aside(path: Path) -> Path:

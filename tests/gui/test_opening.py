@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
 
+from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.gui.library import Entry, Library, depth
+from scarseg.gui.studies import SECOND
+from scarseg.io import store
 from scarseg.io.dicom_write import write_series
+from scarseg.stack import Stack
 from tests.conftest import make_phantom_stack
 
 
@@ -108,3 +114,35 @@ def test_geometry_is_said_in_words():
     assert depth(8.0, None) == "8 mm"
     entry = Entry(make_phantom_stack())
     assert entry.geometry == "5 slices · 60 × 72 · 1.50 × 1.25 mm · 8 mm + 2 mm gap"
+
+
+def numbered(k: int) -> Stack:
+    """Give the phantom as another patient's."""
+    stack = make_phantom_stack()
+    sources = tuple(
+        replace(each, sop_instance_uid=f"1.2.5.{k}.{n}") for n, each in enumerate(stack.sources)
+    )
+    uids = {"series_uid": f"1.2.7.{k}", "study_uid": f"1.2.6.{k}"}
+    return replace(stack, **uids, sources=sources, patient_id=f"P{k}")
+
+
+def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path):
+    for k, n_read in enumerate((0, 5, 2, 0)):
+        write_series(tmp_path / "studies" / str(k), numbered(k))
+        case = Case.new(numbered(k))
+        for n in range(n_read):
+            case.readings[n] = SliceReading(status=SliceStatus.NO_SCAR)
+        if n_read:
+            store.save_case(case, store.case_path(tmp_path / "cases", case.stack))
+    reader = make_reader()
+    reader.session.scan([tmp_path / "studies"])
+    reader.wait(lambda: reader.session.current is not None)
+    reader.settle()
+    items = (reader.window.studies.studies.item(k) for k in range(4))
+    shown = {item.text().split()[0]: item.data(SECOND) for item in items}
+    assert shown == {
+        "P0": "proposed", "P1": "read", "P2": "2 of 5 read", "P3": "not opened yet"
+    }  # fmt: skip
+    assert reader.session.current.entry.stack_id == "1.2.7.0"
+    reader.act("next_study")
+    reader.wait(lambda: reader.session.current.entry.stack_id == "1.2.7.2")

@@ -444,3 +444,19 @@ def test_labels_must_fit_the_stack(tmp_path: Path):
     with pytest.raises(ValueError, match="fit the stack"):
         store.save_case(case, tmp_path / "case.scarseg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_glance_tells_how_a_reading_stands_without_its_images(tmp_path):
+    path = tmp_path / "case.scarseg"
+    assert store.peek(path) is None
+    case = Case.new(STACK)
+    case.readings[0] = SliceReading(status=SliceStatus.PROPOSED)
+    for k, status in ((1, SliceStatus.NO_SCAR), (2, SliceStatus.ACCEPTED)):
+        case.readings[k] = SliceReading(status=status)
+    store.save_case(case, path)
+    store.save_case(case, path)
+    assert store.peek(path) == store.Glance(5, 2, 1)
+    path.write_bytes(path.read_bytes()[:-3])
+    assert store.peek(path) == store.Glance(5, 2, 1), "the generation before it"
+    path.with_name(path.name + ".1").write_bytes(b"SCARSEG?")
+    assert store.peek(path) is None
