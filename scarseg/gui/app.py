@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from PyQt6.QtCore import QEventLoop, QSettings, QSize, Qt, QTimer
+from PyQt6.QtCore import QEventLoop, QSettings, QSize, QTimer
 from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
 
@@ -165,11 +165,11 @@ def render(
         if slice_index is None:
             slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
         window.desk.go_to(slice_index)
-        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
-        window.show()
+        window.foot.saved.hide()
+        # Drawn once, never shown: that lays everything out and needs no place on a screen.
+        window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.canvas.go_home()
-        window.foot.show_saved("", "")
         image = window.grab().toImage()
         window.close()
         window.deleteLater()

@@ -106,6 +106,7 @@ class Bar(QWidget):
         self.geometry_line.setAccessibleName("Open stack")
         self.warning = label("", "warning", "Warnings about the stack")
         layout.addWidget(self.geometry_line, 1)
+        layout.addSpacing(8)
         layout.addWidget(self.warning)
 
     def _menu_button(self) -> QToolButton:

@@ -23,8 +23,9 @@ from scarseg.measurements import Measurements
 
 TILE_HEIGHT = 42
 """What stands beneath the picture: number, grams, status."""
-SMALLEST, LARGEST = 82, 112
-GAP = 6
+SMALLEST, LARGEST = 74, 112
+"""Ten slices fit side by side in a window of 1280 pixels."""
+GAP = 5
 
 
 class Tile(QWidget):
@@ -102,11 +103,11 @@ class Tile(QWidget):
         painter.setFont(font)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self.dot))
-        painter.drawEllipse(QPointF(11, top + 24), 3.2, 3.2)
+        painter.drawEllipse(QPointF(9.5, top + 24), 3.0, 3.2)
         painter.setPen(QColor(self.dot))
-        room = right - 16
+        room = right - 14
         word = painter.fontMetrics().elidedText(self.word, Qt.TextElideMode.ElideRight, int(room))
-        painter.drawText(QRectF(18, top + 16, room, 16), Qt.AlignmentFlag.AlignLeft, word)
+        painter.drawText(QRectF(16, top + 16, room, 16), Qt.AlignmentFlag.AlignLeft, word)
         painter.end()
 
     def _paint_picture(self, painter: QPainter) -> None:
