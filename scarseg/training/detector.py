@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             epoch_steps=options.epoch_steps,
             resume=not options.fresh,
         )
-    weights = options.evaluate or choose_weights(options.out, shift_slices(parts["tuning"]))
+    weights = options.evaluate or choose_weights(options.out, parts["tuning"])
     summary = measure(weights, parts)
     text = json.dumps({"weights": weights.name, "summary": summary}, indent=1)
     print(text)

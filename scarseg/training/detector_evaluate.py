@@ -195,7 +195,7 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
     }
 
 
-def choose_scar_score(found: Sequence[Found], least_specificity: float = 0.8) -> float:
+def choose_scar_score(found: Sequence[Found], least_specificity: float = 0.85) -> float:
     """Choose the lowest score at which enough scar-free slices stay empty: recall comes first."""
     _, without = best_scar_scores(found)
     if without.size == 0:
