@@ -213,6 +213,13 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("about", "Help", "About scarseg", (), "Versions, weights and licences", needs_case=False),
 )
 
+CHANGES = frozenset(
+    (
+        *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "eraser"),
+        *("polygon", "segment", "accept", "no_scar", "not_assessable", "propose_again"),
+    )
+)
+"""What cannot be done to a case that is open for reading only."""
 MENUS = ("File", "Edit", "Tools", "Slice", "View", "Help")
 
 

@@ -166,6 +166,8 @@ def render(
             slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
         window.desk.go_to(slice_index)
         window.foot.saved.hide()
+        for action in window.actions_by_name.values():
+            action.setEnabled(True)
         # Drawn once, never shown: that lays everything out and needs no place on a screen.
         window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)

@@ -74,8 +74,11 @@ class MainWindow(QMainWindow):
         centre = QVBoxLayout()
         centre.setContentsMargins(0, 0, 0, 0)
         centre.setSpacing(0)
-        for widget in (self.canvas, self.view_row, self.strip):
-            centre.addWidget(widget, 1 if widget is self.canvas else 0)
+        self.middle = QStackedWidget()
+        self.middle.addWidget(self.canvas)
+        self.middle.addWidget(chrome.Welcome(self.actions_by_name))
+        for widget in (self.middle, self.view_row, self.strip):
+            centre.addWidget(widget, 1 if widget is self.middle else 0)
         desk = QHBoxLayout()
         desk.setContentsMargins(0, 0, 0, 0)
         desk.setSpacing(0)
@@ -172,7 +175,10 @@ class MainWindow(QMainWindow):
         self.pages.setCurrentIndex(0 if current is None else 1)
         for row in actions.ACTIONS:
             if row.needs_case and row.name not in ("undo", "redo"):
-                self.actions_by_name[row.name].setEnabled(current is not None)
+                able = current is not None and (
+                    row.name not in actions.CHANGES or not current.document.read_only
+                )
+                self.actions_by_name[row.name].setEnabled(able)
         self.showing.models_changed()
         for part in (self.results, self.view_row, self.strip):
             part.setVisible(current is not None)
@@ -194,8 +200,11 @@ class MainWindow(QMainWindow):
     def _show_library(self) -> None:
         current = self.session.current
         self.studies.show_library(self.session.library, current.entry if current else None)
-        if self.session.library.studies or self.session.library.refused:
+        library = self.session.library
+        if library.studies or library.refused:
             self.pages.setCurrentIndex(1)
+        openable = any(not entry.code for study in library.studies for entry in study.entries)
+        self.middle.setCurrentIndex(0 if current is not None or openable else 1)
 
     def _show_work(self, fraction: float, what: str) -> None:
         self.foot.show_progress(fraction, what)

@@ -88,10 +88,11 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     assert "reading only" in second.window.banner.text.text()
     second.wait_ready()
     before = second.case.labels.copy()
-    second.paint((20, 20), (25, 20))
-    second.act("accept")
-    second.act("no_scar")
-    second.act("segment")
+    second.window.canvas.tool = "brush"
+    second.drag((20, 20), (25, 20))
+    second.window.desk.accept()
+    second.window.desk.no_scar()
+    second.window.desk.segment()
     second.settle()
     np.testing.assert_array_equal(second.case.labels, before)
     assert second.case.readings[2].status is SliceStatus.ACCEPTED
@@ -133,3 +134,15 @@ def test_closing_before_the_second_is_over_saves(reading, phantom_stack):
     reading.window.close()
     np.testing.assert_array_equal(store.load_case(path, phantom_stack).labels, labels)
     store.CaseLock().acquire(path).release()
+
+
+def test_what_is_open_elsewhere_can_be_looked_at_and_not_changed(make_reader, phantom_stack):
+    first, second = make_reader(), make_reader()
+    first.open(phantom_stack)
+    first.wait_ready()
+    second.open(phantom_stack)
+    assert second.document.read_only
+    for name in ("accept", "no_scar", "not_assessable", "brush", "box", "segment"):
+        assert not second.window.actions_by_name[name].isEnabled(), name
+    for name in ("export", "next_slice", "window_level", "fit"):
+        assert second.window.actions_by_name[name].isEnabled(), name

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
+from PyQt6.QtWidgets import QLabel
 
 from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.gui.library import Entry, Library, depth
@@ -146,3 +148,19 @@ def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path)
     assert reader.session.current.entry.stack_id == "1.2.7.0"
     reader.act("next_study")
     reader.wait(lambda: reader.session.current.entry.stack_id == "1.2.7.2")
+
+
+def test_where_nothing_could_be_opened_the_window_says_what_to_do(reader, tmp_path):
+    files = write_series(tmp_path / "study", make_phantom_stack())
+    for file in files:
+        header = pydicom.dcmread(file)
+        del header.PixelSpacing
+        header.save_as(file)
+    reader.session.scan([tmp_path / "study"])
+    reader.settle()
+    window = reader.window
+    assert "E_SPACING" in window.banner.text.text()
+    words = {label.text() for label in window.middle.currentWidget().findChildren(QLabel)}
+    assert "Drop a study here" in words and not window.canvas.isVisible()
+    reader.open(make_phantom_stack())
+    assert window.canvas.isVisible()
