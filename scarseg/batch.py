@@ -91,6 +91,8 @@ def run(
     """
     if settings.masks is not None:
         require_writable(settings.masks / "mask")
+    if not jobs:  # all was refused: no reason to wait for the models
+        return BatchResult((), (), tuple(settings.prompts.slices if settings.prompts else ()))
     outcomes: list[Outcome] = []
     spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
     for outcome in spread(jobs, settings, load_models, n_processes, progress):

@@ -14,7 +14,7 @@ from scarseg.errors import Cancelled, WeightsError
 from scarseg.io import dicom, selection
 from scarseg.models import Embedding, Logits, Models
 from scarseg.prompts import SlicePrompts
-from tests.cohorts import rows_of, tree, write, write_marked
+from tests.cohorts import rows_of, spoil, tree, write, write_marked
 from tests.fakes import FakeDetector, FakeSegmenter, load_fakes
 
 Run = Callable[..., int]
@@ -243,3 +243,19 @@ def test_copies_of_a_study_are_measured_once(run: Run, tmp_path: Path) -> None:
     shutil.copytree(data / "p1", data / "again")
     assert run(data) == 0
     assert len(rows_of(tmp_path / "scar.csv")) == 1
+
+
+def test_refused_studies_are_rows_of_their_patients_and_wait_for_no_models(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scarseg.models.load", no_weights)
+    data = write(tmp_path / "in", 1)
+    spoil(data / "p1", "PixelSpacing", None)
+    assert run(data, "--identify") == 2
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert (row["patient_id"], row["study_uid"], row["series_uid"]) == (
+        "CANARY-1",
+        "1.2.1",
+        "1.2.1.1",
+    )
+    assert row["error_code"] == "E_SPACING"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.io.archive import Source
@@ -24,7 +24,7 @@ class Refusal:
     """Something that was not opened, and why.
 
     ``path`` names the file (inside a zip: ``archive.zip!member``); ``code`` starts with ``E_``.
-    ``series_uid`` is empty where the file never said it.
+    ``series_uid`` and all after it are empty where the file never said them.
     """
 
     path: str
@@ -32,6 +32,8 @@ class Refusal:
     message: str
     series_uid: str = ""
     study_uid: str = ""
+    patient_id: str = field(default="", repr=False)
+    study_date: str = ""
 
 
 @dataclass(frozen=True)

@@ -121,15 +121,8 @@ def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
     if not frames:
         if not refused:
             first = min(image.source.name for image in images)
-            result.refused.append(
-                Refusal(
-                    first,
-                    "E_DECODE",
-                    f"No file of the series can be read: {images[0].damage}.",
-                    images[0].series_uid,
-                    images[0].study_uid,
-                )
-            )
+            message = f"No file of the series can be read: {images[0].damage}."
+            result.refused.append(_refusal(images[0], first, "E_DECODE", message))
         return []
     frame_kinds = {frame.kind for frame in frames}
     open_signs = {frame.layout.signed for frame in frames if frame.kind is None}
@@ -142,6 +135,12 @@ def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
         return open_kind(frame_kinds, frame.description)
 
     return split_series(frames, kind_of)
+
+
+def _refusal(image: ImageFile, path: str, code: str, message: str) -> Refusal:
+    """Refuse what ``image`` stands for, whose study and patient the refusal names."""
+    owner = (image.series_uid, image.study_uid, image.patient_id, image.study_date)
+    return Refusal(path, code, message, *owner)
 
 
 def _refuse(
@@ -160,15 +159,8 @@ def _refuse(
         assert error is not None
         total = sum(kinds[image.source] is kind for image in images)
         count = f" ({len(bad)} of {total} files of the series)" if total > 1 else ""
-        result.refused.append(
-            Refusal(
-                bad[0].source.name,
-                code,
-                error.message + count,
-                bad[0].series_uid,
-                bad[0].study_uid,
-            )
-        )
+        message = error.message + count
+        result.refused.append(_refusal(bad[0], bad[0].source.name, code, message))
     return {kind for kind, _ in by_verdict}
 
 
@@ -185,23 +177,14 @@ def _summarize(
     first = next(f for f in files if f.sop_uid == group.frames[0].sop_uid)
     path = group.frames[0].source.name
     if not good:
-        result.refused.append(
-            Refusal(
-                path,
-                "E_DECODE",
-                f"No slice can be read; of the first, {damaged[0].damage}.",
-                first.series_uid,
-                first.study_uid,
-            )
-        )
+        message = f"No slice can be read; of the first, {damaged[0].damage}."
+        result.refused.append(_refusal(first, path, "E_DECODE", message))
         return
     layout = good[0].layout
     needed = len(good) * layout.rows * layout.columns * 4
     if needed > MAX_STACK_BYTES:
         error = LimitError("E_LIMIT", f"The stack needs {needed} bytes; at most 2 GB are read.")
-        result.refused.append(
-            Refusal(path, error.code, error.message, first.series_uid, first.study_uid)
-        )
+        result.refused.append(_refusal(first, path, error.code, error.message))
         return
     cut = [image for image in files if image.damage]
     result.stacks.append(

@@ -70,7 +70,8 @@ def require_mr(report: LoadReport) -> None:
     """Raise InputError E_NO_MR where there is neither an MR stack nor a refused one."""
     if report.refused or any(one.modality in ("MR", "") for one in report.stacks):
         return
-    skipped = f"{report.skipped} other files were skipped"
+    n = report.skipped
+    skipped = "1 other file was skipped" if n == 1 else f"{n} other files were skipped"
     raise InputError("E_NO_MR", f"There is no MR image here ({skipped}).")
 
 
@@ -104,7 +105,8 @@ def _refused(
         if one.study_uid and one.study_uid in measured:
             continue
         place = one.series_uid or str(PurePath(one.path).parent)
-        cells = identity_cells("", one.study_uid, one.series_uid, "", "", identify)
+        owner = (one.patient_id, one.study_uid, one.series_uid)
+        cells = identity_cells(*owner, "", one.study_date, identify)
         message = one.message if identify else ""
         records.setdefault((one.study_uid, place, one.code), error_record(cells, one.code, message))
     return list(records.values()), notes

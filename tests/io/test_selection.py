@@ -48,6 +48,17 @@ def test_refusals_of_one_series_are_one_row(one: StackSummary) -> None:
     assert len([note for note in chosen.notes if "E_SPACING" in note]) == 5
 
 
+def test_row_of_a_refusal_names_its_patient_as_other_rows_do(one: StackSummary) -> None:
+    bad = Refusal("/a/9", "E_SPACING", "m", "1.2.2.1", "1.2.2", one.patient_id, "20240305")
+    for identify in (False, True):
+        chosen = select(report(one, refused=(bad,)), identify=identify)
+        [record] = chosen.records
+        assert record.row["patient_id"] == chosen.jobs[0].identity(identify)["patient_id"] != ""
+        assert record.row["study_date"] == "20240305"
+        assert (record.row["patient_id"] == one.patient_id) is identify
+    assert one.patient_id not in repr(bad)
+
+
 def test_refusal_beside_a_measured_stack_is_a_note(one: StackSummary) -> None:
     bad = Refusal("/a/9", "E_SPACING", "m", "1.2.1.8", one.study_uid)
     chosen = select(report(one, refused=(bad,)))
