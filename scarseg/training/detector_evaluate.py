@@ -121,6 +121,23 @@ def scar_recall(found: Sequence[Found], least_score: float, overlap: float) -> f
     return float(np.mean(met)) if met else float("nan")
 
 
+def recall_by_size(
+    found: Sequence[Found], least_score: float, limits_mm2: Sequence[float] = (200.0, 1000.0)
+) -> list[float]:
+    """Share of true scar boxes met (IoU over 0.3), in classes of the box's own area."""
+    met: list[list[bool]] = [[] for _ in range(len(limits_mm2) + 1)]
+    for one in found:
+        pixel_mm2 = one.piece.pixel_spacing_mm[0] * one.piece.pixel_spacing_mm[1]
+        for true in one.true_scars:
+            hit = any(
+                d.score >= least_score and d.box.intersection_over_union(true) > 0.3
+                for d in one.scars
+            )
+            area_mm2 = true.width * true.height * pixel_mm2
+            met[int(np.searchsorted(limits_mm2, area_mm2))].append(hit)
+    return [float(np.mean(hits)) if hits else float("nan") for hits in met]
+
+
 def average_precision(found: Sequence[Found], overlap: float) -> float:
     """Area under precision over recall of scar boxes, each true box met once at most."""
     ranked = sorted(
@@ -173,6 +190,7 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
     with_scar, without = best_scar_scores(found)
     free = [f for f in found if not (f.piece.labels >= 3).any()]
     false_boxes = [sum(d.score >= scar_score for d in f.scars) for f in free]
+    small, middle, large = recall_by_size(found, scar_score)
     strict = float(np.quantile(without, 0.9)) if without.size else 0.0
     return {
         "slices": len(found),
@@ -184,6 +202,9 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
         "scar_boxes": sum(len(f.true_scars) for f in found),
         "scar_recall_iou_over_0.3": scar_recall(found, scar_score, 0.3),
         "scar_recall_iou_over_0.5": scar_recall(found, scar_score, 0.5),
+        "scar_recall_box_under_200_mm2": small,
+        "scar_recall_box_200_to_1000_mm2": middle,
+        "scar_recall_box_over_1000_mm2": large,
         "scar_ap_iou_over_0.3": average_precision(found, 0.3),
         "scar_ap_iou_over_0.5": average_precision(found, 0.5),
         "false_boxes_per_scar_free_slice": float(np.mean(false_boxes)) if free else float("nan"),

@@ -28,6 +28,7 @@ from scarseg.training.detector_evaluate import (
     average_precision,
     choose_scar_score,
     find_all,
+    recall_by_size,
     respaced,
     scar_recall,
     shift_slices,
@@ -194,6 +195,9 @@ def test_average_precision_by_hand() -> None:
     assert average_precision(found, 0.3) == pytest.approx(0.75)
     assert scar_recall(found, 0.65, 0.3) == 0.5
     assert scar_recall(found, 0.55, 0.3) == 1
+    # both boxes are 187.5 square mm
+    assert recall_by_size(found, 0.65)[0] == 0.5
+    assert recall_by_size(found, 0.65, (100.0,))[1] == 0.5
 
 
 def test_the_score_threshold_keeps_scar_free_slices_empty() -> None:
