@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Cancelled:
         return INTERRUPTED
     except ScarsegError as error:
-        _say(f"{error.code}: {error.message}")
+        unnamed = error.path and error.path not in error.message
+        _say(f"{error.code}: {error.message}{f' [{error.path}]' if unnamed else ''}")
         return NOTHING_DONE
     except KeyboardInterrupt:
         _say("Interrupted; no table was written.")
@@ -184,8 +185,9 @@ def _print_report(report: LoadReport) -> None:
         row_mm, column_mm = one.pixel_spacing_mm
         print(f"{'*' if one.proposed else ' '} {one.stack_id}  {one.description}")
         print(
-            f"    {one.sequence}, {one.n_slices} slices of {one.rows} x {one.columns}, pixels"
-            f" {row_mm:g} x {column_mm:g} mm, thickness {thickness} mm, spacing {spacing} mm"
+            f"    {one.sequence}, {_count(one.n_slices, 'slice')} of {one.rows} x {one.columns},"
+            f" pixels {row_mm:g} x {column_mm:g} mm, thickness {thickness} mm,"
+            f" spacing {spacing} mm"
         )
         print(f"    {one.reason}")
         for warning in one.warnings:
@@ -195,9 +197,13 @@ def _print_report(report: LoadReport) -> None:
     for note in report.notes:
         print(note)
     print(
-        f"{len(report.stacks)} stacks (* proposed), {len(report.refused)} refused,"
-        f" {report.skipped} other files skipped"
+        f"{_count(len(report.stacks), 'stack')} (* proposed), {len(report.refused)} refused,"
+        f" {_count(report.skipped, 'other file')} skipped"
     )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ import pytest
 
 import scarseg
 from scarseg import cli
+from scarseg.errors import InputError
 from scarseg.io.dicom_write import write_series
 from tests.conftest import make_phantom_stack
 from tests.fakes import load_fakes
@@ -113,6 +114,34 @@ def test_inspect_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "5 slices of 60 x 72" in said
     assert "1.5 x 1.25 mm" in said
     assert "W_GAP" in said
+
+
+def test_inspect_counts_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [first, *others] = write_series(tmp_path / "p", make_phantom_stack())
+    for path in others:
+        path.unlink()
+    first.with_name("notes.txt").write_text("no image")
+    assert cli.main(["inspect", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "1 slice of 60 x 72" in said
+    assert "1 stack (* proposed), 0 refused, 1 other file skipped" in said
+
+
+def test_an_error_names_its_file_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(message: str) -> None:
+        def scan(*_: object) -> None:
+            raise InputError("E_X", message, "some/file")
+
+        monkeypatch.setattr("scarseg.io.dicom.scan", scan)
+
+    fail("It cannot be read.")
+    assert cli.main(["inspect", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "E_X: It cannot be read. [some/file]\n"
+    fail("some/file cannot be read.")
+    assert cli.main(["inspect", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "E_X: some/file cannot be read.\n"
 
 
 def test_inspect_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
