@@ -81,6 +81,7 @@ def _batch(options: argparse.Namespace) -> int:
     from scarseg.measurements import MassConvention
 
     files = table.table_files(options.output)
+    outputs.refuse_inputs(files, [*options.inputs, *filter(None, [options.prompts])])
     if not options.force:
         outputs.refuse_existing(files)
     for file in files:
@@ -97,6 +98,7 @@ def _batch(options: argparse.Namespace) -> int:
     )
     with _bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)
+    outputs.refuse_inputs(files, selection.files_of(report))
     chosen = selection.select(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         _say(note)

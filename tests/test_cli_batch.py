@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from scarseg import cli, pipeline
 from scarseg.case import Case
 from scarseg.labels import LabelArray
-from tests.cohorts import patient, rows_of, spoil, write
+from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import load_fakes
 
 Run = Callable[..., int]
@@ -221,3 +222,34 @@ def test_bad_prompts_stop_everything(
     assert run(data, "--prompts", tmp_path / "p.json") == 1
     assert "E_PROMPTS" in capsys.readouterr().err
     assert not (tmp_path / "scar.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("p.csv", ("--prompts", "p.json")),
+        ("in/p1/IM0001", ()),
+        ("study.zip", ()),
+        ("in/p1/a.csv", ("--prompts", "in/p1/a_slices.csv")),
+    ],
+)
+def test_no_output_replaces_an_input_even_by_force(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = write(Path("in"), 1)
+    next((data / "p1").iterdir()).rename(data / "p1" / "IM0001")
+    for prompts in ("p.json", "in/p1/a_slices.csv"):
+        Path(prompts).write_text('{"version": 1, "slices": []}')
+    with ZipFile("study.zip", "w") as archive:
+        archive.write(data / "p1" / "IM0001")
+    before = tree(tmp_path)
+    inputs = ["study.zip"] if name == "study.zip" else ["in"]
+    assert run(*inputs, "-o", name, *words, "--force") == 1
+    assert capsys.readouterr().err.startswith("E_OUTPUT_NAME: ")
+    assert tree(tmp_path) == before

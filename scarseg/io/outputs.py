@@ -33,6 +33,16 @@ def refuse_existing(paths: Iterable[Path], remedy: str = "give --force to replac
             raise OutputError("E_EXISTS", f"{path} exists already; {remedy}.", str(path))
 
 
+def refuse_inputs(paths: Iterable[Path], inputs: Iterable[Path | str]) -> None:
+    """Raise OutputError E_OUTPUT_NAME where a path is one of the inputs, force or no force."""
+    read = {os.path.realpath(one) for one in inputs}
+    for path in paths:
+        if os.path.realpath(path) in read:
+            raise OutputError(
+                "E_OUTPUT_NAME", f"{path} would replace an input; choose another name.", str(path)
+            )
+
+
 def require_writable(path: Path) -> None:
     """Raise OutputError E_WRITE where no file could be written at ``path``; makes nothing.
 

@@ -66,6 +66,12 @@ def select(report: LoadReport, series: Sequence[str] = (), identify: bool = Fals
     return Selection(_jobs(taken), tuple(records), (*notes, *refusal_notes))
 
 
+def files_of(report: LoadReport) -> set[str]:
+    """Name the files of a load report, read or refused: no output may replace them."""
+    read = {str(frame.source.path) for one in report.stacks for frame in one.frames}
+    return read | {one.path for one in report.refused}
+
+
 def require_mr(report: LoadReport) -> None:
     """Raise InputError E_NO_MR where there is neither an MR stack nor a refused one."""
     if report.refused or any(one.modality in ("MR", "") for one in report.stacks):
