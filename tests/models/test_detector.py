@@ -30,6 +30,7 @@ from scarseg.models.detector import (
 from scarseg.models.detector_network import build_network, mirrored_mean
 from scarseg.models.detector_view import FAR_MM_PER_PIXEL, View, inside, look, resample
 from scarseg.prompts import Origin
+from scarseg.simulate import simulate_stack
 from scarseg.stack import Stack
 
 NOBODY = ModelIdentity("test", "0" * 64, False)
@@ -336,6 +337,26 @@ def test_damaged_weights_are_refused(weights: Path, damage: Any, code: str) -> N
     with pytest.raises(WeightsError) as caught:
         open_detector(weights, NOBODY)
     assert caught.value.code == code
+
+
+def test_the_shipped_weights_find_a_simulated_heart_and_its_scar() -> None:
+    from scarseg.models.weights import weights_folder
+    from scarseg.training.data import TrainingCase
+    from scarseg.training.detector_data import slices_of
+    from scarseg.training.detector_evaluate import find_all, summarise
+
+    path = weights_folder() / "scarseg-detector-1.safetensors"
+    opened = load_detector(path)
+    assert isinstance(opened, YoloDetector)
+    cases = []
+    for seed in (900_001, 900_002, 900_003):
+        made = simulate_stack(seed)
+        stack = made.stack
+        spacing = stack.pixel_spacing_mm
+        cases.append(TrainingCase(str(seed), "simulated", stack.pixels, made.truth, spacing, 10.0))
+    figures = summarise(find_all(opened.detect, slices_of(cases)), 0.0, 0.0)
+    assert figures["lv_iou_mean"] > 0.7
+    assert figures["scar_recall_iou_over_0.3"] > 0.2
 
 
 class _Canary:
