@@ -145,7 +145,7 @@ def _measure_job(
     note = ""
     if prompts is not None and not prompts:
         record = _without_prompts(record)
-        note = f"W_NO_PROMPTS: series {stack.stack_id}: the prompts file asks for no scar on it."
+        note = f"W_NO_PROMPTS: series {stack.stack_id}: no prompts, so no scar."
     if settings.masks is not None:
         path = settings.masks / mask_file
         try:
