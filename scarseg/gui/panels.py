@@ -175,7 +175,7 @@ class ResultsPanel(QWidget):
             lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
         lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
         if lost:
-            lines.append(f"{lost} of {measured.n_slices} not assessable: nothing counted there.")
+            lines.append(f"{lost} of {measured.n_slices} not assessable: scar there is unknown.")
         self.headline.setProperty("partial", "true" if unseen else "false")
         theme.repolish(self.headline)
         if not measured.complete:

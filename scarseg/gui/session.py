@@ -237,12 +237,14 @@ class Session(QObject):
         if self.current is None:
             return
         entry, case = self.current.entry, self.current.document.case
+        before = (entry.read, entry.standing)
         entry.read = case.status is CaseStatus.READ
         proposed = sum(reading.status is SliceStatus.PROPOSED for reading in case.readings)
         entry.standing = standing(
             case.stack.n_slices, case.n_slices_reviewed, proposed, measured.scar_mass_g
         )
-        self.library_changed.emit()
+        if before != (entry.read, entry.standing):
+            self.library_changed.emit()
 
     # Closing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from PyQt6.QtCore import QModelIndex, QRect, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QModelIndex, QPoint, QRect, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter
 from PyQt6.QtWidgets import (
     QListWidget,
@@ -123,19 +123,27 @@ class StudiesPanel(QWidget):
             layout.addWidget(line)
         layout.addSpacing(6)
         layout.addWidget(self.next)
-        self._shown: tuple[object, ...] = ()
+        self._shown: Entry | None = None
 
     def show_library(self, library: Library, current: Entry | None) -> None:
         """Show all studies, and the series of the current one."""
         study = None if current is None else library.study_of(current)
+        top = self.studies.indexAt(QPoint(4, 4)).row()
+        chosen = None
         self.studies.clear()
         for each in library.studies:
             item = _study_item(each, current)
             self.studies.addItem(item)
             item.setSelected(each is study)
+            chosen = item if each is study else chosen
         for refusal in library.refused:
             name = refusal.path.rsplit("/", 1)[-1]
             self.studies.addItem(_item(name, refusal.code, theme.RED, refusal.message, None))
+        if (first := self.studies.item(max(top, 0))) is not None:
+            self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
+        if current is not self._shown and chosen is not None:
+            self.studies.scrollToItem(chosen)
+        self._shown = current
         self.series.clear()
         for entry in sorted(study.entries if study else (), key=lambda entry: not entry.proposed):
             item = _series_item(entry)

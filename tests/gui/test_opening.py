@@ -164,3 +164,18 @@ def test_where_nothing_could_be_opened_the_window_says_what_to_do(reader, tmp_pa
     assert "Drop a study here" in words and not window.canvas.isVisible()
     reader.open(make_phantom_stack())
     assert window.canvas.isVisible()
+
+
+def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
+    for k in range(60):
+        reader.session.library.add_stack(numbered(k))
+    reader.open(numbered(40))
+    reader.wait_ready()
+    view = reader.window.studies.studies
+    shown = view.viewport().rect()
+    assert shown.contains(view.visualItemRect(view.item(40)).center())
+    place = view.verticalScrollBar().value()
+    assert place > 0
+    reader.act("no_scar")
+    assert "1 of 5 read" in view.item(40).data(SECOND)
+    assert view.verticalScrollBar().value() == place
