@@ -44,7 +44,9 @@ def sit_down(make_reader: Callable[..., Reader], folder: Path) -> Reader:
     reader = make_reader(loader=app.load_models)
     reader.session.scan([folder])
     reader.qtbot.waitUntil(lambda: reader.session.current is not None, timeout=60_000)
-    reader.qtbot.waitUntil(lambda: reader.session.models is not None, timeout=120_000)
+    session = reader.session
+    reader.qtbot.waitUntil(lambda: bool(session.models or session.models_problem), timeout=120_000)
+    assert not session.models_problem
     reader.qtbot.waitUntil(lambda: reader.inference.n_ready == 4, timeout=240_000)
     return reader
 
