@@ -35,7 +35,7 @@ class ProposalRules:
         previous_with_points: whether a reader's points also see the answer before them. Without,
             the same prompts always give the same mask.
         island_mm2: components of scar smaller than this are dropped from a proposal.
-        box_island_mm2: smaller components of automatic scar get no box (12 pixels at 1.43 mm).
+        box_island_mm2: smaller components of automatic scar get no box.
         box_growth: each box is wider than its component by this share on every side, since a
             box too small costs more than one too large; at least one pixel.
         detector_scar_score: scar boxes below this score are dropped, beside what the detector
@@ -48,14 +48,14 @@ class ProposalRules:
             believed.
     """
 
-    scar: ScarChoice = ScarChoice.PREDICTED
+    scar: ScarChoice = ScarChoice.RESTRICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
     previous_with_points: bool = False
-    island_mm2: float = 10.0
-    box_island_mm2: float = 25.0
+    island_mm2: float = 30.0
+    box_island_mm2: float = 40.0
     box_growth: float = 0.08
-    detector_scar_score: float = 0.5
+    detector_scar_score: float = 0.0
     detector_lv_score: float = 0.0
     merge_overlap: float = 0.3
     recrops: int = 2

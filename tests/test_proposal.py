@@ -134,7 +134,7 @@ def test_hole_between_pool_and_wall_goes_to_the_stronger_logit() -> None:
 
 def test_scar_only_answer_is_not_clipped() -> None:
     scar = block(2, 8, 5, 9)
-    labels = compose_labels(Logits(logits_of(scar)), (1, 1), 0.0)
+    labels = compose_labels(Logits(logits_of(scar)), (1.2, 1.2), 0.0)
     np.testing.assert_array_equal(labels == Label.SCAR, scar)
     assert heart_box(Logits(logits_of(scar))) is None
 
@@ -147,10 +147,10 @@ def test_island_rule_is_in_mm2() -> None:
 
 
 def test_boxes_are_the_union_of_detector_and_components_best_first() -> None:
-    large, small = block(2, 8, 2, 8), block(14, 15, 2, 5)  # 36 and 3 mm2
+    large, small = block(2, 8, 2, 8), block(14, 15, 2, 5)  # 52 and 4 mm2
     scar = large | small
     seen = Detection(Box(16, 10, 22, 18), Structure.SCAR, 0.5)
-    boxes = scar_boxes(logits_of(scar), scar, [seen, lv(10, 10)], (1, 1))
+    boxes = scar_boxes(logits_of(scar), scar, [seen, lv(10, 10)], (1.2, 1.2))
     assert [(b.column0, b.row0, b.column1, b.row1) for b in boxes] == [
         (1, 1, 9, 9),
         (16, 10, 22, 18),
@@ -163,7 +163,7 @@ def test_boxes_are_the_union_of_detector_and_components_best_first() -> None:
 def test_boxes_of_one_scar_become_one() -> None:
     scar = block(2, 8, 2, 8)
     seen = Detection(Box(4, 4, 12, 12), Structure.SCAR, 0.5)
-    [box] = scar_boxes(logits_of(scar), scar, [seen], (1, 1))
+    [box] = scar_boxes(logits_of(scar), scar, [seen], (1.2, 1.2))
     assert (box.column0, box.row0, box.column1, box.row1) == (1, 1, 12, 12)
 
 
