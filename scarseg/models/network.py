@@ -31,9 +31,6 @@ class Features:
     half: Tensor
     full: Tensor
 
-    def at(self, index: Tensor) -> Features:
-        return Features(self.quarter[index], self.half[index], self.full[index])
-
 
 @dataclass
 class PromptBatch:

@@ -21,9 +21,6 @@ from scarseg.models.weights import resolve
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import SliceImage
 
-AUTOMATIC_LEVEL = 0.0
-"""Added to scar logits without prompts; chosen on the inner tuning patients."""
-
 
 @dataclass(frozen=True, eq=False)
 class CompactFeatures:
@@ -76,8 +73,13 @@ class CompactSegmenter:
     def _automatic(self, own: CompactFeatures, prompts: SlicePrompts) -> Tensor:
         """Average the answers to four mirror images: no prompts, so no click waits for it."""
         flips = ((), (2,), (3,), (2, 3))
-        crops = torch.cat([own.crop.flip(f) if f else own.crop for f in flips])
-        features = self.network.embed(crops.contiguous(memory_format=torch.channels_last))
+        crops = torch.cat([own.crop.flip(f) for f in flips[1:]])
+        mirrored = self.network.embed(crops.contiguous(memory_format=torch.channels_last))
+        features = Features(
+            torch.cat([own.features.quarter, mirrored.quarter]),
+            torch.cat([own.features.half, mirrored.half]),
+            torch.cat([own.features.full, mirrored.full]),
+        )
         box = torch.tensor(own.geometry.box_to_crop(prompts.lv_box or own.lv_box))
         size = own.crop.shape[-1]
         boxes = []
@@ -92,9 +94,7 @@ class CompactSegmenter:
         parts = [
             logits[i].flip([d - 1 for d in f]) if f else logits[i] for i, f in enumerate(flips)
         ]
-        mean = torch.stack(parts).mean(0, keepdim=True)
-        mean[:, 2] += AUTOMATIC_LEVEL
-        return mean
+        return torch.stack(parts).mean(0, keepdim=True)
 
     def _prompt_batch(
         self,
