@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,8 @@ class CompactSegmenter:
             if 2 in flip:
                 r0, r1 = size - r1, size - r0
             boxes.append(torch.tensor([c0, r0, c1, r1]))
-        logits, _ = self.network.predict(features, _empty_batch(torch.stack(boxes), size))
+        batch = self._here(_empty_batch(torch.stack(boxes), size))
+        logits, _ = self.network.predict(features, batch)
         parts = [
             logits[i].flip([d - 1 for d in f]) if f else logits[i] for i, f in enumerate(flips)
         ]
@@ -121,9 +122,13 @@ class CompactSegmenter:
             grid = to_crop.sampling_grid(shape)
             inside = F.grid_sample(source[None] - OUTSIDE_LOGIT, grid, align_corners=False)
             batch.previous = torch.sigmoid(inside + OUTSIDE_LOGIT)
-        for name in ("lv_box", "boxes", "boxes_used", "points", "point_labels", "previous"):
-            setattr(batch, name, getattr(batch, name).to(self.device))
-        return batch
+        return self._here(batch)
+
+    def _here(self, batch: PromptBatch) -> PromptBatch:
+        """Move prompts to the network's device."""
+        return PromptBatch(
+            *(getattr(batch, field.name).to(self.device) for field in fields(PromptBatch))
+        )
 
 
 def _empty_batch(lv_boxes: Tensor, size: int) -> PromptBatch:
