@@ -94,7 +94,8 @@ class Case:
 
     ``labels`` uint8 (slice, row, column) with values of :class:`scarseg.labels.Label`;
     ``readings`` one per slice. Both change only through :meth:`apply`.
-    ``interactions`` counts what a reader did; ``seconds`` is the active reading time.
+    ``interactions`` counts what a reader did; ``seconds`` is the active reading time;
+    ``history`` names every step in order, undone ones included.
     """
 
     stack: Stack

@@ -31,9 +31,11 @@ class Step(QUndoCommand):
 
     def redo(self) -> None:
         self._document._apply(self.change)
+        self._document.case.history.append(self.change.name)
 
     def undo(self) -> None:
         self._document._apply(self.change.inverse())
+        self._document.case.history.append(f"Undo {self.change.name}")
 
     def id(self) -> int:
         return 1

@@ -284,3 +284,14 @@ def test_scrolling_away_with_a_stroke_in_hand_draws_nothing_elsewhere(reading):
     reading.mouse(QMouseEvent.Type.MouseMove, (15, 10))
     reading.mouse(QMouseEvent.Type.MouseButtonRelease, (15, 10))
     np.testing.assert_array_equal(reading.case.labels, before)
+
+
+def test_every_step_is_kept_by_name_in_order(reading):
+    reading.go_to(1)
+    reading.paint((20, 20))
+    painted = reading.case.history[-1]
+    reading.undo()
+    reading.redo()
+    reading.accept()
+    assert reading.case.history[-4:-1] == [painted, f"Undo {painted}", painted]
+    assert "ccept" in reading.case.history[-1]
