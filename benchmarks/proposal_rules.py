@@ -25,6 +25,7 @@ from scarseg.prompts import Box, Point, SlicePrompts
 from scarseg.proposal import RULES, ProposalRules, ScarChoice
 from scarseg.stack import Stack
 from scarseg.training.data import INNER
+from scarseg.training.evaluate import dice
 from tests.emidec import load_emidec
 
 PREDICTED = replace(RULES, scar=ScarChoice.PREDICTED)
@@ -38,11 +39,6 @@ VARIANTS: dict[str, ProposalRules] = {
     "asked again, own boxes alone": replace(PREDICTED, detector_scar_score=2),
     "never looking again": replace(RULES, recrops=0),
 }
-
-
-def dice(a: MaskArray, b: MaskArray) -> float:
-    total = int(a.sum()) + int(b.sum())
-    return float("nan") if total == 0 else 2 * int((a & b).sum()) / total
 
 
 def grams(mask: MaskArray, stack: Stack) -> float:

@@ -72,6 +72,10 @@ def main() -> None:
     proposals = dict(propose_stack(stack, models))
     middle = proposals[stack.n_slices // 2]
     lv_box = middle.prompts.lv_box or Box(0, 0, stack.columns, stack.rows)
+    if models.detector is not None:
+        find = models.detector.detect
+        found = seconds(lambda: find(stack.image(stack.n_slices // 2)), 20)
+        print(f"detect on a slice                   {found * 1e3:8.1f} ms")
     embed, click = time_segmenter(models.segmenter, stack, lv_box, 20)
     print(f"embed a slice                       {embed * 1e3:8.1f} ms")
     print(f"click on an embedded slice          {click * 1e3:8.1f} ms")

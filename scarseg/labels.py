@@ -22,7 +22,6 @@ class Label(IntEnum):
     MVO = 4
 
 
-WALL = (Label.MYOCARDIUM, Label.SCAR, Label.MVO)
 INFARCT = (Label.SCAR, Label.MVO)
 
 

@@ -95,8 +95,5 @@ class SlicePrompts:
     def asks_for_scar(self) -> bool:
         return bool(self.boxes or self.points)
 
-    def with_box(self, box: Box) -> SlicePrompts:
-        return replace(self, boxes=(*self.boxes, box))
-
     def with_point(self, point: Point) -> SlicePrompts:
         return replace(self, points=(*self.points, point))

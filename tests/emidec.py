@@ -24,11 +24,6 @@ EMIDEC = Path(
     )
 )
 """The challenge's own layout: ``Case_X/Images/Case_X.nii.gz``, ``Case_X/Contours/...``."""
-VALIDATION = (
-    *("P022", "P028", "P036", "P045", "P057", "P077", "P085", "P086", "P087", "P090"),
-    *("N024", "N027", "N030", "N048", "N079"),
-)
-"""Patients never trained on."""
 _ORIENTATION = (0.64, 0.48, -0.6, 0.0, -0.78086881, -0.624695048)
 """A typical short-axis plane, LPS: the files do not tell the true one."""
 

@@ -154,10 +154,6 @@ class KeySheet(QDialog):
         return row
 
 
-def _all_keys(keys: tuple[str, ...]) -> str:
-    return " or ".join(dict.fromkeys(_shown(key) for key in keys))
-
-
 def _shown(key: str) -> str:
     return {"Return": "Enter", "Up": "↑", "Down": "↓"}.get(key, key)
 

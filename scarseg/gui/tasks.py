@@ -47,7 +47,7 @@ class Lane(QObject):
 
     Signals:
         progressed: (name, fraction, what) of the running job.
-        moved: the queue changed; ``n_waiting`` and ``busy`` tell how.
+        moved: the queue changed; ``busy`` tells how.
     """
 
     progressed = pyqtSignal(str, float, str)
@@ -65,10 +65,6 @@ class Lane(QObject):
     @property
     def busy(self) -> bool:
         return self._running is not None or bool(self._waiting)
-
-    @property
-    def n_waiting(self) -> int:
-        return len(self._waiting)
 
     def run(
         self,

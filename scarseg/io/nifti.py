@@ -1,4 +1,4 @@
-"""Label maps as NIfTI, on the source grid."""
+"""NIfTI: our label maps on the source grid, and volumes of the EMIDEC layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nibabel.wrapstruct import WrapStructError
 from scarseg.errors import InputError
 from scarseg.io.outputs import write_whole
 from scarseg.labels import Label, LabelArray
-from scarseg.stack import Stack
+from scarseg.stack import FloatArray, Stack
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -70,6 +70,37 @@ def read_labels(path: Path) -> LabelArray:
     if data.ndim != 3 or not known:
         raise InputError("E_MASK", f"{path} is not a label map with values 0 to 4.", str(path))
     return np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)
+
+
+def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
+    """Read an image; give pixels float32 (slice, row, column) and spacing in mm in that order.
+
+    The spacing is the header's ``pixdim``: in EMIDEC's own files the affine says 1 mm and is
+    wrong.
+
+    Raises:
+        InputError: E_NIFTI.
+    """
+    try:
+        volume = nib.load(path)
+        data = np.asarray(volume.dataobj, dtype=np.float32)
+    except _UNREADABLE as error:
+        raise InputError(
+            "E_NIFTI", f"{path.name} is not a readable NIfTI file.", str(path)
+        ) from error
+    if data.ndim != 3:
+        raise InputError("E_NIFTI", f"{path.name} has {data.ndim} axes, not 3.", str(path))
+    columns, rows, slices = (float(zoom) for zoom in volume.header.get_zooms())
+    return np.ascontiguousarray(data.transpose(2, 1, 0)), (slices, rows, columns)
+
+
+def read_reference(path: Path) -> LabelArray:
+    """Read a reference of any labels as uint8 (slice, row, column).
+
+    Raises:
+        InputError: E_NIFTI.
+    """
+    return np.rint(read_image(path)[0]).astype(np.uint8)
 
 
 def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import IterableDataset
 
-from scarseg.io.volumes import read_image, read_label_map
+from scarseg.io.nifti import read_image, read_reference
 from scarseg.models.crop import CROP_PIXELS, CROP_SPACING_MM, normalise
 from scarseg.training.painting import paint_scar, to_lge_contrast
 from scarseg.training.prompting import CropPrompts, Mask, corrective_click, simulate_prompts
@@ -66,7 +66,7 @@ def read_cases(folder: Path) -> list[TrainingCase]:
         image = next((case / "Images").glob("*.nii*"))
         contours = case / "Contours" / image.name
         pixels, spacing = read_image(image)
-        labels = read_label_map(contours)
+        labels = read_reference(contours)
         kind = "cine" if (labels == 5).any() else "emidec"
         if case.name.lower().startswith("simulated"):
             kind = "simulated"

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from scarseg.errors import InputError, OutputError
-from scarseg.io.nifti import holds_labels, read_labels, write_labels
+from scarseg.io.nifti import (
+    holds_labels,
+    read_image,
+    read_labels,
+    read_reference,
+    write_labels,
+)
 from scarseg.io.outputs import safe_name
 from scarseg.labels import LabelArray
 from scarseg.stack import Stack
@@ -131,3 +137,20 @@ def test_hostile_ids_make_safe_names(text: str) -> None:
 def test_uid_is_its_own_name_and_others_do_not_collide() -> None:
     assert safe_name("1.2.840.113619.2") == "1.2.840.113619.2"
     assert safe_name("a/b") != safe_name("a_b") != safe_name("a:b")
+
+
+def test_images_take_their_spacing_from_pixdim_and_refuse_what_is_no_volume(tmp_path):
+    path = tmp_path / "image.nii.gz"
+    image = nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(4, 3, 2), np.eye(4))
+    image.header.set_zooms((1.2, 1.6, 9.0))
+    nib.save(image, path)
+    pixels, spacing = read_image(path)
+    assert spacing == pytest.approx((9.0, 1.6, 1.2))
+    assert pixels[1, 2, 3] == 23
+    assert read_reference(path)[1, 2, 3] == 23
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match="E_NIFTI"):
+        read_image(path)
+    nib.save(nib.Nifti1Image(np.zeros((3, 3), dtype=np.uint8), np.eye(4)), tmp_path / "flat.nii")
+    with pytest.raises(InputError, match="E_NIFTI"):
+        read_image(tmp_path / "flat.nii")
