@@ -34,11 +34,13 @@ class LoadWarning:
 class SliceImage:
     """One slice as a model sees it.
 
-    ``pixels`` float32 (row, column) in rescaled source units; ``pixel_spacing_mm`` (row, column).
+    ``pixels`` float32 (row, column) in rescaled source units; ``pixel_spacing_mm`` (row, column);
+    ``neighbours`` are the pixels of the slices before and after, None beyond the ends.
     """
 
     pixels: FloatArray
     pixel_spacing_mm: tuple[float, float]
+    neighbours: tuple[FloatArray | None, FloatArray | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -173,5 +175,7 @@ class Stack:
         return matrix
 
     def image(self, index: int) -> SliceImage:
-        """Give slice ``index`` as models take it."""
-        return SliceImage(self.pixels[index], self.pixel_spacing_mm)
+        """Give slice ``index`` as models take it, with its neighbours."""
+        before = self.pixels[index - 1] if index > 0 else None
+        after = self.pixels[index + 1] if index + 1 < self.n_slices else None
+        return SliceImage(self.pixels[index], self.pixel_spacing_mm, (before, after))

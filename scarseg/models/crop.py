@@ -96,15 +96,15 @@ def normalise(crop: Tensor) -> Tensor:
     """Map the 1st and 99th percentile of each crop's centre to -1 and 1.
 
     Args:
-        crop: float32 (image, 1, row, column), any units.
+        crop: float32 (image, channel, row, column), any units.
 
     Returns:
-        float32, same shape, cut at -2 and 3. Every image on its own.
+        float32, same shape, cut at -2 and 3. Every channel of every image on its own.
     """
     edge = CROP_PIXELS // 8
-    middle = crop[:, 0, edge:-edge, edge:-edge].flatten(1)
-    levels = torch.quantile(middle, torch.tensor([0.01, 0.99]), dim=1)
-    low, high = levels[0][:, None, None, None], levels[1][:, None, None, None]
+    middle = crop[:, :, edge:-edge, edge:-edge].flatten(2)
+    levels = torch.quantile(middle, torch.tensor([0.01, 0.99]), dim=2)
+    low, high = levels[0][:, :, None, None], levels[1][:, :, None, None]
     return ((crop - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-2, 3)
 
 

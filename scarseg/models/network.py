@@ -19,6 +19,8 @@ from scarseg.models.crop import CROP_PIXELS
 
 DIM = 128
 STRUCTURES = ("blood_pool", "wall", "scar")
+CHANNELS = 3
+"""The slice itself, the one before and the one after; zeros where there is none."""
 DENSE_MAPS = 8
 """LV box, scar boxes, any box, positive clicks, negative clicks, previous pool, wall, scar."""
 
@@ -73,11 +75,11 @@ def convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
 
 
 class ImageEncoder(nn.Module):
-    """(batch, 1, row, column) in -2..3 -> :class:`Features`."""
+    """(batch, CHANNELS, row, column) in -2..3 -> :class:`Features`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = convolution(1, 20)
+        self.stem = convolution(CHANNELS, 20)
         widths = (20, 40, 80, 144, 192)
         self.down = nn.ModuleList(
             nn.Sequential(convolution(a, b, 2), ResidualBlock(b), ResidualBlock(b))
@@ -136,6 +138,15 @@ class DenseMaskDecoder(MaskDecoder):
         return masks, self.iou_prediction_head(states[:, 0])
 
 
+def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let weights that saw one slice read three: the neighbours begin without influence."""
+    stem = state["image_encoder.stem.0.weight"]
+    missing = CHANNELS - stem.shape[1]
+    if missing <= 0:
+        return state
+    return {**state, "image_encoder.stem.0.weight": F.pad(stem, (0, 0, 0, 0, 0, missing))}
+
+
 class CompactSam(nn.Module):
     """Embed a crop once, decode it once per prompt."""
 
@@ -158,7 +169,7 @@ class CompactSam(nn.Module):
         self.mask_decoder = DenseMaskDecoder()
 
     def embed(self, image: Tensor) -> Features:
-        """Encode crops (batch, 1, row, column), normalised."""
+        """Encode crops (batch, CHANNELS, row, column), normalised."""
         features: Features = self.image_encoder(image)
         return features
 

@@ -16,7 +16,7 @@ from scarseg.case import ModelIdentity
 from scarseg.errors import WeightsError
 from scarseg.models import Embedding, Logits, Segmenter
 from scarseg.models.crop import OUTSIDE_LOGIT, CropGeometry, put_back, take_crop
-from scarseg.models.network import CompactSam, Features, PromptBatch
+from scarseg.models.network import CompactSam, Features, PromptBatch, widened
 from scarseg.models.weights import resolve
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import SliceImage
@@ -44,8 +44,7 @@ class CompactSegmenter:
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
         shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
         geometry = CropGeometry.around(lv_box, shape, image.pixel_spacing_mm)
-        pixels = torch.from_numpy(np.array(image.pixels, dtype=np.float32))
-        crop = take_crop(pixels, geometry).to(self.device)
+        crop = take_slices(image, geometry).to(self.device)
         features = self.network.embed(crop.contiguous(memory_format=torch.channels_last))
         used = lv_box or _middle_box(shape, image.pixel_spacing_mm)
         return Embedding(shape, lv_box, CompactFeatures(geometry, crop, features, used))
@@ -131,6 +130,18 @@ class CompactSegmenter:
         )
 
 
+def take_slices(image: SliceImage, geometry: CropGeometry) -> Tensor:
+    """Sample and normalise a slice and its neighbours to (1, CHANNELS, crop row, crop column)."""
+    crops = []
+    for pixels in (image.pixels, *image.neighbours):
+        if pixels is None:
+            crops.append(torch.zeros_like(crops[0]))
+        else:
+            source = torch.from_numpy(np.array(pixels, dtype=np.float32))
+            crops.append(take_crop(source, geometry))
+    return torch.cat(crops, dim=1)
+
+
 def _empty_batch(lv_boxes: Tensor, size: int) -> PromptBatch:
     n = len(lv_boxes)
     return PromptBatch(
@@ -184,8 +195,8 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
     network = CompactSam()
     try:
-        network.load_state_dict({k: v.float() for k, v in state.items()})
-    except RuntimeError as error:
+        network.load_state_dict(widened({k: v.float() for k, v in state.items()}))
+    except (RuntimeError, KeyError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
     return CompactSegmenter(network, weights.identity, place)

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from scarseg.io.nifti import read_image, read_reference
 from scarseg.models.crop import CROP_PIXELS, CROP_SPACING_MM, normalise
-from scarseg.training.painting import paint_scar, to_lge_contrast
+from scarseg.training.painting import paint_scar, to_lge_contrast, vary_contrast
 from scarseg.training.prompting import CropPrompts, Mask, corrective_click, simulate_prompts
 
 VALIDATION = [
@@ -77,9 +77,11 @@ def read_cases(folder: Path) -> list[TrainingCase]:
 
 @dataclass
 class Sample:
-    """One augmented crop: image (row, column), masks (3, row, column) pool, wall, scar."""
+    """One augmented crop: image (CHANNELS, row, column), zeros where there is no neighbour;
+    masks (3, row, column) pool, wall, scar."""
 
     image: npt.NDArray[np.float32]
+    present: npt.NDArray[np.bool_]
     masks: npt.NDArray[np.bool_]
     scar_known: bool
     spacing_mm: float
@@ -130,22 +132,61 @@ def _grid(
 
 def _disturb(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Vary gamma, bias field, gain, blur and noise of an image in 0..1."""
-    x = torch.from_numpy(image).float()[None, None].clamp(0, 1.5)
+    x = torch.from_numpy(image).float()[:, None].clamp(0, 1.5)
     if rng.random() < 0.7:
         x = x ** float(np.exp(rng.uniform(-0.45, 0.45)))
     if rng.random() < 0.5:
         coarse = torch.from_numpy(rng.normal(0, 0.15, (1, 1, 3, 3)).astype(np.float32))
         x = x * torch.exp(F.interpolate(coarse, (CROP_PIXELS, CROP_PIXELS), mode="bicubic"))
-    if rng.random() < 0.3:
-        sigma = rng.uniform(0.3, 0.9)
-        k = torch.exp(-0.5 * (torch.arange(-2, 3) / sigma) ** 2)
-        k = (k / k.sum()).float()
-        x = F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), (k[:, None] * k)[None, None])
-    out = x[0, 0].numpy().astype(np.float32)
+    sharpness = rng.random()
+    if sharpness < 0.5:
+        k = [_gaussian(rng.uniform(0.3, 1.1)) for _ in range(2)]
+        smooth = F.conv2d(
+            F.pad(x, (3, 3, 3, 3), mode="replicate"), (k[0][:, None] * k[1])[None, None]
+        )
+        # Finer scanners, sampled more coarsely, look sharper than ours: teach both.
+        x = smooth if sharpness < 0.3 else x + rng.uniform(0.2, 1.0) * (x - smooth)
+    out = x[:, 0].numpy().astype(np.float32)
     if rng.random() < 0.5:
         noise = rng.normal(0, rng.uniform(0.01, 0.07), (2, *out.shape))
         out = np.hypot(out + noise[0], noise[1]) if rng.random() < 0.5 else out + noise[0]
     return np.asarray(out, dtype=np.float32)
+
+
+def _gaussian(sigma: float) -> Tensor:
+    kernel = torch.exp(-0.5 * (torch.arange(-3, 4) / sigma) ** 2)
+    return (kernel / kernel.sum()).float()
+
+
+def _neighbours(
+    case: TrainingCase, index: int, grid: Tensor, rng: np.random.Generator
+) -> list[npt.NDArray[np.float32] | None]:
+    """Cut the slices before and after on the same grid, as breath holds leave them: a little off.
+
+    Order, distance and presence vary: stacks run either way, have gaps, and end somewhere.
+    """
+    away = 2 if rng.random() < 0.12 else 1
+    sides = [-away, away] if rng.random() < 0.5 else [away, -away]
+    crops: list[npt.NDArray[np.float32] | None] = []
+    for side in sides:
+        if not 0 <= index + side < len(case.labels) or rng.random() < 0.12:
+            crops.append(None)
+            continue
+        rows, columns = case.labels.shape[1:]
+        size = np.array([columns * case.pixel_spacing_mm[1], rows * case.pixel_spacing_mm[0]])
+        off = torch.from_numpy((rng.normal(0, 1.5, 2) * 2 / size).astype(np.float32))
+        source = torch.from_numpy(case.pixels[index + side].astype(np.float32))
+        crops.append(
+            F.grid_sample(source[None, None], grid + off, align_corners=False)[0, 0].numpy()
+        )
+    return crops
+
+
+def _scaled(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Map the 1st and 99th percentile of the crop's centre to 0 and 1."""
+    edge = CROP_PIXELS // 8
+    low, high = np.percentile(image[edge:-edge, edge:-edge], (1, 99))
+    return np.asarray((image - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
 def make_sample(case: TrainingCase, index: int, rng: np.random.Generator) -> Sample:
@@ -167,7 +208,10 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator) -> Sam
     image, weights = crop[0], crop[1:]
     masks = weights > 0.5
     masks[2] &= masks[1]
-    known = True
+    known, alone = True, case.kind == "cine" or rng.random() < 0.2
+    if case.kind == "emidec" and rng.random() < 0.3:
+        image = vary_contrast(image, weights, rng)
+        alone = alone or rng.random() < 0.5
     if case.kind == "cine":
         image = to_lge_contrast(image, weights, rng)
         known = False
@@ -176,11 +220,12 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator) -> Sam
         if rng.random() < share and masks[1].any() and masks[0].any():
             image, scar = paint_scar(image, masks[0], masks[1], rng)
             masks[2] = scar
-            known = True
-    edge = CROP_PIXELS // 8
-    low, high = np.percentile(image[edge:-edge, edge:-edge], (1, 99))
-    image = (image - float(low)) / max(float(high - low), 1e-6)
-    return Sample(_disturb(image, rng), masks[:3], known, spacing)
+            known = alone = True
+    others = [None, None] if alone else _neighbours(case, index, grid, rng)
+    present = [True, *(other is not None for other in others)]
+    slices = [_scaled(one) if one is not None else np.zeros_like(image) for one in [image, *others]]
+    disturbed = _disturb(np.stack(slices), rng)
+    return Sample(disturbed, np.array(present), masks[:3], known, spacing)
 
 
 class SampleStream(IterableDataset[dict[str, Tensor]]):
@@ -241,11 +286,12 @@ def collate(drawn: Sequence[tuple[Sample, CropPrompts]]) -> dict[str, Tensor]:
             boxes[i, j], used[i, j] = torch.tensor(box), True
         for j, point in enumerate(prompts.points[:MAX_POINTS]):
             points[i, j], point_labels[i, j] = torch.tensor(point[:2]), point[2]
-    image = torch.from_numpy(np.stack([s.image for s, _ in drawn]))[:, None]
+    image = normalise(torch.from_numpy(np.stack([s.image for s, _ in drawn])))
+    present = torch.from_numpy(np.stack([s.present for s, _ in drawn]))[:, :, None, None]
     known = torch.ones(n, 3, dtype=torch.bool)
     known[:, 2] = torch.tensor([s.scar_known for s, _ in drawn])
     return {
-        "image": normalise(image),
+        "image": image * present,
         "masks": torch.from_numpy(np.stack([s.masks for s, _ in drawn])).float(),
         "known": known,
         "spacing_mm": torch.tensor([s.spacing_mm for s, _ in drawn], dtype=torch.float32),

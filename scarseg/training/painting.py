@@ -36,6 +36,25 @@ def to_lge_contrast(
     return np.asarray(out, dtype=np.float32)
 
 
+def vary_contrast(
+    image: Image, weights: npt.NDArray[np.float32], rng: np.random.Generator
+) -> Image:
+    """Move blood and healthy wall of an LGE crop as other doses, delays and nullings would.
+
+    Args:
+        image: (row, column) in 0..1.
+        weights: (4, row, column) shares of pool, wall, scar and RV per voxel.
+    """
+    pool, wall, scar, _ = weights
+    healthy = np.clip(wall - scar, 0, 1)
+    if not ((pool > 0.5).any() and (healthy > 0.5).any()):
+        return image
+    contrast = float(image[pool > 0.5].mean() - image[healthy > 0.5].mean())
+    moves = rng.uniform((-0.35, -0.25, -0.25), (0.35, 0.3, 0.3)) * abs(contrast)
+    out = image + pool * moves[0] + healthy * moves[1] + scar * moves[2]
+    return np.asarray(out, dtype=np.float32)
+
+
 def _depth(pool: Mask, wall: Mask) -> Image:
     """Give the relative depth in the wall: 0 at the endocardium, 1 at the epicardium."""
     inner = ndimage.distance_transform_edt(~pool)

@@ -105,7 +105,7 @@ def simulate_prompts(
     target = scar
     kind = rng.random()
     parts = components(scar)
-    if kind < 0.62:
+    if kind < 0.54:
         if rng.random() < 0.5:
             prompts.boxes = [draw_box(bounding_box(scar), rng)]
         else:
@@ -116,7 +116,7 @@ def simulate_prompts(
             prompts.boxes = [draw_box(bounding_box(p), rng) for p in parts[:MAX_BOXES]]
         if rng.random() < 0.25:
             prompts.points = _points(target, wall, rng, int(rng.integers(1, 3)))
-    elif kind < 0.8:
+    elif kind < 0.7:
         prompts.points = _points(target, wall, rng, int(rng.integers(1, 4)))
     return prompts, target
 

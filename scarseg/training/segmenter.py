@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from scarseg.models.network import CompactSam, PromptBatch
+from scarseg.models.network import CompactSam, PromptBatch, widened
 from scarseg.training.data import (
     INNER,
     VALIDATION,
@@ -33,6 +33,8 @@ class Recipe:
     """Everything that shapes a run besides its data."""
 
     minutes: float
+    steps: int = 0
+    init: str = ""
     batch: int = 12
     encoder_rate: float = 2e-3
     decoder_rate: float = 7e-4
@@ -134,6 +136,17 @@ class Training:
             else:
                 self.average[name].copy_(value)
 
+    def begin_with(self, weights: Path) -> None:
+        """Start from trained weights instead of chance."""
+        state = widened({k: v.float() for k, v in load_file(weights).items()})
+        self.network.load_state_dict(state)
+        self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
+
+    def done(self) -> float:
+        """Give the share of the run behind us: of its steps or of its minutes."""
+        by_time = self.seconds / (self.recipe.minutes * 60)
+        return max(by_time, self.step / self.recipe.steps if self.recipe.steps else 0.0)
+
     def run(self, cases: Sequence[TrainingCase], workers: int, shares: Sequence[float]) -> None:
         """Train until the time budget is spent."""
         stream = SampleStream(
@@ -148,12 +161,11 @@ class Training:
         )
         rng = np.random.default_rng(self.recipe.seed)
         self.network.train()
-        budget = self.recipe.minutes * 60
         recent: list[float] = []
         last_save = time.monotonic()
-        while self.seconds < budget:
+        while (done := self.done()) < 1:
             begin = time.monotonic()
-            rate = rate_at(self.seconds / budget, self.recipe.warm_up)
+            rate = rate_at(done, self.recipe.warm_up)
             for group, full in zip(self.optimiser.param_groups, self.rates, strict=True):
                 group["lr"] = full * rate
             correct = rng.random() < self.recipe.correction_share
@@ -162,7 +174,7 @@ class Training:
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
             self.step += 1
-            if torch.isfinite(norm):
+            if torch.isfinite(norm) and torch.isfinite(loss):
                 self.optimiser.step()
                 self._blend()
                 recent.append(float(loss.detach()))
@@ -170,7 +182,7 @@ class Training:
                 print(f"step {self.step} left out: gradient {float(norm)}", flush=True)
             self.seconds += time.monotonic() - begin
             if self.step % 50 == 0:
-                left = (budget - self.seconds) / 60
+                left = self.seconds / 60 * (1 / max(self.done(), 1e-6) - 1)
                 print(
                     f"step {self.step}  loss {np.mean(recent):.3f}  "
                     f"{self.seconds / self.step:.2f} s/step  {left:.1f} min left",
@@ -214,6 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=0, help="end here, if the time allows")
+    parser.add_argument("--init", type=Path, help="weights to begin with")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--use-inner", action="store_true", help="train on tuning patients too")
     options = parser.parse_args(arguments)
@@ -222,11 +237,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = [c for folder in options.data for c in read_cases(folder) if c.name not in left_out]
     cases += simulated_cases(options.simulated, options.seed)
     options.output.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(minutes=options.time_budget, seed=options.seed)
+    recipe = Recipe(
+        minutes=options.time_budget,
+        steps=options.steps,
+        init=options.init.name if options.init else "",
+        encoder_rate=Recipe.encoder_rate * options.rate,
+        decoder_rate=Recipe.decoder_rate * options.rate,
+        seed=options.seed,
+    )
     (options.output / "recipe.json").write_text(
         json.dumps({**asdict(recipe), "left_out": sorted(left_out), "n_cases": len(cases)})
     )
     training = Training(recipe, options.output)
+    if options.init:
+        training.begin_with(options.init)
     if options.resume and training.checkpoint.exists():
         training.resume()
     print(f"{len(cases)} stacks, {sum(len(c.labels) for c in cases)} slices", flush=True)
