@@ -7,6 +7,7 @@ as dense maps: tokens alone did not learn to obey clicks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from scarseg.models.crop import CROP_PIXELS
 
@@ -138,15 +140,6 @@ class DenseMaskDecoder(MaskDecoder):
         return masks, self.iou_prediction_head(states[:, 0])
 
 
-def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Let weights that saw one slice read three: the neighbours begin without influence."""
-    stem = state["image_encoder.stem.0.weight"]
-    missing = CHANNELS - stem.shape[1]
-    if missing <= 0:
-        return state
-    return {**state, "image_encoder.stem.0.weight": F.pad(stem, (0, 0, 0, 0, 0, missing))}
-
-
 class CompactSam(nn.Module):
     """Embed a crop once, decode it once per prompt."""
 
@@ -234,3 +227,51 @@ def dense_maps(prompts: PromptBatch) -> Tensor:
     positive = (clicks * (labels == 1)).amax(dim=1, keepdim=True)
     negative = (clicks * (labels == 0)).amax(dim=1, keepdim=True)
     return torch.cat([lv, scar, some, positive, negative, prompts.previous], dim=1)
+
+
+def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let weights that saw one slice read three: the neighbours begin without influence."""
+    stem = state["image_encoder.stem.0.weight"]
+    missing = CHANNELS - stem.shape[1]
+    if missing <= 0:
+        return state
+    return {**state, "image_encoder.stem.0.weight": F.pad(stem, (0, 0, 0, 0, 0, missing))}
+
+
+def joined(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Put the weights of several networks that answer together into one file's state."""
+    return {f"members.{k}.{name}": v for k, one in enumerate(states) for name, v in one.items()}
+
+
+def members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Split what :func:`joined` put together; the state of a single network is one member."""
+    if not any(name.startswith("members.") for name in state):
+        return [state]
+    parts: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        _, number, own = name.split(".", 2)
+        parts.setdefault(int(number), {})[own] = value
+    return [parts[k] for k in sorted(parts)]
+
+
+def opened(state: dict[str, Tensor]) -> CompactSam:
+    """Make a network of saved weights.
+
+    Raises:
+        RuntimeError, KeyError, ValueError: weights of something else.
+    """
+    network = CompactSam()
+    network.load_state_dict(widened({k: v.float() for k, v in state.items()}))
+    return network
+
+
+def folded(network: CompactSam) -> CompactSam:
+    """Take the batch norms into the convolutions before them: same answers, less work."""
+    network.eval()
+    for module in network.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for k, (first, second) in enumerate(pairwise(list(module))):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[k], module[k + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,38 +17,59 @@ from scarseg.case import ModelIdentity
 from scarseg.errors import WeightsError
 from scarseg.models import Embedding, Logits, Segmenter
 from scarseg.models.crop import OUTSIDE_LOGIT, CropGeometry, put_back, take_crop
-from scarseg.models.network import CompactSam, Features, PromptBatch, widened
+from scarseg.models.network import CompactSam, Features, PromptBatch, folded, members, opened
 from scarseg.models.weights import resolve
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import SliceImage
 
+MIRRORS = ((), (2,), (3,), (2, 3))
+"""Axes along which a crop (image, channel, row, column) is mirrored for one averaged answer."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(eq=False)
 class CompactFeatures:
-    """What the compact segmenter keeps of one slice."""
+    """What the compact segmenter keeps of one slice.
+
+    ``glance`` is the first network's view of the crop as it is; ``views`` holds each network's
+    mirrored views, made when a careful answer is first asked for.
+    """
 
     geometry: CropGeometry
     crop: Tensor
-    features: Features
+    glance: Features
     lv_box: Box
+    views: tuple[Features, ...] | None = None
 
 
 class CompactSegmenter:
-    """The default weights: blood pool, wall and scar from one embedding."""
+    """The default weights: blood pool, wall and scar from one embedding.
 
-    def __init__(self, network: CompactSam, identity: ModelIdentity, device: str = "cpu") -> None:
+    Several networks answer together: the four mirror images of a crop are dealt among them and
+    their logits averaged.
+    """
+
+    def __init__(
+        self,
+        networks: CompactSam | Sequence[CompactSam],
+        identity: ModelIdentity,
+        device: str = "cpu",
+    ) -> None:
         self.identity = identity
         self.device = torch.device(device)
-        self.network = network.to(memory_format=torch.channels_last).to(self.device).eval()
+        several = [networks] if isinstance(networks, CompactSam) else networks
+        self.networks = [
+            one.to(memory_format=torch.channels_last).to(self.device).eval() for one in several
+        ]
+        self.mirrors = [MIRRORS[k :: len(self.networks)] for k in range(len(self.networks))]
 
     @torch.inference_mode()
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
         shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
         geometry = CropGeometry.around(lv_box, shape, image.pixel_spacing_mm)
         crop = take_slices(image, geometry).to(self.device)
-        features = self.network.embed(crop.contiguous(memory_format=torch.channels_last))
+        glance = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
         used = lv_box or _middle_box(shape, image.pixel_spacing_mm)
-        return Embedding(shape, lv_box, CompactFeatures(geometry, crop, features, used))
+        return Embedding(shape, lv_box, CompactFeatures(geometry, crop, glance, used))
 
     @torch.inference_mode()
     def predict(
@@ -58,43 +80,46 @@ class CompactSegmenter:
         quick: bool = False,
     ) -> Logits:
         own: CompactFeatures = embedding.features
-        if quick or prompts.asks_for_scar or previous is not None:
-            batch = self._prompt_batch(own, prompts, embedding.shape, previous)
-            crop_logits, _ = self.network.predict(own.features, batch)
+        batch = self._prompt_batch(own, prompts, embedding.shape, previous)
+        if quick:
+            crop_logits, _ = self.networks[0].predict(own.glance, batch)
         else:
-            crop_logits = self._automatic(own, prompts)
+            crop_logits = self._careful(own, batch)
         back = put_back(crop_logits.float().cpu(), own.geometry, embedding.shape).numpy()
         scar = back[2]
         if prompts.no_scar:
             scar = np.full_like(scar, OUTSIDE_LOGIT)
         return Logits(scar=scar, blood_pool=back[0], wall=back[1])
 
-    def _automatic(self, own: CompactFeatures, prompts: SlicePrompts) -> Tensor:
-        """Average the answers to four mirror images: no prompts, so no click waits for it."""
-        flips = ((), (2,), (3,), (2, 3))
-        crops = torch.cat([own.crop.flip(f) for f in flips[1:]])
-        mirrored = self.network.embed(crops.contiguous(memory_format=torch.channels_last))
-        features = Features(
-            torch.cat([own.features.quarter, mirrored.quarter]),
-            torch.cat([own.features.half, mirrored.half]),
-            torch.cat([own.features.full, mirrored.full]),
+    def _careful(self, own: CompactFeatures, prompts: PromptBatch) -> Tensor:
+        """Average the answers of all networks to their mirror images."""
+        if own.views is None:
+            own.views = tuple(
+                self._embed_mirrored(network, own, k) for k, network in enumerate(self.networks)
+            )
+        answers = []
+        for network, views, mirrors in zip(self.networks, own.views, self.mirrors, strict=True):
+            logits, _ = network.predict(views, mirrored(prompts, mirrors))
+            answers += [
+                logits[i].flip([axis - 1 for axis in axes]) for i, axes in enumerate(mirrors)
+            ]
+        return torch.stack(answers).mean(0, keepdim=True)
+
+    def _embed_mirrored(self, network: CompactSam, own: CompactFeatures, k: int) -> Features:
+        """Embed the mirror images dealt to network ``k``; the first view exists already."""
+        wanted = self.mirrors[k][1:] if k == 0 else self.mirrors[k]
+        if not wanted:
+            return own.glance
+        crops = torch.cat([own.crop.flip(axes) for axes in wanted])
+        made = network.embed(crops.contiguous(memory_format=torch.channels_last))
+        if k:
+            return made
+        return Features(
+            *(
+                torch.cat([getattr(own.glance, f.name), getattr(made, f.name)])
+                for f in fields(Features)
+            )
         )
-        box = torch.tensor(own.geometry.box_to_crop(prompts.lv_box or own.lv_box))
-        size = own.crop.shape[-1]
-        boxes = []
-        for flip in flips:
-            c0, r0, c1, r1 = (float(v) for v in box)
-            if 3 in flip:
-                c0, c1 = size - c1, size - c0
-            if 2 in flip:
-                r0, r1 = size - r1, size - r0
-            boxes.append(torch.tensor([c0, r0, c1, r1]))
-        batch = self._here(_empty_batch(torch.stack(boxes), size))
-        logits, _ = self.network.predict(features, batch)
-        parts = [
-            logits[i].flip([d - 1 for d in f]) if f else logits[i] for i, f in enumerate(flips)
-        ]
-        return torch.stack(parts).mean(0, keepdim=True)
 
     def _prompt_batch(
         self,
@@ -128,6 +153,37 @@ class CompactSegmenter:
         return PromptBatch(
             *(getattr(batch, field.name).to(self.device) for field in fields(PromptBatch))
         )
+
+
+def mirrored(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> PromptBatch:
+    """Repeat the prompts of one crop, mirrored along these axes of (image, map, row, column)."""
+    size = prompts.previous.shape[-1]
+    parts = []
+    for axes in mirrors:
+        lv, boxes, points = prompts.lv_box, prompts.boxes, prompts.points
+        for axis, place in ((3, 0), (2, 1)):
+            if axis in axes:
+                lv, boxes = _mirrored_boxes(lv, place, size), _mirrored_boxes(boxes, place, size)
+                points = points.clone()
+                points[..., place] = size - points[..., place]
+        parts.append((lv, boxes, points, prompts.previous.flip(axes)))
+    lv, boxes, points, previous = (torch.cat(part) for part in zip(*parts, strict=True))
+    n = len(mirrors)
+    return PromptBatch(
+        lv,
+        boxes,
+        prompts.boxes_used.expand(n, -1),
+        points,
+        prompts.point_labels.expand(n, -1),
+        previous,
+    )
+
+
+def _mirrored_boxes(boxes: Tensor, place: int, size: int) -> Tensor:
+    """Mirror corners (..., 4) along columns (place 0) or rows (1)."""
+    boxes = boxes.clone()
+    boxes[..., [place, place + 2]] = size - boxes[..., [place + 2, place]]
+    return boxes
 
 
 def take_slices(image: SliceImage, geometry: CropGeometry) -> Tensor:
@@ -193,10 +249,9 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     except (SafetensorError, OSError) as error:
         message = f"The weights file {weights.path} is damaged: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
-    network = CompactSam()
     try:
-        network.load_state_dict(widened({k: v.float() for k, v in state.items()}))
-    except (RuntimeError, KeyError) as error:
+        networks = [folded(opened(one)) for one in members(state)]
+    except (RuntimeError, KeyError, ValueError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
-    return CompactSegmenter(network, weights.identity, place)
+    return CompactSegmenter(networks, weights.identity, place)

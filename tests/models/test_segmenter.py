@@ -13,8 +13,16 @@ from safetensors.torch import save_file
 from scarseg.case import ModelIdentity
 from scarseg.errors import WeightsError
 from scarseg.models import Logits
-from scarseg.models.network import DENSE_MAPS, CompactSam, PromptBatch, dense_maps
-from scarseg.models.segmenter import CompactSegmenter, load_segmenter
+from scarseg.models.network import (
+    DENSE_MAPS,
+    CompactSam,
+    PromptBatch,
+    dense_maps,
+    folded,
+    joined,
+    opened,
+)
+from scarseg.models.segmenter import CompactSegmenter, load_segmenter, mirrored
 from scarseg.prompts import Box, Point, SlicePrompts
 from scarseg.stack import SliceImage
 
@@ -89,14 +97,109 @@ def test_every_prompt_matters(segmenter: CompactSegmenter, image: SliceImage) ->
     assert not np.allclose(again, answers["point"]), "previous mask"
 
 
-def test_automatic_answer_does_not_depend_on_mirroring(
+def test_no_answer_depends_on_mirroring(segmenter: CompactSegmenter, image: SliceImage) -> None:
+    columns = SHAPE[1]
+    flipped = replace(
+        image,
+        pixels=image.pixels[:, ::-1].copy(),
+        neighbours=(image.pixels[:, ::-1] * 0.5, None),
+    )
+    image = replace(image, neighbours=(image.pixels * 0.5, None))
+    scar, point = Box(60, 30, 80, 50), Point(70, 40)
+
+    def over(box: Box) -> Box:
+        return Box(columns - box.column1, box.row0, columns - box.column0, box.row1)
+
+    asked = SlicePrompts((scar,), (point,), LV)
+    mirrored = SlicePrompts((over(scar),), (Point(columns - 1 - 70, 40),), over(LV))
+    for own, other in (
+        (SlicePrompts(lv_box=LV), SlicePrompts(lv_box=over(LV))),
+        (asked, mirrored),
+    ):
+        a = segmenter.predict(segmenter.embed(image, LV), own)
+        b = segmenter.predict(segmenter.embed(flipped, over(LV)), other)
+        assert np.allclose(a.scar, b.scar[:, ::-1], atol=0.02)
+
+
+def test_mirrored_prompts_lie_where_the_mirrored_crop_has_them() -> None:
+    previous = torch.zeros(1, 3, 80, 80)
+    previous[0, 2, 10, 20] = 1
+    prompts = PromptBatch(
+        torch.tensor([[10.0, 20.0, 50.0, 60.0]]),
+        torch.tensor([[[30.0, 30.0, 40.0, 35.0]]]),
+        torch.tensor([[True]]),
+        torch.tensor([[[12.5, 70.5]]]),
+        torch.tensor([[1.0]]),
+        previous,
+    )
+    plain = dense_maps(prompts)[0]
+    axes = ((), (2,), (3,), (2, 3))
+    for answer, mirror in zip(dense_maps(mirrored(prompts, axes)), axes, strict=True):
+        assert torch.allclose(answer.flip([a - 1 for a in mirror]), plain, atol=1e-6), mirror
+
+
+def test_neighbours_are_seen_and_may_be_absent(
     segmenter: CompactSegmenter, image: SliceImage
 ) -> None:
-    box = Box(SHAPE[1] - LV.column1, LV.row0, SHAPE[1] - LV.column0, LV.row1)
-    mirrored = replace(image, pixels=image.pixels[:, ::-1].copy())
-    a = segmenter.predict(segmenter.embed(image, LV), SlicePrompts(lv_box=LV))
-    b = segmenter.predict(segmenter.embed(mirrored, box), SlicePrompts(lv_box=box))
-    assert np.allclose(a.scar, b.scar[:, ::-1], atol=0.02)
+    alone = segmenter.predict(segmenter.embed(image, LV), SlicePrompts(lv_box=LV)).scar
+    beside = replace(image, neighbours=(image.pixels[::-1].copy(), None))
+    seen = segmenter.predict(segmenter.embed(beside, LV), SlicePrompts(lv_box=LV)).scar
+    assert not np.allclose(alone, seen)
+
+
+def test_weights_of_one_slice_read_three_without_changing_their_answer() -> None:
+    torch.manual_seed(1)
+    own = CompactSam().eval()
+    state = own.state_dict()
+    stem = "image_encoder.stem.0.weight"
+    with torch.no_grad():
+        state[stem][:, 1:] = 0
+    image = torch.randn(1, 3, 80, 80)
+    older = {**state, stem: state[stem][:, :1].clone()}
+    with torch.inference_mode():
+        assert torch.equal(opened(older).eval().embed(image).half, own.embed(image).half)
+
+
+def test_folded_networks_answer_the_same() -> None:
+    torch.manual_seed(2)
+    network = CompactSam()
+    with torch.no_grad():
+        for _ in range(3):
+            network.train().embed(torch.randn(4, 3, 80, 80))
+    network.eval()
+    image = torch.randn(1, 3, 80, 80)
+    with torch.inference_mode():
+        before = network.embed(image)
+        after = folded(opened(network.state_dict())).embed(image)
+    assert torch.allclose(before.quarter, after.quarter, atol=1e-4)
+    assert torch.allclose(before.full, after.full, atol=1e-4)
+
+
+def test_two_networks_in_one_file_answer_with_their_mean(tmp_path: Path, image: SliceImage) -> None:
+    states = []
+    for seed in (3, 4):
+        torch.manual_seed(seed)
+        states.append({k: v.contiguous() for k, v in CompactSam().state_dict().items()})
+    save_file(joined(states), tmp_path / "two.safetensors")
+    pair = load_segmenter(tmp_path / "two.safetensors", "cpu")
+    assert isinstance(pair, CompactSegmenter)
+    assert len(pair.networks) == 2
+    prompts = SlicePrompts((Box(60, 30, 80, 50),), (), LV)
+    means = []
+    for network, mirrors in zip(pair.networks, pair.mirrors, strict=True):
+        alone = CompactSegmenter(network, ModelIdentity("alone"))
+        alone.mirrors = [mirrors]
+        embedding = alone.embed(image, LV)
+        if () not in mirrors:
+            embedding.features.glance = None
+            embedding.features.views = (
+                alone.networks[0].embed(
+                    torch.cat([embedding.features.crop.flip(axes) for axes in mirrors])
+                ),
+            )
+        means.append(alone.predict(embedding, prompts).scar)
+    together = pair.predict(pair.embed(image, LV), prompts).scar
+    assert np.allclose(together, np.mean(means, axis=0), atol=1e-4)
 
 
 def test_no_scar_means_none(segmenter: CompactSegmenter, image: SliceImage) -> None:
