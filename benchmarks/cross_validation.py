@@ -21,7 +21,7 @@ from scarseg import models as model_room
 from scarseg.models import Detection, Models, Structure
 from scarseg.prompts import Box, Origin
 from scarseg.stack import SliceImage
-from scarseg.training.data import TrainingCase, read_cases
+from scarseg.training.cases import TrainingCase, read_cases
 from scarseg.training.evaluate import evaluate_case, shifted_case, summarise
 from scarseg.training.prompting import bounding_box, draw_box
 from scarseg.training.segmenter import Recipe, Training, simulated_cases

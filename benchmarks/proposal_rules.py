@@ -24,7 +24,7 @@ from scarseg.models import Logits, Models
 from scarseg.prompts import Box, Point, SlicePrompts
 from scarseg.proposal import RULES, ProposalRules, ScarChoice
 from scarseg.stack import Stack
-from scarseg.training.data import INNER
+from scarseg.training.cases import INNER
 from scarseg.training.evaluate import dice
 from tests.emidec import load_emidec
 

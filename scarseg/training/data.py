@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,66 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import IterableDataset
 
-from scarseg.io.nifti import read_image, read_reference
 from scarseg.models.crop import CROP_PIXELS, CROP_SPACING_MM, normalise
+from scarseg.training.cases import TrainingCase
 from scarseg.training.painting import paint_scar, to_lge_contrast, vary_contrast
 from scarseg.training.prompting import CropPrompts, Mask, corrective_click, simulate_prompts
-
-VALIDATION = [
-    "P022",
-    "P028",
-    "P036",
-    "P045",
-    "P057",
-    "P077",
-    "P085",
-    "P086",
-    "P087",
-    "P090",
-    "N024",
-    "N027",
-    "N030",
-    "N048",
-    "N079",
-]
-"""EMIDEC patients whose figures are reported; never trained or tuned on."""
-INNER = ("P005", "P043", "P061", "P093", "N012", "N034")
-"""EMIDEC patients that serve tuning; not trained on."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingCase:
-    """One stack with its reference.
-
-    ``pixels`` float32 and ``labels`` uint8 (slice, row, column), labels 0-4 and 5 for the RV;
-    ``kind``: emidec, cine or simulated.
-    """
-
-    name: str
-    kind: str
-    pixels: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.uint8]
-    pixel_spacing_mm: tuple[float, float]
-    slice_spacing_mm: float
-
-
-def read_cases(folder: Path) -> list[TrainingCase]:
-    """Read every case of a folder in the EMIDEC layout (Images/ and Contours/ per case).
-
-    Whether it is cine is told from the RV label (5), whether simulated from the name.
-    """
-    cases = []
-    for case in sorted(p for p in folder.iterdir() if (p / "Images").is_dir()):
-        image = next((case / "Images").glob("*.nii*"))
-        contours = case / "Contours" / image.name
-        pixels, spacing = read_image(image)
-        labels = read_reference(contours)
-        kind = "cine" if (labels == 5).any() else "emidec"
-        if case.name.lower().startswith("simulated"):
-            kind = "simulated"
-        name = case.name.removeprefix("Case_")
-        cases.append(TrainingCase(name, kind, pixels, labels, spacing[1:], spacing[0]))
-    return cases
 
 
 @dataclass
@@ -209,13 +152,13 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator) -> Sam
     masks = weights > 0.5
     masks[2] &= masks[1]
     known, alone = True, case.kind == "cine" or rng.random() < 0.2
-    if case.kind == "emidec" and rng.random() < 0.3:
+    if case.kind == "lge" and rng.random() < 0.3:
         image = vary_contrast(image, weights, rng)
         alone = alone or rng.random() < 0.5
     if case.kind == "cine":
         image = to_lge_contrast(image, weights, rng)
         known = False
-    if case.kind == "cine" or (case.kind == "emidec" and not masks[2].any()):
+    if case.kind == "cine" or (case.kind == "lge" and not masks[2].any()):
         share = 0.6 if case.kind == "cine" else 0.15
         if rng.random() < share and masks[1].any() and masks[0].any():
             image, scar = paint_scar(image, masks[0], masks[1], rng)
@@ -246,7 +189,7 @@ class SampleStream(IterableDataset[dict[str, Tensor]]):
         groups: list[list[tuple[TrainingCase, int]]] = [[], [], [], []]
         for case in cases:
             for k in range(len(case.labels)):
-                if case.kind == "emidec":
+                if case.kind == "lge":
                     group = 0 if (case.labels[k] >= 3).any() else 1
                 else:
                     group = 2 if case.kind == "cine" else 3

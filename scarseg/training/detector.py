@@ -20,7 +20,7 @@ from scarseg.models.detector import (
     save_weights,
 )
 from scarseg.models.detector_network import build_network
-from scarseg.training.data import VALIDATION, read_cases
+from scarseg.training.cases import VALIDATION, read_cases
 from scarseg.training.detector_checkpoint import TrainingState, read_checkpoint, write_checkpoint
 from scarseg.training.detector_choice import UNNAMED, choose_weights, measure, worth
 from scarseg.training.detector_data import TUNING, LabelledSlice, simulated_cases, slices_of

@@ -184,7 +184,7 @@ def _repaint(
         kinds = np.stack([pool, wall, np.zeros_like(wall), labels == 5]).astype(np.float32)
         weights = ndimage.gaussian_filter(kinds, (0, 0.7, 0.7), truncate=2)
         image = to_lge_contrast(image, weights, rng)
-    share = {"cine": 0.6, "emidec": 0.15}.get(kind, 0.0)
+    share = {"cine": 0.6, "lge": 0.15}.get(kind, 0.0)
     if far or (kind != "cine" and scar.any()) or rng.random() >= share:
         return image, None
     if pool.sum() < 30 or wall.sum() < 60:

@@ -13,7 +13,7 @@ from scarseg.labels import Label, LabelArray
 from scarseg.models.detector_view import View
 from scarseg.simulate import simulate_stack
 from scarseg.stack import FloatArray
-from scarseg.training.data import INNER, TrainingCase
+from scarseg.training.cases import INNER, TrainingCase
 
 TUNING = (*INNER, "P011", "P080", "N018", "N058")
 """EMIDEC training patients kept aside to choose the checkpoint and the thresholds."""
@@ -31,7 +31,7 @@ class LabelledSlice:
     """One slice with its truth.
 
     ``pixels`` float32 and ``labels`` uint8 (row, column), labels 0 to 4 (and 5 for the RV of
-    cine); ``kind``: emidec, cine or simulated. Cine says nothing of scar.
+    cine); ``kind``: lge, cine or simulated. Cine says nothing of scar.
     """
 
     patient: str
@@ -39,7 +39,7 @@ class LabelledSlice:
     pixels: FloatArray
     labels: LabelArray
     pixel_spacing_mm: tuple[float, float]
-    kind: str = "emidec"
+    kind: str = "lge"
 
     @property
     def heart(self) -> npt.NDArray[np.bool_]:

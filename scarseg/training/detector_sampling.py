@@ -23,7 +23,7 @@ class Sampler:
         groups: dict[str, list[LabelledSlice]] = {name: [] for name in SHARES}
         for piece in slices:
             scar = "scar" if (piece.labels >= 3).any() else "free"
-            groups[scar if piece.kind == "emidec" else piece.kind].append(piece)
+            groups[scar if piece.kind == "lge" else piece.kind].append(piece)
         self._groups = [g for g in groups.values() if g]
         shares = np.array([SHARES[name] for name, g in groups.items() if g])
         self._shares = shares / shares.sum()

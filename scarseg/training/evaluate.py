@@ -19,7 +19,7 @@ from scarseg.pipeline import SliceProposal, propose_stack, segment
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.proposal import RULES, ProposalRules
 from scarseg.stack import SliceSource, Stack
-from scarseg.training.data import INNER, VALIDATION, TrainingCase, read_cases
+from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 from scarseg.training.prompting import (
     bounding_box,
     components,

@@ -17,14 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scarseg.models.network import CompactSam, PromptBatch, widened
-from scarseg.training.data import (
-    INNER,
-    VALIDATION,
-    SampleStream,
-    TrainingCase,
-    add_corrections,
-    read_cases,
-)
+from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
+from scarseg.training.data import SampleStream, add_corrections
 from scarseg.training.losses import segmentation_loss
 
 

@@ -341,7 +341,7 @@ def test_damaged_weights_are_refused(weights: Path, damage: Any, code: str) -> N
 
 def test_the_shipped_weights_find_a_simulated_heart_and_its_scar() -> None:
     from scarseg.models.weights import weights_folder
-    from scarseg.training.data import TrainingCase
+    from scarseg.training.cases import TrainingCase
     from scarseg.training.detector_data import slices_of
     from scarseg.training.detector_evaluate import find_all, summarise
 

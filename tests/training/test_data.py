@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
-from scarseg.training.data import (
-    INNER,
-    VALIDATION,
-    SampleStream,
-    TrainingCase,
-    add_corrections,
-    make_sample,
-    read_cases,
-)
+from scarseg.training.cases import TrainingCase
+from scarseg.training.data import SampleStream, add_corrections, make_sample
 from scarseg.training.painting import paint_scar
 from scarseg.training.segmenter import Recipe, Training, rate_at
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, make_phantom_stack, phantom_labels
 
 
-def phantom_case(kind: str = "emidec") -> TrainingCase:
+def phantom_case(kind: str = "lge") -> TrainingCase:
     stack = make_phantom_stack()
     labels = phantom_labels()
     if kind == "cine":
@@ -31,11 +23,6 @@ def phantom_case(kind: str = "emidec") -> TrainingCase:
         labels[:, :6, :6] = 5
     spacing = (ROW_SPACING, COLUMN_SPACING)
     return TrainingCase("X", kind, np.array(stack.pixels), labels, spacing, 10.0)
-
-
-def test_the_two_lists_share_no_patient() -> None:
-    assert len(VALIDATION) == 15
-    assert not set(VALIDATION) & set(INNER)
 
 
 def test_samples_keep_scar_in_the_wall_and_pool_apart() -> None:
@@ -94,22 +81,6 @@ def test_corrections_keep_earlier_prompts() -> None:
     has_scar = batch["masks"][:, 2].sum((1, 2)) >= 2
     room = (before < 0).any(dim=1)
     assert ((after >= 0).sum(1) > (before >= 0).sum(1))[has_scar & room].all()
-
-
-def test_reading_the_emidec_layout(tmp_path: Path) -> None:
-    for part, offset in (("Images", 100), ("Contours", 0)):
-        folder = tmp_path / "Case_P001" / part
-        folder.mkdir(parents=True)
-        data = np.zeros((7, 5, 3), dtype=np.uint8)
-        data[4, 2, 1] = 3 + offset
-        volume = nib.Nifti1Image(data, np.diag([1.2, 1.6, 9.0, 1.0]))
-        nib.save(volume, folder / "Case_P001.nii.gz")
-    (case,) = read_cases(tmp_path)
-    assert case.name == "P001"
-    assert case.pixels.shape == (3, 5, 7)
-    assert case.labels[1, 2, 4] == 3
-    assert case.pixel_spacing_mm == pytest.approx((1.6, 1.2))
-    assert case.slice_spacing_mm == pytest.approx(9.0)
 
 
 def test_rate_warms_up_and_ends_at_zero() -> None:

@@ -12,7 +12,7 @@ import torch
 from scarseg.models.detector_network import build_network
 from scarseg.models.detector_view import View
 from scarseg.prompts import Box
-from scarseg.training.data import VALIDATION
+from scarseg.training.cases import VALIDATION
 from scarseg.training.detector import split
 from scarseg.training.detector_augment import Look, cut_margins, make_look
 from scarseg.training.detector_data import (
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def piece(index: int = 2, kind: str = "emidec", patient: str = "P001") -> LabelledSlice:
+def piece(index: int = 2, kind: str = "lge", patient: str = "P001") -> LabelledSlice:
     stack = make_phantom_stack()
     return LabelledSlice(
         patient, index, stack.pixels[index], phantom_labels()[index], SPACING, kind
@@ -93,7 +93,7 @@ def test_boxes_follow_the_view_and_are_clipped_to_it() -> None:
 
 
 @pytest.mark.parametrize("far", [True, False])
-@pytest.mark.parametrize("kind", ["emidec", "cine", "simulated"])
+@pytest.mark.parametrize("kind", ["lge", "cine", "simulated"])
 def test_looks_are_well_formed(kind: str, far: bool) -> None:
     rng = np.random.default_rng(3)
     source = piece(kind=kind)

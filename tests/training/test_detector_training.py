@@ -13,7 +13,7 @@ import torch
 from scarseg.case import ModelIdentity
 from scarseg.models.detector import open_detector
 from scarseg.training import detector as command
-from scarseg.training.data import VALIDATION, TrainingCase
+from scarseg.training.cases import VALIDATION, TrainingCase
 from scarseg.training.detector import Training, main, train
 from scarseg.training.detector_data import TUNING, slices_of
 from scarseg.training.detector_sampling import Sampler
@@ -34,7 +34,7 @@ def cases() -> list[TrainingCase]:
     stack = make_phantom_stack()
     return [
         TrainingCase(
-            "P001", "emidec", stack.pixels, phantom_labels(), stack.pixel_spacing_mm, SLICE_SPACING
+            "P001", "lge", stack.pixels, phantom_labels(), stack.pixel_spacing_mm, SLICE_SPACING
         )
     ]
 
@@ -85,7 +85,7 @@ def test_the_command_trains_chooses_and_measures(
     summary = json.loads((out / "evaluation.json").read_text())["summary"]
     assert summary["tuning"]["slices"] == summary["validation"]["slices"] == 5
     recipe = json.loads((out / "recipe.json").read_text())
-    assert recipe["patients"] == {"emidec": 1}
+    assert recipe["patients"] == {"lge": 1}
     assert recipe["validated_on"] == [VALIDATION[0]]
     assert main([*data, "--evaluate", str(out / "detector.safetensors")]) == 0
     assert json.loads((out / "evaluation.json").read_text())["summary"] == summary

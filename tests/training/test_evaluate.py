@@ -10,7 +10,7 @@ import pytest
 
 from scarseg.models import weights
 from scarseg.training import evaluate, export
-from scarseg.training.data import TrainingCase
+from scarseg.training.cases import TrainingCase
 from tests.conftest import (
     COLUMN_SPACING,
     ROW_SPACING,
@@ -26,7 +26,7 @@ STEPS = ("automatic_g", "box_g", "box_clicks1_g", "box_clicks2_g", "box_clicks3_
 def phantom_case() -> TrainingCase:
     pixels = np.array(make_phantom_stack().pixels)
     spacing = (ROW_SPACING, COLUMN_SPACING)
-    return TrainingCase("X", "emidec", pixels, phantom_labels(), spacing, SPACING)
+    return TrainingCase("X", "lge", pixels, phantom_labels(), spacing, SPACING)
 
 
 def test_shifting_moves_the_heart_and_loses_no_truth() -> None:
@@ -71,7 +71,7 @@ def test_summary_keeps_patients_without_scar_apart() -> None:
     labels = np.where(phantom_labels() == 3, 2, phantom_labels()).astype(np.uint8)
     pixels = np.where(phantom_labels() == 3, 50, make_phantom_stack().pixels)
     healthy = TrainingCase(
-        "N", "emidec", pixels.astype(np.float32), labels, (ROW_SPACING, COLUMN_SPACING), SPACING
+        "N", "lge", pixels.astype(np.float32), labels, (ROW_SPACING, COLUMN_SPACING), SPACING
     )
     well = evaluate.evaluate_case(healthy, fake_models(), seed=1)
     summary = evaluate.summarise([sick, {**sick, "true_g": 9.0, **dict.fromkeys(STEPS, 8.0)}, well])

@@ -1,0 +1,299 @@
+"""Cases with a reference, for training and evaluation: who they are and how they are read.
+
+Three kinds of folder are understood, in any mix: the EMIDEC layout (NIfTI images and contours),
+read case files (a site's own corrections, with the DICOM they were made on), and what
+``scarseg simulate`` writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from scarseg.case import Case, SliceStatus
+from scarseg.errors import InputError
+from scarseg.io import dicom, store, store_format
+from scarseg.io.dicom_report import StackSummary
+from scarseg.io.nifti import read_image, read_labels, read_reference
+from scarseg.io.table import pseudonym
+from scarseg.labels import Label
+from scarseg.progress import Progress, silent
+from scarseg.stack import Stack
+
+_log = logging.getLogger(__name__)
+
+VALIDATION = (
+    "P022", "P028", "P036", "P045", "P057", "P077", "P085", "P086", "P087", "P090",
+    "N024", "N027", "N030", "N048", "N079",
+)  # fmt: skip
+"""EMIDEC patients whose figures are reported; never trained or tuned on."""
+INNER = ("P005", "P043", "P061", "P093", "N012", "N034")
+"""EMIDEC patients that serve tuning; not trained on."""
+RIGHT_VENTRICLE = 5
+"""The label of the RV in cine references."""
+_CASE_FILE = ".scarseg"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCase:
+    """One stack with its reference.
+
+    Args:
+        name: of this stack; a pseudonym where it comes from a case file.
+        kind: lge (real, also a reader's corrections), cine or simulated.
+        pixels, labels: float32 and uint8 (slice, row, column), labels 0-4 and 5 for the RV.
+        pixel_spacing_mm: (row, column).
+        scar_read: per slice, whether a reader has read it; None: all. What was not read is no
+            reference, only a neighbour.
+        pool_known, wall_known: per slice, whether pool and wall are labelled there; None: all.
+        patient: who it is; stacks of one patient share it. The name when empty.
+    """
+
+    name: str
+    kind: str
+    pixels: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.uint8]
+    pixel_spacing_mm: tuple[float, float]
+    slice_spacing_mm: float
+    scar_read: tuple[bool, ...] | None = None
+    pool_known: tuple[bool, ...] | None = None
+    wall_known: tuple[bool, ...] | None = None
+    patient: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pixels.shape != self.labels.shape:
+            raise ValueError("pixels and labels must have the same shape")
+        if not self.patient:
+            object.__setattr__(self, "patient", self.name)
+
+    @property
+    def slices_read(self) -> list[int]:
+        """List the slices that are a reference."""
+        n = len(self.labels)
+        return [k for k in range(n) if self.scar_read is None or self.scar_read[k]]
+
+    @property
+    def has_scar(self) -> bool:
+        """Tell whether a slice that was read shows scar or MVO."""
+        labels = self.labels[self.slices_read]
+        return bool(((labels == Label.SCAR) | (labels == Label.MVO)).any())
+
+
+def read_data(
+    folders: Sequence[Path], dicom: Sequence[Path] = (), progress: Progress = silent
+) -> list[TrainingCase]:
+    """Read every case of the folders, of whichever kind each is.
+
+    Args:
+        folders: EMIDEC layout, read case files, or what ``scarseg simulate`` writes.
+        dicom: where the images of the case files are (folders, files or zips): case files know
+            their images by UID and content, not by place. A folder of case files is searched too.
+        progress: told of every case; may cancel.
+
+    Raises:
+        InputError: E_INPUT_MISSING (a folder, or images of read case files), E_INPUT_EMPTY,
+            E_INPUT_UNREADABLE (a folder is none of these), E_NIFTI, E_MASK, and what the DICOM
+            itself is refused for.
+        StoreError: a case file is damaged, newer, or was made on other images.
+    """
+    cases: list[TrainingCase] = []
+    chosen = list(dict.fromkeys(folder.resolve() for folder in folders))
+    for number, folder in enumerate(chosen):
+
+        def report(done: float, what: str, number: int = number) -> None:
+            progress((number + done) / len(chosen), what)
+
+        if not folder.is_dir():
+            raise InputError("E_INPUT_MISSING", f"There is no folder {folder}.", str(folder))
+        if _emidec_folders(folder):
+            cases += read_cases(folder, report)
+        elif (folder / "truth").is_dir():
+            cases += read_simulated(folder, report)
+        elif _case_files(folder):
+            cases += read_corrections(folder, dicom, report)
+        else:
+            message = (
+                f"{folder} holds no training data: neither the EMIDEC layout (Images and Contours "
+                "in a folder per case), nor case files (.scarseg), nor what simulate writes."
+            )
+            raise InputError("E_INPUT_UNREADABLE", message, str(folder))
+    progress(1.0, "Cases read")
+    return cases
+
+
+def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
+    """Read every case of a folder in the EMIDEC layout (Images/ and Contours/ per case).
+
+    Whether it is cine is told from the RV label (5), whether simulated from the name.
+
+    Raises:
+        InputError: E_INPUT_EMPTY, E_INPUT_MISSING (no image or contour), E_NIFTI.
+    """
+    found = _emidec_folders(folder)
+    if not found:
+        raise InputError("E_INPUT_EMPTY", f"There is no case in {folder}.", str(folder))
+    cases = []
+    for number, case in enumerate(found):
+        name = case.name.removeprefix("Case_")
+        progress(number / len(found), name)
+        image = next(iter(sorted((case / "Images").glob("*.nii*"))), None)
+        contours = None if image is None else case / "Contours" / image.name
+        if image is None or contours is None or not contours.is_file():
+            message = f"{case} has no image, or no contours of the same file name."
+            raise InputError("E_INPUT_MISSING", message, str(case))
+        pixels, spacing = read_image(image)
+        labels = read_reference(contours)
+        if labels.shape != pixels.shape:
+            message = f"{contours.name} is {labels.shape}, its image {pixels.shape}."
+            raise InputError("E_NIFTI", message, str(contours))
+        kind = "cine" if (labels == RIGHT_VENTRICLE).any() else "lge"
+        if case.name.lower().startswith("simulated"):
+            kind = "simulated"
+        cases.append(TrainingCase(name, kind, pixels, labels, spacing[1:], spacing[0]))
+    return cases
+
+
+def read_simulated(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
+    """Read what ``scarseg simulate`` (or ``write_study``) wrote: every LGE series with its truth.
+
+    Magnitude and PSIR of one heart are two cases of one patient.
+
+    Raises:
+        InputError: E_INPUT_MISSING where a truth has no images, E_MASK, and DICOM errors.
+    """
+    masks = {path.name: path for path in sorted((folder / "truth").glob("*.nii.gz"))}
+    stacks = dicom.scan([folder / "dicom"]).stacks if (folder / "dicom").is_dir() else ()
+    wanted = [stack for stack in stacks if f"{stack.series_uid}.nii.gz" in masks]
+    if not wanted or len(wanted) < len(masks):
+        message = f"{len(masks) - len(wanted)} of {len(masks)} label maps have no DICOM series."
+        raise InputError("E_INPUT_MISSING", f"In {folder}: {message}", str(folder))
+    cases: list[TrainingCase] = []
+    for number, summary in enumerate(wanted):
+        patient = summary.patient_id
+        if not patient.startswith("SIM"):
+            patient = _patient(summary)
+        name = patient
+        if any(case.name == name for case in cases):
+            name = f"{patient}-{summary.sequence}"
+        progress(number / len(wanted), name)
+        mask = masks[f"{summary.series_uid}.nii.gz"]
+        stack, labels = dicom.read_stack(summary), read_labels(mask)
+        if labels.shape != stack.pixels.shape:
+            message = f"{mask.name} is {labels.shape}, its series {stack.pixels.shape}."
+            raise InputError("E_MASK", message, str(mask))
+        spacing = stack.pixel_spacing_mm
+        between = stack.slice_spacing_mm or stack.slice_thickness_mm
+        cases.append(
+            TrainingCase(name, "simulated", stack.pixels, labels, spacing, between, patient=patient)
+        )
+    return cases
+
+
+def read_corrections(
+    folder: Path, images: Sequence[Path] = (), progress: Progress = silent
+) -> list[TrainingCase]:
+    """Read a folder of case files, each on the DICOM series that it was made on.
+
+    Slices that a reader accepted or called free of scar are reference; the others are not. A
+    case without one is left out, and the log says so.
+
+    Args:
+        images: where to look for DICOM, besides the folder itself.
+
+    Raises:
+        InputError: E_INPUT_MISSING where images of a read case are not found; DICOM errors.
+        StoreError: E_CASE_DAMAGED, E_CASE_NEWER, E_CASE_OTHER_STACK.
+    """
+    waiting = {}
+    for path in _case_files(folder):
+        glance = store.peek(path)
+        if glance is not None and not glance.n_read:
+            _log.warning("a case file has no slice that was read: left out (%s)", _short(path.stem))
+        else:
+            waiting[path.name] = path
+    found: list[tuple[Path, StackSummary]] = []
+    for summary in dicom.scan([*images, folder]).stacks if waiting else ():
+        path = waiting.pop(store.case_path(folder, summary).name, None)
+        if path is not None:
+            found.append((path, summary))
+    if waiting:
+        raise _without_images(folder, list(waiting), len(waiting) + len(found))
+    cases = []
+    for number, (path, summary) in enumerate(sorted(found, key=lambda pair: pair[0])):
+        name = _short(summary.stack_id)
+        progress(number / len(found), name)
+        stack = dicom.read_stack(summary, _saved_thickness(path))
+        case = _as_training(name, store.load_case(path, stack), _patient(summary))
+        if case.slices_read:
+            cases.append(case)
+        else:
+            _log.warning("%s has no slice with scar read: left out", name)
+    return cases
+
+
+def _without_images(folder: Path, names: Sequence[str], n: int) -> InputError:
+    shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    message = (
+        f"{len(names)} of {n} read cases in {folder} have no DICOM here: {shown}. Name the "
+        "folders that hold their images with --dicom, or move these case files elsewhere."
+    )
+    return InputError("E_INPUT_MISSING", message, str(folder))
+
+
+def _as_training(name: str, case: Case, patient: str) -> TrainingCase:
+    """Take from a reading what a reader has settled."""
+    statuses = (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
+    wall = tuple(bool((labels == Label.MYOCARDIUM).any()) for labels in case.labels)
+    pool = tuple(
+        known or bool((labels == Label.BLOOD_POOL).any())
+        for known, labels in zip(wall, case.labels, strict=True)
+    )
+    stack: Stack = case.stack
+    return TrainingCase(
+        name,
+        "lge",
+        stack.pixels,
+        case.labels,
+        stack.pixel_spacing_mm,
+        stack.slice_spacing_mm or stack.slice_thickness_mm,
+        scar_read=tuple(reading.status in statuses for reading in case.readings),
+        pool_known=pool,
+        wall_known=wall,
+        patient=patient,
+    )
+
+
+def _emidec_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if (path / "Images").is_dir())
+
+
+def _case_files(folder: Path) -> list[Path]:
+    """List the case files of a folder, also where only the generation before is left."""
+    names = {path.name.removesuffix(".1") for path in folder.iterdir() if path.is_file()}
+    return [folder / name for name in sorted(names) if name.endswith(_CASE_FILE)]
+
+
+def _saved_thickness(path: Path) -> float | None:
+    """Give the slice thickness a reader gave where the header has none; None if none is saved."""
+    for generation in (path, path.with_name(path.name + ".1")):
+        try:
+            content = store_format.parse(generation.read_bytes())
+            return float(content.document["source"]["slice_thickness_mm"])
+        except (OSError, store_format.Damaged, store_format.Newer, KeyError, TypeError, ValueError):
+            continue
+    return None
+
+
+def _patient(summary: StackSummary) -> str:
+    """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
+    return pseudonym(summary.patient_id) or _short(summary.study_uid)
+
+
+def _short(uid: str) -> str:
+    return "case-" + sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:12]
