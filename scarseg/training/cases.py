@@ -210,7 +210,7 @@ def read_corrections(
         InputError: E_INPUT_MISSING where images of a read case are not found; DICOM errors.
         StoreError: E_CASE_DAMAGED, E_CASE_NEWER, E_CASE_OTHER_STACK.
     """
-    waiting = {}
+    waiting: dict[str, Path] = {}
     for path in _case_files(folder):
         glance = store.peek(path)
         if glance is not None and not glance.n_read:
@@ -219,9 +219,9 @@ def read_corrections(
             waiting[path.name] = path
     found: list[tuple[Path, StackSummary]] = []
     for summary in dicom.scan([*images, folder]).stacks if waiting else ():
-        path = waiting.pop(store.case_path(folder, summary).name, None)
-        if path is not None:
-            found.append((path, summary))
+        name = store.case_path(folder, summary).name
+        if name in waiting:
+            found.append((waiting.pop(name), summary))
     if waiting:
         raise _without_images(folder, list(waiting), len(waiting) + len(found))
     cases = []
