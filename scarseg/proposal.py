@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from scarseg.labels import Label, LabelArray, MaskArray
@@ -46,6 +47,8 @@ class ProposalRules:
         recrop_overlap: ... when that box and the one looked at share less than this (IoU).
         lv_outlier: an LV box off its neighbours' by more than this share of its size is not
             believed.
+        lv_dip: an LV box smaller than both its neighbours' by more than this factor, or larger,
+            is not believed either: hearts taper, they have no waist.
     """
 
     scar: ScarChoice = ScarChoice.RESTRICTED
@@ -61,6 +64,7 @@ class ProposalRules:
     recrops: int = 2
     recrop_overlap: float = 0.85
     lv_outlier: float = 0.5
+    lv_dip: float = 1.25
 
 
 RULES = ProposalRules()
@@ -92,6 +96,7 @@ def settle_lv_boxes(
     sizes = (corners[:, 2:] - corners[:, :2]).mean(axis=1)
     away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
     believed = away <= rules.lv_outlier * np.median(sizes)
+    believed &= ~_dips(sizes, rules.lv_dip)
     if not believed.any():
         scores = [one.score for one in found if one is not None]
         believed[int(np.argmax(scores))] = True
@@ -106,6 +111,16 @@ def settle_lv_boxes(
         )
         settled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
     return settled
+
+
+def _dips(sizes: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.bool_]:
+    """Tell which sizes along a stack lie under or over both their neighbours' by a factor."""
+    dips = np.zeros(len(sizes), dtype=bool)
+    before, own, after = sizes[:-2], sizes[1:-1], sizes[2:]
+    dips[1:-1] = (own * factor < np.minimum(before, after)) | (
+        own > factor * np.maximum(before, after)
+    )
+    return dips
 
 
 def heart_box(logits: Logits) -> Box | None:

@@ -51,6 +51,15 @@ def test_best_lv_box_is_the_surest_ventricle() -> None:
     assert best_lv_box([scar]) is None
 
 
+def test_a_heart_has_no_waist() -> None:
+    found: list[Detection | None] = [lv(40, 30, 24), lv(40, 30, 12), lv(42, 30, 22), lv(42, 30, 15)]
+    settled = settle_lv_boxes(found)
+    widths = [box.width for box in settled if box is not None]
+    assert widths[1] == pytest.approx((widths[0] + widths[2]) / 2)
+    assert widths[3] < widths[2], "it may taper towards an end"
+    assert settled[1] is not None and settled[1].score is None
+
+
 def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
     settled = settle_lv_boxes([None, lv(40, 30, 20), None, None, lv(46, 30, 14), None])
     assert [box and box.centre for box in settled] == [

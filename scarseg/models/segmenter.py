@@ -188,7 +188,7 @@ def _mirrored_boxes(boxes: Tensor, place: int, size: int) -> Tensor:
 
 def take_slices(image: SliceImage, geometry: CropGeometry) -> Tensor:
     """Sample and normalise a slice and its neighbours to (1, CHANNELS, crop row, crop column)."""
-    crops = []
+    crops: list[Tensor] = []
     for pixels in (image.pixels, *image.neighbours):
         if pixels is None:
             crops.append(torch.zeros_like(crops[0]))
