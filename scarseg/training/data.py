@@ -12,169 +12,170 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import IterableDataset
 
-from scarseg.models.crop import CROP_PIXELS, CROP_SPACING_MM, normalise
+from scarseg.errors import InputError
+from scarseg.labels import Label
+from scarseg.models.crop import CROP_PIXELS, CropGeometry, normalise, soften
+from scarseg.prompts import Box
+from scarseg.training.augmentation import breathed, disturb, random_grid
 from scarseg.training.cases import TrainingCase
 from scarseg.training.painting import paint_scar, to_lge_contrast, vary_contrast
-from scarseg.training.prompting import CropPrompts, Mask, corrective_click, simulate_prompts
+from scarseg.training.prompting import (
+    MAX_BOXES,
+    MAX_POINTS,
+    CropPrompts,
+    Mask,
+    bounding_box,
+    corrective_click,
+    simulate_prompts,
+)
+
+Image = npt.NDArray[np.float32]
+GROUPS = ("scar", "no scar", "cine", "simulated")
+"""What the shares of a run weigh: real LGE slices with and without scar, cine, simulated."""
 
 
 @dataclass
 class Sample:
-    """One augmented crop: image (CHANNELS, row, column), zeros where there is no neighbour;
-    masks (3, row, column) pool, wall, scar."""
+    """One crop.
 
-    image: npt.NDArray[np.float32]
+    ``image`` (CHANNELS, row, column), zeros where there is no neighbour (``present``); ``masks``
+    (3, row, column) pool, wall, scar, and which of them are ``known``; ``heart`` pool and wall,
+    of a neighbouring slice where they are not known here.
+    """
+
+    image: Image
     present: npt.NDArray[np.bool_]
     masks: npt.NDArray[np.bool_]
-    scar_known: bool
+    known: npt.NDArray[np.bool_]
+    heart: Mask
     spacing_mm: float
 
 
-def _lv_centre(labels: npt.NDArray[np.uint8]) -> tuple[float, float, float] | None:
-    """Give (column, row, extent in pixels) of pool and wall, or None."""
-    rows, columns = np.nonzero((labels >= 1) & (labels <= 4))
-    if rows.size == 0:
-        return None
-    extent = max(np.ptp(rows), np.ptp(columns)) + 1
-    return (
-        (columns.min() + columns.max() + 1) / 2,
-        (rows.min() + rows.max() + 1) / 2,
-        float(extent),
-    )
+def _heart(labels: npt.NDArray[np.uint8]) -> Mask:
+    return np.asarray((labels >= Label.BLOOD_POOL) & (labels <= Label.MVO))
 
 
-def _grid(
-    shape: tuple[int, int],
-    spacing: tuple[float, float],
-    centre: tuple[float, float],
-    crop_spacing: float,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Make a random affine and elastic sampling grid (1, row, column, 2) over a source slice."""
-    angle = rng.uniform(0, 2 * np.pi)
-    flip = rng.choice((-1.0, 1.0))
-    scale = np.exp(rng.uniform(-0.22, 0.22)) * crop_spacing
-    aspect = np.exp(rng.uniform(-0.1, 0.1))
-    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = matrix @ np.diag([flip * scale * aspect, scale / aspect])
-    offset = torch.arange(CROP_PIXELS, dtype=torch.float32) + 0.5 - CROP_PIXELS / 2
-    rows, columns = torch.meshgrid(offset, offset, indexing="ij")
-    grid = torch.stack((columns, rows), dim=-1)
-    if rng.random() < 0.5:
-        coarse = torch.from_numpy(rng.normal(0, 1.2, (1, 2, 5, 5)).astype(np.float32))
-        bend = F.interpolate(coarse, (CROP_PIXELS, CROP_PIXELS), mode="bicubic")
-        grid = grid + bend[0].permute(1, 2, 0)
-    shift = rng.uniform(-6, 6, 2) * (1 if rng.random() < 0.85 else 2)
-    grid = (grid + torch.from_numpy(shift.astype(np.float32))) @ torch.from_numpy(
-        matrix.T.astype(np.float32)
-    )
-    size = torch.tensor([shape[1] * spacing[1], shape[0] * spacing[0]], dtype=torch.float32)
-    middle = torch.tensor([centre[0] * spacing[1], centre[1] * spacing[0]], dtype=torch.float32)
-    return ((grid + middle) * 2 / size - 1)[None]
+def _heart_slice(case: TrainingCase, index: int) -> int | None:
+    """Give the nearest slice that shows where the left ventricle is; None without any."""
+    walls = case.wall_known or (True,) * len(case.labels)
+    shown = [k for k, known in enumerate(walls) if known and _heart(case.labels[k]).any()]
+    shown = shown or [k for k in range(len(case.labels)) if _heart(case.labels[k]).any()]
+    return min(shown, key=lambda k: abs(k - index), default=None)
 
 
-def _disturb(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Vary gamma, bias field, gain, blur and noise of an image in 0..1."""
-    x = torch.from_numpy(image).float()[:, None].clamp(0, 1.5)
-    if rng.random() < 0.7:
-        x = x ** float(np.exp(rng.uniform(-0.45, 0.45)))
-    if rng.random() < 0.5:
-        coarse = torch.from_numpy(rng.normal(0, 0.15, (1, 1, 3, 3)).astype(np.float32))
-        x = x * torch.exp(F.interpolate(coarse, (CROP_PIXELS, CROP_PIXELS), mode="bicubic"))
-    sharpness = rng.random()
-    if sharpness < 0.5:
-        k = [_gaussian(rng.uniform(0.3, 1.1)) for _ in range(2)]
-        smooth = F.conv2d(
-            F.pad(x, (3, 3, 3, 3), mode="replicate"), (k[0][:, None] * k[1])[None, None]
-        )
-        # Finer scanners, sampled more coarsely, look sharper than ours: teach both.
-        x = smooth if sharpness < 0.3 else x + rng.uniform(0.2, 1.0) * (x - smooth)
-    out = x[:, 0].numpy().astype(np.float32)
-    if rng.random() < 0.5:
-        noise = rng.normal(0, rng.uniform(0.01, 0.07), (2, *out.shape))
-        out = np.hypot(out + noise[0], noise[1]) if rng.random() < 0.5 else out + noise[0]
-    return np.asarray(out, dtype=np.float32)
-
-
-def _gaussian(sigma: float) -> Tensor:
-    kernel = torch.exp(-0.5 * (torch.arange(-3, 4) / sigma) ** 2)
-    return (kernel / kernel.sum()).float()
+def _cut(pixels: Image, grid: Tensor, geometry: CropGeometry) -> Image:
+    """Sample a slice on a grid as :func:`scarseg.models.crop.take_crop` does in use."""
+    source = torch.from_numpy(np.array(pixels, dtype=np.float32))
+    source = source - torch.quantile(source[::2, ::2].flatten(), 0.01)
+    crop = F.grid_sample(soften(source[None, None], geometry.step), grid, align_corners=False)
+    return np.asarray(crop[0, 0].numpy())
 
 
 def _neighbours(
-    case: TrainingCase, index: int, grid: Tensor, rng: np.random.Generator
-) -> list[npt.NDArray[np.float32] | None]:
+    case: TrainingCase,
+    index: int,
+    grid: Tensor,
+    geometry: CropGeometry,
+    rng: np.random.Generator | None,
+) -> list[Image | None]:
     """Cut the slices before and after on the same grid, as breath holds leave them: a little off.
 
     Order, distance and presence vary: stacks run either way, have gaps, and end somewhere.
     """
-    away = 2 if rng.random() < 0.12 else 1
-    sides = [-away, away] if rng.random() < 0.5 else [away, -away]
-    crops: list[npt.NDArray[np.float32] | None] = []
+    sides = [-1, 1]
+    if rng is not None:
+        away = 2 if rng.random() < 0.12 else 1
+        sides = [-away, away] if rng.random() < 0.5 else [away, -away]
+    crops: list[Image | None] = []
     for side in sides:
-        if not 0 <= index + side < len(case.labels) or rng.random() < 0.12:
+        beyond = not 0 <= index + side < len(case.labels)
+        if beyond or (rng is not None and rng.random() < 0.12):
             crops.append(None)
             continue
-        rows, columns = case.labels.shape[1:]
-        size = np.array([columns * case.pixel_spacing_mm[1], rows * case.pixel_spacing_mm[0]])
-        off = torch.from_numpy((rng.normal(0, 1.5, 2) * 2 / size).astype(np.float32))
-        source = torch.from_numpy(case.pixels[index + side].astype(np.float32))
-        crops.append(
-            F.grid_sample(source[None, None], grid + off, align_corners=False)[0, 0].numpy()
-        )
+        own = grid
+        if rng is not None:
+            rows, columns = case.labels.shape[1:]
+            own = breathed(grid, (rows, columns), case.pixel_spacing_mm, rng)
+        crops.append(_cut(case.pixels[index + side], own, geometry))
     return crops
 
 
-def _scaled(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _scaled(image: Image) -> Image:
     """Map the 1st and 99th percentile of the crop's centre to 0 and 1."""
     edge = CROP_PIXELS // 8
     low, high = np.percentile(image[edge:-edge, edge:-edge], (1, 99))
     return np.asarray((image - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
-def make_sample(case: TrainingCase, index: int, rng: np.random.Generator) -> Sample:
-    """Cut one augmented crop round the left ventricle of slice ``index``."""
-    labels, pixels = case.labels[index], case.pixels[index]
-    place = _lv_centre(labels)
-    if place is None:
-        others = [p for k in range(len(case.labels)) if (p := _lv_centre(case.labels[k]))]
-        place = others[0] if others else (labels.shape[1] / 2, labels.shape[0] / 2, 1.0)
-    extent_mm = place[2] * max(case.pixel_spacing_mm)
-    spacing = max(CROP_SPACING_MM, extent_mm / (0.84 * CROP_PIXELS))
-    grid = _grid(labels.shape, case.pixel_spacing_mm, place[:2], spacing, rng)
-    kinds = np.stack([labels == 1, labels >= 2, (labels == 3) | (labels == 4), labels == 5])
-    kinds[1] &= labels <= 4
-    low, high = np.percentile(pixels, (0.5, 99.5))
-    scaled = (pixels - float(low)) / max(float(high - low), 1e-6)
-    source = torch.from_numpy(np.concatenate([scaled[None], kinds]).astype(np.float32))
-    crop = F.grid_sample(source[None], grid, align_corners=False)[0].numpy()
-    image, weights = crop[0], crop[1:]
-    masks = weights > 0.5
-    masks[2] &= masks[1]
-    known, alone = True, case.kind == "cine" or rng.random() < 0.2
-    if case.kind == "lge" and rng.random() < 0.3:
+def _repainted(
+    kind: str, image: Image, weights: Image, known: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[Image, Mask | None, bool]:
+    """Vary contrast and paint scar; give the image, the scar if it was painted, and whether
+    neighbouring slices no longer match."""
+    pool, wall, scar = (weight > 0.5 for weight in weights[:3])
+    alone = kind == "cine" or rng.random() < 0.2
+    if kind == "lge" and rng.random() < 0.3:
         image = vary_contrast(image, weights, rng)
         alone = alone or rng.random() < 0.5
-    if case.kind == "cine":
+    if kind == "cine":
         image = to_lge_contrast(image, weights, rng)
-        known = False
-    if case.kind == "cine" or (case.kind == "lge" and not masks[2].any()):
-        share = 0.6 if case.kind == "cine" else 0.15
-        if rng.random() < share and masks[1].any() and masks[0].any():
-            image, scar = paint_scar(image, masks[0], masks[1], rng)
-            masks[2] = scar
-            known = alone = True
-    others = [None, None] if alone else _neighbours(case, index, grid, rng)
-    present = [True, *(other is not None for other in others)]
-    slices = [_scaled(one) if one is not None else np.zeros_like(image) for one in [image, *others]]
-    disturbed = _disturb(np.stack(slices), rng)
-    return Sample(disturbed, np.array(present), masks[:3], known, spacing)
+    share = {"cine": 0.6, "lge": 0.0 if scar.any() else 0.15}.get(kind, 0.0)
+    paintable = known[:2].all() and wall.any() and pool.any()
+    if share and rng.random() < share and paintable:
+        image, painted = paint_scar(image, pool, wall, rng)
+        return image, painted, True
+    return image, None, alone
+
+
+def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None) -> Sample:
+    """Cut one crop round the left ventricle of slice ``index``, augmented unless rng is None."""
+    labels = case.labels[index]
+    shape = (int(labels.shape[0]), int(labels.shape[1]))
+    source = _heart_slice(case, index)
+    box = None if source is None else Box(*bounding_box(_heart(case.labels[source])))
+    geometry = CropGeometry.around(box, shape, case.pixel_spacing_mm)
+    grid = geometry.sampling_grid(shape)
+    if rng is not None:
+        grid = random_grid(geometry, shape, case.pixel_spacing_mm, rng)
+    known = np.array(
+        [
+            case.pool_known is None or case.pool_known[index],
+            case.wall_known is None or case.wall_known[index],
+            case.kind != "cine",
+        ]
+    )
+    seen = _heart(labels) if known[1] or source is None else _heart(case.labels[source])
+    wall, scar = (labels >= 2) & (labels <= 4), (labels == 3) | (labels == 4)
+    maps = np.stack([labels == 1, wall, scar, labels == 5, seen]).astype(np.float32)
+    weights = F.grid_sample(torch.from_numpy(maps)[None], grid, align_corners=False)[0].numpy()
+    masks, heart = weights[:3] > 0.5, weights[4] > 0.5
+    if known[1]:
+        masks[2] &= masks[1]
+    low, high = np.percentile(case.pixels[index], (0.5, 99.5))
+    image = _cut(case.pixels[index], grid, geometry) / max(float(high - low), 1e-6)
+    alone = False
+    if rng is not None:
+        image, painted, alone = _repainted(case.kind, image, weights[:4], known, rng)
+        if painted is not None:
+            masks[2], known[2] = painted, True
+    others = [None, None] if alone else _neighbours(case, index, grid, geometry, rng)
+    present = np.array([True, *(other is not None for other in others)])
+    slices = [np.zeros_like(image) if one is None else _scaled(one) for one in (image, *others)]
+    stacked = np.stack(slices)
+    if rng is not None:
+        stacked = disturb(stacked, rng)
+    spacing_mm = geometry.step[0] * case.pixel_spacing_mm[1]
+    return Sample(stacked, present, masks, known, heart, spacing_mm)
 
 
 class SampleStream(IterableDataset[dict[str, Tensor]]):
-    """Endless batches of prompts and targets.
+    """Endless batches of prompts and targets, from every slice that was read.
 
-    ``shares`` weigh the groups: LGE slices with scar, LGE slices without, cine, simulated.
+    Args:
+        shares: weigh :data:`GROUPS`; those that have no slice are left out of the reckoning.
+
+    Raises:
+        InputError: E_INPUT_EMPTY, there is no slice to train on.
     """
 
     def __init__(
@@ -186,17 +187,20 @@ class SampleStream(IterableDataset[dict[str, Tensor]]):
     ) -> None:
         super().__init__()
         self.batch, self.seed = batch, seed
-        groups: list[list[tuple[TrainingCase, int]]] = [[], [], [], []]
+        groups: list[list[tuple[TrainingCase, int]]] = [[] for _ in GROUPS]
         for case in cases:
-            for k in range(len(case.labels)):
+            for k in case.slices_read:
                 if case.kind == "lge":
-                    group = 0 if (case.labels[k] >= 3).any() else 1
+                    group = 0 if (case.labels[k] >= Label.SCAR).any() else 1
                 else:
                     group = 2 if case.kind == "cine" else 3
                 groups[group].append((case, k))
         self.groups = groups
-        weights = np.array([s if g else 0.0 for s, g in zip(shares, groups, strict=True)])
-        self.shares = weights / weights.sum()
+        there = np.array([float(bool(group)) for group in groups])
+        if not there.any():
+            raise InputError("E_INPUT_EMPTY", "There is no read slice to train on.")
+        weights = np.array(shares) * there
+        self.shares = (weights if weights.any() else there) / (weights.sum() or there.sum())
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = torch.utils.data.get_worker_info()
@@ -206,21 +210,24 @@ class SampleStream(IterableDataset[dict[str, Tensor]]):
             yield collate([self._draw(rng) for _ in range(self.batch)])
 
     def _draw(self, rng: np.random.Generator) -> tuple[Sample, CropPrompts]:
-        group = self.groups[int(rng.choice(4, p=self.shares))]
+        group = self.groups[int(rng.choice(len(GROUPS), p=self.shares))]
         case, index = group[int(rng.integers(len(group)))]
         sample = make_sample(case, index, rng)
         if not np.isfinite(sample.image).all():
             raise ValueError(f"{case.name}, slice {index}: image is not finite")
-        lv = sample.masks[0] | sample.masks[1]
-        prompts, target = simulate_prompts(lv, sample.masks[2], sample.masks[1], rng)
-        sample.masks[2] = target
-        return sample, prompts
+        return prompted(sample, rng)
+
+
+def prompted(sample: Sample, rng: np.random.Generator) -> tuple[Sample, CropPrompts]:
+    """Draw prompts for a sample; its scar becomes what they ask for."""
+    wall = sample.masks[1] if sample.known[1] else sample.heart
+    prompts, target = simulate_prompts(sample.heart, sample.masks[2], wall, rng)
+    sample.masks[2] = target
+    return sample, prompts
 
 
 def collate(drawn: Sequence[tuple[Sample, CropPrompts]]) -> dict[str, Tensor]:
     """Stack samples and pad their prompts."""
-    from scarseg.training.prompting import MAX_BOXES, MAX_POINTS
-
     n = len(drawn)
     boxes, used = torch.zeros(n, MAX_BOXES, 4), torch.zeros(n, MAX_BOXES, dtype=torch.bool)
     points, point_labels = torch.zeros(n, MAX_POINTS, 2), -torch.ones(n, MAX_POINTS)
@@ -231,12 +238,10 @@ def collate(drawn: Sequence[tuple[Sample, CropPrompts]]) -> dict[str, Tensor]:
             points[i, j], point_labels[i, j] = torch.tensor(point[:2]), point[2]
     image = normalise(torch.from_numpy(np.stack([s.image for s, _ in drawn])))
     present = torch.from_numpy(np.stack([s.present for s, _ in drawn]))[:, :, None, None]
-    known = torch.ones(n, 3, dtype=torch.bool)
-    known[:, 2] = torch.tensor([s.scar_known for s, _ in drawn])
     return {
         "image": image * present,
         "masks": torch.from_numpy(np.stack([s.masks for s, _ in drawn])).float(),
-        "known": known,
+        "known": torch.from_numpy(np.stack([s.known for s, _ in drawn])),
         "spacing_mm": torch.tensor([s.spacing_mm for s, _ in drawn], dtype=torch.float32),
         "lv_box": torch.tensor([p.lv_box for _, p in drawn], dtype=torch.float32),
         "boxes": boxes,

@@ -1,0 +1,90 @@
+"""What varies between hearts, breath holds and scanners, drawn anew for every sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from scarseg.models.crop import CROP_PIXELS, CropGeometry
+
+
+def random_grid(
+    geometry: CropGeometry,
+    shape: tuple[int, int],
+    pixel_spacing_mm: tuple[float, float],
+    rng: np.random.Generator,
+) -> Tensor:
+    """Make a random affine and elastic sampling grid (1, row, column, 2) over a source slice.
+
+    Args:
+        geometry: the crop to be turned, flipped, scaled, shifted and bent.
+        shape, pixel_spacing_mm: of the source, (row, column); turning is done in mm.
+    """
+    crop_spacing = geometry.step[0] * pixel_spacing_mm[1]
+    angle = rng.uniform(0, 2 * np.pi)
+    flip = rng.choice((-1.0, 1.0))
+    scale = np.exp(rng.uniform(-0.22, 0.22)) * crop_spacing
+    aspect = np.exp(rng.uniform(-0.1, 0.1))
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = matrix @ np.diag([flip * scale * aspect, scale / aspect])
+    offset = torch.arange(CROP_PIXELS, dtype=torch.float32) + 0.5 - CROP_PIXELS / 2
+    rows, columns = torch.meshgrid(offset, offset, indexing="ij")
+    grid = torch.stack((columns, rows), dim=-1)
+    if rng.random() < 0.5:
+        coarse = torch.from_numpy(rng.normal(0, 1.2, (1, 2, 5, 5)).astype(np.float32))
+        bend = F.interpolate(coarse, (CROP_PIXELS, CROP_PIXELS), mode="bicubic")
+        grid = grid + bend[0].permute(1, 2, 0)
+    shift = rng.uniform(-6, 6, 2) * (1 if rng.random() < 0.85 else 2)
+    grid = (grid + torch.from_numpy(shift.astype(np.float32))) @ torch.from_numpy(
+        matrix.T.astype(np.float32)
+    )
+    millimetres = torch.tensor([pixel_spacing_mm[1], pixel_spacing_mm[0]], dtype=torch.float32)
+    size = torch.tensor([shape[1], shape[0]], dtype=torch.float32) * millimetres
+    middle = torch.tensor(geometry.centre, dtype=torch.float32) * millimetres
+    return ((grid + middle) * 2 / size - 1)[None]
+
+
+def breathed(
+    grid: Tensor,
+    shape: tuple[int, int],
+    pixel_spacing_mm: tuple[float, float],
+    rng: np.random.Generator,
+) -> Tensor:
+    """Shift a grid by a millimetre or two, as another breath hold does."""
+    size = np.array([shape[1] * pixel_spacing_mm[1], shape[0] * pixel_spacing_mm[0]])
+    return grid + torch.from_numpy((rng.normal(0, 1.5, 2) * 2 / size).astype(np.float32))
+
+
+def disturb(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Vary gamma, bias field, sharpness and noise of images (n, row, column) in 0..1.
+
+    What lies below 0 or above 1, up to where the network's input is cut, keeps doing so.
+    """
+    x = torch.from_numpy(image).float()[:, None].clamp(-0.5, 2)
+    if rng.random() < 0.7:
+        power = float(np.exp(rng.uniform(-0.45, 0.45)))
+        x = torch.where(x > 0, x.clamp_min(0) ** power, x)
+    if rng.random() < 0.5:
+        coarse = torch.from_numpy(rng.normal(0, 0.15, (1, 1, 3, 3)).astype(np.float32))
+        x = x * torch.exp(F.interpolate(coarse, (CROP_PIXELS, CROP_PIXELS), mode="bicubic"))
+    sharpness = rng.random()
+    if sharpness < 0.5:
+        k = [_gaussian(rng.uniform(0.3, 1.1)) for _ in range(2)]
+        smooth = F.conv2d(
+            F.pad(x, (3, 3, 3, 3), mode="replicate"), (k[0][:, None] * k[1])[None, None]
+        )
+        # Finer scanners, sampled more coarsely, look sharper than ours: teach both.
+        x = smooth if sharpness < 0.3 else x + rng.uniform(0.2, 1.0) * (x - smooth)
+    out = x[:, 0].numpy().astype(np.float32)
+    if rng.random() < 0.5:
+        noise = rng.normal(0, rng.uniform(0.01, 0.07), (2, *out.shape))
+        out = np.hypot(out + noise[0], noise[1]) if rng.random() < 0.5 else out + noise[0]
+    return np.asarray(out, dtype=np.float32)
+
+
+def _gaussian(sigma: float) -> Tensor:
+    kernel = torch.exp(-0.5 * (torch.arange(-3, 4) / sigma) ** 2)
+    return (kernel / kernel.sum()).float()
