@@ -1,0 +1,126 @@
+"""Remote myocardium: a region of the wall that serves as normal, proposed or drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from scarseg.labels import MaskArray
+from scarseg.stack import FloatArray
+
+SECTOR_DEGREES = 60.0
+STEP_DEGREES = 10.0
+MARGIN_MM = 3.0
+"""A sector keeps this far from scar that is known."""
+MINIMUM_VOXELS = 8
+"""Fewer voxels give no usable standard deviation."""
+
+
+@dataclass(frozen=True)
+class RemoteSignal:
+    """Signal of remote myocardium, in source units; ``sd`` is the sample SD (1/(n - 1))."""
+
+    mean: float
+    sd: float
+    peak: float
+    n_voxels: int
+
+
+def propose_remote(
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    scar: MaskArray | None = None,
+) -> MaskArray:
+    """Propose the remote region of every slice: the sector of the wall with the lowest mean.
+
+    The deeper half of the wall is cut in sectors of 60 degrees every 10 degrees, in mm, round
+    the middle of what the wall encloses; a sector with fewer than 8 voxels, or nearer than 3 mm
+    to scar, is not considered. A slice without such a sector proposes nothing.
+
+    Args:
+        pixels: float32 (slice, row, column).
+        wall: of the same shape.
+        pixel_spacing_mm: (row, column).
+        scar: what is known of it, MVO included, of the same shape.
+    """
+    remote = np.zeros(wall.shape, dtype=bool)
+    for k in range(len(wall)):
+        known = None if scar is None else scar[k]
+        remote[k] = _propose_in_slice(pixels[k], wall[k], pixel_spacing_mm, known)
+    return remote
+
+
+def remote_signals(pixels: FloatArray, remote: MaskArray) -> tuple[RemoteSignal | None, ...]:
+    """Measure the remote region of every slice.
+
+    A slice with fewer than 8 voxels takes the signal of all slices together; when those are
+    too few as well, there is none.
+    """
+    together = _signal(pixels[remote])
+    return tuple(
+        _signal(image[region]) or together for image, region in zip(pixels, remote, strict=True)
+    )
+
+
+def stack_remote_signal(pixels: FloatArray, remote: MaskArray) -> RemoteSignal | None:
+    """Measure the remote regions of all slices together; None with fewer than 8 voxels."""
+    return _signal(pixels[remote])
+
+
+def middle_of_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArray:
+    """Keep the deeper half of a wall (row, column): as far from both borders as it gets."""
+    if not wall.any():
+        return wall
+    depth = ndimage.distance_transform_edt(np.pad(wall, 1), sampling=pixel_spacing_mm)
+    depth = np.asarray(depth)[1:-1, 1:-1]
+    return np.asarray(wall & (depth >= np.median(depth[wall])), dtype=np.bool_)
+
+
+def ring_angles(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Give the angle of every pixel (row, column) round the middle of the ring, in degrees.
+
+    From the image's right, clockwise on the screen, measured in mm.
+    """
+    row, column = ndimage.center_of_mass(ndimage.binary_fill_holes(wall))
+    y = (np.arange(wall.shape[0]) - row) * pixel_spacing_mm[0]
+    x = (np.arange(wall.shape[1]) - column) * pixel_spacing_mm[1]
+    return np.asarray(np.degrees(np.arctan2(y[:, None], x[None, :])), dtype=np.float64)
+
+
+def _propose_in_slice(
+    image: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    scar: MaskArray | None,
+) -> MaskArray:
+    middle = middle_of_wall(wall, pixel_spacing_mm)
+    nothing = np.zeros_like(wall)
+    if np.count_nonzero(middle) < MINIMUM_VOXELS:
+        return nothing
+    near = nothing
+    if scar is not None and scar.any():
+        away = np.asarray(ndimage.distance_transform_edt(~scar, sampling=pixel_spacing_mm))
+        near = middle & (away < MARGIN_MM)
+    angles = ring_angles(wall, pixel_spacing_mm)
+    best, lowest = nothing, np.inf
+    for centre in np.arange(0.0, 360.0, STEP_DEGREES):
+        off = np.abs((angles - centre + 180.0) % 360.0 - 180.0)
+        # Closed on both sides, so that a mirrored image has mirrored sectors.
+        sector = middle & (off <= SECTOR_DEGREES / 2 + 1e-9)
+        if np.count_nonzero(sector) < MINIMUM_VOXELS or (sector & near).any():
+            continue
+        mean = float(image[sector].astype(np.float64).mean())
+        if mean < lowest:
+            best, lowest = sector, mean
+    return best
+
+
+def _signal(values: FloatArray) -> RemoteSignal | None:
+    if values.size < MINIMUM_VOXELS:
+        return None
+    v = values.astype(np.float64)
+    return RemoteSignal(float(v.mean()), float(v.std(ddof=1)), float(v.max()), int(v.size))

@@ -1,0 +1,223 @@
+"""Scar by a threshold on the signal inside the wall, by every method in use.
+
+The literature disagrees on which is best, so that a mask here always travels with its method,
+its thresholds and its rules. Scar is signal above the threshold, never equal to it. Everything
+lies in the wall, and in the region where one is given (a reader's boxes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from scipy import ndimage
+
+from scarseg.errors import InputError
+from scarseg.labels import MaskArray
+from scarseg.quant.components import EIGHT, dark_cores, grown_from, without_islands
+from scarseg.quant.levels import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
+from scarseg.quant.remote import propose_remote, remote_signals
+from scarseg.stack import FloatArray
+from scarseg.stack import Sequence as LgeSequence
+
+__all__ = [
+    "BELOW_REMOTE",
+    "RULES",
+    "NoThreshold",
+    "Scope",
+    "ThresholdMethod",
+    "ThresholdRules",
+    "ThresholdScar",
+    "fwhm_mask",
+    "threshold_every_way",
+    "threshold_levels",
+    "threshold_scar",
+]
+
+
+class NoThreshold(StrEnum):
+    """Why a method has nothing to say about a stack."""
+
+    NO_WALL = "W_NO_WALL"
+    NO_REMOTE = "W_NO_REMOTE"
+    PSIR = "W_METHOD_PSIR"
+    """Half of a signed maximum means nothing."""
+
+
+BELOW_REMOTE = "W_THRESHOLD_BELOW_REMOTE"
+"""The threshold of a slice is not above its remote myocardium: the method does not fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdScar:
+    """What a method calls scar.
+
+    ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``thresholds`` per slice in
+    source units, None where there was nothing to measure. ``reason`` says why a method does not
+    apply; its masks are then empty and no mass is to be printed.
+    """
+
+    method: ThresholdMethod
+    rules: ThresholdRules
+    scar: MaskArray
+    mvo: MaskArray
+    thresholds: tuple[float | None, ...]
+    reason: NoThreshold | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def infarct(self) -> MaskArray:
+        return self.scar | self.mvo
+
+
+def threshold_scar(
+    method: ThresholdMethod,
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    *,
+    region: MaskArray | None = None,
+    remote: MaskArray | None = None,
+    sequence: LgeSequence = LgeSequence.MAGNITUDE,
+    manual: float | Sequence[float] | None = None,
+    rules: ThresholdRules = RULES,
+) -> ThresholdScar:
+    """Find scar by one method.
+
+    Args:
+        method: see :func:`threshold_levels`.
+        pixels: float32 (slice, row, column).
+        wall: myocardium, scar and MVO, of the same shape.
+        pixel_spacing_mm: (row, column).
+        region: where scar may be, of the same shape; all of the wall without it.
+        remote: for the methods that need it, see :func:`scarseg.quant.remote.propose_remote`.
+        sequence: FWHM (max) is for magnitude images only.
+        manual: threshold of the manual method, one, or one per slice.
+        rules: everything else.
+
+    Raises:
+        InputError: E_THRESHOLD, the manual method without a finite threshold per slice.
+    """
+    area = wall if region is None else wall & region
+    nothing = np.zeros(wall.shape, dtype=bool)
+    blank = ThresholdScar(method, rules, nothing, nothing, (None,) * len(wall))
+    if method is ThresholdMethod.FWHM_MAX and sequence is LgeSequence.PSIR:
+        return replace(blank, reason=NoThreshold.PSIR)
+    if not wall.any():
+        return replace(blank, reason=NoThreshold.NO_WALL)
+    if method is ThresholdMethod.MANUAL:
+        levels = _manual_levels(manual, len(wall))
+    else:
+        levels = threshold_levels(method, pixels, wall, area, remote, rules)
+    if all(level is None for level in levels) and area.any():
+        return replace(blank, reason=NoThreshold.NO_REMOTE)
+    scar = np.zeros(wall.shape, dtype=bool)
+    for k, level in enumerate(levels):
+        if level is not None:
+            scar[k] = area[k] & (pixels[k] > level)
+    if method is ThresholdMethod.FWHM_MAX and rules.grown and region is not None:
+        scar = _grown_from_maxima(scar, area, pixels)
+    scar = without_islands(scar, pixel_spacing_mm, rules.island_mm2)
+    mvo = dark_cores(scar, wall) & area if rules.dark_cores else nothing
+    warnings = _warnings(levels, pixels, remote)
+    return ThresholdScar(method, rules, scar, mvo, tuple(levels), warnings=warnings)
+
+
+def threshold_every_way(
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    *,
+    region: MaskArray | None = None,
+    remote: MaskArray | None = None,
+    sequence: LgeSequence = LgeSequence.MAGNITUDE,
+    rules: ThresholdRules = RULES,
+) -> dict[ThresholdMethod, ThresholdScar]:
+    """Find scar by every method but the manual one; arguments as :func:`threshold_scar`."""
+    return {
+        method: threshold_scar(
+            method,
+            pixels,
+            wall,
+            pixel_spacing_mm,
+            region=region,
+            remote=remote,
+            sequence=sequence,
+            rules=rules,
+        )
+        for method in ThresholdMethod
+        if method is not ThresholdMethod.MANUAL
+    }
+
+
+def fwhm_mask(
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    region: MaskArray | None = None,
+    *,
+    method: ThresholdMethod = ThresholdMethod.FWHM_REMOTE,
+    rules: ThresholdRules = RULES,
+) -> MaskArray:
+    """Give the infarct by full width at half maximum in the wall and a region.
+
+    Remote is proposed outside the region. FWHM (remote) is the default because it alone means
+    the same on every grey scale: half of a raw maximum lies below remote myocardium wherever
+    nulled tissue is not stored near zero (PSIR, images exported to 8 bits).
+
+    Arguments as :func:`threshold_scar`; also of a single slice (row, column).
+    """
+    if pixels.ndim == 2:
+        here = None if region is None else region[np.newaxis]
+        stack = fwhm_mask(
+            pixels[np.newaxis],
+            wall[np.newaxis],
+            pixel_spacing_mm,
+            here,
+            method=method,
+            rules=rules,
+        )
+        return np.asarray(stack[0], dtype=np.bool_)
+    remote = propose_remote(pixels, wall, pixel_spacing_mm, region)
+    return threshold_scar(
+        method, pixels, wall, pixel_spacing_mm, region=region, remote=remote, rules=rules
+    ).infarct
+
+
+def _manual_levels(manual: float | Sequence[float] | None, n_slices: int) -> list[float | None]:
+    given: list[float] = []
+    if manual is not None:
+        given = [float(level) for level in np.asarray(manual, dtype=np.float64).ravel()]
+    if len(given) == 1:
+        given *= n_slices
+    if len(given) != n_slices or not np.isfinite(given).all():
+        raise InputError("E_THRESHOLD", "A manual threshold is a number, or one per slice.")
+    return list(given)
+
+
+def _grown_from_maxima(scar: MaskArray, area: MaskArray, pixels: FloatArray) -> MaskArray:
+    """Keep what hangs together with the brightest voxel of each connected part of the area."""
+    grown = list(scar)
+    for k, image in enumerate(pixels):
+        parts, n = ndimage.label(area[k], EIGHT)
+        seeds = np.zeros_like(grown[k])
+        for part in range(1, n + 1):
+            here = parts == part
+            seeds |= here & (image == image[here].max())
+        grown[k] = grown_from(grown[k], seeds)
+    return np.stack(grown)
+
+
+def _warnings(
+    levels: Sequence[float | None], pixels: FloatArray, remote: MaskArray | None
+) -> tuple[str, ...]:
+    if remote is None:
+        return ()
+    signals = remote_signals(pixels, remote)
+    below = any(
+        level is not None and signal is not None and level < signal.mean
+        for level, signal in zip(levels, signals, strict=True)
+    )
+    return (BELOW_REMOTE,) if below else ()
