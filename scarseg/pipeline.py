@@ -54,7 +54,7 @@ def locate(
     for k in range(stack.n_slices):
         progress(k / stack.n_slices, "Looking for the heart")
         detections.append(detect(models, stack.image(k)))
-    lv_boxes = settle_lv_boxes([best_lv_box(found, rules) for found in detections], rules)
+    lv_boxes = settle_lv_boxes(detections, rules)
     return tuple(
         Located(lv_box, tuple(found)) for lv_box, found in zip(lv_boxes, detections, strict=True)
     )

@@ -81,36 +81,68 @@ def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -
 
 
 def settle_lv_boxes(
-    found: Sequence[Detection | None], rules: ProposalRules = RULES
+    found: Sequence[Sequence[Detection]], rules: ProposalRules = RULES
 ) -> list[Box | None]:
     """Make the LV boxes of a stack agree: one per slice, or None everywhere if none was found.
 
-    A box far from what its neighbours say is not believed; missing boxes are interpolated
-    between the nearest slices that have one, and copied beyond the ends.
+    Slices vote for the place of the heart with their scores, since a kidney may look like one
+    on some of them. A box away from that place or of a size unlike its neighbours' is not
+    believed; missing boxes are interpolated between the nearest slices that have one, and copied
+    beyond the ends.
+
+    Args:
+        found: the detections of every slice; those of other structures do not count.
     """
-    known = [k for k, one in enumerate(found) if one is not None]
-    if not known:
+    hearts = [
+        [
+            one
+            for one in several
+            if one.structure is Structure.LEFT_VENTRICLE and one.score >= rules.detector_lv_score
+        ]
+        for several in found
+    ]
+    believed = _elected(hearts, rules.lv_outlier)
+    if not believed:
         return [None] * len(found)
-    corners = np.array([_corners(one.box) for one in found if one is not None])
-    centres = (corners[:, :2] + corners[:, 2:]) / 2
-    sizes = (corners[:, 2:] - corners[:, :2]).mean(axis=1)
-    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
-    believed = away <= rules.lv_outlier * np.median(sizes)
-    believed &= ~_dips(sizes, rules.lv_dip)
-    if not believed.any():
-        scores = [one.score for one in found if one is not None]
-        believed[int(np.argmax(scores))] = True
-    kept = np.array(known)[believed]
+    slices = sorted(believed)
+    corners = np.array([_corners(believed[k].box) for k in slices])
+    kept = ~_dips((corners[:, 2:] - corners[:, :2]).mean(axis=1), rules.lv_dip)
+    known = np.array(slices)[kept]
     settled: list[Box | None] = []
-    for k, one in enumerate(found):
-        if one is not None and k in kept:
+    for k in range(len(found)):
+        if k in known:
+            one = believed[k]
             settled.append(replace(one.box, origin=Origin.DETECTOR, score=one.score))
             continue
         column0, row0, column1, row1 = (
-            float(np.interp(k, kept, corners[believed][:, axis])) for axis in range(4)
+            float(np.interp(k, known, corners[kept][:, axis])) for axis in range(4)
         )
         settled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
     return settled
+
+
+def _elected(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, Detection]:
+    """Give each slice's best heart near the place with the highest sum of best scores.
+
+    Near is a distance of centres under ``reach`` sizes of the box at that place.
+    """
+    best: dict[int, Detection] = {}
+    most = -1.0
+    for anchor in (one for several in hearts for one in several):
+        size = (anchor.box.width + anchor.box.height) / 2
+        near = {
+            k: max(some, key=lambda one: one.score)
+            for k, several in enumerate(hearts)
+            if (some := [one for one in several if _apart(one.box, anchor.box) <= reach * size])
+        }
+        support = sum(one.score for one in near.values())
+        if support > most:
+            best, most = near, support
+    return best
+
+
+def _apart(a: Box, b: Box) -> float:
+    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]))
 
 
 def _dips(sizes: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.bool_]:

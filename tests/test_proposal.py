@@ -52,8 +52,8 @@ def test_best_lv_box_is_the_surest_ventricle() -> None:
 
 
 def test_a_heart_has_no_waist() -> None:
-    found: list[Detection | None] = [lv(40, 30, 24), lv(40, 30, 12), lv(42, 30, 22), lv(42, 30, 15)]
-    settled = settle_lv_boxes(found)
+    sizes = ((40, 24), (40, 12), (42, 22), (42, 15))
+    settled = settle_lv_boxes([[lv(column, 30, size)] for column, size in sizes])
     widths = [box.width for box in settled if box is not None]
     assert widths[1] == pytest.approx((widths[0] + widths[2]) / 2)
     assert widths[3] < widths[2], "it may taper towards an end"
@@ -61,7 +61,7 @@ def test_a_heart_has_no_waist() -> None:
 
 
 def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
-    settled = settle_lv_boxes([None, lv(40, 30, 20), None, None, lv(46, 30, 14), None])
+    settled = settle_lv_boxes([[], [lv(40, 30, 20)], [], [], [lv(46, 30, 14)], []])
     assert [box and box.centre for box in settled] == [
         (40, 30),
         (40, 30),
@@ -74,27 +74,41 @@ def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
 
 
 def test_box_far_from_all_others_is_replaced() -> None:
-    settled = settle_lv_boxes([lv(40, 30, 20), lv(90, 80, 20, score=0.99), lv(42, 30, 20)])
+    settled = settle_lv_boxes([[lv(40, 30, 20)], [lv(90, 80, 20, score=0.99)], [lv(42, 30, 20)]])
     assert settled[1] is not None
     assert settled[1].centre == (41, 30)
 
 
 def test_no_ventricle_anywhere_is_none_everywhere() -> None:
-    assert settle_lv_boxes([None, None]) == [None, None]
+    scar = Detection(Box(0, 0, 9, 9), Structure.SCAR, 0.99)
+    assert settle_lv_boxes([[], [scar]]) == [None, None]
+
+
+def test_slices_vote_for_the_heart_against_a_kidney() -> None:
+    kidney = [lv(90, 80, 24, score=0.7)]
+    both = [lv(90, 80, 24, score=0.8), lv(40, 30, 20, score=0.6)]
+    settled = settle_lv_boxes([[lv(40, 30, 20)], both, kidney, both, [lv(40, 31, 20)]])
+    assert all(box is not None and abs(box.centre[0] - 40) < 1 for box in settled)
+    assert settled[1] is not None and settled[1].score == 0.6
+    assert settled[2] is not None and settled[2].score is None, "between its neighbours'"
 
 
 @given(
     st.lists(
-        st.none()
-        | st.builds(lv, st.floats(10, 200), st.floats(10, 200), st.floats(4, 80), st.floats(0, 1)),
+        st.lists(
+            st.builds(
+                lv, st.floats(10, 200), st.floats(10, 200), st.floats(4, 80), st.floats(0, 1)
+            ),
+            max_size=3,
+        ),
         min_size=1,
         max_size=14,
     )
 )
-def test_every_slice_gets_a_box_once_one_has(found: list[Detection | None]) -> None:
+def test_every_slice_gets_a_box_once_one_has(found: list[list[Detection]]) -> None:
     settled = settle_lv_boxes(found)
     assert len(settled) == len(found)
-    assert all(box is not None for box in settled) is any(one is not None for one in found)
+    assert all(box is not None for box in settled) is any(found)
 
 
 def test_scar_is_clipped_to_the_wall_and_small_islands_are_wall() -> None:

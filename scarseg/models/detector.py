@@ -32,8 +32,8 @@ from scarseg.stack import SliceImage
 FORMAT = "scarseg-detector 1"
 _LARGEST_HEART = 0.8  # of the near view; for larger hearts it is sampled more coarsely
 _FAR_LEAST_SCORE = 0.02
-_MOST_PLACES = 2  # looked at closely, the second only when the first shows no sure heart
-_SURE_HEART = 0.5
+_MOST_PLACES = 3  # looked at closely, the next only when none yet shows a sure heart
+_SURE_HEART = 0.75
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,10 @@ class YoloDetector:
         self._network = network.to(self._device).eval()
 
     def detect(self, image: SliceImage) -> list[Detection]:
-        """Give at most one left_ventricle and any number of scar boxes, best score first.
+        """Give scar boxes and the left_ventricle, best score first.
+
+        Where no place shows a sure heart, each that may be one gives a left_ventricle: the
+        stack decides. Scar boxes are those at the best of them.
 
         Raises:
             ModelError: E_MODEL_OUTPUT when the network answers with something not finite.
@@ -87,16 +90,17 @@ class YoloDetector:
             if d.structure == Structure.LEFT_VENTRICLE
         ]
         best: list[Detection] = []
+        hearts: list[Detection] = []
         for place in places[:_MOST_PLACES]:
             near = near_view(place.box, image.pixel_spacing_mm)
             found = self._run(image, near, least_score, mirrored=True)
+            hearts += [d for d in found if d.structure == Structure.LEFT_VENTRICLE][:1]
             if not best or _heart_score(found) > _heart_score(best):
                 best = found
             if _heart_score(best) >= _SURE_HEART:
                 break
-        left_ventricle = [d for d in best if d.structure == Structure.LEFT_VENTRICLE][:1]
         scars = [d for d in best if d.structure == Structure.SCAR]
-        return sorted(left_ventricle + scars, key=lambda d: -d.score)
+        return sorted(_apart(hearts) + scars, key=lambda d: -d.score)
 
     def _least(self, structure: Structure) -> float:
         if structure == Structure.SCAR:
@@ -112,6 +116,15 @@ class YoloDetector:
         overlap = self.settings.scar_overlap
         rows = run_network(self._network, inputs, least_score, overlap, mirrored)[0]
         return to_detections(rows, view, _shape(image))
+
+
+def _apart(hearts: list[Detection]) -> list[Detection]:
+    """Keep the best of those that lie on each other."""
+    kept: list[Detection] = []
+    for one in sorted(hearts, key=lambda d: -d.score):
+        if all(one.box.intersection_over_union(other.box) < 0.3 for other in kept):
+            kept.append(one)
+    return kept
 
 
 def _heart_score(found: list[Detection]) -> float:
