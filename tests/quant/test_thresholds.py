@@ -365,7 +365,12 @@ def test_inputs_are_left_as_they_were_and_answers_repeat() -> None:
 def test_methods_are_plausible_on_a_simulated_patient() -> None:
     """Many standard deviations undercall where few overcall, around the truth."""
     options = SimulationOptions(
-        scar=True, mvo=False, sequence=Sequence.MAGNITUDE, noise=0.03, inversion_error=0.0
+        scar=True,
+        mvo=False,
+        sequence=Sequence.MAGNITUDE,
+        noise=0.03,
+        n_slices=6,
+        inversion_error=0.0,
     )
     simulated = simulate_stack(11, options)
     stack, truth = simulated.stack, infarct_mask(simulated.truth)
