@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,14 @@ import numpy.typing as npt
 
 from scarseg.case import Case, SliceStatus
 from scarseg.errors import InputError
-from scarseg.io import dicom, store, store_format
+from scarseg.io import dicom, store
 from scarseg.io.dicom_report import StackSummary
 from scarseg.io.nifti import read_image, read_labels, read_reference
 from scarseg.io.table import pseudonym
 from scarseg.labels import Label
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
+from scarseg.training.case_files import case_files, find_images, saved_thickness_mm, short
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ INNER = ("P005", "P043", "P061", "P093", "N012", "N034")
 """EMIDEC patients that serve tuning; not trained on."""
 RIGHT_VENTRICLE = 5
 """The label of the RV in cine references."""
-_CASE_FILE = ".scarseg"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,7 @@ def read_data(
             cases += read_cases(folder, report)
         elif (folder / "truth").is_dir():
             cases += read_simulated(folder, report)
-        elif _case_files(folder):
+        elif case_files(folder):
             cases += read_corrections(folder, dicom, report)
         else:
             message = (
@@ -207,43 +206,22 @@ def read_corrections(
         images: where to look for DICOM, besides the folder itself.
 
     Raises:
-        InputError: E_INPUT_MISSING where images of a read case are not found; DICOM errors.
+        InputError: E_INPUT_MISSING where images of a read case are not found, or the code they
+            were refused with.
         StoreError: E_CASE_DAMAGED, E_CASE_NEWER, E_CASE_OTHER_STACK.
     """
-    waiting: dict[str, Path] = {}
-    for path in _case_files(folder):
-        glance = store.peek(path)
-        if glance is not None and not glance.n_read:
-            _log.warning("a case file has no slice that was read: left out (%s)", _short(path.stem))
-        else:
-            waiting[path.name] = path
-    found: list[tuple[Path, StackSummary]] = []
-    for summary in dicom.scan([*images, folder]).stacks if waiting else ():
-        name = store.case_path(folder, summary).name
-        if name in waiting:
-            found.append((waiting.pop(name), summary))
-    if waiting:
-        raise _without_images(folder, list(waiting), len(waiting) + len(found))
+    found = find_images(folder, images, lambda done, what: progress(0.5 * done, what))
     cases = []
-    for number, (path, summary) in enumerate(sorted(found, key=lambda pair: pair[0])):
-        name = _short(summary.stack_id)
-        progress(number / len(found), name)
-        stack = dicom.read_stack(summary, _saved_thickness(path))
+    for number, (path, summary) in enumerate(found):
+        name = short(summary.stack_id)
+        progress(0.5 + 0.5 * number / len(found), name)
+        stack = dicom.read_stack(summary, saved_thickness_mm(path))
         case = _as_training(name, store.load_case(path, stack), _patient(summary))
         if case.slices_read:
             cases.append(case)
         else:
             _log.warning("%s has no slice with scar read: left out", name)
     return cases
-
-
-def _without_images(folder: Path, names: Sequence[str], n: int) -> InputError:
-    shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
-    message = (
-        f"{len(names)} of {n} read cases in {folder} have no DICOM here: {shown}. Name the "
-        "folders that hold their images with --dicom, or move these case files elsewhere."
-    )
-    return InputError("E_INPUT_MISSING", message, str(folder))
 
 
 def _as_training(name: str, case: Case, patient: str) -> TrainingCase:
@@ -273,27 +251,6 @@ def _emidec_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if (path / "Images").is_dir())
 
 
-def _case_files(folder: Path) -> list[Path]:
-    """List the case files of a folder, also where only the generation before is left."""
-    names = {path.name.removesuffix(".1") for path in folder.iterdir() if path.is_file()}
-    return [folder / name for name in sorted(names) if name.endswith(_CASE_FILE)]
-
-
-def _saved_thickness(path: Path) -> float | None:
-    """Give the slice thickness a reader gave where the header has none; None if none is saved."""
-    for generation in (path, path.with_name(path.name + ".1")):
-        try:
-            content = store_format.parse(generation.read_bytes())
-            return float(content.document["source"]["slice_thickness_mm"])
-        except (OSError, store_format.Damaged, store_format.Newer, KeyError, TypeError, ValueError):
-            continue
-    return None
-
-
 def _patient(summary: StackSummary) -> str:
     """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
-    return pseudonym(summary.patient_id) or _short(summary.study_uid)
-
-
-def _short(uid: str) -> str:
-    return "case-" + sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return pseudonym(summary.patient_id) or short(summary.study_uid)

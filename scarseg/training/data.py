@@ -57,10 +57,9 @@ def _heart(labels: npt.NDArray[np.uint8]) -> Mask:
 
 def _heart_slice(case: TrainingCase, index: int) -> int | None:
     """Give the nearest slice that shows where the left ventricle is; None without any."""
-    walls = case.wall_known or (True,) * len(case.labels)
-    shown = [k for k, known in enumerate(walls) if known and _heart(case.labels[k]).any()]
-    shown = shown or [k for k in range(len(case.labels)) if _heart(case.labels[k]).any()]
-    return min(shown, key=lambda k: abs(k - index), default=None)
+    nearest = sorted(range(len(case.labels)), key=lambda k: abs(k - index))
+    walls = [k for k in nearest if case.wall_known is None or case.wall_known[k]]
+    return next((k for k in (*walls, *nearest) if _heart(case.labels[k]).any()), None)
 
 
 def _cut(pixels: Image, grid: Tensor, geometry: CropGeometry) -> Image:

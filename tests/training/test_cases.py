@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from scarseg.case import Case, SliceStatus
@@ -164,6 +165,41 @@ def test_images_of_read_cases_that_are_not_there_are_asked_for_by_option(tmp_pat
         assert "1.2.3.2.scarseg" in caught.value.message
     both = [tmp_path / "images1", tmp_path / "images2"]
     assert len(read_data([tmp_path / "cases"], both)) == 2
+
+
+def test_images_that_are_refused_say_why(tmp_path: Path) -> None:
+    write_reading(tmp_path / "cases", tmp_path / "images", READ[:1] * 5)
+    for path in (tmp_path / "images").rglob("*.dcm"):
+        header = pydicom.dcmread(path)
+        header.PixelSpacing = None
+        header.save_as(path)
+    with pytest.raises(InputError) as caught:
+        read_data([tmp_path / "cases"], [tmp_path / "images"])
+    assert caught.value.code == "E_SPACING"
+
+
+def test_a_thickness_that_only_the_reader_knew_is_taken_from_the_case(tmp_path: Path) -> None:
+    write_reading(tmp_path / "old", tmp_path / "images", READ[:1] * 5)
+    for path in (tmp_path / "images").rglob("*.dcm"):
+        header = pydicom.dcmread(path)
+        header.SliceThickness = None
+        header.save_as(path)
+    (summary,) = dicom.scan([tmp_path / "images"]).stacks
+    stack = dicom.read_stack(summary, 6.5)
+    case = Case.new(stack)
+    case.apply(case.change("accept", 0, replace(case.readings[0], status=SliceStatus.ACCEPTED)))
+    store.save_case(case, store.case_path(tmp_path / "cases", stack))
+    (read,) = read_data([tmp_path / "cases"], [tmp_path / "images"])
+    assert read.slices_read == [0]
+
+
+def test_a_link_in_the_place_of_a_case_file_is_not_followed(tmp_path: Path) -> None:
+    stack = write_reading(tmp_path / "cases", tmp_path / "images", READ[:1] * 5)
+    path = store.case_path(tmp_path / "cases", stack)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError):
+        read_data([tmp_path / "cases"], [tmp_path / "images"])
 
 
 def test_a_case_nobody_read_is_left_out_and_said(
