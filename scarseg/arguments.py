@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import scarseg
 
-COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "weights")
+COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "evaluate", "weights")
 
 NOTHING_DONE = 1
 """Exit status when nothing could be done."""
@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_batch(commands)
     _add_inspect(commands)
     _add_simulate(commands)
+    _add_evaluate(commands)
     _add_weights(commands)
     return parser
 
@@ -132,6 +133,75 @@ def _add_simulate(commands: _Commands) -> None:
         "--seed", type=_seed, default=0, metavar="S", help="same seed, same bytes (default: 0)"
     )
     simulate.set_defaults(command="simulate")
+
+
+def _add_evaluate(commands: _Commands) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure how good the models are, on patients with a reference",
+        description="Let the models read patients whose scar is known: alone, with a reader's"
+        " boxes, with clicks. Leaves patients.csv, slices.csv, summary.json and drawings. Exit"
+        " status: 0 all is well, 2 some patient failed (its row carries the code), 1 nothing"
+        " could be done.",
+    )
+    evaluate.add_argument(
+        "data",
+        nargs="+",
+        type=Path,
+        metavar="DATA",
+        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
+    )
+    evaluate.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where to leave things"
+    )
+    evaluate.add_argument(
+        "--segmenter",
+        "--weights",
+        action="append",
+        metavar="PATH",
+        help="weights to evaluate: name, file or SAM .pth; may be repeated to compare",
+    )
+    evaluate.add_argument("--detector", metavar="PATH", help='name, file or "none"')
+    evaluate.add_argument(
+        "--prompts",
+        nargs="+",
+        action="extend",
+        metavar="HOW",
+        help="box, point, box+points, clicks:N, auto, detector (default: auto box clicks:3"
+        " detector)",
+    )
+    evaluate.add_argument(
+        "--patients",
+        metavar="WHICH",
+        help="validation, inner, all, a file (names, or the split that training kept), or names"
+        " with commas between (default: validation where DATA holds these patients, else all)",
+    )
+    evaluate.add_argument(
+        "--lv",
+        choices=("program", "truth"),
+        default="program",
+        help="who finds the left ventricle (default: program)",
+    )
+    evaluate.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="where the images of read case files are; may be repeated",
+    )
+    evaluate.add_argument(
+        "--seed", type=_seed, default=7, metavar="S", help="of a reader's hand (default: 7)"
+    )
+    evaluate.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    evaluate.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="processes side by side"
+    )
+    evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
+    evaluate.add_argument("--force", action="store_true", help="replace outputs that exist")
+    evaluate.set_defaults(command="evaluate")
 
 
 def _add_weights(commands: _Commands) -> None:

@@ -222,6 +222,23 @@ def _simulate(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from scarseg.evaluation import command
+
+    with _bar("Evaluating") as progress:
+        done = command.evaluate_folder(options, progress)
+    for note in done.notes:
+        _say(note)
+    width = None if sys.stdout.isatty() else command.PLAIN_WIDTH
+    console = Console(width=width, highlight=False)
+    for table in done.tables:
+        console.print(table)
+    print(f"{options.output}: {done.said}")
+    return SOME_FAILED if done.failed else DONE
+
+
 def _weights(options: argparse.Namespace) -> int:
     from scarseg.models import weights
 
@@ -282,5 +299,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "batch": _batch,
     "inspect": _inspect,
     "simulate": _simulate,
+    "evaluate": _evaluate,
     "weights": _weights,
 }

@@ -1,0 +1,140 @@
+"""Evaluate one patient: every way of asking, compared with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+import numpy as np
+
+from scarseg.evaluation.comparator import half_maximum
+from scarseg.evaluation.figures import PatientFigures, SliceFigures
+from scarseg.evaluation.measuring import Reading, measure_patient, measure_slices
+from scarseg.evaluation.patients import as_stack, shifted_case
+from scarseg.evaluation.reading import Answer, Reference, Seen, ask, look
+from scarseg.evaluation.strategies import Asking, Strategy
+from scarseg.labels import LabelArray
+from scarseg.models import Models
+from scarseg.progress import Progress, silent
+from scarseg.prompts import SlicePrompts
+from scarseg.proposal import RULES, ProposalRules
+from scarseg.stack import Stack
+from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What an evaluation does, the same for every patient; a value that crosses processes.
+
+    ``true_lv``: the left ventricle's box is the reference's instead of what the program finds.
+    """
+
+    strategies: tuple[Strategy, ...]
+    seed: int = 7
+    true_lv: bool = False
+    rules: ProposalRules = RULES
+
+
+@dataclass(frozen=True, eq=False)
+class PatientResult:
+    """The rows of one patient and one segmenter; labels and prompts by way of asking."""
+
+    patients: tuple[PatientFigures, ...]
+    slices: tuple[SliceFigures, ...] = ()
+    labels: dict[str, LabelArray] = field(default_factory=dict)
+    prompts: dict[str, tuple[SlicePrompts, ...]] = field(default_factory=dict)
+    note: str = ""
+    trouble: str = ""
+
+
+def moved_case(case: TrainingCase, seed: int) -> TrainingCase:
+    """Give a case as the evaluation sees it: the heart off the centre."""
+    return shifted_case(case, np.random.default_rng(seed))
+
+
+def reference_of(case: TrainingCase) -> Reference:
+    """Take from a case what is known; of cine no scar is, and the RV counts as background."""
+    n = len(case.labels)
+    read = case.scar_read or (True,) * n
+    walls, pools = case.wall_known or (True,) * n, case.pool_known or (True,) * n
+    labels = np.where(case.labels >= RIGHT_VENTRICLE, 0, case.labels).astype(np.uint8)
+    return Reference(
+        case.name,
+        labels,
+        tuple(known and case.kind != "cine" for known in read),
+        tuple(a and b for a, b in zip(read, walls, strict=True)),
+        tuple(a and b for a, b in zip(read, pools, strict=True)),
+    )
+
+
+def evaluate_patient(
+    case: TrainingCase,
+    models: Models,
+    protocol: Protocol,
+    segmenter: str = "",
+    progress: Progress = silent,
+) -> PatientResult:
+    """Evaluate one patient in every way of the protocol.
+
+    Args:
+        segmenter: what to call it in the tables; the model's own name when empty.
+
+    Raises:
+        InputError: E_REFERENCE, the labels are empty.
+        ModelError: a model gave no usable answer.
+    """
+    case = moved_case(case, protocol.seed)
+    stack, truth = as_stack(case), reference_of(case)
+    boxes = [truth.lv_box(k) for k in range(stack.n_slices)] if protocol.true_lv else None
+    seen = look(stack, models, boxes, protocol.rules, progress)
+    reading = Reading(stack, truth, seen, segmenter or models.segmenter.identity.name, case.kind)
+    rows: list[PatientFigures] = []
+    slices: list[SliceFigures] = []
+    kept: dict[str, Answer] = {}
+    for strategy, rounds, again in _readings(models, stack, seen, truth, protocol):
+        found, row = rounds[-1], measure_patient(reading, strategy, rounds, again)
+        if found.seconds:
+            row = replace(row, answer_seconds=median(found.seconds))
+        rows.append(row)
+        slices += measure_slices(reading, strategy, rounds)
+        kept[strategy.name] = found
+    return PatientResult(
+        tuple(rows),
+        tuple(slices),
+        {name: answer.labels for name, answer in kept.items()},
+        {name: answer.prompts for name, answer in kept.items()},
+    )
+
+
+def _readings(
+    models: Models, stack: Stack, seen: Seen, truth: Reference, protocol: Protocol
+) -> list[tuple[Strategy, Sequence[Answer], Answer | None]]:
+    """Read in every way: the answers after each click, and a second reading drawn anew.
+
+    Boxes alone are where clicks begin, so both share one reading.
+    """
+    seed, rules = protocol.seed, protocol.rules
+    wanted = list(protocol.strategies)
+    most = max((one.clicks for one in wanted), default=0)
+    boxed: dict[int, list[Answer]] = {}
+
+    def read(strategy: Strategy, draw: int) -> list[Answer]:
+        if strategy.asking not in (Asking.BOX, Asking.CLICKS):
+            return ask(strategy, models, seen, truth, seed, draw, rules)
+        if draw not in boxed:
+            all_clicks = Strategy(Asking.CLICKS, most)
+            boxed[draw] = ask(all_clicks, models, seen, truth, seed, draw, rules)
+        return boxed[draw][: strategy.clicks + 1]
+
+    readings: list[tuple[Strategy, Sequence[Answer], Answer | None]] = []
+    for strategy in wanted:
+        if strategy.asking is Asking.DETECTOR and models.detector is None:
+            continue
+        again = read(strategy, 1)[-1] if strategy.is_read else None
+        readings.append((strategy, read(strategy, 0), again))
+    if Strategy(Asking.BOX) in wanted and any(p.logits.wall is not None for p in seen.proposals):
+        box = Strategy(Asking.BOX)
+        first, second = (half_maximum(stack, seen, read(box, draw)[0]) for draw in (0, 1))
+        readings.append((Strategy(Asking.FWHM), [first], second))
+    return readings

@@ -1,0 +1,348 @@
+"""Pool the patients: the figures that a model card takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from math import fsum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scarseg.evaluation.figures import PatientFigures, SliceFigures
+from scarseg.evaluation.measuring import found_percent, mean
+from scarseg.quant.agreement import agreement, bootstrap_interval, concordance, wilcoxon
+
+Figures = dict[str, Any]
+Values = npt.NDArray[np.float64]
+
+SPECIFICITY = 0.9
+"""Specificity at which the sensitivity of slices is read off."""
+MIN_FOR_AGREEMENT = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """All rows of one segmenter and one way of asking; only patients that were evaluated."""
+
+    segmenter: str
+    prompts: str
+    patients: tuple[PatientFigures, ...]
+    slices: tuple[SliceFigures, ...]
+
+
+def columns_of(
+    patients: Iterable[PatientFigures], slices: Iterable[SliceFigures]
+) -> tuple[Column, ...]:
+    """Sort rows into columns, in the order in which they first appear."""
+    rows: dict[tuple[str, str], tuple[list[PatientFigures], list[SliceFigures]]] = {}
+    for patient in patients:
+        if not patient.error_code:
+            rows.setdefault(patient.column, ([], []))[0].append(patient)
+    for one in slices:
+        rows[one.segmenter, one.prompts][1].append(one)
+    return tuple(Column(*name, tuple(some), tuple(parts)) for name, (some, parts) in rows.items())
+
+
+def summarise(column: Column) -> Figures:
+    """Pool one column.
+
+    Scar figures are over patients with scar, false grams over those without and over slices
+    without; a patient whose scar was missed has Dice 0, distances are over those that have them.
+    """
+    known = [one for one in column.patients if one.n_scar_slices is not None]
+    sick = [one for one in known if one.n_scar_slices]
+    figures: Figures = {
+        "patients": len(column.patients),
+        "patients_with_scar": len(sick),
+        "patients_without_scar": len(known) - len(sick),
+        "scar": _scar(sick),
+        "false_scar": _false_scar(known, column.slices),
+        "heart": _heart(column.patients, column.slices),
+        "slices": _slices(column.slices),
+        "boxes": _boxes(column.slices),
+        "clicks": _clicks(column.patients, column.slices),
+        "repeatability": _repeatability(sick),
+        "time": {
+            "seconds_per_stack": _of(column.patients, "proposal_seconds"),
+            "seconds_per_answer": _of(column.patients, "answer_seconds"),
+        },
+    }
+    return {name: part for name, part in figures.items() if part != {}}
+
+
+def _values(rows: Iterable[Any], name: str) -> Values:
+    """Give what is defined of one figure."""
+    found = [getattr(row, name) for row in rows]
+    return np.array([value for value in found if value is not None], dtype=np.float64)
+
+
+def _of(rows: Iterable[Any], name: str) -> float | None:
+    return mean([getattr(row, name) for row in rows])
+
+
+def spread(values: Values, with_interval: bool = False) -> Figures:
+    """Give mean, SD, median and quartiles, and the mean's bootstrap interval where asked for.
+
+    Empty without values.
+    """
+    if not len(values):
+        return {}
+    low, middle, high = (float(v) for v in np.percentile(values, (25, 50, 75)))
+    interval = bootstrap_interval(_average, values) if with_interval else None
+    return {
+        "n": len(values),
+        "mean": fsum(values) / len(values),
+        **({"mean_ci": [interval.low, interval.high]} if interval else {}),
+        "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "median": middle,
+        "lower_quartile": low,
+        "upper_quartile": high,
+        "minimum": float(values.min()),
+    }
+
+
+def _average(values: Values) -> float:
+    return float(np.mean(values))
+
+
+def _scar(sick: Sequence[PatientFigures]) -> Figures:
+    if not sick:
+        return {}
+    true, found = _values(sick, "true_scar_mass_g"), _values(sick, "scar_mass_g")
+    return {
+        "dice": spread(_values(sick, "dice"), with_interval=True),
+        "pooled_dice": pooled_dice(sick),
+        "slice_dice": spread(_values(sick, "slice_dice")),
+        "precision": _of(sick, "precision"),
+        "recall": _of(sick, "recall"),
+        "hd_mm": spread(_values(sick, "hd_mm")),
+        "hd95_mm": spread(_values(sick, "hd95_mm")),
+        "hd_3d_mm": spread(_values(sick, "hd_3d_mm")),
+        "hd95_3d_mm": spread(_values(sick, "hd95_3d_mm")),
+        "true_scar_mass_g": spread(true),
+        "scar_mass_g": spread(found),
+        "mass_error_g": spread(found - true),
+        "mass_absolute_error_g": spread(np.abs(found - true), with_interval=True),
+        "mass_error_percent_lv": spread(_values(sick, "scar_error_percent_lv")),
+        "mass_agreement": plain(agreement(found, true)),
+        "percent_lv_agreement": _percent(sick),
+        "true_lv_mass_g": _of(sick, "true_lv_mass_g"),
+    }
+
+
+def pooled_dice(rows: Sequence[PatientFigures]) -> float | None:
+    """Give the Dice of all scar of these patients taken together, by mass.
+
+    Dice and the two masses of a patient tell what they share: Dice (a + b) / 2.
+    """
+    masses = [((r.true_scar_mass_g or 0.0) + (r.scar_mass_g or 0.0), r.dice) for r in rows]
+    total = fsum(both for both, _ in masses)
+    return fsum(both * (dice or 0.0) for both, dice in masses) / total if total else None
+
+
+def _percent(sick: Sequence[PatientFigures]) -> Figures:
+    """Compare scar in percent of LV mass, each by its own wall."""
+    rows = [r for r in sick if r.scar_percent_lv is not None and r.true_scar_percent_lv is not None]
+    if len(rows) < MIN_FOR_AGREEMENT:
+        return {}
+    found, true = _values(rows, "scar_percent_lv"), _values(rows, "true_scar_percent_lv")
+    figures: Figures = plain(agreement(found, true))
+    return figures
+
+
+def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
+    """Give the grams found where there is no scar: in patients and on slices without."""
+    well = [one for one in known if not one.n_scar_slices]
+    empty = [one for one in slices if one.true_scar_area_mm2 == 0]
+    masses = _values(empty, "scar_mass_g")
+    figures: Figures = {}
+    if well:
+        figures["on_patients_without_scar_g"] = spread(_values(well, "scar_mass_g"))
+    if empty:
+        figures["on_slices_without_scar_g"] = spread(masses)
+        figures["slices_without_scar"] = len(masses)
+        figures["slices_with_false_scar"] = int((masses > 0).sum())
+    return figures
+
+
+def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
+    """Give the wall over patients, and the left ventricle's box over slices that have one."""
+    overlaps = _values(slices, "lv_iou")
+    figures: Figures = {
+        "lv_iou": spread(overlaps),
+        "lv_found_percent": found_percent(overlaps),
+        "wall_dice": spread(_values(patients, "wall_dice")),
+        "pool_dice": spread(_values(patients, "pool_dice")),
+        "lv_mass_error_g": spread(_values(patients, "lv_mass_error_g")),
+    }
+    rows = [r for r in patients if r.lv_mass_g is not None and r.true_lv_mass_g is not None]
+    if len(rows) >= MIN_FOR_AGREEMENT:
+        found, true = _values(rows, "lv_mass_g"), _values(rows, "true_lv_mass_g")
+        figures["lv_mass_agreement"] = plain(agreement(found, true))
+    return {name: value for name, value in figures.items() if value not in ({}, None)}
+
+
+def _slices(slices: Sequence[SliceFigures]) -> Figures:
+    """Tell slices with scar from those without, by the mask and by the score."""
+    if not slices or slices[0].prompts not in ("auto", "detector"):
+        return {}
+    known = [one for one in slices if one.true_scar_area_mm2 is not None]
+    true = _values(known, "true_scar_area_mm2") > 0
+    said = _values(known, "scar_area_mm2") > 0
+    figures: Figures = {"with_scar": int(true.sum()), "without_scar": int((~true).sum())}
+    if true.any():
+        figures["sensitivity"] = float(said[true].mean())
+    if not true.all():
+        figures["specificity"] = float((~said[~true]).mean())
+    scores = _values(known, "scar_score_mm2")
+    if len(scores) == len(known) and true.any() and not true.all():
+        figures["sensitivity_at_specificity_0.9"] = sensitivity_at(scores, true, SPECIFICITY)
+        figures["roc_area"] = roc_area(scores, true)
+    return figures
+
+
+def roc(scores: Values, true: npt.NDArray[np.bool_]) -> tuple[Values, Values]:
+    """Give specificity and sensitivity of every cut: slices at or above a score are called.
+
+    The cuts run from above every score down to the lowest.
+    """
+    cuts = np.concatenate(([np.inf], np.unique(scores)[::-1]))
+    specificity = np.array([float((scores[~true] < cut).mean()) for cut in cuts])
+    sensitivity = np.array([float((scores[true] >= cut).mean()) for cut in cuts])
+    return specificity, sensitivity
+
+
+def sensitivity_at(scores: Values, true: npt.NDArray[np.bool_], specificity: float) -> float:
+    """Give the best sensitivity of a cut whose specificity is at least this."""
+    cuts, sensitivity = roc(scores, true)
+    return float(sensitivity[cuts >= specificity - 1e-12].max())
+
+
+def roc_area(scores: Values, true: npt.NDArray[np.bool_]) -> float:
+    """Give the area under the ROC curve: the share of pairs in the right order, ties half."""
+    with_scar, without = scores[true][:, None], scores[~true][None, :]
+    return float(((with_scar > without) + 0.5 * (with_scar == without)).mean())
+
+
+def _boxes(slices: Sequence[SliceFigures]) -> Figures:
+    """Give recall and precision of the program's own scar boxes, per overlap."""
+    rows = [one for one in slices if one.n_boxes is not None]
+    if not rows:
+        return {}
+    true, proposed = (int(_values(rows, name).sum()) for name in ("n_true_boxes", "n_boxes"))
+    empty = [one for one in rows if one.n_true_boxes == 0]
+    figures: Figures = {"true": true, "proposed": proposed}
+    for percent in (10, 30, 50, 75):
+        met = int(_values(rows, f"n_boxes_iou{percent}").sum())
+        figures[f"recall_iou{percent}"] = met / true if true else None
+        figures[f"precision_iou{percent}"] = met / proposed if proposed else None
+    figures["false_boxes_per_slice_without_scar"] = _of(empty, "n_boxes")
+    return figures
+
+
+def _clicks(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
+    """Give how many corrective clicks after the box reach the Dice aimed at."""
+    if not patients or not patients[0].prompts.startswith("clicks:"):
+        return {}
+    most = int(patients[0].prompts.partition(":")[2])
+    figures: Figures = {"most": most}
+    sick = [one for one in patients if one.n_scar_slices]
+    with_scar = [one for one in slices if one.true_scar_area_mm2]
+    for goal, said in (("075", "0.75"), ("080", "0.80")):
+        for what, rows in (("patient", sick), ("slice", with_scar)):
+            counts = _values(rows, f"clicks_to_dice_{goal}")
+            figures[f"to_dice_{said}_per_{what}"] = {
+                "reached_percent": 100 * len(counts) / len(rows) if rows else None,
+                "median_where_reached": float(np.median(counts)) if len(counts) else None,
+                "mean_rest_at_most": (
+                    (fsum(counts) + most * (len(rows) - len(counts))) / len(rows) if rows else None
+                ),
+            }
+    return figures
+
+
+def _repeatability(sick: Sequence[PatientFigures]) -> Figures:
+    """Compare two readings with prompts drawn independently."""
+    rows = [one for one in sick if one.redrawn_scar_mass_g is not None]
+    if len(rows) < MIN_FOR_AGREEMENT:
+        return {}
+    first, second = _values(rows, "scar_mass_g"), _values(rows, "redrawn_scar_mass_g")
+    both = agreement(second, first)
+    return {
+        "ccc": None if both.concordance is None else both.concordance.ccc,
+        "mean_absolute_difference_g": both.absolute_error.mae,
+        "agreement": plain(both),
+        "dice": spread(_values(rows, "redrawn_dice")),
+    }
+
+
+def strata(column: Column) -> Figures:
+    """Give the main figures by scar size (tertiles of true grams), image quality and kind."""
+    sick = [one for one in column.patients if one.n_scar_slices]
+    groups: dict[str, dict[str, list[PatientFigures]]] = {"scar_size": {}}
+    if len(sick) >= 3:
+        cuts = np.percentile(_values(sick, "true_scar_mass_g"), (100 / 3, 200 / 3))
+        names = [f"up to {cuts[0]:.1f} g", f"{cuts[0]:.1f} to {cuts[1]:.1f} g"]
+        names.append(f"over {cuts[1]:.1f} g")
+        groups["scar_size"] = {name: [] for name in names}
+        for one in sick:
+            place = int(np.searchsorted(cuts, one.true_scar_mass_g or 0.0))
+            groups["scar_size"][names[place]].append(one)
+    groups["image_quality"] = _grouped(sick, lambda one: one.image_quality)
+    groups["kind"] = _grouped(sick, lambda one: one.kind)
+    return {
+        by: {name: _short(rows) for name, rows in parts.items() if rows}
+        for by, parts in groups.items()
+        if len(parts) > 1 or by == "image_quality"
+    }
+
+
+def _grouped(
+    rows: Iterable[PatientFigures], key: Callable[[PatientFigures], str]
+) -> dict[str, list[PatientFigures]]:
+    groups: dict[str, list[PatientFigures]] = {}
+    for row in rows:
+        if key(row):
+            groups.setdefault(key(row), []).append(row)
+    return dict(sorted(groups.items()))
+
+
+def _short(rows: Sequence[PatientFigures]) -> Figures:
+    found, true = _values(rows, "scar_mass_g"), _values(rows, "true_scar_mass_g")
+    agreed = concordance(found, true)
+    return {
+        "patients": len(rows),
+        "dice": _of(rows, "dice"),
+        "hd95_mm": _of(rows, "hd95_mm"),
+        "mass_mae_g": float(np.abs(found - true).mean()),
+        "mass_bias_g": float((found - true).mean()),
+        "mass_ccc": None if agreed is None else agreed.ccc,
+    }
+
+
+def gain(column: Column, over: Column) -> Figures:
+    """Compare the Dice of two columns patient by patient: mean difference and Wilcoxon's test."""
+    other = {one.patient: one.dice for one in over.patients if one.n_scar_slices}
+    rows = [one for one in column.patients if one.n_scar_slices and one.patient in other]
+    if not rows:
+        return {}
+    first = np.array([one.dice or 0.0 for one in rows])
+    second = np.array([other[one.patient] or 0.0 for one in rows])
+    return {
+        "over": over.prompts,
+        "dice_difference": spread(first - second, with_interval=True),
+        "wilcoxon": plain(wilcoxon(first, second)),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Turn the dataclasses of a result into dictionaries that JSON takes."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
