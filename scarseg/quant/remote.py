@@ -54,6 +54,23 @@ def propose_remote(
     return remote
 
 
+def propose_remote_beside(
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    region: MaskArray | None,
+) -> MaskArray:
+    """Propose the remote region outside a reader's boxes, as :func:`propose_remote`.
+
+    A box holds healthy wall too: on a slice where the boxes leave no sector, the dimmest sector
+    serves all the same.
+    """
+    remote = propose_remote(pixels, wall, pixel_spacing_mm, region)
+    for k in np.flatnonzero(~remote.any(axis=(1, 2))):
+        remote[k] = _propose_in_slice(pixels[k], wall[k], pixel_spacing_mm, None)
+    return remote
+
+
 def remote_signals(pixels: FloatArray, remote: MaskArray) -> tuple[RemoteSignal | None, ...]:
     """Measure the remote region of every slice.
 

@@ -15,10 +15,10 @@ import numpy as np
 from scipy import ndimage
 
 from scarseg.errors import InputError
-from scarseg.labels import MaskArray
+from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask
 from scarseg.quant.components import EIGHT, dark_cores, grown_from, without_islands
 from scarseg.quant.levels import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
-from scarseg.quant.remote import propose_remote, remote_signals
+from scarseg.quant.remote import propose_remote_beside, remote_signals
 from scarseg.stack import FloatArray
 from scarseg.stack import Sequence as LgeSequence
 
@@ -70,6 +70,14 @@ class ThresholdScar:
     @property
     def infarct(self) -> MaskArray:
         return self.scar | self.mvo
+
+    def applied_to(self, labels: LabelArray) -> LabelArray:
+        """Give labels (slice, row, column) with this scar in place of the one they have."""
+        applied = labels.copy()
+        applied[infarct_mask(labels)] = Label.MYOCARDIUM
+        applied[self.scar] = Label.SCAR
+        applied[self.mvo] = Label.MVO
+        return applied
 
 
 def threshold_scar(
@@ -163,9 +171,10 @@ def fwhm_mask(
 ) -> MaskArray:
     """Give the infarct by full width at half maximum in the wall and a region.
 
-    Remote is proposed outside the region. FWHM (remote) is the default because it alone means
-    the same on every grey scale: half of a raw maximum lies below remote myocardium wherever
-    nulled tissue is not stored near zero (PSIR, images exported to 8 bits).
+    Remote is proposed outside the region, where that leaves any. FWHM (remote) is the default
+    since it means the same on every grey scale: half of a raw maximum lies below remote
+    myocardium wherever nulled tissue is not stored near zero (PSIR, exports to 8 bits), and
+    then calls the whole region scar.
 
     Arguments as :func:`threshold_scar`; also of a single slice (row, column).
     """
@@ -180,7 +189,7 @@ def fwhm_mask(
             rules=rules,
         )
         return np.asarray(stack[0], dtype=np.bool_)
-    remote = propose_remote(pixels, wall, pixel_spacing_mm, region)
+    remote = propose_remote_beside(pixels, wall, pixel_spacing_mm, region)
     return threshold_scar(
         method, pixels, wall, pixel_spacing_mm, region=region, remote=remote, rules=rules
     ).infarct

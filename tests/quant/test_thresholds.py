@@ -12,7 +12,12 @@ from scarseg.errors import InputError
 from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.quant.components import dark_cores, without_islands
 from scarseg.quant.overlap import dice
-from scarseg.quant.remote import MINIMUM_VOXELS, propose_remote, remote_signals
+from scarseg.quant.remote import (
+    MINIMUM_VOXELS,
+    propose_remote,
+    propose_remote_beside,
+    remote_signals,
+)
 from scarseg.quant.thresholds import (
     BELOW_REMOTE,
     NoThreshold,
@@ -351,6 +356,41 @@ def test_fwhm_of_one_slice_is_that_of_the_stack() -> None:
     assert np.array_equal(one, stack[0])
     assert np.array_equal(one, infarct_mask(labels)[0])
     assert not stack[2].any()
+
+
+def test_boxes_over_the_whole_ring_leave_the_dimmest_sector_as_remote() -> None:
+    pixels, labels = ring_stack()
+    wall = wall_mask(labels)
+    assert not propose_remote(pixels, wall, (1.5, 1.0), wall).any()
+    remote = propose_remote_beside(pixels, wall, (1.5, 1.0), wall)
+    assert np.array_equal(remote, propose_remote(pixels, wall, (1.5, 1.0)))
+    beside = propose_remote_beside(pixels, wall, (1.5, 1.0), infarct_mask(labels))
+    assert np.array_equal(beside, propose_remote(pixels, wall, (1.5, 1.0), infarct_mask(labels)))
+
+
+def test_half_maximum_does_not_depend_on_the_grey_scale_unless_asked_to() -> None:
+    """The default method finds the scar on an export with an offset; half of it all does not."""
+    pixels, labels = ring_stack()
+    wall, truth = wall_mask(labels), infarct_mask(labels)
+    box = np.zeros_like(truth)
+    box[:2, 18:44, 30:58] = True
+    lifted = (pixels + 300).astype(np.float32)
+    assert np.array_equal(fwhm_mask(lifted, wall, (1.5, 1.0), box), truth)
+    raw = fwhm_mask(lifted, wall, (1.5, 1.0), box, method=M.FWHM_MAX)
+    assert np.array_equal(raw, wall & box)
+
+
+def test_adopted_scar_replaces_the_one_there_and_keeps_the_wall() -> None:
+    pixels, labels = ring_stack()
+    labels[2, labels[2] == Label.MYOCARDIUM] = Label.SCAR
+    wall = wall_mask(labels)
+    remote = propose_remote(pixels, wall, (1.5, 1.0))
+    found = threshold_scar(M.FWHM_REMOTE, pixels, wall, (1.5, 1.0), remote=remote)
+    applied = found.applied_to(labels)
+    assert np.array_equal(applied == Label.SCAR, found.scar)
+    assert np.array_equal(applied == Label.MVO, found.mvo)
+    assert np.array_equal(wall_mask(applied), wall)
+    assert np.array_equal(applied == Label.BLOOD_POOL, labels == Label.BLOOD_POOL)
 
 
 def test_inputs_are_left_as_they_were_and_answers_repeat() -> None:
