@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import scarseg
+from scarseg.training import arguments as training
 
-COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "evaluate", "weights")
+COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "train", "evaluate", "weights")
 
 NOTHING_DONE = 1
 """Exit status when nothing could be done."""
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_batch(commands)
     _add_inspect(commands)
     _add_simulate(commands)
+    _add_train(commands)
     _add_evaluate(commands)
     _add_weights(commands)
     return parser
@@ -133,6 +135,21 @@ def _add_simulate(commands: _Commands) -> None:
         "--seed", type=_seed, default=0, metavar="S", help="same seed, same bytes (default: 0)"
     )
     simulate.set_defaults(command="simulate")
+
+
+def _add_train(commands: _Commands) -> None:
+    train = commands.add_parser("train", help="train a segmenter or a detector on your own data")
+    kinds: _Commands = train.add_subparsers(metavar="KIND", required=True, parser_class=_Parser)
+    segmenter = kinds.add_parser(
+        "segmenter", help="masks from boxes, points or alone", description=training.SEGMENTER_ABOUT
+    )
+    training.add_segmenter(segmenter)
+    detector = kinds.add_parser(
+        "detector", help="boxes of ventricle and scars", description=training.DETECTOR_ABOUT
+    )
+    training.add_detector(detector)
+    segmenter.set_defaults(command="train", kind="segmenter")
+    detector.set_defaults(command="train", kind="detector")
 
 
 def _add_evaluate(commands: _Commands) -> None:

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0] not in COMMANDS and not words[0].startswith("-")):
         words.insert(0, "gui")
     options = build_parser().parse_args(words)
+    options.words = words
     command = _COMMANDS[options.command]
     try:
         with _log_to_stderr():
@@ -239,6 +240,25 @@ def _evaluate(options: argparse.Namespace) -> int:
     return SOME_FAILED if done.failed else DONE
 
 
+def _train(options: argparse.Namespace) -> int:
+    # Threads that spin while they wait are slow on a busy machine; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from scarseg.training import commands, detector_command
+
+    train = {"segmenter": commands.train_segmenter, "detector": detector_command.train_detector}
+    try:
+        done = train[options.kind](options, partial(_bar, "Reading"))
+    except KeyboardInterrupt:
+        _say("Interrupted. A run goes on from its last checkpoint with --resume.")
+        return INTERRUPTED
+    if done.go_on:
+        _say(done.go_on)
+        return INTERRUPTED
+    for path in done.files:
+        print(path)
+    return DONE
+
+
 def _weights(options: argparse.Namespace) -> int:
     from scarseg.models import weights
 
@@ -299,6 +319,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "batch": _batch,
     "inspect": _inspect,
     "simulate": _simulate,
+    "train": _train,
     "evaluate": _evaluate,
     "weights": _weights,
 }

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scarseg.case import ModelIdentity
-from scarseg.models.detector import DetectorSettings, open_detector, read_weights, save_weights
+from scarseg.models.detector import DetectorSettings, open_detector, read_weights
+from scarseg.training.detector_checkpoint import put_weights
 from scarseg.training.detector_data import LabelledSlice
 from scarseg.training.detector_evaluate import (
     choose_lv_score,
@@ -45,25 +46,29 @@ def choose_weights(out: Path, tuning: Sequence[LabelledSlice]) -> Path:
             value = worth(figures)
         if value > most:
             most = value
-            save_weights(chosen, state, settings)
+            put_weights(chosen, state, settings)
     return chosen
 
 
 def worth(figures: dict[str, float]) -> float:
-    """Say how good a checkpoint is in one number: hearts and scars count the same."""
-    scar = figures["scar_ap_iou_over_0.3"]
-    return figures["lv_iou_mean"] + (0.0 if math.isnan(scar) else scar)
+    """Say how good a checkpoint is in one number: hearts and scars count the same.
+
+    What nothing can be said of, without a heart or a scar to find, counts nothing.
+    """
+    parts = [figures["lv_iou_mean"], figures["scar_ap_iou_over_0.3"]]
+    return sum(part for part in parts if not math.isnan(part))
 
 
-def measure(weights: Path, parts: dict[str, list[LabelledSlice]]) -> dict[str, dict[str, float]]:
-    """Measure a weights file on the tuning and validation patients, hearts off the centre."""
+def measure(
+    weights: Path, slices: Sequence[LabelledSlice], name: str = "validation"
+) -> dict[str, dict[str, float]]:
+    """Measure a weights file, hearts off the centre; and once more as another scanner sees them."""
     detector = open_detector(weights, UNNAMED)
-    sets = {name: shift_slices(parts[name]) for name in ("tuning", "validation")}
-    sets["validation_at_1.1_by_1.7_mm"] = respaced(sets["validation"], (1.1, 1.7))
+    shifted = shift_slices(slices)
     summary = {}
-    for name, slices in sets.items():
-        if slices:
-            found = find_all(detector.candidates, slices)
+    for key, some in ((name, shifted), (f"{name}_at_1.1_by_1.7_mm", respaced(shifted, (1.1, 1.7)))):
+        if some:
+            found = find_all(detector.candidates, some)
             figures = summarise(found, detector.settings.scar_score, detector.settings.lv_score)
-            summary[name] = {key: round(value, 4) for key, value in figures.items()}
+            summary[key] = {k: round(v, 4) for k, v in figures.items() if not math.isnan(v)}
     return summary

@@ -56,10 +56,10 @@ class LabelledSlice:
 
 
 def slices_of(cases: Iterable[TrainingCase]) -> list[LabelledSlice]:
-    """Split stacks into labelled slices."""
+    """Split stacks into labelled slices; what nobody read, or has no wall drawn, is left out."""
     return [
         LabelledSlice(
-            case.name,
+            case.patient,
             k,
             np.ascontiguousarray(case.pixels[k], dtype=np.float32),
             np.ascontiguousarray(case.labels[k], dtype=np.uint8),
@@ -67,7 +67,8 @@ def slices_of(cases: Iterable[TrainingCase]) -> list[LabelledSlice]:
             case.kind,
         )
         for case in cases
-        for k in range(len(case.pixels))
+        for k in case.slices_read
+        if case.wall_known is None or case.wall_known[k] or not (case.labels[k] > 0).any()
     ]
 
 

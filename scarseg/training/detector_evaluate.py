@@ -176,8 +176,13 @@ def best_scar_scores(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
     return with_scar, without
 
 
+def _mean(values: np.ndarray | list[int]) -> float:
+    """Give the mean; NaN, without a warning, of nothing."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
 def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dict[str, float]:
-    """Give the figures of the model card at the given thresholds."""
+    """Give the figures of the model card at the given thresholds; NaN where nothing can be said."""
     hearts = [f for f in found if f.true_lv is not None]
     overlaps = np.array(
         [
@@ -195,10 +200,10 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
     return {
         "slices": len(found),
         "patients": len({f.piece.patient for f in found}),
-        "lv_iou_mean": float(overlaps.mean()),
-        "lv_iou_median": float(np.median(overlaps)),
-        "lv_found_iou_over_0.5": float((overlaps > 0.5).mean()),
-        "lv_found_iou_over_0.7": float((overlaps > 0.7).mean()),
+        "lv_iou_mean": _mean(overlaps),
+        "lv_iou_median": float(np.median(overlaps)) if overlaps.size else float("nan"),
+        "lv_found_iou_over_0.5": _mean(overlaps > 0.5),
+        "lv_found_iou_over_0.7": _mean(overlaps > 0.7),
         "scar_boxes": sum(len(f.true_scars) for f in found),
         "scar_recall_iou_over_0.3": scar_recall(found, scar_score, 0.3),
         "scar_recall_iou_over_0.5": scar_recall(found, scar_score, 0.5),
@@ -207,10 +212,10 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
         "scar_recall_box_over_1000_mm2": large,
         "scar_ap_iou_over_0.3": average_precision(found, 0.3),
         "scar_ap_iou_over_0.5": average_precision(found, 0.5),
-        "false_boxes_per_scar_free_slice": float(np.mean(false_boxes)) if free else float("nan"),
-        "scar_slice_sensitivity": float((with_scar >= scar_score).mean()),
-        "scar_slice_specificity": float((without < scar_score).mean()),
-        "scar_slice_sensitivity_at_specificity_0.9": float((with_scar > strict).mean()),
+        "false_boxes_per_scar_free_slice": _mean(false_boxes),
+        "scar_slice_sensitivity": _mean(with_scar >= scar_score),
+        "scar_slice_specificity": _mean(without < scar_score),
+        "scar_slice_sensitivity_at_specificity_0.9": _mean(with_scar > strict),
         "scar_score": scar_score,
         "lv_score": lv_score,
     }

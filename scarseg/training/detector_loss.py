@@ -74,7 +74,7 @@ class MaskHead(nn.Module):
         """
         assert self.seen is not None
         logits = self.layers(self.seen)
-        counts = torch.ones(len(masks), 3, 1, 1)
+        counts = logits.new_ones(len(masks), 3, 1, 1)
         counts[:, 2, 0, 0] = known[:, 0].float()
         crossed = F.binary_cross_entropy_with_logits(logits, masks, reduction="none") * counts
         chance = logits.sigmoid() * counts

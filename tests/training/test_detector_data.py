@@ -12,11 +12,8 @@ import torch
 from scarseg.models.detector_network import build_network
 from scarseg.models.detector_view import View
 from scarseg.prompts import Box
-from scarseg.training.cases import VALIDATION
-from scarseg.training.detector import split
 from scarseg.training.detector_augment import Look, cut_margins, make_look
 from scarseg.training.detector_data import (
-    TUNING,
     LabelledSlice,
     box_of,
     corner_points,
@@ -156,13 +153,6 @@ def test_other_spacing_keeps_millimetres() -> None:
     old, new = piece().heart_centre, other.heart_centre
     assert old is not None and new is not None
     assert np.array(new) * (2.5, 0.75) == pytest.approx(np.array(old) * (1.25, 1.5), abs=1.5)
-
-
-def test_patients_are_split_by_the_fixed_lists() -> None:
-    names = ["P001", TUNING[0], VALIDATION[0]]
-    parts = split([piece(patient=n) for n in names])
-    assert [[s.patient for s in p] for p in parts.values()] == [[n] for n in names]
-    assert not set(TUNING) & set(VALIDATION)
 
 
 # --- figures ------------------------------------------------------------------------------------

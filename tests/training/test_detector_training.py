@@ -1,4 +1,4 @@
-"""A training run: it learns, stops on its budget, and goes on where it was cut off."""
+"""A detector's run: it learns, stops on its budget, goes on, and is exported by the command."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from scarseg.case import ModelIdentity
-from scarseg.models.detector import open_detector
-from scarseg.training import detector as command
+from scarseg.cli import main
+from scarseg.errors import WeightsError
+from scarseg.models import load
+from scarseg.models.detector import open_detector, read_weights
+from scarseg.training import commands, detector_choice
 from scarseg.training.cases import VALIDATION, TrainingCase
-from scarseg.training.detector import Training, main, train
+from scarseg.training.detector import DetectorRecipe, Training, split_slices
+from scarseg.training.detector_choice import choose_weights, worth
 from scarseg.training.detector_data import TUNING, slices_of
+from scarseg.training.detector_evaluate import find_all, summarise
+from scarseg.training.detector_loss import MaskHead
 from scarseg.training.detector_sampling import Sampler
+from scarseg.training.loop import Ending
+from scarseg.training.splits import make_split
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
+from tests.fakes import FakeDetector
+
+QUICK = DetectorRecipe(minutes=100.0, steps=1, batch=2)
 
 
 @pytest.fixture(autouse=True)
@@ -30,62 +43,155 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def cases() -> list[TrainingCase]:
+def case(name: str = "P001") -> TrainingCase:
     stack = make_phantom_stack()
-    return [
-        TrainingCase(
-            "P001", "lge", stack.pixels, phantom_labels(), stack.pixel_spacing_mm, SLICE_SPACING
-        )
-    ]
+    spacing = stack.pixel_spacing_mm
+    return TrainingCase(name, "lge", stack.pixels, phantom_labels(), spacing, SLICE_SPACING)
 
 
-def test_a_run_writes_weights_that_open(tmp_path: Path) -> None:
-    slices = slices_of(cases())
-    training = train(slices, slices[:2], tmp_path, 1e-3, batch=2, epoch_steps=1)
-    assert training.state.steps == 1
+def one_slice(name: str) -> TrainingCase:
+    return replace(case(name), scar_read=(False, False, True, False, False))
+
+
+def test_a_run_writes_weights_that_open_and_ends_with_its_budget(tmp_path: Path) -> None:
+    slices = slices_of([case()])
+    training = Training(QUICK, tmp_path)
+    assert training.run(slices, slices[:2]) is Ending.FINISHED
+    assert training.step == 1
+    assert training.state.images == 2
     opened = open_detector(tmp_path / "best.safetensors", ModelIdentity("x", "0" * 64, False))
     opened.detect(make_phantom_stack().image(0))
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
-    assert line["minutes_left"] == 0 and line["images"] == 2
-    spent = train(slices, slices[:2], tmp_path, 1e-3, batch=2, epoch_steps=1)
-    assert spent.state.steps == 1  # resumed: the budget is spent already
+    assert line["step"] == 1
+    spent = Training(QUICK, tmp_path)
+    spent.resume()
+    spent.run(slices, slices[:2])
+    assert spent.step == 1, "the budget is spent already"
+    assert spent.history.tries == training.history.tries
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
-    batch = Sampler(slices_of(cases()), 2, 0).draw()
-    one = Training(tmp_path, 1e9, 0)
-    one.step(batch)
+    batch = Sampler(slices_of([case()]), 2, 0).draw()
+    one = Training(QUICK, tmp_path)
+    one.learn_from(batch)
     one.save()
-    other = Training(tmp_path, 1e9, 5)
+    other = Training(replace(QUICK, seed=5), tmp_path)
     other.resume()
     assert other.state == one.state
-    assert one.step(batch) == pytest.approx(other.step(batch), rel=1e-5)
+    again = one.learn_from(batch)
+    assert again == pytest.approx(other.learn_from(batch), rel=1e-5)
     for (key, a), b in zip(
         one.network.state_dict().items(), other.network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(a, b, msg=key)
 
 
+def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    training = Training(QUICK, tmp_path)
+    training.save()
+    with safe_open(training.checkpoint, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        state = json.loads(file.metadata()["state"])
+    del state["tries"]
+    save_file(tensors, training.checkpoint, {"state": json.dumps(state)})
+    other = Training(QUICK, tmp_path)
+    other.resume()
+    assert other.history.tries == []
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    training = Training(QUICK, tmp_path)
+    training.checkpoint.write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
+        training.resume()
+
+
 def test_the_loss_falls(tmp_path: Path) -> None:
-    batch = Sampler(slices_of(cases()), 4, 0).draw()
-    training = Training(tmp_path, 1e9, 0)
-    losses = [training.step(batch) for _ in range(12)]
+    batch = Sampler(slices_of([case()]), 4, 0).draw()
+    training = Training(replace(QUICK, batch=4, steps=0), tmp_path)
+    losses = [training.learn_from(batch) for _ in range(12)]
+    assert losses[-1] is not None and losses[0] is not None
     assert losses[-1] < losses[0]
 
 
-def test_the_command_trains_chooses_and_measures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_step_without_a_number_changes_nothing(tmp_path: Path) -> None:
+    training = Training(QUICK, tmp_path)
+    batch = Sampler(slices_of([case()]), 2, 0).draw()
+    before = {k: v.clone() for k, v in training.network.state_dict().items()}
+    assert training.learn_from({**batch, "img": batch["img"] * float("nan")}) is None
+    for key, value in training.network.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, before[key], msg=key)
+
+
+def test_the_mask_head_makes_its_tensors_where_the_network_is() -> None:
+    # On a default device that computes nothing, a tensor made without a device would go astray.
+    head = MaskHead()
+    head.seen = torch.zeros(2, 64, 8, 8)
+    masks, known = torch.zeros(2, 3, 32, 32), torch.ones(2, 2, dtype=torch.bool)
+    with torch.device("meta"):
+        assert head.loss(masks, known).device.type == "cpu"
+
+
+def test_training_begins_with_other_weights(tmp_path: Path) -> None:
+    training = Training(QUICK, tmp_path)
+    training.save()
+    other = Training(replace(QUICK, seed=9, init="last"), tmp_path)
+    other.begin_with(tmp_path / "last.safetensors")
+    key = "model.0.conv.weight"
+    torch.testing.assert_close(
+        other.network.state_dict()[key], training.network.state_dict()[key], atol=1e-3, rtol=1e-3
+    )
+    assert not other.is_blank
+
+
+def test_slices_that_nobody_read_or_drew_a_wall_on_teach_nothing() -> None:
+    one = case()
+    assert len(slices_of([one])) == 5
+    unread = replace(one, scar_read=(True, True, False, True, True))
+    assert [piece.index for piece in slices_of([unread])] == [0, 1, 3, 4]
+    undrawn = replace(one, wall_known=(True, True, False, True, True))
+    assert [piece.index for piece in slices_of([undrawn])] == [0, 1, 3, 4]
+
+
+def test_a_split_keeps_the_tuning_list_and_holds_the_validation_list_out() -> None:
+    cases = [case(name) for name in ("P001", TUNING[-1], VALIDATION[0])]
+    parts = split_slices(cases, make_split(cases, 0, 0.0, TUNING))
+    assert {p.patient for p in parts["training"]} == {"P001"}
+    assert {p.patient for p in parts["validation"]} == {TUNING[-1]}
+    assert {p.patient for p in parts["held_out"]} == {VALIDATION[0]}
+
+
+def test_figures_of_nothing_are_no_warning() -> None:
+    figures = summarise(find_all(FakeDetector().detect, []), 0.1, 0.1)
+    assert figures["slices"] == 0
+    assert worth(figures) == 0.0
+
+
+def test_without_tuning_patients_the_last_weights_are_chosen(tmp_path: Path) -> None:
+    training = Training(QUICK, tmp_path)
+    training.save()
+    chosen, _ = read_weights(choose_weights(tmp_path, []))
+    last, _ = read_weights(tmp_path / "last.safetensors")
+    assert all(torch.equal(value, last[key]) for key, value in chosen.items())
+
+
+def test_the_command_trains_chooses_and_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (case,) = cases()
-    three = [replace(case, name=name) for name in ("P001", TUNING[0], VALIDATION[0])]
-    monkeypatch.setattr(command, "read_cases", lambda _folder: three)
-    data = [str(tmp_path), "--out", str(tmp_path / "out"), "--batch", "2", "--epoch-steps", "1"]
-    assert main([*data, "--time-budget", "1e-4"]) == 0
-    out = tmp_path / "out"
-    summary = json.loads((out / "evaluation.json").read_text())["summary"]
-    assert summary["tuning"]["slices"] == summary["validation"]["slices"] == 5
-    recipe = json.loads((out / "recipe.json").read_text())
-    assert recipe["patients"] == {"lge": 1}
-    assert recipe["validated_on"] == [VALIDATION[0]]
-    assert main([*data, "--evaluate", str(out / "detector.safetensors")]) == 0
-    assert json.loads((out / "evaluation.json").read_text())["summary"] == summary
+    cases = [one_slice(name) for name in ("P001", TUNING[0], VALIDATION[0])]
+    monkeypatch.setattr(commands, "read_data", lambda *_: cases)
+    monkeypatch.setattr(detector_choice, "CHOICE_SHIFTS", 1)
+    out = tmp_path / "mine"
+    words = ["train", "detector", str(tmp_path), "-o", str(out), "--batch", "2", "--steps", "1"]
+    assert main(words) == 0
+    left = capsys.readouterr().out.split()
+    assert left == [str(out / f"mine.{end}") for end in ("safetensors", "json", "md", "sha256")]
+    card = json.loads((out / "mine.json").read_text())
+    assert card["validation"]["validation"]["slices"] == 1
+    assert card["patients"] == {"training": 1, "validation": 1, "held_out": 1}
+    assert card["licence"] == "CC-BY-NC-SA-4.0"
+    assert json.loads((out / "split.json").read_text())["held_out"] == [VALIDATION[0]]
+    detector = load(None, out / "mine.safetensors", "cpu").detector
+    assert detector is not None and detector.identity.name == "mine"
+    assert main([*words, "--resume"]) == 0

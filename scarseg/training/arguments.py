@@ -1,0 +1,237 @@
+"""What ``scarseg train`` takes; imports nothing that takes time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+
+SEGMENTER_ABOUT = (
+    "Train a segmenter on a site's own read cases, on label maps in the EMIDEC layout and on"
+    " simulated studies, in any mix. Leaves DIR/NAME.safetensors with its card (NAME is the"
+    " folder's), at once ready for use: scarseg batch INPUT -o scar.csv --segmenter"
+    " DIR/NAME.safetensors. Ctrl-C keeps a checkpoint; the same command with --resume goes on."
+)
+DETECTOR_ABOUT = SEGMENTER_ABOUT.replace("a segmenter", "a detector").replace(
+    "--segmenter", "--detector"
+)
+
+
+def add_segmenter(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``scarseg train segmenter``."""
+    _add_common(parser, "safetensors file of scarseg, or a SAM or MedSAM checkpoint (.pth)")
+    parser.add_argument(
+        "--train",
+        choices=("decoder", "all"),
+        default="decoder",
+        help="what of a SAM checkpoint learns (default: decoder)",
+    )
+    parser.add_argument(
+        "--shares",
+        type=_share,
+        nargs=4,
+        default=(0.46, 0.22, 0.2, 0.12),
+        metavar="S",
+        help="how often LGE with scar, LGE without, cine and simulated slices are drawn"
+        " (default: 0.46 0.22 0.2 0.12)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_whole(1, 5),
+        default=1,
+        metavar="N",
+        help="corrective clicks are trained over up to N rounds (default: 1)",
+    )
+    parser.add_argument(
+        "--previous-share",
+        type=_share,
+        default=1.0,
+        metavar="S",
+        help="share of these rounds that see the answer before them (default: 1)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_whole(0, 256),
+        default=1,
+        metavar="N",
+        help="processes that prepare slices (default: 1)",
+    )
+    loss = parser.add_argument_group("loss", "weights of its terms; 0 leaves a term out")
+    for name, default, what in (
+        ("cross-entropy", 1.0, "binary cross-entropy with the mask"),
+        ("batch-dice", 0.5, "Dice over the batch"),
+        ("image-dice", 0.5, "Dice per image"),
+        ("soft-label", 0.5, "KL divergence to the blurred mask"),
+        ("predicted-iou", 0.1, "the network's own guess at its IoU"),
+    ):
+        loss.add_argument(
+            f"--loss-{name}",
+            type=_weight,
+            default=default,
+            metavar="W",
+            help=f"{what} (default: {default:g})",
+        )
+    loss.add_argument(
+        "--loss-structures",
+        type=_weight,
+        nargs=3,
+        default=(0.7, 1.0, 1.3),
+        metavar="W",
+        help="blood pool, wall and scar (default: 0.7 1 1.3)",
+    )
+    loss.add_argument(
+        "--soft-label-mm",
+        type=_above_zero,
+        default=2.0,
+        metavar="MM",
+        help="standard deviation of the blur (default: 2)",
+    )
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``scarseg train detector``."""
+    _add_common(parser, "safetensors file of scarseg")
+
+
+def _add_common(parser: argparse.ArgumentParser, init: str) -> None:
+    parser.add_argument(
+        "data",
+        nargs="*",
+        type=Path,
+        metavar="DATA",
+        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run and of the weights it ends with, named alike: weights/NAME",
+    )
+    parser.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="where the images of read case files are; may be repeated",
+    )
+    parser.add_argument(
+        "--simulated",
+        type=_whole(0, 100_000),
+        default=0,
+        metavar="N",
+        help="simulated stacks to learn from beside the data (default: 0)",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="WEIGHTS",
+        help=f'begin with weights instead of chance: "default", a name, or a {init}',
+    )
+    _add_validation(parser)
+    _add_effort(parser)
+
+
+def _add_validation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "validation", "Patients the run does not learn from choose its best checkpoint."
+    )
+    group.add_argument(
+        "--validation",
+        type=_share,
+        metavar="SHARE",
+        help="share of patients kept for that (default: 0.2; with EMIDEC's tuning patients among"
+        " the data, these alone); 0: the last weights are taken",
+    )
+    group.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE",
+        help="keep who learns and who validates in FILE, for later runs too",
+    )
+    group.add_argument(
+        "--use-inner", action="store_true", help="learn from EMIDEC's tuning patients too"
+    )
+    group.add_argument(
+        "--patience",
+        type=_whole(0, 1000),
+        default=10,
+        metavar="N",
+        help="end when N validations in a row were no better; 0: never (default: 10)",
+    )
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("effort")
+    group.add_argument(
+        "--time-budget",
+        type=_above_zero,
+        default=60.0,
+        metavar="MINUTES",
+        help="of training (default: 60); the learning rate falls to zero at its end",
+    )
+    group.add_argument(
+        "--steps", type=_whole(0, 10**9), default=0, metavar="N", help="end after N steps"
+    )
+    group.add_argument("--batch", type=_whole(1, 4096), metavar="N", help="slices per step")
+    group.add_argument(
+        "--rate",
+        type=_above_zero,
+        default=1.0,
+        metavar="X",
+        help="factor on the learning rates; 0.3 to 0.6 for fine-tuning (default: 1)",
+    )
+    group.add_argument("--seed", type=_whole(0, 10**9), default=1, metavar="S", help="default: 1")
+    group.add_argument(
+        "--threads",
+        type=_whole(1, 1024),
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help="of the network on the CPU (default: 2)",
+    )
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR, if there is one"
+    )
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _share(text: str) -> float:
+    value = _float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def _weight(text: str) -> float:
+    value = _float(text)
+    if not (isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = _float(text)
+    if not (isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
