@@ -35,9 +35,10 @@ def propose_remote(
     pixel_spacing_mm: tuple[float, float],
     scar: MaskArray | None = None,
 ) -> MaskArray:
-    """Propose the remote region of every slice: the sector of the wall with the lowest mean.
+    """Propose the remote region of every slice: the dimmest and evenest sector of the wall.
 
-    The deeper half of the wall is cut in sectors of 60 degrees every 10 degrees, in mm, round
+    That is the lowest mean + 2 SD: by the mean alone, a dark core (MVO) with its bright rim is
+    taken for muscle in large infarcts. The deeper half of the wall is cut in sectors of 60 degrees every 10 degrees, in mm, round
     the middle of what the wall encloses; a sector with fewer than 8 voxels, or nearer than 3 mm
     to scar, is not considered. A slice without such a sector proposes nothing.
 
@@ -130,9 +131,10 @@ def _propose_in_slice(
         sector = middle & (off <= SECTOR_DEGREES / 2 + 1e-9)
         if np.count_nonzero(sector) < MINIMUM_VOXELS or (sector & near).any():
             continue
-        mean = float(image[sector].astype(np.float64).mean())
-        if mean < lowest:
-            best, lowest = sector, mean
+        signal = image[sector].astype(np.float64)
+        height = float(signal.mean() + 2 * signal.std())
+        if height < lowest:
+            best, lowest = sector, height
     return best
 
 

@@ -292,6 +292,18 @@ def test_remote_stays_away_from_known_scar() -> None:
         assert away.min() >= 3.0
 
 
+def test_a_dark_core_with_its_bright_rim_is_not_remote() -> None:
+    """Darker on average than muscle, and yet scar: the unevenness tells."""
+    pixels, labels = ring_stack()
+    infarct = infarct_mask(labels)
+    y, x = np.meshgrid((np.arange(44) - 20.3) * 1.5, np.arange(64) - 31.6, indexing="ij")
+    core = infarct & (np.hypot(x, y) > 17) & (np.hypot(x, y) < 21)
+    pixels = np.where(core, np.float32(2), pixels)
+    pixels = np.where(infarct & ~core, np.float32(60), pixels)
+    remote = propose_remote(pixels, wall_mask(labels), (1.5, 1.0))
+    assert not (remote & infarct).any()
+
+
 def test_slice_without_remote_takes_that_of_the_stack() -> None:
     pixels, labels = ring_stack()
     remote = propose_remote(pixels, wall_mask(labels), (1.5, 1.0))
