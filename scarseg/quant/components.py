@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from scarseg.labels import MaskArray
@@ -47,8 +48,9 @@ def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
     """Propose what no threshold finds: wall without enhancement, shut in by scar (MVO).
 
     A piece (four neighbours) of the wall outside scar is a core when it does not reach the
-    epicardium or the image border, touches more scar than blood pool, and is not larger than
-    the scar of its slice: it lies within scar, or between scar and blood pool.
+    epicardium or the image border, borders more on scar than on blood pool (counted in pixel
+    faces), and is not larger than the scar of its slice: it lies within scar, or between scar
+    and blood pool.
 
     Args:
         scar, wall: (slice, row, column) or (row, column). What a ring of wall encloses is the
@@ -59,21 +61,26 @@ def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
         slices = [dark_cores(one, ring) for one, ring in zip(scar, wall, strict=True)]
         return np.stack(slices) if slices else scar
     cores = np.zeros_like(scar)
-    pieces, n = ndimage.label(wall & ~scar)
-    if n == 0 or not scar.any():
+    if not scar.any():
         return cores
-    padded = np.pad(wall | scar, 1)
-    outside = ~ndimage.binary_fill_holes(padded)
-    pool = ~padded & ~outside
-    for piece in range(1, n + 1):
-        core = np.pad(pieces == piece, 1)
-        rim = ndimage.binary_dilation(core) & ~core
-        touched = np.count_nonzero(rim & np.pad(scar, 1))
-        shut_in = not (rim & outside).any()
-        if (
-            shut_in
-            and touched > np.count_nonzero(rim & pool)
-            and np.count_nonzero(core) <= np.count_nonzero(scar)
-        ):
-            cores |= pieces == piece
+    box = ndimage.find_objects((wall | scar).astype(np.uint8))[0]
+    ring, bright = np.pad(wall[box], 1), np.pad(scar[box], 1)
+    found, n = ndimage.label(ring & ~bright)
+    pieces = np.asarray(found, dtype=np.intp)
+    outside = ~ndimage.binary_fill_holes(ring | bright)
+    pool = ~(ring | bright | outside)
+    on_scar, on_pool, on_outside = (_faces(pieces, n, side) for side in (bright, pool, outside))
+    sizes = np.bincount(pieces.ravel(), minlength=n + 1)
+    shut_in = (on_outside == 0) & (on_scar > on_pool) & (sizes <= np.count_nonzero(scar))
+    shut_in[0] = False
+    cores[box] = shut_in[pieces][1:-1, 1:-1]
     return cores
+
+
+def _faces(pieces: npt.NDArray[np.intp], n: int, side: MaskArray) -> npt.NDArray[np.intp]:
+    """Count the faces each piece shares with a mask of the same shape (row, column)."""
+    counts = np.zeros(n + 1, dtype=np.intp)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            counts += np.bincount(pieces[np.roll(side, step, axis=axis)], minlength=n + 1)
+    return counts

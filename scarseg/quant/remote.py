@@ -38,9 +38,10 @@ def propose_remote(
     """Propose the remote region of every slice: the dimmest and evenest sector of the wall.
 
     That is the lowest mean + 2 SD: by the mean alone, a dark core (MVO) with its bright rim is
-    taken for muscle in large infarcts. The deeper half of the wall is cut in sectors of 60 degrees every 10 degrees, in mm, round
-    the middle of what the wall encloses; a sector with fewer than 8 voxels, or nearer than 3 mm
-    to scar, is not considered. A slice without such a sector proposes nothing.
+    taken for muscle in large infarcts. The deeper half of the wall is cut in sectors of 60
+    degrees every 10 degrees, in mm, round the middle of what the wall encloses; a sector with
+    fewer than 8 voxels, or nearer than 3 mm to scar, is not considered. A slice without such a
+    sector proposes nothing.
 
     Args:
         pixels: float32 (slice, row, column).
@@ -115,27 +116,47 @@ def _propose_in_slice(
     pixel_spacing_mm: tuple[float, float],
     scar: MaskArray | None,
 ) -> MaskArray:
+    remote = np.zeros_like(wall)
+    if np.count_nonzero(wall) < MINIMUM_VOXELS:
+        return remote
+    sides = ndimage.find_objects(wall.astype(np.uint8))[0]
+    # Scar this far outside the wall's rectangle still counts.
+    margins = [int(np.ceil(MARGIN_MM / spacing)) + 1 for spacing in pixel_spacing_mm]
+    box = tuple(
+        slice(max(0, side.start - margin), side.stop + margin)
+        for side, margin in zip(sides, margins, strict=True)
+    )
+    known = None if scar is None else scar[box]
+    remote[box] = _dimmest_sector(image[box], wall[box], pixel_spacing_mm, known)
+    return remote
+
+
+def _dimmest_sector(
+    image: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    scar: MaskArray | None,
+) -> MaskArray:
     middle = middle_of_wall(wall, pixel_spacing_mm)
-    nothing = np.zeros_like(wall)
-    if np.count_nonzero(middle) < MINIMUM_VOXELS:
-        return nothing
-    near = nothing
+    values = image[middle].astype(np.float64)
+    angles = ring_angles(wall, pixel_spacing_mm)[middle]
+    near = np.zeros(values.shape, dtype=bool)
     if scar is not None and scar.any():
         away = np.asarray(ndimage.distance_transform_edt(~scar, sampling=pixel_spacing_mm))
-        near = middle & (away < MARGIN_MM)
-    angles = ring_angles(wall, pixel_spacing_mm)
-    best, lowest = nothing, np.inf
+        near = away[middle] < MARGIN_MM
+    best, lowest = np.zeros_like(near), np.inf
     for centre in np.arange(0.0, 360.0, STEP_DEGREES):
         off = np.abs((angles - centre + 180.0) % 360.0 - 180.0)
         # Closed on both sides, so that a mirrored image has mirrored sectors.
-        sector = middle & (off <= SECTOR_DEGREES / 2 + 1e-9)
+        sector = off <= SECTOR_DEGREES / 2 + 1e-9
         if np.count_nonzero(sector) < MINIMUM_VOXELS or (sector & near).any():
             continue
-        signal = image[sector].astype(np.float64)
-        height = float(signal.mean() + 2 * signal.std())
+        height = float(values[sector].mean() + 2 * values[sector].std())
         if height < lowest:
             best, lowest = sector, height
-    return best
+    remote = np.zeros_like(wall)
+    remote[middle] = best
+    return remote
 
 
 def _signal(values: FloatArray) -> RemoteSignal | None:

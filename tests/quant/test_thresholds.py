@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
 from scarseg.errors import InputError
@@ -412,6 +414,38 @@ def test_inputs_are_left_as_they_were_and_answers_repeat() -> None:
     assert np.array_equal(pixels, before)
     assert np.array_equal(wall, wall_mask(labels))
     assert np.array_equal(everything(pixels, wall, (1.5, 1.0)).infarct, first.infarct)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 14), st.integers(1, 14)),
+    share=st.floats(0, 1),
+    levels=st.sampled_from([1, 2, 5, 4000]),
+)
+def test_any_wall_and_any_region_give_scar_inside_them(
+    seed: int, shape: tuple[int, int, int], share: float, levels: int
+) -> None:
+    """Also open, scattered, at the border, empty or flat ones; no warning (an error here)."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(-levels, levels, shape).astype(np.float32)
+    wall = rng.random(shape) < share
+    region = rng.random(shape) < 0.7
+    remote = propose_remote_beside(pixels, wall, (1.5, 1.0), region)
+    assert not (remote & ~wall).any()
+    for scope in Scope:
+        rules = ThresholdRules(scope=scope, island_mm2=3.0)
+        for found in threshold_every_way(
+            pixels, wall, (1.5, 1.0), region=region, remote=remote, rules=rules
+        ).values():
+            assert not (found.infarct & ~(wall & region)).any()
+            assert not (found.scar & found.mvo).any()
+            for k, level in enumerate(found.thresholds):
+                if level is None:
+                    assert not found.scar[k].any()
+                else:
+                    assert np.isfinite(level)
+                    assert (pixels[k][found.scar[k]] > level).all()
 
 
 def test_methods_are_plausible_on_a_simulated_patient() -> None:
