@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +48,12 @@ class TrainingCase:
         kind: lge (real, also a reader's corrections), cine or simulated.
         pixels, labels: float32 and uint8 (slice, row, column), labels 0-4 and 5 for the RV.
         pixel_spacing_mm: (row, column).
+        slice_spacing_mm: from slice to slice.
         scar_read: per slice, whether a reader has read it; None: all. What was not read is no
             reference, only a neighbour.
         pool_known, wall_known: per slice, whether pool and wall are labelled there; None: all.
         patient: who it is; stacks of one patient share it. The name when empty.
+        slice_thickness_mm: None where nothing tells it; the slices then touch.
     """
 
     name: str
@@ -64,6 +66,7 @@ class TrainingCase:
     pool_known: tuple[bool, ...] | None = None
     wall_known: tuple[bool, ...] | None = None
     patient: str = ""
+    slice_thickness_mm: float | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.shape != self.labels.shape:
@@ -188,9 +191,8 @@ def read_simulated(folder: Path, progress: Progress = silent) -> list[TrainingCa
             raise InputError("E_MASK", message, str(mask))
         spacing = stack.pixel_spacing_mm
         between = stack.slice_spacing_mm or stack.slice_thickness_mm
-        cases.append(
-            TrainingCase(name, "simulated", stack.pixels, labels, spacing, between, patient=patient)
-        )
+        made = TrainingCase(name, "simulated", stack.pixels, labels, spacing, between)
+        cases.append(replace(made, patient=patient, slice_thickness_mm=stack.slice_thickness_mm))
     return cases
 
 
@@ -244,6 +246,7 @@ def _as_training(name: str, case: Case, patient: str) -> TrainingCase:
         pool_known=pool,
         wall_known=wall,
         patient=patient,
+        slice_thickness_mm=stack.slice_thickness_mm,
     )
 
 

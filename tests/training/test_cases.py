@@ -19,7 +19,14 @@ from scarseg.labels import LabelArray
 from scarseg.simulate import SimulationOptions, StudyOptions, simulate_patients
 from scarseg.stack import SliceSource, Stack
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases, read_data
-from tests.conftest import COLUMN_SPACING, ROW_SPACING, SPACING, make_phantom_stack, phantom_labels
+from tests.conftest import (
+    COLUMN_SPACING,
+    ROW_SPACING,
+    SPACING,
+    THICKNESS,
+    make_phantom_stack,
+    phantom_labels,
+)
 
 READ = (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
 SMALL = StudyOptions(
@@ -118,6 +125,7 @@ def test_read_case_files_count_where_a_reader_settled(tmp_path: Path) -> None:
     assert np.array_equal(case.labels, phantom_labels())
     assert case.pixel_spacing_mm == (ROW_SPACING, COLUMN_SPACING)
     assert case.slice_spacing_mm == SPACING
+    assert case.slice_thickness_mm == THICKNESS
     assert case.wall_known == (True,) * 5
 
 
@@ -191,6 +199,7 @@ def test_a_thickness_that_only_the_reader_knew_is_taken_from_the_case(tmp_path: 
     store.save_case(case, store.case_path(tmp_path / "cases", stack))
     (read,) = read_data([tmp_path / "cases"], [tmp_path / "images"])
     assert read.slices_read == [0]
+    assert read.slice_thickness_mm == 6.5
 
 
 def test_a_link_in_the_place_of_a_case_file_is_not_followed(tmp_path: Path) -> None:
@@ -239,6 +248,7 @@ def test_simulated_studies_come_with_their_truth(tmp_path: Path) -> None:
         assert np.array_equal(case.labels, study.series[0].truth)
         assert np.allclose(case.pixels, study.series[0].stack.pixels, atol=0.05)
         assert case.scar_read is None
+        assert case.slice_thickness_mm == study.series[0].stack.slice_thickness_mm
 
 
 def test_magnitude_and_psir_of_a_heart_are_one_patient(tmp_path: Path) -> None:
