@@ -8,17 +8,30 @@ from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 
 from scarseg.gui import drawing, theme, tools
+from scarseg.gui.overlay import REACH
 from scarseg.gui.sliceview import SliceView
 from scarseg.labels import Label
 from scarseg.stack import FloatArray
 
-REACH = 8.0
-"""How far from a handle the hand may be, in screen pixels."""
+POINT_REACH = 6.5
+"""How far from the middle of a point the hand may be, in screen pixels."""
 CLICK = 4.0
 """A press that moves less than this, in screen pixels, is a click."""
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
+CURSORS = {
+    "nw": Qt.CursorShape.SizeFDiagCursor,
+    "se": Qt.CursorShape.SizeFDiagCursor,
+    "ne": Qt.CursorShape.SizeBDiagCursor,
+    "sw": Qt.CursorShape.SizeBDiagCursor,
+    "n": Qt.CursorShape.SizeVerCursor,
+    "s": Qt.CursorShape.SizeVerCursor,
+    "w": Qt.CursorShape.SizeHorCursor,
+    "e": Qt.CursorShape.SizeHorCursor,
+    tools.BORDER: Qt.CursorShape.SizeAllCursor,
+}
+"""What the hand looks like over the parts of a box."""
 
 
 class Canvas(SliceView):
@@ -29,6 +42,7 @@ class Canvas(SliceView):
         painted: a :class:`scarseg.gui.drawing.Painted`.
         scrolled: slices to go, down positive.
         levels_changed: the window is being dragged; ``levels_settled``: the hand let go.
+        resized: the brush is to grow by so many steps.
         hovered: sentence about the pixel under the hand, or empty.
     """
 
@@ -37,6 +51,7 @@ class Canvas(SliceView):
     scrolled = pyqtSignal(int)
     levels_changed = pyqtSignal()
     levels_settled = pyqtSignal()
+    resized = pyqtSignal(int)
     hovered = pyqtSignal(str)
 
     def __init__(self) -> None:
@@ -53,7 +68,16 @@ class Canvas(SliceView):
         self._corners: list[tools.Position] = []
         self._held: Qt.MouseButton | None = None
         self._pressed_at = self._last_at = QPointF()
+        self._over = False
         self._wheel = 0
+
+    def choose_tool(self, name: str) -> None:
+        """Take a tool in hand; what was half made is let go."""
+        self.cancel_gesture()
+        self.tool = name
+        self.prompt_layer.handles = name if name in self._boxes else ""
+        self.prompt_layer.update()
+        self.redraw_hand()
 
     def show_image(self, pixels: FloatArray) -> None:
         self.cancel_gesture()
@@ -77,8 +101,11 @@ class Canvas(SliceView):
             self._report(tools.without(prompts, *chosen))
 
     def redraw_hand(self) -> None:
-        """Draw the brush again after its size or label changed."""
-        self._hover(self.to_source(self._last_at))
+        """Draw the hand again after its tool, size or label changed."""
+        if self._over:
+            self._hover(self.to_source(self._last_at))
+        else:
+            self._leave()
 
     # Press, move, release
 
@@ -115,7 +142,7 @@ class Canvas(SliceView):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         event.accept()
         at, moved = self.to_source(event.position()), event.position() - self._last_at
-        self._last_at = event.position()
+        self._last_at, self._over = event.position(), True
         self._hover(at)
         if self._held is MIDDLE:
             self._pan(moved)
@@ -145,21 +172,30 @@ class Canvas(SliceView):
             return
         elif self.tool in self._boxes:
             start = self.to_source(self._pressed_at)
+            if clicked and self.tool == "box":
+                self._choose_box(start)
             self._boxes[self.tool].rebase(self._prompts)
             self._report(self._boxes[self.tool].release(start if clicked else at))
         elif self._brush is not None:
             stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
 
+    def _choose_box(self, at: tools.Position) -> None:
+        """Take the box that was clicked, on its border or inside, as the one to delete."""
+        grip = tools.grip_at(self._prompts.boxes, at, REACH / self.screen_per_pixel)
+        index = tools.box_round(self._prompts.boxes, at) if grip is None else grip.index
+        self.chosen = None if index is None else ("box", index)
+
     def _click(self, at: tools.Position, positive: bool) -> None:
+        """Add a point, or delete the one that was clicked."""
         if not self._inside(at):
             return
-        index = tools.point_at(self._prompts, at, REACH / self.screen_per_pixel)
+        index = tools.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
         if index is None:
             self._report(tools.add_point(self._prompts, at, positive))
         else:
-            self.chosen = ("point", index)
-            self.show_prompts(self._prompts, self._waits)
+            self.chosen = None
+            self._report(tools.without(self._prompts, "point", index))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self.tool == "polygon" and self.editable:
@@ -190,11 +226,27 @@ class Canvas(SliceView):
         radii = (self.radius_mm / self._spacing[1], self.radius_mm / self._spacing[0])
         colour = theme.LABEL_COLOURS.get(self.label, theme.TEXT)
         self.hand.show_brush(at if brush else None, radii, colour)
+        if self._held is None:
+            self.setCursor(self._cursor(at))
         if self._inside(at):
             column, row = int(at[0]), int(at[1])
             self.hovered.emit(f"{column}, {row}:  {self._pixels[row, column]:.0f}")
         else:
             self.hovered.emit("")
+
+    def _cursor(self, at: tools.Position) -> Qt.CursorShape:
+        """Show what a press would do here."""
+        reach = 1 / self.screen_per_pixel
+        if self.tool == "window_level":
+            return Qt.CursorShape.SizeAllCursor
+        if self.tool in self._boxes and self.editable:
+            grip = self._boxes[self.tool].grip(self._prompts, at, REACH * reach)
+            return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
+        if self.tool == "point" and self.editable:
+            index = tools.point_at(self._prompts, at, POINT_REACH * reach)
+            if index is not None:
+                return Qt.CursorShape.PointingHandCursor
+        return Qt.CursorShape.CrossCursor
 
     def _pan(self, moved: QPointF) -> None:
         per_mm = self.view.width() / max(self.view.viewRect().width(), 1e-6)
@@ -210,7 +262,8 @@ class Canvas(SliceView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.accept()
-        turned = event.angleDelta().y()
+        # Held with Alt or Shift, some systems turn the wheel sideways.
+        turned = event.angleDelta().y() or event.angleDelta().x()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             at = self.view.mapSceneToView(self.mapToScene(event.position().toPoint()))
             factor = 0.999**turned
@@ -218,14 +271,27 @@ class Canvas(SliceView):
             return
         self._wheel += turned
         steps = int(self._wheel / 120)
-        if steps:
-            self._wheel -= steps * 120
+        if not steps:
+            return
+        self._wheel -= steps * 120
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.resized.emit(steps)
+        else:
             self.scrolled.emit(-steps)
 
     def leaveEvent(self, event: QEvent) -> None:
+        self._over = False
+        self._leave()
+        super().leaveEvent(event)
+
+    def _leave(self) -> None:
+        self.setCursor(
+            Qt.CursorShape.SizeAllCursor
+            if self.tool == "window_level"
+            else Qt.CursorShape.CrossCursor
+        )
         self.hand.show_brush(None, (0, 0), theme.TEXT)
         self.hovered.emit("")
-        super().leaveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         event.ignore()

@@ -28,10 +28,14 @@ REASONS = ("Artefact", "No contrast of scar and blood", "Slice misplaced", "Othe
 HAND = (
     ("Wheel", "Slice before or after"),
     ("Ctrl + wheel", "Zoom"),
+    ("Shift + wheel", "Size of brush and eraser"),
     ("Shift drag, middle drag", "Move the image"),
     ("Right drag", "Window width and level"),
-    ("Ctrl drag", "New box, even inside another"),
+    ("Drag a box's border", "Move the box"),
+    ("Drag a box's handle", "Resize the box"),
+    ("Ctrl drag", "New box, even from another's border"),
     ("Alt click, right click", "Point where there is no scar"),
+    ("Click a point", "Delete the point"),
 )
 
 

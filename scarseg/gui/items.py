@@ -70,7 +70,7 @@ class PromptLayer(_Layer):
         self.prompts = SlicePrompts()
         self.chosen: tuple[str, int] | None = None
         self.waits = False
-        self.handles = True
+        self.handles = overlay.SCAR
 
     def show_prompts(
         self, prompts: SlicePrompts, chosen: tuple[str, int] | None, waits: bool

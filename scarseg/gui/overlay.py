@@ -10,7 +10,7 @@ from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from skimage.measure import find_contours
 
-from scarseg.gui import theme
+from scarseg.gui import theme, tools
 from scarseg.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.prompts import Box, Origin, SlicePrompts
 from scarseg.stack import FloatArray
@@ -19,6 +19,10 @@ Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
 HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
+REACH = 8.0
+"""How far from a handle the hand may be, in screen pixels."""
+SCAR, VENTRICLE = "box", "ventricle"
+"""The kinds of boxes, named as the tools that draw them."""
 
 
 def outline(mask: MaskArray) -> QPainterPath:
@@ -105,8 +109,9 @@ def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> Non
 
 
 def _paint_box(
-    painter: QPainter, box: Box, chosen: bool, waits: bool, ventricle: bool, handles: bool
+    painter: QPainter, box: Box, chosen: bool, waits: bool, kind: str, handles: str
 ) -> None:
+    ventricle = kind == VENTRICLE
     from_detector = box.origin is Origin.DETECTOR
     name = theme.TEAL if ventricle else theme.YELLOW
     style = Qt.PenStyle.DashLine if from_detector or waits else Qt.PenStyle.SolidLine
@@ -116,24 +121,22 @@ def _paint_box(
     )
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawRect(rectangle)
-    if ventricle:
-        return
-    text = "scar" if box.score is None else f"scar {box.score:.2f}"
-    _caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
-    if not handles:
-        return
+    if not ventricle:
+        text = "scar" if box.score is None else f"scar {box.score:.2f}"
+        _caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
+    if handles == kind:
+        _paint_handles(painter, box, "#ffffff" if chosen else name, chosen)
+
+
+def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
-    half = HANDLE + (1.5 if chosen else 0.0)
+    half_x, half_y = ((HANDLE + 1.5 * large) / scale for scale in (scale_x, scale_y))
     painter.setPen(pen("#101418", 1))
-    painter.setBrush(QColor("#ffffff" if chosen else name))
-    for x in (box.column0, box.column1):
-        for y in (box.row0, box.row1):
-            painter.drawRect(
-                QRectF(
-                    x - half / scale_x, y - half / scale_y, 2 * half / scale_x, 2 * half / scale_y
-                )
-            )
+    painter.setBrush(QColor(name))
+    reach = REACH * 2 / (scale_x + scale_y)
+    for x, y in tools.handles(box, reach).values():
+        painter.drawRect(QRectF(x - half_x, y - half_y, 2 * half_x, 2 * half_y))
 
 
 def paint_prompts(
@@ -141,17 +144,17 @@ def paint_prompts(
     prompts: SlicePrompts,
     chosen: tuple[str, int] | None = None,
     waits: bool = False,
-    handles: bool = True,
+    handles: str = SCAR,
 ) -> None:
     """Draw boxes (the detector's dashed, with score) and points in source pixels.
 
     ``chosen`` is ("box" or "point", index); ``waits`` draws what has not been answered
-    yet; ``handles`` shows where boxes can be taken hold of.
+    yet; ``handles`` is the kind of boxes that can be taken hold of, if any.
     """
     if prompts.lv_box is not None:
-        _paint_box(painter, prompts.lv_box, False, False, True, False)
+        _paint_box(painter, prompts.lv_box, False, False, VENTRICLE, handles)
     for index, box in enumerate(prompts.boxes):
-        _paint_box(painter, box, chosen == ("box", index), waits, False, handles)
+        _paint_box(painter, box, chosen == ("box", index), waits, SCAR, handles)
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
     for index, point in enumerate(prompts.points):

@@ -17,6 +17,10 @@ VENTRICLE = "ventricle box"
 """The verb of a gesture that moves the box round the left ventricle."""
 SMALLEST_BOX = 1.5
 """A drag shorter than this on either side, in source pixels, draws no box."""
+BORDER = "border"
+"""The part of a box that moves it."""
+SIDE_HANDLE = 6.0
+"""A side this many times the reach of a hand long has a handle in its middle."""
 
 
 @dataclass(frozen=True)
@@ -29,57 +33,85 @@ class Prompted:
 
 @dataclass(frozen=True)
 class Grip:
-    """What the hand holds: box ``index`` by ``part`` (compass letters, or "inside")."""
+    """What the hand holds: box ``index`` by ``part`` (compass letters, or BORDER)."""
 
     index: int
     part: str
 
 
+def handles(box: Box, reach: float) -> dict[str, Position]:
+    """Give where a box can be resized: compass letters and (column, row).
+
+    A side has a handle in its middle where enough of it is left beside that to move the box
+    by. ``reach`` is how far a hand may be off, in source pixels.
+    """
+    middle_column, middle_row = box.centre
+    places = {
+        "nw": (box.column0, box.row0),
+        "ne": (box.column1, box.row0),
+        "sw": (box.column0, box.row1),
+        "se": (box.column1, box.row1),
+    }
+    if box.width >= SIDE_HANDLE * reach:
+        places |= {"n": (middle_column, box.row0), "s": (middle_column, box.row1)}
+    if box.height >= SIDE_HANDLE * reach:
+        places |= {"w": (box.column0, middle_row), "e": (box.column1, middle_row)}
+    return places
+
+
 def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
-    """Find the box handle or border under the hand, the smallest box first."""
-    column, row = at
-    order = sorted(range(len(boxes)), key=lambda i: _area(boxes[i]))
-    for index in order:
-        part = _part(boxes[index], column, row, reach)
+    """Find the handle or border under the hand, the smallest box first; the inside is free."""
+    for index in sorted(range(len(boxes)), key=lambda i: _area(boxes[i])):
+        part = _part(boxes[index], at, reach)
         if part:
             return Grip(index, part)
-    for index in order:
-        if boxes[index].contains(column, row):
-            return Grip(index, "inside")
     return None
+
+
+def box_round(boxes: Sequence[Box], at: Position) -> int | None:
+    """Find the smallest box that the hand is in."""
+    holding = [i for i, box in enumerate(boxes) if box.contains(*at)]
+    return min(holding, key=lambda i: _area(boxes[i]), default=None)
 
 
 def _area(box: Box) -> float:
     return box.width * box.height
 
 
-def _part(box: Box, column: float, row: float, reach: float) -> str:
-    reach_c, reach_r = min(reach, box.width / 3), min(reach, box.height / 3)
-    if not (box.column0 - reach <= column <= box.column1 + reach):
-        return ""
-    if not (box.row0 - reach <= row <= box.row1 + reach):
-        return ""
-    north, south = row - box.row0 < reach_r, box.row1 - row < reach_r
-    west, east = column - box.column0 < reach_c, box.column1 - column < reach_c
-    return ("n" if north else "s" if south else "") + ("w" if west else "e" if east else "")
+def _part(box: Box, at: Position, reach: float) -> str:
+    column, row = at
+    across, down = (box.column0, box.column1), (box.row0, box.row1)
+    for part, (c, r) in handles(box, reach).items():
+        if _close(column, c, across, reach) and _close(row, r, down, reach):
+            return part
+    near = all(
+        sides[0] - reach <= value <= sides[1] + reach
+        for value, sides in ((column, across), (row, down))
+    )
+    on_side = any(_close(column, side, across, reach) for side in across)
+    on_side |= any(_close(row, side, down, reach) for side in down)
+    return BORDER if near and on_side else ""
+
+
+def _close(value: float, place: float, sides: tuple[float, float], reach: float) -> bool:
+    """Say whether the hand is at a place; in a small box it must still find an inside."""
+    inward = min(reach, (sides[1] - sides[0]) / 4)
+    before = inward if place == sides[1] else reach
+    after = inward if place == sides[0] else reach
+    return -before <= value - place <= after
 
 
 def pulled(box: Box, part: str, by: Position, shape: tuple[int, int]) -> Box:
     """Move or resize a box by (column, row), kept inside a slice of ``shape`` (row, column)."""
     dc, dr = by
     c0, r0, c1, r1 = box.column0, box.row0, box.column1, box.row1
-    if part == "inside":
+    if part == BORDER:
         dc = min(max(dc, -c0), shape[1] - c1)
         dr = min(max(dr, -r0), shape[0] - r1)
         c0, c1, r0, r1 = c0 + dc, c1 + dc, r0 + dr, r1 + dr
-    if "w" in part and part != "inside":
-        c0 += dc
-    if "e" in part and part != "inside":
-        c1 += dc
-    if "n" in part and part != "inside":
-        r0 += dr
-    if "s" in part and part != "inside":
-        r1 += dr
+    else:
+        c0, c1 = c0 + dc * ("w" in part), c1 + dc * ("e" in part)
+        r0, r1 = r0 + dr * ("n" in part), r1 + dr * ("s" in part)
     return _clipped((c0, r0), (c1, r1), shape) or box
 
 
@@ -92,7 +124,7 @@ def _clipped(one: Position, other: Position, shape: tuple[int, int]) -> Box | No
 
 
 class BoxTool:
-    """Drag to draw a box; drag a handle to resize, the inside to move.
+    """Drag to draw a box, inside another too; drag a handle to resize, the border to move.
 
     For scar there may be many; for the ventricle (``ventricle``) a new box replaces the old.
     """
@@ -114,8 +146,12 @@ class BoxTool:
     ) -> int | None:
         """Begin; return the index of the box that was taken, if any. ``new`` always draws."""
         self._start, self._before, self._shape = at, prompts, shape
-        self._grip = None if new else grip_at(self._boxes(prompts), at, reach)
+        self._grip = None if new else self.grip(prompts, at, reach)
         return None if self._grip is None else self._grip.index
+
+    def grip(self, prompts: SlicePrompts, at: Position, reach: float) -> Grip | None:
+        """Find what a press here would take hold of."""
+        return grip_at(self._boxes(prompts), at, reach)
 
     def move(self, at: Position) -> SlicePrompts:
         """Give the prompts as they would be were the hand to let go here."""
@@ -159,7 +195,7 @@ class BoxTool:
         after = self.move(at)
         verb = "add box"
         if self._grip is not None:
-            verb = "move box" if self._grip.part == "inside" else "resize box"
+            verb = "move box" if self._grip.part == BORDER else "resize box"
         if self._ventricle:
             verb = VENTRICLE
         self._start = None

@@ -53,7 +53,7 @@ class ViewRow(QWidget):
         self.labels.setToolTip("Label to draw and erase  (1 to 5)")
         self.presets.setAccessibleName("Window level")
         self.presets.setToolTip("Window level; drag with the right button  (A: automatic)")
-        self.brush.setToolTip("Brush size  ([ and ])")
+        self.brush.setToolTip("Brush size  ([ and ], Shift + wheel)")
         self.opacity.setToolTip("Opacity of the fill  (C: contour alone)")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 2, 10, 2)

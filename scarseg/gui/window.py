@@ -14,6 +14,7 @@ from scarseg.gui import actions, chrome
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.hand import Hand
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.saving import SaveState
@@ -21,16 +22,6 @@ from scarseg.gui.session import Session
 from scarseg.gui.showing import Showing
 from scarseg.gui.studies import StudiesPanel
 from scarseg.gui.viewrow import ViewRow
-from scarseg.labels import Label
-
-LABEL_ACTIONS = {
-    "label_1": Label.BLOOD_POOL,
-    "label_2": Label.MYOCARDIUM,
-    "label_3": Label.SCAR,
-    "label_4": Label.MVO,
-    "label_5": Label.BACKGROUND,
-}
-TOOLS = ("box", "point", "ventricle", "brush", "eraser", "polygon", "window_level")
 
 
 class MainWindow(QMainWindow):
@@ -48,6 +39,7 @@ class MainWindow(QMainWindow):
         self.canvas, self.strip = Canvas(), Filmstrip()
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
+        self.hand = Hand(self.canvas, self.view_row, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
@@ -64,11 +56,7 @@ class MainWindow(QMainWindow):
         self._show_open()
         for name in ("undo", "redo"):
             self.actions_by_name[name].setEnabled(False)
-        self._choose_tool("box")
-        self.actions_by_name["label_3"].setChecked(True)
-        for name in ("fill", "prompts_shown"):
-            self.actions_by_name[name].setChecked(True)
-        self._choose_label(Label.SCAR)
+        self.hand.take(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -111,25 +99,15 @@ class MainWindow(QMainWindow):
                 "not_assessable", "propose_again",
             )
         }  # fmt: skip
-        handlers |= {name: partial(self._choose_tool, name) for name in TOOLS}
-        handlers |= {
-            name: partial(self._choose_label, label) for name, label in LABEL_ACTIONS.items()
-        }
+        handlers |= self.hand.handlers()
         handlers |= {
             "quit": self.close,
-            "delete": self.canvas.delete_chosen,
-            "let_go": self.canvas.cancel_gesture,
             "copy_up": partial(desk.copy, -1),
             "copy_down": partial(desk.copy, 1),
             "previous_slice": partial(desk.step, -1),
             "next_slice": partial(desk.step, 1),
-            "smaller": partial(self._resize_brush, -2),
-            "larger": partial(self._resize_brush, 2),
             "fit": self.canvas.fit,
             "auto_window": lambda: self.showing.choose_preset("Automatic"),
-            "fill": self._toggle_view,
-            "prompts_shown": self._toggle_view,
-            "grid": self._toggle_view,
             "hide": lambda: None,
             "keys": self.dialogs.keys,
             "about": self._about,
@@ -155,11 +133,7 @@ class MainWindow(QMainWindow):
         self.results.slice_chosen.connect(desk.go_to)
         self.studies.entry_chosen.connect(session.open)
         self.foot.cancelled.connect(session.cancel)
-        row = self.view_row
-        row.label_chosen.connect(lambda value: self._choose_label(Label(value)))
-        row.radius_changed.connect(self._set_radius)
-        row.opacity_changed.connect(self._set_opacity)
-        row.preset_chosen.connect(self.showing.choose_preset)
+        self.view_row.preset_chosen.connect(self.showing.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
         self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
@@ -224,40 +198,6 @@ class MainWindow(QMainWindow):
             self.banner.clear()
 
     # The hand and the eye
-
-    def _choose_tool(self, name: str) -> None:
-        self.actions_by_name[name].setChecked(True)
-        self.canvas.cancel_gesture()
-        self.canvas.tool = name
-        self.canvas.prompt_layer.handles = name == "box"
-        self.canvas.prompt_layer.update()
-        self.canvas.setCursor(
-            Qt.CursorShape.SizeAllCursor if name == "window_level" else Qt.CursorShape.CrossCursor
-        )
-
-    def _choose_label(self, label: Label) -> None:
-        for name, value in LABEL_ACTIONS.items():
-            if value is label:
-                self.actions_by_name[name].setChecked(True)
-        self.canvas.label = label
-        self.view_row.choose_label(label)
-
-    def _resize_brush(self, by: int) -> None:
-        self.view_row.brush.setValue(self.view_row.brush.value() + by)
-
-    def _set_radius(self, radius_mm: float) -> None:
-        self.canvas.radius_mm = radius_mm
-        self.canvas.redraw_hand()
-
-    def _set_opacity(self, opacity: float) -> None:
-        self.canvas.fill_opacity = opacity
-        self.canvas.redraw()
-
-    def _toggle_view(self) -> None:
-        self.canvas.filled = self.actions_by_name["fill"].isChecked()
-        self.canvas.prompts_shown = self.actions_by_name["prompts_shown"].isChecked()
-        self.canvas.set_smooth(not self.actions_by_name["grid"].isChecked())
-        self.canvas.redraw()
 
     def _about(self) -> None:
         self.dialogs.about(self.session.models, self.session.models_problem)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PyQt6.QtCore import QPointF, QSettings, Qt, QtMsgType, qInstallMessageHandler
-from PyQt6.QtGui import QMouseEvent
+from PyQt6.QtCore import QPoint, QPointF, QSettings, Qt, QtMsgType, qInstallMessageHandler
+from PyQt6.QtGui import QMouseEvent, QWheelEvent
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -131,6 +131,15 @@ class Reader:
         for at in path[1:]:
             self.mouse(QMouseEvent.Type.MouseMove, at, button, modifiers)
         self.mouse(QMouseEvent.Type.MouseButtonRelease, path[-1], button, modifiers)
+
+    def wheel(self, turned: int, modifiers=Qt.KeyboardModifier.NoModifier, sideways=False) -> None:
+        """Turn the wheel over the middle of the slice; away from the reader is positive."""
+        canvas = self.window.canvas
+        at = QPointF(canvas.rect().center())
+        by = QPoint(turned, 0) if sideways else QPoint(0, turned)
+        phase, nothing = Qt.ScrollPhase.NoScrollPhase, Qt.MouseButton.NoButton
+        event = QWheelEvent(at, at, QPoint(), by, nothing, modifiers, phase, False)
+        QApplication.sendEvent(canvas.viewport(), event)
 
     def drag_box(self, column0: float, row0: float, column1: float, row1: float) -> None:
         self.act("box")

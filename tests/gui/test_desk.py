@@ -210,28 +210,25 @@ def test_clicks_far_from_the_image_are_nowhere(reading):
 
 
 def test_ctrl_wheel_zooms_and_fit_comes_back(reading):
-    from PyQt6.QtCore import QPoint
-    from PyQt6.QtGui import QWheelEvent
-    from PyQt6.QtWidgets import QApplication
-
     canvas = reading.window.canvas
     before = canvas.screen_per_pixel
-    at = QPointF(canvas.rect().center())
-    event = QWheelEvent(
-        at,
-        at,
-        QPoint(),
-        QPoint(0, 240),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.ControlModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(canvas.viewport(), event)
+    reading.wheel(240, Qt.KeyboardModifier.ControlModifier)
     assert canvas.screen_per_pixel > before * 1.1
     k = reading.document.current
     reading.act("fit")
     assert canvas.screen_per_pixel == pytest.approx(before, rel=0.05)
+    assert reading.document.current == k
+
+
+@pytest.mark.parametrize("sideways", [False, True])
+def test_shift_wheel_sizes_the_brush_and_stays_on_the_slice(reading, sideways):
+    canvas, k = reading.window.canvas, reading.document.current
+    before = canvas.radius_mm
+    reading.act("brush")
+    reading.wheel(240, Qt.KeyboardModifier.ShiftModifier, sideways)
+    assert canvas.radius_mm == before + 1
+    reading.wheel(-360, Qt.KeyboardModifier.ShiftModifier, sideways)
+    assert canvas.radius_mm == before - 0.5
     assert reading.document.current == k
 
 

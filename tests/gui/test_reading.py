@@ -73,16 +73,76 @@ def test_a_detector_box_is_resized_by_its_handle(reading):
     )
 
 
-def test_a_box_is_moved_by_its_inside(reading):
+def test_a_box_is_moved_by_its_border(reading):
     reading.go_to(1)
     box = reading.prompts.boxes[0]
-    middle = box.centre
+    at = (box.column0, box.row0 + box.height / 4)
     reading.act("box")
-    reading.drag(middle, (middle[0] - 5, middle[1] + 2))
+    reading.drag(at, (at[0] - 5, at[1] + 2))
     after = reading.prompts.boxes[0]
     np.testing.assert_allclose([after.width, after.height], [box.width, box.height])
     np.testing.assert_allclose(after.column0, box.column0 - 5, atol=0.4)
     assert reading.document.undo_stack.undoText() == "move box, slice 2"
+
+
+def test_a_drag_inside_a_box_draws_another(reading):
+    reading.go_to(1)
+    box = reading.prompts.boxes[0]
+    (column, row) = box.centre
+    reading.act("box")
+    reading.drag((column, row), (column + 3, row + 4))
+    assert reading.prompts.boxes[0] == box and len(reading.prompts.boxes) == 2
+    np.testing.assert_allclose(
+        [reading.prompts.boxes[1].width, reading.prompts.boxes[1].height], [3, 4], atol=0.5
+    )
+    assert reading.document.undo_stack.undoText() == "add box, slice 2"
+
+
+def test_the_cursor_tells_what_a_press_would_do(reading):
+    from PyQt6.QtGui import QMouseEvent
+
+    reading.go_to(1)
+    box = reading.prompts.boxes[0]
+    corner, side, inside = (
+        (box.column1, box.row1), (box.column0, box.row0 + box.height / 4), box.centre,
+    )  # fmt: skip
+    shapes = []
+    for tool, at in (("box", corner), ("box", side), ("box", inside), ("brush", corner)):
+        reading.act(tool)
+        reading.mouse(QMouseEvent.Type.MouseMove, at)
+        shapes.append(reading.window.canvas.cursor().shape())
+    assert shapes == [
+        Qt.CursorShape.SizeFDiagCursor,
+        Qt.CursorShape.SizeAllCursor,
+        Qt.CursorShape.CrossCursor,
+        Qt.CursorShape.CrossCursor,
+    ]
+
+
+def test_a_clicked_box_is_the_one_deleted(reading):
+    reading.go_to(1)
+    first = reading.prompts.boxes[0]
+    reading.drag_box(10, 10, 20, 20)
+    reading.wait_answer()
+    reading.drag(first.centre)
+    reading.act("delete")
+    assert [box.origin for box in reading.prompts.boxes] == [Origin.READER]
+    assert reading.document.undo_stack.undoText() == "delete box, slice 2"
+
+
+def test_a_click_on_a_point_deletes_it_and_undo_brings_it_back(reading):
+    reading.go_to(2)
+    reading.click(45, 30)
+    reading.wait_answer()
+    reading.click(47, 24, positive=False)
+    reading.wait_answer()
+    points = reading.prompts.points
+    reading.click(45, 30)
+    reading.wait_answer()
+    assert reading.prompts.points == points[1:]
+    assert reading.document.undo_stack.undoText() == "delete point, slice 3"
+    reading.undo()
+    assert reading.prompts.points == points
 
 
 def test_a_click_that_moves_nothing_is_no_step(reading):

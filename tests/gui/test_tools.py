@@ -29,19 +29,37 @@ def _drag(tool, prompts, start, end, new=False):
     [
         ((10, 10), (8, 7), (8, 7, 30, 40)),
         ((30, 25), (35, 99), (10, 10, 35, 40)),
-        ((20, 25), (-50, 25), (0, 10, 20, 40)),
+        ((15, 10), (-50, 10), (0, 10, 20, 40)),
         ((30, 40), (200, 200), (10, 10, 72, 60)),
     ],
 )
-def test_boxes_are_pulled_by_corner_side_and_inside_and_stay_on_the_slice(start, end, corners):
+def test_boxes_are_pulled_by_corner_side_and_border_and_stay_on_the_slice(start, end, corners):
     box = _drag(tools.BoxTool(), PROMPTS, start, end).prompts.boxes[0]
     assert (box.column0, box.row0, box.column1, box.row1) == pytest.approx(corners)
     assert box.origin is Origin.READER and box.score is None
 
 
-def test_ctrl_draws_a_new_box_inside_another():
-    outcome = _drag(tools.BoxTool(), PROMPTS, (15, 15), (20, 20), new=True)
-    assert len(outcome.prompts.boxes) == 2 and outcome.verb == "add box"
+@pytest.mark.parametrize(("start", "ctrl"), [((15, 15), False), ((15, 10), True)])
+def test_a_box_is_drawn_inside_another_and_with_ctrl_from_its_border(start, ctrl):
+    outcome = _drag(tools.BoxTool(), PROMPTS, start, (22, 22), new=ctrl)
+    assert outcome.prompts.boxes == (PROMPTS.boxes[0], Box(*start, 22, 22))
+    assert outcome.verb == "add box"
+
+
+def test_a_side_has_a_handle_only_where_there_is_border_beside_it():
+    box = Box(10, 10, 30, 15)
+    assert set(tools.handles(box, 1.0)) == {"nw", "ne", "sw", "se", "n", "s"}
+    assert set(tools.handles(box, 4.0)) == {"nw", "ne", "sw", "se"}
+    assert tools.grip_at((box,), (20, 10), 1.0).part == "n"
+    assert tools.grip_at((box,), (15, 10), 1.0).part == tools.BORDER
+    assert tools.grip_at((box,), (20, 10), 4.0).part == tools.BORDER
+
+
+@pytest.mark.parametrize("reach", [0.5, 4.0, 50.0])
+def test_every_box_keeps_an_inside_to_draw_in_and_a_corner_to_pull(reach):
+    for box in (Box(10, 10, 30, 40), Box(10, 10, 12, 12)):
+        assert tools.grip_at((box,), box.centre, reach) is None
+        assert tools.grip_at((box,), (box.column1, box.row1), reach).part == "se"
 
 
 def test_a_ventricle_box_replaces_the_old_one_and_leaves_scar_alone():
