@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from scarseg.labels import MaskArray
 
+OUTSIDE_SHARE = 0.1
 EIGHT = np.ones((3, 3), dtype=bool)
 """Neighbours across edges and corners."""
 
@@ -47,10 +48,10 @@ def grown_from(mask: MaskArray, seeds: MaskArray) -> MaskArray:
 def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
     """Propose what no threshold finds: wall without enhancement, shut in by scar (MVO).
 
-    A piece (four neighbours) of the wall outside scar is a core when it does not reach the
-    epicardium or the image border, borders more on scar than on blood pool (counted in pixel
-    faces), and is not larger than the scar of its slice: it lies within scar, or between scar
-    and blood pool.
+    A piece (four neighbours) of the wall outside scar is a core when it hardly reaches the
+    epicardium or the image border (a tenth of its pixel faces at most, for a core under an
+    epicardial rim too thin for the pixels), borders more on scar than on blood pool, and is not
+    larger than the scar of its slice: it lies within scar, or between scar and blood pool.
 
     Args:
         scar, wall: (slice, row, column) or (row, column). What a ring of wall encloses is the
@@ -71,7 +72,8 @@ def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
     pool = ~(ring | bright | outside)
     on_scar, on_pool, on_outside = (_faces(pieces, n, side) for side in (bright, pool, outside))
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)
-    shut_in = (on_outside == 0) & (on_scar > on_pool) & (sizes <= np.count_nonzero(scar))
+    few = on_outside <= OUTSIDE_SHARE * (on_scar + on_pool + on_outside)
+    shut_in = few & (on_scar > on_pool) & (sizes <= np.count_nonzero(scar))
     shut_in[0] = False
     cores[box] = shut_in[pieces][1:-1, 1:-1]
     return cores

@@ -95,12 +95,12 @@ def test_concordance_by_hand() -> None:
 
 
 def test_concordance_of_the_peak_flow_meters() -> None:
-    """0.94, between 0.85 and 0.98: what R's epi.ccc and Stata's concord have for these data."""
+    """0.9427 (0.8505 to 0.9787), Lin's formula worked out apart from the code."""
     result = concordance(WRIGHT, MINI_WRIGHT)
     assert result is not None
     assert result.ccc == pytest.approx(0.9427, abs=5e-5)
     assert result.ci is not None
-    assert (result.ci.low, result.ci.high) == pytest.approx((0.85, 0.98), abs=0.005)
+    assert (result.ci.low, result.ci.high) == pytest.approx((0.8505, 0.9787), abs=5e-5)
     assert result.precision is not None
     assert result.accuracy is not None
     assert result.precision * result.accuracy == pytest.approx(result.ccc)
@@ -362,7 +362,7 @@ def numbers(value: object) -> list[float]:
 grams = st.one_of(st.just(0.0), st.floats(0, 1e3), st.integers(0, 3).map(float))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pairs=st.lists(st.tuples(grams, grams), min_size=1, max_size=8))
 def test_every_series_of_grams_gives_numbers_or_none(pairs: list[tuple[float, float]]) -> None:
     """No warning (an error here), no NaN, no infinity; intervals hold their estimate."""

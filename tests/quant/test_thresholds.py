@@ -335,6 +335,21 @@ def test_dark_core_inside_scar_and_at_the_pool_is_offered() -> None:
     assert not dark_cores(np.zeros_like(infarct), wall).any()
 
 
+def test_core_may_show_through_its_epicardial_rim() -> None:
+    """One gap of a pixel in the rim is a rim too thin for the pixels; a wide one is muscle."""
+    wall = np.zeros((20, 20), dtype=bool)
+    wall[4:16, 4:16] = True
+    core = np.zeros_like(wall)
+    core[5:12, 6:14] = True
+    scar = wall & ~core
+    scar[4, 10] = False
+    core[4, 10] = True
+    # The core is 57 voxels with 31 faces on scar, 1 outside; scar is 87.
+    assert np.array_equal(dark_cores(scar, wall), core)
+    scar[4, 8:12] = False
+    assert not dark_cores(scar, wall).any()
+
+
 def test_remote_muscle_under_a_thin_rim_is_not_a_core() -> None:
     """Enhancement all round the epicardium shuts in more muscle than there is scar."""
     _, labels = ring_stack()
