@@ -132,7 +132,31 @@ ACTIONS: tuple[ActionRow, ...] = (
         "tool",
     ),
     _("brush", "Tools", "Brush", ("D",), "Draw the chosen label", "tool"),
+    _(
+        "threshold",
+        "Tools",
+        "Threshold brush",
+        ("T",),
+        "Draw the chosen label only where the image is brighter than a value (Alt + wheel)",
+        "tool",
+    ),
     _("eraser", "Tools", "Erase", ("E",), "Take the chosen label away", "tool"),
+    _(
+        "flood",
+        "Tools",
+        "Fill",
+        ("K",),
+        "Click into a closed region to fill it with the chosen label",
+        "tool",
+    ),
+    _(
+        "lasso",
+        "Tools",
+        "Lasso",
+        ("Q",),
+        "Draw an outline in one go; it is filled with the chosen label on release",
+        "tool",
+    ),
     _(
         "polygon",
         "Tools",
@@ -152,6 +176,14 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("let_go", "Tools", "Let go", ("Esc",), "Give up the box, stroke or polygon in hand"),
     _("smaller", "Tools", "Smaller brush", ("[",), "Make brush and eraser smaller (Shift + wheel)"),
     _("larger", "Tools", "Larger brush", ("]",), "Make brush and eraser larger (Shift + wheel)"),
+    _(
+        "automatic_threshold",
+        "Tools",
+        "Automatic threshold",
+        ("Ctrl+T",),
+        "Set the threshold brush halfway from remote wall to the brightest scar"
+        " (with no scar: remote wall + 2 SD)",
+    ),
     _("label_1", "Tools", "Label: blood pool", ("1",), "Draw and erase blood pool", "label"),
     _("label_2", "Tools", "Label: wall", ("2",), "Draw and erase the wall", "label"),
     _("label_3", "Tools", "Label: scar", ("3",), "Draw and erase scar", "label"),
@@ -222,8 +254,9 @@ ACTIONS: tuple[ActionRow, ...] = (
 
 CHANGES = frozenset(
     (
-        *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "eraser"),
-        *("polygon", "segment", "accept", "no_scar", "not_assessable", "propose_again"),
+        *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
+        *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
+        *("not_assessable", "propose_again"),
     )
 )
 """What cannot be done to a case that is open for reading only."""

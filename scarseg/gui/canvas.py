@@ -4,72 +4,40 @@ from __future__ import annotations
 
 from math import hypot
 
-from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
-from PyQt6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PyQt6.QtCore import QPointF, Qt, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QMouseEvent
 
-from scarseg.gui import drawing, theme, tools
+from scarseg.gui import drawing, tools
 from scarseg.gui.overlay import REACH
-from scarseg.gui.sliceview import SliceView
-from scarseg.labels import Label
+from scarseg.gui.pointing import BRUSHES, POINT_REACH, Pointing
 from scarseg.stack import FloatArray
 
-POINT_REACH = 6.5
-"""How far from the middle of a point the hand may be, in screen pixels."""
 CLICK = 4.0
 """A press that moves less than this, in screen pixels, is a click."""
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
-CURSORS = {
-    "nw": Qt.CursorShape.SizeFDiagCursor,
-    "se": Qt.CursorShape.SizeFDiagCursor,
-    "ne": Qt.CursorShape.SizeBDiagCursor,
-    "sw": Qt.CursorShape.SizeBDiagCursor,
-    "n": Qt.CursorShape.SizeVerCursor,
-    "s": Qt.CursorShape.SizeVerCursor,
-    "w": Qt.CursorShape.SizeHorCursor,
-    "e": Qt.CursorShape.SizeHorCursor,
-    tools.BORDER: Qt.CursorShape.SizeAllCursor,
-}
-"""What the hand looks like over the parts of a box."""
+Outcome = tools.Prompted | drawing.Painted | drawing.Refused
 
 
-class Canvas(SliceView):
+class Canvas(Pointing):
     """Show one slice and report what the hand did on it.
 
     Signals:
         prompted: a :class:`scarseg.gui.tools.Prompted`.
         painted: a :class:`scarseg.gui.drawing.Painted`.
-        scrolled: slices to go, down positive.
-        levels_changed: the window is being dragged; ``levels_settled``: the hand let go.
-        resized: the brush is to grow by so many steps.
-        hovered: sentence about the pixel under the hand, or empty.
+        refused: why a gesture changed nothing.
     """
 
     prompted = pyqtSignal(object)
     painted = pyqtSignal(object)
-    scrolled = pyqtSignal(int)
-    levels_changed = pyqtSignal()
-    levels_settled = pyqtSignal()
-    resized = pyqtSignal(int)
-    hovered = pyqtSignal(str)
+    refused = pyqtSignal(str)
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.setMouseTracking(True)
-        self.setAcceptDrops(False)
-        self.tool = "box"
-        self.label = Label.SCAR
-        self.radius_mm = 4.0
-        self.editable = True
-        self._boxes = {"box": tools.BoxTool(), "ventricle": tools.BoxTool(ventricle=True)}
         self._brush: drawing.Brush | None = None
         self._corners: list[tools.Position] = []
-        self._held: Qt.MouseButton | None = None
-        self._pressed_at = self._last_at = QPointF()
-        self._over = False
-        self._wheel = 0
+        self._pressed_at = QPointF()
 
     def choose_tool(self, name: str) -> None:
         """Take a tool in hand; what was half made is let go."""
@@ -100,13 +68,6 @@ class Canvas(SliceView):
             self.chosen = None
             self._report(tools.without(prompts, *chosen))
 
-    def redraw_hand(self) -> None:
-        """Draw the hand again after its tool, size or label changed."""
-        if self._over:
-            self._hover(self.to_source(self._last_at))
-        else:
-            self._leave()
-
     # Press, move, release
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -129,30 +90,27 @@ class Canvas(SliceView):
             index = hand.press(self._prompts, at, reach, (rows, columns), new)
             self.chosen = ("box", index) if self.tool == "box" and index is not None else None
             self.show_prompts(self._prompts, self._waits)
-        elif self.tool in ("brush", "eraser"):
-            self._brush = drawing.Brush(self.tool == "eraser")
+        elif self.tool in BRUSHES:
+            self._brush = self._new_brush()
             labels = self._brush.press(
                 self._labels, self._ground, at, self.label, self.radius_mm, self._spacing
             )
             self._draw_labels(labels)
-        elif self.tool == "polygon":
+        elif self.tool in ("polygon", "lasso"):
             self._corners.append(at)
             self.hand.show_polygon(self._corners)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         event.accept()
-        at, moved = self.to_source(event.position()), event.position() - self._last_at
-        self._last_at, self._over = event.position(), True
-        self._hover(at)
-        if self._held is MIDDLE:
-            self._pan(moved)
-        elif self._held is RIGHT or (self._held is LEFT and self.tool == "window_level"):
-            self._drag_levels(moved)
-        elif self._held is LEFT and self.editable:
+        at = self._drag_view(event)
+        if self._held is LEFT and self.editable:
             if self.tool in self._boxes:
                 self.prompt_layer.show_prompts(self._boxes[self.tool].move(at), self.chosen, False)
             elif self._brush is not None:
                 self._draw_labels(self._brush.move(at))
+            elif self.tool == "lasso" and self._corners:
+                self._corners.append(at)
+                self.hand.show_polygon(self._corners)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         event.accept()
@@ -179,6 +137,10 @@ class Canvas(SliceView):
         elif self._brush is not None:
             stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
+        elif self.tool == "lasso":
+            self._fill_corners("lasso")
+        elif self.tool == "flood" and clicked:
+            self._report(drawing.flood(self._labels, at, self.label))
 
     def _choose_box(self, at: tools.Position) -> None:
         """Take the box that was clicked, on its border or inside, as the one to delete."""
@@ -200,98 +162,31 @@ class Canvas(SliceView):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self.tool == "polygon" and self.editable:
             event.accept()
-            corners, self._corners = self._corners, []
-            self.hand.show_polygon([])
-            self._report(drawing.polygon(self._labels, corners, self.label))
+            self._fill_corners("polygon")
         else:
             self.mousePressEvent(event)
 
-    def _report(self, outcome: tools.Prompted | drawing.Painted | None) -> None:
+    def _fill_corners(self, verb: str) -> None:
+        corners, self._corners = self._corners, []
+        self.hand.show_polygon([])
+        self._report(drawing.polygon(self._labels, corners, self.label, verb))
+
+    def _new_brush(self) -> drawing.Brush:
+        if self.tool != "threshold":
+            return drawing.Brush(self.tool == "eraser")
+        above = self._pixels > self.threshold
+        return drawing.Brush(False, above, f"paint above {self.threshold:.4g}")
+
+    def _report(self, outcome: Outcome | None) -> None:
         if isinstance(outcome, drawing.Painted):
             self.painted.emit(outcome)
         elif isinstance(outcome, tools.Prompted):
             self.prompted.emit(outcome)
         else:
+            if isinstance(outcome, drawing.Refused):
+                self.refused.emit(outcome.why)
             self._draw_labels(self._labels, self._traced)
             self.show_prompts(self._prompts, self._waits)
-
-    def _inside(self, at: tools.Position) -> bool:
-        rows, columns = self._labels.shape
-        return 0 <= at[0] < columns and 0 <= at[1] < rows
-
-    # Hovering, moving, windowing, scrolling
-
-    def _hover(self, at: tools.Position) -> None:
-        brush = self.tool in ("brush", "eraser")
-        radii = (self.radius_mm / self._spacing[1], self.radius_mm / self._spacing[0])
-        colour = theme.LABEL_COLOURS.get(self.label, theme.TEXT)
-        self.hand.show_brush(at if brush else None, radii, colour)
-        if self._held is None:
-            self.setCursor(self._cursor(at))
-        if self._inside(at):
-            column, row = int(at[0]), int(at[1])
-            self.hovered.emit(f"{column}, {row}:  {self._pixels[row, column]:.0f}")
-        else:
-            self.hovered.emit("")
-
-    def _cursor(self, at: tools.Position) -> Qt.CursorShape:
-        """Show what a press would do here."""
-        reach = 1 / self.screen_per_pixel
-        if self.tool == "window_level":
-            return Qt.CursorShape.SizeAllCursor
-        if self.tool in self._boxes and self.editable:
-            grip = self._boxes[self.tool].grip(self._prompts, at, REACH * reach)
-            return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
-        if self.tool == "point" and self.editable:
-            index = tools.point_at(self._prompts, at, POINT_REACH * reach)
-            if index is not None:
-                return Qt.CursorShape.PointingHandCursor
-        return Qt.CursorShape.CrossCursor
-
-    def _pan(self, moved: QPointF) -> None:
-        per_mm = self.view.width() / max(self.view.viewRect().width(), 1e-6)
-        self.view.translateBy(x=-moved.x() / per_mm, y=-moved.y() / per_mm)
-
-    def _drag_levels(self, moved: QPointF) -> None:
-        low, high = self.levels
-        width, centre = high - low, (high + low) / 2
-        width = max(width * (1 + moved.x() / 250), 1e-3)
-        centre += width * moved.y() / 250
-        self.set_levels((centre - width / 2, centre + width / 2))
-        self.levels_changed.emit()
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.accept()
-        # Held with Alt or Shift, some systems turn the wheel sideways.
-        turned = event.angleDelta().y() or event.angleDelta().x()
-        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            at = self.view.mapSceneToView(self.mapToScene(event.position().toPoint()))
-            factor = 0.999**turned
-            self.view.scaleBy(s=(factor, factor), center=(at.x(), at.y()))
-            return
-        self._wheel += turned
-        steps = int(self._wheel / 120)
-        if not steps:
-            return
-        self._wheel -= steps * 120
-        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            self.resized.emit(steps)
-        else:
-            self.scrolled.emit(-steps)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._over = False
-        self._leave()
-        super().leaveEvent(event)
-
-    def _leave(self) -> None:
-        self.setCursor(
-            Qt.CursorShape.SizeAllCursor
-            if self.tool == "window_level"
-            else Qt.CursorShape.CrossCursor
-        )
-        self.hand.show_brush(None, (0, 0), theme.TEXT)
-        self.hovered.emit("")
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         event.ignore()

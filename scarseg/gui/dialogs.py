@@ -29,6 +29,7 @@ HAND = (
     ("Wheel", "Slice before or after"),
     ("Ctrl + wheel", "Zoom"),
     ("Shift + wheel", "Size of brush and eraser"),
+    ("Alt + wheel", "Threshold of the threshold brush"),
     ("Shift drag, middle drag", "Move the image"),
     ("Right drag", "Window width and level"),
     ("Drag a box's border", "Move the box"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from skimage.draw import polygon2mask
+from skimage.measure import label as connected
 
 from scarseg.labels import Label, LabelArray, MaskArray
 
@@ -21,6 +22,13 @@ class Painted:
 
     verb: str
     labels: LabelArray
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A gesture that could not be carried out, and why."""
+
+    why: str
 
 
 def disc(
@@ -79,10 +87,15 @@ def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label
 
 
 class Brush:
-    """Paint or erase one label along a stroke."""
+    """Paint or erase one label along a stroke.
 
-    def __init__(self, erases: bool) -> None:
+    ``where`` (row, column) is all that it may change; everything when None.
+    """
+
+    def __init__(self, erases: bool, where: MaskArray | None = None, verb: str = "") -> None:
         self.erases = erases
+        self._where = where
+        self._verb = verb or ("erase" if erases else "paint")
         self._labels: LabelArray | None = None
         self._before: LabelArray | None = None
         self._last: Position = (0.0, 0.0)
@@ -106,6 +119,8 @@ class Brush:
         """Go on with the stroke; give the labels as they look now."""
         assert self._labels is not None
         mask = disc(self._labels.shape, self._last, at, self._radius_mm, self._spacing)
+        if self._where is not None:
+            mask &= self._where
         if self.erases:
             self._labels = erased(self._labels, self._ground, mask, self._label)
         else:
@@ -127,13 +142,34 @@ class Brush:
         after[stroke] = labels[stroke]
         if np.array_equal(after, now):
             return None
-        return Painted("erase" if self.erases else "paint", after)
+        return Painted(self._verb, after)
 
 
-def polygon(labels: LabelArray, corners: list[Position], label: Label) -> Painted | None:
+def polygon(
+    labels: LabelArray, corners: list[Position], label: Label, verb: str = "polygon"
+) -> Painted | None:
     """Fill a polygon; pixels whose centre lies inside. None when it holds none."""
     if len(corners) < 3:
         return None
     at = np.array([(row - 0.5, column - 0.5) for column, row in corners])
     out = painted(labels, polygon2mask(labels.shape, at), label)
-    return None if np.array_equal(out, labels) else Painted("polygon", out)
+    return None if np.array_equal(out, labels) else Painted(verb, out)
+
+
+def flood(labels: LabelArray, at: Position, label: Label) -> Painted | Refused | None:
+    """Fill the piece of one label (four neighbours) under the hand with another.
+
+    A piece that reaches the border of the slice is not closed and is refused. None when the
+    hand is off the slice or the piece has that label already.
+    """
+    column, row = int(np.floor(at[0])), int(np.floor(at[1]))
+    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
+        return None
+    if labels[row, column] == label:
+        return None
+    same = labels == labels[row, column]
+    pieces = connected(same, connectivity=1)
+    piece: MaskArray = pieces == pieces[row, column]
+    if piece[0].any() or piece[-1].any() or piece[:, 0].any() or piece[:, -1].any():
+        return Refused("This region is not closed: draw round it first, then fill.")
+    return Painted("fill", painted(labels, piece, label))

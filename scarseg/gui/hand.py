@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from PyQt6.QtCore import QObject
 from PyQt6.QtGui import QAction
 
 from scarseg.gui.canvas import Canvas
+from scarseg.gui.enhanced import Threshold, scar_threshold
+from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
 from scarseg.labels import Label
 
@@ -19,21 +22,32 @@ LABEL_ACTIONS = {
     "label_4": Label.MVO,
     "label_5": Label.BACKGROUND,
 }
-TOOLS = ("box", "point", "ventricle", "brush", "eraser", "polygon", "window_level")
+TOOLS = (
+    *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
+    "window_level",
+)
+BY_HAND = "set by hand"
+"""The rule of a threshold that the reader chose."""
 SWITCHES = ("fill", "prompts_shown", "grid")
 
 
 class Hand(QObject):
     """Choose tools, labels and sizes."""
 
-    def __init__(self, canvas: Canvas, view_row: ViewRow, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, canvas: Canvas, view_row: ViewRow, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._canvas, self._row = canvas, view_row
+        self._session, self._canvas, self._row = session, canvas, view_row
+        self._threshold: Threshold | None = None
         self._actions: Mapping[str, QAction] = {}
         view_row.label_chosen.connect(lambda value: self.choose_label(Label(value)))
         view_row.radius_changed.connect(self._set_radius)
         view_row.opacity_changed.connect(self._set_opacity)
+        view_row.threshold_changed.connect(self._set_threshold)
         canvas.resized.connect(self.resize)
+        canvas.threshold_turned.connect(self._turn_threshold)
+        session.opened.connect(self._follow)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Give what the actions of the hand do."""
@@ -45,6 +59,7 @@ class Hand(QObject):
         made |= {
             "let_go": self._canvas.cancel_gesture,
             "delete": self._canvas.delete_chosen,
+            "automatic_threshold": self.automatic_threshold,
             "smaller": partial(self.resize, -2),
             "larger": partial(self.resize, 2),
         }
@@ -61,6 +76,10 @@ class Hand(QObject):
     def choose_tool(self, name: str) -> None:
         self._actions[name].setChecked(True)
         self._canvas.choose_tool(name)
+        if self._threshold is None or self._threshold.rule != BY_HAND:
+            self.automatic_threshold()
+        else:
+            self._show_threshold()
 
     def choose_label(self, label: Label) -> None:
         for name, value in LABEL_ACTIONS.items():
@@ -72,6 +91,45 @@ class Hand(QObject):
     def resize(self, by: int) -> None:
         """Make brush and eraser larger by so many steps of half a millimetre."""
         self._row.brush.setValue(self._row.brush.value() + by)
+
+    def _follow(self) -> None:
+        """Begin with another case; its threshold is known better with every slice proposed."""
+        self.automatic_threshold()
+        if self._session.current is not None:
+            self._session.current.inference.ready_changed.connect(self._look_again)
+
+    def _look_again(self) -> None:
+        if self._threshold is not None and self._threshold.rule != BY_HAND:
+            self.automatic_threshold()
+
+    def automatic_threshold(self) -> None:
+        """Take the threshold that the stack offers; looked for once it is needed."""
+        self._threshold = None
+        if self._canvas.tool == "threshold" and self._session.current is not None:
+            self._threshold = scar_threshold(self._session.current.document.case)
+        self._show_threshold()
+
+    def threshold(self) -> Threshold | None:
+        """Give the threshold that is set, or the one the stack offers; None with no stack."""
+        if self._threshold is None and self._session.current is not None:
+            return scar_threshold(self._session.current.document.case)
+        return self._threshold
+
+    def _turn_threshold(self, steps: int) -> None:
+        if self._canvas.tool == "threshold":
+            self._row.threshold.setValue(self._row.threshold.value() + steps)
+
+    def _set_threshold(self, value: float) -> None:
+        if self._threshold is not None:
+            self._threshold = replace(self._threshold, value=value, rule=BY_HAND)
+            self._show_threshold()
+
+    def _show_threshold(self) -> None:
+        in_hand = self._canvas.tool == "threshold"
+        self._row.show_threshold(self._threshold if in_hand else None)
+        if self._threshold is not None:
+            self._canvas.threshold = self._threshold.value
+            self._canvas.redraw_hand()
 
     def _set_radius(self, radius_mm: float) -> None:
         self._canvas.radius_mm = radius_mm

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPolygonF
+from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPolygonF
 from PyQt6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from scarseg.gui import overlay, theme
+from scarseg.labels import MaskArray
 from scarseg.prompts import SlicePrompts
 
 pg.setConfigOptions(imageAxisOrder="row-major")
@@ -97,12 +98,21 @@ class HandLayer(_Layer):
         self._centre: QPointF | None = None
         self._radii = (0.0, 0.0)
         self._corners: list[tuple[float, float]] = []
+        self._caught = QPainterPath()
         self._colour = QColor(theme.ORANGE)
 
     def show_brush(
-        self, at: tuple[float, float] | None, radii: tuple[float, float], colour: str
+        self,
+        at: tuple[float, float] | None,
+        radii: tuple[float, float],
+        colour: str,
+        caught: MaskArray | None = None,
     ) -> None:
-        """Show a brush of ``radii`` (columns, rows) in source pixels; None hides it."""
+        """Show a brush of ``radii`` (columns, rows) in source pixels; None hides it.
+
+        ``caught`` (row, column) is what a dab would paint, where that is not all beneath it.
+        """
+        self._caught = QPainterPath() if caught is None else overlay.outline(caught)
         self._centre = None if at is None else QPointF(*at)
         self._radii, self._colour = radii, QColor(colour)
         self.update()
@@ -120,6 +130,8 @@ class HandLayer(_Layer):
         if painter is None:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if not self._caught.isEmpty():
+            painter.fillPath(self._caught, theme.colour(self._colour.name(), 0.45))
         painter.setPen(overlay.pen(self._colour, 1.4))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if self._centre is not None:

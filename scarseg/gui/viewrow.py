@@ -7,9 +7,12 @@ from PyQt6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QWidget
 
 from scarseg.gui import levels, theme
+from scarseg.gui.enhanced import Threshold
 from scarseg.gui.panels import label
 from scarseg.labels import Label
 
+STEPS = 200
+"""Steps of the threshold's slider over its range."""
 LABEL_WORDS = {
     Label.BLOOD_POOL: "blood pool",
     Label.MYOCARDIUM: "wall",
@@ -38,6 +41,7 @@ class ViewRow(QWidget):
     radius_changed = pyqtSignal(float)
     opacity_changed = pyqtSignal(float)
     preset_chosen = pyqtSignal(str)
+    threshold_changed = pyqtSignal(float)
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,19 +52,25 @@ class ViewRow(QWidget):
         self.presets.addItems([*levels.PRESETS, "By hand"])
         self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
         self.opacity = _slider("Opacity of the fill", 0, 100, 30)
+        self.threshold = _slider("Threshold of the brush", 0, STEPS, STEPS // 2)
+        self.threshold_word = label("Above", "quiet")
+        self.threshold_text = label("", "figures", "Threshold in the image's own units")
+        self._range = (0.0, 1.0)
         self.brush_text, self.hover = label("", "quiet"), label("", "quiet", "Pixel under the hand")
         self.labels.setAccessibleName("Label to draw and erase")
         self.labels.setToolTip("Label to draw and erase  (1 to 5)")
         self.presets.setAccessibleName("Window level")
         self.presets.setToolTip("Window level; drag with the right button  (A: automatic)")
         self.brush.setToolTip("Brush size  ([ and ], Shift + wheel)")
+        self.threshold.setToolTip("The threshold brush paints above this  (Alt + wheel)")
         self.opacity.setToolTip("Opacity of the fill  (C: contour alone)")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 2, 10, 2)
         layout.setSpacing(6)
         for widget in (
             label("Label", "quiet"), self.labels, label("Brush", "quiet"), self.brush,
-            self.brush_text, label("Fill", "quiet"), self.opacity,
+            self.brush_text, self.threshold_word, self.threshold, self.threshold_text,
+            label("Fill", "quiet"), self.opacity,
             label("Window", "quiet"), self.presets,
         ):  # fmt: skip
             layout.addWidget(widget)
@@ -74,12 +84,32 @@ class ViewRow(QWidget):
         self.presets.textActivated.connect(self.preset_chosen)
         self.brush.valueChanged.connect(self._brush_moved)
         self.opacity.valueChanged.connect(lambda value: self.opacity_changed.emit(value / 100))
+        self.threshold.valueChanged.connect(self._threshold_moved)
         self._brush_moved(self.brush.value())
+        self.show_threshold(None)
 
     def _brush_moved(self, value: int) -> None:
         self.brush_text.setText(f"{value / 2:g} mm")
         self.brush_text.setFixedWidth(44)
         self.radius_changed.emit(value / 2)
+
+    def _threshold_moved(self, step: int) -> None:
+        low, high = self._range
+        self.threshold_changed.emit(low + (high - low) * step / STEPS)
+
+    def show_threshold(self, threshold: Threshold | None) -> None:
+        """Show a threshold and the range it can be set in; None hides it."""
+        for widget in (self.threshold_word, self.threshold, self.threshold_text):
+            widget.setVisible(threshold is not None)
+        if threshold is None:
+            return
+        self._range = (threshold.low, threshold.high)
+        share = (threshold.value - threshold.low) / (threshold.high - threshold.low)
+        self.threshold.blockSignals(True)
+        self.threshold.setValue(round(share * STEPS))
+        self.threshold.blockSignals(False)
+        self.threshold_text.setText(f"{threshold.value:.4g}")
+        self.threshold_text.setToolTip(threshold.rule)
 
     def choose_label(self, value: Label) -> None:
         self.labels.setCurrentIndex(self.labels.findData(int(value)))

@@ -39,7 +39,7 @@ class MainWindow(QMainWindow):
         self.canvas, self.strip = Canvas(), Filmstrip()
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
-        self.hand = Hand(self.canvas, self.view_row, self)
+        self.hand = Hand(session, self.canvas, self.view_row, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
@@ -125,6 +125,7 @@ class MainWindow(QMainWindow):
         desk.ticked.connect(self.showing.show_clock)
         canvas.prompted.connect(desk.prompted)
         canvas.painted.connect(desk.painted)
+        canvas.refused.connect(self.foot.say)
         canvas.scrolled.connect(desk.step)
         canvas.hovered.connect(self.view_row.hover.setText)
         canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText("By hand"))

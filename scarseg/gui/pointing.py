@@ -1,0 +1,170 @@
+"""The hand over the slice: what it would do here, and moving, windowing and scrolling."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
+from PyQt6.QtGui import QMouseEvent, QWheelEvent
+
+from scarseg.gui import drawing, theme, tools
+from scarseg.gui.overlay import REACH
+from scarseg.gui.sliceview import SliceView
+from scarseg.labels import Label
+
+POINT_REACH = 6.5
+"""How far from the middle of a point the hand may be, in screen pixels."""
+BRUSHES = ("brush", "threshold", "eraser")
+"""The tools that draw along a stroke."""
+CURSORS = {
+    "nw": Qt.CursorShape.SizeFDiagCursor,
+    "se": Qt.CursorShape.SizeFDiagCursor,
+    "ne": Qt.CursorShape.SizeBDiagCursor,
+    "sw": Qt.CursorShape.SizeBDiagCursor,
+    "n": Qt.CursorShape.SizeVerCursor,
+    "s": Qt.CursorShape.SizeVerCursor,
+    "w": Qt.CursorShape.SizeHorCursor,
+    "e": Qt.CursorShape.SizeHorCursor,
+    tools.BORDER: Qt.CursorShape.SizeAllCursor,
+}
+"""What the hand looks like over the parts of a box."""
+
+
+class Pointing(SliceView):
+    """Show what is in hand over the slice, and let the wheel and drags change the view.
+
+    ``threshold`` is the value, in source units, above which the threshold brush paints.
+
+    Signals:
+        scrolled: slices to go, down positive.
+        resized: the brush is to grow by so many steps.
+        threshold_turned: the threshold is to rise by so many steps.
+        levels_changed: the window is being dragged; ``levels_settled``: the hand let go.
+        hovered: sentence about the pixel under the hand, or empty.
+    """
+
+    scrolled = pyqtSignal(int)
+    resized = pyqtSignal(int)
+    threshold_turned = pyqtSignal(int)
+    levels_changed = pyqtSignal()
+    levels_settled = pyqtSignal()
+    hovered = pyqtSignal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setMouseTracking(True)
+        self.setAcceptDrops(False)
+        self.tool = "box"
+        self.label = Label.SCAR
+        self.radius_mm = 4.0
+        self.threshold = 0.0
+        self.editable = True
+        self._boxes = {"box": tools.BoxTool(), "ventricle": tools.BoxTool(ventricle=True)}
+        self._held: Qt.MouseButton | None = None
+        self._last_at = QPointF()
+        self._over = False
+        self._wheel = 0
+
+    def redraw_hand(self) -> None:
+        """Draw the hand again after its tool, size or label changed."""
+        if self._over:
+            self._hover(self.to_source(self._last_at))
+        else:
+            self._leave()
+
+    def _inside(self, at: tools.Position) -> bool:
+        rows, columns = self._labels.shape
+        return 0 <= at[0] < columns and 0 <= at[1] < rows
+
+    def _hover(self, at: tools.Position) -> None:
+        self._show_brush(at)
+        if self._held is None:
+            self.setCursor(self._cursor(at))
+        if self._inside(at):
+            column, row = int(at[0]), int(at[1])
+            self.hovered.emit(f"{column}, {row}:  {self._pixels[row, column]:.0f}")
+        else:
+            self.hovered.emit("")
+
+    def _show_brush(self, at: tools.Position) -> None:
+        """Show the brush and, before a press, the pixels that a threshold lets it paint."""
+        colour = theme.LABEL_COLOURS.get(self.label, theme.TEXT)
+        radii = (self.radius_mm / self._spacing[1], self.radius_mm / self._spacing[0])
+        if self.tool not in BRUSHES:
+            self.hand.show_brush(None, radii, colour)
+            return
+        caught = None
+        if self.tool == "threshold" and self._held is None:
+            caught = drawing.disc(self._labels.shape, at, at, self.radius_mm, self._spacing)
+            caught &= self._pixels > self.threshold
+        self.hand.show_brush(at, radii, colour, caught)
+
+    def _cursor(self, at: tools.Position) -> Qt.CursorShape:
+        """Show what a press would do here."""
+        reach = 1 / self.screen_per_pixel
+        if self.tool == "window_level":
+            return Qt.CursorShape.SizeAllCursor
+        if self.tool in self._boxes and self.editable:
+            grip = self._boxes[self.tool].grip(self._prompts, at, REACH * reach)
+            return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
+        if self.tool == "point" and self.editable:
+            index = tools.point_at(self._prompts, at, POINT_REACH * reach)
+            if index is not None:
+                return Qt.CursorShape.PointingHandCursor
+        return Qt.CursorShape.CrossCursor
+
+    def _drag_view(self, event: QMouseEvent) -> tools.Position:
+        """Follow the hand: move or window the image where that is what it does."""
+        at, moved = self.to_source(event.position()), event.position() - self._last_at
+        self._last_at, self._over = event.position(), True
+        self._hover(at)
+        if self._held is Qt.MouseButton.MiddleButton:
+            self._pan(moved)
+        elif self._held is Qt.MouseButton.RightButton or (
+            self._held is not None and self.tool == "window_level"
+        ):
+            self._drag_levels(moved)
+        return at
+
+    def _pan(self, moved: QPointF) -> None:
+        per_mm = self.view.width() / max(self.view.viewRect().width(), 1e-6)
+        self.view.translateBy(x=-moved.x() / per_mm, y=-moved.y() / per_mm)
+
+    def _drag_levels(self, moved: QPointF) -> None:
+        low, high = self.levels
+        width, centre = high - low, (high + low) / 2
+        width = max(width * (1 + moved.x() / 250), 1e-3)
+        centre += width * moved.y() / 250
+        self.set_levels((centre - width / 2, centre + width / 2))
+        self.levels_changed.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.accept()
+        # Held with Alt or Shift, some systems turn the wheel sideways.
+        turned = event.angleDelta().y() or event.angleDelta().x()
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            at = self.view.mapSceneToView(self.mapToScene(event.position().toPoint()))
+            factor = 0.999**turned
+            self.view.scaleBy(s=(factor, factor), center=(at.x(), at.y()))
+            return
+        self._wheel += turned
+        steps = int(self._wheel / 120)
+        if not steps:
+            return
+        self._wheel -= steps * 120
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.resized.emit(steps)
+        elif event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            self.threshold_turned.emit(steps)
+        else:
+            self.scrolled.emit(-steps)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._over = False
+        self._leave()
+        super().leaveEvent(event)
+
+    def _leave(self) -> None:
+        moves = self.tool == "window_level"
+        self.setCursor(Qt.CursorShape.SizeAllCursor if moves else Qt.CursorShape.CrossCursor)
+        self.hand.show_brush(None, (0, 0), theme.TEXT)
+        self.hovered.emit("")
