@@ -68,6 +68,18 @@ def test_limits_of_the_1999_paper() -> None:
     assert half == pytest.approx(1.99 * 1.71 * 19.61 / sqrt(85), rel=0.005)
 
 
+def test_intervals_of_three_pairs_by_hand() -> None:
+    """Differences 1, 2 and 6: bias 3, SD sqrt(7), t of two degrees 4.3027."""
+    result = bland_altman([2, 4, 9], [1, 2, 3])
+    assert (result.bias, result.sd) == (pytest.approx(3), pytest.approx(sqrt(7)))
+    assert result.bias_ci is not None
+    assert result.bias_ci.high == pytest.approx(3 + 4.30265 * sqrt(7 / 3), abs=1e-4)
+    half = 4.30265 * sqrt(7 * (1 / 3 + 1.96**2 / 4))
+    assert result.upper_limit_ci is not None
+    assert result.upper_limit_ci.high == pytest.approx(3 + 1.96 * sqrt(7) + half, abs=1e-4)
+    assert result.upper_limit_ci.low == pytest.approx(3 + 1.96 * sqrt(7) - half, abs=1e-4)
+
+
 def test_intervals_of_the_limits_cover_the_truth() -> None:
     """The approximation holds its nominal 95 % on simulated pairs."""
     rng = np.random.default_rng(0)

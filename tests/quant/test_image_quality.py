@@ -140,6 +140,20 @@ def test_padding_is_not_tissue() -> None:
     assert there.nulling == pytest.approx(here.nulling, abs=0.02)
 
 
+def test_blood_mixed_with_wall_is_left_out() -> None:
+    """The outermost 2 mm of a small pool would double the noise."""
+    pixels, labels = ring()
+    y, x = np.meshgrid((np.arange(80) - 40) * 1.5, (np.arange(90) - 44) * 1.25, indexing="ij")
+    small = labels.copy()
+    small[:, (np.hypot(x, y) >= 8) & (labels[0] == Label.BLOOD_POOL)] = Label.MYOCARDIUM
+    pixels[small == Label.MYOCARDIUM] = np.float32(22)
+    mixed = pixels.copy()
+    mixed[:, (np.hypot(x, y) >= 6.5) & (np.hypot(x, y) < 8)] = 40
+    here, there = stack_quality(pixels, small, SPACING), stack_quality(mixed, small, SPACING)
+    assert there.slices[0].noise_sd == pytest.approx(here.slices[0].noise_sd)
+    assert there.slices[0].blood == pytest.approx(here.slices[0].blood)
+
+
 def test_coil_unevenness_is_not_noise() -> None:
     pixels, labels = ring()
     slope = (np.arange(90) - 44) * 0.4

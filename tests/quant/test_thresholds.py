@@ -130,6 +130,17 @@ def test_region_restricts_the_maximum_and_the_mask() -> None:
     assert np.argwhere(found.scar).tolist() == [[0, 0, 1]]
 
 
+def test_region_leaves_the_dark_end_of_the_wall_in_sight() -> None:
+    """The minimum, and what Otsu parts, are those of the wall; the maximum is the region's."""
+    pixels, wall = strip([10, 12, 11, 60, 80, 79, 200])
+    region = np.zeros_like(wall)
+    region[0, 0, 3:6] = True
+    low = threshold_scar(M.FWHM_MIN, pixels, wall, SPACING, region=region, rules=PLAIN)
+    assert low.thresholds == (45,)
+    otsu = threshold_scar(M.OTSU, pixels, wall, SPACING, region=region, rules=PLAIN)
+    assert otsu.thresholds == (pytest.approx(threshold_otsu(pixels[wall].astype(float))),)
+
+
 def test_fwhm_grows_from_the_brightest_voxel_of_each_part_of_the_region() -> None:
     pixels, wall = strip([100, 80, 0, 70, 0, 0, 60, 40, 0, 55])
     region = wall.copy()
@@ -347,6 +358,19 @@ def test_core_may_show_through_its_epicardial_rim() -> None:
     # The core is 57 voxels with 31 faces on scar, 1 outside; scar is 87.
     assert np.array_equal(dark_cores(scar, wall), core)
     scar[4, 8:12] = False
+    assert not dark_cores(scar, wall).any()
+
+
+def test_papillary_muscle_on_scar_is_not_a_core() -> None:
+    """It is shut in by scar and blood, but by blood almost all round."""
+    wall = np.ones((16, 16), dtype=bool)
+    wall[4:12, 4:12] = False
+    scar = wall.copy()
+    scar[0] = False
+    wall[0] = scar[0] = False
+    wall[8:12, 8] = True
+    finger = wall & ~scar
+    assert finger.sum() == 4
     assert not dark_cores(scar, wall).any()
 
 
