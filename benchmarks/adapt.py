@@ -11,8 +11,8 @@ Five studies are opened, proposed, corrected and accepted by the steps of the wi
 the reader's place; ``scarseg train segmenter`` starts from the default weights and learns from the
 case files, and from simulated stacks of ordinary scanners beside them, against forgetting. Six
 other studies of the scanner then show what it gave, and EMIDEC's tuning patients, where they are,
-what it cost. The detector stays as it is. Dice is of the whole stack, mean over patients with
-scar; false grams are by slice thickness on those without.
+what it cost. The detector stays as it is unless given minutes too. Dice is of the whole stack,
+mean over patients with scar; false grams are by slice thickness on those without.
 """
 
 from __future__ import annotations
@@ -158,23 +158,26 @@ def measure(loaded: Models, cohort: Cohort) -> Figures:
     return means
 
 
-def fine_tune(cases: Path, images: Path, out: Path, options: argparse.Namespace) -> Path:
+def fine_tune(kind: str, folder: Path, minutes: float, options: argparse.Namespace) -> Path:
     """Train from the default weights on the case files; give the weights that came out."""
-    words = ["train", "segmenter", str(cases), *map(str, options.also), "--dicom", str(images)]
-    words += ["--init", "default", "-o", str(out), "--time-budget", str(options.minutes)]
-    words += ["--rate", str(options.rate), "--threads", str(options.threads), "--device", "cpu"]
-    if options.simulated:
-        words += ["--simulated", str(options.simulated), "--shares", "0.4", "0.2", "0", "0.4"]
-    if cli.main([*words, *options.train]) != 0:
+    out = folder / kind
+    words = ["train", kind, str(folder / "cases"), *map(str, options.also)]
+    words += ["--dicom", str(folder / "read"), "--init", "default", "-o", str(out)]
+    words += ["--time-budget", str(minutes), "--rate", str(options.rate)]
+    words += ["--threads", str(options.threads), "--device", "cpu"]
+    words += ["--simulated", str(options.simulated)]
+    if kind == "segmenter" and options.simulated:
+        words += ["--shares", "0.4", "0.2", "0", "0.4"]
+    if cli.main(words) != 0:
         raise SystemExit("training did not end well")
-    return out / f"{out.name}.safetensors"
+    return out / f"{kind}.safetensors"
 
 
 def show(name: str, figures: Figures) -> None:
     values = (
         f"{'-' if np.isnan(value) else format(value, '.3f'):>10s}" for value in figures.values()
     )
-    print(f"{name:34s}", *values, flush=True)
+    print(f"{name:42s}", *values, flush=True)
 
 
 def run(folder: Path, options: argparse.Namespace) -> None:
@@ -186,18 +189,22 @@ def run(folder: Path, options: argparse.Namespace) -> None:
         where, truth = study.series[0].files[0].parent, study.series[0].truth
         read_as_in_the_window(where, truth, folder / "cases", loaded)
     began = time.perf_counter()
-    weights = fine_tune(folder / "cases", folder / "read", folder / "adapted", options)
+    segmenter = fine_tune("segmenter", folder, options.minutes, options)
+    adapted = {"segmenter": models.load(str(segmenter), device="cpu")}
+    if options.detector_minutes:
+        detector = fine_tune("detector", folder, options.detector_minutes, options)
+        adapted["both"] = models.load(str(segmenter), str(detector), "cpu")
     took = (time.perf_counter() - began) / 60
-    adapted = models.load(str(weights), device="cpu")
     held_out = simulate_cohort(folder / "held_out", HELD_OUT, options.seed + 1)
     cohorts = {"odd scanner, held out": [(s.series[0].stack, s.series[0].truth) for s in held_out]}
     if options.emidec.is_dir():
         cohorts["EMIDEC, tuning patients"] = [load_emidec(name, options.emidec) for name in INNER]
     print(f"{sum(READ)} cases read, {took:.1f} minutes of training on {options.threads} threads")
-    print(f"{'':34s}", *(f"{name:>10s}" for name in COLUMNS))
+    print(f"{'':42s}", *(f"{name:>10s}" for name in COLUMNS))
     for name, cohort in cohorts.items():
         show(f"{name}: default", measure(loaded, cohort))
-        show(f"{name}: adapted", measure(adapted, cohort))
+        for which, ours in adapted.items():
+            show(f"{name}: {which} adapted", measure(ours, cohort))
     print("* with the left ventricle's box drawn by a reader")
     print(f"default weights before {before}\n               after  {sha256(default)}")
 
@@ -205,15 +212,13 @@ def run(folder: Path, options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--detector-minutes", type=float, default=0.0, help="adapt it too")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.5, help="factor on the learning rates")
     parser.add_argument("--seed", type=int, default=31)
     parser.add_argument("--emidec", type=Path, default=EMIDEC, help="to see what is forgotten")
     parser.add_argument("--simulated", type=int, default=60, help="stacks against forgetting")
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="more data to train on")
-    parser.add_argument(
-        "--train", nargs=argparse.REMAINDER, default=[], help="more words for train"
-    )
     parser.add_argument("--keep", type=Path, help="folder for studies, cases and weights")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
