@@ -94,15 +94,6 @@ def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
     return np.ascontiguousarray(data.transpose(2, 1, 0)), (slices, rows, columns)
 
 
-def read_reference(path: Path) -> LabelArray:
-    """Read a reference of any labels as uint8 (slice, row, column).
-
-    Raises:
-        InputError: E_NIFTI.
-    """
-    return np.rint(read_image(path)[0]).astype(np.uint8)
-
-
 def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:
     if labels.shape != stack.pixels.shape:
         raise ValueError("labels must fit the stack")

@@ -19,9 +19,9 @@ from scarseg.case import Case, SliceStatus
 from scarseg.errors import InputError
 from scarseg.io import dicom, store
 from scarseg.io.dicom_report import StackSummary
-from scarseg.io.nifti import read_image, read_labels, read_reference
+from scarseg.io.nifti import read_image, read_labels
 from scarseg.io.table import pseudonym
-from scarseg.labels import Label
+from scarseg.labels import Label, LabelArray
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
 from scarseg.training.case_files import case_files, find_images, saved_thickness_mm, short
@@ -135,7 +135,7 @@ def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
     Whether it is cine is told from the RV label (5), whether simulated from the name.
 
     Raises:
-        InputError: E_INPUT_EMPTY, E_INPUT_MISSING (no image or contour), E_NIFTI.
+        InputError: E_INPUT_EMPTY, E_INPUT_MISSING (no image or contour), E_NIFTI, E_MASK.
     """
     found = _emidec_folders(folder)
     if not found:
@@ -150,7 +150,7 @@ def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
             message = f"{case} has no image, or no contours of the same file name."
             raise InputError("E_INPUT_MISSING", message, str(case))
         pixels, spacing = read_image(image)
-        labels = read_reference(contours)
+        labels = _reference(contours)
         if labels.shape != pixels.shape:
             message = f"{contours.name} is {labels.shape}, its image {pixels.shape}."
             raise InputError("E_NIFTI", message, str(contours))
@@ -159,6 +159,17 @@ def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
             kind = "simulated"
         cases.append(TrainingCase(name, kind, pixels, labels, spacing[1:], spacing[0]))
     return cases
+
+
+def _reference(path: Path) -> LabelArray:
+    """Read contours; grey levels or interpolated borders are no labels."""
+    values = read_image(path)[0]
+    known = np.isin(values, [*Label, RIGHT_VENTRICLE])
+    if not known.all():
+        strange = float(values[~known][0])
+        message = f"{path} has the value {strange:g}; labels are 0 to 4, and 5 for the RV."
+        raise InputError("E_MASK", message, str(path))
+    return values.astype(np.uint8)
 
 
 def read_simulated(folder: Path, progress: Progress = silent) -> list[TrainingCase]:

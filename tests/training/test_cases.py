@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +107,25 @@ def test_an_image_without_contours_is_named(tmp_path: Path) -> None:
     (tmp_path / "Case_P001" / "Contours" / "Case_P001.nii.gz").unlink()
     with pytest.raises(InputError, match="Case_P001 has no image, or no contours"):
         read_data([tmp_path])
+
+
+@pytest.mark.parametrize("value", [255, 2.5, 6, -1, np.nan])
+def test_grey_levels_and_soft_borders_are_no_labels(tmp_path: Path, value: float) -> None:
+    write_emidec(tmp_path, "P001")
+    contours = tmp_path / "Case_P001" / "Contours" / "Case_P001.nii.gz"
+    data = np.zeros((7, 5, 3), dtype=np.float32)
+    data[4, 2, 1] = value
+    nib.save(nib.Nifti1Image(data, np.eye(4)), contours)
+    with pytest.raises(InputError, match="labels are 0 to 4") as caught:
+        read_data([tmp_path])
+    assert caught.value.code == "E_MASK"
+
+
+def test_reading_cases_needs_no_torch() -> None:
+    modules = ("cases", "splits", "prompting")
+    wanted = ", ".join(f"scarseg.training.{name}" for name in modules)
+    code = f"import sys, {wanted}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_read_case_files_count_where_a_reader_settled(tmp_path: Path) -> None:
