@@ -21,7 +21,7 @@ from scarseg.io import dicom, store
 from scarseg.io.dicom_report import StackSummary
 from scarseg.io.nifti import read_image, read_labels
 from scarseg.io.table import pseudonym
-from scarseg.labels import Label, LabelArray
+from scarseg.labels import INFARCT, Label, LabelArray
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
 from scarseg.training.case_files import case_files, find_images, saved_thickness_mm, short
@@ -240,10 +240,14 @@ def read_corrections(
 def _as_training(name: str, case: Case, patient: str) -> TrainingCase:
     """Take from a reading what a reader has settled."""
     statuses = (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
-    wall = tuple(bool((labels == Label.MYOCARDIUM).any()) for labels in case.labels)
+    drawn = [np.bincount(labels.ravel(), minlength=len(Label)) > 0 for labels in case.labels]
+    # A ring of nothing but infarct round a pool is a wall; infarct alone is a reader's brush.
+    wall = tuple(
+        bool(has[Label.MYOCARDIUM] or (has[Label.BLOOD_POOL] and has[list(INFARCT)].any()))
+        for has in drawn
+    )
     pool = tuple(
-        known or bool((labels == Label.BLOOD_POOL).any())
-        for known, labels in zip(wall, case.labels, strict=True)
+        known or bool(has[Label.BLOOD_POOL]) for known, has in zip(wall, drawn, strict=True)
     )
     stack: Stack = case.stack
     return TrainingCase(

@@ -169,6 +169,14 @@ def test_pool_and_wall_are_unknown_where_nobody_labelled_them(tmp_path: Path) ->
     assert case.scar_read == (True,) * 5
 
 
+def test_a_wall_that_is_infarct_all_round_is_a_wall(tmp_path: Path) -> None:
+    labels = phantom_labels()
+    labels[2][labels[2] == 2] = 3
+    write_reading(tmp_path, tmp_path / "images", (SliceStatus.ACCEPTED,) * 5, labels)
+    (case,) = read_data([tmp_path], [tmp_path / "images"])
+    assert case.wall_known == (True,) * 5
+
+
 def test_read_cases_are_named_by_pseudonyms_and_grouped_by_patient(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
