@@ -21,6 +21,7 @@ from scarseg.training.runs import write_file
 from scarseg.training.trial import TrialSlice, try_out
 
 LONGEST_GRADIENT = 2.0
+LEAST_RATE = 0.01
 
 
 class AveragedTraining(ABC):
@@ -91,7 +92,8 @@ class AveragedTraining(ABC):
 
     def learn(self) -> float | None:
         """Make one step; give its loss, or None when it was left out as no number."""
-        rate = rate_at(self.done(), self.recipe.warm_up)
+        # Never nothing: the first of few steps must count.
+        rate = max(LEAST_RATE, rate_at(self.done(), self.recipe.warm_up))
         for group, full in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = full * rate
         loss = self.loss()
