@@ -203,6 +203,21 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Draw background: clear everything",
         "label",
     ),
+    _(
+        "clip",
+        "Edit",
+        "Clip scar to the wall",
+        ("I",),
+        "Take away the scar of this slice that lies outside the wall or in the blood pool",
+    ),
+    _(
+        "propose_mvo",
+        "Edit",
+        "Propose MVO",
+        ("O",),
+        "Label dark cores as MVO: no brighter than remote wall + 2 SD, within scar or between it"
+        " and the blood pool",
+    ),
     _("segment", "Slice", "Segment", ("Space",), "Segment with the boxes and points of this slice"),
     _(
         "accept",
@@ -256,7 +271,7 @@ CHANGES = frozenset(
     (
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
-        *("not_assessable", "propose_again"),
+        *("not_assessable", "propose_again", "clip", "propose_mvo"),
     )
 )
 """What cannot be done to a case that is open for reading only."""

@@ -42,7 +42,7 @@ BAR = (
     "",
 )
 MESSAGE_MS = 9000
-SHORT = {"not_assessable": "N/A", "threshold": "Threshold"}
+SHORT = {"not_assessable": "N/A", "threshold": "Above"}
 """What the bar says where the menu's text is too long."""
 KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
 
@@ -102,7 +102,9 @@ class Bar(QWidget):
                 continue
             key = key_text(rows[name])
             text = f"{SHORT.get(name, rows[name].text)}  {KEY_SIGNS.get(key, key)}"
-            layout.addWidget(button_for(actions[name], text))
+            button = button_for(actions[name], text)
+            button.setProperty("tight", True)
+            layout.addWidget(button)
         layout.addWidget(button_for(actions["undo"], "↶"))
         layout.addWidget(button_for(actions["redo"], "↷"))
         self.geometry_line = Elided("quiet")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.errors import OutputError, ScarsegError
-from scarseg.gui import drawing, exporting, reading, tools
+from scarseg.gui import drawing, enhanced, exporting, reading, strays, tools
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.document import Document
 from scarseg.gui.library import Entry
 from scarseg.gui.session import Session
+from scarseg.labels import LabelArray
 
 IDLE_S = 10
 """The stopwatch pauses when a reader does nothing for this long."""
@@ -134,7 +136,8 @@ class Desk(QObject):
             return
         target = document.current + by
         if 0 <= target < document.case.stack.n_slices:
-            document.push(reading.copied(document.case, document.current, target))
+            ground = document.grounds[document.current].copy()
+            document.push(reading.copied(document.case, document.current, target), ground=ground)
             document.go_to(target)
 
     # Prompts and drawing
@@ -159,6 +162,40 @@ class Desk(QObject):
         if document is not None:
             change = reading.painted(document.case, document.current, outcome.verb, outcome.labels)
             document.push(change)
+
+    def clip(self) -> None:
+        """Take away the scar outside the wall."""
+        document = self.document
+        if document is None or document.read_only:
+            return
+        labels, ground = document.labels, document.grounds[document.current]
+        if not strays.knows_wall(ground):
+            self.said.emit("There is no wall on this slice to clip scar to.")
+            return
+        nothing = "All scar of this slice lies within the wall."
+        self._redraw("clip scar to the wall", strays.clipped(labels, ground), nothing)
+
+    def propose_mvo(self) -> None:
+        """Label the dark cores within scar as MVO, where there are any."""
+        document = self.document
+        if document is None or document.read_only:
+            return
+        signal = enhanced.remote_signal(document.case)
+        if signal is None:
+            self.said.emit("There is no remote wall in this stack to tell a dark core by.")
+            return
+        stack = document.case.stack
+        pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
+        labels = enhanced.with_mvo(pixels, document.labels, signal, spacing)
+        self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
+
+    def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
+        """Take labels that an action drew; ``otherwise`` is said when they change nothing."""
+        assert self.document is not None
+        if np.array_equal(labels, self.document.labels):
+            self.said.emit(otherwise)
+        else:
+            self.painted(drawing.Painted(verb, labels))
 
     def segment(self) -> None:
         if self._session.current is not None and self.document is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -10,7 +11,8 @@ from PyQt6.QtGui import QUndoCommand, QUndoStack
 
 from scarseg.case import Case, Change, SliceReading
 from scarseg.gui import reading as verbs
-from scarseg.labels import Label, LabelArray, infarct_mask
+from scarseg.gui import strays
+from scarseg.labels import LabelArray, infarct_mask
 
 UNDO_LIMIT = 200
 
@@ -22,19 +24,27 @@ class Step(QUndoCommand):
     done in between, so that one undo takes back both.
     """
 
-    def __init__(self, document: Document, change: Change, answers: bool = False) -> None:
+    def __init__(
+        self,
+        document: Document,
+        change: Change,
+        answers: bool = False,
+        ground: LabelArray | None = None,
+    ) -> None:
         super().__init__(change.name)
         self._document = document
         self.change = change
+        self._before = document.grounds[change.slice_index].copy()
+        self._ground = ground
         self.answers = answers
         self.open = not answers and change.edit is None
 
     def redo(self) -> None:
-        self._document._apply(self.change)
+        self._document._apply(self.change, self._ground)
         self._document.case.history.append(self.change.name)
 
     def undo(self) -> None:
-        self._document._apply(self.change.inverse())
+        self._document._apply(self.change.inverse(), self._before)
         self._document.case.history.append(f"Undo {self.change.name}")
 
     def id(self) -> int:
@@ -46,6 +56,7 @@ class Step(QUndoCommand):
         if other.change.slice_index != self.change.slice_index:
             return False
         self.change = verbs.merged(self.change, other.change, self._document.case.labels)
+        self._ground = other._ground
         self.open = False
         return True
 
@@ -75,8 +86,7 @@ class Document(QObject):
         self.current = middle if unread is None else unread
         self.versions = [0] * case.stack.n_slices
         self.revision = 0
-        self.grounds = case.labels.copy()
-        self.grounds[infarct_mask(self.grounds)] = Label.MYOCARDIUM
+        self.grounds = np.stack([strays.ground_of(labels) for labels in case.labels])
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -97,13 +107,19 @@ class Document(QObject):
             self.current = slice_index
             self.moved_to.emit(slice_index)
 
-    def push(self, change: Change, answers: bool = False) -> None:
-        """Carry out a change as one step that can be undone; nothing where nothing changes."""
+    def push(self, change: Change, answers: bool = False, ground: LabelArray | None = None) -> None:
+        """Carry out a change as one step that can be undone; nothing where nothing changes.
+
+        ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
+        it over what was there. Scar of a model's answer lies on wall.
+        """
         if self.read_only or (change.edit is None and change.before == change.after):
             return
         if not answers:
             self.case.interactions += 1
-        self.undo_stack.push(Step(self, change, answers))
+        if answers:
+            ground = self._ground_after(change)
+        self.undo_stack.push(Step(self, change, answers, ground))
 
     def propose(self, change: Change) -> None:
         """Take a model's first proposal.
@@ -114,10 +130,10 @@ class Document(QObject):
         if self.read_only:
             return
         if self.versions[change.slice_index] == 0:
-            self._apply(change, ground_is_wall=True)
+            self._apply(change, self._ground_after(change))
             self.versions[change.slice_index] = 0
         else:
-            self.undo_stack.push(Step(self, change, answers=True))
+            self.undo_stack.push(Step(self, change, True, self._ground_after(change)))
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
@@ -132,15 +148,21 @@ class Document(QObject):
         assert isinstance(command, Step)
         return command.change.slice_index
 
-    def _apply(self, change: Change, ground_is_wall: bool = False) -> None:
+    def _ground_after(self, change: Change) -> LabelArray | None:
+        """Give what lies beneath scar after a model's change; None where no label changes."""
+        if change.edit is None:
+            return None
+        labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()
+        replace(change.edit, slice_index=0).apply(labels)
+        return strays.resting_on_wall(labels[0])
+
+    def _apply(self, change: Change, ground: LabelArray | None = None) -> None:
         k = change.slice_index
         self.case.apply(change)
         labels = self.case.labels[k]
-        infarct = infarct_mask(labels)
-        under = np.where(infarct, self.grounds[k], labels)
-        if ground_is_wall:
-            under[infarct] = Label.MYOCARDIUM
-        self.grounds[k] = under
+        if ground is None:
+            ground = np.where(infarct_mask(labels), self.grounds[k], labels)
+        self.grounds[k] = ground
         self.versions[k] += 1
         self.revision += 1
         self.slice_changed.emit(k)

@@ -109,12 +109,6 @@ class Hand(QObject):
             self._threshold = scar_threshold(self._session.current.document.case)
         self._show_threshold()
 
-    def threshold(self) -> Threshold | None:
-        """Give the threshold that is set, or the one the stack offers; None with no stack."""
-        if self._threshold is None and self._session.current is not None:
-            return scar_threshold(self._session.current.document.case)
-        return self._threshold
-
     def _turn_threshold(self, steps: int) -> None:
         if self._canvas.tool == "threshold":
             self._row.threshold.setValue(self._row.threshold.value() + steps)

@@ -13,6 +13,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from scarseg.case import SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
+from scarseg.gui import strays
 from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray
@@ -217,7 +218,8 @@ class Inference(QObject):
             change = engine().proposal_change(case, k, proposal)
         if change is not None:
             if why is not None:
-                self.document.push(change, answers=why is Why.RELOCATED)
+                ground = strays.resting_on_wall(proposal.labels)
+                self.document.push(change, why is Why.RELOCATED, ground)
             else:
                 self.document.propose(change)
             self._answers[k] = case.labels[k].copy()

@@ -63,6 +63,33 @@ class LabelLayer(_Layer):
             overlay.paint_outlines(painter, self._traced, 1.6)
 
 
+class MarkLayer(_Layer):
+    """A quiet dotted line round what a reader may want to look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = QPainterPath()
+
+    def mark(self, mask: MaskArray) -> None:
+        """Draw round this mask (row, column)."""
+        self.path = overlay.outline(mask)
+        self.update()
+
+    def paint(
+        self,
+        painter: QPainter | None,
+        option: QStyleOptionGraphicsItem | None,
+        widget: QWidget | None = None,
+    ) -> None:
+        if painter is not None:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(overlay.pen("#000000", 2.6))
+            painter.drawPath(self.path)
+            painter.setPen(overlay.pen("#ffffff", 1.6, Qt.PenStyle.DotLine))
+            painter.drawPath(self.path)
+
+
 class PromptLayer(_Layer):
     """Boxes and points, those that wait drawn as ghosts."""
 

@@ -45,6 +45,7 @@ class Tile(QWidget):
         self.grams = ""
         self.word, self.dot = "unseen", theme.QUIET
         self.chosen = False
+        self.remark = ""
 
     def set_width(self, width: int) -> None:
         """Make the tile this wide; its picture is square."""
@@ -66,15 +67,19 @@ class Tile(QWidget):
         word: str | None = None,
         dot: str | None = None,
         chosen: bool | None = None,
+        remark: str | None = None,
     ) -> None:
         """Change what is given, and paint again only if that differs."""
-        before = (self.grams, self.word, self.dot, self.chosen)
+        before = (self.grams, self.word, self.dot, self.chosen, self.remark)
+        self.remark = self.remark if remark is None else remark
         self.grams = self.grams if grams is None else grams
         self.word = self.word if word is None else word
         self.dot = self.dot if dot is None else dot
         self.chosen = self.chosen if chosen is None else chosen
-        if before != (self.grams, self.word, self.dot, self.chosen):
-            self.setAccessibleName(f"Slice {self.index + 1}, {self.grams}, {self.word}")
+        if before != (self.grams, self.word, self.dot, self.chosen, self.remark):
+            words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
+            self.setAccessibleName(", ".join(words).removesuffix(", "))
+            self.setToolTip(self.remark)
             self.update()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
@@ -98,6 +103,12 @@ class Tile(QWidget):
         top, right = self.picture + 6.0, self.width() - 7.0
         painter.drawText(QRectF(7, top, 26, 16), Qt.AlignmentFlag.AlignLeft, str(self.index + 1))
         painter.drawText(QRectF(26, top, right - 26, 16), Qt.AlignmentFlag.AlignRight, self.grams)
+        if self.remark:
+            painter.setPen(QColor(theme.YELLOW))
+            corner = QRectF(right - 17, 7, 16, 16)
+            painter.setBrush(theme.colour("#000000", 0.6))
+            painter.drawEllipse(corner)
+            painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
         font.setPixelSize(11)
         font.setBold(False)
         painter.setFont(font)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PyQt6.QtCore import QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
@@ -12,6 +14,8 @@ from scarseg.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.stack import Stack
 
 BAR_HEIGHT = 15
+MOST_REMARKS = 3
+"""More are counted, not spelled out."""
 
 
 def label(text: str, name: str = "", accessible: str = "") -> QLabel:
@@ -112,6 +116,8 @@ class ResultsPanel(QWidget):
         self.bars.clicked.connect(self.slice_chosen)
         self.incomplete = label("", "warning", "Warnings about the numbers")
         self.incomplete.setWordWrap(True)
+        self.remarks = label("", "remark", "Scar to look at")
+        self.remarks.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 14, 16, 10)
         layout.setSpacing(3)
@@ -122,6 +128,7 @@ class ResultsPanel(QWidget):
         layout.addLayout(self._figures())
         layout.addSpacing(4)
         layout.addWidget(self.incomplete)
+        layout.addWidget(self.remarks)
         layout.addSpacing(8)
         self.bars_heading = label("SLICE BY SLICE", "heading")
         layout.addWidget(self.bars_heading)
@@ -146,6 +153,14 @@ class ResultsPanel(QWidget):
             grid.addWidget(self._words[key], row, 1)
         grid.setColumnStretch(1, 1)
         return grid
+
+    def show_remarks(self, remarks: Sequence[str]) -> None:
+        """Point out what a reader may want to look at; nothing is changed by it."""
+        lines = list(remarks[:MOST_REMARKS])
+        if len(remarks) > MOST_REMARKS:
+            lines.append(f"… and on {len(remarks) - MOST_REMARKS} more slices.")
+        self.remarks.setText("\n".join(lines))
+        self.remarks.setVisible(bool(lines))
 
     def clear(self) -> None:
         """Show that nothing is open."""

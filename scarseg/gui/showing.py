@@ -6,7 +6,7 @@ import numpy as np
 from PyQt6.QtCore import QObject, QRectF, QSettings
 
 from scarseg.case import ModelIdentity
-from scarseg.gui import levels, overlay, theme
+from scarseg.gui import levels, overlay, strays, theme
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.chrome import Bar, Foot
 from scarseg.gui.inference import Inference, Readiness, engine
@@ -51,6 +51,7 @@ class Showing(QObject):
         self._homed = False
         self._windowed = False
         self._traced: list[overlay.Traced] = []
+        self._strays: list[strays.Strays] = []
 
     @property
     def _open(self) -> Open:
@@ -73,6 +74,7 @@ class Showing(QObject):
         self._traced = [overlay.outlines(labels) for labels in document.case.labels]
         for tile, traced in zip(self._strip.tiles, self._traced, strict=True):
             tile.show_outlines(traced)
+        self._strays = [self._find_strays(k) for k in range(stack.n_slices)]
         warnings = [each.code for each in stack.warnings]
         self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
@@ -102,6 +104,7 @@ class Showing(QObject):
             self._canvas.go_home()
         self._traced[k] = overlay.outlines(current.document.case.labels[k])
         self._strip.tiles[k].show_outlines(self._traced[k])
+        self._strays[k] = self._find_strays(k)
         self._strip.show_status(current.document, current.inference, k)
         if k == current.document.current:
             self._draw_current()
@@ -167,6 +170,25 @@ class Showing(QObject):
         self._results.show_measurements(self.measured, case.stack, current.document.current)
         self._strip.show_grams(self.measured)
         self._session.remember(self.measured)
+        self._show_strays()
+
+    def _find_strays(self, k: int) -> strays.Strays:
+        document = self._open.document
+        return strays.find(
+            document.case.labels[k],
+            document.grounds[k],
+            document.case.readings[k].prompts,
+            document.case.stack.pixel_spacing_mm,
+        )
+
+    def _show_strays(self) -> None:
+        """Point out scar that lies where none is expected."""
+        said = []
+        for k, (tile, found) in enumerate(zip(self._strip.tiles, self._strays, strict=True)):
+            tile.tell(remark=found.words)
+            if found.words:
+                said.append(f"Slice {k + 1}: {found.words}.")
+        self._results.show_remarks(said)
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -203,6 +225,7 @@ class Showing(QObject):
         document = self._open.document
         k = document.current
         self._canvas.show_labels(document.labels, document.grounds[k], self._traced[k])
+        self._canvas.marks.mark(self._strays[k].mask)
         self._draw_prompts()
 
     def _draw_prompts(self) -> None:

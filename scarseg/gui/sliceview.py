@@ -62,8 +62,9 @@ class SliceView(pg.GraphicsView):
         self.image = items.SmoothImage(self._pixels)
         self.tint = items.tint_item()
         self.outlines, self.prompt_layer = items.LabelLayer(), items.PromptLayer()
-        self.hand = items.HandLayer()
-        for layer in (self.image, self.tint, self.outlines, self.prompt_layer, self.hand):
+        self.marks, self.hand = items.MarkLayer(), items.HandLayer()
+        over = (self.outlines, self.marks, self.prompt_layer, self.hand)
+        for layer in (self.image, self.tint, *over):
             layer.setParentItem(self._group)
         self.view.addItem(self._group, ignoreBounds=True)
 
@@ -85,7 +86,7 @@ class SliceView(pg.GraphicsView):
         """
         self._spacing = spacing
         self._group.setTransform(QTransform.fromScale(spacing[1], spacing[0]))
-        for layer in (self.outlines, self.prompt_layer, self.hand):
+        for layer in (self.outlines, self.marks, self.prompt_layer, self.hand):
             layer.set_shape(rows, columns)
         self.whole = QRectF(0, 0, columns * spacing[1], rows * spacing[0])
         across, down = orientation[:3], orientation[3:]
@@ -135,7 +136,7 @@ class SliceView(pg.GraphicsView):
 
     def set_overlays_shown(self, shown: bool) -> None:
         """Show everything over the image, or the image alone."""
-        for layer in (self.tint, self.outlines, self.hand):
+        for layer in (self.tint, self.outlines, self.marks, self.hand):
             layer.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.prompts_shown)
 

@@ -64,11 +64,13 @@ QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 120); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
+QLabel#remark {{ color: {TEXT}; border-left: 2px dotted {TEXT}; padding: 2px 0 2px 7px; }}
 QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
 QFrame#rule {{ background: {LINE}; border: none; margin: 0 6px; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QToolButton {{ background: transparent; border: none; border-radius: 5px; padding: 5px 9px; }}
 QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}
+QToolButton[tight="true"] {{ padding: 5px 6px; }}
 QToolButton:hover {{ background: {RAISED}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
 QToolButton:disabled {{ color: #4c5965; }}

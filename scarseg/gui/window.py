@@ -102,6 +102,8 @@ class MainWindow(QMainWindow):
         handlers |= self.hand.handlers()
         handlers |= {
             "quit": self.close,
+            "clip": desk.clip,
+            "propose_mvo": desk.propose_mvo,
             "copy_up": partial(desk.copy, -1),
             "copy_down": partial(desk.copy, 1),
             "previous_slice": partial(desk.step, -1),
