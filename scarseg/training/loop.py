@@ -18,8 +18,6 @@ from scarseg.errors import ModelError
 from scarseg.training.progress import Board, Silent, Standing, figures_line
 from scarseg.training.runs import append_line
 
-LEAST_BETWEEN = 8
-"""Tries lie apart at least so many times as long as one takes."""
 SCORE = "score"
 """The figure that the best checkpoint is chosen by."""
 
@@ -107,7 +105,8 @@ class Limits:
     Args:
         patience: tries without a better score after which the run ends; 0: never.
         try_share: a try is due after this share of the budget, but not within
-            ``least_seconds`` of the last, and after ``most_seconds`` at the latest.
+            ``least_seconds`` of the last, nor ``spacing`` times as long as one takes; and after
+            ``most_seconds`` at the latest.
         save_seconds: between checkpoints.
         most_left_out: steps in a row whose loss is no number, after which the run fails.
     """
@@ -116,6 +115,7 @@ class Limits:
     try_share: float = 0.05
     least_seconds: float = 20.0
     most_seconds: float = 300.0
+    spacing: float = 8.0
     save_seconds: float = 180.0
     most_left_out: int = 50
 
@@ -169,7 +169,7 @@ class _Due:
 
     def __call__(self) -> bool:
         waited = time.monotonic() - self.at
-        if waited < max(self.limits.least_seconds, LEAST_BETWEEN * self.took):
+        if waited < max(self.limits.least_seconds, self.limits.spacing * self.took):
             return False
         gone = self.learner.done() - self.share
         return gone >= self.limits.try_share or waited > self.limits.most_seconds
