@@ -204,6 +204,20 @@ ACTIONS: tuple[ActionRow, ...] = (
         "label",
     ),
     _(
+        "carry_up",
+        "Edit",
+        "Carry boxes to the slice before",
+        ("Alt+Up",),
+        "Take the boxes of this slice to the slice before, in place of its own, and segment there",
+    ),
+    _(
+        "carry_down",
+        "Edit",
+        "Carry boxes to the slice after",
+        ("Alt+Down",),
+        "Take the boxes of this slice to the slice after, in place of its own, and segment there",
+    ),
+    _(
         "clip",
         "Edit",
         "Clip scar to the wall",
@@ -241,6 +255,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         ("Ctrl+R",),
         "Let the models start over on this slice",
     ),
+    _(
+        "propose_wall",
+        "Slice",
+        "Wall and pool again",
+        ("Shift+L",),
+        "Let the models propose wall and blood pool anew, in the ventricle's box if you drew one;"
+        " the scar stays",
+    ),
     _("previous_slice", "Slice", "Slice before", ("Up",), "Go to the slice before (wheel)"),
     _("next_slice", "Slice", "Slice after", ("Down",), "Go to the slice after (wheel)"),
     _("fit", "View", "Fit", ("F",), "Fit the heart into the window; again for the whole slice"),
@@ -271,7 +293,8 @@ CHANGES = frozenset(
     (
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
-        *("not_assessable", "propose_again", "clip", "propose_mvo"),
+        *("not_assessable", "propose_again", "propose_wall", "clip"),
+        *("propose_mvo", "carry_up", "carry_down"),
     )
 )
 """What cannot be done to a case that is open for reading only."""

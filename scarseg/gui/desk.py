@@ -140,19 +140,39 @@ class Desk(QObject):
             document.push(reading.copied(document.case, document.current, target), ground=ground)
             document.go_to(target)
 
+    def carry(self, by: int) -> None:
+        """Take the boxes of this slice to a neighbour, and segment there."""
+        document = self.document
+        if document is None or document.read_only:
+            return
+        source, target = document.current, document.current + by
+        if not document.reading.prompts.boxes:
+            self.said.emit("There is no box on this slice to carry.")
+        elif 0 <= target < document.case.stack.n_slices:
+            document.push(reading.carried(document.case, source, target))
+            document.go_to(target)
+            self._answer()
+
     # Prompts and drawing
 
     def prompted(self, outcome: tools.Prompted) -> None:
         """Take new boxes or points and let the model answer at once."""
-        document, current = self.document, self._session.current
-        if document is None or current is None or document.read_only:
+        document = self.document
+        if document is None or document.read_only:
             return
         k = document.current
-        by_hand = current.inference.is_hand_drawn(k)
         document.push(reading.reprompt(document.case, k, outcome.verb, outcome.prompts))
-        if by_hand:
-            self.said.emit("This slice was drawn by hand: Space segments it anew.")
-        elif outcome.verb == tools.VENTRICLE:
+        self._answer(ventricle=outcome.verb == tools.VENTRICLE)
+
+    def _answer(self, ventricle: bool = False) -> None:
+        """Let the model answer the prompts of this slice, unless that would lose a drawing."""
+        current = self._session.current
+        assert current is not None
+        k = current.document.current
+        if current.inference.is_hand_drawn(k):
+            anew = "Shift+L proposes wall and pool" if ventricle else "Space segments it"
+            self.said.emit(f"This slice was drawn by hand: {anew} anew.")
+        elif ventricle:
             current.inference.relocate(k)
         else:
             current.inference.segment(k)
@@ -200,6 +220,10 @@ class Desk(QObject):
     def segment(self) -> None:
         if self._session.current is not None and self.document is not None:
             self._session.current.inference.segment(self.document.current)
+
+    def propose_wall(self) -> None:
+        if self._session.current is not None and self.document is not None:
+            self._session.current.inference.propose_wall(self.document.current)
 
     def propose_again(self) -> None:
         if self._session.current is not None and self.document is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import SliceReading, SliceStatus
+from scarseg.case import Change, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
@@ -44,6 +44,7 @@ class Why(StrEnum):
 
     ASKED = "asked"
     RELOCATED = "relocated"
+    WALL = "wall"
 
 
 class Inference(QObject):
@@ -171,6 +172,12 @@ class Inference(QObject):
         if self._models is not None and not self.document.read_only:
             self._queue_proposal(slice_index, urgent=True, why=Why.ASKED)
 
+    def propose_wall(self, slice_index: int) -> None:
+        """Propose wall and blood pool of one slice anew; its scar stays."""
+        being_proposed = self._locating or slice_index in self._queued
+        if self._models is not None and not self.document.read_only and not being_proposed:
+            self._queue_proposal(slice_index, urgent=True, why=Why.WALL)
+
     def _forget_pending(self, slice_index: int) -> None:
         self._set_pending(slice_index, False)
 
@@ -207,6 +214,7 @@ class Inference(QObject):
         self._logits[k] = proposal.logits
         case = self.document.case
         fresh = version == self.document.versions[k]
+        drawn = why is Why.WALL and self.is_hand_drawn(k)
         change = None
         if why is Why.RELOCATED and fresh:
             change = verbs.relocated(case, k, proposal.prompts, proposal.labels)
@@ -214,6 +222,8 @@ class Inference(QObject):
             after = SliceReading(prompts=proposal.prompts, status=SliceStatus.PROPOSED)
             name = verbs.step_name("propose again", k)
             change = case.change(name, k, after, proposal.labels)
+        elif why is Why.WALL:
+            change = self._walled(k, proposal)
         elif fresh and case.readings[k].status is SliceStatus.UNSEEN:
             change = engine().proposal_change(case, k, proposal)
         if change is not None:
@@ -222,12 +232,19 @@ class Inference(QObject):
                 self.document.push(change, why is Why.RELOCATED, ground)
             else:
                 self.document.propose(change)
-            self._answers[k] = case.labels[k].copy()
+            if not drawn:
+                self._answers[k] = case.labels[k].copy()
         self._set_ready(k, Readiness.READY)
         asks = case.readings[k].prompts.asks_for_scar
         if k in self.pending or (why is Why.RELOCATED and change is not None and asks):
             self._set_pending(k, True)
             self._queue_answer(k)
+
+    def _walled(self, k: int, proposal: SliceProposal) -> Change | None:
+        if proposal.logits.wall is None:
+            self.failed.emit("These weights know scar alone: draw wall and blood pool by hand.")
+            return None
+        return verbs.walled(self.document.case, k, proposal.labels, proposal.prompts.lv_box)
 
     def _queue_answer(self, k: int) -> None:
         assert self._models is not None

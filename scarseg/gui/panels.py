@@ -154,11 +154,13 @@ class ResultsPanel(QWidget):
         grid.setColumnStretch(1, 1)
         return grid
 
-    def show_remarks(self, remarks: Sequence[str]) -> None:
+    def show_remarks(self, remarks: Sequence[str], clips: bool = False) -> None:
         """Point out what a reader may want to look at; nothing is changed by it."""
         lines = list(remarks[:MOST_REMARKS])
         if len(remarks) > MOST_REMARKS:
             lines.append(f"… and on {len(remarks) - MOST_REMARKS} more slices.")
+        if clips:
+            lines.append("I clips the scar of a slice to its wall.")
         self.remarks.setText("\n".join(lines))
         self.remarks.setVisible(bool(lines))
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from scarseg.case import Case, Change, SliceReading, SliceStatus
+from scarseg.gui import strays
 from scarseg.labels import Edit, Label, LabelArray, infarct_mask
-from scarseg.prompts import Origin, SlicePrompts
+from scarseg.prompts import Box, Origin, SlicePrompts
 
 
 def step_name(verb: str, slice_index: int) -> str:
@@ -97,6 +98,31 @@ def copied(case: Case, source: int, target: int) -> Change:
     after = SliceReading(prompts=reading.prompts, status=SliceStatus.PROPOSED, edited=True)
     name = f"copy slice {source + 1} to slice {target + 1}"
     return case.change(name, target, after, case.labels[source].copy())
+
+
+def carried(case: Case, source: int, target: int) -> Change:
+    """Ask on one slice for what the boxes of another hold: its own boxes give way, points stay.
+
+    The left ventricle's box comes along only where the other slice has none.
+    """
+    mine, theirs = case.readings[source].prompts, case.readings[target]
+    boxes = tuple(replace(box, origin=Origin.READER, score=None) for box in mine.boxes)
+    prompts = replace(theirs.prompts, boxes=boxes, lv_box=theirs.prompts.lv_box or mine.lv_box)
+    name = f"carry boxes of slice {source + 1} to slice {target + 1}"
+    return replace(reprompt(case, target, "", prompts), name=name)
+
+
+def walled(case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | None) -> Change:
+    """Take wall and blood pool as the models propose them; scar and MVO stay as they are."""
+    before = case.readings[slice_index]
+    infarct = infarct_mask(case.labels[slice_index])
+    heart = strays.resting_on_wall(proposed)
+    labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
+    status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
+    prompts = replace(before.prompts, lv_box=lv_box)
+    after = replace(before, prompts=prompts, status=status, edited=True, reason="")
+    name = step_name("propose wall and pool", slice_index)
+    return case.change(name, slice_index, after, labels)
 
 
 def merged(first: Change, second: Change, labels: LabelArray) -> Change:

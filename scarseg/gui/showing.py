@@ -188,7 +188,7 @@ class Showing(QObject):
             tile.tell(remark=found.words)
             if found.words:
                 said.append(f"Slice {k + 1}: {found.words}.")
-        self._results.show_remarks(said)
+        self._results.show_remarks(said, any(found.clips for found in self._strays))
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""

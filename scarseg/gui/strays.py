@@ -35,6 +35,11 @@ class Strays:
         return np.logical_or.reduce([np.zeros_like(self.outside), *parts])
 
     @property
+    def clips(self) -> bool:
+        """Say whether any of that would be clipped to the wall."""
+        return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
+
+    @property
     def words(self) -> str:
         """Say what was found, or nothing."""
         places = ("outside the wall", "in the blood pool", "far from its box")

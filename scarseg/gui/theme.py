@@ -64,7 +64,7 @@ QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 120); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
-QLabel#remark {{ color: {TEXT}; border-left: 2px dotted {TEXT}; padding: 2px 0 2px 7px; }}
+QLabel#remark {{ color: {TEXT}; }}
 QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
 QFrame#rule {{ background: {LINE}; border: none; margin: 0 6px; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QWidget
+from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QSlider, QWidget
 
 from scarseg.gui import levels, theme
 from scarseg.gui.enhanced import Threshold
@@ -68,7 +68,7 @@ class ViewRow(QWidget):
         layout.setContentsMargins(10, 2, 10, 2)
         layout.setSpacing(6)
         for widget in (
-            label("Label", "quiet"), self.labels, label("Brush", "quiet"), self.brush,
+            self.labels, label("Brush", "quiet"), self.brush,
             self.brush_text, self.threshold_word, self.threshold, self.threshold_text,
             label("Fill", "quiet"), self.opacity,
             label("Window", "quiet"), self.presets,
@@ -76,8 +76,10 @@ class ViewRow(QWidget):
             layout.addWidget(widget)
             if isinstance(widget, QComboBox | QSlider):
                 widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        layout.addStretch(1)
-        layout.addWidget(self.hover)
+        # Where there is no room, the hand's pixel gives way before the window grows.
+        self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hover.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        layout.addWidget(self.hover, 1)
         self.labels.activated.connect(
             lambda index: self.label_chosen.emit(int(self.labels.itemData(index)))
         )
@@ -119,6 +121,6 @@ def _slider(name: str, low: int, high: int, value: int) -> QSlider:
     made = QSlider(Qt.Orientation.Horizontal)
     made.setRange(low, high)
     made.setValue(value)
-    made.setFixedWidth(72)
+    made.setFixedWidth(66)
     made.setAccessibleName(name)
     return made

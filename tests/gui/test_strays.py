@@ -97,6 +97,27 @@ def test_an_answer_lies_on_wall_and_undo_brings_back_what_was_beneath(reading):
     assert "outside" in reading.window.strip.tiles[2].remark
 
 
+def test_wall_and_pool_come_anew_and_the_scar_stays(reading):
+    reading.go_to(2)
+    before = reading.document.labels.copy()
+    reading.act("label_2")
+    reading.paint((5, 5), (20, 50), (60, 5))
+    reading.act("label_4")
+    reading.paint((36, 50), (36, 54))
+    drawn = reading.document.labels.copy()
+    reading.act("propose_wall")
+    reading.wait(lambda: reading.document.undo_stack.undoText().startswith("propose wall"))
+    after = reading.document.labels
+    infarct = drawn >= Label.SCAR
+    assert (after[infarct] == drawn[infarct]).all()
+    healthy = np.where(before >= Label.SCAR, Label.MYOCARDIUM, before)
+    np.testing.assert_array_equal(after[~infarct], healthy[~infarct])
+    assert "outside the wall" in reading.window.strip.tiles[2].remark
+    assert reading.inference.is_hand_drawn(2)
+    reading.undo()
+    np.testing.assert_array_equal(reading.document.labels, drawn)
+
+
 def test_a_copied_slice_keeps_its_remark(reading):
     reading.go_to(0)
     reading.paint((36, 50), (36, 54))
