@@ -259,7 +259,7 @@ class Desk(QObject):
         path = self.dialogs.save_as("Export CSV", "scar.csv", "CSV (*.csv)")
         if path is not None:
             cases = [self.document.snapshot()]
-            self._write(lambda force: exporting.export_cases(path, cases, force), path)
+            self.write(lambda force: exporting.export_cases(path, cases, force), path)
 
     def export_all(self) -> None:
         path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", "CSV (*.csv)")
@@ -268,7 +268,7 @@ class Desk(QObject):
         now = None if self.document is None else self.document.snapshot()
         entries = [e.source for study in self._session.library.studies for e in study.entries]
         folder = self._session.folder
-        self._write(lambda force: exporting.export_list(path, entries, folder, now, force), path)
+        self.write(lambda force: exporting.export_list(path, entries, folder, now, force), path)
 
     def save_prompts(self) -> None:
         if self.document is None:
@@ -276,13 +276,15 @@ class Desk(QObject):
         path = self.dialogs.save_as("Save prompts", "prompts.json", "Prompts (*.json)")
         if path is not None:
             case = self.document.snapshot()
-            self._write(lambda force: exporting.save_prompts(path, case, force), path)
+            self.write(lambda force: exporting.save_prompts(path, case, force), path)
 
-    def _write(self, write: Callable[[bool], str], path: Path, force: bool = False) -> None:
+    def write(self, write: Callable[[bool], str], path: Path, force: bool = False) -> None:
+        """Write a file on the disk lane; over one that is there only after asking."""
+
         def failed(error: BaseException) -> None:
             if isinstance(error, OutputError) and error.code == "E_EXISTS" and not force:
                 if self.dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
-                    self._write(write, path, force=True)
+                    self.write(write, path, force=True)
             elif isinstance(error, (ScarsegError, OSError)):
                 self.said.emit(str(error))
             else:

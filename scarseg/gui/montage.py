@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
@@ -28,6 +30,34 @@ SMALLEST, LARGEST = 74, 112
 GAP = 5
 
 
+@dataclass
+class Content:
+    """What a small picture of a slice shows; ``crop`` in source pixels."""
+
+    image: QImage = field(default_factory=QImage)
+    crop: QRectF = field(default_factory=lambda: QRectF(0, 0, 1, 1))
+    traced: overlay.Traced = field(default_factory=list)
+
+
+def draw_slice(content: Content, side: int, ratio: float) -> QPixmap:
+    """Draw image and outlines into a square of ``side``, ``ratio`` pixels for each of it."""
+    pixmap = QPixmap(round(side * ratio), round(side * ratio))
+    pixmap.setDevicePixelRatio(ratio)
+    pixmap.fill(QColor(theme.GROUND))
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    painter.scale(side / content.crop.width(), side / content.crop.height())
+    painter.translate(-content.crop.topLeft())
+    painter.drawImage(QPointF(0, 0), content.image)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, path in content.traced:
+        painter.setPen(overlay.pen(colour, 1.1))
+        painter.drawPath(path)
+    painter.end()
+    return pixmap
+
+
 class Tile(QWidget):
     """One slice of the strip."""
 
@@ -38,14 +68,13 @@ class Tile(QWidget):
         self.index = index
         self.set_width(100)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self._image = QImage()
-        self._traced: overlay.Traced = []
-        self._crop = QRectF(0, 0, 1, 1)
+        self.content = Content()
         self._drawn: QPixmap | None = None
         self.grams = ""
         self.word, self.dot = "unseen", theme.QUIET
         self.chosen = False
         self.remark = ""
+        self.status_word, self.status_colour = self.word, self.dot
 
     def set_width(self, width: int) -> None:
         """Make the tile this wide; its picture is square."""
@@ -54,11 +83,11 @@ class Tile(QWidget):
 
     def show_image(self, image: QImage, crop: QRectF) -> None:
         """Show this image, cropped in source pixels."""
-        self._image, self._crop, self._drawn = image, crop, None
+        self.content.image, self.content.crop, self._drawn = image, crop, None
         self.update()
 
     def show_outlines(self, traced: overlay.Traced) -> None:
-        self._traced, self._drawn = traced, None
+        self.content.traced, self._drawn = traced, None
         self.update()
 
     def tell(
@@ -128,22 +157,7 @@ class Tile(QWidget):
 
     def _draw(self) -> QPixmap:
         """Draw image and outlines once; they change far more seldom than the tile is painted."""
-        ratio = self.devicePixelRatioF()
-        pixmap = QPixmap(round(self.picture * ratio), round(self.picture * ratio))
-        pixmap.setDevicePixelRatio(ratio)
-        pixmap.fill(QColor(theme.GROUND))
-        painter = QPainter(pixmap)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.scale(self.picture / self._crop.width(), self.picture / self._crop.height())
-        painter.translate(-self._crop.topLeft())
-        painter.drawImage(QPointF(0, 0), self._image)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        for colour, path in self._traced:
-            painter.setPen(overlay.pen(colour, 1.1))
-            painter.drawPath(path)
-        painter.end()
-        return pixmap
+        return draw_slice(self.content, self.picture, self.devicePixelRatioF())
 
 
 class Filmstrip(QScrollArea):
@@ -205,6 +219,7 @@ class Filmstrip(QScrollArea):
         """Say in colour and word how a slice stands."""
         status = document.case.readings[k].status
         word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+        self.tiles[k].status_word, self.tiles[k].status_colour = word, dot
         if status is SliceStatus.NOT_ASSESSABLE:
             word = f"n/a: {document.case.readings[k].reason}".removesuffix(": ")
         if status is SliceStatus.UNSEEN:

@@ -8,7 +8,7 @@ from math import hypot
 import numpy as np
 import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QResizeEvent, QTransform
+from PyQt6.QtGui import QImage, QResizeEvent, QTransform
 from PyQt6.QtWidgets import QLabel
 
 from scarseg.gui import items, overlay, theme
@@ -123,6 +123,16 @@ class SliceView(pg.GraphicsView):
         """Write slice and status into the corner."""
         self.corner.setText(text)
         self.corner.adjustSize()
+
+    def picture(self, caption: str) -> QImage:
+        """Give the slice as it is shown, without the hand; ``caption`` stands in the corner."""
+        said, hand = self.corner.text(), self.hand.isVisible()
+        self.say(caption)
+        self.hand.setVisible(False)
+        image = self.grab().toImage()
+        self.say(said)
+        self.hand.setVisible(hand)
+        return image
 
     def set_levels(self, levels: Levels) -> None:
         """Show grey values from black to white between these two."""

@@ -17,6 +17,7 @@ from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.hand import Hand
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
+from scarseg.gui.pictures import Pictures
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Session
 from scarseg.gui.showing import Showing
@@ -40,6 +41,9 @@ class MainWindow(QMainWindow):
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
         self.hand = Hand(session, self.canvas, self.view_row, self)
+        self.pictures = Pictures(
+            self.desk, self.canvas, self.strip, lambda: self.showing.measured, self
+        )
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
@@ -100,6 +104,10 @@ class MainWindow(QMainWindow):
             )
         }  # fmt: skip
         handlers |= self.hand.handlers()
+        handlers |= {
+            name: getattr(self.pictures, name)
+            for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
+        }
         handlers |= {
             "quit": self.close,
             "clip": desk.clip,
