@@ -1,0 +1,29 @@
+"""What derived DICOM objects call things: SNOMED CT, DCM and LOINC, our own only where none is."""
+
+from __future__ import annotations
+
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+OWN_SCHEME = "99SCARSEG"
+"""Designator of the private coding scheme (PS3.16: private ones begin with 99)."""
+
+MYOCARDIUM = Code("49848007", "SCT", "Left Ventricle Myocardium")
+SCAR_TISSUE = Code("12402003", "SCT", "Scar tissue")
+LEFT_VENTRICLE: Code = codes.SCT.LeftVentricle
+BLOOD: Code = codes.SCT.Blood
+MVO = Code("MVO", OWN_SCHEME, "Microvascular obstruction")
+ANATOMY: Code = codes.SCT.AnatomicalStructure
+SUBSTANCE: Code = codes.SCT.BodySubstance
+ABNORMAL: Code = codes.SCT.MorphologicallyAbnormalStructure
+
+HEART_MRI = Code("241620005", "SCT", "Magnetic resonance imaging of heart")
+MASS = Code("118538004", "SCT", "Mass")
+VOLUME = Code("118565006", "SCT", "Volume")
+SHARE_OF_LV = Code("SCAR-PERCENT-LV", OWN_SCHEME, "Scar mass as percent of LV mass")
+BY_THICKNESS = Code("MASS-THICKNESS", OWN_SCHEME, "Slice thickness as depth of a slice")
+BY_SPACING = Code("MASS-SPACING", OWN_SCHEME, "Distance between slices as depth of a slice")
+
+GRAM = Code("g", "UCUM", "g")
+MILLILITRE = Code("ml", "UCUM", "ml")
+PERCENT = Code("%", "UCUM", "%")
