@@ -42,7 +42,7 @@ BAR = (
     "",
 )
 MESSAGE_MS = 9000
-SHORT = {"not_assessable": "N/A", "threshold": "Above"}
+SHORT = {"not_assessable": "N/A", "threshold": "Threshold"}
 """What the bar says where the menu's text is too long."""
 KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
 

@@ -34,7 +34,7 @@ HAND = (
     ("Right drag", "Window width and level"),
     ("Drag a box's border", "Move the box"),
     ("Drag a box's handle", "Resize the box"),
-    ("Ctrl drag", "New box, even from another's border"),
+    ("Ctrl drag", "New box, wherever it begins"),
     ("Alt click, right click", "Point where there is no scar"),
     ("Click a point", "Delete the point"),
 )
@@ -117,7 +117,7 @@ class KeySheet(QDialog):
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(3)
-        columns = (("File", "Edit", "View", "Help"), ("Tools", ""), ("Slice", "Hand"))
+        columns = (("File", "Edit", "Help"), ("Tools", ""), ("Slice", "View", "Hand"))
         for column, menus in enumerate(columns):
             row = 0
             for menu in menus:
@@ -130,7 +130,7 @@ class KeySheet(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(area)
         layout.addWidget(_close(self))
-        self.resize(1020, 560)
+        self.resize(1060, 680)
 
     def _add_menu(self, grid: QGridLayout, menu: str, row: int, column: int) -> int:
         lines = [

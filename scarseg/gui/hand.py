@@ -93,13 +93,16 @@ class Hand(QObject):
         self._row.brush.setValue(self._row.brush.value() + by)
 
     def _follow(self) -> None:
-        """Begin with another case; its threshold is known better with every slice proposed."""
+        """Begin with another case; its threshold is known better once all is proposed."""
         self.automatic_threshold()
         if self._session.current is not None:
             self._session.current.inference.ready_changed.connect(self._look_again)
 
     def _look_again(self) -> None:
-        if self._threshold is not None and self._threshold.rule != BY_HAND:
+        current = self._session.current
+        if current is None or current.inference.proposing or self._threshold is None:
+            return
+        if self._threshold.rule != BY_HAND:
             self.automatic_threshold()
 
     def automatic_threshold(self) -> None:

@@ -39,8 +39,11 @@ class Content:
     traced: overlay.Traced = field(default_factory=list)
 
 
-def draw_slice(content: Content, side: int, ratio: float) -> QPixmap:
-    """Draw image and outlines into a square of ``side``, ``ratio`` pixels for each of it."""
+def draw_slice(content: Content, side: int, ratio: float, line: float = 1.1) -> QPixmap:
+    """Draw image and outlines into a square of ``side``, ``ratio`` pixels for each of it.
+
+    ``line`` is the width of outlines, in pixels.
+    """
     pixmap = QPixmap(round(side * ratio), round(side * ratio))
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(QColor(theme.GROUND))
@@ -52,7 +55,7 @@ def draw_slice(content: Content, side: int, ratio: float) -> QPixmap:
     painter.drawImage(QPointF(0, 0), content.image)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for colour, path in content.traced:
-        painter.setPen(overlay.pen(colour, 1.1))
+        painter.setPen(overlay.pen(colour, line))
         painter.drawPath(path)
     painter.end()
     return pixmap

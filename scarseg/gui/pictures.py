@@ -25,6 +25,8 @@ SIDE, GAP, LINE = 240, 10, 22
 """Side of a slice, what is between two, and the height of a line of words, in pixels."""
 SCALE = 2.0
 """The picture of all slices has this many pixels for each of those."""
+OUTLINE = 3.0
+"""Width of the outlines in the picture of all slices, in its pixels."""
 
 
 def montage(tiles: list[Tile], measured: Measurements) -> QImage:
@@ -43,7 +45,7 @@ def montage(tiles: list[Tile], measured: Measurements) -> QImage:
     for n, tile in enumerate(tiles):
         x = GAP + n % columns * (SIDE + GAP)
         y = GAP + n // columns * (SIDE + LINE + GAP)
-        painter.drawPixmap(QPointF(x, y), draw_slice(tile.content, SIDE, SCALE))
+        painter.drawPixmap(QPointF(x, y), draw_slice(tile.content, SIDE, SCALE, OUTLINE))
         words = QRectF(x, y + SIDE, SIDE, LINE)
         _write(painter, words, f"{tile.index + 1}   {tile.grams}", theme.TEXT)
         _write(painter, words, tile.status_word, tile.status_colour, Qt.AlignmentFlag.AlignRight)

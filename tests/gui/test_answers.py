@@ -77,6 +77,15 @@ def test_a_box_that_comes_too_early_waits_and_is_then_answered(slow, gate):
     assert slow.case.readings[k].edited
 
 
+def test_an_automatic_threshold_follows_the_proposals(slow, gate):
+    slow.act("threshold")
+    assert "brightest tenth" in slow.window.view_row.threshold_text.toolTip()
+    gate.let()
+    slow.wait_ready()
+    assert "halfway" in slow.window.view_row.threshold_text.toolTip()
+    assert slow.window.canvas.threshold == 125
+
+
 def test_a_box_drawn_before_the_models_are_loaded_is_answered(make_reader, phantom_stack):
     loaded = threading.Event()
 

@@ -7,6 +7,7 @@ import pytest
 from PyQt6.QtCore import Qt
 
 from scarseg.case import CaseStatus, SliceStatus
+from scarseg.gui.hand import TOOLS
 from scarseg.labels import Label
 from scarseg.prompts import Origin
 
@@ -308,7 +309,7 @@ def test_a_whole_reading_by_keys_ends_as_read(reading):
     assert reading.session.library.studies[0].entries[0].standing.startswith("read")
 
 
-@pytest.mark.parametrize("tool", ["box", "point", "brush", "eraser", "polygon", "window_level"])
+@pytest.mark.parametrize("tool", TOOLS)
 def test_gestures_outside_the_image_do_no_harm(reading, tool):
     reading.act(tool)
     reading.drag((-8, -8), (-4, -5))

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
 
 from scarseg.gui import strays
 from scarseg.gui.enhanced import with_mvo
@@ -39,6 +41,10 @@ def test_scar_outside_the_wall_is_pointed_out_and_left_alone(reading):
     assert tile.remark in tile.accessibleName()
     assert panel.isVisible() and panel.text().startswith("Slice 1: scar")
     assert _marked(reading)
+    QTest.keyPress(reading.window.canvas, Qt.Key.Key_H)
+    assert not reading.window.canvas.marks.isVisible()
+    QTest.keyRelease(reading.window.canvas, Qt.Key.Key_H)
+    assert reading.window.canvas.marks.isVisible()
     reading.go_to(1)
     assert not _marked(reading)
     reading.undo()
