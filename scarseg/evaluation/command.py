@@ -16,7 +16,7 @@ from scarseg.evaluation.patient import Protocol
 from scarseg.evaluation.patients import choose_patients
 from scarseg.evaluation.report import tables
 from scarseg.evaluation.run import Contender, evaluate
-from scarseg.evaluation.strategies import DEFAULT, parse_strategies
+from scarseg.evaluation.strategies import DEFAULT, Asking, parse_strategies
 from scarseg.io.outputs import refuse_existing, require_writable
 from scarseg.models.weights import resolve
 from scarseg.progress import Progress
@@ -64,7 +64,11 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluate
         "device": options.device,
         "weights": identities,
     }
-    output.write_results(options.output, results, summaries, settings, options.force)
+    drawn: dict[str, bytes] = {}
+    if not options.no_figures:
+        progress(1.0, "drawing")
+        drawn = output.pictures(results, cases, options.seed)
+    output.write_results(options.output, results, summaries, settings, drawn, options.force)
     failed = {
         (row.segmenter, row.patient)
         for result in results
@@ -73,7 +77,9 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluate
     }
     said = f"{len(results) - len(failed)} of {len(results)} patients evaluated ({which})"
     notes = tuple(result.note for result in results if result.note)
-    return Evaluated(tuple(tables(summaries)), notes, len(failed), said)
+    asked = {*settings["prompts"], Asking.FWHM.value}
+    printed = [one for one in summaries if one["prompts"] in asked]
+    return Evaluated(tuple(tables(printed)), notes, len(failed), said)
 
 
 def _contenders(options: argparse.Namespace) -> tuple[list[Contender], dict[str, Any]]:

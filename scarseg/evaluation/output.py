@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import scarseg
 from scarseg.evaluation.figures import PatientFigures, SliceFigures
-from scarseg.evaluation.patient import PatientResult
+from scarseg.evaluation.patient import PatientResult, moved_case
 from scarseg.evaluation.strategies import Asking
 from scarseg.evaluation.summary import Column, Figures, columns_of, gain, plain, strata, summarise
 from scarseg.io.outputs import write_all
 from scarseg.io.provenance import RESEARCH_USE
 from scarseg.io.table import render_rows
+from scarseg.training.cases import TrainingCase
 
 PATIENTS, SLICES, SUMMARY = "patients.csv", "slices.csv", "summary.json"
 
@@ -24,8 +26,22 @@ SLICE_COLUMNS = tuple(field.name for field in fields(SliceFigures))
 
 
 def result_files(folder: Path) -> list[Path]:
-    """Name the files of an evaluation, the last one written last."""
+    """Name the files of an evaluation besides its pictures, the last one written last."""
     return [folder / PATIENTS, folder / SLICES, folder / SUMMARY]
+
+
+def pictures(
+    results: Sequence[PatientResult], cases: Iterable[TrainingCase], seed: int
+) -> dict[str, bytes]:
+    """Draw charts and example slices; file name to PNG."""
+    from scarseg.evaluation import charts, examples
+
+    moved = {
+        case.name: moved_case(case, seed)
+        for case in cases
+        if any(one.patient == case.name for result in results for one in result.slices)
+    }
+    return {**charts.charts(columns(results)), **examples.examples(results, moved)}
 
 
 def columns(results: Sequence[PatientResult]) -> tuple[Column, ...]:
@@ -71,9 +87,10 @@ def write_results(
     results: Sequence[PatientResult],
     summaries: Sequence[Figures],
     settings: Mapping[str, Any],
+    drawn: Mapping[str, bytes] = MappingProxyType({}),
     force: bool = False,
 ) -> None:
-    """Write ``patients.csv``, ``slices.csv`` and ``summary.json``, all or none.
+    """Write pictures, ``patients.csv``, ``slices.csv`` and ``summary.json``, all or none.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
@@ -93,4 +110,5 @@ def write_results(
         render_rows(SLICE_COLUMNS, slices),
         text.encode(),
     )
-    write_all(dict(zip(result_files(folder), contents, strict=True)), force)
+    files = {folder / name: data for name, data in drawn.items()}
+    write_all(files | dict(zip(result_files(folder), contents, strict=True)), force)

@@ -19,6 +19,7 @@ from scarseg.models import Models
 from scarseg.progress import Progress, silent
 from scarseg.prompts import SlicePrompts
 from scarseg.proposal import RULES, ProposalRules
+from scarseg.quant.image_quality import stack_quality
 from scarseg.stack import Stack
 from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
 
@@ -88,7 +89,11 @@ def evaluate_patient(
     stack, truth = as_stack(case), reference_of(case)
     boxes = [truth.lv_box(k) for k in range(stack.n_slices)] if protocol.true_lv else None
     seen = look(stack, models, boxes, protocol.rules, progress)
-    reading = Reading(stack, truth, seen, segmenter or models.segmenter.identity.name, case.kind)
+    name = segmenter or models.segmenter.identity.name
+    # By the reference, so that no model decides in which stratum it is judged.
+    quality = stack_quality(stack.pixels, truth.labels, stack.pixel_spacing_mm)
+    grades = tuple(str(one.grade or "") for one in quality.slices)
+    reading = Reading(stack, truth, seen, name, case.kind, str(quality.grade or ""), grades)
     rows: list[PatientFigures] = []
     slices: list[SliceFigures] = []
     kept: dict[str, Answer] = {}
@@ -107,6 +112,16 @@ def evaluate_patient(
     )
 
 
+def all_strategies(asked: Sequence[Strategy]) -> tuple[Strategy, ...]:
+    """Add to the most clicks asked for all fewer ones: they are answered on the way."""
+    every: list[Strategy] = []
+    for strategy in asked:
+        steps = range(1, strategy.clicks + 1)
+        on_the_way = [Strategy(strategy.asking, n) for n in steps] or [strategy]
+        every += [one for one in on_the_way if one not in every]
+    return tuple(every)
+
+
 def _readings(
     models: Models, stack: Stack, seen: Seen, truth: Reference, protocol: Protocol
 ) -> list[tuple[Strategy, Sequence[Answer], Answer | None]]:
@@ -115,7 +130,7 @@ def _readings(
     Boxes alone are where clicks begin, so both share one reading.
     """
     seed, rules = protocol.seed, protocol.rules
-    wanted = list(protocol.strategies)
+    wanted = list(all_strategies(protocol.strategies))
     most = max((one.clicks for one in wanted), default=0)
     boxed: dict[int, list[Answer]] = {}
 

@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from scarseg.batch import THREADS
 from scarseg.errors import Cancelled, ScarsegError, WeightsError
 from scarseg.evaluation.figures import PatientFigures
-from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient
+from scarseg.evaluation.patient import PatientResult, Protocol, all_strategies, evaluate_patient
 from scarseg.models import Models, limit_threads
 from scarseg.progress import Progress, silent
 from scarseg.training.cases import TrainingCase
@@ -139,7 +139,7 @@ def _failed(
             prompts=strategy.name,
             error_code=code,
         )
-        for strategy in protocol.strategies
+        for strategy in all_strategies(protocol.strategies)
     )
     return PatientResult(rows, note=f"{code}: {name}: {message}", trouble=trouble)
 

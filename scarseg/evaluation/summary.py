@@ -72,8 +72,8 @@ def summarise(column: Column) -> Figures:
     return {name: part for name, part in figures.items() if part != {}}
 
 
-def _values(rows: Iterable[Any], name: str) -> Values:
-    """Give what is defined of one figure."""
+def values_of(rows: Iterable[Any], name: str) -> Values:
+    """Give what is defined of one figure, row by row."""
     found = [getattr(row, name) for row in rows]
     return np.array([value for value in found if value is not None], dtype=np.float64)
 
@@ -110,22 +110,22 @@ def _average(values: Values) -> float:
 def _scar(sick: Sequence[PatientFigures]) -> Figures:
     if not sick:
         return {}
-    true, found = _values(sick, "true_scar_mass_g"), _values(sick, "scar_mass_g")
+    true, found = values_of(sick, "true_scar_mass_g"), values_of(sick, "scar_mass_g")
     return {
-        "dice": spread(_values(sick, "dice"), with_interval=True),
+        "dice": spread(values_of(sick, "dice"), with_interval=True),
         "pooled_dice": pooled_dice(sick),
-        "slice_dice": spread(_values(sick, "slice_dice")),
+        "slice_dice": spread(values_of(sick, "slice_dice")),
         "precision": _of(sick, "precision"),
         "recall": _of(sick, "recall"),
-        "hd_mm": spread(_values(sick, "hd_mm")),
-        "hd95_mm": spread(_values(sick, "hd95_mm")),
-        "hd_3d_mm": spread(_values(sick, "hd_3d_mm")),
-        "hd95_3d_mm": spread(_values(sick, "hd95_3d_mm")),
+        "hd_mm": spread(values_of(sick, "hd_mm")),
+        "hd95_mm": spread(values_of(sick, "hd95_mm")),
+        "hd_3d_mm": spread(values_of(sick, "hd_3d_mm")),
+        "hd95_3d_mm": spread(values_of(sick, "hd95_3d_mm")),
         "true_scar_mass_g": spread(true),
         "scar_mass_g": spread(found),
         "mass_error_g": spread(found - true),
         "mass_absolute_error_g": spread(np.abs(found - true), with_interval=True),
-        "mass_error_percent_lv": spread(_values(sick, "scar_error_percent_lv")),
+        "mass_error_percent_lv": spread(values_of(sick, "scar_error_percent_lv")),
         "mass_agreement": plain(agreement(found, true)),
         "percent_lv_agreement": _percent(sick),
         "true_lv_mass_g": _of(sick, "true_lv_mass_g"),
@@ -147,7 +147,7 @@ def _percent(sick: Sequence[PatientFigures]) -> Figures:
     rows = [r for r in sick if r.scar_percent_lv is not None and r.true_scar_percent_lv is not None]
     if len(rows) < MIN_FOR_AGREEMENT:
         return {}
-    found, true = _values(rows, "scar_percent_lv"), _values(rows, "true_scar_percent_lv")
+    found, true = values_of(rows, "scar_percent_lv"), values_of(rows, "true_scar_percent_lv")
     figures: Figures = plain(agreement(found, true))
     return figures
 
@@ -156,10 +156,10 @@ def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures])
     """Give the grams found where there is no scar: in patients and on slices without."""
     well = [one for one in known if not one.n_scar_slices]
     empty = [one for one in slices if one.true_scar_area_mm2 == 0]
-    masses = _values(empty, "scar_mass_g")
+    masses = values_of(empty, "scar_mass_g")
     figures: Figures = {}
     if well:
-        figures["on_patients_without_scar_g"] = spread(_values(well, "scar_mass_g"))
+        figures["on_patients_without_scar_g"] = spread(values_of(well, "scar_mass_g"))
     if empty:
         figures["on_slices_without_scar_g"] = spread(masses)
         figures["slices_without_scar"] = len(masses)
@@ -169,17 +169,17 @@ def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures])
 
 def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
     """Give the wall over patients, and the left ventricle's box over slices that have one."""
-    overlaps = _values(slices, "lv_iou")
+    overlaps = values_of(slices, "lv_iou")
     figures: Figures = {
         "lv_iou": spread(overlaps),
         "lv_found_percent": found_percent(overlaps),
-        "wall_dice": spread(_values(patients, "wall_dice")),
-        "pool_dice": spread(_values(patients, "pool_dice")),
-        "lv_mass_error_g": spread(_values(patients, "lv_mass_error_g")),
+        "wall_dice": spread(values_of(patients, "wall_dice")),
+        "pool_dice": spread(values_of(patients, "pool_dice")),
+        "lv_mass_error_g": spread(values_of(patients, "lv_mass_error_g")),
     }
     rows = [r for r in patients if r.lv_mass_g is not None and r.true_lv_mass_g is not None]
     if len(rows) >= MIN_FOR_AGREEMENT:
-        found, true = _values(rows, "lv_mass_g"), _values(rows, "true_lv_mass_g")
+        found, true = values_of(rows, "lv_mass_g"), values_of(rows, "true_lv_mass_g")
         figures["lv_mass_agreement"] = plain(agreement(found, true))
     return {name: value for name, value in figures.items() if value not in ({}, None)}
 
@@ -189,14 +189,14 @@ def _slices(slices: Sequence[SliceFigures]) -> Figures:
     if not slices or slices[0].prompts not in ("auto", "detector"):
         return {}
     known = [one for one in slices if one.true_scar_area_mm2 is not None]
-    true = _values(known, "true_scar_area_mm2") > 0
-    said = _values(known, "scar_area_mm2") > 0
+    true = values_of(known, "true_scar_area_mm2") > 0
+    said = values_of(known, "scar_area_mm2") > 0
     figures: Figures = {"with_scar": int(true.sum()), "without_scar": int((~true).sum())}
     if true.any():
         figures["sensitivity"] = float(said[true].mean())
     if not true.all():
         figures["specificity"] = float((~said[~true]).mean())
-    scores = _values(known, "scar_score_mm2")
+    scores = values_of(known, "scar_score_mm2")
     if len(scores) == len(known) and true.any() and not true.all():
         figures["sensitivity_at_specificity_0.9"] = sensitivity_at(scores, true, SPECIFICITY)
         figures["roc_area"] = roc_area(scores, true)
@@ -231,11 +231,11 @@ def _boxes(slices: Sequence[SliceFigures]) -> Figures:
     rows = [one for one in slices if one.n_boxes is not None]
     if not rows:
         return {}
-    true, proposed = (int(_values(rows, name).sum()) for name in ("n_true_boxes", "n_boxes"))
+    true, proposed = (int(values_of(rows, name).sum()) for name in ("n_true_boxes", "n_boxes"))
     empty = [one for one in rows if one.n_true_boxes == 0]
     figures: Figures = {"true": true, "proposed": proposed}
     for percent in (10, 30, 50, 75):
-        met = int(_values(rows, f"n_boxes_iou{percent}").sum())
+        met = int(values_of(rows, f"n_boxes_iou{percent}").sum())
         figures[f"recall_iou{percent}"] = met / true if true else None
         figures[f"precision_iou{percent}"] = met / proposed if proposed else None
     figures["false_boxes_per_slice_without_scar"] = _of(empty, "n_boxes")
@@ -252,7 +252,7 @@ def _clicks(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) 
     with_scar = [one for one in slices if one.true_scar_area_mm2]
     for goal, said in (("075", "0.75"), ("080", "0.80")):
         for what, rows in (("patient", sick), ("slice", with_scar)):
-            counts = _values(rows, f"clicks_to_dice_{goal}")
+            counts = values_of(rows, f"clicks_to_dice_{goal}")
             figures[f"to_dice_{said}_per_{what}"] = {
                 "reached_percent": 100 * len(counts) / len(rows) if rows else None,
                 "median_where_reached": float(np.median(counts)) if len(counts) else None,
@@ -268,13 +268,13 @@ def _repeatability(sick: Sequence[PatientFigures]) -> Figures:
     rows = [one for one in sick if one.redrawn_scar_mass_g is not None]
     if len(rows) < MIN_FOR_AGREEMENT:
         return {}
-    first, second = _values(rows, "scar_mass_g"), _values(rows, "redrawn_scar_mass_g")
+    first, second = values_of(rows, "scar_mass_g"), values_of(rows, "redrawn_scar_mass_g")
     both = agreement(second, first)
     return {
         "ccc": None if both.concordance is None else both.concordance.ccc,
         "mean_absolute_difference_g": both.absolute_error.mae,
         "agreement": plain(both),
-        "dice": spread(_values(rows, "redrawn_dice")),
+        "dice": spread(values_of(rows, "redrawn_dice")),
     }
 
 
@@ -283,7 +283,7 @@ def strata(column: Column) -> Figures:
     sick = [one for one in column.patients if one.n_scar_slices]
     groups: dict[str, dict[str, list[PatientFigures]]] = {"scar_size": {}}
     if len(sick) >= 3:
-        cuts = np.percentile(_values(sick, "true_scar_mass_g"), (100 / 3, 200 / 3))
+        cuts = np.percentile(values_of(sick, "true_scar_mass_g"), (100 / 3, 200 / 3))
         names = [f"up to {cuts[0]:.1f} g", f"{cuts[0]:.1f} to {cuts[1]:.1f} g"]
         names.append(f"over {cuts[1]:.1f} g")
         groups["scar_size"] = {name: [] for name in names}
@@ -310,7 +310,7 @@ def _grouped(
 
 
 def _short(rows: Sequence[PatientFigures]) -> Figures:
-    found, true = _values(rows, "scar_mass_g"), _values(rows, "true_scar_mass_g")
+    found, true = values_of(rows, "scar_mass_g"), values_of(rows, "true_scar_mass_g")
     agreed = concordance(found, true)
     return {
         "patients": len(rows),

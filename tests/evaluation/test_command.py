@@ -50,14 +50,14 @@ def test_tables_and_summary(
     assert "scar: patient Dice, mean" in said
     assert f"{out}: 3 of 3 patients evaluated (all patients)" in said
     patients = rows(out / "patients.csv")
-    assert [(row["patient"], row["prompts"]) for row in patients[:5]] == [
-        ("A", name) for name in ("auto", "box", "clicks:2", "detector", "fwhm")
-    ]
-    assert len(patients) == 15
-    assert len(rows(out / "slices.csv")) == 75
+    names = ["auto", "box", "clicks:1", "clicks:2", "detector", "fwhm"]
+    assert [(row["patient"], row["prompts"]) for row in patients[:6]] == [("A", n) for n in names]
+    assert len(patients) == 18
+    assert len(rows(out / "slices.csv")) == 90
+    assert "clicks:1" not in said
     summary = json.loads((out / "summary.json").read_text())
     [models] = summary["segmenters"].values()
-    assert list(models) == ["auto", "box", "clicks:2", "detector", "fwhm"]
+    assert list(models) == names
     assert models["auto"]["patients_with_scar"] == 2
     dice = [float(row["dice"]) for row in patients if row["prompts"] == "auto" and row["dice"]]
     assert models["auto"]["scar"]["dice"]["mean"] == pytest.approx(np.mean(dice))
@@ -136,7 +136,7 @@ def test_several_segmenters_make_a_column_each(
     assert "mean patient Dice" in said
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert list(summary["segmenters"]) == ["sam", "med"]
-    assert len(rows(tmp_path / "out" / "patients.csv")) == 30
+    assert len(rows(tmp_path / "out" / "patients.csv")) == 36
 
 
 def test_what_exists_is_not_replaced_without_being_told(
