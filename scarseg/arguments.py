@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import scarseg
 from scarseg.training import arguments as training
 
-COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "train", "evaluate", "weights")
+COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "train", "evaluate", "weights", "agree")
 
 NOTHING_DONE = 1
 """Exit status when nothing could be done."""
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulate(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_agree(commands)
     _add_weights(commands)
     return parser
 
@@ -219,6 +220,45 @@ def _add_evaluate(commands: _Commands) -> None:
     evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
     evaluate.add_argument("--force", action="store_true", help="replace outputs that exist")
     evaluate.set_defaults(command="evaluate")
+
+
+def _add_agree(commands: _Commands) -> None:
+    agree = commands.add_parser(
+        "agree",
+        help="compare two tables of the same patients",
+        description="Pair the rows of two tables and print how they agree: Bland-Altman, CCC,"
+        " ICC, errors, Wilcoxon's test. Differences are A - B: a reference is B.",
+    )
+    agree.add_argument("a", type=Path, metavar="A.csv")
+    agree.add_argument("b", type=Path, metavar="B.csv")
+    agree.add_argument(
+        "--column",
+        default="scar_mass_g",
+        metavar="NAME",
+        help="what to compare (default: scar_mass_g)",
+    )
+    agree.add_argument("--column-b", metavar="NAME", help="where B.csv names it otherwise")
+    agree.add_argument(
+        "--key",
+        action="append",
+        metavar="NAME",
+        help="column that names a stack; may be repeated (default: series_uid and part)",
+    )
+    agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
+    _add_page(agree)
+    agree.set_defaults(command="agree")
+
+
+def _add_page(command: _Parser) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR|FILE",
+        help="a page (.html or .pdf), the numbers (.json), or a folder for all of them",
+    )
+    command.add_argument("--json", action="store_true", help="for programs, on stdout")
+    command.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
 def _add_weights(commands: _Commands) -> None:

@@ -20,6 +20,7 @@ from scarseg.arguments import COMMANDS, NOTHING_DONE, build_parser
 from scarseg.errors import Cancelled, InputError, ScarsegError
 
 if TYPE_CHECKING:
+    from scarseg.agreement.command import Done
     from scarseg.io.dicom_report import LoadReport, StackSummary
     from scarseg.progress import Progress
 
@@ -240,6 +241,30 @@ def _evaluate(options: argparse.Namespace) -> int:
     return SOME_FAILED if done.failed else DONE
 
 
+def _agree(options: argparse.Namespace) -> int:
+    from scarseg.agreement import command
+
+    return _show(command.agree(options), options.json, command.PLAIN_WIDTH)
+
+
+def _show(done: Done, as_json: bool, plain_width: int) -> int:
+    """Print an agreement."""
+    from rich.console import Console
+
+    for note in done.notes:
+        _say(note)
+    if as_json:
+        print(done.json, end="")
+    else:
+        width = None if sys.stdout.isatty() else plain_width
+        console = Console(width=width, highlight=False)
+        for table in done.tables:
+            console.print(table)
+    for path in done.files:
+        _say(str(path))
+    return SOME_FAILED if done.failed else DONE
+
+
 def _train(options: argparse.Namespace) -> int:
     # Threads that spin while they wait are slow on a busy machine; read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -321,5 +346,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "simulate": _simulate,
     "train": _train,
     "evaluate": _evaluate,
+    "agree": _agree,
     "weights": _weights,
 }

@@ -1,0 +1,1 @@
+"""Hold two readings of the same patients against each other, from tables or from masks."""

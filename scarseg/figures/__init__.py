@@ -1,0 +1,1 @@
+"""Drawings and pages for print, made by matplotlib without a display."""

@@ -1,0 +1,197 @@
+"""A page of tables and figures, as one HTML file that needs no other, or as PDF."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO
+
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from scarseg.figures.rendering import A4_INCHES, pdf, png
+
+MARGIN_INCHES = 0.7
+LINE_INCHES = 0.165
+PRINT_DPI = 240
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table: every cell is text; the first column is left, others right."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FigureBlock:
+    """A figure with a line under it that says what it shows, for who cannot see it too."""
+
+    caption: str
+    figure: Figure
+
+
+Block = TableBlock | FigureBlock
+
+_STYLE = """
+body{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;max-width:960px;margin:2em auto;
+padding:0 1em}h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.1em;margin:1.6em 0 .4em}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:.15em .9em .15em 0;text-align:right;border-bottom:1px solid #ddd;
+vertical-align:top}th:first-child,td:first-child{text-align:left}th{font-weight:600}
+img{max-width:100%;height:auto}figure{margin:1.2em 0}figcaption,footer{color:#555;
+font-size:.9em}p.lead{margin:.1em 0}
+@media print{body{margin:0;font-size:11px}figure,table{break-inside:avoid}}
+"""
+
+
+def html_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
+    """Write a page that holds its images itself and loads nothing.
+
+    Args:
+        title: its heading.
+        lead: lines under it.
+        blocks: tables and figures in order.
+        foot: the last line.
+    """
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data:; style-src 'unsafe-inline'\">",
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+        *(f'<p class="lead">{escape(line)}</p>' for line in lead),
+        *(_html_block(block) for block in blocks),
+        f"<footer><p>{escape(foot)}</p></footer></body></html>\n",
+    ]
+    return "\n".join(parts).encode("utf-8", "replace")
+
+
+def _html_block(block: Block) -> str:
+    if isinstance(block, FigureBlock):
+        data = base64.b64encode(png(block.figure)).decode("ascii")
+        caption = escape(block.caption)
+        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in block.header)
+    rows = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in block.rows
+    )
+    thead = f"<thead><tr>{head}</tr></thead>" if any(block.header) else ""
+    return f"<h2>{escape(block.title)}</h2>\n<table>{thead}<tbody>\n{rows}\n</tbody></table>"
+
+
+def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
+    """Write the same on A4, going on over as many sheets as it takes."""
+    sheets = [_Sheet(foot)]
+    sheets[0].text(title, 14, 2.0)
+    for line in lead:
+        sheets[0].text(line, 8, 1.0)
+    for block in blocks:
+        for piece in _pieces(block):
+            if not sheets[-1].fits(piece):
+                sheets.append(_Sheet(foot))
+            sheets[-1].lay(piece)
+    return pdf([sheet.figure for sheet in sheets], title)
+
+
+def _pieces(block: Block) -> Iterator[Block]:
+    """Cut a table that is longer than a sheet."""
+    longest = int((A4_INCHES[1] - 2 * MARGIN_INCHES) / LINE_INCHES) - 6
+    if isinstance(block, FigureBlock) or len(block.rows) <= longest:
+        yield block
+        return
+    for start in range(0, len(block.rows), longest):
+        title = block.title if start == 0 else f"{block.title} (continued)"
+        yield TableBlock(title, block.header, block.rows[start : start + longest])
+
+
+class _Sheet:
+    """One sheet of A4, filled from above."""
+
+    def __init__(self, foot: str) -> None:
+        self.figure = Figure(figsize=A4_INCHES)
+        self.down = MARGIN_INCHES
+        width, height = A4_INCHES
+        self.figure.text(
+            MARGIN_INCHES / width, 0.35 / height, foot, fontsize=6, color="#555555", va="bottom"
+        )
+
+    def fits(self, block: Block) -> bool:
+        if self.down <= MARGIN_INCHES:
+            return True
+        return self.down + _height(block) <= A4_INCHES[1] - MARGIN_INCHES
+
+    def text(self, text: str, size: float, lines: float) -> None:
+        self._put(text, MARGIN_INCHES, size)
+        self.down += lines * LINE_INCHES
+
+    def lay(self, block: Block) -> None:
+        self.down += LINE_INCHES
+        if isinstance(block, FigureBlock):
+            self._picture(block)
+            return
+        self._put(block.title, MARGIN_INCHES, 10, weight="bold")
+        self.down += 1.3 * LINE_INCHES
+        columns = max([len(block.header), *(len(row) for row in block.rows)])
+        for row in (block.header, *block.rows):
+            if not any(row):
+                continue
+            for place, cell in enumerate(row):
+                self._cell(cell, place, columns, "bold" if row is block.header else "normal")
+            self.down += LINE_INCHES
+
+    def _cell(self, text: str, place: int, columns: int, weight: str) -> None:
+        if place == 0:
+            self._put(text, MARGIN_INCHES, 7.5, weight=weight)
+            return
+        wide = A4_INCHES[0] - 2 * MARGIN_INCHES
+        first = min(0.42, 1.6 / columns) * wide
+        right = MARGIN_INCHES + first + (wide - first) * place / (columns - 1)
+        self._put(text, right, 7.5, weight=weight, align="right")
+
+    def _put(
+        self, text: str, across: float, size: float, weight: str = "normal", align: str = "left"
+    ) -> None:
+        width, height = A4_INCHES
+        self.figure.text(
+            across / width,
+            1 - self.down / height,
+            text.replace("$", r"\$"),
+            fontsize=size,
+            weight=weight,
+            ha=align,
+            va="top",
+        )
+
+    def _picture(self, block: FigureBlock) -> None:
+        width, height = A4_INCHES
+        tall = _picture_inches(block)
+        place = (
+            MARGIN_INCHES / width,
+            1 - (self.down + tall) / height,
+            1 - 2 * MARGIN_INCHES / width,
+            tall / height,
+        )
+        axes = self.figure.add_axes(place)
+        axes.imshow(imread(BytesIO(png(block.figure, PRINT_DPI)), format="png"), aspect="auto")
+        axes.set_axis_off()
+        self.down += tall
+        self._put(block.caption, MARGIN_INCHES, 7)
+        self.down += LINE_INCHES
+
+
+def _picture_inches(block: FigureBlock) -> float:
+    wide, tall = (float(v) for v in block.figure.get_size_inches())
+    return (A4_INCHES[0] - 2 * MARGIN_INCHES) * tall / wide
+
+
+def _height(block: Block) -> float:
+    if isinstance(block, FigureBlock):
+        return _picture_inches(block) + 2 * LINE_INCHES
+    return (len(block.rows) + 3.5) * LINE_INCHES

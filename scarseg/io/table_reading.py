@@ -1,0 +1,63 @@
+"""CSV tables in: our own, and those that other programs or spreadsheets wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from scarseg.errors import InputError
+
+LARGEST_BYTES = 256 * 1024 * 1024
+_DELIMITERS = ",;\t"
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A table as text: ``columns`` in order, ``rows`` column to cell, blank where it is short."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+
+
+def read_csv(path: Path) -> CsvTable:
+    """Read a CSV file with a header: comma, semicolon or tab, UTF-8 with or without a mark.
+
+    The apostrophe that keeps a spreadsheet from running a cell as a formula is taken off again;
+    lines without any cell are skipped.
+
+    Raises:
+        InputError: E_TABLE, it cannot be read, is no such table, or names a column twice.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise InputError("E_TABLE", f"{path} is too large for a table.", str(path))
+        text = path.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError("E_TABLE", f"{path} cannot be read as CSV: {why}.", str(path)) from error
+    lines = [line for line in lines if any(cell.strip() for cell in line)]
+    if not lines:
+        raise InputError("E_TABLE", f"{path} has no header.", str(path))
+    columns = tuple(cell.strip() for cell in lines[0])
+    doubled = {one for one in columns if one and columns.count(one) > 1}
+    if doubled:
+        raise InputError("E_TABLE", f"{path} has the column {min(doubled)} twice.", str(path))
+    rows = tuple(
+        {name: _plain(cell) for name, cell in zip(columns, line, strict=False) if name}
+        for line in lines[1:]
+    )
+    return CsvTable(path.name, columns, rows)
+
+
+def _delimiter(text: str) -> str:
+    header = text.split("\n", 1)[0]
+    return max(_DELIMITERS, key=header.count)
+
+
+def _plain(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") else cell

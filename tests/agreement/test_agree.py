@@ -1,0 +1,206 @@
+"""``scarseg agree``: pairs, statistics, and pages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scarseg import cli
+from scarseg.agreement.output import NUMBERS, PAGE, PAIRS, PRINT
+from scarseg.agreement.pairing import pair_tables
+from scarseg.errors import InputError
+from scarseg.io.table_reading import read_csv
+from scarseg.quant.agreement import agreement
+from tests.agreement.tables import row, two_readings, write
+
+
+def numbers(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+    assert cli.main(["agree", *words, "--json"]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_table_is_printed_and_nothing_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = two_readings(tmp_path)
+    assert cli.main(["agree", str(a), str(b)]) == 0
+    out = capsys.readouterr().out
+    for name in ("bias (A - B), g", "limit of agreement", "Lin's CCC", "ICC(2,1)", "Wilcoxon"):
+        assert name in out
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["A.csv", "B.csv"]
+
+
+def test_json_holds_what_the_statistics_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = two_readings(tmp_path)
+    found = numbers(capsys, str(a), str(b))
+    masses = [[float(one["scar_mass_g"]) for one in read_csv(path).rows] for path in (a, b)]
+    expected = agreement(*masses)
+    got = found["agreement"]
+    assert isinstance(got, dict)
+    assert got["bland_altman"]["bias"] == pytest.approx(expected.bland_altman.bias)
+    assert got["bland_altman"]["bias"] == pytest.approx(np.mean(masses[0]) - np.mean(masses[1]))
+    assert expected.concordance is not None
+    assert got["concordance"]["ccc"] == pytest.approx(expected.concordance.ccc)
+    pairs = found["pairs"]
+    assert isinstance(pairs, list)
+    differences = sorted(x - y for x, y in zip(*masses, strict=True))
+    assert sorted(one["difference"] for one in pairs) == differences
+    assert found["unit"] == "g"
+
+
+def test_rows_pair_by_series_and_part_in_any_order(tmp_path: Path) -> None:
+    first = [row(1, 5.0, part="1"), row(1, 7.0, part="2"), row(2, 9.0), row(4, 3.0), row(5, None)]
+    second = [row(5, 2.0), row(2, 8.0), row(1, 6.5, part="2"), row(3, 4.0), row(1, 5.5, part="1")]
+    a, b = write(tmp_path / "a.csv", first), write(tmp_path / "b.csv", second)
+    paired = pair_tables(read_csv(a), read_csv(b), "scar_mass_g")
+    assert {one.key: (one.a, one.b) for one in paired.pairs} == {
+        ("1.2.1", "1"): (5.0, 5.5),
+        ("1.2.1", "2"): (7.0, 6.5),
+        ("1.2.2", ""): (9.0, 8.0),
+    }
+    assert paired.only_a == (("1.2.4", ""),)
+    assert paired.only_b == (("1.2.3", ""),)
+    assert paired.blank == (("1.2.5", ""),)
+
+
+def test_what_has_no_partner_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0), row(7, 1.0)])
+    b = write(tmp_path / "b.csv", [row(1, 5.5), row(2, 3.0), row(8, 1.0), row(9, None)])
+    assert cli.main(["agree", str(a), str(b)]) == 0
+    err = capsys.readouterr().err
+    assert "1 of a.csv has no partner in b.csv: 1.2.7." in err
+    assert "2 of b.csv has no partner in a.csv: 1.2.8, 1.2.9." in err
+
+
+def test_another_programs_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0), row(3, 1.0)])
+    b = tmp_path / "b.csv"
+    b.write_text("﻿patient_id;infarct\npatient03;2.5\npatient01;5\n\npatient02;3\n")
+    found = numbers(capsys, str(a), str(b), "--column-b", "infarct", "--key", "patient_id")
+    pairs = found["pairs"]
+    assert isinstance(pairs, list)
+    assert [(one["a"], one["b"]) for one in pairs] == [(5, 5), (4, 3), (1, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "code"),
+    [
+        ("series_uid,scar_mass_g\n1.2.1,ten\n", [], "E_TABLE"),
+        ("series_uid,scar_mass_g\n1.2.1,nan\n", [], "E_TABLE"),
+        ("series_uid,scar_mass_g\n1.2.1,1\n1.2.1,2\n", [], "E_TABLE"),
+        ("series_uid,scar_mass_g,scar_mass_g\n1.2.1,1,1\n", [], "E_TABLE"),
+        ("series_uid,mass\n1.2.1,1\n", [], "E_TABLE"),
+        ("uid,scar_mass_g\n1.2.1,1\n", [], "E_TABLE"),
+        ("series_uid,scar_mass_g\n9.9,1\n", [], "E_PAIRS"),
+        ("series_uid,scar_mass_g\n1.2.1,\n", [], "E_PAIRS"),
+        ("", [], "E_TABLE"),
+    ],
+)
+def test_bad_tables_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: list[str], code: str
+) -> None:
+    a = write(tmp_path / "a.csv", [row(1, 5.0)])
+    b = tmp_path / "b.csv"
+    b.write_text(text)
+    assert cli.main(["agree", str(a), str(b), *words]) == 1
+    assert capsys.readouterr().err.startswith(code)
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="E_TABLE"):
+        read_csv(tmp_path / "none.csv")
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match="E_TABLE"):
+        read_csv(tmp_path / "x.csv")
+
+
+def test_a_neutralised_cell_is_itself_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", [row(1, -5.0, patient_id="=1+1")])
+    (found,) = read_csv(path).rows
+    assert found["patient_id"] == "=1+1"
+    assert float(found["scar_mass_g"]) == -5
+
+
+def test_other_rules_of_measuring_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0, status="incomplete")])
+    b = write(tmp_path / "b.csv", [row(1, 5.0, mass_convention="spacing"), row(2, 4.0)])
+    assert cli.main(["agree", str(a), str(b)]) == 0
+    err = capsys.readouterr().err
+    assert "1 of 2 pairs have different mass conventions." in err
+    assert "1 of 2 stacks were not read to the end in a.csv." in err
+
+
+def test_strata_by_size_and_by_a_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = two_readings(tmp_path)
+    found = numbers(capsys, str(a), str(b), "--strata", "sequence")
+    parts = found["strata"]
+    assert isinstance(parts, list)
+    assert [one["n"] for one in parts] == [4, 4, 4, 6, 6]
+    assert [one["name"] for one in parts[3:]] == ["sequence: magnitude", "sequence: psir"]
+    pairs = found["pairs"]
+    assert isinstance(pairs, list)
+    means = sorted((one["a"] + one["b"]) / 2 for one in pairs)
+    smallest = [one for one in pairs if (one["a"] + one["b"]) / 2 <= means[3]]
+    bias = np.mean([one["difference"] for one in smallest])
+    assert parts[0]["bias"] == pytest.approx(bias)
+
+
+def test_a_folder_holds_page_print_numbers_and_pairs(tmp_path: Path) -> None:
+    a, b = two_readings(tmp_path)
+    folder = tmp_path / "out"
+    words = ["agree", str(a), str(b), "-o", str(folder)]
+    assert cli.main(words) == 0
+    assert {one.name for one in folder.iterdir()} == {PAGE, PRINT, NUMBERS, PAIRS}
+    page = (folder / PAGE).read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert str(tmp_path) not in page
+    assert (folder / PRINT).read_bytes().startswith(b"%PDF")
+    before = {one.name: one.read_bytes() for one in folder.iterdir()}
+    assert cli.main(words) == 1
+    assert cli.main([*words, "--force"]) == 0
+    assert {one.name: one.read_bytes() for one in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.pdf", "page.json"])
+def test_a_name_chooses_the_form(tmp_path: Path, name: str) -> None:
+    a, b = two_readings(tmp_path)
+    assert cli.main(["agree", str(a), str(b), "-o", str(tmp_path / name)]) == 0
+    start = {"html": b"<!DOCTYPE", "pdf": b"%PDF", "json": b"{"}[name.split(".")[1]]
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_a_table_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = two_readings(tmp_path)
+    assert cli.main(["agree", str(a), str(b), "-o", str(a), "--force"]) == 1
+    assert "E_OUTPUT_NAME" in capsys.readouterr().err
+
+
+def test_two_patients_are_few_but_no_error(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.csv", [row(1, 5.0)])
+    b = write(tmp_path / "b.csv", [row(1, 5.0)])
+    assert cli.main(["agree", str(a), str(b), "-o", str(tmp_path / "one.pdf")]) == 0
+    a = write(tmp_path / "a.csv", [row(1, 0.0), row(2, 0.0)])
+    b = write(tmp_path / "b.csv", [row(1, 0.0), row(2, 0.0)])
+    assert cli.main(["agree", str(a), str(b), "-o", str(tmp_path / "two.html")]) == 0
+
+
+def test_printing_loads_no_matplotlib_and_no_torch(tmp_path: Path) -> None:
+    a, b = two_readings(tmp_path)
+    code = (
+        "import sys; from scarseg import cli; "
+        f"cli.main(['agree', {str(a)!r}, {str(b)!r}]); "
+        "sys.exit(any(one in sys.modules for one in ('matplotlib', 'torch', 'PyQt6')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
