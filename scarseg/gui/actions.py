@@ -177,6 +177,20 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("smaller", "Tools", "Smaller brush", ("[",), "Make brush and eraser smaller (Shift + wheel)"),
     _("larger", "Tools", "Larger brush", ("]",), "Make brush and eraser larger (Shift + wheel)"),
     _(
+        "lower_threshold",
+        "Tools",
+        "Lower threshold",
+        ("{",),
+        "Let the threshold brush paint darker pixels (Alt + wheel)",
+    ),
+    _(
+        "higher_threshold",
+        "Tools",
+        "Higher threshold",
+        ("}",),
+        "Let the threshold brush paint brighter pixels only (Alt + wheel)",
+    ),
+    _(
         "automatic_threshold",
         "Tools",
         "Automatic threshold",

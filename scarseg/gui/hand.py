@@ -59,6 +59,8 @@ class Hand(QObject):
         made |= {
             "let_go": self._canvas.cancel_gesture,
             "delete": self._canvas.delete_chosen,
+            "lower_threshold": partial(self._turn_threshold, -2),
+            "higher_threshold": partial(self._turn_threshold, 2),
             "automatic_threshold": self.automatic_threshold,
             "smaller": partial(self.resize, -2),
             "larger": partial(self.resize, 2),

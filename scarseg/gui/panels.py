@@ -107,7 +107,7 @@ class ResultsPanel(QWidget):
         self.setObjectName("side")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Results")
-        self.setFixedWidth(248)
+        self.setFixedWidth(256)
         self.headline = label("–", "headline", "Scar mass")
         self.convention = label("", "quiet", "Mass convention of the headline")
         self.figures: dict[str, QLabel] = {}
@@ -160,7 +160,7 @@ class ResultsPanel(QWidget):
         if len(remarks) > MOST_REMARKS:
             lines.append(f"… and on {len(remarks) - MOST_REMARKS} more slices.")
         if clips:
-            lines.append("I clips the scar of a slice to its wall.")
+            lines.append("Key I clips the scar of a slice to its wall.")
         self.remarks.setText("\n".join(lines))
         self.remarks.setVisible(bool(lines))
 

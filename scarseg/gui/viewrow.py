@@ -121,6 +121,6 @@ def _slider(name: str, low: int, high: int, value: int) -> QSlider:
     made = QSlider(Qt.Orientation.Horizontal)
     made.setRange(low, high)
     made.setValue(value)
-    made.setFixedWidth(66)
+    made.setFixedWidth(60)
     made.setAccessibleName(name)
     return made

@@ -114,9 +114,14 @@ def test_the_threshold_is_shown_and_set_by_wheel_slider_and_key(reading):
     higher = canvas.threshold
     assert higher > HALFWAY and reading.document.current == k
     assert row.threshold_text.text() == f"{higher:.4g}"
+    reading.act("lower_threshold")
+    assert canvas.threshold < higher
+    reading.act("higher_threshold")
+    assert canvas.threshold == higher
     row.threshold.setValue(0)
     assert canvas.threshold == WALL_LEVEL
     reading.act("brush")
+    reading.act("higher_threshold")
     assert not row.threshold.isVisible()
     reading.act("threshold")
     assert canvas.threshold == WALL_LEVEL
