@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scarseg.models.weights import sha256
+from scarseg.training.runs import name_of
 
 LICENCE = "CC-BY-NC-SA-4.0"
 
@@ -38,27 +39,39 @@ def register(folder: Path, name: str, kind: str, licence: str = LICENCE) -> dict
     return entry
 
 
+def trained_in(place: Path) -> tuple[Path, dict[str, object]]:
+    """Give the weights that a finished run left in its folder, with their card.
+
+    ``place`` may also be a safetensors file; its card lies beside it, or is empty.
+    """
+    file = place / f"{name_of(place)}.safetensors" if place.is_dir() else place
+    if not file.is_file():
+        raise SystemExit(f"{file} does not exist: has the run ended?")
+    card = file.with_suffix(".json")
+    return file, json.loads(card.read_text("utf-8")) if card.is_file() else {}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("trained", type=Path, help="safetensors file, fp16")
+    parser.add_argument("trained", type=Path, help="folder of a finished run, or its safetensors")
     parser.add_argument("--name", required=True)
     parser.add_argument("--kind", choices=("segmenter", "detector"), required=True)
-    parser.add_argument("--evaluation", type=Path, help="JSON written by evaluate")
-    parser.add_argument("--recipe", type=Path, help="recipe.json of the run")
+    parser.add_argument("--evaluation", type=Path, help="summary.json written by evaluate")
     parser.add_argument("--folder", type=Path, default=Path("weights"))
     options = parser.parse_args(arguments)
+    file, card = trained_in(options.trained)
     target = options.folder / f"{options.name}.safetensors"
-    if options.trained.resolve() != target.resolve():
-        shutil.copyfile(options.trained, target)
-    card: dict[str, object] = {"name": options.name, "kind": options.kind, "licence": LICENCE}
-    if options.recipe:
-        card["recipe"] = json.loads(options.recipe.read_text("utf-8"))
+    if file.resolve() != target.resolve():
+        shutil.copyfile(file, target)
+    entry = register(options.folder, options.name, options.kind)
+    card |= {"name": options.name, "kind": options.kind, "file": target.name}
+    card |= {"licence": LICENCE, "sha256": entry["sha256"]}
     if options.evaluation:
-        card["validation"] = json.loads(options.evaluation.read_text("utf-8"))["summary"]
-    if options.recipe or options.evaluation:
-        text = json.dumps(card, indent=2) + "\n"
-        (options.folder / f"{options.name}.json").write_text(text, encoding="utf-8")
-    print(json.dumps(register(options.folder, options.name, options.kind), indent=2))
+        evaluated = json.loads(options.evaluation.read_text("utf-8"))
+        card["evaluation"] = evaluated.get("summary", evaluated)
+    text = json.dumps(card, indent=2) + "\n"
+    (options.folder / f"{options.name}.json").write_text(text, encoding="utf-8")
+    print(json.dumps(entry, indent=2))
     return 0
 
 
