@@ -9,7 +9,10 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
+from scarseg.case import Case
+from scarseg.gui import reading as verbs
 from scarseg.gui import strays
+from scarseg.gui.document import Document
 from scarseg.gui.enhanced import with_mvo
 from scarseg.labels import Label
 from scarseg.prompts import Box, SlicePrompts
@@ -124,11 +127,35 @@ def test_wall_and_pool_come_anew_and_the_scar_stays(reading):
     np.testing.assert_array_equal(reading.document.labels, drawn)
 
 
-def test_a_copied_slice_keeps_its_remark(reading):
+def test_a_copied_slice_keeps_what_lay_beneath_its_scar(reading):
     reading.go_to(0)
-    reading.paint((36, 50), (36, 54))
+    reading.act("label_1")
+    reading.paint((26, 30))
+    reading.act("label_3")
+    reading.paint((26, 30))
+    assert "in the blood pool" in reading.window.strip.tiles[0].remark
     reading.act("copy_down")
     assert reading.window.strip.tiles[1].remark == reading.window.strip.tiles[0].remark
+    reading.undo()
+    assert reading.window.strip.tiles[1].remark == ""
+
+
+def test_scar_that_a_model_draws_where_pool_was_lies_on_wall():
+    case = Case.new(make_phantom_stack())
+    case.labels[:] = phantom_labels()
+    document = Document(case)
+    before = document.grounds[2].copy()
+    labels = case.labels[2].copy()
+    labels[28:33, 30:36] = Label.SCAR
+    document.push(verbs.answered(case, 2, labels), answers=True)
+    assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
+    document.undo_stack.undo()
+    np.testing.assert_array_equal(document.grounds[2], before)
+    document.undo_stack.redo()
+    assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
+    document.push(verbs.painted(case, 2, "paint", phantom_labels()[2]))
+    document.push(verbs.painted(case, 2, "paint", labels))
+    assert (document.grounds[2][28:33, 30:36] == Label.BLOOD_POOL).all()
 
 
 def test_a_piece_far_from_every_box_is_found_and_a_near_one_is_not():
