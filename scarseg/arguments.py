@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, NoReturn
 import scarseg
 from scarseg.training import arguments as training
 
-COMMANDS = ("gui", "demo", "batch", "inspect", "simulate", "train", "evaluate", "weights", "agree")
+COMMANDS = (
+    "gui",
+    "demo",
+    "batch",
+    "inspect",
+    "simulate",
+    "train",
+    "evaluate",
+    "weights",
+    "agree",
+    "compare",
+)
 
 NOTHING_DONE = 1
 """Exit status when nothing could be done."""
@@ -50,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_agree(commands)
+    _add_compare(commands)
     _add_weights(commands)
     return parser
 
@@ -247,6 +259,32 @@ def _add_agree(commands: _Commands) -> None:
     agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
     _add_page(agree)
     agree.set_defaults(command="agree")
+
+
+def _add_compare(commands: _Commands) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare two folders of masks of the same patients",
+        description="Pair label maps 0-4 (NIfTI) by file name and print Dice, distances and"
+        " grams, stack by stack and pooled. A reference is B. Exit status: 0 all is well, 2 some"
+        " pair could not be compared, 1 nothing could be done.",
+    )
+    compare.add_argument("a", type=Path, metavar="A_MASKS")
+    compare.add_argument("b", type=Path, metavar="B_MASKS")
+    compare.add_argument(
+        "--dicom", type=Path, metavar="DIR", help="the images, for their slice thickness"
+    )
+    compare.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="with --dicom, what grams follow (default: thickness); without, always spacing",
+    )
+    compare.add_argument(
+        "--density", type=_density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    _add_page(compare)
+    compare.set_defaults(command="compare")
 
 
 def _add_page(command: _Parser) -> None:

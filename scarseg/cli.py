@@ -247,6 +247,14 @@ def _agree(options: argparse.Namespace) -> int:
     return _show(command.agree(options), options.json, command.PLAIN_WIDTH)
 
 
+def _compare(options: argparse.Namespace) -> int:
+    from scarseg.agreement import command, comparing
+
+    with _bar("Comparing") as progress:
+        done = comparing.compare(options, progress)
+    return _show(done, options.json, command.PLAIN_WIDTH)
+
+
 def _show(done: Done, as_json: bool, plain_width: int) -> int:
     """Print an agreement."""
     from rich.console import Console
@@ -261,7 +269,7 @@ def _show(done: Done, as_json: bool, plain_width: int) -> int:
         for table in done.tables:
             console.print(table)
     for path in done.files:
-        _say(str(path))
+        print(path, file=sys.stderr if as_json else sys.stdout)
     return SOME_FAILED if done.failed else DONE
 
 
@@ -347,5 +355,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "agree": _agree,
+    "compare": _compare,
     "weights": _weights,
 }

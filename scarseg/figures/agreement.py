@@ -54,13 +54,11 @@ def draw_bland_altman(panel: Axes, a: Values, b: Values, quantity: str, unit: st
             panel.axhspan(interval.low, interval.high, color=LINE, alpha=0.12, linewidth=0)
         panel.axhline(value, color=LINE, linewidth=1.2, linestyle=style)
         panel.annotate(
-            f"{what} {value:+.2f}",
-            (0.99, value),
+            f"{what}\n{value:+.2f}",
+            (1.01, value),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
+            ha="left",
+            va="center",
             fontsize=7,
             color="#8a3c00",
         )

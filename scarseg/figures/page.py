@@ -181,7 +181,7 @@ class _Sheet:
         axes = self.figure.add_axes(place)
         axes.imshow(imread(BytesIO(png(block.figure, PRINT_DPI)), format="png"), aspect="auto")
         axes.set_axis_off()
-        self.down += tall
+        self.down += tall + 0.06
         self._put(block.caption, MARGIN_INCHES, 7)
         self.down += LINE_INCHES
 

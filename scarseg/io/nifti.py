@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
@@ -51,8 +53,30 @@ def holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
         return False
 
 
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Labels of a file with the grid they lie on.
+
+    ``labels`` uint8 (slice, row, column); ``spacing_mm`` in that order, from the header's
+    ``pixdim``; ``affine`` from voxel (column, row, slice) to RAS mm.
+    """
+
+    labels: LabelArray
+    spacing_mm: tuple[float, float, float]
+    affine: npt.NDArray[np.float64]
+
+
 def read_labels(path: Path) -> LabelArray:
     """Read labels uint8 (slice, row, column) as :func:`write_labels` leaves them.
+
+    Raises:
+        InputError: E_MASK, not a label map with values 0 to 4.
+    """
+    return read_label_map(path).labels
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """Read labels with their grid, as :func:`write_labels` leaves them.
 
     Raises:
         InputError: E_MASK, not a label map with values 0 to 4.
@@ -61,7 +85,9 @@ def read_labels(path: Path) -> LabelArray:
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
-        data = np.asanyarray(nib.Nifti1Image.from_bytes(raw).dataobj)
+        image = nib.Nifti1Image.from_bytes(raw)
+        data = np.asanyarray(image.dataobj)
+        affine = np.asarray(image.affine, dtype=np.float64)
     except _UNREADABLE as error:
         raise InputError(
             "E_MASK", f"{path} cannot be read as NIfTI: {error}.", str(path)
@@ -69,7 +95,9 @@ def read_labels(path: Path) -> LabelArray:
     known = np.isin(data, [int(label) for label in Label]).all()
     if data.ndim != 3 or not known:
         raise InputError("E_MASK", f"{path} is not a label map with values 0 to 4.", str(path))
-    return np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)
+    columns, rows, slices = (float(zoom) for zoom in image.header.get_zooms())
+    labels = np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)
+    return LabelMap(labels, (slices, rows, columns), affine)
 
 
 def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
