@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from PyQt6.QtCore import QObject
+from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction
 
 from scarseg.gui.canvas import Canvas
@@ -26,13 +26,23 @@ TOOLS = (
     *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
     "window_level",
 )
+ASKS_FOR_SCAR = (
+    "Boxes and points ask for scar. For wall and pool, L draws the ventricle's box and"
+    " Shift+L asks again."
+)
 BY_HAND = "set by hand"
 """The rule of a threshold that the reader chose."""
 SWITCHES = ("fill", "prompts_shown", "grid")
 
 
 class Hand(QObject):
-    """Choose tools, labels and sizes."""
+    """Choose tools, labels and sizes.
+
+    Signals:
+        said: a sentence for the reader that does not need an answer.
+    """
+
+    said = pyqtSignal(str)
 
     def __init__(
         self, session: Session, canvas: Canvas, view_row: ViewRow, parent: QObject
@@ -78,6 +88,7 @@ class Hand(QObject):
     def choose_tool(self, name: str) -> None:
         self._actions[name].setChecked(True)
         self._canvas.choose_tool(name)
+        self._explain_prompts()
         if self._threshold is None or self._threshold.rule != BY_HAND:
             self.automatic_threshold()
         else:
@@ -89,6 +100,12 @@ class Hand(QObject):
                 self._actions[name].setChecked(True)
         self._canvas.label = label
         self._row.choose_label(label)
+        self._explain_prompts()
+
+    def _explain_prompts(self) -> None:
+        heart = self._canvas.label in (Label.BLOOD_POOL, Label.MYOCARDIUM)
+        if heart and self._canvas.tool in ("box", "point"):
+            self.said.emit(ASKS_FOR_SCAR)
 
     def resize(self, by: int) -> None:
         """Make brush and eraser larger by so many steps of half a millimetre."""

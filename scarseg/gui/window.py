@@ -135,6 +135,7 @@ class MainWindow(QMainWindow):
         session.working.connect(self._show_work)
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
+        self.hand.said.connect(self.foot.say)
         desk.ticked.connect(self.showing.show_clock)
         canvas.prompted.connect(desk.prompted)
         canvas.painted.connect(desk.painted)
