@@ -1,0 +1,181 @@
+"""The bull's eye: the 17 segments of the American Heart Association, base outside, apex inside.
+
+Colours are the five classes of transmurality in one hue that only darkens, so that they stay in
+order for every eye and on a grey print; the number stands in every segment all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import cos, radians, sin
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Wedge
+
+from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
+from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
+
+COLOURS = {
+    TransmuralityClass.NONE: "#f5f5f5",
+    TransmuralityClass.TO_25: "#fde0c0",
+    TransmuralityClass.TO_50: "#fdae6b",
+    TransmuralityClass.TO_75: "#e6550d",
+    TransmuralityClass.TO_100: "#7f2704",
+}
+UNSEEN = "#ffffff"
+_DARK = (TransmuralityClass.TO_75, TransmuralityClass.TO_100)
+_RADII = {
+    Level.BASAL: (0.76, 1.0),
+    Level.MID: (0.52, 0.76),
+    Level.APICAL: (0.26, 0.52),
+    Level.APEX: (0.0, 0.26),
+}
+_WALLS = (("anterior", 90), ("septal", 180), ("inferior", 270), ("lateral", 0))
+_ARTERY_AT = {Territory.LAD: 130, Territory.RCA: 225, Territory.LCX: 330}
+_EDGE, _BORDER = "#555555", "#000000"
+
+
+def bullseye_figure(
+    percents: Mapping[int, float | None],
+    title: str = "Scar, % of each segment",
+    territories: Mapping[Territory, float | None] | None = None,
+) -> Figure:
+    """Draw a bull's eye as a figure of its own.
+
+    Args:
+        percents: 0 to 100 by segment number; None or missing is drawn as not seen.
+        title: what the percents are.
+        territories: percents of the coronary territories, written beside them.
+    """
+    figure = Figure(figsize=(4.6, 5.0), layout="constrained")
+    draw_bullseye(figure.subplots(), percents, title, territories)
+    return figure
+
+
+def draw_bullseye(
+    panel: Axes,
+    percents: Mapping[int, float | None],
+    title: str = "",
+    territories: Mapping[Territory, float | None] | None = None,
+) -> None:
+    """Draw a bull's eye into ``panel``; see :func:`bullseye_figure`."""
+    for segment in SEGMENTS:
+        _draw_segment(panel, segment, percents.get(segment.number))
+    _draw_borders(panel)
+    for name, angle in _WALLS:
+        turn = {180: 90, 0: -90}.get(angle, 0)
+        place = _at(1.07, angle)
+        panel.text(*place, name, ha="center", va="center", fontsize=8, rotation=turn)
+    for artery, angle in _ARTERY_AT.items():
+        percent = None if territories is None else territories.get(artery)
+        text = str(artery) if percent is None else f"{artery}\n{_shown(percent)} %"
+        panel.text(*_at(1.2, angle), text, ha="center", va="center", fontsize=8.5, weight="bold")
+    panel.set_xlim(-1.24, 1.24)
+    panel.set_ylim(-1.16, 1.16)
+    panel.set_aspect("equal")
+    panel.set_axis_off()
+    if title:
+        panel.set_title(title, fontsize=10)
+    panel.legend(
+        handles=[
+            *(
+                Patch(facecolor=colour, edgecolor=_EDGE, label=f"{name} %")
+                for name, colour in COLOURS.items()
+            ),
+            Patch(facecolor=UNSEEN, edgecolor=_EDGE, hatch="////", label="not seen"),
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=6,
+        fontsize=7,
+        frameon=False,
+        handlelength=1.2,
+        columnspacing=0.9,
+        handletextpad=0.4,
+    )
+
+
+def _draw_segment(panel: Axes, segment: Segment, percent: float | None) -> None:
+    inner, outer = _RADII[segment.level]
+    start, end = sector_degrees(segment)
+    kind = None if percent is None else transmurality_class(percent)
+    wedge = Wedge(
+        (0, 0),
+        outer,
+        start,
+        end,
+        width=outer - inner,
+        facecolor=UNSEEN if kind is None else COLOURS[kind],
+        edgecolor="#aaaaaa" if kind is None else _EDGE,
+        linewidth=0.8,
+        hatch="////" if kind is None else None,
+    )
+    panel.add_patch(wedge)
+    x, y = (
+        (0.0, 0.0) if segment.level is Level.APEX else _at((inner + outer) / 2, (start + end) / 2)
+    )
+    ink = "white" if kind in _DARK else "black"
+    if percent is None:
+        panel.text(
+            x, y, str(segment.number), ha="center", va="center", fontsize=7, color="#666666",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+        return
+    panel.text(x, y + 0.005, _shown(percent), ha="center", va="bottom", fontsize=11, color=ink)
+    panel.text(x, y - 0.02, str(segment.number), ha="center", va="top", fontsize=6, color=ink)
+
+
+def sector_degrees(segment: Segment) -> tuple[float, float]:
+    """Give where a segment lies on the picture: degrees from the right, counter-clockwise."""
+    if segment.level is Level.APEX:
+        return 0.0, 360.0
+    if segment.level is Level.APICAL:
+        start = 45.0 + 90.0 * (segment.number - 13)
+        return start, start + 90.0
+    start = 60.0 + 60.0 * ((segment.number - 1) % 6)
+    return start, start + 60.0
+
+
+def _draw_borders(panel: Axes) -> None:
+    """Part the territories by a strong line."""
+    for level, (inner, outer) in _RADII.items():
+        ring = [one for one in SEGMENTS if one.level is level]
+        if level is Level.APEX:
+            continue
+        for one, following in zip(ring, [*ring[1:], ring[0]], strict=True):
+            if one.territory is not following.territory:
+                end = sector_degrees(one)[1]
+                ends = (_at(inner, end), _at(outer, end))
+                panel.plot(*zip(*ends, strict=True), color=_BORDER, linewidth=2.2)
+    # Where rings of four and of six meet, a border may run along the ring too.
+    for level, below in ((Level.APICAL, Level.MID), (Level.APEX, Level.APICAL)):
+        radius = _RADII[level][1]
+        for degree in range(360):
+            middle = degree + 0.5
+            if _territory(level, middle) is not _territory(below, middle):
+                turns = [degree, degree + 1]
+                ends_x = [radius * cos(radians(turn)) for turn in turns]
+                ends_y = [radius * sin(radians(turn)) for turn in turns]
+                panel.plot(ends_x, ends_y, color=_BORDER, linewidth=2.2)
+
+
+def _territory(level: Level, degree: float) -> Territory:
+    for one in SEGMENTS:
+        start, end = sector_degrees(one)
+        if one.level is level and (degree - start) % 360 < end - start:
+            return one.territory
+    raise ValueError(f"no segment at {degree}")
+
+
+def _at(radius: float, degrees: float) -> tuple[float, float]:
+    return radius * cos(radians(degrees)), radius * sin(radians(degrees))
+
+
+def _shown(percent: float) -> str:
+    """Round to whole percents, but never scar to 0 nor healthy wall to 100."""
+    if 0 < percent < 1:
+        return "<1"
+    if 99 < percent < 100:
+        return ">99"
+    return f"{percent:.0f}"
