@@ -215,8 +215,11 @@ class Foot(QStatusBar):
         self._fade = QTimer(self)
         self._fade.setSingleShot(True)
         self._fade.timeout.connect(self.message.clear)
-        for widget in (self.saved, self.models, self.progress, self.cancel, self.message):
+        # A sentence must not widen the window; its whole is in the tool tip.
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        for widget in (self.saved, self.models, self.progress, self.cancel):
             self.addWidget(widget)
+        self.addWidget(self.message, 1)
         for widget in (self.clock, label("?  keys", "quiet"), label("Research use only", "quiet")):
             self.addPermanentWidget(widget)
             widget.setContentsMargins(10, 0, 6, 0)

@@ -251,5 +251,15 @@ def test_a_partial_total_says_so(make_reader, phantom_stack):
     assert not reader.window.results.incomplete.isVisible()
 
 
+def test_a_long_sentence_does_not_widen_the_window(reading):
+    before = reading.window.width()
+    reading.window.foot.say("A sentence that goes on. " * 30)
+    reading.qtbot.wait(1)
+    assert reading.window.width() == before
+    assert reading.window.minimumSizeHint().width() <= 1280
+    assert reading.window.foot.message.width() > 200
+    assert reading.window.foot.message.toolTip().endswith("goes on. ")
+
+
 def test_the_models_leave_a_core_to_the_window():
     assert [app.model_threads(cores) for cores in (1, 2, 4, 16)] == [1, 1, 3, 4]
