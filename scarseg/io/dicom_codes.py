@@ -17,7 +17,8 @@ ANATOMY: Code = codes.SCT.AnatomicalStructure
 SUBSTANCE: Code = codes.SCT.BodySubstance
 ABNORMAL: Code = codes.SCT.MorphologicallyAbnormalStructure
 
-HEART_MRI = Code("241620005", "SCT", "Magnetic resonance imaging of heart")
+MRI: Code = codes.LN.MRIUnspecifiedBodyRegion
+"""TID 1500 takes the procedure from CID 100, which knows no MRI of the heart."""
 MASS = Code("118538004", "SCT", "Mass")
 VOLUME = Code("118565006", "SCT", "Volume")
 SHARE_OF_LV = Code("SCAR-PERCENT-LV", OWN_SCHEME, "Scar mass as percent of LV mass")

@@ -184,6 +184,7 @@ def segmentation(case: Case, origin: sources.Origin, created: datetime) -> Segme
         manufacturer_model_name=sources.MODEL,
         software_versions=scarseg.__version__,
         device_serial_number=sources.SERIAL,
+        omit_empty_frames=bool(masks.any()),
         content_label="LV_SCAR",
         content_description="Left ventricle and scar on LGE; research use only",
         content_creator_name=person_name(case.reader),
