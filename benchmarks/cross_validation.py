@@ -12,22 +12,28 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from scarseg import models as model_room
+from scarseg.case import ModelIdentity
+from scarseg.evaluation.output import columns
+from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, moved_case
+from scarseg.evaluation.strategies import parse_strategies
+from scarseg.evaluation.summary import summarise
 from scarseg.models import Detection, Models, Structure
 from scarseg.prompts import Box, Origin
 from scarseg.stack import SliceImage
 from scarseg.training.cases import TrainingCase, read_cases
-from scarseg.training.evaluate import evaluate_case, shifted_case, summarise
 from scarseg.training.prompting import bounding_box, draw_box
 from scarseg.training.segmenter import Recipe, Training, simulated_cases
 
 FOLDS = 5
 SHARES = (0.48, 0.21, 0.18, 0.13)
+PROTOCOL = Protocol(parse_strategies(["auto", "box", "clicks:3"]), seed=7)
 
 
 def folds(names: Sequence[str], seed: int = 0) -> list[list[str]]:
@@ -46,14 +52,14 @@ class DrawnHeart:
 
     def __init__(self, case: TrainingCase, seed: int) -> None:
         rng = np.random.default_rng(seed + 1)
-        moved = shifted_case(case, np.random.default_rng(seed))
+        moved = moved_case(case, seed)
         self.boxes: dict[bytes, Box] = {}
         for pixels, labels in zip(moved.pixels, moved.labels, strict=True):
             heart = (labels >= 1) & (labels <= 4)
             if heart.any():
                 drawn = draw_box(bounding_box(heart), rng, (0.05, 0.05), (0.0, 0.05))
                 self.boxes[self.key(pixels)] = Box(*drawn, Origin.DETECTOR, 1.0)
-        self.identity = None
+        self.identity = ModelIdentity("drawn by hand", "", False)
 
     @staticmethod
     def key(pixels: np.ndarray) -> bytes:
@@ -82,12 +88,30 @@ def train(
     return weights
 
 
+def flat(results: Sequence[PatientResult]) -> dict[str, float]:
+    """Take the figures to print from a summary."""
+    by_prompts = {column.prompts: summarise(column) for column in columns(results)}
+    auto, clicks = by_prompts["auto"], by_prompts["clicks:3"]
+    return {
+        "automatic_dice": auto["scar"]["dice"]["mean"],
+        "box_dice": by_prompts["box"]["scar"]["dice"]["mean"],
+        "box_clicks3_dice": clicks["scar"]["dice"]["mean"],
+        "box_clicks3_mae_g": clicks["scar"]["mass_absolute_error_g"]["mean"],
+        "wall_dice": auto["heart"]["wall_dice"]["mean"],
+        "false_scar_on_normals_g": auto["false_scar"]["on_patients_without_scar_g"]["mean"],
+    }
+
+
 def measure(weights: Path, cases: Sequence[TrainingCase], out: Path) -> dict[str, float]:
     """Evaluate weights on patients, or read what an earlier run wrote."""
     if not out.exists():
         segmenter = model_room.load(str(weights), None, "cpu").segmenter
-        results = [evaluate_case(case, Models(segmenter, DrawnHeart(case, 7)), 7) for case in cases]
-        out.write_text(json.dumps({"summary": summarise(results), "patients": results}))
+        results = [
+            evaluate_patient(case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed)), PROTOCOL)
+            for case in cases
+        ]
+        patients = [asdict(row) for result in results for row in result.patients]
+        out.write_text(json.dumps({"summary": flat(results), "patients": patients}))
     summary: dict[str, float] = json.loads(out.read_text())["summary"]
     return summary
 

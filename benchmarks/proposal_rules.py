@@ -23,9 +23,9 @@ from scarseg.labels import LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.models import Logits, Models
 from scarseg.prompts import Box, Point, SlicePrompts
 from scarseg.proposal import RULES, ProposalRules, ScarChoice
+from scarseg.quant.overlap import dice
 from scarseg.stack import Stack
 from scarseg.training.cases import INNER
-from scarseg.training.evaluate import dice
 from tests.emidec import load_emidec
 
 PREDICTED = replace(RULES, scar=ScarChoice.PREDICTED)
