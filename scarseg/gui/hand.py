@@ -26,10 +26,7 @@ TOOLS = (
     *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
     "window_level",
 )
-ASKS_FOR_SCAR = (
-    "Boxes and points ask for scar. For wall and pool, L draws the ventricle's box and"
-    " Shift+L asks again."
-)
+ASKS_FOR_SCAR = "Boxes and points ask for scar. The wall: L, the ventricle's box, or Shift+L, anew."
 BY_HAND = "set by hand"
 """The rule of a threshold that the reader chose."""
 SWITCHES = ("fill", "prompts_shown", "grid")
