@@ -1,0 +1,226 @@
+"""Labels made elsewhere land on the right voxels, or are refused with a code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from scarseg.errors import InputError
+from scarseg.io.dicom_seg import write_segmentation
+from scarseg.io.mask_reading import read_mask
+from scarseg.io.nifti import LPS_TO_RAS, write_labels
+from scarseg.labels import Label
+from scarseg.stack import Stack
+from tests.io.exports import CREATED, VARIANTS, Export, Variant, make_export
+
+BY_NAME = {one.name: one for one in VARIANTS}
+each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)
+
+
+def segmented(name: str, folder: Path) -> tuple[Export, Path]:
+    export = make_export(BY_NAME[name], folder / "images")
+    path = folder / "seg.dcm"
+    write_segmentation(path, export.case, export.summary, created=CREATED)
+    return export, path
+
+
+def edit(path: Path) -> Dataset:
+    """Open a segmentation to be changed as another maker would have written it."""
+    return dcmread(path)
+
+
+@each_variant
+def test_our_own_come_back(variant: Variant, tmp_path: Path) -> None:
+    export, path = segmented(variant.name, tmp_path)
+    found = read_mask(path, export.case.stack)
+    np.testing.assert_array_equal(found.labels, export.case.labels)
+    assert found.ignored == ()
+    nifti = tmp_path / "labels.nii.gz"
+    write_labels(nifti, export.case.labels, export.case.stack)
+    np.testing.assert_array_equal(read_mask(nifti, export.case.stack).labels, export.case.labels)
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+@pytest.mark.parametrize("flips", [(False, False, False), (True, False, True), (True, True, False)])
+def test_a_turned_or_flipped_grid_is_put_right(
+    axes: tuple[int, int, int], flips: tuple[bool, bool, bool], tmp_path: Path
+) -> None:
+    export = make_export(BY_NAME["oblique"], tmp_path / "images")
+    stack, labels = export.case.stack, export.case.labels
+    data, affine = labels.transpose(2, 1, 0), LPS_TO_RAS @ stack.affine
+    for axis, flip in enumerate(flips):
+        if flip:
+            affine[:3, 3] += affine[:3, axis] * (data.shape[axis] - 1)
+            affine[:3, axis] *= -1
+            data = np.flip(data, axis)
+    affine = affine[:, [*axes, 3]]
+    nib.save(nib.Nifti1Image(data.transpose(axes).copy(), affine), tmp_path / "m.nii")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii", stack).labels, labels)
+
+
+def test_a_cropped_grid_is_put_right(tmp_path: Path) -> None:
+    export = make_export(BY_NAME["odd size"], tmp_path / "images")
+    stack, labels = export.case.stack, export.case.labels
+    rows, columns = np.nonzero(labels.any(axis=0))
+    r, c = int(rows.min()), int(columns.min())
+    affine = stack.affine
+    affine[:3, 3] += affine[:3, 0] * c + affine[:3, 1] * r
+    data = labels[:, r : rows.max() + 1, c : columns.max() + 1].transpose(2, 1, 0)
+    nib.save(nib.Nifti1Image(data.copy(), LPS_TO_RAS @ affine), tmp_path / "m.nii")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii", stack).labels, labels)
+
+
+def test_an_irregular_stack_takes_voxels_by_its_own_positions(tmp_path: Path) -> None:
+    """A maker who fills the gap with an empty slice names other slice numbers."""
+    export = make_export(BY_NAME["missing slice"], tmp_path / "images")
+    stack, labels = export.case.stack, export.case.labels
+    full = np.insert(labels, 3 if stack.slice_positions_mm[3] > 30 else 4, 0, axis=0)
+    affine = stack.affine
+    affine[:3, 2] = np.asarray(stack.normal) * 9.0
+    nib.save(
+        nib.Nifti1Image(full.transpose(2, 1, 0).copy(), LPS_TO_RAS @ affine), tmp_path / "m.nii"
+    )
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii", stack).labels, labels)
+
+
+@pytest.mark.parametrize(
+    "change", ["shift", "between", "finer", "coarser", "tilt", "outside", "nowhere"]
+)
+def test_another_grid_is_refused(change: str, tmp_path: Path) -> None:
+    export = make_export(BY_NAME["oblique"], tmp_path / "images")
+    stack, labels = export.case.stack, export.case.labels
+    affine, data = stack.affine, labels.transpose(2, 1, 0)
+    if change == "shift":
+        affine[:3, 3] += 0.5 * affine[:3, 0]
+    elif change == "between":
+        affine[:3, 3] += 0.3 * affine[:3, 2]
+    elif change == "finer":
+        affine[:3, 0] /= 2
+        data = np.repeat(data, 2, axis=0)
+    elif change == "coarser":
+        affine[:3, 2] *= 2
+        data = data[:, :, ::2]
+    elif change == "tilt":
+        turn = np.array([[1, 0, 0], [0, np.cos(0.1), -np.sin(0.1)], [0, np.sin(0.1), np.cos(0.1)]])
+        affine[:3, :3] = turn @ affine[:3, :3]
+    elif change == "outside":
+        affine[:3, 3] += 30 * affine[:3, 0]
+    image = nib.Nifti1Image(data.copy(), LPS_TO_RAS @ affine)
+    if change == "nowhere":
+        image.set_sform(None, code=0)
+        image.set_qform(None, code=0)
+    nib.save(image, tmp_path / "m.nii")
+    with pytest.raises(InputError, match="E_MASK_GEOMETRY"):
+        read_mask(tmp_path / "m.nii", stack)
+
+
+def test_values_of_another_convention_are_translated_only_when_told(tmp_path: Path) -> None:
+    export = make_export(BY_NAME["mvo"], tmp_path / "images")
+    stack, labels = export.case.stack, export.case.labels
+    write_labels(tmp_path / "m.nii", labels, stack)
+    image = nib.load(tmp_path / "m.nii")
+    data = np.asarray(image.dataobj).astype(np.int16) * 100
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "other.nii")
+    with pytest.raises(InputError, match=r"E_MASK: .*100"):
+        read_mask(tmp_path / "other.nii", stack)
+    told = {100 * int(label): label for label in Label}
+    np.testing.assert_array_equal(read_mask(tmp_path / "other.nii", stack, told).labels, labels)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut nifti", "cut dicom", "an image", "missing"])
+def test_what_is_no_mask_is_refused(kind: str, tmp_path: Path) -> None:
+    export, path = segmented("oblique", tmp_path)
+    stack = export.case.stack
+    target = tmp_path / "bad"
+    if kind == "text":
+        target.write_text("hello")
+    elif kind == "empty":
+        target.write_bytes(b"")
+    elif kind == "cut dicom":
+        target.write_bytes(path.read_bytes()[:-2000])
+    elif kind == "cut nifti":
+        write_labels(tmp_path / "m.nii.gz", export.case.labels, stack)
+        target.write_bytes((tmp_path / "m.nii.gz").read_bytes()[:300])
+    elif kind == "an image":
+        target = next(export.folder.iterdir())
+    with pytest.raises(InputError, match=r"E_MASK:"):
+        read_mask(target, stack)
+
+
+def test_segments_of_other_makers_are_known_by_code_then_by_name(tmp_path: Path) -> None:
+    export, path = segmented("mvo", tmp_path)
+    dataset = edit(path)
+    for segment, name in zip(
+        dataset.SegmentSequence, ("LV cavity", "RV", "Infarct", "No-reflow zone"), strict=True
+    ):
+        segment.SegmentLabel = name
+        kind = segment.SegmentedPropertyTypeCodeSequence[0]
+        kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "1", "99OTHER", "Tissue"
+    dataset.save_as(path)
+    found = read_mask(path, export.case.stack)
+    assert found.ignored == ("RV",)
+    expected = export.case.labels.copy()
+    expected[expected == Label.MYOCARDIUM] = Label.BACKGROUND
+    np.testing.assert_array_equal(found.labels, expected)
+    told = {2: Label.SCAR}
+    found = read_mask(path, export.case.stack, told)
+    np.testing.assert_array_equal(found.labels == Label.SCAR, export.case.labels >= 2)
+    for segment in dataset.SegmentSequence:
+        segment.SegmentLabel = "thing"
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=r"E_MASK_SEGMENTS.*thing"):
+        read_mask(path, export.case.stack)
+
+
+def test_grey_levels_are_no_mask(tmp_path: Path) -> None:
+    export, path = segmented("oblique", tmp_path)
+    dataset = edit(path)
+    bits = dataset.pixel_array
+    dataset.SegmentationType, dataset.MaximumFractionalValue = "FRACTIONAL", 200
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelData = (bits * np.uint8(200)).tobytes()
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_mask(path, export.case.stack).labels, export.case.labels)
+    dataset.PixelData = (bits * np.uint8(90)).tobytes()
+    dataset.save_as(path)
+    with pytest.raises(InputError, match="grey levels"):
+        read_mask(path, export.case.stack)
+
+
+@pytest.mark.parametrize("change", ["moved", "swapped", "study"])
+def test_a_segmentation_of_other_images_is_refused(change: str, tmp_path: Path) -> None:
+    export, path = segmented("oblique", tmp_path)
+    dataset, stack = edit(path), export.case.stack
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    if change == "moved":
+        for group in groups:
+            position = group.PlanePositionSequence[0]
+            position.ImagePositionPatient = [float(v) + 0.4 for v in position.ImagePositionPatient]
+    elif change == "swapped":
+        first, second = groups[0], groups[1]
+        first.DerivationImageSequence, second.DerivationImageSequence = (
+            second.DerivationImageSequence,
+            first.DerivationImageSequence,
+        )
+    else:
+        dataset.StudyInstanceUID = "1.2.3.999"
+        stack = _renamed(stack)
+    dataset.save_as(path)
+    with pytest.raises(
+        InputError, match="E_MASK_STUDY" if change == "study" else "E_MASK_GEOMETRY"
+    ):
+        read_mask(path, stack)
+
+
+def _renamed(stack: Stack) -> Stack:
+    sources = tuple(
+        replace(one, sop_instance_uid=one.sop_instance_uid + ".5") for one in stack.sources
+    )
+    return replace(stack, sources=sources)
