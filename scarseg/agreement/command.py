@@ -89,12 +89,12 @@ def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:
         require_writable(file)
 
 
-def statement_table(title: str, lines: list[Statement]) -> Table:
-    """Make the table of all statistics."""
+def statement_table(title: str, lines: list[Statement], interval: str = "95 % interval") -> Table:
+    """Make the table of all statistics; ``interval`` heads the last column."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column(interval, justify="right", no_wrap=True)
     for line in lines:
         table.add_row(line.what, line.value, line.interval)
     return table

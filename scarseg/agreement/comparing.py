@@ -31,6 +31,7 @@ from scarseg.progress import Progress
 from scarseg.stack import Stack
 
 MOST_NAMED = 20
+SPREAD = "spread or 95 % interval"
 _FIGURES: tuple[tuple[str, str, int], ...] = (
     ("Dice", "dice", 3),
     ("Dice, mean of slices", "slice_dice", 3),
@@ -82,7 +83,7 @@ def compare(options: argparse.Namespace, progress: Progress) -> Done:
     errors = [f"{error.code}: {error.message}" for _, error in refused]
     tables = [_patients_table(results)]
     tables += [
-        statement_table(f"{name}: A {options.a.name}, B {options.b.name}", lines)
+        statement_table(f"{name}: A {options.a.name}, B {options.b.name}", lines, SPREAD)
         for name, lines in pooled.items()
         if lines
     ]
@@ -241,20 +242,15 @@ def _written(
         )
     ]
     for name, lines in pooled.items():
-        rows = tuple((one.what, one.value, one.interval) for one in lines)
-        if rows:
-            blocks.append(
-                TableBlock(
-                    name.upper() if name == "mvo" else name.capitalize(),
-                    ("", "value", "interval"),
-                    rows,
-                )
-            )
+        told = tuple((one.what, one.value, one.interval) for one in lines)
+        if told:
+            title = name.upper() if name == "mvo" else name.capitalize()
+            blocks.append(TableBlock(title, ("", "value", SPREAD), told))
     blocks.append(TableBlock("Scar, stack by stack", _PATIENT_COLUMNS, _patient_rows(results)))
     blocks.append(TableBlock("Published figures, to stand beside", ("", ""), PUBLISHED))
     about = f"A = {names[0]}, B = {names[1]}; {len(results)} pairs; mass convention {convention}"
     keys = ("name", *(f"{s}_{f}" for s in STRUCTURES for f in plain(results[0].scar)))
-    rows = tuple(
+    rows: tuple[dict[str, Any], ...] = tuple(
         {
             "name": one.name,
             **{f"{s}_{f}": v for s in STRUCTURES for f, v in plain(getattr(one, s)).items()},

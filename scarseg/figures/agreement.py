@@ -104,10 +104,10 @@ def draw_bars(
     order = np.argsort(-np.abs(a - b), kind="stable")[:MOST_BARS]
     places = np.arange(len(order))
     panel = figure.subplots()
-    panel.bar(places - 0.2, a[order], 0.4, color=DOT, label=f"A: {names[0]}")
-    panel.bar(places + 0.2, b[order], 0.4, color=OTHER, label=f"B: {names[1]}")
+    panel.bar(places - 0.2, a[order], 0.4, color=DOT, label=_plain(f"A: {names[0]}"))
+    panel.bar(places + 0.2, b[order], 0.4, color=OTHER, label=_plain(f"B: {names[1]}"))
     panel.set_xticks(places)
-    shown = [_short(labels[k]) for k in order]
+    shown = [_plain(_short(labels[k])) for k in order]
     panel.set_xticklabels(shown, fontsize=6, rotation=90 if len(order) > 8 else 0)
     panel.set_xlim(-0.8, max(len(order), 6) - 0.2)
     cut = f" ({MOST_BARS} of {len(a)})" if len(a) > MOST_BARS else ""
@@ -118,7 +118,12 @@ def draw_bars(
 
 
 def _axis(what: str, quantity: str, unit: str) -> str:
-    return f"{what} ({quantity}, {unit})" if unit else f"{what} ({quantity})"
+    return _plain(f"{what} ({quantity}, {unit})" if unit else f"{what} ({quantity})")
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading a file's name as mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _short(label: str) -> str:

@@ -80,7 +80,7 @@ def draw_bullseye(
     panel.legend(
         handles=[
             *(
-                Patch(facecolor=colour, edgecolor=_EDGE, label=f"{name} %")
+                Patch(facecolor=colour, edgecolor=_EDGE, label=f"{name} %".replace(" to ", "–"))
                 for name, colour in COLOURS.items()
             ),
             Patch(facecolor=UNSEEN, edgecolor=_EDGE, hatch="////", label="not seen"),

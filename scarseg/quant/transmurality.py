@@ -35,13 +35,16 @@ STEP_SHARE = 0.05
 
 
 class TransmuralityClass(StrEnum):
-    """How much of the wall's thickness is scar; the edges belong to the lower class."""
+    """How much of the wall's thickness is scar; the edges belong to the lower class.
+
+    Written with "to": spreadsheets take 1-25 for a day in January.
+    """
 
     NONE = "0"
-    TO_25 = "1-25"
-    TO_50 = "26-50"
-    TO_75 = "51-75"
-    TO_100 = "76-100"
+    TO_25 = "1 to 25"
+    TO_50 = "26 to 50"
+    TO_75 = "51 to 75"
+    TO_100 = "76 to 100"
 
 
 @dataclass(frozen=True)

@@ -204,3 +204,13 @@ def test_printing_loads_no_matplotlib_and_no_torch(tmp_path: Path) -> None:
         "sys.exit(any(one in sys.modules for one in ('matplotlib', 'torch', 'PyQt6')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_files_name_is_no_mathematics_and_no_markup(tmp_path: Path) -> None:
+    a, b = two_readings(tmp_path)
+    a = a.rename(tmp_path / r"$\frac <b>&.csv")
+    for name in ("page.html", "page.pdf"):
+        assert cli.main(["agree", str(a), str(b), "-o", str(tmp_path / name)]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "<b>" not in page
+    assert r"$\frac &lt;b&gt;&amp;.csv" in page

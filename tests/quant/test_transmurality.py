@@ -134,13 +134,13 @@ def test_an_open_ring_has_rays_only_where_there_is_wall() -> None:
     ("percent", "expected"),
     [
         (0, "0"),
-        (0.1, "1-25"),
-        (25, "1-25"),
-        (25.1, "26-50"),
-        (50, "26-50"),
-        (75, "51-75"),
-        (75.5, "76-100"),
-        (100, "76-100"),
+        (0.1, "1 to 25"),
+        (25, "1 to 25"),
+        (25.1, "26 to 50"),
+        (50, "26 to 50"),
+        (75, "51 to 75"),
+        (75.5, "76 to 100"),
+        (100, "76 to 100"),
     ],
 )
 def test_classes(percent: float, expected: str) -> None:

@@ -1,0 +1,92 @@
+"""Everything about where the scar lies, from labels and an insertion in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scarseg.labels import LabelArray
+from scarseg.measurements import DENSITY_G_PER_ML
+from scarseg.quant.insertion import InsertionSource, propose_insertion
+from scarseg.quant.segments import (
+    InsertionPoint,
+    Level,
+    SegmentArray,
+    SegmentMeasurements,
+    insertion_angles,
+    measure_segments,
+    propose_levels,
+    segment_map,
+)
+from scarseg.quant.transmurality import Transmurality, measure_transmurality
+from scarseg.stack import Stack
+
+
+@dataclass(frozen=True, eq=False)
+class WallMap:
+    """Scar by segment.
+
+    ``points`` is the anterior insertion as it was used; ``source`` is None where a reader gave
+    it. ``angles`` (degrees) and ``levels`` have one entry per slice; ``segments`` is the number
+    of every voxel.
+    """
+
+    points: tuple[InsertionPoint, ...]
+    source: InsertionSource | None
+    angles: tuple[float, ...]
+    levels: tuple[Level | None, ...]
+    segments: SegmentArray
+    measured: SegmentMeasurements
+    transmurality: tuple[Transmurality, ...]
+
+    @property
+    def area_percents(self) -> dict[int, float | None]:
+        """Give scar in percent of each segment's wall, for a bull's eye."""
+        return {one.segment.number: one.area_percent for one in self.transmurality}
+
+    @property
+    def ray_percents(self) -> dict[int, float | None]:
+        """Give the mean transmurality of the rays with scar, for a bull's eye."""
+        return {one.segment.number: one.ray_mean_percent for one in self.transmurality}
+
+
+def map_wall(
+    labels: LabelArray,
+    stack: Stack,
+    points: Sequence[InsertionPoint] = (),
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+    levels: Sequence[Level | None] | None = None,
+) -> WallMap | None:
+    """Divide the wall of a stack in segments and measure each.
+
+    Args:
+        labels: uint8 (slice, row, column).
+        stack: gives pixels, lengths and orientation.
+        points: the anterior RV insertion, on one slice or several; proposed when empty.
+        density_g_per_ml: density of myocardium.
+        levels: one per slice, where a reader chose base and apex; proposed otherwise.
+
+    Returns:
+        None where no point is given and none can be proposed: no slice has a closed ring.
+
+    Raises:
+        InputError: E_INSERTION, a point without a direction.
+    """
+    source = None
+    if not points:
+        proposal = propose_insertion(stack, labels)
+        if proposal is None:
+            return None
+        points, source = (proposal.point,), proposal.source
+    used = propose_levels(labels, stack) if levels is None else tuple(levels)
+    angles = insertion_angles(labels, stack, points)
+    segments = segment_map(labels, stack, angles, used)
+    return WallMap(
+        tuple(points),
+        source,
+        angles,
+        used,
+        segments,
+        measure_segments(labels, stack, segments, density_g_per_ml),
+        measure_transmurality(labels, stack, segments, angles, used),
+    )
