@@ -164,7 +164,7 @@ def holds_segmentation(
 def segmentation(case: Case, origin: sources.Origin, created: datetime) -> Segmentation:
     """Make the data set of a segmentation; see :func:`write_segmentation`."""
     tissues = tissues_in(case.labels)
-    digest = _digest(case, origin, created)
+    digest = content_hash(case, origin, created)
     date, time = sources.date_and_time(created)
     algorithm = _algorithm(case)
     masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1)
@@ -276,8 +276,8 @@ def _describe(
     return description
 
 
-def _digest(case: Case, origin: sources.Origin, created: datetime) -> str:
-    """Hash what makes a segmentation this one; its UIDs come from it."""
+def content_hash(case: Case, origin: sources.Origin, created: datetime) -> str:
+    """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
     told = (
         scarseg.__version__,
         case.stack.stack_id,
