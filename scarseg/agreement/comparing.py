@@ -126,8 +126,8 @@ def _said(results: Sequence[MaskPair], options: argparse.Namespace) -> list[str]
     notes = []
     if empty:
         notes.append(
-            f"{empty} of {len(results)} pairs have no scar in either mask: counted apart, their"
-            " Dice is not 1."
+            f"{empty} of {len(results)} pairs have no scar in either mask: counted apart, in"
+            " no statistic."
         )
     if options.dicom is None:
         notes.append(
@@ -149,6 +149,9 @@ def _pooled(results: Sequence[MaskPair], structure: str) -> list[Statement]:
         Statement("only in A", str(sum(one.n_voxels_b == 0 for one in seen))),
         Statement("only in B", str(sum(one.n_voxels_a == 0 for one in seen))),
     ]
+    voxels = sum(one.n_voxels_a + one.n_voxels_b for one in seen)
+    shared = 2 * sum(one.n_voxels_both for one in seen) / voxels
+    lines.append(Statement("Dice of all voxels together", f"{shared:.3f}"))
     for what, name, decimals in _FIGURES:
         known = [v for one in seen if (v := getattr(one, name)) is not None]
         if known:
@@ -205,7 +208,11 @@ def _numbers(
         "mass_convention": str(results[0].convention),
         "density_g_per_ml": options.density,
         "stacks": [plain(one) for one in results],
-        "agreement": {name: plain(agreement_of(_mass_pairs(results, name))) for name in STRUCTURES},
+        "agreement": {
+            name: plain(agreement_of(pairs))
+            for name in STRUCTURES
+            if (pairs := _mass_pairs(results, name))
+        },
         "only_in_a": list(files.only_a),
         "only_in_b": list(files.only_b),
         "refused": [{"name": name, "error_code": code} for name, code in refused],
@@ -213,10 +220,12 @@ def _numbers(
 
 
 def _mass_pairs(results: Sequence[MaskPair], structure: str) -> list[Pair]:
+    """Give the grams of a structure where either mask has it: two empty masks are no reading."""
     figures: list[StructureFigures] = [getattr(one, structure) for one in results]
     return [
         Pair((one.name,), one.name, mine.mass_a_g, mine.mass_b_g)
         for one, mine in zip(results, figures, strict=True)
+        if not mine.both_empty
     ]
 
 
@@ -231,16 +240,17 @@ def _written(
     from scarseg.figures.page import FigureBlock, TableBlock
 
     names = (options.a.name, options.b.name)
-    a = np.array([one.scar.mass_a_g for one in results])
-    b = np.array([one.scar.mass_b_g for one in results])
     convention = results[0].convention
-    blocks: list[Any] = [
-        FigureBlock(
-            "Scar mass: Bland-Altman with bias, limits of agreement and their 95 % intervals;"
-            " scatter with the line of identity.",
-            agreement_figure(a, b, names, "scar mass", "g"),
+    blocks: list[Any] = []
+    if pairs := _mass_pairs(results, "scar"):
+        a, b = np.array([one.a for one in pairs]), np.array([one.b for one in pairs])
+        blocks.append(
+            FigureBlock(
+                "Scar mass: Bland-Altman with bias, limits of agreement and their 95 % intervals;"
+                " scatter with the line of identity.",
+                agreement_figure(a, b, names, "scar mass", "g"),
+            )
         )
-    ]
     for name, lines in pooled.items():
         told = tuple((one.what, one.value, one.interval) for one in lines)
         if told:

@@ -41,6 +41,7 @@ class StructureFigures:
 
     n_voxels_a: int
     n_voxels_b: int
+    n_voxels_both: int
     dice: float | None
     slice_dice: float | None
     precision: float | None
@@ -182,6 +183,7 @@ def _figures(a: MaskArray, b: MaskArray, scale: _Scale) -> StructureFigures:
     return StructureFigures(
         whole.n_found_voxels,
         whole.n_reference_voxels,
+        int(np.count_nonzero(a & b)),
         whole.dice,
         _mean(slice_dice(a, b)),
         precision(a, b),

@@ -103,7 +103,10 @@ def pair_tables(
         tuple(sorted(rows_a.keys() - rows_b.keys())),
         tuple(sorted(rows_b.keys() - rows_a.keys())),
         tuple(blank),
-        _notes(a, b, [rows_a[one] for one in kept], [rows_b[one] for one in kept]),
+        (
+            *_zeros(pairs),
+            *_notes(a, b, [rows_a[one] for one in kept], [rows_b[one] for one in kept]),
+        ),
     )
 
 
@@ -136,6 +139,11 @@ def _number(table: CsvTable, row: dict[str, str], column: str) -> float | None:
     if not isfinite(value):
         raise InputError("E_TABLE", f"{table.name}: {text!r} in {column} is not a number.")
     return value
+
+
+def _zeros(pairs: Sequence[Pair]) -> list[str]:
+    n = sum(one.a == 0 and one.b == 0 for one in pairs)
+    return [f"{n} of {len(pairs)} pairs are 0 in both and count as agreement."] if n else []
 
 
 def _notes(

@@ -113,7 +113,7 @@ def draw_bars(
     cut = f" ({MOST_BARS} of {len(a)})" if len(a) > MOST_BARS else ""
     panel.set_title(f"Every patient, largest difference first{cut}", fontsize=9, loc="left")
     panel.set_ylabel(f"{quantity}, {unit}" if unit else quantity, fontsize=8)
-    panel.legend(fontsize=7, frameon=False)
+    panel.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     _tidy(panel, grid="y")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from textwrap import wrap
 
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -16,6 +17,8 @@ from scarseg.figures.rendering import A4_INCHES, pdf, png
 MARGIN_INCHES = 0.7
 LINE_INCHES = 0.165
 PRINT_DPI = 240
+CHARACTERS = 118
+"""Of the small print that fit on a line of a sheet."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str
     sheets = [_Sheet(foot)]
     sheets[0].text(title, 14, 2.0)
     for line in lead:
-        sheets[0].text(line, 8, 1.0)
+        for piece in wrap(line, CHARACTERS) or [""]:
+            sheets[0].text(piece, 8, 1.0)
     for block in blocks:
         for piece in _pieces(block):
             if not sheets[-1].fits(piece):

@@ -131,6 +131,9 @@ def test_a_folder_is_compared_and_left_as_pages(
     assert cli.main(["compare", str(a), str(b), "-o", str(out)]) == 0
     said = capsys.readouterr()
     assert "both empty" in said.out
+    # 2 (20 + 30 + 0) of (40 + 40 + 40) + (40 + 60 + 0) voxels.
+    assert "0.455" in said.out
+    assert "Dice of all voxels together" in said.out
     assert "1 of mine not in theirs: only." in said.err
     assert "1 of 4 pairs have no scar in either mask" in said.err
     assert {one.name for one in out.iterdir()} == {PAGE, PRINT, NUMBERS, PAIRS}
@@ -138,7 +141,7 @@ def test_a_folder_is_compared_and_left_as_pages(
     scars = [one["scar"] for one in numbers["stacks"]]
     assert [one["dice"] for one in scars] == [0.5, 2 * 30 / 100, 0, None]
     bias = numbers["agreement"]["scar"]["bland_altman"]["bias"]
-    assert bias == pytest.approx((0 - 20 + 40 + 0) * VOXEL_G / 4)
+    assert bias == pytest.approx((0 - 20 + 40) * VOXEL_G / 3)  # two empty masks do not count
     page = (out / PAGE).read_text()
     assert "mass convention spacing" in page
     assert str(tmp_path) not in page + (out / NUMBERS).read_text()
@@ -185,3 +188,14 @@ def test_simulated_masks_weigh_what_their_images_say(
     labels = read_label_map(next(masks.glob("*.nii.gz")))
     volume = np.prod(labels.spacing_mm) * np.count_nonzero(labels.labels >= 2)
     assert 0.3 * volume < one["wall"]["mass_a_g"] / 1.05 * 1000 <= volume * 1.01
+
+
+def test_two_folders_without_scar_say_so(
+    tmp_path: Path, phantom_stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = folders(tmp_path)
+    for folder in (a, b):
+        write_labels(folder / "p1.nii.gz", block(10, ()), phantom_stack)
+    words = ["compare", str(a), str(b), "-o", str(tmp_path / "page.pdf"), "--json"]
+    assert cli.main(words) == 0
+    assert sorted(json.loads(capsys.readouterr().out)["agreement"]) == ["wall"]
