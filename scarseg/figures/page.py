@@ -94,8 +94,8 @@ def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str
     sheets = [_Sheet(foot)]
     sheets[0].text(title, 14, 2.0)
     for line in lead:
-        for piece in wrap(line, CHARACTERS) or [""]:
-            sheets[0].text(piece, 8, 1.0)
+        for part in wrap(line, CHARACTERS):
+            sheets[0].text(part, 8, 1.0)
     for block in blocks:
         for piece in _pieces(block):
             if not sheets[-1].fits(piece):

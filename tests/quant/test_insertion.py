@@ -16,6 +16,7 @@ from scarseg.quant.insertion import (
     epicardial_radii_mm,
     propose_insertion,
 )
+from scarseg.quant.segments import insertion_angles, segment_map
 from tests.quant.heart_views import View, from_apex, mirrored, polar, quarter_turned, ring_labels
 
 MUSCLE, BLOOD, LUNG, FAT = 50.0, 150.0, 20.0, 400.0
@@ -128,3 +129,27 @@ def test_the_epicardium_is_measured_in_millimetres() -> None:
     half = epicardial_radii_mm(view.stack, labels[0], centre)
     assert half[180] == 0
     assert half[0] == pytest.approx(28, abs=1)
+
+
+@pytest.mark.parametrize("store", [None, mirrored, quarter_turned])
+def test_segments_lie_in_the_patient_where_their_names_say(store: object) -> None:
+    view = heart(None)
+    if store is not None:
+        view = stored_otherwise(view, store)
+    found = propose_insertion(view.stack, view.labels)
+    assert found is not None
+    angles = insertion_angles(view.labels, view.stack, [found.point])
+    numbers = segment_map(view.labels, view.stack, angles)
+
+    def middle(*wanted: int) -> npt.NDArray[np.float64]:
+        """Of these segments in the patient, LPS."""
+        slices, rows, columns = (float(v.mean()) for v in np.nonzero(np.isin(numbers, wanted)))
+        place = view.stack.affine @ np.array([columns, rows, slices, 1.0])
+        return np.asarray(place[:3])
+
+    assert (middle(11, 12) - middle(8, 9))[0] > 20  # the lateral wall lies left of the septum,
+    for anterior, inferior in ((1, 4), (7, 10), (13, 15)):
+        assert (middle(anterior) - middle(inferior))[2] > 20  # the anterior wall above;
+    along = middle(13, 14, 15, 16) - middle(1, 2, 3, 4, 5, 6)
+    assert along[0] > 0  # the apex points left
+    assert along[1] < 0  # and forward.
