@@ -91,9 +91,15 @@ def _add_batch(commands: _Commands) -> None:
     batch.add_argument(
         "-o", "--output", type=Path, required=True, metavar="scar.csv", help="the table to write"
     )
-    batch.add_argument("--masks", type=Path, metavar="DIR", help="write label maps 0-4 here")
+    batch.add_argument("--masks", type=Path, metavar="DIR", help="write masks and reports here")
     batch.add_argument(
-        "--mask-format", choices=("nifti", "none"), default="nifti", help="default: nifti"
+        "--mask-format",
+        choices=("nifti", "seg", "rtstruct", "none"),
+        default="nifti",
+        help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
+    )
+    batch.add_argument(
+        "--sr", action="store_true", help="also a DICOM structured report of each, in --masks"
     )
     batch.add_argument(
         "--prompts",

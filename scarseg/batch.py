@@ -16,8 +16,9 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from scarseg import pipeline
-from scarseg.errors import Cancelled, OutputError, ScarsegError, WeightsError
-from scarseg.io import dicom, nifti
+from scarseg.errors import Cancelled, ScarsegError, WeightsError
+from scarseg.io import dicom
+from scarseg.io.mask_files import MaskFormat, mask_name, write_files
 from scarseg.io.outputs import require_writable
 from scarseg.io.prompts_file import PromptsFile, SliceKey
 from scarseg.io.selection import Job
@@ -40,7 +41,8 @@ differ in its last digit."""
 class BatchSettings:
     """What every series of a batch shares; a value that crosses processes.
 
-    ``masks`` is the folder for label maps, or None. ``prompts`` switch scar to a reader's.
+    ``masks`` is the folder for masks and reports, or None. ``prompts`` switch scar to a
+    reader's. ``report`` asks for a DICOM structured report of every series.
     """
 
     convention: MassConvention = MassConvention.THICKNESS
@@ -50,6 +52,8 @@ class BatchSettings:
     prompts: PromptsFile | None = None
     identify: bool = False
     force: bool = False
+    mask_format: MaskFormat = MaskFormat.NIFTI
+    report: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,22 +142,23 @@ def _measure_job(
         used |= settings.prompts.keys_in(stack)
         prompts = settings.prompts.for_stack(stack)
     case = pipeline.propose_case(stack, models, progress, prompts)
-    mask_file = "" if settings.masks is None else job.mask_file
+    kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
     record = pipeline.case_record(
-        case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
+        case,
+        settings.convention,
+        settings.density_g_per_ml,
+        settings.identify,
+        mask_name(job, kind),
     )
     note = ""
     if prompts is not None and not prompts:
         record = _without_prompts(record)
         note = f"W_NO_PROMPTS: series {stack.stack_id}: no prompts, so no scar."
     if settings.masks is not None:
-        path = settings.masks / mask_file
-        try:
-            nifti.write_labels(path, case.labels, stack, settings.force)
-        except OutputError as error:
-            # A batch that was killed left this very mask: go on where it stopped.
-            if error.code != "E_EXISTS" or not nifti.holds_labels(path, case.labels, stack):
-                raise
+        measured = None
+        if settings.report:
+            measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
+        write_files(settings.masks, job, case, kind, measured, settings.identify, settings.force)
     return Outcome(record, note, used=frozenset(used))
 
 

@@ -79,9 +79,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _batch(options: argparse.Namespace) -> int:
     from scarseg import batch, models, pipeline
-    from scarseg.io import dicom, outputs, prompts_file, selection, table
+    from scarseg.io import dicom, mask_files, outputs, prompts_file, selection, table
     from scarseg.measurements import MassConvention
 
+    if options.sr and options.masks is None:
+        raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
     files = table.table_files(options.output)
     outputs.refuse_inputs(files, [*options.inputs, *filter(None, [options.prompts])])
     if not options.force:
@@ -93,10 +95,12 @@ def _batch(options: argparse.Namespace) -> int:
         MassConvention(options.mass),
         options.density,
         options.slice_thickness,
-        None if options.mask_format == "none" else options.masks,
+        None if options.mask_format == "none" and not options.sr else options.masks,
         prompts,
         options.identify,
         options.force,
+        mask_files.MaskFormat(options.mask_format),
+        options.sr,
     )
     with _bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)

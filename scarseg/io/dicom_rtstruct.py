@@ -145,7 +145,7 @@ def _contours(number: int, tissue: Tissue, case: Case, origin: sources.Origin) -
     item = Dataset()
     item.ReferencedROINumber = number
     item.ROIDisplayColor = list(_COLOURS[tissue.label])
-    contours = []
+    contours: list[Dataset] = []
     for k, mask in enumerate(tissue.mask(case.labels)):
         for polygon in outlines(mask):
             contour = Dataset()

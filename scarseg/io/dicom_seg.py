@@ -22,7 +22,6 @@ from highdicom.seg import (
     SegmentationTypeValues,
     SegmentDescription,
 )
-from pydicom import dcmread
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -138,27 +137,6 @@ def write_segmentation(
     dataset = segmentation(case, origin, created or datetime.now(UTC))
     write_whole(path, sources.encode(dataset), force)
     return dataset
-
-
-def holds_segmentation(
-    path: Path, case: Case, summary: StackSummary, *, identify: bool = False
-) -> bool:
-    """Tell whether a plain file holds what :func:`write_segmentation` would write, but for time.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-    """
-    if path.is_symlink() or not path.is_file():
-        return False
-    try:
-        known = dcmread(path, stop_before_pixels=True)
-        text = f"{known.ContentDate}{known.ContentTime}"
-        created = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        data = path.read_bytes()
-    except sources.UNREADABLE:
-        return False
-    origin = sources.read_origin(summary, case.stack, identify)
-    return data == sources.encode(segmentation(case, origin, created))
 
 
 def segmentation(case: Case, origin: sources.Origin, created: datetime) -> Segmentation:
@@ -282,7 +260,7 @@ def content_hash(case: Case, origin: sources.Origin, created: datetime) -> str:
         scarseg.__version__,
         case.stack.stack_id,
         origin,
-        created.isoformat(),
+        sources.date_and_time(created),
         case.reader,
         algorithm_type(case).value,
         sorted(model_text(case).items()),

@@ -320,7 +320,7 @@ def _digest(
         scarseg.__version__,
         measured,
         origin,
-        created.isoformat(),
+        sources.date_and_time(created),
         case.reader,
         export_status(case),
         method(case),
