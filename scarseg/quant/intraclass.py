@@ -83,6 +83,8 @@ def _icc_2_1_interval(
     upper = float(stats.f.ppf((1 + level) / 2, n - 1, degrees))
     lower = float(stats.f.ppf((1 + level) / 2, degrees, n - 1))
     rest = k * readers + (k * n - k - n) * error
+    if not np.isfinite((lower, upper)).all():
+        return None  # a fraction of a degree of freedom: anything is possible
     return Interval(
         n * (between - upper * error) / (upper * rest + n * between),
         n * (lower * between - error) / (rest + n * lower * between),
