@@ -32,6 +32,8 @@ LIKE_BLOOD = (0.4, 1.6)
 """Of the way from muscle to the cavity's blood."""
 FAINTEST_ARC = 0.3
 """An arc must hold this much more blood than the rest of the ring."""
+MOST_BEYOND = 20.0
+"""Degrees by which an end may lie outside the best arc."""
 ORIENTATION_WEIGHT = 0.15
 """How much facing as the septum should is worth, against shares of blood."""
 
@@ -76,13 +78,15 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
     faces = ring.direction_angle(stack, SEPTUM_FACES)
     profiles = [one for k in upper if (one := blood_outside(stack, labels, k)) is not None]
     middle = upper[len(upper) // 2]
-    found = _best_arc(np.mean(profiles, axis=0), faces) if profiles else None
+    blood = np.mean(profiles, axis=0) if profiles else np.zeros(int(ring.FULL_TURN))
+    found = _best_arc(blood, faces) if profiles else None
     if found is None or found[2] < FAINTEST_ARC:
         angle, width = faces - SEPTUM_DEGREES / 2, SEPTUM_DEGREES
         contrast, source = 0.0 if found is None else found[2], InsertionSource.ORIENTATION
     else:
-        centre, width, contrast = found
-        angle, source = centre - width / 2, InsertionSource.IMAGE
+        start, end = _ends(blood, found[0], found[1])
+        angle, width, contrast = start, end - start, found[2]
+        source = InsertionSource.IMAGE
     angle = float(ring.turned(np.asarray(angle)))
     point = _on_epicardium(stack, labels[middle], middle, angle)
     return InsertionProposal(point, angle, float(width), float(contrast), source)
@@ -105,7 +109,7 @@ def blood_outside(stack: Stack, labels: LabelArray, index: int) -> Profile | Non
     if bright <= dark:
         return None
     epicardium = epicardial_radii_mm(stack, one, centre)
-    level = (_sampled(stack, image, centre, epicardium[:, None] + DEPTHS_MM) - dark) / (
+    level = (sampled(stack, image, centre, epicardium[:, None] + DEPTHS_MM) - dark) / (
         bright - dark
     )
     like = (level > LIKE_BLOOD[0]) & (level < LIKE_BLOOD[1])
@@ -128,18 +132,21 @@ def epicardial_radii_mm(
     reach = np.hypot((rows + 0.5 - centre[1]) * row_mm, (columns + 0.5 - centre[0]) * column_mm)
     distance = np.arange(step, float(reach.max()) + max(stack.pixel_spacing_mm), step)
     tiled = np.broadcast_to(distance, (int(ring.FULL_TURN), len(distance)))
-    inside = _sampled(stack, wall, centre, tiled) > 0.5
+    inside = sampled(stack, wall, centre, tiled) > 0.5
     last = len(distance) - 1 - np.argmax(inside[:, ::-1], axis=1)
     return np.where(inside.any(axis=1), distance[last], 0.0)
 
 
-def _sampled(
+def sampled(
     stack: Stack,
     image: FloatArray,
     centre: tuple[float, float],
     radii_mm: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Sample an image (row, column) along rays: ``radii_mm`` (360, samples); 0 beyond it."""
+    """Sample an image (row, column) along a ray every degree: ``radii_mm`` (360, samples).
+
+    Row i runs at angle i + 0.5; what lies beyond the image is 0.
+    """
     row_mm, column_mm = stack.pixel_spacing_mm
     turn = ring.sense(stack) * np.radians(np.arange(ring.FULL_TURN) + 0.5)[:, None]
     rows = centre[1] + np.sin(turn) * radii_mm / row_mm - 0.5
@@ -160,6 +167,27 @@ def _best_arc(blood: Profile, faces: float) -> tuple[float, float, float]:
             if score > highest:
                 best, highest = (float(centre), float(width), contrast), score
     return best
+
+
+def _ends(blood: Profile, centre: float, width: float) -> tuple[float, float]:
+    """Give where blood falls to half of what it is inside an arc, at most 20 degrees beyond it.
+
+    An RV is a crescent: its thin ends count less in the arc's contrast than lung beside them.
+    """
+    smooth = ndimage.uniform_filter1d(blood, 5, mode="wrap")
+    degrees = np.arange(-width / 2, width / 2)
+    half = float(np.median(smooth[_index(centre + degrees)])) / 2
+    ends = []
+    for way in (-1, 1):
+        reach = width / 2
+        while reach < width / 2 + MOST_BEYOND and smooth[_index(centre + way * reach)] > half:
+            reach += 1
+        ends.append(centre + way * reach)
+    return ends[0], ends[1]
+
+
+def _index(angle: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    return np.asarray(np.floor(angle) % ring.FULL_TURN, dtype=np.intp)
 
 
 def _on_epicardium(stack: Stack, labels: LabelArray, index: int, angle: float) -> InsertionPoint:
