@@ -7,8 +7,8 @@ Run with a folder of cine cases whose labels hold the RV (5), in the EMIDEC layo
 The files tell no orientation, so the stacks are taken as seen from the apex and the proposal has
 the image alone. Truth: the longest arc of the basal and middle rings with RV within 5 mm of the
 epicardium on more than half of the slices. The depth looked at, what counts as blood and how an
-arc's ends are found were chosen on such stacks: the figures are no test on new ones. What cine cannot tell is how LGE, with its dimmer
-blood and its bright scar, would do.
+arc's ends are found were chosen on such stacks: the figures are no test on new ones. What cine
+cannot tell is how LGE, with its dimmer blood and its bright scar, would do.
 """
 
 from __future__ import annotations

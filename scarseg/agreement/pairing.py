@@ -133,7 +133,7 @@ def _number(table: CsvTable, row: dict[str, str], column: str) -> float | None:
     if not text:
         return None
     try:
-        value = float(text)
+        value = float(text.replace(",", ".") if table.decimal_comma else text)
     except ValueError:
         value = float("nan")
     if not isfinite(value):

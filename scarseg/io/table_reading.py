@@ -15,11 +15,15 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A table as text: ``columns`` in order, ``rows`` column to cell, blank where it is short."""
+    """A table as text: ``columns`` in order, ``rows`` column to cell, blank where it is short.
+
+    ``decimal_comma`` where semicolons part the cells: spreadsheets do so where 1,5 is a number.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
+    decimal_comma: bool = False
 
 
 def read_csv(path: Path) -> CsvTable:
@@ -35,7 +39,8 @@ def read_csv(path: Path) -> CsvTable:
         if path.stat().st_size > LARGEST_BYTES:
             raise InputError("E_TABLE", f"{path} is too large for a table.", str(path))
         text = path.read_text(encoding="utf-8-sig")
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        delimiter = _delimiter(text)
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError("E_TABLE", f"{path} cannot be read as CSV: {why}.", str(path)) from error
@@ -50,7 +55,7 @@ def read_csv(path: Path) -> CsvTable:
         {name: _plain(cell) for name, cell in zip(columns, line, strict=False) if name}
         for line in lines[1:]
     )
-    return CsvTable(path.name, columns, rows)
+    return CsvTable(path.name, columns, rows, delimiter == ";")
 
 
 def _delimiter(text: str) -> str:

@@ -83,7 +83,7 @@ def test_what_has_no_partner_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_another_programs_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0), row(3, 1.0)])
     b = tmp_path / "b.csv"
-    b.write_text("﻿patient_id;infarct\npatient03;2.5\npatient01;5\n\npatient02;3\n")
+    b.write_text("﻿patient_id;infarct\npatient03;2,5\npatient01;5\n\npatient02;3.0\n")
     found = numbers(capsys, str(a), str(b), "--column-b", "infarct", "--key", "patient_id")
     pairs = found["pairs"]
     assert isinstance(pairs, list)
