@@ -102,7 +102,7 @@ def _heading(case: Case, origin: sources.Origin, created: datetime, digest: str)
     dataset.DeviceSerialNumber = sources.SERIAL
     dataset.SoftwareVersions = scarseg.__version__
     dataset.FrameOfReferenceUID = origin.frame_of_reference_uid
-    dataset.PositionReferenceIndicator = origin.position_indicator
+    dataset.PositionReferenceIndicator = ""
     dataset.InstanceNumber = 1
     dataset.StructureSetLabel = "LV_SCAR"
     dataset.StructureSetDescription = "; ".join(

@@ -40,10 +40,10 @@ DEIDENTIFIED = "scarseg: patient by pseudonym; UIDs and dates kept"
 
 _CLASS, _SOP, _SERIES, _FRAME_OF_REFERENCE = 0x00080016, 0x00080018, 0x0020000E, 0x00200052
 _TIME, _ACCESSION, _PHYSICIAN, _STUDY_ID = 0x00080030, 0x00080050, 0x00080090, 0x00200010
-_BIRTH, _SEX, _CHARACTERS, _INDICATOR = 0x00100030, 0x00100040, 0x00080005, 0x00201040
+_BIRTH, _SEX, _CHARACTERS = 0x00100030, 0x00100040, 0x00080005
 _TAGS = (
     *(_CLASS, _SOP, _SERIES, _FRAME_OF_REFERENCE, _TIME, _ACCESSION, _PHYSICIAN, _STUDY_ID),
-    *(_BIRTH, _SEX, _CHARACTERS, _INDICATOR),
+    *(_BIRTH, _SEX, _CHARACTERS),
 )
 UNREADABLE = (
     *(InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError),
@@ -73,16 +73,16 @@ class Subject:
     def put_on(self, dataset: Dataset) -> None:
         """Write patient and study into a data set."""
         dataset.SpecificCharacterSet = "ISO_IR 192"
-        dataset.PatientID = self.patient_id[:64]
-        dataset.PatientName = self.patient_name
+        dataset.PatientID = _one_value(self.patient_id, 64)
+        dataset.PatientName = _one_value(self.patient_name, 5 * 64)
         dataset.PatientBirthDate = self.birth_date
         dataset.PatientSex = self.sex
         dataset.StudyInstanceUID = self.study_uid
         dataset.StudyDate = self.study_date
         dataset.StudyTime = self.study_time
-        dataset.StudyID = self.study_id[:16]
-        dataset.AccessionNumber = self.accession_number[:16]
-        dataset.ReferringPhysicianName = self.physician
+        dataset.StudyID = _one_value(self.study_id, 16)
+        dataset.AccessionNumber = _one_value(self.accession_number, 16)
+        dataset.ReferringPhysicianName = _one_value(self.physician, 5 * 64)
         if self.pseudonymous:
             dataset.PatientIdentityRemoved = "YES"
             dataset.DeidentificationMethod = DEIDENTIFIED
@@ -114,7 +114,6 @@ class Origin:
 
     subject: Subject
     frame_of_reference_uid: str
-    position_indicator: str
     images: tuple[ImageReference, ...]
 
     def instances(self) -> tuple[ImageReference, ...]:
@@ -169,7 +168,6 @@ def read_origin(summary: StackSummary, stack: Stack, identify: bool = False) -> 
         _subject(first, stack, identify),
         values.uid(first, _FRAME_OF_REFERENCE)
         or derived_uid(stack.series_uid, "frame of reference"),
-        values.text(first, _INDICATOR)[:64],
         tuple(images),
     )
 
@@ -192,7 +190,7 @@ def _slice_header(stack: Stack, origin: Origin, k: int) -> Dataset:
     dataset.SeriesInstanceUID = stack.series_uid
     dataset.Modality = "MR"
     dataset.FrameOfReferenceUID = origin.frame_of_reference_uid
-    dataset.PositionReferenceIndicator = origin.position_indicator
+    dataset.PositionReferenceIndicator = ""
     dataset.Rows, dataset.Columns = stack.rows, stack.columns
     dataset.PixelSpacing = [decimal_string(v) for v in stack.pixel_spacing_mm]
     dataset.SliceThickness = decimal_string(stack.slice_thickness_mm)
@@ -277,6 +275,11 @@ def _read(reader: SourceReader, source: Source, sha256: str) -> Elements:
     except UNREADABLE as error:
         raise _changed("The header cannot be read again.", source.name) from error
     return elements
+
+
+def _one_value(text: str, limit: int) -> str:
+    """Keep a text one value: a backslash would part it."""
+    return text.replace("\\", " ").strip()[:limit]
 
 
 def _raw(value: object) -> bytes:
