@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from scarseg.models.network import CompactSam
+from scarseg.models.segmenter import CompactSegmenter, load_segmenter
 from scarseg.models.weights import list_weights, sha256, verify_weights
 from scarseg.training.export import main
 
@@ -41,6 +45,24 @@ def test_a_run_becomes_the_default_and_the_one_before_stays(tmp_path: Path) -> N
     assert card["sha256"] == sha256(shelf / "ours-2.safetensors")
     assert card["recipe"] == {"seed": 11}
     assert card["evaluation"] == {"box_dice": 0.75}
+
+
+def test_segmenters_that_answer_together_become_one_file(tmp_path: Path) -> None:
+    runs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = {k: v.contiguous() for k, v in CompactSam().state_dict().items()}
+        save_file(state, finished_run(tmp_path / f"run{seed}") / f"run{seed}.safetensors")
+        runs.append(str(tmp_path / f"run{seed}"))
+    shelf = tmp_path / "weights"
+    shelf.mkdir()
+    assert main([*runs, "--name", "pair", "--kind", "segmenter", "--folder", str(shelf)]) == 0
+    segmenter = load_segmenter(shelf / "pair.safetensors", "cpu")
+    assert isinstance(segmenter, CompactSegmenter)
+    first, second = (one.dense_full.bias for one in segmenter.networks)
+    assert not torch.equal(first, second)
+    card = json.loads((shelf / "pair.json").read_text())
+    assert [member["name"] for member in card["members"]] == ["run1", "run2"]
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
