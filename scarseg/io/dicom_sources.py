@@ -50,8 +50,7 @@ UNREADABLE = (
     *(NotImplementedError, struct.error, IndexError),
 )
 """What pydicom raises on files that are no whole DICOM."""
-_DATE = re.compile(r"\d{8}", re.ASCII)
-_TIME_TEXT = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?", re.ASCII)
+_TIME_TEXT = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -277,6 +276,15 @@ def _read(reader: SourceReader, source: Source, sha256: str) -> Elements:
     return elements
 
 
+def _date(text: str) -> str:
+    """Give a date that exists, else nothing: real archives hold 20120000."""
+    try:
+        known = datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007 - a date alone
+    except ValueError:
+        return ""
+    return text if len(text) == 8 and known.year >= 1000 else ""
+
+
 def _one_value(text: str, limit: int) -> str:
     """Keep a text one value: a backslash would part it."""
     return text.replace("\\", " ").strip()[:limit]
@@ -298,16 +306,15 @@ def _subject(header: Elements, stack: Stack, identify: bool) -> Subject:
     def given(tag: int) -> str:
         return values.text(header, tag) if identify else ""
 
-    date = stack.study_date if _DATE.fullmatch(stack.study_date) else ""
-    birth, time, sex = given(_BIRTH), given(_TIME), given(_SEX).upper()
+    time, sex = given(_TIME), given(_SEX).upper()
     name = pseudonym(stack.patient_id)
     return Subject(
         patient_id=stack.patient_id if identify else name,
         patient_name=stack.patient_name if identify else f"{name}^" if name else "",
-        birth_date=birth if _DATE.fullmatch(birth) else "",
+        birth_date=_date(given(_BIRTH)),
         sex=sex if sex in ("M", "F", "O") else "",
         study_uid=stack.study_uid,
-        study_date=date,
+        study_date=_date(stack.study_date),
         study_time=time if _TIME_TEXT.fullmatch(time) else "",
         study_id=given(_STUDY_ID),
         accession_number=given(_ACCESSION),

@@ -71,6 +71,7 @@ HOSTILE = {
     "PatientName": b"A^B=\xff\xfe^C\\D" + b"x" * 80,
     "PatientID": b"../..\\=cmd|' /C calc'!A0" + b"9" * 90,
     "PatientBirthDate": b"yesterda",
+    "StudyDate": b"20120000",
     "PatientSex": b"unknown ",
     "AccessionNumber": b"1\\2" + b"3" * 40,
     "StudyTime": b"25h     ",
