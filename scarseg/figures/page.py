@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
@@ -17,6 +17,8 @@ from scarseg.figures.rendering import A4_INCHES, pdf, png
 MARGIN_INCHES = 0.7
 LINE_INCHES = 0.165
 PRINT_DPI = 240
+AROUND_LINES, FEWEST_ROWS = 3.5, 5
+"""What a table's heading takes, and how few rows of it may stand at the end of a sheet."""
 CHARACTERS = 118
 """Of the small print that fit on a line of a sheet."""
 
@@ -97,22 +99,29 @@ def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str
         for part in wrap(line, CHARACTERS):
             sheets[0].text(part, 8, 1.0)
     for block in blocks:
-        for piece in _pieces(block):
-            if not sheets[-1].fits(piece):
-                sheets.append(_Sheet(foot))
-            sheets[-1].lay(piece)
+        if not sheets[-1].fits(block) and (
+            isinstance(block, FigureBlock) or _height(block) <= _Sheet(foot).room
+        ):
+            sheets.append(_Sheet(foot))
+        if isinstance(block, TableBlock):
+            _lay_table(sheets, block, foot)
+        else:
+            sheets[-1].lay(block)
     return pdf([sheet.figure for sheet in sheets], title)
 
 
-def _pieces(block: Block) -> Iterator[Block]:
-    """Cut a table that is longer than a sheet."""
-    longest = int((A4_INCHES[1] - 2 * MARGIN_INCHES) / LINE_INCHES) - 6
-    if isinstance(block, FigureBlock) or len(block.rows) <= longest:
-        yield block
-        return
-    for start in range(0, len(block.rows), longest):
-        title = block.title if start == 0 else f"{block.title} (continued)"
-        yield TableBlock(title, block.header, block.rows[start : start + longest])
+def _lay_table(sheets: list[_Sheet], block: TableBlock, foot: str) -> None:
+    """Lay a table, cut where a sheet ends."""
+    title, rows = block.title, block.rows
+    while True:
+        fitting = int(sheets[-1].room / LINE_INCHES - AROUND_LINES)
+        if fitting < min(len(rows), FEWEST_ROWS):
+            sheets.append(_Sheet(foot))
+            continue
+        sheets[-1].lay(TableBlock(title, block.header, rows[:fitting]))
+        rows, title = rows[fitting:], f"{block.title} (continued)"
+        if not rows:
+            return
 
 
 class _Sheet:
@@ -126,10 +135,13 @@ class _Sheet:
             MARGIN_INCHES / width, 0.35 / height, foot, fontsize=6, color="#555555", va="bottom"
         )
 
+    @property
+    def room(self) -> float:
+        """Give the inches left."""
+        return A4_INCHES[1] - MARGIN_INCHES - self.down
+
     def fits(self, block: Block) -> bool:
-        if self.down <= MARGIN_INCHES:
-            return True
-        return self.down + _height(block) <= A4_INCHES[1] - MARGIN_INCHES
+        return self.down <= MARGIN_INCHES or _height(block) <= self.room
 
     def text(self, text: str, size: float, lines: float) -> None:
         self._put(text, MARGIN_INCHES, size)
@@ -152,10 +164,12 @@ class _Sheet:
 
     def _cell(self, text: str, place: int, columns: int, weight: str) -> None:
         if place == 0:
-            self._put(text, MARGIN_INCHES, 7.5, weight=weight)
+            # A series UID is told by its end; HTML and JSON have all of it.
+            short = f"{text[:5]}…{text[-18:]}" if columns > 4 and len(text) > 24 else text
+            self._put(short, MARGIN_INCHES, 7.5, weight=weight)
             return
         wide = A4_INCHES[0] - 2 * MARGIN_INCHES
-        first = min(0.42, 1.6 / columns) * wide
+        first = min(0.42, 1.4 / columns) * wide
         right = MARGIN_INCHES + first + (wide - first) * place / (columns - 1)
         self._put(text, right, 7.5, weight=weight, align="right")
 
@@ -198,4 +212,4 @@ def _picture_inches(block: FigureBlock) -> float:
 def _height(block: Block) -> float:
     if isinstance(block, FigureBlock):
         return _picture_inches(block) + 2 * LINE_INCHES
-    return (len(block.rows) + 3.5) * LINE_INCHES
+    return (len(block.rows) + AROUND_LINES) * LINE_INCHES
