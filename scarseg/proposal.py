@@ -13,6 +13,7 @@ from scipy import ndimage
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Detection, Logits, Structure
 from scarseg.prompts import Box, Origin
+from scarseg.quant.components import without_islands
 from scarseg.stack import FloatArray
 
 
@@ -250,19 +251,6 @@ def inside(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
             & (rows < box.row1)
         )
     return mask
-
-
-def without_islands(
-    mask: MaskArray, pixel_spacing_mm: tuple[float, float], smallest_mm2: float
-) -> MaskArray:
-    """Drop the components (four neighbours) of a mask that are smaller than this."""
-    pieces, n = ndimage.label(mask)
-    if n == 0:
-        return mask
-    areas = np.bincount(pieces.ravel()) * (pixel_spacing_mm[0] * pixel_spacing_mm[1])
-    areas[0] = 0
-    kept: MaskArray = (areas >= smallest_mm2)[pieces] & mask
-    return kept
 
 
 def largest_component(mask: MaskArray) -> MaskArray:

@@ -22,7 +22,6 @@ from scarseg.proposal import (
     scar_boxes,
     settle_lv_boxes,
     split_heart,
-    without_islands,
 )
 from scarseg.stack import FloatArray
 
@@ -163,10 +162,11 @@ def test_scar_only_answer_is_not_clipped() -> None:
 
 
 def test_island_rule_is_in_mm2() -> None:
-    mask = block(0, 2, 0, 2) | block(10, 13, 10, 13)  # 4 and 9 pixels
-    np.testing.assert_array_equal(without_islands(mask, (1, 1), 5), block(10, 13, 10, 13))
-    np.testing.assert_array_equal(without_islands(mask, (1, 1.25), 5), mask)
-    assert not without_islands(mask, (0.5, 0.5), 5).any()
+    scar = block(0, 2, 0, 2) | block(10, 13, 10, 13)  # 4 and 9 pixels
+    rules = replace(RULES, island_mm2=5)
+    for spacing, kept in (((1, 1), block(10, 13, 10, 13)), ((1, 1.25), scar)):
+        labels = compose_labels(Logits(logits_of(scar)), spacing, 0.0, rules)
+        np.testing.assert_array_equal(labels == Label.SCAR, kept)
 
 
 def test_boxes_are_the_union_of_detector_and_components_best_first() -> None:
