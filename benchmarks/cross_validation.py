@@ -30,21 +30,11 @@ from scarseg.stack import SliceImage
 from scarseg.training.cases import TrainingCase, read_cases
 from scarseg.training.prompting import bounding_box, draw_box
 from scarseg.training.segmenter import Recipe, Training, simulated_cases
+from scarseg.training.splits import folds
 
 FOLDS = 5
 SHARES = (0.48, 0.21, 0.18, 0.13)
 PROTOCOL = Protocol(parse_strategies(["auto", "box", "clicks:3"]), seed=7)
-
-
-def folds(names: Sequence[str], seed: int = 0) -> list[list[str]]:
-    """Deal patients to folds, those with and without infarct (P and N) evenly."""
-    rng = np.random.default_rng(seed)
-    dealt: list[list[str]] = [[] for _ in range(FOLDS)]
-    for kind in ("P", "N"):
-        some = [name for name in sorted(names) if name.startswith(kind)]
-        for k, pick in enumerate(rng.permutation(len(some))):
-            dealt[k % FOLDS].append(some[pick])
-    return dealt
 
 
 class DrawnHeart:
@@ -131,7 +121,7 @@ def main() -> int:
     real = read_cases(options.emidec)
     made = simulated_cases(options.simulated, 21)
     start = train(out / "start", made, options.start_steps, None, 21)
-    dealt = folds([case.name for case in real])
+    dealt = folds([case.name for case in real], FOLDS)
     first = [case for case in real if case.name in dealt[0]]
     rows = {"simulated only, fold 0": measure(start, first, out / "start.json")}
     cine = read_cases(options.acdc)
