@@ -263,21 +263,36 @@ def write_tables(
     files = table_files(path)
     if not force:
         refuse_existing(files)
-    ordered = sorted(records, key=_order)
+    write_all(table_contents(path, records, settings), force)
+    return files
+
+
+def table_contents(
+    path: Path, records: Sequence[Record], settings: Mapping[str, object]
+) -> dict[Path, bytes]:
+    """Give what :func:`write_tables` writes, file by file, the main one last.
+
+    Raises:
+        OutputError: E_OUTPUT_NAME.
+    """
+    files = table_files(path)
+    ordered = in_order(records)
     stacks = [record.provenance for record in ordered if record.provenance]
     about = sidecar(settings, {"columns": COLUMNS, "slice_columns": SLICE_COLUMNS}, stacks)
     slices = [row for record in ordered for row in record.slices]
-    contents = {
+    return {
         files.slices: render_rows(SLICE_COLUMNS, slices),
         files.sidecar: about,
         files.table: render_rows(COLUMNS, [one.row for one in ordered]),
     }
-    write_all(contents, force)
-    return files
+
+
+def in_order(records: Sequence[Record]) -> list[Record]:
+    """Sort records by patient, study date, series and part; all cells break ties."""
+    return sorted(records, key=_order)
 
 
 def _order(record: Record) -> tuple[str, ...]:
-    """Sort by patient, study date, series and part; all cells break ties."""
     keys = ("patient_id", "study_date", "study_uid", "series_uid", "part", *COLUMNS)
     return tuple(str(record.row.get(key, "")) for key in keys)
 
