@@ -10,6 +10,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import floor, isfinite
 
+from scarseg.labels import Label
+
+ASKED = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
+"""What a prompt can ask for. The wall is the whole wall, whatever scar lies in it."""
+
 
 class Origin(StrEnum):
     """Who drew a box."""
@@ -67,11 +72,19 @@ class Box:
 
 @dataclass(frozen=True)
 class Point:
-    """A click: ``positive`` says inside the scar, otherwise outside."""
+    """A click: ``positive`` says inside the structure, otherwise outside.
+
+    ``structure`` is scar, the whole wall (MYOCARDIUM, scar included) or the blood pool.
+    """
 
     column: float
     row: float
     positive: bool = True
+    structure: Label = Label.SCAR
+
+    def __post_init__(self) -> None:
+        if self.structure not in ASKED:
+            raise ValueError("a point asks for scar, wall or blood pool")
 
     @property
     def pixel(self) -> tuple[int, int]:
@@ -83,17 +96,45 @@ class Point:
 class SlicePrompts:
     """Everything asked for on one slice; an immutable value.
 
-    ``lv_box`` is the box round the left ventricle (outer border of the wall).
+    ``boxes`` ask for scar, ``points`` for what each of them names. ``lv_box`` is the box round
+    the left ventricle (outer border of the wall), ``pool_box`` the box round its blood pool
+    (the endocardium, papillary muscles within).
     """
 
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
     lv_box: Box | None = None
     no_scar: bool = False
+    pool_box: Box | None = None
+
+    @property
+    def scar_points(self) -> tuple[Point, ...]:
+        """Give the points that ask for scar."""
+        return tuple(point for point in self.points if point.structure is Label.SCAR)
+
+    @property
+    def heart_points(self) -> tuple[Point, ...]:
+        """Give the points that ask for wall or blood pool."""
+        return tuple(point for point in self.points if point.structure is not Label.SCAR)
 
     @property
     def asks_for_scar(self) -> bool:
-        return bool(self.boxes or self.points)
+        return bool(self.boxes or self.scar_points)
+
+    @property
+    def asks_for_heart(self) -> bool:
+        """Say whether wall or blood pool are corrected; the ventricle's box is no correction."""
+        return self.pool_box is not None or bool(self.heart_points)
+
+    @property
+    def scar_alone(self) -> SlicePrompts:
+        """Give what is asked of scar, and where the ventricle is."""
+        return replace(self, points=self.scar_points, pool_box=None)
+
+    @property
+    def heart_alone(self) -> SlicePrompts:
+        """Give what is asked of wall and blood pool."""
+        return replace(self, boxes=(), points=self.heart_points, no_scar=False)
 
     def with_point(self, point: Point) -> SlicePrompts:
         return replace(self, points=(*self.points, point))

@@ -2,7 +2,9 @@
 
 ``{"version": 1, "slices": [{"sop_instance_uid": "...", "boxes": [[column0, row0, column1,
 row1]], "points": [[column, row, 1]], "no_scar": false}]}``; a point's last number is 1 inside,
-0 outside; ``"lv_box"`` and, for multi-frame files, ``"frame"`` (from 1) are optional.
+0 outside; ``"lv_box"``, ``"pool_box"`` and, for multi-frame files, ``"frame"`` (from 1) are
+optional. Boxes and points ask for scar; a point of four, ``[column, row, 1, "wall"]`` or
+``"blood pool"``, corrects the wall or the pool, as ``"pool_box"`` round the endocardium does.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ from typing import NoReturn
 from scarseg.case import Case
 from scarseg.errors import InputError, LimitError
 from scarseg.io.outputs import write_whole
+from scarseg.labels import Label
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.stack import Stack
 
 VERSION = 1
 LARGEST_BYTES = 64 << 20
-_SLICE_KEYS = {"sop_instance_uid", "frame", "boxes", "points", "no_scar", "lv_box"}
+_SLICE_KEYS = {"sop_instance_uid", "frame", "boxes", "points", "no_scar", "lv_box", "pool_box"}
+_WORDS = {"scar": Label.SCAR, "wall": Label.MYOCARDIUM, "blood pool": Label.BLOOD_POOL}
 
 SliceKey = tuple[str, int | None]
 """SOP instance UID and, for multi-frame files, the frame number from 1."""
@@ -112,20 +116,19 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
     entries = []
     for source, reading in zip(case.stack.sources, case.readings, strict=True):
         prompts = reading.prompts
-        if not (prompts.asks_for_scar or prompts.no_scar):
+        if not (prompts.asks_for_scar or prompts.asks_for_heart or prompts.no_scar):
             continue
         entry: dict[str, object] = {"sop_instance_uid": source.sop_instance_uid}
         if source.frame is not None:
             entry["frame"] = source.frame
         entry["boxes"] = [_corners(box) for box in prompts.boxes if not prompts.no_scar]
-        entry["points"] = [
-            [one.column, one.row, int(one.positive)]
-            for one in prompts.points
-            if not prompts.no_scar
-        ]
+        points = prompts.heart_points if prompts.no_scar else prompts.points
+        entry["points"] = [_numbers_of(one) for one in points]
         entry["no_scar"] = prompts.no_scar
         if prompts.lv_box is not None:
             entry["lv_box"] = _corners(prompts.lv_box)
+        if prompts.pool_box is not None:
+            entry["pool_box"] = _corners(prompts.pool_box)
         entries.append(entry)
     text = json.dumps({"version": VERSION, "slices": entries}, indent=1)
     write_whole(path, (text + "\n").encode(), force)
@@ -133,6 +136,12 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
 
 def _corners(box: Box) -> list[float]:
     return [box.column0, box.row0, box.column1, box.row1]
+
+
+def _numbers_of(point: Point) -> list[object]:
+    where: list[object] = [point.column, point.row, int(point.positive)]
+    [word] = (word for word, label in _WORDS.items() if label is point.structure)
+    return where if point.structure is Label.SCAR else [*where, word]
 
 
 def _slices(data: object) -> dict[SliceKey, SlicePrompts]:
@@ -177,12 +186,14 @@ def _prompts(entry: dict[str, object], where: str) -> SlicePrompts:
         _point(value, f"{where}.points[{k}]")
         for k, value in enumerate(_list(entry.get("points", []), f"{where}.points"))
     )
-    if no_scar and (boxes or points):
+    hearts = {
+        name: None if entry.get(name) is None else _box(entry[name], f"{where}.{name}")
+        for name in ("lv_box", "pool_box")
+    }
+    prompts = SlicePrompts(boxes, points, hearts["lv_box"], no_scar, hearts["pool_box"])
+    if no_scar and prompts.asks_for_scar:
         _refuse(f"{where} says no_scar and asks for scar by boxes or points.")
-    lv_box = entry.get("lv_box")
-    return SlicePrompts(
-        boxes, points, None if lv_box is None else _box(lv_box, f"{where}.lv_box"), no_scar
-    )
+    return prompts
 
 
 def _box(value: object, where: str) -> Box:
@@ -193,10 +204,14 @@ def _box(value: object, where: str) -> Box:
 
 
 def _point(value: object, where: str) -> Point:
-    column, row, positive = _numbers(value, 3, where)
+    values = _list(value, where)
+    word = values[3] if len(values) == 4 else "scar"
+    if not isinstance(word, str) or word not in _WORDS:
+        _refuse(f"{where} must name {', '.join(map(repr, _WORDS))} or nothing, not {word!r}.")
+    column, row, positive = _numbers(values[:3] if len(values) == 4 else values, 3, where)
     if positive not in (0, 1):
-        _refuse(f"{where} must end in 1 (inside) or 0 (outside), not {positive!r}.")
-    return Point(column, row, positive == 1)
+        _refuse(f"{where} must say 1 (inside) or 0 (outside), not {positive!r}.")
+    return Point(column, row, positive == 1, _WORDS[word])
 
 
 def _numbers(value: object, n: int, where: str) -> list[float]:
@@ -221,8 +236,8 @@ def _list(value: object, where: str) -> list[object]:
 
 def _check_inside(prompts: SlicePrompts, stack: Stack, key: SliceKey) -> None:
     """Refuse what lies off the image: the prompts are another image's, or axes are swapped."""
-    boxes = (*prompts.boxes, *(() if prompts.lv_box is None else (prompts.lv_box,)))
-    for box in boxes:
+    hearts = (box for box in (prompts.lv_box, prompts.pool_box) if box is not None)
+    for box in (*prompts.boxes, *hearts):
         across = min(box.column1, stack.columns) > max(box.column0, 0)
         down = min(box.row1, stack.rows) > max(box.row0, 0)
         if not (across and down):

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import scarseg
 from scarseg.case import Case, ModelIdentity
-from scarseg.prompts import Box, SlicePrompts
+from scarseg.labels import Label
+from scarseg.prompts import Box, Point, SlicePrompts
 
 RESEARCH_USE = "For research use only. Not a medical device."
 
@@ -63,9 +64,15 @@ def _prompts(prompts: SlicePrompts) -> dict[str, object]:
     return {
         "lv_box": None if prompts.lv_box is None else _box(prompts.lv_box),
         "boxes": [_box(box) for box in prompts.boxes],
-        "points": [[one.column, one.row, int(one.positive)] for one in prompts.points],
+        "points": [_point(one) for one in prompts.points],
+        "pool_box": None if prompts.pool_box is None else _box(prompts.pool_box),
         "no_scar": prompts.no_scar,
     }
+
+
+def _point(point: Point) -> list[object]:
+    where: list[object] = [point.column, point.row, int(point.positive)]
+    return where if point.structure is Label.SCAR else [*where, point.structure.name.lower()]
 
 
 def _box(box: Box) -> dict[str, object]:

@@ -191,15 +191,19 @@ def _reading_document(reading: SliceReading) -> dict[str, Any]:
     prompts = reading.prompts
     return {
         "boxes": [_box_document(box) for box in prompts.boxes],
-        "points": [
-            [float(each.column), float(each.row), bool(each.positive)] for each in prompts.points
-        ],
+        "points": [_point_document(point) for point in prompts.points],
         "lv_box": None if prompts.lv_box is None else _box_document(prompts.lv_box),
+        "pool_box": None if prompts.pool_box is None else _box_document(prompts.pool_box),
         "no_scar": bool(prompts.no_scar),
         "status": reading.status.value,
         "edited": bool(reading.edited),
         "reason": reading.reason,
     }
+
+
+def _point_document(point: Point) -> list[Any]:
+    where = [float(point.column), float(point.row), bool(point.positive)]
+    return where if point.structure is Label.SCAR else [*where, int(point.structure)]
 
 
 def _box_document(box: Box) -> list[Any]:
@@ -212,18 +216,22 @@ def _model_document(model: ModelIdentity) -> dict[str, Any]:
 
 
 def _reading(document: dict[str, Any]) -> SliceReading:
-    lv_box = document["lv_box"]
+    lv_box, pool_box = document["lv_box"], document.get("pool_box")
     prompts = SlicePrompts(
         boxes=tuple(_box(each) for each in document["boxes"]),
-        points=tuple(
-            Point(float(column), float(row), _flag(positive))
-            for column, row, positive in document["points"]
-        ),
+        points=tuple(_point(each) for each in document["points"]),
         lv_box=None if lv_box is None else _box(lv_box),
         no_scar=_flag(document["no_scar"]),
+        pool_box=None if pool_box is None else _box(pool_box),
     )
     status = SliceStatus(document["status"])
     return SliceReading(prompts, status, _flag(document["edited"]), _text(document["reason"]))
+
+
+def _point(values: list[Any]) -> Point:
+    column, row, positive, *structure = values
+    [label] = structure or [Label.SCAR]
+    return Point(float(column), float(row), _flag(positive), Label(label))
 
 
 def _box(values: list[Any]) -> Box:

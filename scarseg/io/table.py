@@ -234,6 +234,7 @@ def method(case: Case) -> str:
     prompted = any(
         reading.prompts.points
         or reading.prompts.no_scar
+        or reading.prompts.pool_box is not None
         or any(box.origin is Origin.READER for box in reading.prompts.boxes)
         for reading in case.readings
     )

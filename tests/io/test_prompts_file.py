@@ -12,6 +12,7 @@ import pytest
 from scarseg.case import Case, SliceReading
 from scarseg.errors import InputError, OutputError
 from scarseg.io.prompts_file import read_prompts, write_prompts
+from scarseg.labels import Label
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.stack import SliceSource, Stack
 
@@ -119,13 +120,25 @@ def test_what_is_wrong_is_said(data: object, said: str, tmp_path: Path) -> None:
     assert caught.value.code == "E_PROMPTS"
 
 
+@pytest.mark.parametrize("word", ["myocardium", "MVO", 2, None, ["wall"]])
+def test_a_point_asks_for_what_can_be_asked_for(word: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"E_PROMPTS.*points\[0\] must name 'scar', 'wall'"):
+        read_prompts(written(tmp_path, slices(points=[[4, 5, 1, word]])))
+
+
 def test_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="E_PROMPTS"):
         read_prompts(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
-    "changes", [{"boxes": [[72, 5, 80, 9]]}, {"points": [[10, 60, 1]]}, {"lv_box": [-9, 0, -1, 5]}]
+    "changes",
+    [
+        {"boxes": [[72, 5, 80, 9]]},
+        {"points": [[10, 60, 1]]},
+        {"lv_box": [-9, 0, -1, 5]},
+        {"pool_box": [-9, 0, -1, 5]},
+    ],
 )
 def test_what_lies_off_the_image_is_refused(
     changes: dict[str, Any], tmp_path: Path, phantom_stack: Stack
@@ -137,11 +150,18 @@ def test_what_lies_off_the_image_is_refused(
 
 def test_what_the_window_writes_is_read_back(tmp_path: Path, phantom_stack: Stack) -> None:
     case = Case.new(phantom_stack)
-    asked = SlicePrompts((Box(1, 2, 3, 4),), (Point(5, 6, False),), Box(0, 0, 9, 9))
-    case.readings[1] = SliceReading(asked)
-    case.readings[3] = SliceReading(SlicePrompts(no_scar=True))
+    wall = Point(7, 8, True, Label.MYOCARDIUM)
+    pool = Point(7, 9, False, Label.BLOOD_POOL)
+    asked = {
+        1: SlicePrompts((Box(1, 2, 3, 4),), (Point(5, 6, False), wall), Box(0, 0, 9, 9)),
+        2: SlicePrompts(points=(wall, pool)),
+        3: SlicePrompts(no_scar=True, points=(pool,)),
+        4: SlicePrompts(pool_box=Box(2, 2, 7, 7)),
+    }
+    for k, prompts in asked.items():
+        case.readings[k] = SliceReading(prompts)
     path = tmp_path / "p.json"
     write_prompts(path, case)
-    assert read_prompts(path).for_stack(phantom_stack) == {1: asked, 3: SlicePrompts(no_scar=True)}
+    assert read_prompts(path).for_stack(phantom_stack) == asked
     with pytest.raises(OutputError, match="E_EXISTS"):
         write_prompts(path, case)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
 from scarseg.errors import StoreError
 from scarseg.io import store, store_format
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.prompts import ASKED, Box, Origin, Point, SlicePrompts
 from scarseg.stack import SliceSource, Stack
 from tests.conftest import make_phantom_stack, phantom_labels
 
@@ -71,9 +71,12 @@ readings = st.builds(
     st.builds(
         SlicePrompts,
         boxes=st.lists(boxes, max_size=3).map(tuple),
-        points=st.lists(st.builds(Point, numbers, numbers, st.booleans()), max_size=3).map(tuple),
+        points=st.lists(
+            st.builds(Point, numbers, numbers, st.booleans(), st.sampled_from(ASKED)), max_size=3
+        ).map(tuple),
         lv_box=st.none() | boxes,
         no_scar=st.booleans(),
+        pool_box=st.none() | boxes,
     ),
     st.sampled_from(SliceStatus),
     st.booleans(),

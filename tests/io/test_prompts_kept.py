@@ -1,0 +1,48 @@
+"""What a prompt asks for, in case files old and new."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scarseg.case import Case, SliceReading
+from scarseg.io import store_format
+from scarseg.labels import Label
+from scarseg.prompts import Box, Point, SlicePrompts
+from scarseg.stack import Stack
+
+ASKED = SlicePrompts(
+    points=(Point(4, 5), Point(6, 7, False, Label.MYOCARDIUM), Point(8, 9, True, Label.BLOOD_POOL)),
+    pool_box=Box(1, 2, 30, 40),
+)
+
+
+def kept(stack: Stack, prompts: SlicePrompts) -> store_format.Content:
+    case = Case.new(stack)
+    case.readings[2] = SliceReading(prompts)
+    return store_format.parse(store_format.encode(case))
+
+
+def test_points_and_boxes_keep_what_they_ask_for(phantom_stack: Stack) -> None:
+    again = store_format.build(kept(phantom_stack, ASKED), phantom_stack)
+    assert again.readings[2].prompts == ASKED
+
+
+def test_points_of_older_files_mean_scar(phantom_stack: Stack) -> None:
+    content = kept(phantom_stack, SlicePrompts(points=(Point(4, 5), Point(6, 7, False))))
+    reading = content.document["readings"][2]
+    assert reading["points"] == [[4.0, 5.0, True], [6.0, 7.0, False]]
+    for one in content.document["readings"]:
+        del one["pool_box"]
+    prompts = store_format.build(content, phantom_stack).readings[2].prompts
+    assert [point.structure for point in prompts.points] == [Label.SCAR] * 2
+    assert prompts.pool_box is None
+
+
+@pytest.mark.parametrize("structure", [0, 4, 9, "wall", None])
+def test_a_point_that_asks_for_nothing_is_damage(structure: object, phantom_stack: Stack) -> None:
+    content = replace(kept(phantom_stack, ASKED))
+    content.document["readings"][2]["points"][1][3] = structure
+    with pytest.raises(store_format.Damaged):
+        store_format.build(content, phantom_stack)

@@ -1,0 +1,40 @@
+"""What is asked of a slice, told apart by structure."""
+
+from __future__ import annotations
+
+import pytest
+
+from scarseg.labels import Label
+from scarseg.prompts import Box, Point, SlicePrompts
+
+BOX = Box(1, 1, 5, 5)
+WALL, POOL = Point(1, 2, True, Label.MYOCARDIUM), Point(3, 4, False, Label.BLOOD_POOL)
+
+
+def test_a_click_means_scar_unless_it_says_otherwise() -> None:
+    assert Point(1, 2).structure is Label.SCAR
+    assert SlicePrompts(points=(Point(1, 2),)).asks_for_scar
+
+
+@pytest.mark.parametrize("prompts", [SlicePrompts(points=(WALL, POOL)), SlicePrompts(pool_box=BOX)])
+def test_wall_and_pool_do_not_ask_for_scar(prompts: SlicePrompts) -> None:
+    assert prompts.asks_for_heart and not prompts.asks_for_scar
+    assert prompts.scar_alone == SlicePrompts()
+    assert prompts.heart_alone == prompts
+
+
+def test_the_ventricle_box_alone_corrects_nothing() -> None:
+    assert not SlicePrompts(lv_box=BOX).asks_for_heart
+
+
+def test_a_mixture_is_taken_apart() -> None:
+    scar = Point(9, 9)
+    mixed = SlicePrompts((BOX,), (WALL, scar, POOL), BOX, pool_box=BOX)
+    assert mixed.scar_alone == SlicePrompts((BOX,), (scar,), BOX)
+    assert mixed.heart_alone == SlicePrompts((), (WALL, POOL), BOX, pool_box=BOX)
+
+
+@pytest.mark.parametrize("label", [Label.MVO, Label.BACKGROUND])
+def test_nobody_asks_for_mvo_or_background(label: Label) -> None:
+    with pytest.raises(ValueError, match="asks for"):
+        Point(1, 2, True, label)
