@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarseg.case import Case
-from scarseg.gui.levels import heart_pixels
 from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.stack import FloatArray
 
@@ -34,6 +33,22 @@ class Threshold:
     rule: str
     low: float
     high: float
+
+
+def heart_pixels(case: Case) -> FloatArray:
+    """Give the pixels of blood pool and wall; those of the middle where none are drawn.
+
+    Fat round the heart would outshine any scar.
+    """
+    inside: FloatArray = case.stack.pixels[case.labels > 0]
+    return inside if inside.size else middle_pixels(case.stack.pixels)
+
+
+def middle_pixels(pixels: FloatArray) -> FloatArray:
+    """Give the pixels (slice, row, column) of the inner two fifths of each side."""
+    rows, columns = pixels.shape[1] * 3 // 10, pixels.shape[2] * 3 // 10
+    middle = pixels[:, rows : pixels.shape[1] - rows, columns : pixels.shape[2] - columns]
+    return middle if middle.size else pixels
 
 
 def scar_threshold(case: Case) -> Threshold:

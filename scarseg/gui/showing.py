@@ -193,9 +193,9 @@ class Showing(QObject):
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
         case = self._open.document.case
-        mine = levels.remembered(self._settings, case)
-        self._view_row.presets.setCurrentText("By hand" if mine else "Automatic")
-        self._canvas.set_levels(mine or levels.preset(case, "Automatic"))
+        name, values = levels.recalled(self._settings, case)
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(values)
 
     def choose_preset(self, name: str) -> None:
         """Show a preset on the slice and remember it for this kind of sequence."""
@@ -204,14 +204,13 @@ class Showing(QObject):
             return
         self._view_row.presets.setCurrentText(name)
         self._canvas.set_levels(levels.preset(current.document.case, name))
-        self.levels_settled(automatic=name == "Automatic")
+        self.levels_settled(name)
 
-    def levels_settled(self, automatic: bool = False) -> None:
-        """Take the canvas's levels to the strip and to memory."""
+    def levels_settled(self, preset: str = "") -> None:
+        """Take the canvas's levels, of a preset or set by hand, to the strip and to memory."""
         current = self._open
-        self._windowed = True
-        mine = None if automatic else self._canvas.levels
-        levels.remember(self._settings, current.document.case, mine)
+        self._windowed = not preset
+        levels.remember(self._settings, current.document.case, preset or self._canvas.levels)
         self._strip.show_window(current.document, self._crop, self._canvas.levels)
 
     def show_clock(self) -> None:

@@ -49,7 +49,10 @@ class ViewRow(QWidget):
         for number, (value, word) in enumerate(LABEL_WORDS.items(), start=1):
             icon = _dot(theme.LABEL_COLOURS.get(value, theme.QUIET))
             self.labels.addItem(icon, f"{word}   {number}", int(value))
-        self.presets.addItems([*levels.PRESETS, "By hand"])
+        for name, use in levels.PRESETS.items():
+            self.presets.addItem(name)
+            self.presets.setItemData(self.presets.count() - 1, use, Qt.ItemDataRole.ToolTipRole)
+        self.presets.addItem(levels.BY_HAND)
         self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
         self.opacity = _slider("Opacity of the fill", 0, 100, 30)
         self.threshold = _slider("Threshold of the brush", 0, STEPS, STEPS // 2)
@@ -60,7 +63,7 @@ class ViewRow(QWidget):
         self.labels.setAccessibleName("Label to draw and erase")
         self.labels.setToolTip("Label to draw and erase  (1 to 5)")
         self.presets.setAccessibleName("Window level")
-        self.presets.setToolTip("Window level; drag with the right button  (A: automatic)")
+        self.presets.setToolTip("Window level; drag with the right button  (A: LGE auto)")
         self.brush.setToolTip("Brush size  ([ and ], Shift + wheel)")
         self.threshold.setToolTip("The threshold brush paints above this  (Alt + wheel)")
         self.opacity.setToolTip("Opacity of the fill  (C: contour alone)")

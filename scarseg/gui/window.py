@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUndoGroup
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from scarseg.gui import actions, chrome
+from scarseg.gui import actions, chrome, levels
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
@@ -120,7 +120,7 @@ class MainWindow(QMainWindow):
             "previous_slice": partial(desk.step, -1),
             "next_slice": partial(desk.step, 1),
             "fit": self.canvas.fit,
-            "auto_window": lambda: self.showing.choose_preset("Automatic"),
+            "auto_window": lambda: self.showing.choose_preset(levels.AUTOMATIC),
             "hide": lambda: None,
             "keys": self.dialogs.keys,
             "about": self._about,
@@ -142,7 +142,7 @@ class MainWindow(QMainWindow):
         canvas.refused.connect(self.foot.say)
         canvas.scrolled.connect(desk.step)
         canvas.hovered.connect(self.view_row.hover.setText)
-        canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText("By hand"))
+        canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText(levels.BY_HAND))
         canvas.levels_settled.connect(lambda: self.showing.levels_settled())
         self.strip.chosen.connect(desk.go_to)
         self.results.slice_chosen.connect(desk.go_to)
