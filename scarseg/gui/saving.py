@@ -1,7 +1,9 @@
-"""Autosave is save: one second after the last change, and on switching and closing."""
+"""Autosave is save: a second after the last change, at most three after the first one that is
+not saved yet, and on switching and closing."""
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 
 DELAY_MS = 1000
+LONGEST_MS = 3000
+"""A hand that never rests for a second is not waited for."""
 RETRY_MS = 10_000
 
 
@@ -51,6 +55,8 @@ class Saver(QObject):
         self.state = SaveState.READ_ONLY if document.read_only else SaveState.SAVED
         self._lane = lane
         self._saved_revision = document.revision
+        self._saving_revision: int | None = None
+        self._touched_at: float | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.save_now)
@@ -61,14 +67,22 @@ class Saver(QObject):
             return
         if self.state is not SaveState.FAILED:
             self._set(SaveState.UNSAVED)
-        self._timer.start(DELAY_MS)
+        now = time.monotonic()
+        self._touched_at = self._touched_at or now
+        left_ms = LONGEST_MS - round((now - self._touched_at) * 1000)
+        self._timer.start(max(min(DELAY_MS, left_ms), 0))
 
     def save_now(self) -> None:
         """Hand the case to the disk lane unless the disk has it already."""
         self._timer.stop()
+        self._touched_at = None
         revision = self.document.revision
-        if self.state is SaveState.READ_ONLY or revision == self._saved_revision:
+        if self.state is SaveState.READ_ONLY or revision in (
+            self._saved_revision,
+            self._saving_revision,
+        ):
             return
+        self._saving_revision = revision
         if self.state is not SaveState.FAILED:
             self._set(SaveState.SAVING)
         self._lane.run(
@@ -77,16 +91,22 @@ class Saver(QObject):
             self.document.snapshot(),
             self.path,
             done=lambda _: self._saved(revision),
-            failed=self._failed,
+            failed=lambda error: self._failed(revision, error),
         )
 
     def _saved(self, revision: int) -> None:
+        self._ended(revision)
         self._saved_revision = revision
         self.problem = ""
         newest = revision == self.document.revision
         self._set(SaveState.SAVED if newest else SaveState.UNSAVED)
 
-    def _failed(self, error: BaseException) -> None:
+    def _ended(self, revision: int) -> None:
+        if self._saving_revision == revision:
+            self._saving_revision = None
+
+    def _failed(self, revision: int, error: BaseException) -> None:
+        self._ended(revision)
         if not isinstance(error, (ScarsegError, OSError)):
             raise error
         self.problem = str(error)

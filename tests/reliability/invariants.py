@@ -1,0 +1,98 @@
+"""What must hold whatever a reader did: undo is exact, the disk equals the memory, labels exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scarseg.gui.document import Document
+from scarseg.gui.session import Open
+from scarseg.io import store_format
+from scarseg.labels import Label
+
+TIMES = ("saved_at_utc", "seconds")
+
+
+class Watched:
+    """Follow one document from its opening; ``broken`` collects what did not hold."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.broken: list[str] = []
+        self._base_labels = document.case.labels.copy()
+        self._base_readings = list(document.case.readings)
+        self._propose, self._push = document.propose, document.push
+        document.propose = self._proposing  # type: ignore[method-assign]
+        document.push = self._pushing  # type: ignore[method-assign]
+
+    def _proposing(self, change: Any, *arguments: Any, **named: Any) -> None:
+        """A proposal that nobody asked for: only where no reader has been."""
+        k, case = change.slice_index, self.document.case
+        if not self.document.read_only and case.readings[k].protected:
+            self.broken.append(f"a proposal went over a protected slice ({case.readings[k]})")
+        n_steps, index = self.document.undo_stack.count(), self.document.undo_stack.index()
+        self._propose(change, *arguments, **named)
+        if (n_steps, index) == (
+            self.document.undo_stack.count(),
+            self.document.undo_stack.index(),
+        ):
+            self._base_labels[k] = case.labels[k]
+            self._base_readings[k] = case.readings[k]
+
+    def _pushing(self, change: Any, *arguments: Any, **named: Any) -> None:
+        if self.document.read_only:
+            before = self.document.case.labels.copy()
+            self._push(change, *arguments, **named)
+            if not np.array_equal(before, self.document.case.labels):
+                self.broken.append("a case open for reading only was changed")
+            return
+        self._push(change, *arguments, **named)
+
+    def check_steps(self) -> None:
+        """Undo all the way and redo all the way; every byte must come back."""
+        case, steps = self.document.case, self.document.undo_stack
+        labels, readings, index = case.labels.copy(), list(case.readings), steps.index()
+        if index != steps.count():
+            while steps.canRedo():
+                steps.redo()
+            while steps.index() > index:
+                steps.undo()
+            self._same(labels, readings, "redoing and undoing")
+        while steps.canUndo():
+            steps.undo()
+        if steps.count() < steps.undoLimit():
+            self._same(self._base_labels, self._base_readings, "undoing everything")
+        while steps.index() < index:
+            steps.redo()
+        self._same(labels, readings, "undoing and redoing")
+
+    def _same(self, labels: Any, readings: Any, after: str) -> None:
+        case = self.document.case
+        for k, (mine, theirs) in enumerate(zip(case.readings, readings, strict=True)):
+            if not np.array_equal(case.labels[k], labels[k]):
+                self.broken.append(f"{after}: labels of slice {k + 1} differ")
+            if mine != theirs:
+                self.broken.append(f"{after}: slice {k + 1} is {mine}, was {theirs}")
+
+    def check_labels(self) -> None:
+        if int(self.document.case.labels.max()) > max(Label):
+            self.broken.append("labels that do not exist")
+
+
+def differences_on_disk(current: Open) -> list[str]:
+    """Name what the saved case file holds otherwise than the memory; times aside."""
+    if not current.saver.path.exists():
+        if current.document.revision:
+            return ["changed and not on the disk"]
+        return []
+    mine = store_format.parse(store_format.encode(current.document.snapshot()))
+    theirs = store_format.parse(current.saver.path.read_bytes())
+    found = [
+        f"{key}: {str(value)[:200]} in memory, {str(theirs.document.get(key))[:200]} on disk"
+        for key, value in mine.document.items()
+        if key not in TIMES and theirs.document.get(key) != value
+    ]
+    if mine.packed != theirs.packed:
+        found.append("labels differ")
+    return found
