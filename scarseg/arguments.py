@@ -15,6 +15,7 @@ COMMANDS = (
     "gui",
     "demo",
     "batch",
+    "measure",
     "inspect",
     "simulate",
     "train",
@@ -56,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_gui(commands)
     _add_demo(commands)
     _add_batch(commands)
+    _add_measure(commands)
     _add_inspect(commands)
     _add_simulate(commands)
     _add_train(commands)
@@ -107,34 +109,76 @@ def _add_batch(commands: _Commands) -> None:
         metavar="FILE",
         help="a reader's boxes and points (JSON): scar on exactly these slices",
     )
+    _add_measuring(batch)
     batch.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    batch.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes side by side")
+    batch.add_argument("--segmenter", metavar="PATH", help="other weights: name, file or SAM .pth")
+    batch.add_argument("--detector", metavar="PATH", help='other weights: name, file or "none"')
+    batch.set_defaults(command="batch")
+
+
+def _add_measure(commands: _Commands) -> None:
+    measure = commands.add_parser(
+        "measure",
+        help="measure masks made elsewhere",
+        description="Measure label maps (NIfTI) and DICOM Segmentations made elsewhere like a"
+        " reading: the same tables. Each mask is matched to its stack by the images it refers to,"
+        " its name (series UID, patient ID or folder), or where it lies, and must lie on its grid."
+        " Exit status: 0 all is well, 2 some mask failed (its row carries the code), 1 nothing"
+        " could be done.",
+    )
+    measure.add_argument(
+        "masks_in", nargs="+", type=Path, metavar="MASKS", help="folder of masks, or files"
+    )
+    measure.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the images; may be repeated",
+    )
+    measure.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="scar.csv", help="the table to write"
+    )
+    measure.add_argument(
+        "--values",
+        type=_values,
+        default=(),
+        metavar="1=scar,...",
+        help="what values of a label map, or numbers of segments, stand for: background,"
+        " blood_pool, myocardium, scar, mvo (default: 0 to 4 in this order; segments by their"
+        " codes and names)",
+    )
+    _add_measuring(measure)
+    measure.set_defaults(command="measure")
+
+
+def _add_measuring(command: _Parser) -> None:
+    """Add what batch and measure share."""
+    command.add_argument(
         "--series",
         action="append",
         default=[],
         metavar="UID",
         help="measure this series instead of the proposed one; may be repeated",
     )
-    batch.add_argument(
+    command.add_argument(
         "--mass",
         choices=("thickness", "spacing"),
         default="thickness",
         help="what scar_mass_g follows; both are always written (default: thickness)",
     )
-    batch.add_argument(
+    command.add_argument(
         "--slice-thickness", type=_length, metavar="MM", help="where the header has none"
     )
-    batch.add_argument(
+    command.add_argument(
         "--density", type=_density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
     )
-    batch.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
-    )
-    batch.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="processes side by side")
-    batch.add_argument("--identify", action="store_true", help="write patient IDs as they are")
-    batch.add_argument("--force", action="store_true", help="replace outputs that exist")
-    batch.add_argument("--segmenter", metavar="PATH", help="other weights: name, file or SAM .pth")
-    batch.add_argument("--detector", metavar="PATH", help='other weights: name, file or "none"')
-    batch.set_defaults(command="batch")
+    command.add_argument("--identify", action="store_true", help="write patient IDs as they are")
+    command.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
 def _add_inspect(commands: _Commands) -> None:
@@ -327,6 +371,22 @@ def _positive(text: str, what: str) -> float:
     if not (isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value
+
+
+def _values(text: str) -> tuple[tuple[int, object], ...]:
+    """Read ``1=scar,2=myocardium``."""
+    from scarseg.labels import Label
+
+    names = {label.name.lower(): label for label in Label}
+    meaning = {}
+    for part in text.split(","):
+        value, _, name = part.partition("=")
+        if not value.strip().isdecimal() or name.strip().lower() not in names:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is not a value and what it stands for (1=scar)"
+            )
+        meaning[int(value)] = names[name.strip().lower()]
+    return tuple(meaning.items())
 
 
 def _jobs(text: str) -> int:

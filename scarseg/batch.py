@@ -6,25 +6,22 @@ import logging
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 
 from scarseg import pipeline
-from scarseg.errors import Cancelled, ScarsegError, WeightsError
+from scarseg.errors import WeightsError
 from scarseg.io import dicom
-from scarseg.io.mask_files import MaskFormat, mask_name, write_files
+from scarseg.io.mask_files import MaskFormat, mask_name
 from scarseg.io.outputs import require_writable
 from scarseg.io.prompts_file import PromptsFile, SliceKey
 from scarseg.io.selection import Job
-from scarseg.io.table import Record, error_record
-from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.models import Models, limit_threads
+from scarseg.outcome import Outcome, OutcomeSettings, failed, guarded, leave, warned
 from scarseg.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -38,43 +35,17 @@ differ in its last digit."""
 
 
 @dataclass(frozen=True)
-class BatchSettings:
-    """What every series of a batch shares; a value that crosses processes.
+class BatchSettings(OutcomeSettings):
+    """What every series of a batch shares; ``prompts`` switch scar to a reader's."""
 
-    ``masks`` is the folder for masks and reports, or None. ``prompts`` switch scar to a
-    reader's. ``report`` asks for a DICOM structured report of every series.
-    """
-
-    convention: MassConvention = MassConvention.THICKNESS
-    density_g_per_ml: float = DENSITY_G_PER_ML
-    slice_thickness_mm: float | None = None
-    masks: Path | None = None
     prompts: PromptsFile | None = None
-    identify: bool = False
-    force: bool = False
-    mask_format: MaskFormat = MaskFormat.NIFTI
-    report: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one series.
-
-    ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
-    without the values in it; ``used`` the entries of the prompts file that this series answered.
-    """
-
-    record: Record
-    note: str = ""
-    trouble: str = ""
-    used: frozenset[SliceKey] = frozenset()
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The records of all jobs, what failed in words, and prompts that spoke of no series."""
+    """What became of all jobs, what failed in words, and prompts that spoke of no series."""
 
-    records: tuple[Record, ...]
+    outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
     unused_prompts: tuple[SliceKey, ...] = ()
 
@@ -106,7 +77,7 @@ def run(
     asked = settings.prompts.slices if settings.prompts is not None else {}
     used = frozenset[SliceKey]().union(*(outcome.used for outcome in outcomes))
     return BatchResult(
-        tuple(outcome.record for outcome in outcomes),
+        tuple(outcomes),
         tuple(sorted(outcome.note for outcome in outcomes if outcome.note)),
         tuple(key for key in asked if key not in used),
     )
@@ -117,22 +88,11 @@ def measure_job(
 ) -> Outcome:
     """Read, propose, measure and write the mask of one series; a failure is its record."""
     used: set[SliceKey] = set()
-    try:
-        return _measure_job(job, settings, models, progress, used)
-    except (Cancelled, KeyboardInterrupt):
-        raise
-    except ScarsegError as error:
-        failed = _failed(job, settings, error.code, error.message)
-        return replace(failed, used=frozenset(used))
-    except MemoryError:
-        return _failed(job, settings, "E_MEMORY", "The series did not fit into memory.")
-    except Exception as error:  # noqa: BLE001 - the boundary of one series
-        return _failed(
-            job, settings, "E_INTERNAL", "A bug in the program; see the log.", _frames(error)
-        )
+    outcome = guarded(job, settings, lambda: _measure(job, settings, models, progress, used))
+    return replace(outcome, used=frozenset(used))
 
 
-def _measure_job(
+def _measure(
     job: Job, settings: BatchSettings, models: Models, progress: Progress, used: set[SliceKey]
 ) -> Outcome:
     """Measure one series; adds to ``used`` the entries of the prompts file that speak of it."""
@@ -143,49 +103,12 @@ def _measure_job(
         prompts = settings.prompts.for_stack(stack)
     case = pipeline.propose_case(stack, models, progress, prompts)
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
-    record = pipeline.case_record(
-        case,
-        settings.convention,
-        settings.density_g_per_ml,
-        settings.identify,
-        mask_name(job, kind),
-    )
-    note = ""
-    if prompts is not None and not prompts:
-        record = _without_prompts(record)
-        note = f"W_NO_PROMPTS: series {stack.stack_id}: no prompts, so no scar."
-    if settings.masks is not None:
-        measured = None
-        if settings.report:
-            measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-        write_files(settings.masks, job, case, kind, measured, settings.identify, settings.force)
-    return Outcome(record, note, used=frozenset(used))
-
-
-def _without_prompts(record: Record) -> Record:
-    """Say of a series that the prompts file passes over why it has no scar."""
-    warnings = f"{record.row['warnings']} W_NO_PROMPTS".strip()
-    return replace(record, row={**record.row, "method": "prompted", "warnings": warnings})
-
-
-def _failed(
-    job: Job, settings: BatchSettings, code: str, message: str, trouble: str = ""
-) -> Outcome:
-    """Give the row of a failure; its message may hold a path, so it is written on request."""
-    cells = job.identity(settings.identify)
-    record = error_record(cells, code, message if settings.identify else "")
-    return Outcome(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
-
-
-def _frames(error: BaseException) -> str:
-    """Tell where a bug struck, without its message: that may hold a patient's name."""
-    lines = traceback.format_list(
-        [
-            traceback.FrameSummary(one.filename, one.lineno, one.name)
-            for one in traceback.extract_tb(error.__traceback__)
-        ]
-    )
-    return "".join(lines) + type(error).__name__
+    unasked = prompts is not None and not prompts
+    outcome = leave(case, job, settings, mask_name(job, kind), "prompted" if unasked else "")
+    if unasked:
+        note = f"series {stack.stack_id}: no prompts, so no scar."
+        outcome = warned(outcome, "W_NO_PROMPTS", note)
+    return outcome
 
 
 def _one_by_one(
@@ -236,7 +159,7 @@ def _side_by_side(
         done += 1
         progress(done / len(jobs), f"Series {done} of {len(jobs)}")
         yield (
-            _failed(job, settings, "E_CRASH", "The process that read this series died.")
+            failed(job, settings, "E_CRASH", "The process that read this series died.")
             if outcome is None
             else _loaded(outcome)
         )

@@ -20,6 +20,7 @@ from scarseg.arguments import COMMANDS, NOTHING_DONE, build_parser
 from scarseg.errors import Cancelled, InputError, ScarsegError
 
 if TYPE_CHECKING:
+    from scarseg import cohort
     from scarseg.agreement.command import Done
     from scarseg.io.dicom_report import LoadReport, StackSummary
     from scarseg.progress import Progress
@@ -78,62 +79,20 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    from scarseg import batch, models, pipeline
-    from scarseg.io import dicom, mask_files, outputs, prompts_file, selection, table
-    from scarseg.measurements import MassConvention
+    from scarseg import cohort
 
-    if options.sr and options.masks is None:
-        raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
-    files = table.table_files(options.output)
-    outputs.refuse_inputs(files, [*options.inputs, *filter(None, [options.prompts])])
-    if not options.force:
-        outputs.refuse_existing(files)
-    for file in files:
-        outputs.require_writable(file)
-    prompts = None if options.prompts is None else prompts_file.read_prompts(options.prompts)
-    settings = batch.BatchSettings(
-        MassConvention(options.mass),
-        options.density,
-        options.slice_thickness,
-        None if options.mask_format == "none" and not options.sr else options.masks,
-        prompts,
-        options.identify,
-        options.force,
-        mask_files.MaskFormat(options.mask_format),
-        options.sr,
-    )
-    with _bar("Reading headers") as progress:
-        report = dicom.scan(options.inputs, progress)
-    outputs.refuse_inputs(files, selection.files_of(report))
-    chosen = selection.select(report, options.series, options.identify)
-    for note in (*report.notes, *chosen.notes):
-        _say(note)
-    load = partial(models.load, options.segmenter, options.detector, options.device)
-    with _bar("Measuring") as progress:
-        result = batch.run(chosen.jobs, settings, load, options.jobs, progress)
-    records = (*chosen.records, *result.records)
-    files = pipeline.export_table(options.output, records, _settings(options), options.force)
-    for note in result.notes:
-        _say(note)
-    for uid, frame in result.unused_prompts:
-        which = uid if frame is None else f"{uid}, frame {frame}"
-        _say(f"W_PROMPTS_UNUSED: no series that was read holds slice {which}.")
-    failed = sum(record.failed for record in records)
-    print(f"{files.table}: {len(records) - failed} measured, {failed} failed")
-    return SOME_FAILED if failed or result.unused_prompts else DONE
+    return _measured(cohort.run_batch(options, _bar, _say))
 
 
-def _settings(options: argparse.Namespace) -> dict[str, object]:
-    """Give what the sidecar tells of the command; no paths and nothing that changes no number."""
-    return {
-        "mass_convention": options.mass,
-        "density_g_per_ml": options.density,
-        "slice_thickness_mm": options.slice_thickness,
-        "series": options.series,
-        "device": options.device,
-        "identify": options.identify,
-        "prompts_file": options.prompts is not None,
-    }
+def _measure(options: argparse.Namespace) -> int:
+    from scarseg import cohort
+
+    return _measured(cohort.run_measure(options, _bar, _say))
+
+
+def _measured(done: cohort.Done) -> int:
+    print(f"{done.file}: {done.measured} measured, {done.failed} failed")
+    return SOME_FAILED if done.some_failed else DONE
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -354,6 +313,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "gui": _gui,
     "demo": _demo,
     "batch": _batch,
+    "measure": _measure,
     "inspect": _inspect,
     "simulate": _simulate,
     "train": _train,

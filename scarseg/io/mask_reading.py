@@ -36,7 +36,7 @@ from scarseg.stack import Stack
 
 FloatMatrix = npt.NDArray[np.float64]
 
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _NO_NIFTI = (
     *(OSError, EOFError, ValueError, zlib.error),
     *(ImageFileError, HeaderDataError, WrapStructError),
@@ -144,7 +144,7 @@ def _read_segmentation(
 ) -> ReadLabels:
     try:
         dataset = dcmread(BytesIO(raw))
-        if dataset.SOPClassUID not in _SEGMENTATIONS:
+        if dataset.SOPClassUID not in SEGMENTATIONS:
             raise InputError("E_MASK", f"{path} is no DICOM Segmentation.", str(path))
         size = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1))
         if size > _MAX_VOXELS:

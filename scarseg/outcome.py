@@ -1,0 +1,123 @@
+"""What a measured case leaves: its rows, and the files beside the table."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scarseg import pipeline
+from scarseg.case import Case
+from scarseg.errors import Cancelled, ScarsegError
+from scarseg.io.mask_files import MaskFormat, write_files
+from scarseg.io.prompts_file import SliceKey
+from scarseg.io.selection import Job
+from scarseg.io.table import Record, error_record
+from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+
+
+@dataclass(frozen=True)
+class OutcomeSettings:
+    """What every case of a run shares; a value that crosses processes.
+
+    ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
+    structured report of every series.
+    """
+
+    convention: MassConvention = MassConvention.THICKNESS
+    density_g_per_ml: float = DENSITY_G_PER_ML
+    slice_thickness_mm: float | None = None
+    masks: Path | None = None
+    identify: bool = False
+    force: bool = False
+    mask_format: MaskFormat = MaskFormat.NIFTI
+    sr: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one series.
+
+    ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
+    without the values in it; ``used`` the entries of the prompts file that this series answered.
+    """
+
+    record: Record
+    note: str = ""
+    trouble: str = ""
+    used: frozenset[SliceKey] = frozenset()
+
+
+def guarded(job: Job, settings: OutcomeSettings, work: Callable[[], Outcome]) -> Outcome:
+    """Do the work of one series; a failure is its row, never the end of the others."""
+    try:
+        return work()
+    except (Cancelled, KeyboardInterrupt):
+        raise
+    except ScarsegError as error:
+        return failed(job, settings, error.code, error.message)
+    except MemoryError:
+        return failed(job, settings, "E_MEMORY", "The series did not fit into memory.")
+    except Exception as error:  # noqa: BLE001 - the boundary of one series
+        return failed(
+            job, settings, "E_INTERNAL", "A bug in the program; see the log.", _frames(error)
+        )
+
+
+def failed(
+    job: Job, settings: OutcomeSettings, code: str, message: str, trouble: str = ""
+) -> Outcome:
+    """Give the row of a failure; its message may hold a path, so it is written on request."""
+    cells = job.identity(settings.identify)
+    record = error_record(cells, code, message if settings.identify else "")
+    return Outcome(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
+
+
+def leave(
+    case: Case, job: Job, settings: OutcomeSettings, mask_file: str, method: str = ""
+) -> Outcome:
+    """Measure a case and write the files that are asked for.
+
+    Args:
+        mask_file: its name in the table.
+        method: what the table says instead of how far a reader had a hand in it.
+    """
+    record = pipeline.case_record(
+        case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
+    )
+    if method:
+        record = replace(record, row={**record.row, "method": method})
+    if settings.masks is not None:
+        measured = None
+        if settings.sr:
+            measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
+        write_files(
+            settings.masks,
+            job,
+            case,
+            settings.mask_format,
+            measured,
+            settings.identify,
+            settings.force,
+        )
+    return Outcome(record)
+
+
+def warned(outcome: Outcome, code: str, note: str) -> Outcome:
+    """Add a warning to the row of a series, and say it in words."""
+    warnings = f"{outcome.record.row['warnings']} {code}".strip()
+    record = replace(outcome.record, row={**outcome.record.row, "warnings": warnings})
+    notes = " ".join(filter(None, (outcome.note, f"{code}: {note}")))
+    return replace(outcome, record=record, note=notes)
+
+
+def _frames(error: BaseException) -> str:
+    """Tell where a bug struck, without its message: that may hold a patient's name."""
+    lines = traceback.format_list(
+        [
+            traceback.FrameSummary(one.filename, one.lineno, one.name)
+            for one in traceback.extract_tb(error.__traceback__)
+        ]
+    )
+    return "".join(lines) + type(error).__name__
