@@ -90,8 +90,8 @@ def read_as_in_the_window(
         settle = reading.accept if infarct_mask(labels).any() else reading.no_scar
         steps.append(settle(case, k))
         case.apply(steps[1])
-        case.history += [step.name for step in steps]
-        case.interactions += len(steps)
+        for _ in steps:
+            case.interacted(k)
     store.save_case(case, store.case_path(cases, stack))
 
 

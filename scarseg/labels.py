@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -74,3 +76,76 @@ class Edit:
     def inverse(self) -> Edit:
         """Give the edit that undoes this one."""
         return Edit(self.slice_index, self.row, self.column, self.after, self.before)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One rectangle of the labels of a slice, compressed: a small value to remember.
+
+    ``row``, ``column`` is its upper left corner in source pixels, ``rows`` by ``columns`` its
+    size, which may be none; ``packed`` is the zlib of its uint8 labels in C order.
+    """
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    packed: bytes
+
+    @classmethod
+    def at(cls, row: int, column: int, labels: LabelArray) -> Patch:
+        """Remember labels (row, column) that stand at a place of their slice."""
+        rows, columns = labels.shape
+        packed = zlib.compress(np.ascontiguousarray(labels, dtype=np.uint8).tobytes(), 1)
+        return cls(row, column, rows, columns, packed)
+
+    @classmethod
+    def of(cls, labels: LabelArray) -> Patch:
+        """Remember a whole slice (row, column): all of it that is not background."""
+        edit = Edit.between(0, np.zeros_like(labels), labels)
+        if edit is None:
+            return cls.at(0, 0, labels[:0, :0])
+        return cls.at(edit.row, edit.column, edit.after)
+
+    def unpacked(self) -> LabelArray:
+        """Give the labels of the rectangle, uint8 (row, column), read-only.
+
+        Raises:
+            ValueError: the bytes are not labels of this size.
+        """
+        unpacking = zlib.decompressobj()
+        try:  # never more than it should be, whatever a file says
+            raw = unpacking.decompress(self.packed, self.rows * self.columns + 1)
+        except zlib.error as error:
+            raise ValueError("these bytes are no patch") from error
+        if len(raw) != self.rows * self.columns or not unpacking.eof:
+            raise ValueError("a patch must fill its rectangle")
+        labels = np.frombuffer(raw, dtype=np.uint8).reshape(self.rows, self.columns)
+        if labels.size and int(labels.max()) > max(Label):
+            raise ValueError("a patch has labels that do not exist")
+        return labels
+
+    @cached_property
+    def n_infarct_voxels(self) -> int:
+        """Count scar and MVO."""
+        return int(np.count_nonzero(infarct_mask(self.unpacked())))
+
+    def paste(self, labels: LabelArray) -> None:
+        """Write the rectangle into a slice (row, column) in place.
+
+        Raises:
+            ValueError: it does not lie within the slice.
+        """
+        rows = slice(self.row, self.row + self.rows)
+        columns = slice(self.column, self.column + self.columns)
+        place = labels[rows, columns]
+        if min(self.row, self.column) < 0 or place.shape != (self.rows, self.columns):
+            raise ValueError("a patch must lie within its slice")
+        place[:] = self.unpacked()
+
+    def is_all_of(self, labels: LabelArray) -> bool:
+        """Tell whether a slice (row, column) is this patch on background and nothing else."""
+        part = labels[self.row : self.row + self.rows, self.column : self.column + self.columns]
+        if not np.array_equal(part, self.unpacked()):
+            return False
+        return int(np.count_nonzero(part)) == int(np.count_nonzero(labels))

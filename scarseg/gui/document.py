@@ -9,12 +9,14 @@ import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QUndoCommand, QUndoStack
 
-from scarseg.case import Case, Change, SliceReading
+from scarseg.case import Case, Cause, Change, SliceReading
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
 from scarseg.labels import LabelArray, infarct_mask
 
 UNDO_LIMIT = 200
+ANSWERS = (Cause.ANSWER, Cause.RELOCATED)
+"""What joins the step that asked for it."""
 
 
 class Step(QUndoCommand):
@@ -28,24 +30,25 @@ class Step(QUndoCommand):
         self,
         document: Document,
         change: Change,
-        answers: bool = False,
+        cause: Cause = Cause.READER,
         ground: LabelArray | None = None,
     ) -> None:
         super().__init__(change.name)
         self._document = document
         self.change = change
+        self._cause = cause
+        answers = cause in ANSWERS
         self._before = document.grounds[change.slice_index].copy()
         self._ground = ground
         self.answers = answers
         self.open = not answers and change.edit is None
 
     def redo(self) -> None:
-        self._document._apply(self.change, self._ground)
-        self._document.case.history.append(self.change.name)
+        self._document._apply(self.change, self._cause, self._ground)
+        self._cause = Cause.REDO
 
     def undo(self) -> None:
-        self._document._apply(self.change.inverse(), self._before)
-        self._document.case.history.append(f"Undo {self.change.name}")
+        self._document._apply(self.change.inverse(), Cause.UNDO, self._before)
 
     def id(self) -> int:
         return 1
@@ -86,7 +89,9 @@ class Document(QObject):
         self.current = middle if unread is None else unread
         self.versions = [0] * case.stack.n_slices
         self.revision = 0
-        self.grounds = np.stack([strays.ground_of(labels) for labels in case.labels])
+        if case.grounds is None:
+            case.grounds = np.stack([strays.ground_of(labels) for labels in case.labels])
+        self.grounds = case.grounds
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -107,19 +112,27 @@ class Document(QObject):
             self.current = slice_index
             self.moved_to.emit(slice_index)
 
-    def push(self, change: Change, answers: bool = False, ground: LabelArray | None = None) -> None:
+    def push(
+        self,
+        change: Change,
+        answers: bool = False,
+        ground: LabelArray | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         """Carry out a change as one step that can be undone; nothing where nothing changes.
 
         ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
-        it over what was there. Scar of a model's answer lies on wall.
+        it over what was there. Scar of a model's answer lies on wall. ``cause`` says how the
+        change came about where it is not a reader's, or a plain answer (``answers``).
         """
         if self.read_only or (change.edit is None and change.before == change.after):
             return
+        cause = cause or (Cause.ANSWER if answers else Cause.READER)
         if not answers:
-            self.case.interactions += 1
+            self.case.interacted(change.slice_index)
         if answers:
             ground = self._ground_after(change)
-        self.undo_stack.push(Step(self, change, answers, ground))
+        self.undo_stack.push(Step(self, change, cause, ground))
 
     def propose(self, change: Change) -> None:
         """Take a model's first proposal.
@@ -130,17 +143,20 @@ class Document(QObject):
         if self.read_only:
             return
         if self.versions[change.slice_index] == 0:
-            self._apply(change, self._ground_after(change))
+            self._apply(change, Cause.PROPOSAL, self._ground_after(change))
             self.versions[change.slice_index] = 0
         else:
-            self.undo_stack.push(Step(self, change, True, self._ground_after(change)))
+            step = Step(self, change, Cause.PROPOSAL, self._ground_after(change))
+            self.undo_stack.push(step)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
         twin = copy(self.case)
         twin.labels = self.case.labels.copy()
-        twin.readings = list(self.case.readings)
-        twin.history = list(self.case.history)
+        twin.grounds = self.grounds.copy()
+        for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
+            setattr(twin, name, list(getattr(self.case, name)))
+        twin.record = self.case.record.copy()
         return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
@@ -156,9 +172,9 @@ class Document(QObject):
         replace(change.edit, slice_index=0).apply(labels)
         return strays.resting_on_wall(labels[0])
 
-    def _apply(self, change: Change, ground: LabelArray | None = None) -> None:
+    def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
         k = change.slice_index
-        self.case.apply(change)
+        self.case.apply(change, cause)
         labels = self.case.labels[k]
         if ground is None:
             ground = np.where(infarct_mask(labels), self.grounds[k], labels)

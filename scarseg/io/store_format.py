@@ -6,8 +6,13 @@ Layout, integers little-endian::
     version       uint32
     table length  uint32
     table         JSON: name, length and sha256 of every record
-    records       one after another: "case" (JSON) and "labels" (zlib of uint8, C order)
+    records       one after another, see below
     digest        sha256 of everything above
+
+Records are "case" (JSON), "labels" (zlib of uint8, C order), "steps" (what was asked and
+answered, a line of JSON each, see :mod:`scarseg.io.store_steps`) and, once somebody asked what
+lies beneath scar, "grounds" (zlib of one uint8 per voxel of scar and MVO, C order). Version 1
+had the first two.
 
 Every version of the format begins with magic and version and ends in the digest, so that a
 newer file is told from a damaged one. Nothing in it is code, and nothing in it names a patient.
@@ -27,13 +32,21 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from scarseg import __version__
-from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
-from scarseg.labels import Label, LabelArray
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case import Case, ModelIdentity, Record
+from scarseg.io import store_steps
+from scarseg.io.store_values import (
+    flag,
+    patch_document,
+    read_patch,
+    read_reading,
+    reading_document,
+    text,
+)
+from scarseg.labels import Label, LabelArray, infarct_mask
 from scarseg.stack import Stack
 
 MAGIC = b"\x89scarseg case\r\n\x1a"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 1 << 30
 _HEAD = struct.Struct("<16sII")
 _DIGEST = hashlib.sha256().digest_size
@@ -50,10 +63,15 @@ class Newer(Exception):  # noqa: N818 - a finding, turned into a StoreError by s
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """A case file's content: ``document`` as parsed JSON, ``packed`` the compressed labels."""
+    """A case file's content: ``document`` as parsed JSON, ``records`` the others as they are."""
 
     document: dict[str, Any]
-    packed: bytes
+    records: dict[str, bytes]
+
+    @property
+    def packed(self) -> bytes:
+        """Give the compressed labels."""
+        return self.records["labels"]
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -92,8 +110,11 @@ def encode(case: Case) -> bytes:
         raise ValueError("labels and readings must fit the stack")
     records = {
         "case": json.dumps(_document(case), separators=(",", ":")).encode("ascii"),
-        "labels": zlib.compress(labels.tobytes(), 6),
+        "labels": zlib.compress(labels.tobytes(), 1),
+        "steps": store_steps.encode(case.record),
     }
+    if case.grounds is not None:
+        records["grounds"] = zlib.compress(case.grounds[infarct_mask(labels)].tobytes(), 1)
     table = json.dumps(
         [
             {"name": name, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -123,35 +144,49 @@ def parse(data: bytes) -> Content:
     try:
         records = _split(body, table_length)
         document = json.loads(records["case"])
-        content = Content(document, records["labels"])
+        content = Content(document, records)
         if not isinstance(content.identity, dict):
             raise Damaged("it does not say which stack it belongs to")
+        if "labels" not in records:
+            raise Damaged("it has no labels")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
     return content
 
 
-def build(content: Content, stack: Stack) -> Case:
+def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
     """Make the case again from what :func:`parse` gave, on its own stack.
+
+    Without its steps it is quicker, and good for a look only.
 
     Raises:
         Damaged: the content is not what this program writes.
     """
-    document = content.document
+    document, records = content.document, content.records
+    shape = stack.pixels.shape
     try:
-        readings = [_reading(each) for each in document["readings"]]
+        readings = [read_reading(each) for each in document["readings"]]
         if len(readings) != stack.n_slices:
             raise Damaged("it has not one reading per slice")
+        labels = _labels(records["labels"], stack)
+        steps = records.get("steps") if with_steps else None
         return Case(
             stack,
-            _labels(content.packed, stack),
+            labels,
             readings,
             segmenter=_model(document["segmenter"]),
             detector=_model(document["detector"]),
-            reader=_text(document["reader"]),
+            reader=text(document["reader"]),
             interactions=int(document["interactions"]),
             seconds=float(document["seconds"]),
-            history=[_text(each) for each in document["history"]],
+            slice_interactions=[int(n) for n in _per_slice(document, "slice_interactions", stack)],
+            slice_seconds=[float(s) for s in _per_slice(document, "slice_seconds", stack)],
+            proposed=[
+                None if each is None else read_patch(each, shape)
+                for each in _per_slice(document, "proposed", stack)
+            ],
+            grounds=_grounds(records.get("grounds"), labels),
+            record=Record(()) if steps is None else store_steps.decode(steps, shape),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
         raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
@@ -177,86 +212,57 @@ def _document(case: Case) -> dict[str, Any]:
                 for each in stack.sources
             ],
         },
-        "readings": [_reading_document(reading) for reading in case.readings],
+        "readings": [reading_document(reading) for reading in case.readings],
         "segmenter": _model_document(case.segmenter),
         "detector": _model_document(case.detector),
         "reader": case.reader,
         "interactions": int(case.interactions),
         "seconds": float(case.seconds),
-        "history": list(case.history),
+        "slice_interactions": [int(n) for n in case.slice_interactions],
+        "slice_seconds": [float(s) for s in case.slice_seconds],
+        "proposed": [None if each is None else patch_document(each) for each in case.proposed],
     }
-
-
-def _reading_document(reading: SliceReading) -> dict[str, Any]:
-    prompts = reading.prompts
-    return {
-        "boxes": [_box_document(box) for box in prompts.boxes],
-        "points": [_point_document(point) for point in prompts.points],
-        "lv_box": None if prompts.lv_box is None else _box_document(prompts.lv_box),
-        "pool_box": None if prompts.pool_box is None else _box_document(prompts.pool_box),
-        "no_scar": bool(prompts.no_scar),
-        "status": reading.status.value,
-        "edited": bool(reading.edited),
-        "reason": reading.reason,
-    }
-
-
-def _point_document(point: Point) -> list[Any]:
-    where = [float(point.column), float(point.row), bool(point.positive)]
-    return where if point.structure is Label.SCAR else [*where, int(point.structure)]
-
-
-def _box_document(box: Box) -> list[Any]:
-    corners = [float(v) for v in (box.column0, box.row0, box.column1, box.row1)]
-    return [*corners, box.origin.value, None if box.score is None else float(box.score)]
 
 
 def _model_document(model: ModelIdentity) -> dict[str, Any]:
     return {"name": model.name, "sha256": model.sha256, "verified": bool(model.verified)}
 
 
-def _reading(document: dict[str, Any]) -> SliceReading:
-    lv_box, pool_box = document["lv_box"], document.get("pool_box")
-    prompts = SlicePrompts(
-        boxes=tuple(_box(each) for each in document["boxes"]),
-        points=tuple(_point(each) for each in document["points"]),
-        lv_box=None if lv_box is None else _box(lv_box),
-        no_scar=_flag(document["no_scar"]),
-        pool_box=None if pool_box is None else _box(pool_box),
-    )
-    status = SliceStatus(document["status"])
-    return SliceReading(prompts, status, _flag(document["edited"]), _text(document["reason"]))
-
-
-def _point(values: list[Any]) -> Point:
-    column, row, positive, *structure = values
-    [label] = structure or [Label.SCAR]
-    return Point(float(column), float(row), _flag(positive), Label(label))
-
-
-def _box(values: list[Any]) -> Box:
-    *corners, origin, score = values
-    column0, row0, column1, row1 = (float(v) for v in corners)
-    certainty = None if score is None else float(score)
-    return Box(column0, row0, column1, row1, Origin(origin), certainty)
-
-
 def _model(document: dict[str, Any]) -> ModelIdentity:
     return ModelIdentity(
-        _text(document["name"]), _text(document["sha256"]), _flag(document["verified"])
+        text(document["name"]), text(document["sha256"]), flag(document["verified"])
     )
 
 
 def _labels(packed: bytes, stack: Stack) -> LabelArray:
-    size = stack.pixels.size
+    return _unpacked(packed, stack.pixels.size).reshape(stack.pixels.shape)
+
+
+def _grounds(packed: bytes | None, labels: LabelArray) -> LabelArray | None:
+    if packed is None:
+        return None
+    grounds, infarct = labels.copy(), infarct_mask(labels)
+    grounds[infarct] = _unpacked(packed, int(np.count_nonzero(infarct)))
+    return grounds
+
+
+def _unpacked(packed: bytes, size: int) -> LabelArray:
     unpacking = zlib.decompressobj()
     raw = unpacking.decompress(packed, size + 1)  # never more, whatever the file says
     if len(raw) != size or not unpacking.eof or unpacking.unused_data:
         raise Damaged("its labels do not fill the stack")
-    labels = np.frombuffer(raw, dtype=np.uint8).reshape(stack.pixels.shape).copy()
-    if int(labels.max()) > max(Label):
+    labels = np.frombuffer(raw, dtype=np.uint8).copy()
+    if labels.size and int(labels.max()) > max(Label):
         raise Damaged("it has labels that do not exist")
     return labels
+
+
+def _per_slice(document: dict[str, Any], name: str, stack: Stack) -> list[Any]:
+    """Give a list with one value per slice; empty for a file that is older than it."""
+    values = document.get(name, [])
+    if not isinstance(values, list) or len(values) not in (0, stack.n_slices):
+        raise Damaged("it has not one value per slice")
+    return values
 
 
 def _split(body: bytes, table_length: int) -> dict[str, bytes]:
@@ -265,24 +271,12 @@ def _split(body: bytes, table_length: int) -> dict[str, bytes]:
     for entry in json.loads(body[_HEAD.size : start]):
         data = body[start : start + entry["length"]]
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            raise Damaged(f"its record {_text(entry['name'])[:20]!r} does not match its checksum")
+            raise Damaged(f"its record {text(entry['name'])[:20]!r} does not match its checksum")
         records[entry["name"]] = data
         start += len(data)
     if start != len(body):
         raise Damaged("it is longer than its records")
     return records
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text expected")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("true or false expected")
-    return value
 
 
 def _pixels_sha256(stack: Stack) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg.case import Case
+from scarseg.case import Case, Cause, Recorded
 from scarseg.errors import StoreError
 from scarseg.io import store
 from scarseg.stack import SliceSource, Stack
@@ -39,7 +39,7 @@ def numbered_case(stack: Stack, number: int) -> Case:
     labels = np.random.default_rng(number).integers(0, 5, stack.pixels.shape, np.uint8)
     case.labels[:] = labels
     case.interactions = number
-    case.history = [f"Step {number}"]
+    case.record.add(Recorded(number, Cause.READER, f"Step {number}", number % 3))
     return case
 
 

@@ -9,6 +9,7 @@ import os
 import stat
 import struct
 import zlib
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +18,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.case import (
+    Case,
+    Cause,
+    Look,
+    ModelIdentity,
+    Record,
+    Recorded,
+    SliceReading,
+    SliceStatus,
+)
 from scarseg.errors import StoreError
 from scarseg.io import store, store_format
+from scarseg.labels import Patch
 from scarseg.prompts import ASKED, Box, Origin, Point, SlicePrompts
 from scarseg.stack import SliceSource, Stack
 from tests.conftest import make_phantom_stack, phantom_labels
 
 STACK = make_phantom_stack()
-FIELDS = ("readings", "segmenter", "detector", "reader", "interactions", "seconds", "history")
+FIELDS = (
+    *("readings", "segmenter", "detector", "reader", "interactions", "seconds"),
+    *("slice_interactions", "slice_seconds", "proposed"),
+)
 
 
 def example_case(mark: int = 0) -> Case:
@@ -48,7 +62,8 @@ def example_case(mark: int = 0) -> Case:
     case.segmenter = ModelIdentity("compact-sam", "ab" * 32, True)
     case.detector = ModelIdentity("yolo", "cd" * 32, False)
     case.reader, case.interactions, case.seconds = "reader one", mark, 61.5
-    case.history = ["Propose", "Add point, slice 5"]
+    case.slice_interactions[1], case.slice_seconds[1] = mark, 61.5
+    case.proposed[1] = Patch.of(phantom_labels()[1])
     return case
 
 
@@ -57,6 +72,9 @@ def assert_same(found: Case, expected: Case) -> None:
     assert np.array_equal(found.labels, expected.labels)
     for name in FIELDS:
         assert getattr(found, name) == getattr(expected, name), name
+    for one, other in zip(found.record.steps, expected.record.steps, strict=True):
+        assert vars(one) == vars(other)
+    assert found.record.n_forgotten == expected.record.n_forgotten
 
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
@@ -83,6 +101,20 @@ readings = st.builds(
     texts,
 )
 models = st.builds(ModelIdentity, texts, texts, st.booleans())
+patches = st.integers(0, 2**32).map(
+    lambda seed: Patch.of(np.random.default_rng(seed).integers(0, 5, (60, 72), np.uint8))
+)
+looks = st.builds(Look, texts, texts, st.none() | boxes, st.none() | boxes, st.booleans())
+steps = st.builds(
+    Recorded,
+    st.integers(0, 2**45),
+    st.sampled_from(Cause),
+    texts,
+    st.integers(0, STACK.n_slices - 1),
+    st.none() | readings,
+    st.none() | patches,
+    st.none() | looks,
+)
 cases = st.builds(
     lambda seed, **rest: Case(
         STACK, np.random.default_rng(seed).integers(0, 5, STACK.pixels.shape, np.uint8), **rest
@@ -94,7 +126,10 @@ cases = st.builds(
     reader=texts,
     interactions=st.integers(0, 10**9),
     seconds=st.floats(0, 1e7),
-    history=st.lists(texts, max_size=5),
+    slice_interactions=st.lists(st.integers(0, 10**6), min_size=5, max_size=5),
+    slice_seconds=st.lists(st.floats(0, 1e7), min_size=5, max_size=5),
+    proposed=st.lists(st.none() | patches, min_size=5, max_size=5),
+    record=st.lists(steps, max_size=5).map(lambda made: Record(STACK.pixels.shape, steps=made)),
 )
 
 
@@ -253,7 +288,7 @@ def sealed(data: bytes) -> bytes:
 
 def test_a_newer_format_is_neither_loaded_nor_overwritten(tmp_path: Path):
     path = tmp_path / "case.scarseg"
-    newer = sealed(struct.pack("<16sI", store_format.MAGIC, 2) + b"whatever comes")
+    newer = sealed(struct.pack("<16sI", store_format.MAGIC, 3) + b"whatever comes")
     path.write_bytes(newer)
     previous = path.with_name(path.name + ".1")
     previous.write_bytes(store_format.encode(example_case()))
@@ -366,12 +401,13 @@ def test_only_plain_files_are_read(tmp_path: Path, kind: str):
         assert_same(store.load_case(real, STACK), example_case())
 
 
-def with_document(change: dict[str, object], packed: bytes | None = None) -> bytes:
+def with_document(change: dict[str, object], packed: bytes | None = None, **others: bytes) -> bytes:
     """Forge a case file with right checksums and wrong content."""
     content = store_format.parse(store_format.encode(example_case()))
     records = {
         "case": json.dumps({**content.document, **change}).encode(),
         "labels": content.packed if packed is None else packed,
+        **others,
     }
     table = json.dumps(
         [
@@ -379,12 +415,21 @@ def with_document(change: dict[str, object], packed: bytes | None = None) -> byt
             for n, d in records.items()
         ]
     ).encode()
-    head = struct.pack("<16sII", store_format.MAGIC, 1, len(table))
+    head = struct.pack("<16sII", store_format.MAGIC, 2, len(table))
     return sealed(b"".join((head, table, *records.values())))
 
 
 READING = {"boxes": [], "points": [], "lv_box": None, "no_scar": False, "status": "unseen",
            "edited": False, "reason": ""}  # fmt: skip
+NOTHING = b64encode(Patch.at(0, 0, np.zeros((1, 1), np.uint8)).packed).decode()
+HEAD = b'{"n_forgotten":0,"start":null}'
+
+
+def step_line(**change: object) -> bytes:
+    step = {"at_ms": 1, "cause": "reader", "name": "accept", "slice": 0, **change}
+    return json.dumps(step).encode()
+
+
 FORGED: dict[str, bytes] = {
     "no readings": with_document({"readings": []}),
     "readings no list": with_document({"readings": 3}),
@@ -404,7 +449,19 @@ FORGED: dict[str, bytes] = {
     "interactions": with_document({"interactions": None}),
     "infinite interactions": with_document({"interactions": float("inf")}),
     "seconds": with_document({"seconds": [1]}),
-    "history": with_document({"history": [{}]}),
+    "seconds of too many slices": with_document({"slice_seconds": [1.0] * 6}),
+    "proposal beyond the slice": with_document({"proposed": [[60, 0, 1, 1, NOTHING]] * 5}),
+    "proposal of wrong size": with_document({"proposed": [[0, 0, 2, 2, NOTHING]] * 5}),
+    "proposal huge": with_document({"proposed": [[0, 0, 10**9, 10**9, NOTHING]] * 5}),
+    "proposal no base 64": with_document({"proposed": [[0, 0, 1, 1, "???"]] * 5}),
+    "ground short": with_document({}, grounds=zlib.compress(bytes(3))),
+    "no first line of steps": with_document({}, steps=b""),
+    "step no JSON": with_document({}, steps=HEAD + b"\nsegment"),
+    "step beyond the stack": with_document({}, steps=HEAD + b"\n" + step_line(slice=5)),
+    "step of no known cause": with_document({}, steps=HEAD + b"\n" + step_line(cause="fate")),
+    "step with a bad patch": with_document(
+        {}, steps=HEAD + b"\n" + step_line(patch=[0, 0, 1, 1, ""])
+    ),
     "stack": with_document({"stack": []}),
     "not labels": with_document({}, b"not zlib at all"),
     "labels short": with_document({}, zlib.compress(bytes(10))),
@@ -463,3 +520,49 @@ def test_a_glance_tells_how_a_reading_stands_without_its_images(tmp_path):
     assert store.peek(path) == store.Glance(5, 2, 1), "the generation before it"
     path.with_name(path.name + ".1").write_bytes(b"SCARSEG?")
     assert store.peek(path) is None
+
+
+def old_file(case: Case) -> bytes:
+    """Write a case file as version 1 did: no steps, no proposals, no grounds."""
+    content = store_format.parse(store_format.encode(case))
+    later = ("slice_interactions", "slice_seconds", "proposed")
+    document = {name: value for name, value in content.document.items() if name not in later}
+    for reading in document["readings"]:
+        del reading["pool_box"]
+    document["history"] = ["Propose", "Undo Propose"]
+    records = {"case": json.dumps(document).encode(), "labels": content.records["labels"]}
+    table = json.dumps(
+        [
+            {"name": n, "length": len(d), "sha256": hashlib.sha256(d).hexdigest()}
+            for n, d in records.items()
+        ]
+    ).encode()
+    head = struct.pack("<16sII", store_format.MAGIC, 1, len(table))
+    return sealed(b"".join((head, table, *records.values())))
+
+
+def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    expected = example_case(3)
+    path.write_bytes(old_file(expected))
+    found = store.load_case(path, STACK)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert (found.readings, found.seconds) == (expected.readings, expected.seconds)
+    assert found.slice_seconds == [0.0] * 5 and found.proposed == [None] * 5
+    assert found.grounds is None and found.record.steps == []
+    labels, readings = found.record.outcome()
+    np.testing.assert_array_equal(labels, expected.labels)
+    assert readings == expected.readings
+    store.save_case(found, path)
+    again = store.load_case(path, STACK).record.outcome()
+    np.testing.assert_array_equal(again[0], expected.labels)
+    assert again[1] == expected.readings
+
+
+def test_what_lies_beneath_scar_comes_back(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    case = example_case()
+    case.grounds = np.where(case.labels >= 3, 1, case.labels).astype(np.uint8)
+    case.grounds[1][case.labels[1] >= 3] = 2
+    store.save_case(case, path)
+    np.testing.assert_array_equal(store.load_case(path, STACK).grounds, case.grounds)
