@@ -208,7 +208,9 @@ class Showing(QObject):
 
     def levels_settled(self, preset: str = "") -> None:
         """Take the canvas's levels, of a preset or set by hand, to the strip and to memory."""
-        current = self._open
+        current = self._session.current
+        if current is None:
+            return
         self._windowed = not preset
         levels.remember(self._settings, current.document.case, preset or self._canvas.levels)
         self._strip.show_window(current.document, self._crop, self._canvas.levels)
