@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scarseg.asking import SliceProposal, answer_file, detect, predict, propose
-from scarseg.case import Case, Change, SliceReading, SliceStatus
+from scarseg.case import Case, Cause, Change, SliceReading, SliceStatus
 from scarseg.io import table
 from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
@@ -126,7 +126,7 @@ def propose_case(
     for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
         change = proposal_change(case, k, proposal)
         if change is not None:
-            case.apply(change)
+            case.apply(change, Cause.PROPOSAL)
     return case
 
 

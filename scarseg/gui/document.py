@@ -13,6 +13,7 @@ from scarseg.case import Case, Cause, Change, SliceReading
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
 from scarseg.labels import LabelArray, infarct_mask
+from scarseg.prompts import Box
 
 UNDO_LIMIT = 200
 ANSWERS = (Cause.ANSWER, Cause.RELOCATED)
@@ -148,6 +149,13 @@ class Document(QObject):
         else:
             step = Step(self, change, Cause.PROPOSAL, self._ground_after(change))
             self.undo_stack.push(step)
+
+    def looked(
+        self, slice_index: int, lv_hint: Box | None, lv_box: Box | None, alone: bool
+    ) -> None:
+        """Write down how the models looked at a slice: see :meth:`scarseg.case.Case.looked`."""
+        if not self.read_only:
+            self.case.looked(slice_index, lv_hint, lv_box, alone)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""

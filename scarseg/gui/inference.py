@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import Change, SliceReading, SliceStatus
+from scarseg.case import Cause, Change, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
@@ -18,7 +18,7 @@ from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray
 from scarseg.models import Embedding, Logits, Models
-from scarseg.prompts import Origin
+from scarseg.prompts import Box, Origin
 
 if TYPE_CHECKING:
     from scarseg.pipeline import Located, SliceProposal
@@ -45,6 +45,9 @@ class Why(StrEnum):
     ASKED = "asked"
     RELOCATED = "relocated"
     WALL = "wall"
+
+
+CAUSES = {Why.ASKED: Cause.PROPOSAL, Why.RELOCATED: Cause.RELOCATED, Why.WALL: Cause.WALL}
 
 
 class Inference(QObject):
@@ -192,6 +195,7 @@ class Inference(QObject):
         reading = self.document.case.readings[k]
         box = reading.prompts.lv_box
         mine = box is not None and (reading.protected or box.origin is Origin.READER)
+        hint = box if mine else None
         image = self.document.case.stack.image(k)
         pipeline = engine()
         self._lane.run(
@@ -199,20 +203,21 @@ class Inference(QObject):
             partial(pipeline.propose_slice, located=self._located[k] if self._located else None),
             image,
             self._models,
-            box if mine else None,
-            done=lambda proposal: self._take_proposal(k, version, proposal, why),
+            hint,
+            done=lambda proposal: self._take_proposal(k, version, proposal, why, hint),
             failed=lambda error: self._fail(k, error),
             current=lambda: self._alive,
             urgent=urgent,
         )
 
     def _take_proposal(
-        self, k: int, version: int, proposal: SliceProposal, why: Why | None
+        self, k: int, version: int, proposal: SliceProposal, why: Why | None, hint: Box | None
     ) -> None:
         self._queued.discard(k)
         self._embeddings[k] = proposal.embedding
         self._logits[k] = proposal.logits
         case = self.document.case
+        self.document.looked(k, hint, proposal.embedding.lv_box, alone=not self._located)
         fresh = version == self.document.versions[k]
         drawn = why is Why.WALL and self.is_hand_drawn(k)
         change = None
@@ -229,7 +234,7 @@ class Inference(QObject):
         if change is not None:
             if why is not None:
                 ground = strays.resting_on_wall(proposal.labels)
-                self.document.push(change, why is Why.RELOCATED, ground)
+                self.document.push(change, why is Why.RELOCATED, ground, CAUSES[why])
             else:
                 self.document.propose(change)
             if not drawn:
