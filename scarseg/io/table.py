@@ -95,7 +95,7 @@ SLICE_COLUMNS = (
 
 _PSEUDONYM_KEY = b"scarseg patient pseudonym, version 1"
 # Spreadsheets run these, some of them the full-width forms as well.
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ def _cell(value: Cell) -> str:
     if isinstance(value, int):
         return str(value)
     text = value.replace("\x00", "")
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 
 def _slice_cells(identity: Mapping[str, Cell], one: SliceMeasurement) -> dict[str, Cell]:
