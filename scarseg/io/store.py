@@ -42,6 +42,7 @@ __all__ = [
     "load_case",
     "peek",
     "read_case",
+    "read_content",
     "save_case",
     "set_aside",
 ]
@@ -164,20 +165,42 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
     raise StoreError("E_CASE_DAMAGED", " ".join(notes), str(path))
 
 
-def peek(path: Path) -> Glance | None:
-    """Look at how a saved reading stands, without its stack; None when there is none to be had.
+def read_content(path: Path) -> Content:
+    """Give the content of the newest good generation of a case, without its stack.
 
     Bytes are checked as in :func:`read_case`, but not whether the images are the same.
+
+    Raises:
+        StoreError: E_CASE_MISSING, E_CASE_DAMAGED, E_CASE_NEWER.
     """
+    if not has_case(path):
+        raise StoreError("E_CASE_MISSING", f"There is no saved case at {path}.", str(path))
+    damage = []
     for generation in _generations(path):
         try:
-            readings = parse(_bytes(generation)).document["readings"]
-            statuses = [SliceStatus(each["status"]) for each in readings]
-        except (OSError, Damaged, Newer, KeyError, TypeError, ValueError):
+            return parse(_bytes(generation))
+        except Newer as newer:
+            raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
+        except FileNotFoundError:
             continue
-        proposed = statuses.count(SliceStatus.PROPOSED)
-        return Glance(len(statuses), sum(status.read for status in statuses), proposed)
-    return None
+        except (OSError, Damaged) as error:
+            damage.append(f"The saved case {generation.name} is damaged: {error}.")
+    raise StoreError("E_CASE_DAMAGED", " ".join(damage), str(path))
+
+
+def _newer(found: Newer) -> str:
+    return f"The case was saved by a later version of scarseg ({found}): update the program."
+
+
+def peek(path: Path) -> Glance | None:
+    """Look at how a saved reading stands, without its stack; None when there is none to be had."""
+    try:
+        readings = read_content(path).document["readings"]
+        statuses = [SliceStatus(each["status"]) for each in readings]
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None
+    proposed = statuses.count(SliceStatus.PROPOSED)
+    return Glance(len(statuses), sum(status.read for status in statuses), proposed)
 
 
 def set_aside(path: Path) -> Path:
@@ -216,7 +239,7 @@ def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
         content = _read(newest, stack)
         present = content is not None
         if content is not None:
-            build(content, stack)
+            build(content, stack, with_steps=False)
     except Damaged:
         present, kept_as = True, path.with_name(path.name + ".damaged")
     atomic.remove_abandoned(path)
@@ -254,8 +277,7 @@ def _read(path: Path, stack: Stack) -> Content | None:
     except OSError as error:
         raise Damaged(f"it cannot be read ({error.strerror})") from error
     except Newer as newer:
-        message = f"The case was saved by a later version of scarseg ({newer}): update the program."
-        raise StoreError("E_CASE_NEWER", message, str(path)) from newer
+        raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
     differing = _difference(content, stack)
     if differing:
         message = (

@@ -169,7 +169,6 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
         if len(readings) != stack.n_slices:
             raise Damaged("it has not one reading per slice")
         labels = _labels(records["labels"], stack)
-        steps = records.get("steps") if with_steps else None
         return Case(
             stack,
             labels,
@@ -186,7 +185,7 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
                 for each in _per_slice(document, "proposed", stack)
             ],
             grounds=_grounds(records.get("grounds"), labels),
-            record=Record(()) if steps is None else store_steps.decode(steps, shape),
+            record=_record(records, shape) if with_steps else Record(shape),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
         raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
@@ -232,6 +231,11 @@ def _model(document: dict[str, Any]) -> ModelIdentity:
     return ModelIdentity(
         text(document["name"]), text(document["sha256"]), flag(document["verified"])
     )
+
+
+def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> Record:
+    """Give the steps; those of a file that is older than they begin where the case stands."""
+    return store_steps.decode(records["steps"], shape) if "steps" in records else Record(())
 
 
 def _labels(packed: bytes, stack: Stack) -> LabelArray:

@@ -455,13 +455,6 @@ FORGED: dict[str, bytes] = {
     "proposal huge": with_document({"proposed": [[0, 0, 10**9, 10**9, NOTHING]] * 5}),
     "proposal no base 64": with_document({"proposed": [[0, 0, 1, 1, "???"]] * 5}),
     "ground short": with_document({}, grounds=zlib.compress(bytes(3))),
-    "no first line of steps": with_document({}, steps=b""),
-    "step no JSON": with_document({}, steps=HEAD + b"\nsegment"),
-    "step beyond the stack": with_document({}, steps=HEAD + b"\n" + step_line(slice=5)),
-    "step of no known cause": with_document({}, steps=HEAD + b"\n" + step_line(cause="fate")),
-    "step with a bad patch": with_document(
-        {}, steps=HEAD + b"\n" + step_line(patch=[0, 0, 1, 1, ""])
-    ),
     "stack": with_document({"stack": []}),
     "not labels": with_document({}, b"not zlib at all"),
     "labels short": with_document({}, zlib.compress(bytes(10))),
@@ -483,6 +476,28 @@ FORGED: dict[str, bytes] = {
     "digest only": bytes(32),
     "version 0": sealed(struct.pack("<16sII", store_format.MAGIC, 0, 2) + b"[]"),
 }
+
+
+FORGED_STEPS: dict[str, bytes] = {
+    "no first line of steps": with_document({}, steps=b""),
+    "step no JSON": with_document({}, steps=HEAD + b"\nsegment"),
+    "step beyond the stack": with_document({}, steps=HEAD + b"\n" + step_line(slice=5)),
+    "step of no known cause": with_document({}, steps=HEAD + b"\n" + step_line(cause="fate")),
+    "step with a bad patch": with_document(
+        {}, steps=HEAD + b"\n" + step_line(patch=[0, 0, 1, 1, ""])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED_STEPS)
+def test_forged_steps_with_right_checksums_are_refused(tmp_path: Path, name: str):
+    path = tmp_path / "case.scarseg"
+    path.write_bytes(FORGED_STEPS[name])
+    with pytest.raises(StoreError) as refusal:
+        store.load_case(path, STACK)
+    assert refusal.value.code == "E_CASE_DAMAGED"
+    path.with_name(path.name + ".1").write_bytes(store_format.encode(example_case(3)))
+    assert_same(store.load_case(path, STACK), example_case(3))
 
 
 @pytest.mark.parametrize("name", FORGED)
