@@ -299,6 +299,14 @@ ACTIONS: tuple[ActionRow, ...] = (
     ),
     _("grid", "View", "Show voxels", ("V",), "Show voxels as they are, not smoothed", toggles=True),
     _(
+        "histogram",
+        "View",
+        "Show the histogram of the wall",
+        ("Ctrl+H",),
+        "Show or hide the signal of the wall with its scar lit",
+        toggles=True,
+    ),
+    _(
         "copy_slice",
         "View",
         "Copy picture of the slice",

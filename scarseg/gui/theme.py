@@ -14,6 +14,7 @@ RAISED = "#1f2830"
 LINE = "#2b3640"
 TEXT = "#d7dee5"
 QUIET = "#8796a5"
+MUTED = "#5f7080"
 ACCENT = "#4cc2ff"
 ORANGE = "#ff9f1c"
 YELLOW = "#ffcf5c"
@@ -61,7 +62,7 @@ QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
 QLabel#headline[partial="true"] {{ color: #8a6a3a; }}
 QLabel#figure {{ font-size: 15px; font-weight: 600; }}
 QLabel#over {{
-    color: #e6edf3; background: rgba(10, 13, 16, 120); border-radius: 4px; padding: 2px 6px;
+    color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
 QLabel#remark {{ color: {TEXT}; }}

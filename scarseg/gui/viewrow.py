@@ -35,13 +35,19 @@ def _dot(name: str) -> QIcon:
 
 
 class ViewRow(QWidget):
-    """Label, brush size, opacity and window level, and what is under the hand."""
+    """Label, brush size, opacity and window level, and what is under the hand.
+
+    Signals:
+        threshold_changed: the reader moved the threshold to this value, in source units.
+        threshold_shown: the value in hand, None with another tool.
+    """
 
     label_chosen = pyqtSignal(int)
     radius_changed = pyqtSignal(float)
     opacity_changed = pyqtSignal(float)
     preset_chosen = pyqtSignal(str)
     threshold_changed = pyqtSignal(float)
+    threshold_shown = pyqtSignal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,10 +108,16 @@ class ViewRow(QWidget):
         low, high = self._range
         self.threshold_changed.emit(low + (high - low) * step / STEPS)
 
+    def set_threshold(self, value: float) -> None:
+        """Take a threshold, in source units, that the reader sets elsewhere."""
+        low, high = self._range
+        self.threshold_changed.emit(min(max(value, low), high))
+
     def show_threshold(self, threshold: Threshold | None) -> None:
         """Show a threshold and the range it can be set in; None hides it."""
         for widget in (self.threshold_word, self.threshold, self.threshold_text):
             widget.setVisible(threshold is not None)
+        self.threshold_shown.emit(None if threshold is None else threshold.value)
         if threshold is None:
             return
         self._range = (threshold.low, threshold.high)

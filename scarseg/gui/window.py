@@ -15,6 +15,7 @@ from scarseg.gui.canvas import Canvas
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.hand import Hand
+from scarseg.gui.looking import Looking
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.pictures import Pictures
@@ -41,6 +42,7 @@ class MainWindow(QMainWindow):
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
         self.hand = Hand(session, self.canvas, self.view_row, self)
+        self.looking = Looking(session, self.canvas, self.view_row, self.results.room, self)
         self.pictures = Pictures(
             self.desk, self.canvas, self.strip, lambda: self.showing.measured, self
         )
@@ -61,6 +63,7 @@ class MainWindow(QMainWindow):
         for name in ("undo", "redo"):
             self.actions_by_name[name].setEnabled(False)
         self.hand.take(self.actions_by_name)
+        self.looking.take(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -103,7 +106,7 @@ class MainWindow(QMainWindow):
                 "not_assessable", "propose_again",
             )
         }  # fmt: skip
-        handlers |= self.hand.handlers()
+        handlers |= self.hand.handlers() | self.looking.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
             for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
@@ -132,6 +135,11 @@ class MainWindow(QMainWindow):
         session.opened.connect(self._show_open)
         session.library_changed.connect(self._show_library)
         session.notice.connect(self.banner.say)
+        session.said.connect(self.foot.say)
+        session.asked.connect(self._ask)
+        session.images_wanted.connect(
+            lambda text: self._ask(text, "Show the folder …", desk.open_folder, False)
+        )
         session.working.connect(self._show_work)
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
@@ -199,6 +207,9 @@ class MainWindow(QMainWindow):
         self.foot.show_progress(fraction, what)
         if not what:
             self.showing.models_changed()
+
+    def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
+        self.banner.say(text, retry=act, verb=verb, lasts=lasts)
 
     def _show_save(self) -> None:
         current = self.session.current

@@ -1,0 +1,103 @@
+"""How grey the wall is: counts of its voxels by signal, and where the usual thresholds lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.quant.levels import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
+from scarseg.quant.remote import propose_remote
+from scarseg.stack import FloatArray
+
+N_BINS = 40
+RANGE_PERCENTILES = (0.1, 99.9)
+MARKED = (ThresholdMethod.SD_2, ThresholdMethod.SD_5, ThresholdMethod.FWHM_REMOTE)
+"""The methods whose thresholds are marked."""
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class WallHistogram:
+    """Voxels by signal, one count per bin.
+
+    Args:
+        edges: of the bins, in source units, one more than bins; what lies beyond them counts in
+            the first or the last.
+        wall: voxels of the wall without infarct; ``scar``, ``mvo``, ``pool``: those of each.
+        remote_mean: of the remote region that the engine proposes, None without one.
+        thresholds: by method, where one applies; with several slices, of the stack.
+    """
+
+    edges: npt.NDArray[np.float64]
+    wall: Counts
+    scar: Counts
+    mvo: Counts
+    pool: Counts
+    remote_mean: float | None
+    thresholds: dict[ThresholdMethod, float]
+
+    @property
+    def n_wall(self) -> int:
+        """Count the voxels of the whole wall."""
+        return int(self.wall.sum() + self.scar.sum() + self.mvo.sum())
+
+    def above(self, value: float) -> float | None:
+        """Give which share of the wall lies in bins above a value, None without a wall."""
+        high = self.edges[:-1] >= value
+        whole = self.wall + self.scar + self.mvo
+        return float(whole[high].sum() / whole.sum()) if whole.any() else None
+
+
+def signal_range(pixels: FloatArray, labels: LabelArray) -> tuple[float, float]:
+    """Give the range of signal of wall and blood pool, without the outermost thousandth.
+
+    Any shape; of all pixels where nothing is labelled.
+    """
+    inside = pixels[labels > Label.BACKGROUND]
+    low, high = np.percentile(inside if inside.size else pixels, RANGE_PERCENTILES)
+    return float(low), max(float(high), float(low) + 1e-3)
+
+
+def wall_histogram(
+    pixels: FloatArray,
+    labels: LabelArray,
+    pixel_spacing_mm: tuple[float, float],
+    span: tuple[float, float],
+    region: MaskArray | None = None,
+) -> WallHistogram:
+    """Count the voxels of wall and blood pool by their signal.
+
+    Args:
+        pixels, labels: (slice, row, column).
+        pixel_spacing_mm: (row, column).
+        span: lowest and highest edge, in source units.
+        region: where scar may be (the boxes of a reader), of the same shape: the half maximum
+            is that of the wall in it; all of the wall without one.
+    """
+    edges = np.linspace(*span, N_BINS + 1)
+    wall, infarct = wall_mask(labels), infarct_mask(labels)
+    remote = propose_remote(pixels, wall, pixel_spacing_mm, infarct if infarct.any() else None)
+    area = wall if region is None or not (wall & region).any() else wall & region
+    rules = RULES if len(labels) == 1 else ThresholdRules(scope=Scope.STACK)
+    thresholds = {}
+    for method in MARKED:
+        found = threshold_levels(method, pixels, wall, area, remote, rules)
+        known = [level for level in found if level is not None]
+        if known:
+            thresholds[method] = known[0]
+    inside = pixels[remote]
+    return WallHistogram(
+        edges,
+        *(_counts(pixels[labels == which], edges) for which in
+          (Label.MYOCARDIUM, Label.SCAR, Label.MVO, Label.BLOOD_POOL)),
+        float(inside.astype(np.float64).mean()) if inside.size else None,
+        thresholds,
+    )  # fmt: skip
+
+
+def _counts(values: FloatArray, edges: npt.NDArray[np.float64]) -> Counts:
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
+    return counts.astype(np.int64)

@@ -1,0 +1,107 @@
+"""The histogram of the wall: follows edits, shows and moves the threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QPoint, Qt
+from PyQt6.QtGui import QMouseEvent
+from PyQt6.QtTest import QTest
+
+from scarseg.errors import WeightsError
+from scarseg.gui import theme
+from scarseg.labels import Label
+
+
+@pytest.fixture
+def plot(reading):
+    found = reading.window.looking.histogram.plot
+    reading.go_to(2)
+    reading.wait(lambda: found.shown is not None)
+    reading.wait(lambda: found.shown.scar.sum() == np.sum(reading.document.labels == Label.SCAR))
+    return found
+
+
+def _colours(plot) -> set[str]:
+    image = plot.grab().toImage()
+    return {
+        image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
+    }
+
+
+def test_the_scars_bins_are_lit_and_follow_an_edit(reading, plot):
+    assert plot.shown.scar.sum() > 0
+    assert theme.ORANGE in _colours(plot)
+    before = plot.shown.scar.sum()
+    column, row = np.argwhere(reading.document.labels == Label.SCAR)[0][::-1] + 0.5
+    reading.erase((column, row), (column + 3, row))
+    reading.wait(lambda: plot.shown.scar.sum() < before)
+    assert plot.shown.scar.sum() == np.sum(reading.document.labels == Label.SCAR)
+    reading.undo()
+    reading.wait(lambda: plot.shown.scar.sum() == before)
+    assert "voxels of wall" in plot.accessibleDescription()
+
+
+def test_it_is_not_counted_while_a_stroke_goes_on(reading, plot, monkeypatch):
+    counted, was = [], plot.show_histogram
+    reading.act("brush")
+    reading.qtbot.wait(300)
+    monkeypatch.setattr(plot, "show_histogram", lambda found: (counted.append(1), was(found)))
+    reading.mouse(QMouseEvent.Type.MouseButtonPress, (30, 30))
+    for step in range(20):
+        reading.mouse(QMouseEvent.Type.MouseMove, (30 + step / 2, 30))
+    reading.qtbot.wait(150)
+    assert not counted
+    reading.mouse(QMouseEvent.Type.MouseButtonRelease, (40, 30))
+    reading.wait(lambda: counted)
+
+
+def test_the_threshold_is_a_line_that_one_drags(reading, plot):
+    assert plot.threshold is None
+    reading.act("threshold")
+    canvas = reading.window.canvas
+    assert plot.threshold == canvas.threshold
+    start = QPoint(round(plot.x_of(plot.threshold)), plot.height() // 2)
+    QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(plot, start + QPoint(20, 0))
+    QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=start + QPoint(20, 0))
+    assert canvas.threshold == plot.threshold
+    assert canvas.threshold == pytest.approx(plot.value_at(start.x() + 20), rel=0.02)
+    plot.setFocus()
+    before = canvas.threshold
+    QTest.keyClick(plot, Qt.Key.Key_Left)
+    assert canvas.threshold < before
+    reading.act("box")
+    assert plot.threshold is None
+
+
+def test_of_a_slice_or_of_the_stack(reading, plot):
+    histogram = reading.window.looking.histogram
+    histogram.scope.click()
+    whole = np.sum(reading.case.labels == Label.SCAR)
+    reading.wait(lambda: plot.shown.scar.sum() == whole)
+    assert histogram.scope.text() == "Stack"
+
+
+def test_it_is_put_away_by_its_action_and_in_a_low_window(reading, plot):
+    histogram, window = reading.window.looking.histogram, reading.window
+    assert histogram.isVisible()
+    reading.act("histogram")
+    assert not histogram.isVisible()
+    reading.act("histogram")
+    assert histogram.isVisible()
+    window.resize(1280, 640)
+    reading.wait(lambda: not histogram.isVisible())
+    window.resize(1280, 800)
+    reading.wait(histogram.isVisible)
+
+
+def test_a_slice_without_a_wall_says_so(make_reader, phantom_stack):
+    reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
+    reader.open(phantom_stack)
+    plot = reader.window.looking.histogram.plot
+    reader.wait(lambda: plot.shown is not None)
+    assert plot.shown.n_wall == 0
+    assert "No wall" in plot.accessibleDescription()
+    assert theme.ORANGE not in _colours(plot)
+    reader.settle()
