@@ -21,7 +21,11 @@ DENSITY_G_PER_ML = 1.05
 
 @dataclass(frozen=True)
 class SliceMeasurement:
-    """Numbers of one slice. Infarct = scar and MVO; both conventions side by side."""
+    """Numbers of one slice. Infarct = scar and MVO; both conventions side by side.
+
+    ``scar_mass_proposed_*`` is what the models proposed, MVO included, and ``changed`` says
+    whether any label is another now; None where they proposed nothing.
+    """
 
     slice_index: int
     sop_instance_uid: str
@@ -40,6 +44,9 @@ class SliceMeasurement:
     mvo_mass_spacing_g: float
     lv_mass_thickness_g: float
     lv_mass_spacing_g: float
+    scar_mass_proposed_thickness_g: float | None = None
+    scar_mass_proposed_spacing_g: float | None = None
+    changed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Measurements:
 
     ``scar_mass_g``, ``scar_volume_ml``, ``mvo_mass_g``, ``lv_mass_g`` and ``scar_percent_lv``
     follow ``convention``. ``lv_mass_g`` and ``scar_percent_lv`` are None without a wall.
-    ``warnings`` are codes, in order, without doubles.
+    ``warnings`` are codes, in order, without doubles. ``scar_mass_proposed_*`` sums what the
+    models proposed; None where they proposed nothing on any slice.
     """
 
     slices: tuple[SliceMeasurement, ...]
@@ -66,6 +74,19 @@ class Measurements:
     n_slices_reviewed: int
     complete: bool
     warnings: tuple[str, ...]
+    scar_mass_proposed_thickness_g: float | None = None
+    scar_mass_proposed_spacing_g: float | None = None
+
+    @property
+    def n_slices_changed(self) -> int:
+        """Count the slices that are other than the models proposed them."""
+        return sum(bool(one.changed) for one in self.slices)
+
+    @property
+    def scar_mass_proposed_g(self) -> float | None:
+        if self.convention is MassConvention.THICKNESS:
+            return self.scar_mass_proposed_thickness_g
+        return self.scar_mass_proposed_spacing_g
 
     @property
     def scar_mass_g(self) -> float:

@@ -192,7 +192,13 @@ def measure(
         InputError: E_DENSITY, the density is not a positive number.
     """
     statuses = [reading.status for reading in case.readings]
-    return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml)
+    proposed = [
+        None
+        if patch is None
+        else mass.Proposed(patch.n_infarct_voxels, case.differs_from_proposal(k))
+        for k, patch in enumerate(case.proposed)
+    ]
+    return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml, proposed)
 
 
 def case_record(

@@ -44,6 +44,8 @@ COLUMNS = (
     "scar_volume_ml",
     "scar_mass_low_g",
     "scar_mass_high_g",
+    "scar_mass_proposed_g",
+    "n_slices_changed",
     "mvo_mass_g",
     "lv_mass_g",
     "scar_percent_lv",
@@ -90,6 +92,11 @@ SLICE_COLUMNS = (
     "mvo_mass_spacing_g",
     "lv_mass_thickness_g",
     "lv_mass_spacing_g",
+    "scar_mass_proposed_thickness_g",
+    "scar_mass_proposed_spacing_g",
+    "changed",
+    "seconds",
+    "n_interactions",
 )
 """The columns of the per-slice file, one row per slice."""
 
@@ -186,6 +193,8 @@ def case_record(
         "scar_mass_thickness_g": measured.scar_mass_thickness_g,
         "scar_mass_spacing_g": measured.scar_mass_spacing_g,
         "scar_volume_ml": measured.scar_volume_ml,
+        "scar_mass_proposed_g": measured.scar_mass_proposed_g,
+        "n_slices_changed": measured.n_slices_changed,
         "mvo_mass_g": measured.mvo_mass_g,
         "lv_mass_g": measured.lv_mass_g,
         "scar_percent_lv": measured.scar_percent_lv,
@@ -205,7 +214,7 @@ def case_record(
         "segmenter_sha256": case.segmenter.sha256,
         "detector_sha256": case.detector.sha256,
     }
-    slices = tuple(_slice_cells(identity, one) for one in measured.slices)
+    slices = tuple(_slice_cells(identity, one, case) for one in measured.slices)
     return Record(row, slices, case_provenance(case))
 
 
@@ -309,9 +318,18 @@ def _cell(value: Cell) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 
-def _slice_cells(identity: Mapping[str, Cell], one: SliceMeasurement) -> dict[str, Cell]:
-    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:]}
-    return {**identity, **cells, "status": str(one.status)}
+def _slice_cells(
+    identity: Mapping[str, Cell], one: SliceMeasurement, case: Case
+) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-3]}
+    return {
+        **identity,
+        **cells,
+        "status": str(one.status),
+        "changed": "" if one.changed is None else "yes" if one.changed else "no",
+        "seconds": round(case.slice_seconds[one.slice_index], 1),
+        "n_interactions": case.slice_interactions[one.slice_index],
+    }
 
 
 def _weight_warnings(case: Case) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import fsum, isfinite
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,13 @@ CONVENTION_TOLERANCE = 0.01
 """Conventions that differ by more than this share are warned about."""
 
 MM3_PER_ML = 1000.0
+
+
+class Proposed(NamedTuple):
+    """What the models proposed on a slice, and whether any label is another now."""
+
+    n_infarct_voxels: int
+    changed: bool
 
 
 def slice_depths_mm(stack: Stack, convention: MassConvention) -> tuple[float, ...]:
@@ -48,6 +56,7 @@ def measure(
     statuses: Sequence[SliceStatus],
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
+    proposed: Sequence[Proposed | None] = (),
 ) -> Measurements:
     """Measure a label map on the source grid in both conventions.
 
@@ -60,6 +69,7 @@ def measure(
         statuses: one per slice.
         convention: which depth the headline numbers follow.
         density_g_per_ml: density of myocardium.
+        proposed: what the models proposed on each slice; empty where that is not known.
 
     Raises:
         InputError: E_DENSITY, the density is not a positive number.
@@ -68,11 +78,14 @@ def measure(
         raise InputError("E_DENSITY", f"The density must be positive, not {density_g_per_ml}.")
     if labels.shape != stack.pixels.shape or len(statuses) != stack.n_slices:
         raise ValueError("labels and statuses must fit the stack")
-    slices = _measure_slices(labels, stack, statuses, density_g_per_ml)
+    proposed = proposed or (None,) * stack.n_slices
+    slices = _measure_slices(labels, stack, statuses, density_g_per_ml, proposed)
     has_wall = bool((labels == np.uint8(Label.MYOCARDIUM)).any())
     scar = _total(slices, "scar_mass")
     mvo = _total(slices, "mvo_mass")
     lv = _total(slices, "lv_mass")
+    known = [one for one, of in zip(slices, proposed, strict=True) if of is not None]
+    before = _total(known, "scar_mass_proposed") if known else (None, None)
     chosen = 0 if convention is MassConvention.THICKNESS else 1
     return Measurements(
         slices=slices,
@@ -90,11 +103,17 @@ def measure(
         n_slices_reviewed=sum(status.read for status in statuses),
         complete=stack.complete,
         warnings=_warnings(stack, (scar, mvo, lv)),
+        scar_mass_proposed_thickness_g=before[0],
+        scar_mass_proposed_spacing_g=before[1],
     )
 
 
 def _measure_slices(
-    labels: LabelArray, stack: Stack, statuses: Sequence[SliceStatus], density: float
+    labels: LabelArray,
+    stack: Stack,
+    statuses: Sequence[SliceStatus],
+    density: float,
+    proposed: Sequence[Proposed | None],
 ) -> tuple[SliceMeasurement, ...]:
     row_mm, column_mm = stack.pixel_spacing_mm
     area_mm2 = row_mm * column_mm
@@ -112,6 +131,7 @@ def _measure_slices(
     measured = []
     for k, status in enumerate(statuses):
         n_infarct, n_mvo, n_wall = int(infarct[k]), int(mvo[k]), int(wall[k])
+        of = proposed[k]
         measured.append(
             SliceMeasurement(
                 slice_index=k,
@@ -131,6 +151,9 @@ def _measure_slices(
                 mvo_mass_spacing_g=grams(n_mvo, spaced[k]),
                 lv_mass_thickness_g=grams(n_wall, thick[k]),
                 lv_mass_spacing_g=grams(n_wall, spaced[k]),
+                scar_mass_proposed_thickness_g=of and grams(of.n_infarct_voxels, thick[k]),
+                scar_mass_proposed_spacing_g=of and grams(of.n_infarct_voxels, spaced[k]),
+                changed=of and of.changed,
             )
         )
     return tuple(measured)

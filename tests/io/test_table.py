@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from scarseg import pipeline
-from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.case import Case, Cause, ModelIdentity, SliceReading, SliceStatus
 from scarseg.errors import OutputError
 from scarseg.io import table
 from scarseg.io.table import COLUMNS, Record, error_record, pseudonym, render_rows, table_files
@@ -243,3 +243,32 @@ def test_table_must_not_be_its_own_sidecar(case: Case, tmp_path: Path) -> None:
 def test_numpy_numbers_are_numbers() -> None:
     cells = {"a": np.float64(0.1), "b": True}
     assert render_rows(["a", "b"], [cells]) == b"a,b\n0.1,True\n"
+
+
+def test_tables_tell_what_changed_since_the_proposal_and_where_the_time_went(
+    case: Case, tmp_path: Path
+) -> None:
+    proposals = Case.new(case.stack)
+    for k in (1, 2):
+        change = proposals.change("Propose", k, None, case.labels[k].copy())
+        proposals.apply(change, Cause.PROPOSAL)
+    fewer = case.labels[2].copy()
+    fewer[:30] = 0
+    proposals.apply(proposals.change("erase", 2, None, fewer))
+    proposals.interacted(2)
+    proposals.spent(2, 3.25)
+    measured = pipeline.measure(proposals, MassConvention.SPACING)
+    record = pipeline.case_record(proposals, MassConvention.SPACING)
+    files = pipeline.export_table(tmp_path / "scar.csv", [record])
+    [row] = read_csv(files.table)
+    one, two = (measured.slices[k] for k in (1, 2))
+    assert one.scar_mass_proposed_spacing_g == one.scar_mass_spacing_g > 0
+    assert two.scar_mass_proposed_spacing_g == one.scar_mass_spacing_g > two.scar_mass_spacing_g
+    assert float(row["scar_mass_proposed_g"]) == pytest.approx(2 * one.scar_mass_spacing_g)
+    assert row["n_slices_changed"] == "1"
+    slices = read_csv(files.slices)
+    assert [each["changed"] for each in slices] == ["", "no", "yes", "", ""]
+    assert slices[0]["scar_mass_proposed_thickness_g"] == ""
+    assert float(slices[2]["scar_mass_proposed_thickness_g"]) == two.scar_mass_proposed_thickness_g
+    assert [each["seconds"] for each in slices] == ["0.0", "0.0", "3.2", "0.0", "0.0"]
+    assert [each["n_interactions"] for each in slices] == ["0", "0", "1", "0", "0"]
