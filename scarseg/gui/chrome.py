@@ -173,16 +173,25 @@ class Banner(QFrame):
         self.hide()
 
     def say(
-        self, text: str, severe: bool = False, retry: Callable[[], object] | None = None
+        self,
+        text: str,
+        severe: bool = False,
+        retry: Callable[[], object] | None = None,
+        verb: str = "Try again",
+        lasts: bool = False,
     ) -> None:
-        """Show a sentence; a severe one cannot be waved away while it lasts."""
-        if self.lasting and not severe:
+        """Show a sentence, and a button for ``retry``.
+
+        A severe one, or one that lasts, cannot be waved away while it holds.
+        """
+        if self.lasting and not (severe or lasts):
             self.text.setText(f"{self._severe}\n{text}")
             return
-        self._retry, self.lasting, self._severe = retry, severe, text
+        self._retry, self.lasting, self._severe = retry, severe or lasts, text
         self.text.setText(text)
+        self.retry.setText(verb)
         self.retry.setVisible(retry is not None)
-        self.dismiss.setVisible(not severe)
+        self.dismiss.setVisible(not self.lasting)
         self.setProperty("severe", "true" if severe else "false")
         theme.repolish(self)
         self.show()

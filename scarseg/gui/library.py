@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.stack import LoadWarning, Stack
 
 if TYPE_CHECKING:
+    from scarseg.io.case_files import CaseFile
     from scarseg.io.dicom import LoadReport, Refusal, StackSummary
 
 
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
 class Entry:
     """One series of the list: a summary still to be read, or a stack already in memory.
 
-    ``standing`` is what is known of its reading, in words; ``code`` why it did not open.
+    ``standing`` is what is known of its reading, in words; ``code`` why it did not open;
+    ``arrival`` a case file from elsewhere that holds a reading of it.
     """
 
     source: StackSummary | Stack
     standing: str = ""
     read: bool = False
     code: str = ""
+    arrival: Path | None = None
 
     @property
     def stack_id(self) -> str:
@@ -118,6 +122,20 @@ class Library:
     def __init__(self) -> None:
         self.studies: list[Study] = []
         self.refused: list[Refusal] = []
+        self.waiting: dict[str, CaseFile] = {}
+        """Case files whose images are not at hand, by the stack they belong to."""
+
+    def expect(self, arrivals: Sequence[CaseFile]) -> list[Entry]:
+        """Take case files from elsewhere; give the entries, old or new, that have one now."""
+        self.waiting |= {each.stack_id: each for each in arrivals}
+        met = []
+        for study in self.studies:
+            for entry in study.entries:
+                arrived = self.waiting.pop(entry.stack_id, None)
+                if arrived is not None:
+                    entry.arrival = arrived.path
+                    met.append(entry)
+        return met
 
     def add_report(self, report: LoadReport) -> list[Entry]:
         """Add what a scan found; give the new entries."""

@@ -1,4 +1,4 @@
-"""Read a stack with its saved case; everything here runs on the disk lane."""
+"""Find studies and case files, and read a stack with its case; all of it on the disk lane."""
 
 from __future__ import annotations
 
@@ -8,53 +8,108 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.case import Case
-from scarseg.errors import StoreError
+from scarseg.errors import InputError, StoreError
 from scarseg.gui.library import Entry
 from scarseg.progress import Progress
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
-    from scarseg.io.dicom import StackSummary
+    from scarseg.io.case_files import CaseFile
+    from scarseg.io.dicom import LoadReport, StackSummary
     from scarseg.io.store import CaseLock, Glance
 
 DEMO_SEED = 19
+RESTORED = "scarseg ended suddenly last time. Every change that was saved is here."
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What stood in the inputs: ``report`` is None where there were only case files."""
+
+    report: LoadReport | None
+    arrivals: tuple[CaseFile, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is to be opened: a stack, and the case file from elsewhere that belongs to it.
+
+    ``replacing``: put the arrived reading in the place of another one, which is kept aside.
+    """
+
+    source: StackSummary | Stack
+    folder: Path
+    thickness_mm: float | None = None
+    arrival: Path | None = None
+    replacing: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """What the disk lane hands back: a case, the right to write it, and what must be said."""
+    """What the disk lane hands back: a case, the right to write it, and what must be said.
+
+    ``blocked``: another program writes this case. ``restored`` is said where a program ended
+    without letting go of it. ``question`` is asked where an arrived reading waits beside another.
+    """
 
     case: Case
     path: Path
     lock: CaseLock | None
     notes: tuple[str, ...] = ()
+    blocked: bool = False
+    restored: str = ""
+    question: str = ""
+    place: int | None = None
 
 
-def open_case(
-    source: StackSummary | Stack, folder: Path, thickness_mm: float | None, progress: Progress
-) -> Opened:
-    """Read a stack and its saved case; runs on the disk lane."""
-    from scarseg.io import dicom, store
+def look(inputs: Sequence[Path], progress: Progress) -> Looked:
+    """List the stacks and the case files of some inputs.
 
-    stack = (
-        source
-        if isinstance(source, Stack)
-        else dicom.read_stack(
-            source,
-            thickness_mm,
-            progress,
-        )
-    )
-    path, notes = store.case_path(folder, stack), []
-    lock: CaseLock | None = None
+    Raises:
+        InputError: there is neither the one nor the other.
+    """
+    from scarseg.io import case_files, dicom
+
+    found = case_files.find(inputs)
+    report = None
+    if found.rest:
+        try:
+            report = dicom.scan(found.rest, progress)
+        except InputError:
+            if not found.cases:
+                raise
+    return Looked(report, found.cases, found.notes)
+
+
+def open_case(wanted: Wanted, progress: Progress) -> Opened:
+    """Read a stack and its saved case."""
+    from scarseg.io import case_files, dicom, places, store
+
+    source, folder = wanted.source, wanted.folder
+    path, notes = store.case_path(folder, source), []
+    if isinstance(source, Stack):
+        stack = source
+    else:
+        thickness = wanted.thickness_mm or case_files.thickness_given(wanted.arrival or path)
+        stack = dicom.read_stack(source, thickness, progress)
+    lock, blocked = None, False
     try:
         lock = store.CaseLock().acquire(path)
     except StoreError as error:
+        blocked = error.code == "E_CASE_LOCKED"
         notes.append(error.message)
-    case = Case.new(stack)
-    if store.has_case(path):
+    case, question = Case.new(stack), ""
+    read_from = path
+    if wanted.arrival is not None and not case_files.is_stored_at(wanted.arrival, path):
+        if lock is None:
+            read_from = wanted.arrival
+            notes.append(f"What you see is the reading in {wanted.arrival.name}.")
+        else:
+            question = _take_arrival(wanted, wanted.arrival, path, stack, notes)
+    if store.has_case(read_from):
         try:
-            saved = store.read_case(path, stack)
+            saved = store.read_case(read_from, stack)
             case, notes = saved.case, [*notes, *saved.notes]
         except StoreError as error:
             notes.append(str(error))
@@ -63,19 +118,44 @@ def open_case(
             elif lock is not None:
                 lock.release()
                 lock = None
-    return Opened(case, path, lock, tuple(notes))
+    restored = RESTORED if lock is not None and lock.took_over else ""
+    place = places.recall(folder, path.name, stack.n_slices)
+    return Opened(case, path, lock, tuple(notes), blocked, restored, question, place)
+
+
+def _take_arrival(wanted: Wanted, arrival: Path, path: Path, stack: Stack, notes: list[str]) -> str:
+    """Bring an arrived case file into the store; give the question where that needs an answer."""
+    from scarseg.io import case_files, store
+
+    try:
+        store.read_case(arrival, stack)
+        if store.has_case(path) and case_files.same_reading(arrival, path):
+            return ""
+        if store.has_case(path) and not wanted.replacing and case_files.holds_work(path):
+            here, there = case_files.look(path).words, case_files.look(arrival).words
+            return (
+                f"This series has a reading here, which you see ({here}). {arrival.name} holds"
+                f" another one ({there}). The one you leave is kept aside."
+            )
+        case_files.bring_in(arrival, path, stack)
+        notes.append(f"The reading in {arrival.name} was copied; changes are saved in the copy.")
+    except StoreError as error:
+        notes.append(f"{arrival.name} was not opened. {error}")
+    return ""
 
 
 def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, Glance]]:
-    """Look at how the saved readings of a list stand; on the disk lane."""
+    """Look at how the saved readings of a list stand."""
     from scarseg.io import store
 
-    found = ((each, store.peek(store.case_path(folder, each.source))) for each in entries)
+    found = (
+        (each, store.peek(each.arrival or store.case_path(folder, each.source))) for each in entries
+    )
     return [(entry, glance) for entry, glance in found if glance is not None]
 
 
 def make_demo(folder: Path) -> Path:
-    """Write the simulated study of the demo unless it is there already; on the disk lane."""
+    """Write the simulated study of the demo unless it is there already."""
     from scarseg import simulate
 
     dicom_folder = folder / "study" / "dicom"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.document import Document
 from scarseg.gui.inference import Inference, Readiness
 from scarseg.gui.library import Entry, Library, likely, standing
-from scarseg.gui.opening import Opened, make_demo, open_case, peek_cases
+from scarseg.gui.opening import Looked, Opened, Wanted, look, make_demo, open_case, peek_cases
+from scarseg.gui.returning import Places, Watch, words_for_waiting
 from scarseg.gui.saving import Saver, SaveState
 from scarseg.gui.tasks import Lane
 from scarseg.measurements import Measurements
@@ -24,7 +26,6 @@ from scarseg.models import Models
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
-    from scarseg.io.dicom import LoadReport
     from scarseg.io.store import CaseLock, Glance
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,9 @@ class Session(QObject):
         library_changed: studies, or what is known of them.
         opened: another document is on the desk (or none).
         working: (fraction or -1, what) a scan or an opening is under way; empty ``what`` ends it.
-        notice: a sentence the reader must see.
+        notice: a sentence the reader must see; ``said``: one that may pass.
+        images_wanted: a sentence: case files wait for the folder of their images.
+        asked: (sentence, word on the button, what it does or None, whether it lasts).
         thickness_wanted: an entry whose header has no slice thickness.
         models_ready: the models are loaded.
     """
@@ -58,6 +61,9 @@ class Session(QObject):
     opened = pyqtSignal()
     working = pyqtSignal(float, str)
     notice = pyqtSignal(str)
+    said = pyqtSignal(str)
+    images_wanted = pyqtSignal(str)
+    asked = pyqtSignal(str, str, object, bool)
     thickness_wanted = pyqtSignal(object)
     models_ready = pyqtSignal()
 
@@ -75,6 +81,10 @@ class Session(QObject):
         self.disk_lane = Lane("disk", self)
         self._wanted: Entry | None = None
         self._leaving: list[Open] = []
+        self._then: tuple[Entry, Callable[[], None]] | None = None
+        self.places = Places(self.disk_lane, store_folder, self)
+        self.watch = Watch(self.disk_lane, self)
+        self.watch.freed.connect(self._offer)
         self.disk_lane.progressed.connect(self._progressed)
 
     def start(self) -> None:
@@ -100,31 +110,37 @@ class Session(QObject):
     # Opening
 
     def scan(self, inputs: list[Path]) -> None:
-        """Look at folders, files or zips and open the likely stack."""
-        from scarseg.io import dicom
-
+        """Look at folders, files, zips or case files and open the likely stack."""
         self.working.emit(-1.0, "Looking for short-axis stacks")
         self.disk_lane.run(
-            "scan", dicom.scan, inputs, done=self._take_report, failed=self._refuse, reports=True
+            "scan", look, inputs, done=self._take_looked, failed=self._refuse, reports=True
         )
 
-    def _take_report(self, report: LoadReport) -> None:
+    def _take_looked(self, looked: Looked) -> None:
         self.working.emit(1.0, "")
-        fresh = self.library.add_report(report)
-        if report.notes:
-            self.notice.emit(" ".join(report.notes))
+        report = looked.report
+        fresh = [] if report is None else self.library.add_report(report)
+        met = self.library.expect(looked.arrivals)
+        notes = [*looked.notes, *(() if report is None else report.notes)]
+        if notes:
+            self.notice.emit(" ".join(notes))
         self.library_changed.emit()
-        entry = likely(fresh)
+        entry = likely(met) or likely(fresh)
         if entry is not None:
             self.open(entry)
             self.disk_lane.run(
-                f"peek {id(report)}", peek_cases, self.folder, fresh, done=self._take_glances
+                f"peek {id(looked)}",
+                peek_cases,
+                self.folder,
+                [*fresh, *met],
+                done=self._take_glances,
             )
-            return
-        refused = report.refused
-        if refused:
-            self.notice.emit(f"Nothing could be opened. {refused[0].code}: {refused[0].message}")
-        elif not report.stacks:
+        if self.library.waiting:
+            self.images_wanted.emit(words_for_waiting(self.library.waiting.values()))
+        elif entry is None and report is not None and report.refused:
+            first = report.refused[0]
+            self.notice.emit(f"Nothing could be opened. {first.code}: {first.message}")
+        elif entry is None and report is not None and not report.stacks:
             self.notice.emit("E_NO_MR: No MR series was found there.")
 
     def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
@@ -140,7 +156,11 @@ class Session(QObject):
             return
         if not isinstance(error, (ScarsegError, OSError)):
             raise error
-        self.notice.emit(str(error))
+        if self.library.waiting:
+            waiting = words_for_waiting(self.library.waiting.values())
+            self.images_wanted.emit(f"{error} {waiting}")
+        else:
+            self.notice.emit(str(error))
 
     def open_stack(self, stack: Stack) -> None:
         """Open a stack that is in memory already."""
@@ -152,18 +172,39 @@ class Session(QObject):
         """Put a stack on the desk; what was there is saved first."""
         self._wanted = entry
         if self.current is not None and self.current.entry is entry:
+            if entry.arrival is not None:
+                self._open_again(entry)
             return
         for leaving in self._leaving:
             if leaving.entry is entry:
                 self._take_back(leaving)
                 return
+        self._run_open(entry, thickness_mm)
+
+    def _open_again(self, entry: Entry, replacing: bool = False) -> None:
+        """Open the entry on the desk anew, once it is saved and let go of."""
+        assert self.current is not None
+        self._then = (entry, partial(self._run_open, entry, None, replacing))
+        if not self.current.document.read_only:
+            self.close()
+            self.opened.emit()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._then is None or any(each.entry is self._then[0] for each in self._leaving):
+            return
+        _, then = self._then
+        then()
+
+    def _run_open(
+        self, entry: Entry, thickness_mm: float | None = None, replacing: bool = False
+    ) -> None:
+        self._wanted, self._then = entry, None
         self.working.emit(-1.0, f"Opening {entry.title}")
         self.disk_lane.run(
             "open",
             open_case,
-            entry.source,
-            self.folder,
-            thickness_mm,
+            Wanted(entry.source, self.folder, thickness_mm, entry.arrival, replacing),
             done=lambda opened: self._take_opened(entry, opened),
             failed=lambda error: self._not_opened(entry, error),
             dropped=self._unlock,
@@ -187,11 +228,36 @@ class Session(QObject):
             return
         self.close()
         document = Document(opened.case, read_only=opened.lock is None, parent=self)
+        if opened.place is not None:
+            document.go_to(opened.place)
         saver = Saver(document, self.disk_lane, opened.path, document)
         entry.code = ""
         self._put_on_desk(entry, document, saver, opened.lock)
-        if opened.notes:
-            self.notice.emit(" ".join(opened.notes))
+        said = " ".join(opened.notes)
+        if opened.blocked:
+            self.asked.emit(said, "", None, True)
+            self.watch.follow(opened.path)
+        elif opened.question:
+            again = partial(self._open_again, entry, True)
+            self.asked.emit(f"{opened.question} {said}", "Open that one instead", again, False)
+        elif said:
+            self.notice.emit(said)
+        if opened.lock is not None and not opened.question:
+            entry.arrival = None
+        if opened.restored:
+            self.said.emit(opened.restored)
+
+    def _offer(self) -> None:
+        """The case on the desk, open for reading only, can be written again."""
+        if self.current is not None and self.current.document.read_only:
+            again = partial(self._open_again, self.current.entry)
+            self.asked.emit(
+                "The other window has let go of this case. What it changed is read when you go on"
+                " here.",
+                "Go on here",
+                again,
+                True,
+            )
 
     def _unlock(self, opened: Opened) -> None:
         if opened.lock is not None:
@@ -202,12 +268,15 @@ class Session(QObject):
     ) -> None:
         inference = Inference(document, self.inference_lane, document)
         self.current = Open(entry, document, inference, saver, lock)
+        self.watch.forget()
+        self.places.follow(document, saver.path.name)
         self.opened.emit()
         if self.models is not None:
             inference.start(self.models)
 
     def _take_back(self, leaving: Open) -> None:
         """Put a document that was left, and is still being saved, on the desk again."""
+        self._then = None
         self._leaving.remove(leaving)
         leaving.saver.state_changed.disconnect(self._let_go)
         self.close()
@@ -254,6 +323,7 @@ class Session(QObject):
         if leaving is None:
             return
         leaving.inference.stop()
+        self.places.keep()
         self._leaving.append(leaving)
         leaving.saver.state_changed.connect(self._let_go)
         leaving.saver.save_now()
@@ -269,6 +339,7 @@ class Session(QObject):
                 each.document.deleteLater()
             elif each.saver.state is SaveState.FAILED:
                 self.notice.emit(f"{each.entry.title} is not saved. {each.saver.problem}")
+        self._go_on()
 
     def shut_down(self, force: bool = False) -> bool:
         """Save everything, wait for the disk, stop the threads.
@@ -276,6 +347,8 @@ class Session(QObject):
         Where something cannot be saved nothing is closed and the answer is False, unless
         ``force``.
         """
+        self._then = None
+        self.watch.forget()
         for name in ("scan", "open", "demo"):
             self.disk_lane.forget(name)
         for each in (*self._leaving, *((self.current,) if self.current else ())):

@@ -47,6 +47,8 @@ class CaseLock:
     """
 
     def __init__(self) -> None:
+        self.took_over = False
+        """Whether the owner before had ended without letting go."""
         self._let_go: weakref.finalize[..., CaseLock] | None = None
 
     @property
@@ -65,10 +67,11 @@ class CaseLock:
         mine = Owner(os.getpid(), start_time(os.getpid()), platform.node(), secrets.token_hex(8))
         try:
             make_private_folder(path.parent)
-            with _one_at_a_time(path.parent):
+            with one_at_a_time(path.parent):
                 owner = _read(lock_path)
                 if owner is not None and owner.alive:
                     raise StoreError("E_CASE_LOCKED", _held_by(owner, lock_path), str(path))
+                self.took_over = owner is not None
                 if owner is not None:
                     _log.info("took over the lock of a program that has ended: %s", lock_path.name)
                 replace_file(lock_path, json.dumps(asdict(mine)).encode("ascii"))
@@ -92,12 +95,18 @@ class CaseLock:
         self.release()
 
 
+def is_free(path: Path) -> bool:
+    """Tell whether nobody alive holds the lock of the case file at ``path``."""
+    owner = _read(_lock_path(path))
+    return owner is None or not owner.alive
+
+
 def _remove(lock_path: Path, mine: Owner) -> None:
     """Remove a lock file if it is still this program's own, not a forked child's parent's."""
     if mine.pid != os.getpid():
         return
     # A folder that has gone or turned read-only leaves a lock that a later program takes over.
-    with contextlib.suppress(OSError), _one_at_a_time(lock_path.parent):
+    with contextlib.suppress(OSError), one_at_a_time(lock_path.parent):
         if _read(lock_path) == mine:
             lock_path.unlink(missing_ok=True)
 
@@ -129,7 +138,7 @@ def _read(lock_path: Path) -> Owner | None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Let one program at a time look at and change the lock files of a folder.
 
     The system lets go when a program dies in between. Held for milliseconds.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import sys
 from dataclasses import replace
 
 import numpy as np
 
-from scarseg.case import SliceStatus
+from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.errors import StoreError
-from scarseg.gui import app, saving
+from scarseg.gui import app, returning, saving
 from scarseg.gui.saving import SaveState
 from scarseg.io import store
 from tests.conftest import make_phantom_stack
@@ -42,7 +44,35 @@ def test_reopening_goes_on_where_one_left_off(reading, make_reader, phantom_stac
     assert again.case.readings == readings
     assert again.case.readings[1].status is SliceStatus.ACCEPTED
     assert not again.document.read_only
-    assert again.document.current == next(k for k in (2, 3, 4, 0, 1) if not readings[k].status.read)
+    assert again.document.current == 3
+
+
+def test_a_case_opens_at_the_slice_where_it_was_left(reading, make_reader, phantom_stack):
+    reading.go_to(0)
+    other = replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8")
+    reading.open(other)
+    assert reading.document.current == 2, "a case that nobody has seen opens in the middle"
+    reading.go_to(4)
+    reading.window.close()
+    again = make_reader()
+    again.open(phantom_stack)
+    assert again.document.current == 0
+    again.open(other)
+    assert again.document.current == 4
+
+
+def test_places_are_a_convenience_that_cannot_fail(reading, make_reader, phantom_stack):
+    reading.go_to(0)
+    reading.accept()
+    reading.window.close()
+    (reading.session.folder / "places.json").write_text('{"1.2.3.4.scarseg": 99, "x": []}')
+    again = make_reader()
+    again.open(phantom_stack)
+    assert again.document.current == 2
+    (reading.session.folder / "places.json").unlink()
+    (reading.session.folder / "places.json").mkdir()
+    again.go_to(1)
+    again.window.close()
 
 
 def test_switching_saves_and_coming_back_finds_it(reading):
@@ -86,6 +116,8 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     assert second.document.read_only
     assert second.window.banner.isVisible()
     assert "reading only" in second.window.banner.text.text()
+    assert not second.window.banner.dismiss.isVisible(), "it stays in sight"
+    assert "read only" in second.window.foot.saved.text()
     second.wait_ready()
     before = second.case.labels.copy()
     second.window.canvas.tool = "brush"
@@ -96,6 +128,61 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     second.settle()
     np.testing.assert_array_equal(second.case.labels, before)
     assert second.case.readings[2].status is SliceStatus.ACCEPTED
+
+
+def test_the_second_window_goes_on_once_the_first_lets_go(
+    reading, make_reader, phantom_stack, monkeypatch
+):
+    monkeypatch.setattr(returning, "WATCH_MS", 10)
+    second = make_reader()
+    second.open(phantom_stack)
+    second.wait_ready()
+    assert second.document.read_only
+    reading.go_to(1)
+    reading.accept()
+    assert not second.window.banner.retry.isVisible()
+    reading.window.close()
+    second.wait(lambda: second.window.banner.retry.isVisible())
+    assert second.case.n_slices_reviewed == 0
+    second.window.banner.retry.click()
+    second.wait(lambda: not second.document.read_only)
+    assert second.case.readings[1].status is SliceStatus.ACCEPTED
+    assert not second.window.banner.isVisible()
+    second.go_to(3)
+    second.accept()
+    second.wait_saved()
+    assert store.load_case(second.session.current.saver.path, phantom_stack).n_slices_reviewed == 2
+
+
+def test_a_reading_that_never_rests_is_saved_all_the_same(reading, monkeypatch):
+    monkeypatch.setattr(saving, "DELAY_MS", 200)
+    monkeypatch.setattr(saving, "LONGEST_MS", 300)
+    saver, n = reading.session.current.saver, 0
+    reading.wait_saved()
+    saved = []
+    saver.state_changed.connect(lambda: saved.append(saver.state))
+    while SaveState.SAVED not in saved and n < 200:
+        n += 1
+        reading.paint((20 + n % 20, 20), (25 + n % 20, 20 + n % 7))
+        reading.qtbot.wait(20)
+    assert n < 200, "it waits for a rest that does not come"
+
+
+def test_after_a_sudden_end_the_next_start_has_everything_and_says_so(
+    make_reader, phantom_stack, tmp_path
+):
+    case = Case.new(phantom_stack)
+    case.readings[1] = SliceReading(status=SliceStatus.NO_SCAR, edited=True)
+    path = store.case_path(tmp_path / "cases", phantom_stack)
+    store.save_case(case, path)
+    dead = {"pid": 2**22 + 1, "started": "x", "host": platform.node(), "token": "x"}
+    path.with_name(path.name + ".lock").write_text(json.dumps(dead))
+    reader = make_reader()
+    reader.open(phantom_stack)
+    assert "ended suddenly" in reader.window.foot.message.text()
+    assert not reader.window.banner.isVisible()
+    assert reader.case.readings[1].status is SliceStatus.NO_SCAR
+    assert not reader.document.read_only
 
 
 def test_a_damaged_case_is_kept_aside_and_a_new_one_begins(make_reader, phantom_stack, log_words):
