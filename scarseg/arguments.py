@@ -91,7 +91,12 @@ def _add_batch(commands: _Commands) -> None:
     )
     batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=_INPUT)
     batch.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="scar.csv", help="the table to write"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="scar.csv",
+        help="the table to write (or scar.xlsx)",
     )
     batch.add_argument("--masks", type=Path, metavar="DIR", help="write masks and reports here")
     batch.add_argument(
@@ -141,7 +146,12 @@ def _add_measure(commands: _Commands) -> None:
         help="the images; may be repeated",
     )
     measure.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="scar.csv", help="the table to write"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="scar.csv",
+        help="the table to write (or scar.xlsx)",
     )
     measure.add_argument(
         "--values",
@@ -176,6 +186,19 @@ def _add_measuring(command: _Parser) -> None:
     )
     command.add_argument(
         "--density", type=_density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    command.add_argument(
+        "--methods",
+        type=_methods,
+        default=(),
+        metavar="all|none|LIST",
+        help="threshold methods to set beside, in scar_methods.csv: sd2 to sd6, fwhm_max,"
+        " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
+    )
+    command.add_argument(
+        "--xlsx",
+        action="store_true",
+        help="also all tables in one workbook; -o scar.xlsx writes it alone",
     )
     command.add_argument("--identify", action="store_true", help="write patient IDs as they are")
     command.add_argument("--force", action="store_true", help="replace outputs that exist")
@@ -387,6 +410,21 @@ def _values(text: str) -> tuple[tuple[int, object], ...]:
             )
         meaning[int(value)] = names[name.strip().lower()]
     return tuple(meaning.items())
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    """Read ``all``, ``none`` or names with commas between."""
+    from scarseg.quant.method_comparison import CHOICES
+
+    if text in ("all", "none"):
+        return CHOICES if text == "all" else ()
+    asked = [part.strip().lower() for part in text.split(",")]
+    for name in asked:
+        if name not in CHOICES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no method (all, none, {', '.join(CHOICES)})"
+            )
+    return tuple(name for name in CHOICES if name in asked)
 
 
 def _jobs(text: str) -> int:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from scarseg import batch, measuring, models, pipeline
+from scarseg import batch, measuring, models
 from scarseg.errors import InputError
-from scarseg.io import dicom, mask_matching, outputs, selection, table
+from scarseg.io import dicom, mask_matching, outputs, selection
+from scarseg.io.exporting import export_files, write_export
 from scarseg.io.mask_files import MaskFormat
 from scarseg.io.prompts_file import read_prompts
+from scarseg.io.table import Record
 from scarseg.measurements import MassConvention
-from scarseg.outcome import Outcome
+from scarseg.outcome import METHOD_TABLES, Outcome, method_tables
 from scarseg.progress import Progress
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -104,12 +106,14 @@ def _shared(options: argparse.Namespace) -> dict[str, object]:
         "slice_thickness_mm": options.slice_thickness,
         "identify": options.identify,
         "force": options.force,
+        "methods": options.methods,
     }
 
 
 def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
     """Name the tables; refuse, before any work, what could not be written afterwards."""
-    files = list(table.table_files(options.output))
+    extra = METHOD_TABLES if options.methods else ()
+    files = export_files(options.output, options.xlsx, tuple(extra))
     outputs.refuse_inputs(files, inputs)
     if not options.force:
         outputs.refuse_existing(files)
@@ -120,15 +124,20 @@ def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[
 
 def _write(
     options: argparse.Namespace,
-    records: Sequence[table.Record],
+    records: Sequence[Record],
     outcomes: Sequence[Outcome],
     told: dict[str, object],
 ) -> Done:
-    files = pipeline.export_table(
-        options.output, records, {**_told(options), **told}, options.force
+    files = write_export(
+        options.output,
+        records,
+        {**_told(options), **told},
+        method_tables(outcomes) if options.methods else (),
+        options.xlsx,
+        options.force,
     )
     failed = sum(record.failed for record in records)
-    return Done(files.table, len(records) - failed, failed, bool(failed))
+    return Done(files[-1], len(records) - failed, failed, bool(failed))
 
 
 def _told(options: argparse.Namespace) -> dict[str, object]:
@@ -138,5 +147,6 @@ def _told(options: argparse.Namespace) -> dict[str, object]:
         "density_g_per_ml": options.density,
         "slice_thickness_mm": options.slice_thickness,
         "series": options.series,
+        "methods": list(options.methods),
         "identify": options.identify,
     }

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scarseg import pipeline
 from scarseg.case import Case
 from scarseg.errors import Cancelled, ScarsegError
+from scarseg.io.exporting import IDENTITY, ExtraTable, Row
 from scarseg.io.mask_files import MaskFormat, write_files
 from scarseg.io.prompts_file import SliceKey
 from scarseg.io.selection import Job
 from scarseg.io.table import Record, error_record
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.quant.method_comparison import compare_methods
+from scarseg.quant.method_rows import (
+    CURVE_COLUMNS,
+    METHOD_COLUMNS,
+    METHOD_SLICE_COLUMNS,
+    curve_rows,
+    method_rows,
+    method_slice_rows,
+)
+
+METHOD_TABLES = {
+    "methods": METHOD_COLUMNS,
+    "method_slices": METHOD_SLICE_COLUMNS,
+    "curve": CURVE_COLUMNS,
+}
+"""What a comparison of methods leaves beside the main table: their names and columns."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,7 @@ class OutcomeSettings:
     """What every case of a run shares; a value that crosses processes.
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
-    structured report of every series.
+    structured report of every series; ``methods`` are the threshold methods to compare with.
     """
 
     convention: MassConvention = MassConvention.THICKNESS
@@ -33,6 +50,7 @@ class OutcomeSettings:
     force: bool = False
     mask_format: MaskFormat = MaskFormat.NIFTI
     sr: bool = False
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,13 +58,15 @@ class Outcome:
     """What became of one series.
 
     ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
-    without the values in it; ``used`` the entries of the prompts file that this series answered.
+    without the values in it; ``used`` the entries of the prompts file that this series answered;
+    ``compared`` the rows of the tables of methods, by name.
     """
 
     record: Record
     note: str = ""
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
+    compared: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
 def guarded(job: Job, settings: OutcomeSettings, work: Callable[[], Outcome]) -> Outcome:
@@ -101,7 +121,30 @@ def leave(
             settings.identify,
             settings.force,
         )
-    return Outcome(record)
+    compared = _compared(case, record, settings) if settings.methods else {}
+    return Outcome(record, compared=compared)
+
+
+def method_tables(outcomes: Sequence[Outcome]) -> tuple[ExtraTable, ...]:
+    """Put the methods of all series together."""
+    return tuple(
+        ExtraTable(
+            name, columns, tuple(row for one in outcomes for row in one.compared.get(name, ()))
+        )
+        for name, columns in METHOD_TABLES.items()
+    )
+
+
+def _compared(case: Case, record: Record, settings: OutcomeSettings) -> dict[str, tuple[Row, ...]]:
+    stack, density = case.stack, settings.density_g_per_ml
+    found = compare_methods(stack, case.labels, settings.methods, density)
+    rows = {
+        "methods": method_rows(found, stack, settings.convention),
+        "method_slices": method_slice_rows(found, stack),
+        "curve": curve_rows(stack, case.labels, density),
+    }
+    identity = {name: record.row.get(name) for name in IDENTITY}
+    return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
 
 
 def warned(outcome: Outcome, code: str, note: str) -> Outcome:

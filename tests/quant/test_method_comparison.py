@@ -1,0 +1,137 @@
+"""Methods beside the segmentation: the same numbers as each of them alone, weighed as the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scarseg.case import SliceStatus
+from scarseg.labels import Label, LabelArray, wall_mask
+from scarseg.measurements import MassConvention
+from scarseg.quant.levels import Scope, ThresholdMethod, ThresholdRules
+from scarseg.quant.mass import measure
+from scarseg.quant.method_comparison import CHOICES, compare_methods
+from scarseg.quant.method_rows import (
+    CURVE_COLUMNS,
+    METHOD_COLUMNS,
+    METHOD_SLICE_COLUMNS,
+    curve_rows,
+    method_rows,
+    method_slice_rows,
+)
+from scarseg.quant.thresholds import threshold_scar
+from scarseg.stack import Sequence, Stack
+
+
+@pytest.fixture
+def noisy(phantom_stack: Stack) -> Stack:
+    noise = np.random.default_rng(3).normal(0, 12, phantom_stack.pixels.shape)
+    return replace(phantom_stack, pixels=(phantom_stack.pixels + noise).astype(np.float32))
+
+
+def test_the_segmentation_has_the_grams_of_the_table(
+    noisy: Stack, phantom_truth: LabelArray
+) -> None:
+    phantom_truth[2][phantom_truth[2] == Label.SCAR] = Label.MVO
+    statuses = [SliceStatus.PROPOSED] * 5
+    for convention in MassConvention:
+        table = measure(phantom_truth, noisy, statuses, convention, 1.1)
+        found = compare_methods(noisy, phantom_truth, (), 1.1)
+        [row] = method_rows(found, noisy, convention)
+        assert row["method"] == "segmentation"
+        assert row["scar_mass_g"] == table.scar_mass_g
+        assert row["scar_mass_thickness_g"] == table.scar_mass_thickness_g
+        assert row["scar_mass_spacing_g"] == table.scar_mass_spacing_g
+        assert row["mvo_mass_thickness_g"] == table.mvo_mass_thickness_g
+        assert row["scar_percent_lv"] == pytest.approx(table.scar_percent_lv, rel=1e-12)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+@pytest.mark.parametrize("name", ["sd3", "fwhm_max", "fwhm_remote", "fwhm_min"])
+def test_a_method_is_what_it_is_alone(
+    name: str, scope: Scope, noisy: Stack, phantom_truth: LabelArray
+) -> None:
+    found = compare_methods(noisy, phantom_truth, (name,))
+    one = found.result(name, scope)
+    alone = threshold_scar(
+        ThresholdMethod(name),
+        noisy.pixels,
+        wall_mask(phantom_truth),
+        noisy.pixel_spacing_mm,
+        remote=found.remote,
+        rules=ThresholdRules(scope=scope),
+    )
+    assert one is not None and one.scar is not None
+    assert one.thresholds == alone.thresholds
+    counts = np.count_nonzero(alone.infarct, axis=(1, 2))
+    assert one.n_voxels == tuple(counts)
+    # 1.5 x 1.25 mm, 8 mm thick, 10 mm apart, 1.05 g/ml
+    grams = int(counts.sum()) * 1.5 * 1.25 * 1.05 / 1000
+    assert one.scar.total(MassConvention.THICKNESS) == pytest.approx(8 * grams, rel=1e-12)
+    assert one.scar.total(MassConvention.SPACING) == pytest.approx(10 * grams, rel=1e-12)
+
+
+def test_remote_keeps_away_from_the_segmented_scar(noisy: Stack, phantom_truth: LabelArray) -> None:
+    found = compare_methods(noisy, phantom_truth, ("sd5",))
+    assert found.remote.any(axis=(1, 2)).all()
+    assert not (found.remote & (phantom_truth == Label.SCAR)).any()
+    one = found.result("sd5", Scope.STACK)
+    assert one is not None and found.remote_stack is not None
+    values = noisy.pixels[found.remote].astype(np.float64)
+    assert one.thresholds[0] == pytest.approx(values.mean() + 5 * values.std(ddof=1))
+
+
+def test_otsu_is_for_slices_with_scar(noisy: Stack, phantom_truth: LabelArray) -> None:
+    one = compare_methods(noisy, phantom_truth, ("otsu",)).result("otsu")
+    assert one is not None
+    assert [level is not None for level in one.thresholds] == [False, True, True, True, False]
+    assert one.n_voxels[0] == one.n_voxels[4] == 0
+
+
+def test_psir_has_no_half_of_a_signed_maximum(noisy: Stack, phantom_truth: LabelArray) -> None:
+    psir = replace(noisy, pixels=noisy.pixels - 120, sequence=Sequence.PSIR)
+    rows = method_rows(compare_methods(psir, phantom_truth), psir)
+    refused = {row["method"] for row in rows if "W_METHOD_PSIR" in str(row["warnings"])}
+    assert refused == {"fwhm_max", "schmidt_core", "schmidt_grey", "roes_core", "roes_grey"}
+    assert all(row["scar_mass_g"] is None for row in rows if row["method"] in refused)
+    assert all(row["scar_mass_g"] is not None for row in rows if row["method"] not in refused)
+
+
+def test_scar_without_a_wall_leaves_blanks(noisy: Stack, phantom_truth: LabelArray) -> None:
+    alone = np.where(phantom_truth == Label.SCAR, phantom_truth, 0)
+    rows = method_rows(compare_methods(noisy, alone), noisy)
+    assert rows[0]["scar_mass_g"] and rows[0]["scar_percent_lv"] is None
+    assert {row["warnings"] for row in rows[1:]} == {"W_NO_WALL"}
+    assert {row["scar_mass_g"] for row in rows[1:]} == {None}
+    assert curve_rows(noisy, alone) == []
+
+
+def test_rows_fill_their_columns(noisy: Stack, phantom_truth: LabelArray) -> None:
+    found = compare_methods(noisy, phantom_truth)
+    rows = method_rows(found, noisy)
+    assert all(tuple(row) == METHOD_COLUMNS for row in rows)
+    names = {str(row["method"]).removesuffix("_core").removesuffix("_grey") for row in rows}
+    assert names == {"segmentation", *CHOICES}
+    keys = [(row["method"], row["threshold_scope"], row["maximum_percentile"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+    slices = method_slice_rows(found, noisy)
+    assert all(tuple(row) == METHOD_SLICE_COLUMNS for row in slices)
+    assert len(slices) == 5 * len(rows)
+    for row, key in zip(rows, keys, strict=True):
+        same = ("method", "threshold_scope", "maximum_percentile")
+        mine = [one for one in slices if tuple(one[name] for name in same) == key]
+        total = sum(float(str(one["scar_mass_spacing_g"])) for one in mine)
+        assert total == pytest.approx(row["scar_mass_spacing_g"])
+
+
+def test_the_curve_falls_from_the_wall_to_nothing(noisy: Stack, phantom_truth: LabelArray) -> None:
+    rows = curve_rows(noisy, phantom_truth)
+    assert tuple(rows[0]) == CURVE_COLUMNS
+    grams = [float(str(row["scar_mass_thickness_g"])) for row in rows]
+    assert grams == sorted(grams, reverse=True)
+    assert grams[-1] == 0
+    one_voxel = 1.5 * 1.25 * 8 * 1.05 / 1000
+    wall = measure(phantom_truth, noisy, [SliceStatus.PROPOSED] * 5).lv_mass_thickness_g
+    assert wall == pytest.approx(grams[0] + one_voxel), "all but the darkest voxel"

@@ -1,0 +1,132 @@
+"""``--methods`` and workbooks, in batch and measure alike, with fake models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from scarseg import cli
+from tests.cohorts import rows_of, spoil, write
+from tests.fakes import load_fakes
+
+Run = Callable[..., int]
+TABLES = ["scar.csv", "scar.json", "scar_slices.csv"]
+METHODS = ["scar_curve.csv", "scar_method_slices.csv", "scar_methods.csv"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("scarseg.models.load", load_fakes)
+    return lambda *words: cli.main([*map(str, words)])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_methods_stand_beside_the_table(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1, 2), tmp_path / "out"
+    assert run("batch", data, "-o", out / "scar.csv", "--methods", "all") == 0
+    assert sorted(tree(out)) == sorted(TABLES + METHODS)
+    rows = {row["series_uid"]: row for row in rows_of(out / "scar.csv")}
+    methods = rows_of(out / "scar_methods.csv")
+    assert {row["series_uid"] for row in methods} == set(rows) == {"1.2.1.1", "1.2.2.1"}
+    for row in methods:
+        mine = rows[row["series_uid"]]
+        assert row["patient_id"] == mine["patient_id"]
+        assert row["mass_convention"] == "thickness"
+        if row["method"] == "segmentation":
+            assert row["scar_mass_g"] == mine["scar_mass_g"]
+            percent = float(mine["scar_percent_lv"])
+            assert float(row["scar_percent_lv"]) == pytest.approx(percent)
+        if row["method"] == "sd5":  # the phantom has no noise: any threshold finds it
+            assert row["scar_mass_g"] == mine["scar_mass_g"]
+            assert row["reference_region"] == "proposed"
+    slices = rows_of(out / "scar_method_slices.csv")
+    assert {row["slice_index"] for row in slices} == set("01234")
+
+
+def test_only_the_methods_asked_for(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1), tmp_path / "out"
+    assert run("batch", data, "-o", out / "scar.csv", "--methods", "sd5,Yan") == 0
+    names = {row["method"] for row in rows_of(out / "scar_methods.csv")}
+    assert names == {"segmentation", "sd5", "yan_core", "yan_grey"}
+    assert run("batch", data, "-o", out / "b.csv", "--methods", "none") == 0
+    assert not (out / "b_methods.csv").exists()
+
+
+def test_an_unknown_method_is_said(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        run("batch", tmp_path, "-o", tmp_path / "scar.csv", "--methods", "sd7")
+    assert "fwhm_remote" in capsys.readouterr().err
+
+
+def test_tables_are_the_same_for_any_number_of_jobs(run: Run, tmp_path: Path) -> None:
+    data = write(tmp_path / "in", 1, 2, 3)
+    words = ("--methods", "sd2,otsu,roes", "--xlsx")
+    for jobs in (1, 2):
+        table = tmp_path / f"out{jobs}" / "scar.csv"
+        assert run("batch", data, "-o", table, "--jobs", jobs, *words) == 0
+    assert tree(tmp_path / "out1") == tree(tmp_path / "out2")
+
+
+def test_a_workbook_holds_the_tables(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1, 2), tmp_path / "out"
+    spoil(data / "p2", "PixelSpacing", None)
+    words = ("--methods", "all", "--xlsx")
+    assert run("batch", data, "-o", out / "scar.csv", *words) == 2
+    assert sorted(tree(out)) == sorted([*TABLES, *METHODS, "scar.xlsx"])
+    book = load_workbook(out / "scar.xlsx")
+    assert book.sheetnames == ["patients", "slices", "methods", "method_slices", "curve",
+                               "provenance"]  # fmt: skip
+    for sheet, file in (("patients", "scar"), ("slices", "scar_slices"), ("methods",
+                        "scar_methods")):  # fmt: skip
+        written = rows_of(out / f"{file}.csv")
+        header, *rows = book[sheet].iter_rows(values_only=True)
+        assert list(header) == list(written[0])
+        assert len(rows) == len(written)
+        for row, line in zip(rows, written, strict=True):
+            for value, text in zip(row, line.values(), strict=True):
+                if isinstance(value, int | float):
+                    assert float(text) == pytest.approx(value, rel=1e-15)
+                else:
+                    assert text == (value or "")
+    assert "E_SPACING" in {row[-6] for row in book["patients"].iter_rows(values_only=True)}
+
+
+def test_a_workbook_alone(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1), tmp_path / "out"
+    assert run("batch", data, "-o", out / "scar.xlsx") == 0
+    assert sorted(tree(out)) == ["scar.xlsx"]
+    before = tree(out)
+    assert run("batch", data, "-o", out / "scar.xlsx") == 1
+    assert tree(out) == before
+    assert run("batch", data, "-o", out / "scar.xlsx", "--force") == 0
+    assert tree(out) == before, "the same input gives the same bytes"
+
+
+@pytest.mark.parametrize("name", ["scar.xlsx", "scar_methods.csv", "scar_curve.csv"])
+def test_no_output_is_replaced_unasked(
+    name: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write(tmp_path / "in", 1), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    words = ("batch", data, "-o", out / "scar.csv", "--methods", "all", "--xlsx")
+    assert run(*words) == 1
+    assert "E_EXISTS" in capsys.readouterr().err
+    assert tree(out) == {name: b"mine"}
+
+
+def test_masks_made_elsewhere_are_compared_too(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1), tmp_path / "out"
+    words = ("--methods", "fwhm_remote", "--xlsx")
+    assert run("batch", data, "-o", out / "a.csv", "--masks", out / "m", *words) == 0
+    assert run("measure", out / "m", "--dicom", data, "-o", out / "b.csv", *words) == 0
+    for end in ("methods", "method_slices", "curve"):
+        assert (out / f"a_{end}.csv").read_bytes() == (out / f"b_{end}.csv").read_bytes()
