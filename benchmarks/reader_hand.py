@@ -1,0 +1,190 @@
+"""A hand at the real window: keys, drags and clicks as events, and a watch that times the waiting.
+
+Waiting runs from the event that the hand sends (the release of the button, the press of the key)
+until the window can go on: the slice that is then in front shows its proposal, or the answer to
+the prompt, and is painted. Nothing is called on the program but what reads its state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PyQt6.QtCore import QEvent, QEventLoop, QMimeData, QPointF, Qt, QTimer, QUrl
+from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
+
+from scarseg.gui.inference import Readiness
+from scarseg.gui.window import MainWindow
+from scarseg.labels import MaskArray, infarct_mask
+from scarseg.prompts import Box, Point, SlicePrompts
+
+PATIENCE_S = 300.0
+LEFT = Qt.MouseButton.LeftButton
+PLAIN = Qt.KeyboardModifier.NoModifier
+ANEW = Qt.KeyboardModifier.ControlModifier
+AWAY = Qt.KeyboardModifier.AltModifier
+Position = tuple[float, float]
+
+
+def pump_until(condition: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Let the window live until something holds; looked at every millisecond.
+
+    Raises:
+        TimeoutError: it never did.
+    """
+    begin, loop, beat = time.perf_counter(), QEventLoop(), QTimer()
+
+    def look() -> None:
+        if condition() or time.perf_counter() - begin > patience_s:
+            loop.quit()
+
+    beat.timeout.connect(look)
+    beat.start(1)
+    if not condition():
+        loop.exec()
+    beat.stop()
+    if not condition():
+        raise TimeoutError(what)
+
+
+class Hand:
+    """Eyes and hand of a reader. Positions are source pixels (column, row).
+
+    Args:
+        look_s: how long the reader looks before every act; 0 is a reader faster than any.
+        watch: called with a word after every act, to film it.
+    """
+
+    def __init__(
+        self,
+        window: MainWindow,
+        look_s: float = 0.0,
+        watch: Callable[[str], None] | None = None,
+    ) -> None:
+        self.window = window
+        self.look_s = look_s
+        self.waits_s: list[float] = []
+        self.n_gestures = 0
+        self._watch = watch or (lambda word: None)
+
+    # What the reader sees
+
+    @property
+    def slice_index(self) -> int:
+        return self._document.current
+
+    @property
+    def found(self) -> MaskArray:
+        """Give the scar on the slice in front, bool (row, column)."""
+        return infarct_mask(self._document.labels)
+
+    @property
+    def prompts(self) -> SlicePrompts:
+        return self._document.reading.prompts
+
+    @property
+    def all_read(self) -> bool:
+        return all(reading.status.read for reading in self._document.case.readings)
+
+    @property
+    def _document(self):  # type: ignore[no-untyped-def]
+        current = self.window.session.current
+        assert current is not None
+        return current.document
+
+    def answered(self) -> bool:
+        """Say whether the slice in front is proposed and answers nothing any more."""
+        current = self.window.session.current
+        if current is None:
+            return False
+        k, inference = current.document.current, current.inference
+        return inference.readiness[k] is not Readiness.WAITING and k not in inference.pending
+
+    # Keys
+
+    def press(self, action: str, then: Callable[[], bool] | None = None) -> None:
+        """Press the key of an action; wait until ``then``, or for the slice in front."""
+        self._look()
+        begin = time.perf_counter()
+        QTest.keySequence(self.window.canvas, self.window.actions_by_name[action].shortcut())
+        self._wait(begin, then or self.answered, action)
+
+    def take(self, tool: str) -> None:
+        """Take a tool in hand unless it is there."""
+        if not self.window.actions_by_name[tool].isChecked():
+            self.press(tool)
+
+    # Mouse
+
+    def drag_box(self, box: Box) -> None:
+        """Drag a new box; with Ctrl, so that no border of another one is taken."""
+        self.take("box")
+        corners = np.array([(box.column0, box.row0), (box.column1, box.row1)])
+        path = [tuple(corners[0] + share * (corners[1] - corners[0])) for share in (0, 0.3, 0.7, 1)]
+        self._stroke(path, ANEW, "box")
+
+    def click(self, point: Point) -> None:
+        """Click where scar is missing; with Alt where it is false."""
+        self.take("point")
+        word = "this too" if point.positive else "not this"
+        self._stroke([(point.column, point.row)], PLAIN if point.positive else AWAY, word)
+
+    def delete_box(self, index: int) -> None:
+        """Choose a box by a click on its border and press Del."""
+        self.take("box")
+        box = self.prompts.boxes[index]
+        for share in (0.25, 0.75, 0.4, 0.6, 0.1, 0.9):
+            at = (box.column0 + share * box.width, box.row0)
+            self._stroke([at], PLAIN, "choose")
+            if self.window.canvas.chosen == ("box", index):
+                break
+        self.press("delete")
+
+    def _stroke(self, path: list[Position], modifiers: Qt.KeyboardModifier, word: str) -> None:
+        self._look()
+        self._mouse(QEvent.Type.MouseMove, path[0], modifiers, held=False)
+        self._mouse(QEvent.Type.MouseButtonPress, path[0], modifiers)
+        for at in path[1:]:
+            self._mouse(QEvent.Type.MouseMove, at, modifiers)
+        begin = time.perf_counter()
+        self._mouse(QEvent.Type.MouseButtonRelease, path[-1], modifiers)
+        self._wait(begin, self.answered, word)
+
+    def _mouse(
+        self, kind: QEvent.Type, at: Position, modifiers: Qt.KeyboardModifier, held: bool = True
+    ) -> None:
+        view = self.window.canvas.viewport()
+        here = self.window.canvas.from_source(*at)
+        button = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else LEFT
+        down = held and kind != QEvent.Type.MouseButtonRelease
+        buttons = LEFT if down else Qt.MouseButton.NoButton
+        across = QPointF(view.mapToGlobal(here.toPoint()))
+        QApplication.sendEvent(view, QMouseEvent(kind, here, across, button, buttons, modifiers))
+
+    def drop(self, folder: Path, then: Callable[[], bool]) -> None:
+        """Drop a folder on the window."""
+        mime = QMimeData()
+        mime.setUrls([QUrl.fromLocalFile(str(folder))])
+        at, copy = self.window.rect().center(), Qt.DropAction.CopyAction
+        QApplication.sendEvent(self.window, QDragEnterEvent(at, copy, mime, LEFT, PLAIN))
+        begin = time.perf_counter()
+        QApplication.sendEvent(self.window, QDropEvent(QPointF(at), copy, mime, LEFT, PLAIN))
+        self._wait(begin, then, "drop")
+
+    # Waiting
+
+    def _look(self) -> None:
+        if self.look_s:
+            end = time.perf_counter() + self.look_s
+            pump_until(lambda: time.perf_counter() > end, "looking")
+
+    def _wait(self, begin: float, until: Callable[[], bool], word: str) -> None:
+        pump_until(until, word)
+        self.window.canvas.viewport().repaint()
+        self.waits_s.append(time.perf_counter() - begin)
+        self.n_gestures += 1
+        self._watch(word)

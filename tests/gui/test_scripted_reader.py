@@ -1,0 +1,126 @@
+"""The scripted reader of the benchmarks reads a list of studies by keys and mouse alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import reader_mind as mind
+from benchmarks.reader import GOOD_DICE, read_list
+from benchmarks.reader_hand import Hand
+from scarseg.case import SliceStatus
+from scarseg.io.dicom_write import write_series
+from scarseg.labels import Label, LabelArray
+from scarseg.prompts import Box, SlicePrompts
+from scarseg.stack import SliceSource, Stack
+from tests.conftest import phantom_labels
+from tests.gui.conftest import Reader
+
+
+def study(stack: Stack, patient: str, number: int, folder: Path) -> None:
+    """Write the phantom as a study of its own."""
+    sources = tuple(SliceSource(f"1.2.{number}.{k + 1}") for k in range(stack.n_slices))
+    own = replace(
+        stack,
+        patient_id=patient,
+        study_uid=f"1.2.{number}",
+        series_uid=f"1.2.{number}.0",
+        description="LGE SAX",
+        sources=sources,
+    )
+    write_series(folder / patient, own)
+
+
+def other_opinion() -> LabelArray:
+    """A reference that knows less scar than the phantom shows: none on 1, the lower half on 2."""
+    truth = phantom_labels()
+    truth[1][truth[1] == Label.SCAR] = Label.MYOCARDIUM
+    rows, columns = np.nonzero(truth[2] == Label.SCAR)
+    upper = rows < 29
+    truth[2, rows[upper], columns[upper]] = Label.MYOCARDIUM
+    return truth
+
+
+@pytest.fixture
+def reads(make_reader: Callable[..., Reader], phantom_stack: Stack, tmp_path: Path):
+    """Seat the scripted reader before two studies, and let it read both."""
+    seated = make_reader()
+    study(phantom_stack, "AGREES", 1, tmp_path / "list")
+    study(phantom_stack, "DIFFERS", 2, tmp_path / "list")
+    truths = {"AGREES": phantom_labels(), "DIFFERS": other_opinion()}
+    seated.wait(lambda: seated.session.models)
+    hand = Hand(seated.window)
+    read = {one.name: one for one in read_list(hand, tmp_path / "list", truths, seed=0)}
+    return seated, read
+
+
+def test_a_list_is_read_to_its_end(reads):
+    seated, read = reads
+    assert set(read) == {"AGREES", "DIFFERS"}
+    assert all(entry.read for study in seated.session.library.studies for entry in study.entries)
+    agrees, differs = read["AGREES"], read["DIFFERS"]
+    assert agrees.dice == 1.0 and agrees.grams == pytest.approx(agrees.reference_g)
+    assert [one.steps for one in agrees.slices] == [1] * 5 and agrees.steps == 5
+    by_slice = {one.slice_index: one for one in differs.slices}
+    assert by_slice[1].acts == [] and by_slice[1].steps == 1
+    assert by_slice[2].dice[0] < GOOD_DICE <= by_slice[2].dice[-1]
+    assert set(by_slice[2].acts) == {"-"}
+    assert by_slice[2].steps == len(by_slice[2].acts) + 1 == len(by_slice[2].answers_s) + 1
+    assert differs.steps == sum(one.steps for one in differs.slices)
+    # Every gesture was waited for, and the opening.
+    for one in read.values():
+        assert len(one.waits_s) == 1 + sum(each.gestures for each in one.slices)
+        assert min(one.waits_s) > 0
+
+
+def test_the_last_study_stands_as_read(reads):
+    seated, read = reads
+    name = seated.case.stack.patient_id
+    statuses = [reading.status for reading in seated.case.readings]
+    expected = [SliceStatus.ACCEPTED] * 5
+    if name == "DIFFERS":
+        expected[1] = SliceStatus.NO_SCAR
+    assert statuses == expected
+    assert seated.case.interactions == read[name].steps
+
+
+def slice_with(*squares: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros((60, 72), dtype=bool)
+    for row0, row1, column0, column1 in squares:
+        mask[row0:row1, column0:column1] = True
+    return mask
+
+
+NEAR, FAR = (10, 20, 10, 18), (40, 50, 50, 60)
+SPACING = (1.5, 1.25)
+
+
+def test_what_nobody_found_gets_a_box_by_an_unsteady_hand():
+    scar = slice_with(NEAR)
+    act = mind.correct(scar, slice_with(), SlicePrompts(), SPACING, np.random.default_rng(1))
+    assert isinstance(act, mind.DrawBox)
+    tight = Box(10, 10, 18, 20)
+    assert 0.5 < act.box.intersection_over_union(tight) < 1
+
+
+def test_a_box_of_false_scar_is_deleted():
+    scar, boxes = slice_with(NEAR), (Box(9, 9, 19, 21), Box(49, 39, 61, 51))
+    found = slice_with(NEAR, FAR)
+    act = mind.correct(scar, found, SlicePrompts(boxes), SPACING, np.random.default_rng(1))
+    assert act == mind.DeleteBox(1)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_click_stays_inside_the_largest_error(positive):
+    scar, found = slice_with((10, 20, 10, 22)), slice_with((10, 20, 10, 14))
+    if not positive:
+        scar, found = found, scar
+    for seed in range(20):
+        act = mind.correct(scar, found, SlicePrompts(), SPACING, np.random.default_rng(seed))
+        assert isinstance(act, mind.Click) and act.point.positive is positive
+        column, row = act.point.pixel
+        assert (scar ^ found)[row, column]
