@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
 import sys
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.errors import StoreError
 from scarseg.gui import app, returning, saving
 from scarseg.gui.saving import SaveState
 from scarseg.io import store
+from tests import cohorts
 from tests.conftest import make_phantom_stack
+from tests.reliability.children import clean_environment
 
 
 def test_a_change_is_saved_by_itself_and_shown_as_saved(reading):
@@ -152,6 +156,42 @@ def test_the_second_window_goes_on_once_the_first_lets_go(
     second.accept()
     second.wait_saved()
     assert store.load_case(second.session.current.saver.path, phantom_stack).n_slices_reviewed == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
+    make_reader, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(returning, "WATCH_MS", 20)
+    study = cohorts.write(tmp_path / "studies", 1)
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tests.reliability.killed_reader", str(study), "1", "fakes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=clean_environment(tmp_path / "home", SCARSEG_HOME=str(tmp_path)),
+    )
+    with program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if line.startswith(b"saved"):
+                break
+        reader = make_reader()
+        reader.session.scan([study])
+        reader.wait(lambda: reader.session.current is not None)
+        assert reader.document.read_only
+        banner = reader.window.banner
+        assert f"process {program.pid}" in banner.text.text() and not banner.dismiss.isVisible()
+        reader.wait_ready()
+        assert not banner.retry.isVisible()
+        program.kill()
+    reader.wait(lambda: banner.retry.isVisible())
+    banner.retry.click()
+    reader.wait(lambda: not reader.document.read_only)
+    kept = store.load_case(reader.session.current.saver.path, reader.case.stack)
+    np.testing.assert_array_equal(reader.case.labels, kept.labels)
+    reader.wait_ready()
+    reader.act("no_scar")
+    reader.wait_saved()
 
 
 def test_a_reading_that_never_rests_is_saved_all_the_same(reading, monkeypatch):

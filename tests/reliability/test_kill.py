@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from scarseg.case import Case
 from scarseg.io import store
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom_write import write_series
 from scarseg.stack import Stack
 from tests import cohorts
 from tests.reliability.children import clean_environment
+from tests.reliability.killed_reader import digest
+from tests.reliability.kills import Killer, Told
 from tests.reliability.painting import get_number
 
 KILLS = int(os.environ.get("SCARSEG_TEST_WINDOW_KILLS", "3"))
@@ -57,6 +60,29 @@ def test_no_stroke_shown_as_saved_is_lost(tmp_path: Path, phantom_stack: Stack):
         assert not found.notes
         before, saved = saved, get_number(found.case.labels[0])
         assert before < shown <= saved <= shown + 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_no_change_of_a_reading_shown_as_saved_is_lost(tmp_path: Path):
+    killer = Killer(cohorts.write(tmp_path / "studies", 1, 2), tmp_path / "home", seed=3)
+    for _ in range(KILLS + 2):
+        killer.kill_once(1.5)
+    tally = killer.tally
+    assert tally.faults == []
+    assert tally.changes > 0 and tally.shown_saved > 0
+    assert tally.taken_over == tally.dead_locks > 0
+
+
+def test_the_comparison_notices_what_is_lost(tmp_path: Path):
+    killer = Killer(cohorts.write(tmp_path / "studies", 1), tmp_path / "home", seed=3)
+    [(name, stack)] = killer.stacks.items()
+    killer._compare(name, Told(["a", "b"], shown=1, n_shown=1))
+    assert killer.tally.lost == 1
+    store.save_case(Case.new(stack), store.case_path(killer.folder, stack))
+    killer._compare(name, Told(["a", digest(Case.new(stack)), "c"], shown=2, n_shown=1))
+    assert killer.tally.lost == 2
+    killer._compare(name, Told(["a", digest(Case.new(stack)), "c"], shown=1, n_shown=1))
+    assert killer.tally.lost == 2 and killer.tally.most_unsaved == 1
 
 
 BATCH = """
