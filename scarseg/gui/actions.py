@@ -56,6 +56,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         needs_case=False,
     ),
     _(
+        "find_study",
+        "File",
+        "Find a study",
+        ("Ctrl+F",),
+        "Type a part of a name, date or state to filter the list of studies",
+        needs_case=False,
+    ),
+    _(
         "export",
         "File",
         "Export CSV of this patient …",
@@ -86,6 +94,14 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("quit", "File", "Quit", ("Ctrl+Q",), "Save and leave", needs_case=False),
     _("undo", "Edit", "Undo", ("Ctrl+Z",), "Take back the last step"),
     _("redo", "Edit", "Redo", ("Ctrl+Y", "Ctrl+Shift+Z"), "Do the step again"),
+    _(
+        "history",
+        "Edit",
+        "History",
+        ("J",),
+        "Show every step of this case; a click, or the arrow keys, go back and forward to it",
+        toggles=True,
+    ),
     _(
         "delete",
         "Edit",
@@ -254,6 +270,13 @@ ACTIONS: tuple[ActionRow, ...] = (
         ("Return", "Enter"),
         "Accept this slice and go to the next one to read",
     ),
+    _(
+        "accept_seen",
+        "Slice",
+        "Accept all slices seen",
+        ("Shift+Return", "Shift+Enter"),
+        "Accept every proposal that was on the screen; slices not shown stay to be read",
+    ),
     _("no_scar", "Slice", "No scar", ("N",), "Say that this slice has no scar and go on"),
     _(
         "not_assessable",
@@ -261,6 +284,13 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Not assessable …",
         ("X",),
         "Say that this slice cannot be read, and why",
+    ),
+    _(
+        "reopen",
+        "Slice",
+        "Read again",
+        ("U",),
+        "Take back the verdict on this slice: it is to be read again, its labels stay",
     ),
     _(
         "propose_again",
@@ -279,6 +309,15 @@ ACTIONS: tuple[ActionRow, ...] = (
     ),
     _("previous_slice", "Slice", "Slice before", ("Up",), "Go to the slice before (wheel)"),
     _("next_slice", "Slice", "Slice after", ("Down",), "Go to the slice after (wheel)"),
+    _(
+        "montage",
+        "View",
+        "All slices at once",
+        ("M",),
+        "Show all slices at once, or the current one large; every tool works in both, and a"
+        " double-click opens a slice large",
+        toggles=True,
+    ),
     _("fit", "View", "Fit", ("F",), "Fit the heart into the window; again for the whole slice"),
     _("auto_window", "View", "Automatic window", ("A",), "Window from the pixels of the stack"),
     _(
@@ -304,6 +343,15 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Show the histogram of the wall",
         ("Ctrl+H",),
         "Show or hide the signal of the wall with its scar lit",
+        toggles=True,
+    ),
+    _(
+        "keyboard",
+        "View",
+        "Hand by keyboard",
+        ("J",),
+        "Move a cursor with the arrows (Shift: far); Space presses, comma and full stop jump to"
+        " boxes and points",
         toggles=True,
     ),
     _(
@@ -335,6 +383,7 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Save all slices with their grams as PNG, without the patient's name",
     ),
     _("hide", "", "Hide overlays while held", ("H",), "Hold to see the image alone"),
+    _("magnifier", "", "Magnifier while held", ("Z",), "Hold to see three times larger"),
     _("keys", "Help", "Keys", ("?", "F1"), "Show the sheet of keys", needs_case=False),
     _("about", "Help", "About scarseg", (), "Versions, weights and licences", needs_case=False),
 )
@@ -343,11 +392,13 @@ CHANGES = frozenset(
     (
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
-        *("not_assessable", "propose_again", "propose_wall", "clip"),
+        *("not_assessable", "propose_again", "propose_wall", "clip", "accept_seen", "reopen"),
         *("propose_mvo", "carry_up", "carry_down"),
     )
 )
 """What cannot be done to a case that is open for reading only."""
+HELD = ("hide", "magnifier")
+"""What lasts as long as its key is held: no shortcut, the window sees to it."""
 MENUS = ("File", "Edit", "Tools", "Slice", "View", "Help")
 
 
@@ -370,7 +421,7 @@ def build(parent: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict
         keys = key_text(row)
         action.setToolTip(f"{row.tip}  ({keys})" if keys else row.tip)
         action.setStatusTip("")
-        if row.name != "hide":
+        if row.name not in HELD:
             action.setShortcuts([QKeySequence(key) for key in row.keys])
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.setCheckable(row.toggles or bool(row.group))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from math import hypot
 
 from PyQt6.QtCore import QPointF, Qt, pyqtSignal
-from PyQt6.QtGui import QKeyEvent, QMouseEvent
+from PyQt6.QtGui import QMouseEvent
 
 from scarseg.gui import drawing, tools
 from scarseg.gui.overlay import REACH
 from scarseg.gui.pointing import BRUSHES, POINT_REACH, Pointing
+from scarseg.gui.shared import Shared
 from scarseg.stack import FloatArray
 
 CLICK = 4.0
@@ -17,6 +18,8 @@ CLICK = 4.0
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
+CLICKED = ("point", "flood", *BRUSHES)
+"""The tools that a second click means as much to as the first."""
 Outcome = tools.Prompted | drawing.Painted | drawing.Refused
 
 
@@ -27,27 +30,37 @@ class Canvas(Pointing):
         prompted: a :class:`scarseg.gui.tools.Prompted`.
         painted: a :class:`scarseg.gui.drawing.Painted`.
         refused: why a gesture changed nothing.
+        pressed: a button went down, before anything comes of it.
+        opened: a double-click with a tool that has no other use for it.
     """
 
     prompted = pyqtSignal(object)
     painted = pyqtSignal(object)
     refused = pyqtSignal(str)
+    pressed = pyqtSignal()
+    opened = pyqtSignal()
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, shared: Shared | None = None) -> None:
+        super().__init__(shared)
         self._brush: drawing.Brush | None = None
         self._corners: list[tools.Position] = []
-        self._pressed_at = QPointF()
+        self._pressed_at, self._button = QPointF(), LEFT
+        self._twice = False
+        self.shared.tool_chosen.connect(self._take_tool)
+        self._take_tool()
 
     def choose_tool(self, name: str) -> None:
-        """Take a tool in hand; what was half made is let go."""
+        """Take a tool in hand, in all views; what was half made is let go."""
+        self.shared.choose_tool(name)
+
+    def _take_tool(self) -> None:
         self.cancel_gesture()
-        self.tool = name
-        self.prompt_layer.handles = name if name in self._boxes else ""
-        self.prompt_layer.update()
+        self.prompt_layer.handles = self.tool if self.tool in self._boxes else ""
+        self.prompt_layer.touch()
         self.redraw_hand()
 
     def show_image(self, pixels: FloatArray) -> None:
+        """Show the pixels (row, column) of a slice; a half-made gesture is let go."""
         self.cancel_gesture()
         super().show_image(pixels)
 
@@ -58,6 +71,17 @@ class Canvas(Pointing):
         self.hand.show_polygon([])
         if busy:
             self._report(None)
+
+    @property
+    def busy(self) -> bool:
+        """Say whether a button is held here."""
+        return self._held is not None
+
+    def leave_off(self) -> None:
+        """Forget what was chosen and half made: another slice is the current one."""
+        self.cancel_gesture()
+        self.chosen = None
+        self.show_prompts(self._prompts, self._waits)
 
     def delete_chosen(self) -> None:
         """Delete the chosen box or point, or the only one there is."""
@@ -70,14 +94,17 @@ class Canvas(Pointing):
 
     # Press, move, release
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is None:
+            return
         event.accept()
         if self._held is not None:
             return
-        self._held = event.button()
+        self._held = self._button = event.button()
         self._pressed_at = self._last_at = event.position()
         if self._held is LEFT and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             self._held = MIDDLE
+        self.pressed.emit()
         if self._held is LEFT and self.editable:
             self._begin(self.to_source(event.position()), event)
 
@@ -100,7 +127,9 @@ class Canvas(Pointing):
             self._corners.append(at)
             self.hand.show_polygon(self._corners)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        if event is None:
+            return
         event.accept()
         at = self._drag_view(event)
         if self._held is LEFT and self.editable:
@@ -112,8 +141,12 @@ class Canvas(Pointing):
                 self._corners.append(at)
                 self.hand.show_polygon(self._corners)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
+        if event is None:
+            return
         event.accept()
+        if event.button() is not self._button:
+            return
         held, self._held = self._held, None
         away = event.position() - self._pressed_at
         clicked = hypot(away.x(), away.y()) < CLICK
@@ -121,6 +154,9 @@ class Canvas(Pointing):
             self.levels_settled.emit()
         elif held in (LEFT, RIGHT) and self.editable:
             self._end(self.to_source(event.position()), event, clicked, held is RIGHT)
+        twice, self._twice = self._twice, False
+        if twice and clicked and held is LEFT and self.tool not in CLICKED:
+            self.opened.emit()
 
     def _end(self, at: tools.Position, event: QMouseEvent, clicked: bool, right: bool) -> None:
         if self.tool == "point":
@@ -159,11 +195,12 @@ class Canvas(Pointing):
             self.chosen = None
             self._report(tools.without(self._prompts, "point", index))
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self.tool == "polygon" and self.editable:
+    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and self.tool == "polygon" and self.editable:
             event.accept()
             self._fill_corners("polygon")
         else:
+            self._twice = True
             self.mousePressEvent(event)
 
     def _fill_corners(self, verb: str) -> None:
@@ -174,7 +211,7 @@ class Canvas(Pointing):
     def _new_brush(self) -> drawing.Brush:
         if self.tool != "threshold":
             return drawing.Brush(self.tool == "eraser")
-        above = self._pixels > self.threshold
+        above = self.image.pixels > self.threshold
         return drawing.Brush(False, above, f"paint above {self.threshold:.4g}")
 
     def _report(self, outcome: Outcome | None) -> None:
@@ -187,9 +224,3 @@ class Canvas(Pointing):
                 self.refused.emit(outcome.why)
             self._draw_labels(self._labels, self._traced)
             self.show_prompts(self._prompts, self._waits)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        event.ignore()
-
-    def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        event.ignore()

@@ -9,10 +9,10 @@ from functools import partial
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction
 
-from scarseg.gui.canvas import Canvas
 from scarseg.gui.enhanced import Threshold, scar_threshold
 from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
+from scarseg.gui.views import Views
 from scarseg.labels import Label
 
 LABEL_ACTIONS = {
@@ -41,19 +41,18 @@ class Hand(QObject):
 
     said = pyqtSignal(str)
 
-    def __init__(
-        self, session: Session, canvas: Canvas, view_row: ViewRow, parent: QObject
-    ) -> None:
+    def __init__(self, session: Session, views: Views, view_row: ViewRow, parent: QObject) -> None:
         super().__init__(parent)
-        self._session, self._canvas, self._row = session, canvas, view_row
+        self._session, self._views, self._row = session, views, view_row
+        self._shared = views.shared
         self._threshold: Threshold | None = None
         self._actions: Mapping[str, QAction] = {}
         view_row.label_chosen.connect(lambda value: self.choose_label(Label(value)))
         view_row.radius_changed.connect(self._set_radius)
         view_row.opacity_changed.connect(self._set_opacity)
         view_row.threshold_changed.connect(self._set_threshold)
-        canvas.resized.connect(self.resize)
-        canvas.threshold_turned.connect(self._turn_threshold)
+        views.resized.connect(self.resize)
+        views.threshold_turned.connect(self._turn_threshold)
         session.opened.connect(self._follow)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -64,8 +63,8 @@ class Hand(QObject):
         made |= {name: partial(self.choose_label, label) for name, label in LABEL_ACTIONS.items()}
         made |= dict.fromkeys(SWITCHES, self._toggle_view)
         made |= {
-            "let_go": self._canvas.cancel_gesture,
-            "delete": self._canvas.delete_chosen,
+            "let_go": self._views.let_go,
+            "delete": lambda: self._views.active.delete_chosen(),
             "lower_threshold": partial(self._turn_threshold, -2),
             "higher_threshold": partial(self._turn_threshold, 2),
             "automatic_threshold": self.automatic_threshold,
@@ -84,7 +83,7 @@ class Hand(QObject):
 
     def choose_tool(self, name: str) -> None:
         self._actions[name].setChecked(True)
-        self._canvas.choose_tool(name)
+        self._shared.choose_tool(name)
         self._explain_prompts()
         if self._threshold is None or self._threshold.rule != BY_HAND:
             self.automatic_threshold()
@@ -95,13 +94,13 @@ class Hand(QObject):
         for name, value in LABEL_ACTIONS.items():
             if value is label:
                 self._actions[name].setChecked(True)
-        self._canvas.label = label
+        self._shared.set("label", label)
         self._row.choose_label(label)
         self._explain_prompts()
 
     def _explain_prompts(self) -> None:
-        heart = self._canvas.label in (Label.BLOOD_POOL, Label.MYOCARDIUM)
-        if heart and self._canvas.tool in ("box", "point"):
+        heart = self._shared.label in (Label.BLOOD_POOL, Label.MYOCARDIUM)
+        if heart and self._shared.tool in ("box", "point"):
             self.said.emit(ASKS_FOR_SCAR)
 
     def resize(self, by: int) -> None:
@@ -124,12 +123,12 @@ class Hand(QObject):
     def automatic_threshold(self) -> None:
         """Take the threshold that the stack offers; looked for once it is needed."""
         self._threshold = None
-        if self._canvas.tool == "threshold" and self._session.current is not None:
+        if self._shared.tool == "threshold" and self._session.current is not None:
             self._threshold = scar_threshold(self._session.current.document.case)
         self._show_threshold()
 
     def _turn_threshold(self, steps: int) -> None:
-        if self._canvas.tool == "threshold":
+        if self._shared.tool == "threshold":
             self._row.threshold.setValue(self._row.threshold.value() + steps)
 
     def _set_threshold(self, value: float) -> None:
@@ -138,22 +137,18 @@ class Hand(QObject):
             self._show_threshold()
 
     def _show_threshold(self) -> None:
-        in_hand = self._canvas.tool == "threshold"
+        in_hand = self._shared.tool == "threshold"
         self._row.show_threshold(self._threshold if in_hand else None)
         if self._threshold is not None:
-            self._canvas.threshold = self._threshold.value
-            self._canvas.redraw_hand()
+            self._shared.set("threshold", self._threshold.value)
 
     def _set_radius(self, radius_mm: float) -> None:
-        self._canvas.radius_mm = radius_mm
-        self._canvas.redraw_hand()
+        self._shared.set("radius_mm", radius_mm)
 
     def _set_opacity(self, opacity: float) -> None:
-        self._canvas.fill_opacity = opacity
-        self._canvas.redraw()
+        self._shared.set("fill_opacity", opacity)
 
     def _toggle_view(self) -> None:
-        self._canvas.filled = self._actions["fill"].isChecked()
-        self._canvas.prompts_shown = self._actions["prompts_shown"].isChecked()
-        self._canvas.set_smooth(not self._actions["grid"].isChecked())
-        self._canvas.redraw()
+        self._shared.set("filled", self._actions["fill"].isChecked())
+        self._shared.set("prompts_shown", self._actions["prompts_shown"].isChecked())
+        self._shared.set("smooth", not self._actions["grid"].isChecked())

@@ -1,100 +1,165 @@
-"""The layers of the slice view: image, tint, outlines, prompts, hand."""
+"""The layers of a view of a slice: image, tint, outlines, marks, prompts, hand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-import pyqtgraph as pg
-from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPolygonF
-from PyQt6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+from PyQt6.QtCore import QPointF, QRect, QRectF, Qt
+from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPolygonF
 
 from scarseg.gui import overlay, theme
-from scarseg.labels import MaskArray
+from scarseg.labels import LabelArray, MaskArray
 from scarseg.prompts import SlicePrompts
+from scarseg.stack import FloatArray
 
-pg.setConfigOptions(imageAxisOrder="row-major")
-
-
-class SmoothImage(pg.ImageItem):
-    """An image drawn smooth below the voxel size, or voxel by voxel on request."""
-
-    smooth = True
-
-    def paint(self, painter: QPainter, *args: object) -> None:
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.smooth)
-        super().paint(painter, *args)
+MARGIN = 0.5
+"""The image is prepared this share of its width beyond what is seen, so that a pan is smooth."""
 
 
-class _Layer(QGraphicsItem):
-    """Something painted in source pixels over a slice of known size."""
+class Layer:
+    """Something painted in source pixels; it tells ``changed`` when it looks different.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bounds = QRectF(0, 0, 1, 1)
+    ``revision`` counts how often it did. It is shown and hidden as a widget is.
+    """
 
-    def set_shape(self, rows: int, columns: int) -> None:
-        self.prepareGeometryChange()
-        margin = 40.0
-        self._bounds = QRectF(-margin, -margin, columns + 2 * margin, rows + 2 * margin)
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.revision = 0
+        self._changed = changed
+        self._visible = True
 
-    def boundingRect(self) -> QRectF:
-        return self._bounds
+    def isVisible(self) -> bool:
+        return self._visible
+
+    def setVisible(self, visible: bool) -> None:
+        if visible is not self._visible:
+            self._visible = visible
+            self.touch()
+
+    def touch(self) -> None:
+        """Say that this layer has to be painted again."""
+        self.revision += 1
+        self._changed()
 
 
-class LabelLayer(_Layer):
+class ImageLayer(Layer):
+    """The pixels of a slice between two levels, smooth below the voxel size or as they are."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.pixels: FloatArray = np.zeros((1, 1), dtype=np.float32)
+        self.smooth = True
+        self._image = QImage()
+        self._part = QRect()
+        self._key: object = None
+
+    def show_pixels(self, pixels: FloatArray) -> None:
+        """Show these pixels (row, column)."""
+        self.pixels = pixels
+        self.touch()
+
+    def paint(
+        self, painter: QPainter, levels: tuple[float, float], smooth: bool, seen: QRectF
+    ) -> None:
+        """Paint what can be ``seen`` (source pixels) of the image.
+
+        Only that much is brought to grey values: a drag of the levels has many slices to show.
+        """
+        rows, columns = self.pixels.shape
+        whole = QRect(0, 0, columns, rows)
+        wanted = seen.toAlignedRect().adjusted(-1, -1, 1, 1).intersected(whole)
+        if wanted.isEmpty():
+            return
+        key = (self.revision, levels)
+        if key != self._key or not self._part.contains(wanted):
+            more = round(MARGIN * wanted.width()) if key == self._key else 0
+            self._part = wanted.adjusted(-more, -more, more, more).intersected(whole)
+            self._key = key
+            top, left = self._part.top(), self._part.left()
+            bottom, right = self._part.bottom() + 1, self._part.right() + 1
+            grey = overlay.grey(self.pixels[top:bottom, left:right], levels)
+            self._image = overlay.image(grey)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+        painter.drawImage(QPointF(self._part.topLeft()), self._image)
+
+
+class TintLayer(Layer):
+    """Scar and MVO filled with their colours, voxel by voxel."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._labels: LabelArray = np.zeros((1, 1), dtype=np.uint8)
+        self._opacity = 0.0
+        self._image: tuple[QImage, QPointF] | None = None
+
+    def show_labels(self, labels: LabelArray) -> None:
+        """Tint labels (row, column)."""
+        self._labels, self._image = labels, None
+        self.touch()
+
+    def set_opacity(self, opacity: float) -> None:
+        """Let the tint cover 0 to 1 of the image."""
+        if opacity != self._opacity:
+            self._opacity, self._image = opacity, None
+            self.touch()
+
+    def paint(self, painter: QPainter) -> None:
+        if self._image is None:
+            self._image = overlay.tint_image(self._labels, self._opacity)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        image, at = self._image
+        painter.drawImage(at, image)
+
+
+class LabelLayer(Layer):
     """Outlines of the labels."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._traced: overlay.Traced = []
+    width = 1.6
+    """In screen pixels."""
 
-    def set_outlines(self, traced: overlay.Traced) -> None:
-        self._traced = traced
-        self.update()
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self.traced: overlay.Traced = []
 
-    def paint(
-        self,
-        painter: QPainter | None,
-        option: QStyleOptionGraphicsItem | None,
-        widget: QWidget | None = None,
-    ) -> None:
-        if painter is not None:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            overlay.paint_outlines(painter, self._traced, 1.6)
+    def show_outlines(self, traced: overlay.Traced) -> None:
+        self.traced = traced
+        self.touch()
+
+    def paint(self, painter: QPainter) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        overlay.paint_outlines(painter, self.traced, self.width)
 
 
-class MarkLayer(_Layer):
+class MarkLayer(Layer):
     """A quiet dotted line round what a reader may want to look at."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
         self.path = QPainterPath()
 
-    def mark(self, mask: MaskArray) -> None:
-        """Draw round this mask (row, column)."""
-        self.path = overlay.outline(mask)
-        self.update()
+    def show_path(self, path: QPainterPath) -> None:
+        """Draw along this path, in source pixels."""
+        if path is not self.path:
+            self.path = path
+            self.touch()
 
-    def paint(
-        self,
-        painter: QPainter | None,
-        option: QStyleOptionGraphicsItem | None,
-        widget: QWidget | None = None,
-    ) -> None:
-        if painter is not None:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(overlay.pen("#000000", 2.6))
-            painter.drawPath(self.path)
-            painter.setPen(overlay.pen("#ffffff", 1.6, Qt.PenStyle.DotLine))
-            painter.drawPath(self.path)
+    def paint(self, painter: QPainter) -> None:
+        if self.path.isEmpty():
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(overlay.pen("#000000", 2.6))
+        painter.drawPath(self.path)
+        painter.setPen(overlay.pen("#ffffff", 1.6, Qt.PenStyle.DotLine))
+        painter.drawPath(self.path)
 
 
-class PromptLayer(_Layer):
+class PromptLayer(Layer):
     """Boxes and points, those that wait drawn as ghosts."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
         self.prompts = SlicePrompts()
         self.chosen: tuple[str, int] | None = None
         self.waits = False
@@ -103,25 +168,20 @@ class PromptLayer(_Layer):
     def show_prompts(
         self, prompts: SlicePrompts, chosen: tuple[str, int] | None, waits: bool
     ) -> None:
-        self.prompts, self.chosen, self.waits = prompts, chosen, waits
-        self.update()
+        if (prompts, chosen, waits) != (self.prompts, self.chosen, self.waits):
+            self.prompts, self.chosen, self.waits = prompts, chosen, waits
+            self.touch()
 
-    def paint(
-        self,
-        painter: QPainter | None,
-        option: QStyleOptionGraphicsItem | None,
-        widget: QWidget | None = None,
-    ) -> None:
-        if painter is not None:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self.handles)
+    def paint(self, painter: QPainter) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self.handles)
 
 
-class HandLayer(_Layer):
+class HandLayer(Layer):
     """The brush under the hand, or the polygon being drawn."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
         self._centre: QPointF | None = None
         self._radii = (0.0, 0.0)
         self._corners: list[tuple[float, float]] = []
@@ -139,23 +199,19 @@ class HandLayer(_Layer):
 
         ``caught`` (row, column) is what a dab would paint, where that is not all beneath it.
         """
+        if at is None and self._centre is None:
+            return
         self._caught = QPainterPath() if caught is None else overlay.outline(caught)
         self._centre = None if at is None else QPointF(*at)
         self._radii, self._colour = radii, QColor(colour)
-        self.update()
+        self.touch()
 
     def show_polygon(self, corners: list[tuple[float, float]]) -> None:
-        self._corners = corners
-        self.update()
+        if corners or self._corners:
+            self._corners = list(corners)
+            self.touch()
 
-    def paint(
-        self,
-        painter: QPainter | None,
-        option: QStyleOptionGraphicsItem | None,
-        widget: QWidget | None = None,
-    ) -> None:
-        if painter is None:
-            return
+    def paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self._caught.isEmpty():
             painter.fillPath(self._caught, theme.colour(self._colour.name(), 0.45))
@@ -165,10 +221,3 @@ class HandLayer(_Layer):
             painter.drawEllipse(self._centre, *self._radii)
         if self._corners:
             painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in self._corners]))
-
-
-def tint_item() -> pg.ImageItem:
-    """Make the layer that fills labels with their colours."""
-    item = pg.ImageItem(np.zeros((1, 1, 4), dtype=np.uint8))
-    item.setLevels(None)
-    return item

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
-    QImage,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -17,11 +17,12 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QWidget
 
-from scarseg.case import SliceStatus
 from scarseg.gui import overlay, theme
+from scarseg.gui.caption import RIGHT, Captioned, sized, standing_of, tell_grams
 from scarseg.gui.document import Document
-from scarseg.gui.inference import Inference, Readiness
+from scarseg.gui.inference import Inference
 from scarseg.measurements import Measurements
+from scarseg.stack import FloatArray
 
 TILE_HEIGHT = 42
 """What stands beneath the picture: number, grams, status."""
@@ -34,7 +35,8 @@ GAP = 5
 class Content:
     """What a small picture of a slice shows; ``crop`` in source pixels."""
 
-    image: QImage = field(default_factory=QImage)
+    pixels: FloatArray = field(default_factory=lambda: np.zeros((1, 1), dtype=np.float32))
+    levels: tuple[float, float] = (0.0, 1.0)
     crop: QRectF = field(default_factory=lambda: QRectF(0, 0, 1, 1))
     traced: overlay.Traced = field(default_factory=list)
 
@@ -52,7 +54,8 @@ def draw_slice(content: Content, side: int, ratio: float, line: float = 1.1) -> 
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
     painter.scale(side / content.crop.width(), side / content.crop.height())
     painter.translate(-content.crop.topLeft())
-    painter.drawImage(QPointF(0, 0), content.image)
+    grey = overlay.grey(content.pixels, content.levels)
+    painter.drawImage(QPointF(0, 0), overlay.image(grey))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for colour, path in content.traced:
         painter.setPen(overlay.pen(colour, line))
@@ -61,22 +64,17 @@ def draw_slice(content: Content, side: int, ratio: float, line: float = 1.1) -> 
     return pixmap
 
 
-class Tile(QWidget):
+class Tile(Captioned):
     """One slice of the strip."""
 
     clicked = pyqtSignal(int)
 
     def __init__(self, index: int) -> None:
-        super().__init__()
-        self.index = index
+        super().__init__(index)
         self.set_width(100)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.content = Content()
         self._drawn: QPixmap | None = None
-        self.grams = ""
-        self.word, self.dot = "unseen", theme.QUIET
-        self.chosen = False
-        self.remark = ""
         self.status_word, self.status_colour = self.word, self.dot
 
     def set_width(self, width: int) -> None:
@@ -84,35 +82,15 @@ class Tile(QWidget):
         self.picture, self._drawn = width - 12, None
         self.setFixedSize(width, self.picture + TILE_HEIGHT)
 
-    def show_image(self, image: QImage, crop: QRectF) -> None:
-        """Show this image, cropped in source pixels."""
-        self.content.image, self.content.crop, self._drawn = image, crop, None
+    def show_image(self, pixels: FloatArray, levels: tuple[float, float], crop: QRectF) -> None:
+        """Show these pixels (row, column), cropped in source pixels."""
+        self.content.pixels, self.content.levels, self.content.crop = pixels, levels, crop
+        self._drawn = None
         self.update()
 
     def show_outlines(self, traced: overlay.Traced) -> None:
         self.content.traced, self._drawn = traced, None
         self.update()
-
-    def tell(
-        self,
-        grams: str | None = None,
-        word: str | None = None,
-        dot: str | None = None,
-        chosen: bool | None = None,
-        remark: str | None = None,
-    ) -> None:
-        """Change what is given, and paint again only if that differs."""
-        before = (self.grams, self.word, self.dot, self.chosen, self.remark)
-        self.remark = self.remark if remark is None else remark
-        self.grams = self.grams if grams is None else grams
-        self.word = self.word if word is None else word
-        self.dot = self.dot if dot is None else dot
-        self.chosen = self.chosen if chosen is None else chosen
-        if before != (self.grams, self.word, self.dot, self.chosen, self.remark):
-            words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
-            self.setAccessibleName(", ".join(words).removesuffix(", "))
-            self.setToolTip(self.remark)
-            self.update()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and event.button() is Qt.MouseButton.LeftButton:
@@ -121,46 +99,26 @@ class Tile(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
         painter.setPen(QPen(QColor(theme.ACCENT if self.chosen else theme.LINE), 1.6))
         painter.setBrush(QColor(theme.RAISED if self.chosen else theme.PANEL))
         painter.drawRoundedRect(frame, 4, 4)
-        self._paint_picture(painter)
-        font = painter.font()
-        font.setPixelSize(12)
-        font.setBold(self.chosen)
-        painter.setFont(font)
-        painter.setPen(QColor(theme.TEXT))
+        if self._drawn is None or self._drawn.devicePixelRatio() != self.devicePixelRatioF():
+            self._drawn = draw_slice(self.content, self.picture, self.devicePixelRatioF())
+        painter.drawPixmap(QPointF(6, 5), self._drawn)
         top, right = self.picture + 6.0, self.width() - 7.0
-        painter.drawText(QRectF(7, top, 26, 16), Qt.AlignmentFlag.AlignLeft, str(self.index + 1))
-        painter.drawText(QRectF(26, top, right - 26, 16), Qt.AlignmentFlag.AlignRight, self.grams)
+        sized(painter, 12, bold=self.chosen)
+        self.write(painter, QRectF(7, top, 26, 16), str(self.index + 1), theme.TEXT)
+        self.write(painter, QRectF(26, top, right - 26, 16), self.grams, theme.TEXT, RIGHT)
         if self.remark:
-            painter.setPen(QColor(theme.YELLOW))
             corner = QRectF(right - 17, 7, 16, 16)
+            painter.setPen(QColor(theme.YELLOW))
             painter.setBrush(theme.colour("#000000", 0.6))
             painter.drawEllipse(corner)
             painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
-        font.setPixelSize(11)
-        font.setBold(False)
-        painter.setFont(font)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(self.dot))
-        painter.drawEllipse(QPointF(9.5, top + 24), 3.0, 3.2)
-        painter.setPen(QColor(self.dot))
-        room = right - 14
-        word = painter.fontMetrics().elidedText(self.word, Qt.TextElideMode.ElideRight, int(room))
-        painter.drawText(QRectF(16, top + 16, room, 16), Qt.AlignmentFlag.AlignLeft, word)
+        sized(painter, 11)
+        self.write_status(painter, QRectF(6.5, top + 16, right - 6.5, 16))
         painter.end()
-
-    def _paint_picture(self, painter: QPainter) -> None:
-        if self._drawn is None or self._drawn.devicePixelRatio() != self.devicePixelRatioF():
-            self._drawn = self._draw()
-        painter.drawPixmap(QPointF(6, 5), self._drawn)
-
-    def _draw(self) -> QPixmap:
-        """Draw image and outlines once; they change far more seldom than the tile is painted."""
-        return draw_slice(self.content, self.picture, self.devicePixelRatioF())
 
 
 class Filmstrip(QScrollArea):
@@ -215,35 +173,21 @@ class Filmstrip(QScrollArea):
     def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
         """Draw all pictures again with these levels and this crop."""
         for tile in self.tiles:
-            pixels = document.case.stack.pixels[tile.index]
-            tile.show_image(overlay.image(overlay.grey(pixels, levels)), crop)
+            tile.show_image(document.case.stack.pixels[tile.index], levels, crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
         """Say in colour and word how a slice stands."""
-        status = document.case.readings[k].status
-        word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
-        self.tiles[k].status_word, self.tiles[k].status_colour = word, dot
-        if status is SliceStatus.NOT_ASSESSABLE:
-            word = f"n/a: {document.case.readings[k].reason}".removesuffix(": ")
-        if status is SliceStatus.UNSEEN:
-            state = inference.readiness[k]
-            if state is Readiness.FAILED:
-                word = "no proposal"
-            elif inference.proposing:
-                word = "proposing …"
-        elif k in inference.pending:
-            word, dot = "waiting …", theme.ACCENT
-        elif k == document.current and not status.read:
-            word, dot = "reading", theme.ACCENT
-        self.tiles[k].tell(word=word, dot=dot)
+        tile, status = self.tiles[k], document.case.readings[k].status
+        tile.status_word, tile.status_colour = (
+            theme.STATUS_WORDS[status],
+            theme.STATUS_COLOURS[status],
+        )
+        word, dot = standing_of(document, inference, k, here=True)
+        tile.tell(word=word, dot=dot)
 
     def show_grams(self, measured: Measurements) -> None:
         """Write the grams of every slice, in the headline's convention."""
-        for row in measured.slices:
-            grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
-            nothing = row.status in (SliceStatus.UNSEEN, SliceStatus.NOT_ASSESSABLE)
-            words = "" if nothing and grams == 0 else f"{grams:.1f} g"
-            self.tiles[row.slice_index].tell(grams=words)
+        tell_grams(self.tiles, measured)
 
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
+from PyQt6.QtCore import QByteArray, QDataStream, QPointF, QRectF, Qt
+from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF, qPremultiply
 from skimage.measure import find_contours
 
 from scarseg.gui import theme, tools
@@ -17,6 +17,8 @@ from scarseg.stack import FloatArray
 
 Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
+_OPAQUE = np.arange(256, dtype=np.uint32) * 0x010101 | np.uint32(0xFF000000)
+"""Grey values as Qt wants colours."""
 HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
 REACH = 8.0
@@ -34,31 +36,74 @@ def outline(mask: MaskArray) -> QPainterPath:
     r0, c0 = int(rows.min()), int(columns.min())
     window = np.pad(mask[r0 : rows.max() + 1, c0 : columns.max() + 1], 1).astype(np.float32)
     for contour in find_contours(window, 0.5):
-        points = contour - 1 + (r0 + 0.5, c0 + 0.5)
-        path.moveTo(points[0, 1], points[0, 0])
-        for row, column in points[1:]:
-            path.lineTo(column, row)
+        path.addPolygon(_polygon(_corners(contour)[:, ::-1] + (c0 - 0.5, r0 - 0.5)))
+        path.closeSubpath()
     return path
+
+
+def _corners(contour: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Leave out the points in the middle of a straight line; every point costs when drawn."""
+    steps = np.diff(contour, axis=0)
+    turns = np.any(np.abs(np.diff(steps, axis=0)) > 1e-6, axis=1)
+    kept: npt.NDArray[np.float64] = contour[np.concatenate(([True], turns, [True]))]
+    return kept
+
+
+def _polygon(points: npt.NDArray[np.float64]) -> QPolygonF:
+    """Turn points (n, 2) of x, y into a polygon in one go, as Qt would read it from a file."""
+    data = len(points).to_bytes(4, "big") + points.astype(">f8").tobytes()
+    polygon = QPolygonF()
+    QDataStream(QByteArray(data)) >> polygon
+    return polygon
 
 
 def outlines(labels: LabelArray) -> Traced:
     """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
-    traced = [
-        (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
-        (Label.MYOCARDIUM, wall_mask(labels)),
-        (Label.SCAR, infarct_mask(labels)),
-        (Label.MVO, labels == Label.MVO),
-    ]
-    return [(theme.colour(theme.LABEL_COLOURS[label]), outline(mask)) for label, mask in traced]
+    return Tracer().trace(labels)
 
 
-def tint(labels: LabelArray, opacity: float) -> npt.NDArray[np.uint8]:
-    """Colour scar and MVO as RGBA uint8 (row, column, 4); the wall has its outline alone."""
-    table = np.zeros((256, 4), dtype=np.uint8)
+class Tracer:
+    """Trace the labels of one slice again and again, each time only those that changed."""
+
+    def __init__(self) -> None:
+        self._masks: list[MaskArray] = []
+        self._traced: Traced = []
+
+    def trace(self, labels: LabelArray) -> Traced:
+        """Give the outlines of labels (row, column), as :func:`outlines` does."""
+        parts = (
+            (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
+            (Label.MYOCARDIUM, wall_mask(labels)),
+            (Label.SCAR, infarct_mask(labels)),
+            (Label.MVO, labels == Label.MVO),
+        )
+        traced: Traced = []
+        for n, (label, mask) in enumerate(parts):
+            if self._masks and np.array_equal(self._masks[n], mask):
+                traced.append(self._traced[n])
+            else:
+                traced.append((theme.colour(theme.LABEL_COLOURS[label]), outline(mask)))
+        self._masks, self._traced = [mask for _, mask in parts], traced
+        return traced
+
+
+def tint_image(labels: LabelArray, opacity: float) -> tuple[QImage, QPointF]:
+    """Colour scar and MVO; the wall has its outline alone.
+
+    Gives an image of the smallest part of labels (row, column) that holds them all, and where
+    in source pixels it stands.
+    """
+    rows, columns = np.nonzero(infarct_mask(labels))
+    if rows.size == 0 or opacity <= 0:
+        return QImage(), QPointF()
+    top, left = int(rows.min()), int(columns.min())
+    part = labels[top : rows.max() + 1, left : columns.max() + 1]
+    table = np.zeros(256, dtype=np.uint32)
     for label in INFARCT:
-        value = theme.colour(theme.LABEL_COLOURS[label])
-        table[label] = (value.red(), value.green(), value.blue(), round(255 * opacity))
-    return table[labels]
+        table[label] = qPremultiply(theme.colour(theme.LABEL_COLOURS[label], opacity).rgba())
+    height, width = part.shape
+    argb = QImage.Format.Format_ARGB32_Premultiplied
+    return QImage(table[part].tobytes(), width, height, 4 * width, argb).copy(), QPointF(left, top)
 
 
 def grey(pixels: FloatArray, levels: tuple[float, float]) -> npt.NDArray[np.uint8]:
@@ -69,10 +114,10 @@ def grey(pixels: FloatArray, levels: tuple[float, float]) -> npt.NDArray[np.uint
 
 
 def image(grey_values: npt.NDArray[np.uint8]) -> QImage:
-    """Copy grey values (row, column) into an image."""
-    data = np.ascontiguousarray(grey_values)
-    rows, columns = data.shape
-    return QImage(data.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8).copy()
+    """Copy grey values (row, column) into an image of the kind that is drawn fastest."""
+    rows, columns = grey_values.shape
+    data = _OPAQUE[grey_values].tobytes()
+    return QImage(data, columns, rows, 4 * columns, QImage.Format.Format_RGB32).copy()
 
 
 def pen(name: str | QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
@@ -95,6 +140,17 @@ def paint_outlines(
         painter.drawPath(path)
 
 
+def paint_words(
+    painter: QPainter, room: QRectF, side: Qt.AlignmentFlag, text: str, name: str
+) -> None:
+    """Write words in screen pixels, with a dark seam so that they show on bright tissue too."""
+    painter.setPen(theme.colour("#000000", 0.55))
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)):
+        painter.drawText(room.translated(dx, dy), side, text)
+    painter.setPen(QColor(name))
+    painter.drawText(room, side, text)
+
+
 def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> None:
     at = painter.worldTransform().map(QPointF(x, y))
     painter.save()
@@ -102,9 +158,10 @@ def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> Non
     font = painter.font()
     font.setPixelSize(11)
     painter.setFont(font)
-    for dx, dy, ink in ((1, 1, "#000000"), (0, 0, name)):
-        painter.setPen(QColor(ink))
-        painter.drawText(at + QPointF(2 + dx, -5 + dy), text)
+    room = QRectF(at.x() + 1, at.y() - 18, 200, 16)
+    paint_words(
+        painter, room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, text, name
+    )
     painter.restore()
 
 

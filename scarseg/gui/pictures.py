@@ -18,7 +18,7 @@ from scarseg.gui import theme
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import NOTICE
 from scarseg.gui.montage import Filmstrip, Tile, draw_slice
-from scarseg.gui.sliceview import SliceView
+from scarseg.gui.views import Views
 from scarseg.measurements import Measurements
 
 SIDE, GAP, LINE = 240, 10, 22
@@ -94,13 +94,13 @@ class Pictures(QObject):
     def __init__(
         self,
         desk: Desk,
-        view: SliceView,
+        views: Views,
         strip: Filmstrip,
         measured: Callable[[], Measurements | None],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._desk, self._view, self._strip, self._measured = desk, view, strip, measured
+        self._desk, self._views, self._strip, self._measured = desk, views, strip, measured
 
     def copy_slice(self) -> None:
         self._copy(self._slice(), "The slice as shown")
@@ -121,7 +121,7 @@ class Pictures(QObject):
         if document is None:
             return None
         n = document.case.stack.n_slices
-        return self._view.picture(f"Slice {document.current + 1} of {n}")
+        return self._views.picture(f"Slice {document.current + 1} of {n}")
 
     def _montage(self) -> QImage | None:
         measured = self._measured()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QEvent, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QMouseEvent, QWheelEvent
+from PyQt6.QtWidgets import QWidget
 
 from scarseg.gui import drawing, theme, tools
 from scarseg.gui.overlay import REACH
+from scarseg.gui.shared import Common, Shared
 from scarseg.gui.sliceview import SliceView
 from scarseg.labels import Label
 
@@ -48,21 +50,28 @@ class Pointing(SliceView):
     levels_settled = pyqtSignal()
     hovered = pyqtSignal(str)
 
-    def __init__(self) -> None:
-        super().__init__()
+    tool, label, editable = Common[str](), Common[Label](), Common[bool]()
+    radius_mm, threshold = Common[float](), Common[float]()
+
+    def __init__(self, shared: Shared | None = None) -> None:
+        super().__init__(shared)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self.setAcceptDrops(False)
-        self.tool = "box"
-        self.label = Label.SCAR
-        self.radius_mm = 4.0
-        self.threshold = 0.0
-        self.editable = True
         self._boxes = {"box": tools.BoxTool(), "ventricle": tools.BoxTool(ventricle=True)}
         self._held: Qt.MouseButton | None = None
         self._last_at = QPointF()
         self._over = False
         self._wheel = 0
+        self._leave()
+
+    def viewport(self) -> QWidget:
+        """Give the widget that takes the mouse."""
+        return self
+
+    def redraw(self) -> None:
+        super().redraw()
+        if hasattr(self, "_wheel"):
+            self.redraw_hand()
 
     def redraw_hand(self) -> None:
         """Draw the hand again after its tool, size or label changed."""
@@ -81,7 +90,7 @@ class Pointing(SliceView):
             self.setCursor(self._cursor(at))
         if self._inside(at):
             column, row = int(at[0]), int(at[1])
-            self.hovered.emit(f"{column}, {row}:  {self._pixels[row, column]:.0f}")
+            self.hovered.emit(f"{column}, {row}:  {self.image.pixels[row, column]:.0f}")
         else:
             self.hovered.emit("")
 
@@ -95,7 +104,7 @@ class Pointing(SliceView):
         caught = None
         if self.tool == "threshold" and self._held is None:
             caught = drawing.disc(self._labels.shape, at, at, self.radius_mm, self._spacing)
-            caught &= self._pixels > self.threshold
+            caught &= self.image.pixels > self.threshold
         self.hand.show_brush(at, radii, colour, caught)
 
     def _cursor(self, at: tools.Position) -> Qt.CursorShape:
@@ -118,16 +127,12 @@ class Pointing(SliceView):
         self._last_at, self._over = event.position(), True
         self._hover(at)
         if self._held is Qt.MouseButton.MiddleButton:
-            self._pan(moved)
+            self.pan(moved)
         elif self._held is Qt.MouseButton.RightButton or (
             self._held is not None and self.tool == "window_level"
         ):
             self._drag_levels(moved)
         return at
-
-    def _pan(self, moved: QPointF) -> None:
-        per_mm = self.view.width() / max(self.view.viewRect().width(), 1e-6)
-        self.view.translateBy(x=-moved.x() / per_mm, y=-moved.y() / per_mm)
 
     def _drag_levels(self, moved: QPointF) -> None:
         low, high = self.levels
@@ -137,14 +142,14 @@ class Pointing(SliceView):
         self.set_levels((centre - width / 2, centre + width / 2))
         self.levels_changed.emit()
 
-    def wheelEvent(self, event: QWheelEvent) -> None:
+    def wheelEvent(self, event: QWheelEvent | None) -> None:
+        if event is None:
+            return
         event.accept()
         # Held with Alt or Shift, some systems turn the wheel sideways.
         turned = event.angleDelta().y() or event.angleDelta().x()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            at = self.view.mapSceneToView(self.mapToScene(event.position().toPoint()))
-            factor = 0.999**turned
-            self.view.scaleBy(s=(factor, factor), center=(at.x(), at.y()))
+            self.zoom(0.999**turned, event.position())
             return
         self._wheel += turned
         steps = int(self._wheel / 120)
@@ -158,8 +163,10 @@ class Pointing(SliceView):
         else:
             self.scrolled.emit(-steps)
 
-    def leaveEvent(self, event: QEvent) -> None:
-        self._over = False
+    def leaveEvent(self, event: QEvent | None) -> None:
+        if self._over:
+            self._over = False
+            self.hovered.emit("")
         self._leave()
         super().leaveEvent(event)
 
@@ -167,4 +174,3 @@ class Pointing(SliceView):
         moves = self.tool == "window_level"
         self.setCursor(Qt.CursorShape.SizeAllCursor if moves else Qt.CursorShape.CrossCursor)
         self.hand.show_brush(None, (0, 0), theme.TEXT)
-        self.hovered.emit("")

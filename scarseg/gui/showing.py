@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from PyQt6.QtCore import QObject, QRectF, QSettings
+from PyQt6.QtCore import QObject, QPointF, QRectF, QSettings
+from PyQt6.QtGui import QPainterPath
 
 from scarseg.case import ModelIdentity
 from scarseg.gui import levels, overlay, strays, theme
 from scarseg.gui.canvas import Canvas
+from scarseg.gui.caption import Captioned, standing_of, tell_grams
 from scarseg.gui.chrome import Bar, Foot
+from scarseg.gui.document import Document
+from scarseg.gui.grid import Cell
 from scarseg.gui.inference import Inference, Readiness, engine
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Open, Session
 from scarseg.gui.viewrow import ViewRow
+from scarseg.gui.views import Views
 from scarseg.labels import wall_mask
 from scarseg.measurements import Measurements
 from scarseg.stack import Stack
@@ -35,7 +40,7 @@ class Showing(QObject):
         self,
         session: Session,
         settings: QSettings,
-        canvas: Canvas,
+        views: Views,
         strip: Filmstrip,
         results: ResultsPanel,
         bar: Bar,
@@ -45,13 +50,18 @@ class Showing(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._settings = session, settings
-        self._canvas, self._strip, self._results = canvas, strip, results
+        self._views, self._canvas, self._strip = views, views.canvas, strip
+        self._results = results
         self._bar, self._view_row, self._foot = bar, view_row, foot
         self.measured: Measurements | None = None
         self._homed = False
         self._windowed = False
+        self._tracers: list[overlay.Tracer] = []
         self._traced: list[overlay.Traced] = []
         self._strays: list[strays.Strays] = []
+        self._marks: list[QPainterPath] = []
+        self._laid_out: Document | None = None
+        views.switched.connect(self.lay_out)
 
     @property
     def _open(self) -> Open:
@@ -63,18 +73,19 @@ class Showing(QObject):
         current = self._open
         document, inference, saver = current.document, current.inference, current.saver
         stack = document.case.stack
-        self._canvas.set_geometry(
-            stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation
-        )
-        self._canvas.editable = not document.read_only
+        self._views.let_go()
+        self._set_geometry(self._canvas)
+        self._views.shared.set("editable", not document.read_only)
         self._windowed = False
         self._take_levels()
         crop = self._find_home()
         self._strip.show_document(document, crop, self._canvas.levels)
-        self._traced = [overlay.outlines(labels) for labels in document.case.labels]
-        for tile, traced in zip(self._strip.tiles, self._traced, strict=True):
-            tile.show_outlines(traced)
+        self._tracers = [overlay.Tracer() for _ in range(stack.n_slices)]
+        self._traced = [[] for _ in range(stack.n_slices)]
         self._strays = [self._find_strays(k) for k in range(stack.n_slices)]
+        self._marks = [overlay.outline(found.mask) for found in self._strays]
+        for k in range(stack.n_slices):
+            self._trace(k)
         warnings = [each.code for each in stack.warnings]
         self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
@@ -87,11 +98,42 @@ class Showing(QObject):
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
         saver.state_changed.connect(self.saved_changed)
+        self.lay_out()
         self.measure()
         self.moved_to(document.current)
         self.saved_changed()
         self.show_clock()
         self._canvas.go_home()
+
+    def lay_out(self) -> None:
+        """Bring every slice to its cell, where the montage is in sight.
+
+        Cells out of sight are not kept up: what is the same when they come back is not drawn
+        again.
+        """
+        if self._session.current is None or not self._views.montage:
+            return
+        document, cells = self._open.document, self._views.grid
+        stack = document.case.stack
+        cells.set_count(stack.n_slices)
+        if document is not self._laid_out:
+            self._laid_out = document
+            for cell in cells.cells:
+                self._set_geometry(cell.canvas)
+                cell.canvas.show_image(stack.pixels[cell.index])
+                cell.canvas.home = self._close_home
+                cell.canvas.go_home()
+        for k in range(stack.n_slices):
+            self._draw(k)
+            self._tell(k)
+        if self.measured is not None:
+            tell_grams(cells.cells, self.measured)
+            self._show_strays()
+        cells.choose(document.current)
+
+    def _set_geometry(self, canvas: Canvas) -> None:
+        stack = self._open.document.case.stack
+        canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
@@ -101,13 +143,13 @@ class Showing(QObject):
             if not self._windowed:
                 self._take_levels()
             self._strip.show_window(current.document, self._crop, self._canvas.levels)
-            self._canvas.go_home()
-        self._traced[k] = overlay.outlines(current.document.case.labels[k])
-        self._strip.tiles[k].show_outlines(self._traced[k])
+            for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
+                canvas.go_home()
         self._strays[k] = self._find_strays(k)
-        self._strip.show_status(current.document, current.inference, k)
-        if k == current.document.current:
-            self._draw_current()
+        self._marks[k] = overlay.outline(self._strays[k].mask)
+        self._trace(k)
+        self._tell(k)
+        self._draw(k)
         self.measure()
 
     def moved_to(self, k: int) -> None:
@@ -115,23 +157,22 @@ class Showing(QObject):
         current = self._open
         self._canvas.chosen = None
         self._canvas.show_image(current.document.case.stack.pixels[k])
-        self._draw_current()
+        self._draw(k)
         self.statuses_changed()
         self._strip.choose(k)
         self._results.bars.choose(k)
+        if self._views.montage:
+            self._views.grid.choose(k)
 
     def statuses_changed(self) -> None:
         """Say again how every slice stands."""
-        current = self._open
-        for index in range(len(self._strip.tiles)):
-            self._strip.show_status(current.document, current.inference, index)
+        for k in range(len(self._strip.tiles)):
+            self._tell(k)
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
-        current = self._open
-        self._strip.show_status(current.document, current.inference, k)
-        if k == current.document.current:
-            self._draw_prompts()
+        self._tell(k)
+        self._draw_prompts(k)
         self.models_changed()
 
     def saved_changed(self) -> None:
@@ -169,6 +210,8 @@ class Showing(QObject):
         self.measured = engine().measure(case)
         self._results.show_measurements(self.measured, case.stack, current.document.current)
         self._strip.show_grams(self.measured)
+        if self._cells:
+            tell_grams(self._cells, self.measured)
         self._session.remember(self.measured)
         self._show_strays()
 
@@ -184,8 +227,9 @@ class Showing(QObject):
     def _show_strays(self) -> None:
         """Point out scar that lies where none is expected."""
         said = []
-        for k, (tile, found) in enumerate(zip(self._strip.tiles, self._strays, strict=True)):
-            tile.tell(remark=found.words)
+        for k, found in enumerate(self._strays):
+            for shown in self._captions(k):
+                shown.tell(remark=found.words)
             if found.words:
                 said.append(f"Slice {k + 1}: {found.words}.")
         self._results.show_remarks(said, any(found.clips for found in self._strays))
@@ -222,18 +266,45 @@ class Showing(QObject):
         n = case.interactions
         self._foot.clock.setText(f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}")
 
-    def _draw_current(self) -> None:
-        document = self._open.document
-        k = document.current
-        self._canvas.show_labels(document.labels, document.grounds[k], self._traced[k])
-        self._canvas.marks.mark(self._strays[k].mask)
-        self._draw_prompts()
+    def _trace(self, k: int) -> None:
+        """Trace the outlines of a slice once, for all that draw them."""
+        self._traced[k] = self._tracers[k].trace(self._open.document.case.labels[k])
+        self._strip.tiles[k].show_outlines(self._traced[k])
 
-    def _draw_prompts(self) -> None:
+    def _draw(self, k: int) -> None:
+        """Draw a slice wherever it is in sight."""
+        document = self._open.document
+        labels = document.case.labels[k].view()
+        labels.flags.writeable = False
+        for canvas in self._views.of_slice(k):
+            canvas.show_labels(labels, document.grounds[k], self._traced[k])
+            canvas.marks.show_path(self._marks[k])
+        self._draw_prompts(k)
+
+    def _draw_prompts(self, k: int) -> None:
         current = self._open
-        k = current.document.current
-        self._canvas.show_prompts(current.document.reading.prompts, k in current.inference.pending)
-        self._canvas.say(self._caption(current.document.case.stack, k, current.inference))
+        prompts = current.document.case.readings[k].prompts
+        for canvas in self._views.of_slice(k):
+            canvas.show_prompts(prompts, k in current.inference.pending)
+        if k == current.document.current:
+            self._canvas.say(self._caption(current.document.case.stack, k, current.inference))
+
+    def _tell(self, k: int) -> None:
+        """Say how a slice stands, beside its picture."""
+        document, inference = self._open.document, self._open.inference
+        self._strip.show_status(document, inference, k)
+        if self._cells:
+            word, dot = standing_of(document, inference, k)
+            self._cells[k].tell(word=word, dot=dot)
+
+    @property
+    def _cells(self) -> list[Cell]:
+        """Give the cells of the montage; none while it is out of sight or not laid out."""
+        laid_out = self._laid_out is self._open.document and self._views.montage
+        return self._views.grid.cells if laid_out else []
+
+    def _captions(self, k: int) -> list[Captioned]:
+        return [self._strip.tiles[k], *self._cells[k : k + 1]]
 
     def _caption(self, stack: Stack, k: int, inference: Inference) -> str:
         reading = self._open.document.case.readings[k]
@@ -260,12 +331,17 @@ class Showing(QObject):
             centre = (stack.columns / 2, stack.rows / 2)
             side = 0.65 * min(stack.columns * column_mm, stack.rows * row_mm)
         large = side * 1.4
-        self._canvas.home = QRectF(
-            centre[0] * column_mm - large / 2, centre[1] * row_mm - large / 2, large, large
-        )
+        middle = QPointF(centre[0] * column_mm, centre[1] * row_mm)
+        self._canvas.home, self._close_home = _round(middle, large), _round(middle, side)
+        for cell in self._cells:
+            cell.canvas.home = self._close_home
         width, height = side / column_mm, side / row_mm
         self._crop = QRectF(centre[0] - width / 2, centre[1] - height / 2, width, height)
         return self._crop
+
+
+def _round(middle: QPointF, side: float) -> QRectF:
+    return QRectF(middle.x() - side / 2, middle.y() - side / 2, side, side)
 
 
 def _weights(identity: ModelIdentity) -> str:

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from math import hypot
 
 import numpy as np
-import pyqtgraph as pg
-from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QImage, QResizeEvent, QTransform
-from PyQt6.QtWidgets import QLabel
+from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtBoundSignal, pyqtSignal
+from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QTransform
+from PyQt6.QtWidgets import QLabel, QWidget
 
 from scarseg.gui import items, overlay, theme
+from scarseg.gui.shared import Common, Levels, Shared
 from scarseg.labels import LabelArray
 from scarseg.prompts import SlicePrompts
 from scarseg.stack import FloatArray
 
-Levels = tuple[float, float]
 Position = tuple[float, float]
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
+CLOSEST_MM, FURTHEST = 8.0, 4.0
+"""Zoomed in, this much is still seen; zoomed out, the slice this many times over."""
 
 
 def facing(direction: Sequence[float]) -> str:
@@ -29,51 +30,54 @@ def facing(direction: Sequence[float]) -> str:
     return "".join(LETTERS[axis][0 if direction[axis] > 0 else 1] for axis in leading)
 
 
-class SliceView(pg.GraphicsView):
-    """Image, tint, outlines, prompts and hand of one slice, in source pixels."""
+class SliceView(QWidget):
+    """Image, tint, outlines, prompts and hand of one slice, in source pixels.
 
-    def __init__(self) -> None:
-        super().__init__(background=theme.GROUND)
+    ``seen`` is the part that is shown in mm; all of it is in sight whatever the widget's shape.
+
+    Signals:
+        seen_changed: another part of the slice is in sight, or the same part larger or smaller.
+    """
+
+    seen_changed = pyqtSignal()
+
+    levels, fill_opacity, filled = Common[Levels](), Common[float](), Common[bool]()
+    prompts_shown = Common[bool]()
+
+    def __init__(self, shared: Shared | None = None) -> None:
+        super().__init__()
         self.setAccessibleName("Slice view")
-        self.levels: Levels = (0.0, 1.0)
-        self.fill_opacity = 0.3
-        self.filled = True
-        self.prompts_shown = True
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.shared = shared or Shared(self)
         self.chosen: tuple[str, int] | None = None
         self.home: QRectF | None = None
-        self.whole = QRectF(0, 0, 1, 1)
+        self.whole = self.seen = QRectF(0, 0, 1, 1)
         self._spacing = (1.0, 1.0)
-        self._pixels: FloatArray = np.zeros((1, 1), dtype=np.float32)
         self._labels: LabelArray = np.zeros((1, 1), dtype=np.uint8)
         self._ground = self._labels
         self._traced: overlay.Traced = []
+        self._tracer = overlay.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
-        self._make_layers()
-        self.corner = self._letters("Slice and its status")
-        self.edges = [self._letters("Direction in the patient") for _ in range(4)]
+        self.image = items.ImageLayer(self.update)
+        self.tint = items.TintLayer(self.update)
+        self.outlines, self.marks = items.LabelLayer(self.update), items.MarkLayer(self.update)
+        self.prompt_layer = items.PromptLayer(self.update)
+        self.hand = items.HandLayer(self.update)
+        self._still = QPixmap()
+        self._still_key: object = None
+        self.directions = ["", "", "", ""]
+        self.corner = QLabel(self)
+        self.corner.setObjectName("over")
+        self.corner.setAccessibleName("Slice and its status")
+        self.corner.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.corner.move(10, 8)
+        self.shared.changed.connect(self.redraw)
+        self.redraw()
 
-    def _make_layers(self) -> None:
-        self.view = pg.ViewBox(
-            lockAspect=True, invertY=True, enableMouse=False, enableMenu=False, defaultPadding=0.0
-        )
-        self.setCentralItem(self.view)
-        self._group = pg.ItemGroup()
-        self.image = items.SmoothImage(self._pixels)
-        self.tint = items.tint_item()
-        self.outlines, self.prompt_layer = items.LabelLayer(), items.PromptLayer()
-        self.marks, self.hand = items.MarkLayer(), items.HandLayer()
-        over = (self.outlines, self.marks, self.prompt_layer, self.hand)
-        for layer in (self.image, self.tint, *over):
-            layer.setParentItem(self._group)
-        self.view.addItem(self._group, ignoreBounds=True)
-
-    def _letters(self, name: str) -> QLabel:
-        made = QLabel(self)
-        made.setObjectName("over")
-        made.setAccessibleName(name)
-        made.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        return made
+    @property
+    def _layers(self) -> tuple[items.Layer, ...]:
+        return self.tint, self.outlines, self.marks, self.prompt_layer, self.hand
 
     # What is shown
 
@@ -85,22 +89,17 @@ class SliceView(pg.GraphicsView):
         ``spacing`` (row, column) in mm; ``orientation`` the six direction cosines.
         """
         self._spacing = spacing
-        self._group.setTransform(QTransform.fromScale(spacing[1], spacing[0]))
-        for layer in (self.outlines, self.marks, self.prompt_layer, self.hand):
-            layer.set_shape(rows, columns)
         self.whole = QRectF(0, 0, columns * spacing[1], rows * spacing[0])
         across, down = orientation[:3], orientation[3:]
-        for edge, direction, sign in zip(
-            self.edges, (across, across, down, down), (-1, 1, -1, 1), strict=True
-        ):
-            edge.setText(facing([sign * value for value in direction]))
-            edge.adjustSize()
-        self._place_letters()
+        self.directions = [
+            facing([sign * value for value in direction])
+            for direction, sign in ((across, -1), (across, 1), (down, -1), (down, 1))
+        ]
+        self.update()
 
     def show_image(self, pixels: FloatArray) -> None:
         """Show the pixels (row, column) of a slice."""
-        self._pixels = pixels
-        self.image.setImage(pixels, autoLevels=False, levels=self.levels)
+        self.image.show_pixels(pixels)
 
     def show_labels(self, labels: LabelArray, ground: LabelArray, traced: overlay.Traced) -> None:
         """Show labels (row, column) with their outlines.
@@ -108,7 +107,8 @@ class SliceView(pg.GraphicsView):
         ``ground`` is what the eraser brings to light.
         """
         self._labels, self._ground, self._traced = labels, ground, traced
-        self._draw_labels(labels, traced)
+        if traced is not self.outlines.traced:
+            self._draw_labels(labels, traced)
 
     def show_prompts(self, prompts: SlicePrompts, waits: bool) -> None:
         """Show boxes and points; ``waits`` when they have not been answered yet."""
@@ -117,7 +117,6 @@ class SliceView(pg.GraphicsView):
         if index >= len(prompts.boxes if kind == "box" else prompts.points):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
-        self.prompt_layer.setVisible(self.prompts_shown)
 
     def say(self, text: str) -> None:
         """Write slice and status into the corner."""
@@ -135,74 +134,152 @@ class SliceView(pg.GraphicsView):
         return image
 
     def set_levels(self, levels: Levels) -> None:
-        """Show grey values from black to white between these two."""
+        """Show grey values from black to white between these two, in all views."""
         self.levels = levels
-        self.image.setLevels(levels)
-
-    def set_smooth(self, smooth: bool) -> None:
-        """Show voxels smoothed, or as they are."""
-        self.image.smooth = smooth
-        self.image.update()
-
-    def set_overlays_shown(self, shown: bool) -> None:
-        """Show everything over the image, or the image alone."""
-        for layer in (self.tint, self.outlines, self.marks, self.hand):
-            layer.setVisible(shown)
-        self.prompt_layer.setVisible(shown and self.prompts_shown)
 
     def redraw(self) -> None:
-        """Draw again after opacity, fill or visibility changed."""
-        self._draw_labels(self._labels, self._traced)
-        self.prompt_layer.setVisible(self.prompts_shown)
+        """Draw again after something that all views share was changed."""
+        shown = not self.shared.hidden
+        self.tint.set_opacity(self.fill_opacity if self.filled else 0.0)
+        for layer in (self.tint, self.outlines, self.marks, self.hand):
+            layer.setVisible(shown)
+        self.prompt_layer.setVisible(shown and self.shared.prompts_shown)
+        self.update()
 
     def _draw_labels(self, labels: LabelArray, traced: overlay.Traced | None = None) -> None:
-        opacity = self.fill_opacity if self.filled else 0.0
-        self.tint.setImage(overlay.tint(labels, opacity), autoLevels=False, levels=None)
-        self.outlines.set_outlines(overlay.outlines(labels) if traced is None else traced)
+        self.tint.show_labels(labels)
+        self.outlines.show_outlines(self._tracer.trace(labels) if traced is None else traced)
 
     def go_home(self) -> None:
         """Fit the heart, or the whole slice where it is not known."""
-        self.view.setRange(self.home or self.whole, padding=0)
+        self.look_at(self.home or self.whole)
 
     def fit(self) -> None:
         """Fit the heart (``home``, in mm); where it fits already, the whole slice."""
         target = self.home or self.whole
-        shown = self.view.viewRect()
-        away = shown.center() - target.center()
-        fits = abs(min(shown.width(), shown.height()) - target.height()) < 1
-        if fits and hypot(away.x(), away.y()) < 1:
-            target = self.whole
-        self.view.setRange(target, padding=0)
+        away = self.seen.center() - target.center()
+        fits = abs(self.seen.height() - target.height()) < 1 and hypot(away.x(), away.y()) < 1
+        self.look_at(self.whole if fits else target)
+
+    def look_at(self, part: QRectF) -> None:
+        """Show this part of the slice, in mm."""
+        self.seen = QRectF(part)
+        self.update()
+        self.seen_changed.emit()
+
+    @property
+    def view(self) -> SliceView:
+        return self
+
+    @property
+    def sigRangeChanged(self) -> pyqtBoundSignal:
+        return self.seen_changed
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        if hasattr(self, "edges"):
-            self._place_letters()
+        self.seen_changed.emit()
 
-    def _place_letters(self) -> None:
-        self.corner.move(10, 8)
-        width, height = self.width(), self.height()
-        left, right, top, bottom = self.edges
-        left.move(8, (height - left.height()) // 2)
-        right.move(width - right.width() - 8, (height - right.height()) // 2)
-        top.move((width - top.width()) // 2, 6)
-        bottom.move((width - bottom.width()) // 2, height - bottom.height() - 6)
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(theme.GROUND))
+        to_screen = self._to_screen()
+        painter.setTransform(to_screen)
+        back, _ = to_screen.inverted()
+        self.image.paint(
+            painter,
+            self.levels,
+            self.shared.smooth and self.image.smooth,
+            back.mapRect(QRectF(self.rect())),
+        )
+        painter.resetTransform()
+        painter.drawPixmap(0, 0, self._draw_still(to_screen))
+        if self.hand.isVisible():
+            painter.setTransform(to_screen)
+            self.hand.paint(painter)
+        painter.end()
+
+    def _draw_still(self, to_screen: QTransform) -> QPixmap:
+        """Draw all that the hand and the levels do not change, once for as long as it stays."""
+        layers = [layer for layer in self._layers if layer is not self.hand]
+        ratio = self.devicePixelRatioF()
+        key = (
+            self.size(), ratio, to_screen, tuple(self.directions),
+            tuple((layer.revision, layer.isVisible()) for layer in layers),
+        )  # fmt: skip
+        if key != self._still_key:
+            self._still_key = key
+            self._still = QPixmap(self.size() * ratio)
+            self._still.setDevicePixelRatio(ratio)
+            self._still.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(self._still)
+            self._paint_letters(painter)
+            painter.setTransform(to_screen)
+            for layer in layers:
+                if layer.isVisible():
+                    layer.paint(painter)
+            painter.end()
+        return self._still
+
+    def _paint_letters(self, painter: QPainter) -> None:
+        """Write at each edge where in the patient it points to."""
+        font = painter.font()
+        font.setPixelSize(13)
+        font.setBold(True)
+        painter.setFont(font)
+        inside = QRectF(self.rect()).adjusted(10, 8, -10, -8)
+        middle = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignHCenter
+        sides = (
+            Qt.AlignmentFlag.AlignLeft | middle[0], Qt.AlignmentFlag.AlignRight | middle[0],
+            Qt.AlignmentFlag.AlignTop | middle[1], Qt.AlignmentFlag.AlignBottom | middle[1],
+        )  # fmt: skip
+        for text, side in zip(self.directions, sides, strict=True):
+            overlay.paint_words(painter, inside, side, text, theme.TEXT)
 
     # Where things are
 
+    def _scale(self) -> float:
+        """Give the screen pixels of a millimetre."""
+        across = self.width() / max(self.seen.width(), 1e-6)
+        return max(min(across, self.height() / max(self.seen.height(), 1e-6)), 1e-6)
+
+    def _to_screen(self) -> QTransform:
+        """Give the way from source pixels to this widget."""
+        scale, centre = self._scale(), self.seen.center()
+        made = QTransform.fromTranslate(self.width() / 2, self.height() / 2)
+        made.scale(scale, scale)
+        made.translate(-centre.x(), -centre.y())
+        made.scale(self._spacing[1], self._spacing[0])
+        return made
+
     def to_source(self, at: QPointF) -> Position:
         """Turn a position in this widget into (column, row) source pixels."""
-        self.view.prepareForPaint()  # pyqtgraph moves its items only when it paints
-        point = self._group.mapFromScene(self.mapToScene(at.toPoint()))
+        back, _ = self._to_screen().inverted()
+        point = back.map(at)
         return point.x(), point.y()
 
     def from_source(self, column: float, row: float) -> QPointF:
         """Turn (column, row) source pixels into a position in this widget."""
-        self.view.prepareForPaint()
-        return QPointF(self.mapFromScene(self._group.mapToScene(QPointF(column, row))))
+        return self._to_screen().map(QPointF(column, row))
 
     @property
     def screen_per_pixel(self) -> float:
         """Give how many screen pixels a source pixel takes, on average of both axes."""
         one, other = self.from_source(0, 0), self.from_source(100, 100)
         return max(hypot(other.x() - one.x(), other.y() - one.y()) / hypot(100, 100), 1e-6)
+
+    def zoom(self, factor: float, at: QPointF) -> None:
+        """Show ``factor`` times as much, what is under ``at`` staying where it is."""
+        smallest = CLOSEST_MM / min(self.seen.width(), self.seen.height())
+        largest = FURTHEST * max(self.whole.width(), self.whole.height()) / self.seen.height()
+        factor = min(max(factor, smallest), max(largest, smallest))
+        away = (at - QPointF(self.width() / 2, self.height() / 2)) / self._scale()
+        centre = self.seen.center() + away * (1 - factor)
+        size = self.seen.size() * factor
+        left, top = centre.x() - size.width() / 2, centre.y() - size.height() / 2
+        self.look_at(QRectF(left, top, size.width(), size.height()))
+
+    def pan(self, moved: QPointF) -> None:
+        """Move the image by so many screen pixels."""
+        self.look_at(self.seen.translated(-moved / self._scale()))

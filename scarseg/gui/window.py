@@ -11,7 +11,6 @@ from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUn
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from scarseg.gui import actions, chrome, levels
-from scarseg.gui.canvas import Canvas
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.hand import Hand
@@ -22,8 +21,10 @@ from scarseg.gui.pictures import Pictures
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Session
 from scarseg.gui.showing import Showing
+from scarseg.gui.sitting import Sitting
 from scarseg.gui.studies import StudiesPanel
 from scarseg.gui.viewrow import ViewRow
+from scarseg.gui.views import Views
 
 
 class MainWindow(QMainWindow):
@@ -38,22 +39,25 @@ class MainWindow(QMainWindow):
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
         self.desk = Desk(session, self.dialogs, self)
-        self.canvas, self.strip = Canvas(), Filmstrip()
+        self.views, self.strip = Views(self.desk, settings, self), Filmstrip()
+        self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
-        self.hand = Hand(session, self.canvas, self.view_row, self)
+        self.hand = Hand(session, self.views, self.view_row, self)
         self.looking = Looking(session, self.canvas, self.view_row, self.results.room, self)
         self.pictures = Pictures(
-            self.desk, self.canvas, self.strip, lambda: self.showing.measured, self
+            self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
+        self.sitting = Sitting(session, self.desk, self.results, self.studies, self.canvas, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
-            session, settings, self.canvas, self.strip, self.results, self.bar, self.view_row,
+            session, settings, self.views, self.strip, self.results, self.bar, self.view_row,
             self.foot, self,
         )  # fmt: skip
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
+            ("history", "History   J", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
             chrome.button_for(self.actions_by_name[name], text, button)
@@ -63,6 +67,7 @@ class MainWindow(QMainWindow):
         for name in ("undo", "redo"):
             self.actions_by_name[name].setEnabled(False)
         self.hand.take(self.actions_by_name)
+        self.sitting.take(self.actions_by_name)
         self.looking.take(self.actions_by_name)
 
     def _arrange(self) -> None:
@@ -70,7 +75,7 @@ class MainWindow(QMainWindow):
         centre.setContentsMargins(0, 0, 0, 0)
         centre.setSpacing(0)
         self.middle = QStackedWidget()
-        self.middle.addWidget(self.canvas)
+        self.middle.addWidget(self.views)
         self.middle.addWidget(chrome.Welcome(self.actions_by_name))
         for widget in (self.middle, self.view_row, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
@@ -106,7 +111,7 @@ class MainWindow(QMainWindow):
                 "not_assessable", "propose_again",
             )
         }  # fmt: skip
-        handlers |= self.hand.handlers() | self.looking.handlers()
+        handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
             for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
@@ -122,7 +127,8 @@ class MainWindow(QMainWindow):
             "copy_down": partial(desk.copy, 1),
             "previous_slice": partial(desk.step, -1),
             "next_slice": partial(desk.step, 1),
-            "fit": self.canvas.fit,
+            "fit": lambda: self.views.active.fit(),
+            "montage": self.views.toggle,
             "auto_window": lambda: self.showing.choose_preset(levels.AUTOMATIC),
             "hide": lambda: None,
             "keys": self.dialogs.keys,
@@ -131,7 +137,7 @@ class MainWindow(QMainWindow):
         return handlers
 
     def _connect(self) -> None:
-        session, desk, canvas = self.session, self.desk, self.canvas
+        session, desk, views = self.session, self.desk, self.views
         session.opened.connect(self._show_open)
         session.library_changed.connect(self._show_library)
         session.notice.connect(self.banner.say)
@@ -144,14 +150,12 @@ class MainWindow(QMainWindow):
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
         self.hand.said.connect(self.foot.say)
-        desk.ticked.connect(self.showing.show_clock)
-        canvas.prompted.connect(desk.prompted)
-        canvas.painted.connect(desk.painted)
-        canvas.refused.connect(self.foot.say)
-        canvas.scrolled.connect(desk.step)
-        canvas.hovered.connect(self.view_row.hover.setText)
-        canvas.levels_changed.connect(lambda: self.view_row.presets.setCurrentText(levels.BY_HAND))
-        canvas.levels_settled.connect(lambda: self.showing.levels_settled())
+        self.sitting.stopwatch.ticked.connect(self.showing.show_clock)
+        views.refused.connect(self.foot.say)
+        views.hovered.connect(self.view_row.hover.setText)
+        views.levels_changed.connect(lambda: self.view_row.presets.setCurrentText(levels.BY_HAND))
+        views.levels_settled.connect(lambda: self.showing.levels_settled())
+        views.switched.connect(self._show_parts)
         self.strip.chosen.connect(desk.go_to)
         self.results.slice_chosen.connect(desk.go_to)
         self.studies.entry_chosen.connect(session.open)
@@ -162,8 +166,6 @@ class MainWindow(QMainWindow):
         self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
         self.steps.undoTextChanged.connect(self._name_steps)
         self.steps.redoTextChanged.connect(self._name_steps)
-        canvas.installEventFilter(self)
-        canvas.viewport().installEventFilter(self)
 
     # What is open
 
@@ -177,8 +179,7 @@ class MainWindow(QMainWindow):
                 )
                 self.actions_by_name[row.name].setEnabled(able)
         self.showing.models_changed()
-        for part in (self.results, self.view_row, self.strip):
-            part.setVisible(current is not None)
+        self._show_parts()
         if current is None:
             return
         self.banner.clear()
@@ -188,7 +189,15 @@ class MainWindow(QMainWindow):
         self.steps.setActiveStack(current.document.undo_stack)
         current.saver.state_changed.connect(self._show_save)
         current.inference.failed.connect(self.banner.say)
-        self.canvas.setFocus()
+        self.views.active.setFocus()
+
+    def _show_parts(self) -> None:
+        """Show what belongs to an open stack; the montage does the strip's work."""
+        shown = self.session.current is not None
+        for part in (self.results, self.view_row):
+            part.setVisible(shown)
+        self.strip.setVisible(shown and not self.views.montage)
+        self.actions_by_name["montage"].setChecked(self.views.montage)
 
     def _name_steps(self, _text: str) -> None:
         for name, step in (("undo", self.steps.undoText()), ("redo", self.steps.redoText())):
@@ -233,18 +242,18 @@ class MainWindow(QMainWindow):
             QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel,
             QEvent.Type.KeyPress,
         ):  # fmt: skip
-            self.desk.stir()
+            self.sitting.stopwatch.stir()
         return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        self.desk.stir()
+        self.sitting.stopwatch.stir()
         if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
-            self.canvas.set_overlays_shown(False)
+            self.views.shared.set("hidden", True)
         super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
-            self.canvas.set_overlays_shown(True)
+            self.views.shared.set("hidden", False)
         super().keyReleaseEvent(event)
 
     # Coming and going
