@@ -98,7 +98,7 @@ ACTIONS: tuple[ActionRow, ...] = (
         "history",
         "Edit",
         "History",
-        ("J",),
+        ("Y",),
         "Show every step of this case; a click, or the arrow keys, go back and forward to it",
         toggles=True,
     ),
@@ -188,6 +188,15 @@ ACTIONS: tuple[ActionRow, ...] = (
         ("W",),
         "Drag: across for width, up and down for level (right drag always does)",
         "tool",
+    ),
+    _(
+        "keyboard",
+        "Tools",
+        "Hand by keys",
+        ("R",),
+        "Work without a mouse: arrows move the hand (Shift: far), Space presses and lets go,"
+        " Shift+Space sets a point where there is no scar, . and , go from box to box and point",
+        toggles=True,
     ),
     _("let_go", "Tools", "Let go", ("Esc",), "Give up the box, stroke or polygon in hand"),
     _("smaller", "Tools", "Smaller brush", ("[",), "Make brush and eraser smaller (Shift + wheel)"),
@@ -346,15 +355,6 @@ ACTIONS: tuple[ActionRow, ...] = (
         toggles=True,
     ),
     _(
-        "keyboard",
-        "View",
-        "Hand by keyboard",
-        ("J",),
-        "Move a cursor with the arrows (Shift: far); Space presses, comma and full stop jump to"
-        " boxes and points",
-        toggles=True,
-    ),
-    _(
         "copy_slice",
         "View",
         "Copy picture of the slice",
@@ -383,7 +383,13 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Save all slices with their grams as PNG, without the patient's name",
     ),
     _("hide", "", "Hide overlays while held", ("H",), "Hold to see the image alone"),
-    _("magnifier", "", "Magnifier while held", ("Z",), "Hold to see three times larger"),
+    _(
+        "magnifier",
+        "",
+        "Magnify while held",
+        ("Z",),
+        "Hold to see the voxels under the hand three times larger",
+    ),
     _("keys", "Help", "Keys", ("?", "F1"), "Show the sheet of keys", needs_case=False),
     _("about", "Help", "About scarseg", (), "Versions, weights and licences", needs_case=False),
 )

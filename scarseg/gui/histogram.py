@@ -21,9 +21,9 @@ from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, 
 from scarseg.gui import theme
 from scarseg.gui.levels import Levels
 from scarseg.gui.panels import label
-from scarseg.gui.pointing import Pointing
 from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
+from scarseg.gui.views import Views
 from scarseg.proposal import inside
 from scarseg.quant.levels import ThresholdMethod
 from scarseg.quant.wall_histogram import Counts, WallHistogram, signal_range, wall_histogram
@@ -243,14 +243,14 @@ class Histogram(QWidget):
     """The plot under its heading; follows the open case, a moment after each change."""
 
     def __init__(
-        self, session: Session, canvas: Pointing, view_row: ViewRow, room: QVBoxLayout
+        self, session: Session, views: Views, view_row: ViewRow, room: QVBoxLayout
     ) -> None:
         super().__init__()
         self.setAccessibleName("Histogram of the wall")
         self._session = session
         self._wanted, self._whole = True, False
         self._watched: QWidget | None = None
-        self.plot = Plot(lambda: canvas.levels)
+        self.plot = Plot(lambda: views.shared.levels)
         self.scope = QToolButton()
         self.scope.setObjectName("foot")
         self.scope.setCheckable(True)
@@ -273,8 +273,7 @@ class Histogram(QWidget):
         session.opened.connect(self._follow)
         view_row.threshold_shown.connect(self.plot.show_threshold)
         self.plot.threshold_dragged.connect(view_row.set_threshold)
-        canvas.levels_changed.connect(self.plot.update)
-        view_row.presets.currentTextChanged.connect(self.plot.update)
+        views.shared.changed.connect(self.plot.update)
         room.addWidget(self)
 
     def take(self, toggle: QAction, window: QWidget) -> None:

@@ -9,35 +9,40 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from scarseg.gui.histogram import Histogram
-from scarseg.gui.pointing import Pointing
+from scarseg.gui.keyboard_hand import KeyboardHand
+from scarseg.gui.magnifier import Magnifier
 from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
+from scarseg.gui.views import Views
 
 
 class Looking(QObject):
     """Make them, and connect them with the window.
 
     Args:
-        canvas: the large view.
+        views: of the open stack.
         room: where the histogram stands.
     """
 
     def __init__(
         self,
         session: Session,
-        canvas: Pointing,
+        views: Views,
         view_row: ViewRow,
         room: QVBoxLayout,
         window: QWidget,
     ) -> None:
         super().__init__(window)
         self._window = window
-        self.histogram = Histogram(session, canvas, view_row, room)
+        self.histogram = Histogram(session, views, view_row, room)
+        self.magnifier = Magnifier(window)
+        self.keyboard = KeyboardHand(session, lambda: views.active, window)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Give what the actions do."""
-        return {"histogram": lambda: None}
+        return dict.fromkeys(("histogram", "magnifier", "keyboard"), lambda: None)
 
     def take(self, actions: Mapping[str, QAction]) -> None:
         """Take the actions that switch things on and off."""
         self.histogram.take(actions["histogram"], self._window)
+        self.keyboard.take(actions)

@@ -44,7 +44,7 @@ class MainWindow(QMainWindow):
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.banner, self.foot, self.view_row = chrome.Banner(), chrome.Foot(), ViewRow()
         self.hand = Hand(session, self.views, self.view_row, self)
-        self.looking = Looking(session, self.canvas, self.view_row, self.results.room, self)
+        self.looking = Looking(session, self.views, self.view_row, self.results.room, self)
         self.pictures = Pictures(
             self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
@@ -57,7 +57,7 @@ class MainWindow(QMainWindow):
         )  # fmt: skip
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
-            ("history", "History   J", self.results.history),
+            ("history", "History   Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
             chrome.button_for(self.actions_by_name[name], text, button)
