@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scarseg.corrections import corrected_logits
 from scarseg.errors import ModelError
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Detection, Embedding, Logits, Models
@@ -54,12 +55,15 @@ def predict(
     previous: Logits | None = None,
     quick: bool = False,
 ) -> Logits:
-    """Ask the segmenter and refuse an answer that is no answer."""
-    logits = models.segmenter.predict(embedding, prompts, previous, quick)
+    """Ask the segmenter for scar, and refuse an answer that is no answer.
+
+    It is not told what is asked of wall and blood pool: its answer is corrected by that.
+    """
+    logits = models.segmenter.predict(embedding, prompts.scar_alone, previous, quick)
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
-    return logits
+    return corrected_logits(logits, prompts, embedding.pixel_spacing_mm)
 
 
 def _look(
@@ -123,6 +127,8 @@ def answer_file(
     if prompts.asks_for_scar:
         logits = predict(models, embedding, prompts)
         threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
+    else:
+        logits = corrected_logits(logits, prompts, embedding.pixel_spacing_mm)
     if asked is None or prompts.no_scar:
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)

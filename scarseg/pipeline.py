@@ -10,20 +10,23 @@ import numpy as np
 
 from scarseg.asking import SliceProposal, answer_file, detect, predict, propose
 from scarseg.case import Case, Cause, Change, SliceReading, SliceStatus
+from scarseg.corrections import Heart, HeartAnswer, correct_heart, is_heart_of
 from scarseg.io import table
 from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.proposal import RULES, ProposalRules, best_lv_box, settle_lv_boxes, split_heart
+from scarseg.proposal import RULES, ProposalRules, best_lv_box, settle_lv_boxes
 from scarseg.quant import mass
 from scarseg.stack import SliceImage, Stack
 
 __all__ = [
+    "HeartAnswer",
     "Located",
     "SliceProposal",
     "case_record",
+    "correct_heart",
     "export_table",
     "locate",
     "measure",
@@ -144,17 +147,17 @@ def segment(
     unless there is none to be had. Wall and blood pool of ``before`` stay where a reader drew
     them. Where they are still those of ``previous``, the answer behind ``before``, or where
     there are none, they are proposed anew: with the prompts the segmenter knows more of the wall
-    under a scar.
+    under a scar. A wall proposed anew obeys the points and the box for wall and pool.
     """
-    corrected = previous if rules.previous_with_points and prompts.points else None
-    logits = predict(models, embedding, prompts, corrected)
+    swayed = previous if rules.previous_with_points and prompts.points else None
+    logits = predict(models, embedding, prompts, swayed)
     threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
     labels = _cleared(before)
     if logits.wall is not None:
-        if not prompts.no_scar and previous is not None and _is_heart_of(before, previous):
+        if not prompts.no_scar and previous is not None and is_heart_of(before, previous):
             labels[:] = Label.BACKGROUND
         labels = _with_heart(labels, logits)
         scar &= labels == Label.MYOCARDIUM
@@ -168,13 +171,14 @@ def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Ch
     """Turn a proposal into a change, or None where the slice is protected.
 
     A slice is protected once it was read or edited, and while a reader's own boxes or points
-    stand on it that the proposal does not know.
+    stand on it that the proposal does not know, for scar or for the blood pool.
     """
     reading = case.readings[slice_index]
     mine = tuple(box for box in reading.prompts.boxes if box.origin is Origin.READER)
     kept = set(mine) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
         proposal.prompts.points
     )
+    kept &= reading.prompts.pool_box in (None, proposal.prompts.pool_box)
     if reading.protected or not kept:
         return None
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
@@ -233,26 +237,16 @@ def export_table(
     return table.write_tables(path, records, settings or {}, force)
 
 
-def _is_heart_of(labels: LabelArray, logits: Logits) -> bool:
-    """Tell whether wall and pool (row, column) are the segmenter's own, untouched by a hand."""
-    if logits.wall is None:
-        return False
-    wall, pool = split_heart(logits)
-    return np.array_equal(wall_mask(labels), wall) and np.array_equal(
-        labels == Label.BLOOD_POOL, pool
-    )
-
-
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
     """Add the segmenter's wall, or pool, to labels that have none, where nothing stands yet."""
     if (labels == Label.MYOCARDIUM).any():
         return labels
-    wall, pool = split_heart(logits)
+    heart = Heart.of_logits(logits)
     labels = labels.copy()
     free = labels == Label.BACKGROUND
     if not (labels == Label.BLOOD_POOL).any():
-        labels[pool & free] = Label.BLOOD_POOL
-    labels[wall & free] = Label.MYOCARDIUM
+        labels[heart.pool & free] = Label.BLOOD_POOL
+    labels[heart.wall & free] = Label.MYOCARDIUM
     return labels
 
 

@@ -55,7 +55,7 @@ class FakeSegmenter:
 
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
         rows, columns = image.pixels.shape
-        return Embedding((rows, columns), lv_box, image.pixels)
+        return Embedding((rows, columns), lv_box, image.pixels, image.pixel_spacing_mm)
 
     def predict(
         self,

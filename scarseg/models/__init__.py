@@ -34,12 +34,14 @@ class Detection:
 class Embedding:
     """What a segmenter computed once for one slice; passed back in, never inspected.
 
-    ``shape`` (row, column) of the source grid; ``lv_box`` the box it was cropped round, if any.
+    ``shape`` (row, column) of the source grid, ``pixel_spacing_mm`` likewise; ``lv_box`` the box
+    it was cropped round, if any.
     """
 
     shape: tuple[int, int]
     lv_box: Box | None
     features: Any
+    pixel_spacing_mm: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +49,14 @@ class Logits:
     """Logits on the source grid, float32 (row, column); above 0 means inside.
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
-    whole wall including scar; ``scar`` includes MVO.
+    whole wall including scar; ``scar`` includes MVO. ``raw`` is the segmenter's own answer where
+    a reader's clicks on wall and pool have changed it since.
     """
 
     scar: FloatArray
     blood_pool: FloatArray | None = None
     wall: FloatArray | None = None
+    raw: Logits | None = None
 
 
 class Detector(Protocol):
@@ -88,6 +92,7 @@ class Segmenter(Protocol):
     ) -> Logits:
         """Answer prompts on an embedded slice; no prompts at all is a prompt too (automatic).
 
+        All points ask for scar: :func:`scarseg.asking.predict` keeps others back.
         ``previous`` is the answer that corrective clicks refer to. ``quick`` asks for a first
         impression: it leaves out what only makes an automatic answer better.
         """

@@ -69,7 +69,8 @@ class CompactSegmenter:
         crop = take_slices(image, geometry).to(self.device)
         glance = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
         used = lv_box or _middle_box(shape, image.pixel_spacing_mm)
-        return Embedding(shape, lv_box, CompactFeatures(geometry, crop, glance, used))
+        features = CompactFeatures(geometry, crop, glance, used)
+        return Embedding(shape, lv_box, features, image.pixel_spacing_mm)
 
     @torch.inference_mode()
     def predict(

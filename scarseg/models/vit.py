@@ -54,7 +54,7 @@ class VitSegmenter:
         shown = F.interpolate(source, inside, mode="bilinear", antialias=True)
         batch = self.sam.preprocess(shown.expand(-1, 3, -1, -1).to(self.device))
         features = VitFeatures(self.sam.image_encoder(batch), inside, scale)
-        return Embedding((rows, columns), lv_box, features)
+        return Embedding((rows, columns), lv_box, features, image.pixel_spacing_mm)
 
     @torch.inference_mode()
     def predict(

@@ -29,7 +29,7 @@ class Scripted:
 
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
         shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
-        return Embedding(shape, lv_box, self.truth[id(image)])
+        return Embedding(shape, lv_box, self.truth[id(image)], image.pixel_spacing_mm)
 
     def predict(
         self,
