@@ -169,7 +169,7 @@ class Banner(QFrame):
         layout.addWidget(self.dismiss)
         self._retry: Callable[[], object] | None = None
         self.lasting, self._severe = False, ""
-        self.retry.clicked.connect(lambda: self._retry and self._retry())
+        self.retry.clicked.connect(self._act)
         self.hide()
 
     def say(
@@ -195,6 +195,13 @@ class Banner(QFrame):
         self.setProperty("severe", "true" if severe else "false")
         theme.repolish(self)
         self.show()
+
+    def _act(self) -> None:
+        """Do what the button offers; what does not last has been answered."""
+        if not self.lasting:
+            self.hide()
+        if self._retry is not None:
+            self._retry()
 
     def clear(self) -> None:
         """Take the sentence away: what it spoke of is over."""

@@ -81,6 +81,7 @@ class Session(QObject):
         self.disk_lane = Lane("disk", self)
         self._wanted: Entry | None = None
         self._leaving: list[Open] = []
+        self._n_opened = 0
         self._then: tuple[Entry, Callable[[], None]] | None = None
         self.places = Places(self.disk_lane, store_folder, self)
         self.watch = Watch(self.disk_lane, self)
@@ -136,7 +137,7 @@ class Session(QObject):
                 done=self._take_glances,
             )
         if self.library.waiting:
-            self.images_wanted.emit(words_for_waiting(self.library.waiting.values()))
+            self.remind()
         elif entry is None and report is not None and report.refused:
             first = report.refused[0]
             self.notice.emit(f"Nothing could be opened. {first.code}: {first.message}")
@@ -157,10 +158,15 @@ class Session(QObject):
         if not isinstance(error, (ScarsegError, OSError)):
             raise error
         if self.library.waiting:
-            waiting = words_for_waiting(self.library.waiting.values())
-            self.images_wanted.emit(f"{error} {waiting}")
+            self.remind(f"{error} ")
         else:
             self.notice.emit(str(error))
+
+    def remind(self, before: str = "") -> None:
+        """Say again which images case files wait for, if they do."""
+        waiting = self.library.waiting.values()
+        if waiting:
+            self.images_wanted.emit(before + words_for_waiting(waiting))
 
     def open_stack(self, stack: Stack) -> None:
         """Open a stack that is in memory already."""
@@ -200,6 +206,8 @@ class Session(QObject):
         self, entry: Entry, thickness_mm: float | None = None, replacing: bool = False
     ) -> None:
         self._wanted, self._then = entry, None
+        self._n_opened += 1
+        number = self._n_opened
         self.working.emit(-1.0, f"Opening {entry.title}")
         self.disk_lane.run(
             "open",
@@ -207,6 +215,7 @@ class Session(QObject):
             Wanted(entry.source, self.folder, thickness_mm, entry.arrival, replacing),
             done=lambda opened: self._take_opened(entry, opened),
             failed=lambda error: self._not_opened(entry, error),
+            current=lambda: number == self._n_opened,
             dropped=self._unlock,
             reports=True,
         )
@@ -260,8 +269,9 @@ class Session(QObject):
             )
 
     def _unlock(self, opened: Opened) -> None:
+        """Let go of what nobody wants any more, before the same case is opened again."""
         if opened.lock is not None:
-            self.disk_lane.run(f"unlock {id(opened)}", opened.lock.release)
+            self.disk_lane.run(f"unlock {id(opened)}", opened.lock.release, urgent=True)
 
     def _put_on_desk(
         self, entry: Entry, document: Document, saver: Saver, lock: CaseLock | None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -273,3 +276,48 @@ def test_what_is_open_elsewhere_can_be_looked_at_and_not_changed(make_reader, ph
         assert not second.window.actions_by_name[name].isEnabled(), name
     for name in ("export", "next_slice", "window_level", "fit"):
         assert second.window.actions_by_name[name].isEnabled(), name
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_full_disk_is_said_reading_goes_on_and_nothing_is_lost(reading, monkeypatch, call):
+    reading.accept()
+    reading.wait_saved()
+    path, banner = reading.session.current.saver.path, reading.window.banner
+    before = store.load_case(path, reading.case.stack).labels.copy()
+    full = [True]
+
+    def refusing(real):
+        def call_or_refuse(*arguments, **named):
+            if full[0] and reading.session.disk_lane.busy:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*arguments, **named)
+
+        return call_or_refuse
+
+    if call == "replace":
+        monkeypatch.setattr(Path, "replace", refusing(Path.replace))
+    else:
+        monkeypatch.setattr(os, call, refusing(getattr(os, call)))
+    reading.go_to(0)
+    reading.paint((20, 20), (25, 20))
+    reading.act("save")
+    reading.wait(lambda: banner.isVisible())
+    assert "No space left" in banner.text.text() and banner.retry.isVisible()
+    assert not banner.dismiss.isVisible()
+    assert "not saved" in reading.window.foot.saved.text()
+    np.testing.assert_array_equal(store.load_case(path, reading.case.stack).labels, before)
+    reading.paint((30, 20), (35, 20))
+    reading.undo()
+    reading.redo()
+    reading.go_to(3)
+    reading.drag_box(30, 20, 50, 40)
+    reading.wait_answer()
+    assert banner.isVisible()
+    full[0] = False
+    banner.retry.click()
+    reading.wait_saved()
+    assert not banner.isVisible()
+    kept = store.load_case(path, reading.case.stack)
+    np.testing.assert_array_equal(kept.labels, reading.case.labels)
+    assert kept.readings == reading.case.readings
+    assert not list(path.parent.glob(".*.tmp"))

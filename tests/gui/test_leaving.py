@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from scarseg import pipeline
 from scarseg.io import prompts_file, store
 from tests.conftest import make_phantom_stack
@@ -59,10 +61,25 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     assert "1 series have no reading" in reading.window.foot.message.text()
 
 
-def test_a_failing_disk_is_said_and_nothing_is_lost(reading, tmp_path):
+@pytest.mark.parametrize("what", ["export", "export_all", "save_prompts", "save_slice"])
+def test_a_failing_disk_is_said_until_it_is_tried_again(reading, tmp_path, what):
+    reading.go_to(1)
+    reading.click(45, 30)
+    reading.wait_answer()
     (tmp_path / "file").write_text("")
-    reading.export(tmp_path / "file" / "scar.csv")
-    assert "E_WRITE" in reading.window.foot.message.text()
+    path = tmp_path / "file" / "scar.out"
+    reading.export(path, what)
+    banner = reading.window.banner
+    assert "E_WRITE" in banner.text.text() and banner.retry.isVisible()
+    reading.accept()
+    assert banner.isVisible(), "it stays in sight while the reading goes on"
+    (tmp_path / "file").unlink()
+    (tmp_path / "file").mkdir()
+    banner.retry.click()
+    reading.wait(lambda: not reading.session.disk_lane.busy)
+    assert path.is_file()
+    assert not banner.isVisible()
+    assert "Written" in reading.window.foot.message.text()
 
 
 def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):

@@ -179,3 +179,16 @@ def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
     reader.act("no_scar")
     assert "1 of 5 read" in view.item(40).data(SECOND)
     assert view.verticalScrollBar().value() == place
+
+
+def test_choosing_back_and_forth_quickly_leaves_the_case_to_be_written(reader):
+    first, second = (reader.session.library.add_stack(numbered(k)) for k in range(2))
+    for entry in (first, second, first):
+        reader.session.open(entry)
+    reader.settle()
+    assert reader.session.current.entry is first
+    assert not reader.document.read_only
+    assert not reader.window.banner.isVisible()
+    reader.session.open(second)
+    reader.settle()
+    assert not reader.document.read_only

@@ -50,7 +50,7 @@ class Scripted:
             return
         if self.window.session.current is None:
             return
-        what = self.chance.choices((self.gesture, self.key, self.rest, self.leave), (5, 6, 1, 0.15))
+        what = self.chance.choices((self.gesture, self.key, self.rest, self.leave), (5, 6, 0.5, 0.15))
         what[0]()
 
     def follow(self) -> None:
@@ -109,7 +109,7 @@ class Scripted:
     def rest(self) -> None:
         from PyQt6.QtTest import QTest
 
-        QTest.qWait(self.chance.choice((50, 200, 1200)))
+        QTest.qWait(self.chance.choice((30, 100, 1100)))
 
     def leave(self) -> None:
         """Go to another study of the list."""

@@ -196,6 +196,8 @@ class RandomReader:
         self.done["steps"] += current.document.undo_stack.count()
         if self._watched.document is not current.document:
             self._watched = Watched(current.document)
+        if current.document.read_only:
+            self._note("the case is open for reading only, and no other window has it")
         self._watched.check_labels()
         if not current.document.read_only:
             self._watched.check_steps()
