@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtCore import QObject, pyqtSignal
 
+from scarseg.case import SliceStatus
 from scarseg.errors import OutputError, ScarsegError
 from scarseg.gui import drawing, enhanced, exporting, reading, strays, tools
 from scarseg.gui.dialogs import Dialogs
@@ -16,50 +18,32 @@ from scarseg.gui.library import Entry
 from scarseg.gui.session import Session
 from scarseg.labels import LabelArray
 
-IDLE_S = 10
-"""The stopwatch pauses when a reader does nothing for this long."""
-
 
 class Desk(QObject):
     """Carry out what a reader asks for.
 
     Signals:
         said: a sentence for the reader that does not need an answer.
-        ticked: another second of active reading.
-        left: the reader wants to leave.
     """
 
     said = pyqtSignal(str)
-    ticked = pyqtSignal()
 
     def __init__(self, session: Session, dialogs: Dialogs, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self.dialogs = session, dialogs
-        self._idle_s = 0
-        self._clock = QTimer(self)
-        self._clock.timeout.connect(self._tick)
-        self._clock.start(1000)
         session.thickness_wanted.connect(self._ask_thickness)
 
     @property
     def document(self) -> Document | None:
         return None if self._session.current is None else self._session.current.document
 
-    def stir(self) -> None:
-        """Note that the reader did something, for the stopwatch."""
-        self._idle_s = 0
-
-    def _tick(self) -> None:
-        self._idle_s += 1
-        if self.document is not None and self._idle_s <= IDLE_S:
-            self.document.case.seconds += 1
-            self.ticked.emit()
-
     # Opening
 
     def open_folder(self) -> None:
         folder = self.dialogs.folder()
-        if folder is not None:
+        if folder is None:
+            self._session.remind()
+        else:
             self._session.scan([folder])
 
     def open_files(self) -> None:
@@ -114,6 +98,40 @@ class Desk(QObject):
             self._go_on()
         else:
             self.said.emit("Nothing is proposed here yet: wait, draw, or press N for no scar.")
+
+    def accept_seen(self) -> None:
+        """Accept every proposal that was on the screen; what was not shown stays to be read."""
+        document = self.document
+        if document is None or document.read_only or self._session.current is None:
+            return
+        case, waiting = document.case, self._session.current.inference.pending
+        seen = [
+            k
+            for k in sorted(document.seen - waiting)
+            if case.readings[k].status is SliceStatus.PROPOSED
+        ]
+        with document.together():
+            for k in seen:
+                document.push(reading.accept(case, k), counts=k == seen[0])
+        left = case.stack.n_slices - case.n_slices_reviewed
+        if left and seen:
+            self._go_on()
+        rest = f"{left} to look at: the arrow keys show them." if left else "Every slice is read."
+        self.said.emit(f"{len(seen)} of the slices you looked at accepted. {rest}")
+
+    def reopen(self) -> None:
+        """Take back the verdict on this slice; its labels stay."""
+        document = self.document
+        if document is None or document.read_only:
+            return
+        k = document.current
+        if not document.reading.status.read:
+            self.said.emit("This slice is not read yet.")
+            return
+        emptied = document.reading.status is SliceStatus.NOT_ASSESSABLE
+        document.push(reading.reopened(document.case, k))
+        if emptied:
+            self.said.emit("To be read again. Ctrl+R lets the models propose it anew.")
 
     def no_scar(self) -> None:
         if self.document is not None and not self.document.read_only:
@@ -230,13 +248,13 @@ class Desk(QObject):
             self._session.current.inference.propose_again(self.document.current)
 
     def undo(self) -> None:
-        self._travel(forward=False)
+        self._undo_or_redo(forward=False)
 
     def redo(self) -> None:
-        self._travel(forward=True)
+        self._undo_or_redo(forward=True)
 
-    def _travel(self, forward: bool) -> None:
-        """Undo or redo, and show the slice where it happened."""
+    def _undo_or_redo(self, forward: bool) -> None:
+        """Undo or redo one step, and show the slice where it happened."""
         document = self.document
         if document is None:
             return
@@ -245,7 +263,13 @@ class Desk(QObject):
         if command is None:
             return
         document.go_to(document.slice_of(command))
+        document.case.interacted(document.current)
         (stack.redo if forward else stack.undo)()
+
+    def travel(self, index: int) -> None:
+        """Go back or forward to where ``index`` steps are done."""
+        if self.document is not None:
+            self.document.travel(index)
 
     # Leaving with numbers
 
@@ -286,7 +310,8 @@ class Desk(QObject):
                 if self.dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
                     self.write(write, path, force=True)
             elif isinstance(error, (ScarsegError, OSError)):
-                self.said.emit(str(error))
+                again = partial(self.write, write, path, force)
+                self._session.asked.emit(f"Not written. {error}", "Try again", again, False)
             else:
                 raise error
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -37,19 +40,34 @@ class Step(QUndoCommand):
         super().__init__(change.name)
         self._document = document
         self.change = change
+        self.at = datetime.now()  # noqa: DTZ005 - the reader's own clock
         self._cause = cause
         answers = cause in ANSWERS
         self._before = document.grounds[change.slice_index].copy()
         self._ground = ground
+        self._proposed = document.case.proposed[change.slice_index]
         self.answers = answers
         self.open = not answers and change.edit is None
 
+    @property
+    def verb(self) -> str:
+        """Say what was done, without its slice."""
+        return self.change.name.removesuffix(f", slice {self.change.slice_index + 1}")
+
     def redo(self) -> None:
         self._document._apply(self.change, self._cause, self._ground)
+        if self._cause is Cause.REDO:
+            self._swap_proposed()
         self._cause = Cause.REDO
 
     def undo(self) -> None:
         self._document._apply(self.change.inverse(), Cause.UNDO, self._before)
+        self._swap_proposed()
+
+    def _swap_proposed(self) -> None:
+        """Take back, or renew again, what counts as the proposal of the slice."""
+        proposed, k = self._document.case.proposed, self.change.slice_index
+        proposed[k], self._proposed = self._proposed, proposed[k]
 
     def id(self) -> int:
         return 1
@@ -70,6 +88,8 @@ class Document(QObject):
 
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
+    ``earlier`` names the steps of earlier sittings; ``seen`` holds the slices that were on the
+    screen as they stand now.
 
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
@@ -93,6 +113,9 @@ class Document(QObject):
         if case.grounds is None:
             case.grounds = np.stack([strays.ground_of(labels) for labels in case.labels])
         self.grounds = case.grounds
+        self.earlier = case.history
+        self.seen: set[int] = set()
+        self._held: set[int] | None = None
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -119,21 +142,53 @@ class Document(QObject):
         answers: bool = False,
         ground: LabelArray | None = None,
         cause: Cause | None = None,
+        counts: bool = True,
     ) -> None:
         """Carry out a change as one step that can be undone; nothing where nothing changes.
 
         ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
         it over what was there. Scar of a model's answer lies on wall. ``cause`` says how the
-        change came about where it is not a reader's, or a plain answer (``answers``).
+        change came about where it is not a reader's, or a plain answer (``answers``). One
+        interaction may take several steps: only one of them ``counts``.
         """
         if self.read_only or (change.edit is None and change.before == change.after):
             return
         cause = cause or (Cause.ANSWER if answers else Cause.READER)
-        if not answers:
+        if not answers and counts:
             self.case.interacted(change.slice_index)
         if answers:
             ground = self._ground_after(change)
         self.undo_stack.push(Step(self, change, cause, ground))
+
+    def travel(self, index: int) -> None:
+        """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
+        index = min(max(index, 0), self.undo_stack.count())
+        if self.read_only or index == self.undo_stack.index():
+            return
+        step = self.undo_stack.command(max(index - 1, 0))
+        assert step is not None
+        self.go_to(self.slice_of(step))
+        self.case.interacted(self.current)
+        with self.together():
+            self.undo_stack.setIndex(index)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do several steps; each slice that changed is told of once, at the end."""
+        self._held = set()
+        try:
+            yield
+        finally:
+            changed, self._held = self._held, None
+            for k in sorted(changed):
+                self.slice_changed.emit(k)
+            self.edited.emit()
+
+    def touch(self) -> None:
+        """Have the case saved again although no slice changed."""
+        if not self.read_only:
+            self.revision += 1
+            self.edited.emit()
 
     def propose(self, change: Change) -> None:
         """Take a model's first proposal.
@@ -189,5 +244,9 @@ class Document(QObject):
         self.grounds[k] = ground
         self.versions[k] += 1
         self.revision += 1
+        self.seen.discard(k)
+        if self._held is not None:
+            self._held.add(k)
+            return
         self.slice_changed.emit(k)
         self.edited.emit()

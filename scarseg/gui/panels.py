@@ -14,6 +14,8 @@ from scarseg.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.stack import Stack
 
 BAR_HEIGHT = 15
+TALL = 900
+"""A column of this height, in pixels, has room for the bars and the history."""
 MOST_REMARKS = 3
 """More are counted, not spelled out."""
 
@@ -133,12 +135,38 @@ class ResultsPanel(QWidget):
         self.bars_heading = label("SLICE BY SLICE", "heading")
         layout.addWidget(self.bars_heading)
         layout.addWidget(self.bars)
-        self.room = QVBoxLayout()
-        layout.addLayout(self.room)
-        layout.addStretch(1)
-        self.export = QToolButton()
-        self.export.setObjectName("foot")
-        layout.addWidget(self.export)
+        self._holder = QWidget()
+        self.room = QVBoxLayout(self._holder)
+        self.room.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._holder)
+        self.below = QVBoxLayout()
+        layout.addLayout(self.below, 1)
+        self.history, self.export = QToolButton(), QToolButton()
+        for button in (self.history, self.export):
+            button.setObjectName("foot")
+            layout.addWidget(button)
+        self._history: QWidget | None = None
+
+    def take_history(self, panel: QWidget) -> None:
+        """Give the history its place beneath everything, closed."""
+        self._history = panel
+        self.below.addWidget(panel, 1)
+        self.below.addStretch(0)
+
+    def show_history(self, shown: bool) -> None:
+        """Open or close the history; where there is no room for all, it stands for the bars."""
+        if self._history is not None:
+            self._history.setVisible(shown)
+        self._fit()
+
+    def _fit(self) -> None:
+        short = self._history is not None and self._history.isVisibleTo(self)
+        short = short and self.height() < TALL
+        for part in (self.bars_heading, self.bars, self._holder):
+            part.setVisible(not short)
+
+    def resizeEvent(self, event: object) -> None:
+        self._fit()
 
     def _figures(self) -> QGridLayout:
         grid = QGridLayout()

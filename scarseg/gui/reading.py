@@ -57,6 +57,14 @@ def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     return case.change(step_name("not assessable", slice_index), slice_index, after, labels)
 
 
+def reopened(case: Case, slice_index: int) -> Change:
+    """Take the verdict back: what stands on the slice is to be read again."""
+    reading = case.readings[slice_index]
+    prompts = replace(reading.prompts, no_scar=False)
+    after = replace(reading, prompts=prompts, status=SliceStatus.PROPOSED, reason="")
+    return case.change(step_name("read again", slice_index), slice_index, after)
+
+
 def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
     """Change what is asked for on a slice; labels stay until the model answers."""
     after = replace(case.readings[slice_index], prompts=replace(prompts, no_scar=False))

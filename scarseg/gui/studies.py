@@ -91,6 +91,10 @@ class StudiesPanel(QWidget):
     """
 
     entry_chosen = pyqtSignal(object)
+    left = pyqtSignal()
+
+    def find(self) -> None:
+        """Go to where the list is filtered."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,174 @@
+"""The list of steps: going back and forward in it, and what is counted on the way."""
+
+from __future__ import annotations
+
+import numpy as np
+from PyQt6.QtCore import QPoint, Qt
+
+from scarseg.case import Cause, SliceStatus
+from scarseg.gui import history
+from scarseg.labels import Label
+
+
+def lines(reader) -> list[str]:
+    steps = reader.window.sitting.history.steps
+    return [str(steps.index(row).data()) for row in range(steps.rowCount())]
+
+
+def undone(reader) -> list[bool]:
+    steps = reader.window.sitting.history.steps
+    return [bool(steps.index(row).data(history.UNDONE)) for row in range(steps.rowCount())]
+
+
+def click_line(reader, row: int) -> None:
+    view = reader.window.sitting.history.view
+    index = reader.window.sitting.history.steps.index(row)
+    view.scrollTo(index)
+    at = view.visualRect(index).center()
+    reader.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at))
+
+
+def three_steps(reader) -> list[np.ndarray]:
+    """Paint on slices 0 and 1 and accept slice 0; give the labels after each step."""
+    states = [reader.case.labels.copy()]
+    for k, verb in ((0, "paint"), (1, "paint"), (0, "accept")):
+        reader.go_to(k)
+        reader.paint((5, 5), (9, 5)) if verb == "paint" else reader.accept()
+        states.append(reader.case.labels.copy())
+    return states
+
+
+def test_a_click_goes_back_and_forward_and_shows_the_slice(reading):
+    states = three_steps(reading)
+    reading.act("history")
+    assert lines(reading) == ["as opened", "paint", "paint", "accept"]
+    assert undone(reading) == [False] * 4
+    click_line(reading, 1)
+    np.testing.assert_array_equal(reading.case.labels, states[1])
+    assert reading.document.current == 0
+    assert reading.case.readings[0].status is not SliceStatus.ACCEPTED
+    assert undone(reading) == [False, False, True, True]
+    click_line(reading, 0)
+    np.testing.assert_array_equal(reading.case.labels, states[0])
+    click_line(reading, 2)
+    np.testing.assert_array_equal(reading.case.labels, states[2])
+    assert reading.document.current == 1
+    click_line(reading, 3)
+    assert reading.case.readings[0].status is SliceStatus.ACCEPTED
+    assert undone(reading) == [False] * 4
+    reading.undo()
+    assert undone(reading) == [False, False, False, True]
+    reading.wait_saved()
+
+
+def test_the_keyboard_alone_walks_through_the_history(reading):
+    states = three_steps(reading)
+    reading.press_key(Qt.Key.Key_Y)
+    view = reading.window.sitting.history.view
+    assert view.isVisible() and view.hasFocus()
+    for _ in range(2):
+        reading.qtbot.keyClick(view, Qt.Key.Key_Up)
+    np.testing.assert_array_equal(reading.case.labels, states[1])
+    reading.qtbot.keyClick(view, Qt.Key.Key_Home)
+    np.testing.assert_array_equal(reading.case.labels, states[0])
+    reading.qtbot.keyClick(view, Qt.Key.Key_End)
+    np.testing.assert_array_equal(reading.case.labels, states[3])
+    reading.qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert not view.isVisible()
+    assert reading.window.views.active.hasFocus()
+
+
+def test_a_jump_tells_of_each_slice_once(reading):
+    three_steps(reading)
+    for _ in range(3):
+        reading.go_to(2)
+        reading.paint((5, 5), (9, 5))
+    told: list[int] = []
+    reading.document.slice_changed.connect(told.append)
+    reading.window.desk.travel(0)
+    assert told == [0, 1, 2]
+
+
+def test_every_case_has_its_own_history(reading, phantom_stack):
+    from dataclasses import replace
+
+    three_steps(reading)
+    reading.act("history")
+    first = reading.session.current.entry
+    reading.open(replace(phantom_stack, series_uid="1.2.3.9", study_uid="1.2.8"))
+    assert lines(reading) == ["as opened"]
+    reading.paint((5, 5), (9, 5))
+    assert lines(reading) == ["as opened", "paint"]
+    reading.settle()
+    reading.session.open(first)
+    reading.wait(lambda: reading.session.current.entry is first)
+    steps = reading.window.sitting.history.steps
+    assert lines(reading) == ["as opened"]
+    tip = steps.index(0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "accept, slice 1" in tip and "paint, slice 2" in tip
+
+
+def test_the_record_of_a_reading_gives_its_labels_again(reading):
+    three_steps(reading)
+    reading.go_to(2)
+    reading.drag_box(30, 20, 50, 40)
+    reading.wait_answer()
+    reading.click(10, 10, positive=False)
+    reading.wait_answer()
+    reading.undo()
+    reading.act("propose_again")
+    reading.wait(lambda: reading.case.history[-1].startswith("propose again"))
+    reading.window.desk.travel(1)
+    reading.window.desk.travel(4)
+    labels, readings = reading.case.record.outcome()
+    np.testing.assert_array_equal(labels, reading.case.labels)
+    assert readings == reading.case.readings
+    causes = {step.cause for step in reading.case.record.steps}
+    assert causes >= {Cause.READER, Cause.ANSWER, Cause.PROPOSAL, Cause.UNDO, Cause.LOOKED}
+    looks = [step.look for step in reading.case.record.steps if step.look is not None]
+    assert {look.segmenter_sha256 for look in looks} == {"1" * 64}
+    assert looks[0].lv_box is not None
+
+
+def test_the_proposal_stays_what_it_was_until_the_models_start_over(reading):
+    reading.go_to(2)
+    assert not any(reading.case.differs_from_proposal(k) for k in range(5))
+    reading.act("label_3")
+    reading.paint((5, 5), (9, 5))
+    assert reading.case.differs_from_proposal(2)
+    first = reading.case.proposed[2]
+    assert not (first.unpacked() == Label.SCAR).all()
+    reading.act("propose_again")
+    reading.wait(lambda: not reading.case.differs_from_proposal(2))
+    reading.undo()
+    assert reading.case.differs_from_proposal(2)
+    assert reading.case.proposed[2] is first
+    reading.undo()
+    assert not reading.case.differs_from_proposal(2)
+
+
+def test_what_lies_beneath_scar_is_there_after_reopening(reading, make_reader, phantom_stack):
+    reading.go_to(0)
+    reading.act("label_3")
+    reading.paint((36, 30), (38, 30))
+    grounds = reading.document.grounds.copy()
+    assert (grounds[0][reading.case.labels[0] == Label.SCAR] == Label.BLOOD_POOL).any()
+    reading.window.close()
+    again = make_reader()
+    again.open(phantom_stack)
+    again.wait_ready()
+    np.testing.assert_array_equal(again.document.grounds, grounds)
+    assert again.case.slice_interactions == [1, 0, 0, 0, 0]
+
+
+def test_prompts_strokes_verbs_and_undo_count_on_their_slice_and_scrolling_does_not(reading):
+    reading.go_to(1)
+    reading.wheel(-120)
+    reading.wheel(120)
+    assert reading.case.interactions == 0
+    reading.paint((5, 5), (9, 5))
+    reading.undo()
+    reading.go_to(3)
+    reading.act("no_scar")
+    assert reading.case.slice_interactions == [0, 2, 0, 1, 0]
+    assert reading.case.interactions == 3
