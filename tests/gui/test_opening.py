@@ -182,6 +182,7 @@ def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
 
 
 def test_choosing_back_and_forth_quickly_leaves_the_case_to_be_written(reader):
+    reader.settle()
     first, second = (reader.session.library.add_stack(numbered(k)) for k in range(2))
     for entry in (first, second, first):
         reader.session.open(entry)

@@ -50,7 +50,9 @@ class Scripted:
             return
         if self.window.session.current is None:
             return
-        what = self.chance.choices((self.gesture, self.key, self.rest, self.leave), (5, 6, 0.5, 0.15))
+        what = self.chance.choices(
+            (self.gesture, self.key, self.rest, self.leave), (5, 6, 0.5, 0.15)
+        )
         what[0]()
 
     def follow(self) -> None:
