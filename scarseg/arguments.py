@@ -196,6 +196,9 @@ def _add_measuring(command: _Parser) -> None:
         " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
     )
     command.add_argument(
+        "--report", type=Path, metavar="DIR", help="a PDF report of every series, named by its UID"
+    )
+    command.add_argument(
         "--xlsx",
         action="store_true",
         help="also all tables in one workbook; -o scar.xlsx writes it alone",

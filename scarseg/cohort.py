@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from scarseg import batch, measuring, models
 from scarseg.errors import InputError
@@ -99,7 +100,7 @@ def run_measure(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
     return done
 
 
-def _shared(options: argparse.Namespace) -> dict[str, object]:
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "convention": MassConvention(options.mass),
         "density_g_per_ml": options.density,
@@ -107,6 +108,7 @@ def _shared(options: argparse.Namespace) -> dict[str, object]:
         "identify": options.identify,
         "force": options.force,
         "methods": options.methods,
+        "reports": options.report,
     }
 
 
@@ -119,6 +121,8 @@ def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[
         outputs.refuse_existing(files)
     for file in files:
         outputs.require_writable(file)
+    if options.report is not None:
+        outputs.require_writable(options.report / "report")
     return files
 
 
@@ -126,7 +130,7 @@ def _write(
     options: argparse.Namespace,
     records: Sequence[Record],
     outcomes: Sequence[Outcome],
-    told: dict[str, object],
+    told: Mapping[str, object],
 ) -> Done:
     files = write_export(
         options.output,

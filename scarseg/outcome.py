@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scarseg import pipeline
 from scarseg.case import Case
@@ -26,6 +27,9 @@ from scarseg.quant.method_rows import (
     method_slice_rows,
 )
 
+if TYPE_CHECKING:
+    from scarseg import report
+
 METHOD_TABLES = {
     "methods": METHOD_COLUMNS,
     "method_slices": METHOD_SLICE_COLUMNS,
@@ -39,7 +43,8 @@ class OutcomeSettings:
     """What every case of a run shares; a value that crosses processes.
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
-    structured report of every series; ``methods`` are the threshold methods to compare with.
+    structured report of every series; ``methods`` are the threshold methods to compare with;
+    ``reports`` is the folder for a PDF report of every series, or None.
     """
 
     convention: MassConvention = MassConvention.THICKNESS
@@ -51,6 +56,7 @@ class OutcomeSettings:
     mask_format: MaskFormat = MaskFormat.NIFTI
     sr: bool = False
     methods: tuple[str, ...] = ()
+    reports: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,36 @@ def leave(
             settings.identify,
             settings.force,
         )
+    if settings.reports is not None:
+        _write_report(settings.reports, case, record, settings)
     compared = _compared(case, record, settings) if settings.methods else {}
     return Outcome(record, compared=compared)
+
+
+def _write_report(folder: Path, case: Case, record: Record, settings: OutcomeSettings) -> None:
+    from scarseg import report  # matplotlib takes a second to load
+
+    measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
+    report.write_report(
+        folder / report.report_name(case.stack.stack_id),
+        case,
+        measured,
+        interval=_interval(record),
+        method=str(record.row["method"]),
+        warnings=str(record.row["warnings"]).split(),
+        identify=settings.identify,
+        force=settings.force,
+    )
+
+
+def _interval(record: Record) -> report.Interval | None:
+    """Give the interval that the row has, if it has one."""
+    from scarseg.report import Interval
+
+    low, high = (record.row.get(f"scar_mass_{end}_g") for end in ("low", "high"))
+    if not (isinstance(low, float) and isinstance(high, float)):
+        return None
+    return Interval(low, high, str(record.row.get("interval_rule") or "see the table's sidecar"))
 
 
 def method_tables(outcomes: Sequence[Outcome]) -> tuple[ExtraTable, ...]:

@@ -11,6 +11,7 @@ from openpyxl import load_workbook
 from scarseg import cli
 from tests.cohorts import rows_of, spoil, write
 from tests.fakes import load_fakes
+from tests.report.pdf_text import text_of
 
 Run = Callable[..., int]
 TABLES = ["scar.csv", "scar.json", "scar_slices.csv"]
@@ -130,3 +131,38 @@ def test_masks_made_elsewhere_are_compared_too(run: Run, tmp_path: Path) -> None
     assert run("measure", out / "m", "--dicom", data, "-o", out / "b.csv", *words) == 0
     for end in ("methods", "method_slices", "curve"):
         assert (out / f"a_{end}.csv").read_bytes() == (out / f"b_{end}.csv").read_bytes()
+
+
+def test_every_series_has_a_report(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1, 2), tmp_path / "out"
+    spoil(data / "p2", "PixelSpacing", None)
+    words = ("--report", out / "reports")
+    assert run("batch", data, "-o", out / "scar.csv", "--masks", out / "m", *words) == 2
+    [report] = (out / "reports").iterdir()
+    assert report.name == "1.2.1.1.pdf"
+    [row] = [row for row in rows_of(out / "scar.csv") if not row["error_code"]]
+    text = text_of(report.read_bytes())
+    assert f"{float(row['scar_mass_g']):.2f} g" in text
+    assert row["patient_id"] in text
+    assert "W_GAP" in text
+    before = report.read_bytes()
+    words = ("--report", out / "again")
+    assert run("measure", out / "m", "--dicom", data, "-o", out / "b.csv", *words) == 0
+    text = text_of((out / "again" / "1.2.1.1.pdf").read_bytes())
+    assert f"{float(row['scar_mass_g']):.2f} g" in text
+    assert "from_nifti" in text
+    words = ("--report", out / "reports")
+    assert run("batch", data / "p1", "-o", out / "c.csv", *words) == 0
+    assert report.read_bytes() == before, "a killed batch goes on where it stopped"
+
+
+def test_a_report_that_stands_there_is_kept(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1), tmp_path / "out"
+    (out / "reports").mkdir(parents=True)
+    (out / "reports" / "1.2.1.1.pdf").write_text("mine")
+    words = ("batch", data, "-o", out / "scar.csv", "--report", out / "reports")
+    assert run(*words) == 2
+    assert [row["error_code"] for row in rows_of(out / "scar.csv")] == ["E_EXISTS"]
+    assert (out / "reports" / "1.2.1.1.pdf").read_text() == "mine"
+    assert run(*words, "--force") == 0
+    assert (out / "reports" / "1.2.1.1.pdf").read_bytes()[:4] == b"%PDF"

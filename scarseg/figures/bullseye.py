@@ -58,25 +58,34 @@ def draw_bullseye(
     percents: Mapping[int, float | None],
     title: str = "",
     territories: Mapping[Territory, float | None] | None = None,
+    *,
+    scale: float = 1.0,
+    legend_columns: int = 6,
 ) -> None:
-    """Draw a bull's eye into ``panel``; see :func:`bullseye_figure`."""
+    """Draw a bull's eye into ``panel``; see :func:`bullseye_figure`.
+
+    Args:
+        scale: of all letters and lines, for a smaller picture.
+        legend_columns: of the classes below.
+    """
     for segment in SEGMENTS:
-        _draw_segment(panel, segment, percents.get(segment.number))
-    _draw_borders(panel)
+        _draw_segment(panel, segment, percents.get(segment.number), scale)
+    _draw_borders(panel, 2.2 * scale)
     for name, angle in _WALLS:
         turn = {180: 90, 0: -90}.get(angle, 0)
         place = _at(1.07, angle)
-        panel.text(*place, name, ha="center", va="center", fontsize=8, rotation=turn)
+        panel.text(*place, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
     for artery, angle in _ARTERY_AT.items():
         percent = None if territories is None else territories.get(artery)
         text = str(artery) if percent is None else f"{artery}\n{_shown(percent)} %"
-        panel.text(*_at(1.2, angle), text, ha="center", va="center", fontsize=8.5, weight="bold")
+        size = 8.5 * scale
+        panel.text(*_at(1.2, angle), text, ha="center", va="center", fontsize=size, weight="bold")
     panel.set_xlim(-1.24, 1.24)
     panel.set_ylim(-1.16, 1.16)
     panel.set_aspect("equal")
     panel.set_axis_off()
     if title:
-        panel.set_title(title, fontsize=10)
+        panel.set_title(title, fontsize=10 * scale)
     panel.legend(
         handles=[
             *(
@@ -87,8 +96,8 @@ def draw_bullseye(
         ],
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=6,
-        fontsize=7,
+        ncols=legend_columns,
+        fontsize=max(5.5, 7 * scale),
         frameon=False,
         handlelength=1.2,
         columnspacing=0.9,
@@ -96,7 +105,7 @@ def draw_bullseye(
     )
 
 
-def _draw_segment(panel: Axes, segment: Segment, percent: float | None) -> None:
+def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: float) -> None:
     inner, outer = _RADII[segment.level]
     start, end = sector_degrees(segment)
     kind = None if percent is None else transmurality_class(percent)
@@ -108,7 +117,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None) -> None:
         width=outer - inner,
         facecolor=UNSEEN if kind is None else COLOURS[kind],
         edgecolor="#aaaaaa" if kind is None else _EDGE,
-        linewidth=0.8,
+        linewidth=0.8 * scale,
         hatch="////" if kind is None else None,
     )
     panel.add_patch(wedge)
@@ -118,12 +127,14 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None) -> None:
     ink = "white" if kind in _DARK else "black"
     if percent is None:
         panel.text(
-            x, y, str(segment.number), ha="center", va="center", fontsize=7, color="#666666",
+            x, y, str(segment.number), ha="center", va="center", color="#666666",
+            fontsize=7 * scale,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
         return
-    panel.text(x, y + 0.005, _shown(percent), ha="center", va="bottom", fontsize=11, color=ink)
-    panel.text(x, y - 0.02, str(segment.number), ha="center", va="top", fontsize=6, color=ink)
+    big, small = 11 * scale, max(4.5, 6 * scale)
+    panel.text(x, y - 0.02, _shown(percent), ha="center", va="bottom", fontsize=big, color=ink)
+    panel.text(x, y - 0.045, str(segment.number), ha="center", va="top", fontsize=small, color=ink)
 
 
 def sector_degrees(segment: Segment) -> tuple[float, float]:
@@ -137,7 +148,7 @@ def sector_degrees(segment: Segment) -> tuple[float, float]:
     return start, start + 60.0
 
 
-def _draw_borders(panel: Axes) -> None:
+def _draw_borders(panel: Axes, width: float) -> None:
     """Part the territories by a strong line."""
     for level, (inner, outer) in _RADII.items():
         ring = [one for one in SEGMENTS if one.level is level]
@@ -147,7 +158,7 @@ def _draw_borders(panel: Axes) -> None:
             if one.territory is not following.territory:
                 end = sector_degrees(one)[1]
                 ends = (_at(inner, end), _at(outer, end))
-                panel.plot(*zip(*ends, strict=True), color=_BORDER, linewidth=2.2)
+                panel.plot(*zip(*ends, strict=True), color=_BORDER, linewidth=width)
     # Where rings of four and of six meet, a border may run along the ring too.
     for level, below in ((Level.APICAL, Level.MID), (Level.APEX, Level.APICAL)):
         radius = _RADII[level][1]
@@ -157,7 +168,7 @@ def _draw_borders(panel: Axes) -> None:
                 turns = [degree, degree + 1]
                 ends_x = [radius * cos(radians(turn)) for turn in turns]
                 ends_y = [radius * sin(radians(turn)) for turn in turns]
-                panel.plot(ends_x, ends_y, color=_BORDER, linewidth=2.2)
+                panel.plot(ends_x, ends_y, color=_BORDER, linewidth=width)
 
 
 def _territory(level: Level, degree: float) -> Territory:

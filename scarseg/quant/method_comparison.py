@@ -24,7 +24,7 @@ from scarseg.quant.remote import (
     remote_signals,
     stack_remote_signal,
 )
-from scarseg.quant.thresholds import NoThreshold, ThresholdScar, threshold_scar
+from scarseg.quant.thresholds import BELOW_REMOTE, NoThreshold, ThresholdScar, threshold_scar
 from scarseg.quant.zones import ROES_GREY, Zones, ZoneScheme, grey_zone
 from scarseg.stack import Stack
 
@@ -136,7 +136,7 @@ def compare_methods(
     for method, rules in _variants(chosen):
         region = None
         if method is ThresholdMethod.OTSU:
-            region = searched & infarct.any(axis=(1, 2))[:, None, None]
+            region = searched & infarct.any(axis=(1, 2), keepdims=True)
         found = threshold_scar(
             method,
             stack.pixels,
@@ -158,7 +158,8 @@ def compare_methods(
             sequence=stack.sequence,
             rules=rules,
         )
-        results += scale.zones(zones, rules)
+        signals = remote_signals(stack.pixels, remote)
+        results += scale.zones(zones, rules, _below_remote(zones, signals))
     return MethodComparison(
         tuple(results),
         remote,
@@ -238,7 +239,9 @@ class _Scale:
             found.warnings,
         )
 
-    def zones(self, zones: Zones, rules: ThresholdRules) -> Iterator[MethodResult]:
+    def zones(
+        self, zones: Zones, rules: ThresholdRules, warnings: tuple[str, ...]
+    ) -> Iterator[MethodResult]:
         scheme = zones.scheme
         for part, rule, mask, thresholds in (
             ("core", _SCHEMES[scheme][0], zones.core, zones.core_thresholds),
@@ -257,7 +260,17 @@ class _Scale:
                 self.grams(mask) if zones.reason is None else None,
                 None,
                 zones.reason,
+                warnings,
             )
+
+
+def _below_remote(zones: Zones, signals: Sequence[RemoteSignal | None]) -> tuple[str, ...]:
+    """Warn where a core begins below the mean of remote: then all muscle is called core."""
+    below = any(
+        level is not None and signal is not None and level < signal.mean
+        for level, signal in zip(zones.core_thresholds, signals, strict=True)
+    )
+    return (BELOW_REMOTE,) if below else ()
 
 
 def threshold_rule(method: ThresholdMethod) -> str:
