@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, KeysView
 from enum import StrEnum
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import Cause, Change, SliceReading, SliceStatus
+from scarseg.case import CaseStatus, Cause, Change, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
+from scarseg.gui.agenda import Agenda, Task, Why
 from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray
-from scarseg.models import Embedding, Logits, Models
+from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.prompts import Box, Origin
 
 if TYPE_CHECKING:
@@ -37,14 +39,8 @@ class Readiness(StrEnum):
     WAITING = "waiting"
     READY = "ready"
     FAILED = "failed"
-
-
-class Why(StrEnum):
-    """Why a proposal is made over what stands on a slice."""
-
-    ASKED = "asked"
-    RELOCATED = "relocated"
-    WALL = "wall"
+    RESTING = "resting"
+    """Nothing is computed before a reader wants to change something."""
 
 
 CAUSES = {Why.ASKED: Cause.PROPOSAL, Why.RELOCATED: Cause.RELOCATED, Why.WALL: Cause.WALL}
@@ -52,6 +48,11 @@ CAUSES = {Why.ASKED: Cause.PROPOSAL, Why.RELOCATED: Cause.RELOCATED, Why.WALL: C
 
 class Inference(QObject):
     """Propose all slices of a document, current one first, and answer its prompts.
+
+    One short job at a time is on the lane; what comes next is decided when it is done, so that
+    a click never waits for more than that. The current slice is shown by what the detector says
+    of it alone, and proposed again, unless a reader touched it, where the whole stack says
+    otherwise. A case that was read whole rests until a reader asks.
 
     Signals:
         ready_changed: readiness of this slice changed.
@@ -73,16 +74,19 @@ class Inference(QObject):
         self._alive = True
         n = document.case.stack.n_slices
         self.readiness = [Readiness.WAITING] * n
-        self.pending: set[int] = set()
         self._embeddings: list[Embedding | None] = [None] * n
         self._logits: list[Logits | None] = [None] * n
         self._answers: dict[int, LabelArray] = {}
-        self._queued: set[int] = set()
-        self._located: tuple[Located, ...] = ()
-        self._locating = False
+        self._agenda = Agenda(n)
+        self._busy = False
+        self._turn = 0
         self._key = f"{id(self):x}"
-        document.moved_to.connect(self._prefer)
-        document.slice_changed.connect(self._forget_pending)
+        document.slice_changed.connect(self.give_up)
+
+    @property
+    def pending(self) -> KeysView[int]:
+        """Give the slices whose prompts wait for their answer."""
+        return self._agenda.asked.keys()
 
     @property
     def n_ready(self) -> int:
@@ -91,42 +95,27 @@ class Inference(QObject):
     @property
     def proposing(self) -> bool:
         """Say whether slices are still waiting for their proposal."""
-        return self._models is not None and Readiness.WAITING in self.readiness
+        waiting = Readiness.WAITING in self.readiness or bool(self._agenda.unsettled)
+        return self._models is not None and waiting
 
     def start(self, models: Models) -> None:
-        """Queue a proposal for every slice, current first, then its neighbours outwards."""
+        """Begin to propose every slice, current first, then its neighbours outwards.
+
+        A case that was read whole, or that cannot be written, rests.
+        """
         self._models = models
-        case = self.document.case
-        case.segmenter = models.segmenter.identity
-        if models.detector is not None:
-            case.detector = models.detector.identity
-        self._locating = True
-        pipeline = engine()
-        self._lane.run(
-            f"{self._key} propose all",
-            pipeline.locate,
-            case.stack,
-            models,
-            done=self._take_located,
-            failed=self._not_located,
-            current=lambda: self._alive,
-            reports=True,
-        )
+        if models.detector is None:
+            self._agenda.found = [()] * self._agenda.n
+            self._settle()
+        self._plan()
+        read = self.document.case.status is CaseStatus.READ
+        if self.document.read_only or (read and not self.pending):
+            self._agenda.rest()
+            for k, state in enumerate(self.readiness):
+                if state is Readiness.WAITING:
+                    self._set_ready(k, Readiness.RESTING)
         self.proposing_changed.emit()
-
-    def _take_located(self, located: tuple[Located, ...]) -> None:
-        self._locating = False
-        self._located = located
-        here, n = self.document.current, self.document.case.stack.n_slices
-        for k in sorted(range(n), key=lambda k: (k not in self.pending, abs(k - here), k)):
-            if self.readiness[k] is not Readiness.READY:
-                self._queue_proposal(k)
-
-    def _not_located(self, error: BaseException) -> None:
-        self._locating = False
-        for k in range(self.document.case.stack.n_slices):
-            self._set_ready(k, Readiness.FAILED)
-        self._tell(error, "The heart was not found")
+        self._go_on()
 
     def stop(self) -> None:
         """Forget everything that waits; answers that still come are dropped."""
@@ -134,14 +123,23 @@ class Inference(QObject):
         self._lane.forget(self._key)
 
     def cancel(self) -> None:
-        """Stop proposing; slices not ready yet are proposed when a reader asks."""
-        self._lane.forget(f"{self._key} propose")
-        self._queued.clear()
-        self._locating = False
+        """Stop proposing and answering; prompts stay, and are answered when a reader asks."""
+        pending = list(self.pending)
+        self._turn += 1
+        self._agenda.rest()
         for k, state in enumerate(self.readiness):
             if state is Readiness.WAITING:
                 self._set_ready(k, Readiness.FAILED)
+        for k in pending:
+            self.pending_changed.emit(k)
         self.proposing_changed.emit()
+
+    def give_up(self, slice_index: int) -> bool:
+        """Wait no longer for the answer on this slice; say whether there was one to come."""
+        if self._agenda.asked.pop(slice_index, None) is None:
+            return False
+        self.pending_changed.emit(slice_index)
+        return True
 
     def is_hand_drawn(self, slice_index: int) -> bool:
         """Say whether a reader's drawing would be lost by segmenting again."""
@@ -154,83 +152,183 @@ class Inference(QObject):
 
     def segment(self, slice_index: int) -> None:
         """Answer the slice's prompts; waits for its embedding when that is not there yet."""
-        if self.document.read_only:
-            return
-        self._set_pending(slice_index, True)
-        if self._embeddings[slice_index] is not None:
-            self._queue_answer(slice_index)
-        elif slice_index in self._queued or self._locating:
-            self._prefer(slice_index)
-        elif self._models is not None:
-            self._queue_proposal(slice_index, urgent=True)
+        if not self.document.read_only:
+            self._ask(slice_index)
+            self._want(slice_index)
 
     def relocate(self, slice_index: int) -> None:
         """Look at a slice anew round the ventricle box that the reader drew."""
         if self._models is not None and not self.document.read_only:
-            self._set_pending(slice_index, True)
-            self._queue_proposal(slice_index, urgent=True, why=Why.RELOCATED)
+            self._ask(slice_index)
+            self._wish(slice_index, Why.RELOCATED)
 
     def propose_again(self, slice_index: int) -> None:
         """Propose one slice anew because the reader asked, whatever stands on it."""
         if self._models is not None and not self.document.read_only:
-            self._queue_proposal(slice_index, urgent=True, why=Why.ASKED)
+            self._wish(slice_index, Why.ASKED)
 
     def propose_wall(self, slice_index: int) -> None:
         """Propose wall and blood pool of one slice anew; its scar stays."""
-        being_proposed = self._locating or slice_index in self._queued
+        being_proposed = slice_index in self._agenda.waiting
         if self._models is not None and not self.document.read_only and not being_proposed:
-            self._queue_proposal(slice_index, urgent=True, why=Why.WALL)
+            self._wish(slice_index, Why.WALL)
 
-    def _forget_pending(self, slice_index: int) -> None:
-        self._set_pending(slice_index, False)
+    # What comes next
 
-    def _prefer(self, slice_index: int) -> None:
-        self._lane.promote(f"{self._key} propose {slice_index}")
+    def _plan(self) -> None:
+        """Note what every slice needs that is not embedded yet."""
+        agenda = self._agenda
+        agenda.awake = True
+        for k, reading in enumerate(self.document.case.readings):
+            if self._embeddings[k] is not None:
+                continue
+            agenda.waiting.add(k)
+            if reading.status is not SliceStatus.UNSEEN and reading.prompts.lv_box is not None:
+                agenda.known.add(k)
+            if reading.status.read:
+                agenda.later.add(k)
+            self._set_ready(k, Readiness.WAITING)
 
-    def _queue_proposal(self, k: int, urgent: bool = False, why: Why | None = None) -> None:
-        assert self._models is not None
-        self._set_ready(k, Readiness.WAITING)
-        self._queued.add(k)
-        version = self.document.versions[k]
-        reading = self.document.case.readings[k]
-        box = reading.prompts.lv_box
-        mine = box is not None and (reading.protected or box.origin is Origin.READER)
-        hint = box if mine else None
-        image = self.document.case.stack.image(k)
-        pipeline = engine()
+    def _ask(self, k: int) -> None:
+        self._agenda.ask(k)
+        self.pending_changed.emit(k)
+
+    def _wish(self, k: int, why: Why) -> None:
+        self._agenda.wish(k, why)
+        self._want(k)
+
+    def _want(self, k: int) -> None:
+        """See to it that a slice a reader asked for is embedded, and soon."""
+        if self._models is None:
+            return
+        if Readiness.RESTING in self.readiness:
+            self._plan()
+            self.proposing_changed.emit()
+        if self._embeddings[k] is None or k in self._agenda.wishes:
+            self._agenda.waiting.add(k)
+            self._set_ready(k, Readiness.WAITING)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Put the next job on the lane, unless one is there."""
+        if self._busy or not self._alive or self._models is None:
+            return
+        step = self._agenda.next(self.document.current)
+        if step is None:
+            return
+        task, k = step
+        if task is Task.LOOK:
+            self._look(k)
+        elif task is Task.PROPOSE:
+            self._propose(k)
+        else:
+            self._answer(k)
+
+    def _run(
+        self,
+        task: Task,
+        k: int,
+        work: Callable[..., Any],
+        *args: Any,
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._busy = True
+        turn = self._turn
+
+        def finish(take: Callable[[Any], None], what: Any) -> None:
+            self._busy = False
+            try:
+                if turn == self._turn:
+                    take(what)
+            finally:
+                self._go_on()
+
         self._lane.run(
-            f"{self._key} propose {k}",
-            partial(pipeline.propose_slice, located=self._located[k] if self._located else None),
-            image,
-            self._models,
-            hint,
-            done=lambda proposal: self._take_proposal(k, version, proposal, why, hint),
-            failed=lambda error: self._fail(k, error),
+            f"{self._key} {task} {k}",
+            work,
+            *args,
+            done=partial(finish, done),
+            failed=partial(finish, failed),
             current=lambda: self._alive,
-            urgent=urgent,
         )
 
+    # Looking
+
+    def _look(self, k: int) -> None:
+        from scarseg import asking
+
+        image = self.document.case.stack.image(k)
+        self._run(
+            Task.LOOK, k, asking.detect, self._models, image,
+            done=partial(self._take_look, k), failed=self._not_found,
+        )  # fmt: skip
+
+    def _take_look(self, k: int, found: list[Detection]) -> None:
+        self._agenda.found[k] = tuple(found)
+        if None not in self._agenda.found:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let all slices agree where the heart is; a slice that a reader touched stays."""
+        self._agenda.settle(_settled([found or () for found in self._agenda.found]))
+        self._agenda.unsettled = {k for k in self._agenda.unsettled if self._untouched(k)}
+
+    def _untouched(self, k: int) -> bool:
+        return self.document.versions[k] == 0 and not self.document.case.readings[k].protected
+
+    def _not_found(self, error: BaseException) -> None:
+        self.cancel()
+        self._tell(error, "The heart was not found")
+
+    # Proposing
+
+    def _propose(self, k: int) -> None:
+        reading = self.document.case.readings[k]
+        box = reading.prompts.lv_box
+        known = k in self._agenda.known
+        why = self._agenda.wishes.pop(k, None)
+        mine = box is not None and (known or reading.protected or box.origin is Origin.READER)
+        hint = box if mine else None
+        located: Located | None = None
+        if self._agenda.located:
+            located = self._agenda.located[k]
+        elif known and why is None:
+            located = engine().Located(box, ())
+        elif (found := self._agenda.found[k]) is not None:
+            located = _settled([found])[0]
+            if hint is None:
+                self._agenda.alone[k] = located.lv_box
+        alone = not self._agenda.located
+        take = partial(self._take_proposal, k, self.document.versions[k], why, hint, alone)
+        self._run(
+            Task.PROPOSE, k, partial(engine().propose_slice, located=located),
+            self.document.case.stack.image(k), self._models, hint,
+            done=take, failed=partial(self._fail, k),
+        )  # fmt: skip
+
     def _take_proposal(
-        self, k: int, version: int, proposal: SliceProposal, why: Why | None, hint: Box | None
+        self,
+        k: int,
+        version: int,
+        why: Why | None,
+        hint: Box | None,
+        alone: bool,
+        proposal: SliceProposal,
     ) -> None:
-        self._queued.discard(k)
-        self._embeddings[k] = proposal.embedding
-        self._logits[k] = proposal.logits
-        case = self.document.case
-        self.document.looked(k, hint, proposal.embedding.lv_box, alone=not self._located)
+        agenda, case = self._agenda, self.document.case
         fresh = version == self.document.versions[k]
-        drawn = why is Why.WALL and self.is_hand_drawn(k)
+        unsettled = k in agenda.unsettled
+        agenda.unsettled.discard(k)
+        if unsettled and not fresh:
+            return
+        self._keep(k, hint, alone, proposal)
         change = None
-        if why is Why.RELOCATED and fresh:
-            change = verbs.relocated(case, k, proposal.prompts, proposal.labels)
-        elif why is Why.ASKED:
-            after = SliceReading(prompts=proposal.prompts, status=SliceStatus.PROPOSED)
-            name = verbs.step_name("propose again", k)
-            change = case.change(name, k, after, proposal.labels)
-        elif why is Why.WALL:
-            change = self._walled(k, proposal)
-        elif fresh and case.readings[k].status is SliceStatus.UNSEEN:
+        if why is not None:
+            change = self._change_asked_for(k, why, fresh, proposal)
+        elif fresh and (unsettled or case.readings[k].status is SliceStatus.UNSEEN):
             change = engine().proposal_change(case, k, proposal)
+        drawn = why is Why.WALL and self.is_hand_drawn(k)
         if change is not None:
             if why is not None:
                 ground = strays.resting_on_wall(proposal.labels)
@@ -240,64 +338,89 @@ class Inference(QObject):
             if not drawn:
                 self._answers[k] = case.labels[k].copy()
         self._set_ready(k, Readiness.READY)
-        asks = case.readings[k].prompts.asks_for_scar
-        if k in self.pending or (why is Why.RELOCATED and change is not None and asks):
-            self._set_pending(k, True)
-            self._queue_answer(k)
+        if why is Why.RELOCATED and change is not None and case.readings[k].prompts.asks_for_scar:
+            self._ask(k)
 
-    def _walled(self, k: int, proposal: SliceProposal) -> Change | None:
+    def _keep(self, k: int, hint: Box | None, alone: bool, proposal: SliceProposal) -> None:
+        """Keep what later clicks on this slice need, and write down whose it is."""
+        assert self._models is not None
+        case = self.document.case
+        case.segmenter = self._models.segmenter.identity
+        if self._models.detector is not None:
+            case.detector = self._models.detector.identity
+        self._agenda.waiting.discard(k)
+        self._agenda.embedded.add(k)
+        self._embeddings[k], self._logits[k] = proposal.embedding, proposal.logits
+        self.document.looked(k, hint, proposal.embedding.lv_box, alone=alone)
+
+    def _change_asked_for(
+        self, k: int, why: Why, fresh: bool, proposal: SliceProposal
+    ) -> Change | None:
+        case = self.document.case
+        if why is Why.ASKED:
+            after = SliceReading(prompts=proposal.prompts, status=SliceStatus.PROPOSED)
+            name = verbs.step_name("propose again", k)
+            return case.change(name, k, after, proposal.labels)
+        if why is Why.RELOCATED:
+            if not fresh:
+                return None
+            return verbs.relocated(case, k, proposal.prompts, proposal.labels)
         if proposal.logits.wall is None:
             self.failed.emit("These weights know scar alone: draw wall and blood pool by hand.")
             return None
-        return verbs.walled(self.document.case, k, proposal.labels, proposal.prompts.lv_box)
+        return verbs.walled(case, k, proposal.labels, proposal.prompts.lv_box)
 
-    def _queue_answer(self, k: int) -> None:
-        assert self._models is not None
-        version = self.document.versions[k]
-        case = self.document.case
-        self._lane.run(
-            f"{self._key} segment {k}",
-            engine().segment,
-            self._models,
-            self._embeddings[k],
-            case.readings[k].prompts,
-            case.labels[k].copy(),
-            self._logits[k],
-            done=lambda answer: self._take_answer(k, version, answer),
-            failed=lambda error: self._fail(k, error),
-            current=lambda: self._alive and version == self.document.versions[k],
-            urgent=True,
-        )
+    # Answering
 
-    def _take_answer(self, k: int, version: int, answer: tuple[LabelArray, Logits]) -> None:
+    def _answer(self, k: int) -> None:
+        case, question = self.document.case, self._agenda.asked[k]
+        self._run(
+            Task.ANSWER, k, engine().segment, self._models, self._embeddings[k],
+            case.readings[k].prompts, case.labels[k].copy(), self._logits[k],
+            done=partial(self._take_answer, k, question),
+            failed=partial(self._fail, k, question=question),
+        )  # fmt: skip
+
+    def _take_answer(self, k: int, question: int, answer: tuple[LabelArray, Logits]) -> None:
+        if self._agenda.asked.get(k) != question:
+            return
         labels, self._logits[k] = answer
         self.document.push(verbs.answered(self.document.case, k, labels), answers=True)
         self._answers[k] = labels
-        self._set_pending(k, False)
+        self.give_up(k)
 
-    def _fail(self, k: int, error: BaseException) -> None:
-        self._queued.discard(k)
-        self._set_pending(k, False)
-        if self._embeddings[k] is None:
-            self._set_ready(k, Readiness.FAILED)
+    # What goes wrong
+
+    def _fail(self, k: int, error: BaseException, question: int | None = None) -> None:
+        if question is not None and self._agenda.asked.get(k) != question:
+            return
+        for each in (self._agenda.waiting, self._agenda.unsettled):
+            each.discard(k)
+        self._agenda.wishes.pop(k, None)
+        self.give_up(k)
+        ready = self._embeddings[k] is not None
+        self._set_ready(k, Readiness.READY if ready else Readiness.FAILED)
         self._tell(error, f"Slice {k + 1}")
 
     def _tell(self, error: BaseException, where: str) -> None:
-        if isinstance(error, (ScarsegError, MemoryError, RuntimeError)):
-            if not isinstance(error, Cancelled):
-                self.failed.emit(
-                    f"{where}: {error or type(error).__name__}. Draw by hand, or ask"
-                    " again with Ctrl+R."
-                )
-        else:
+        if not isinstance(error, (ScarsegError, MemoryError, RuntimeError)):
             raise error
+        if not isinstance(error, Cancelled):
+            self.failed.emit(
+                f"{where}: {error or type(error).__name__}. Draw by hand, or ask again with Ctrl+R."
+            )
 
     def _set_ready(self, k: int, state: Readiness) -> None:
         if self.readiness[k] is not state:
             self.readiness[k] = state
             self.ready_changed.emit(k)
 
-    def _set_pending(self, k: int, waits: bool) -> None:
-        if (k in self.pending) is not waits:
-            (self.pending.add if waits else self.pending.discard)(k)
-            self.pending_changed.emit(k)
+
+def _settled(found: list[tuple[Detection, ...]]) -> tuple[Located, ...]:
+    """Let slices that were looked at one by one agree as :func:`scarseg.pipeline.locate` does."""
+    from scarseg.proposal import settle_lv_boxes
+
+    located = engine().Located
+    return tuple(
+        located(box, several) for box, several in zip(settle_lv_boxes(found), found, strict=True)
+    )
