@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from scarseg.case import SliceStatus
 from scarseg.gui import theme
-from scarseg.measurements import MassConvention, Measurements, SliceMeasurement
+from scarseg.gui.bars import HIGH_ROW, LOW_ROW, SliceBars
+from scarseg.measurements import MassConvention, Measurements
 from scarseg.stack import Stack
 
-BAR_HEIGHT = 15
+NARROW, WIDE = 256, 336
+"""Width of the column in a window less, or more, than ``BROAD`` pixels wide."""
+BROAD = 1900
 TALL = 900
 """A column of this height, in pixels, has room for the bars and the history."""
 MOST_REMARKS = 3
@@ -29,76 +39,6 @@ def label(text: str, name: str = "", accessible: str = "") -> QLabel:
     return made
 
 
-class SliceBars(QWidget):
-    """Scar grams of every slice as bars, MVO inside them; a click chooses the slice."""
-
-    clicked = pyqtSignal(int)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setAccessibleName("Scar mass slice by slice")
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self._rows: tuple[SliceMeasurement, ...] = ()
-        self._convention = MassConvention.THICKNESS
-        self._current = 0
-
-    def show_measurements(self, measured: Measurements, current: int) -> None:
-        self._rows, self._convention = measured.slices, measured.convention
-        self._current = current
-        self.setFixedHeight(BAR_HEIGHT * len(self._rows) + 4)
-        self.update()
-
-    def choose(self, current: int) -> None:
-        self._current = current
-        self.update()
-
-    def _grams(self, row: SliceMeasurement, what: str) -> float:
-        return float(getattr(row, f"{what}_mass_{self._convention.value}_g"))
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        if event is not None and self._rows:
-            index = int(event.position().y() // BAR_HEIGHT)
-            self.clicked.emit(min(max(index, 0), len(self._rows) - 1))
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPixelSize(11)
-        painter.setFont(font)
-        most = max((self._grams(row, "scar") for row in self._rows), default=0.0) or 1.0
-        for k, row in enumerate(self._rows):
-            self._paint_row(painter, k, row, most)
-        painter.end()
-
-    def _paint_row(self, painter: QPainter, k: int, row: SliceMeasurement, most: float) -> None:
-        top, left, right = k * BAR_HEIGHT, 24.0, 50.0
-        room = self.width() - left - right
-        chosen = k == self._current
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        painter.drawText(QRectF(0, top, 18, BAR_HEIGHT), Qt.AlignmentFlag.AlignRight, str(k + 1))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.RAISED))
-        painter.drawRoundedRect(QRectF(left, top + 3, room, BAR_HEIGHT - 6), 3, 3)
-        scar, mvo = self._grams(row, "scar"), self._grams(row, "mvo")
-        faint = 1.0 if row.status.read else 0.55
-        if scar > 0:
-            painter.setBrush(theme.colour(theme.ORANGE, faint))
-            painter.drawRoundedRect(QRectF(left, top + 3, room * scar / most, BAR_HEIGHT - 6), 3, 3)
-        if mvo > 0:
-            painter.setBrush(theme.colour(theme.VIOLET, faint))
-            painter.drawRoundedRect(QRectF(left, top + 3, room * mvo / most, BAR_HEIGHT - 6), 3, 3)
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        text = f"{scar:.1f} g"
-        if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
-            text = "n/a"
-        elif row.status is SliceStatus.UNSEEN and scar == 0:
-            text = "–"
-        painter.drawText(
-            QRectF(self.width() - right, top, right, BAR_HEIGHT), Qt.AlignmentFlag.AlignRight, text
-        )
-
-
 class ResultsPanel(QWidget):
     """The running total; every gram with its convention beside it."""
 
@@ -109,7 +49,7 @@ class ResultsPanel(QWidget):
         self.setObjectName("side")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Results")
-        self.setFixedWidth(256)
+        self.setFixedWidth(NARROW)
         self.headline = label("–", "headline", "Scar mass")
         self.convention = label("", "quiet", "Mass convention of the headline")
         self.figures: dict[str, QLabel] = {}
@@ -120,8 +60,13 @@ class ResultsPanel(QWidget):
         self.incomplete.setWordWrap(True)
         self.remarks = label("", "remark", "Scar to look at")
         self.remarks.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 14, 16, 10)
+        self._history: QWidget | None = None
+        self._arrange()
+
+    def _arrange(self) -> None:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(16, 14, 16, 4)
         layout.setSpacing(3)
         layout.addWidget(label("SCAR MASS", "heading"))
         layout.addWidget(self.headline)
@@ -141,11 +86,28 @@ class ResultsPanel(QWidget):
         layout.addWidget(self._holder)
         self.below = QVBoxLayout()
         layout.addLayout(self.below, 1)
+        area = QScrollArea()
+        area.setAccessibleName("Results")
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidgetResizable(True)
+        area.setWidget(content)
+        for part in (content, area.viewport()):
+            if part is not None:
+                part.setAutoFillBackground(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 10)
+        column.setSpacing(3)
+        column.addWidget(area, 1)
         self.history, self.export = QToolButton(), QToolButton()
+        foot = QVBoxLayout()
+        foot.setContentsMargins(16, 0, 16, 0)
+        foot.setSpacing(3)
         for button in (self.history, self.export):
             button.setObjectName("foot")
-            layout.addWidget(button)
-        self._history: QWidget | None = None
+            foot.addWidget(button)
+        column.addLayout(foot)
 
     def take_history(self, panel: QWidget) -> None:
         """Give the history its place beneath everything, closed."""
@@ -164,17 +126,26 @@ class ResultsPanel(QWidget):
         short = short and self.height() < TALL
         for part in (self.bars_heading, self.bars, self._holder):
             part.setVisible(not short)
+        self.bars.set_row_height(HIGH_ROW if self.height() > TALL else LOW_ROW)
 
     def resizeEvent(self, event: object) -> None:
+        window = self.window()
+        broad = window is not None and window.width() >= BROAD
+        self.setFixedWidth(WIDE if broad else NARROW)
         self._fit()
 
     def _figures(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setVerticalSpacing(2)
         grid.setHorizontalSpacing(10)
-        rows = ("other", "percent", "mvo", "to_read")
-        names = ("Scar mass, other convention", "Scar in percent of LV mass", "MVO mass", "To read")
-        for row, (key, name) in enumerate(zip(rows, names, strict=True)):
+        rows = {
+            "other": "Scar mass, other convention",
+            "percent": "Scar in percent of LV mass",
+            "mvo": "MVO mass",
+            "change": "Change since the proposal",
+            "to_read": "To read",
+        }
+        for row, (key, name) in enumerate(rows.items()):
             self.figures[key] = label("", "figure", name)
             self._words[key] = label("", "quiet")
             grid.addWidget(self.figures[key], row, 0)
@@ -211,6 +182,7 @@ class ResultsPanel(QWidget):
         else:
             self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
         self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
+        self._show_change(measured)
         left = measured.n_slices - measured.n_slices_reviewed
         self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
         known = {each.code for each in stack.warnings}
@@ -228,6 +200,21 @@ class ResultsPanel(QWidget):
         self.incomplete.setText("\n".join(lines))
         self.incomplete.setVisible(bool(lines))
         self.bars.show_measurements(measured, current)
+
+    def _show_change(self, measured: Measurements) -> None:
+        """Say what a reader changed of what the models proposed."""
+        before, n = measured.scar_mass_proposed_g, measured.n_slices_changed
+        for part in (self.figures["change"], self._words["change"]):
+            part.setVisible(before is not None)
+        if before is None:
+            return
+        change = round(measured.scar_mass_g - before, 1)
+        figure = f"{change:+.1f} g".replace("-", "−") if change else "±0 g"
+        words = f"since proposed, {n} slice{'' if n == 1 else 's'}" if n else "as proposed"
+        self._figure("change", figure, words)
+        tip = f"{before:.1f} g were proposed; labels of {n} slices are others now."
+        for part in (self.figures["change"], self._words["change"]):
+            part.setToolTip(tip)
 
     def _figure(self, key: str, figure: str, words: str) -> None:
         self.figures[key].setText(figure)

@@ -157,6 +157,8 @@ class Sitting(QObject):
         if current is None:
             self.history.forget()
             return
+        case = current.document.case
+        self._results.bars.spent = lambda k: (case.slice_seconds[k], case.slice_interactions[k])
         self.history.follow(current.document)
         self.stopwatch.follow(current.document)
         self.seen.follow(current.document)
