@@ -193,7 +193,11 @@ class KeyboardHand(QObject):
             self._session.current.document.moved_to.connect(self._moved)
 
     def _moved(self, _slice_index: int) -> None:
+        """Go along to the slice that is current now."""
         self._release_all()
+        if self._on is not None and self._on is not self._canvas():
+            self._toggle(True)
+            self._actions["keyboard"].setChecked(True)
 
     # Keys
 
@@ -201,7 +205,7 @@ class KeyboardHand(QObject):
         if self._on is None or event is None:
             return False
         kind = event.type()
-        if isinstance(event, QKeyEvent) and watched is self.parent():
+        if isinstance(event, QKeyEvent) and watched in (self._on, self.parent()):
             if kind == QEvent.Type.ShortcutOverride and self._knows(event):
                 event.accept()
                 return True

@@ -18,11 +18,11 @@ def glass(reading):
 
 
 def _hold(reading):
-    QTest.keyPress(reading.window.canvas, Qt.Key.Key_Z)
+    QTest.keyPress(reading.window, Qt.Key.Key_Z)
 
 
 def _let_go(reading):
-    QTest.keyRelease(reading.window.canvas, Qt.Key.Key_Z)
+    QTest.keyRelease(reading.window, Qt.Key.Key_Z)
 
 
 def test_it_is_there_while_the_key_is_held_and_follows_the_mouse(reading, glass):
@@ -91,3 +91,15 @@ def test_it_comes_up_with_a_key_that_repeats_and_never_draws(reading, glass):
         reading.mouse(QMouseEvent.Type.MouseMove, (30, 30))
         _let_go(reading)
     assert reading.document.undo_stack.count() == count
+
+
+def test_it_works_in_the_montage(reading, glass):
+    reading.act("montage")
+    canvas = reading.window.views.grid.cells[2].canvas
+    _hold(reading)
+    place = canvas.from_source(36, 30)
+    QTest.mouseMove(canvas, place.toPoint())
+    assert glass.isVisible()
+    middle = canvas.mapTo(reading.window, place.toPoint())
+    assert (glass.geometry().center() - middle).manhattanLength() <= 2
+    _let_go(reading)
