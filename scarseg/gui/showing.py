@@ -98,6 +98,7 @@ class Showing(QObject):
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
         saver.state_changed.connect(self.saved_changed)
+        self.measured = None  # what is there speaks of the document before
         self.lay_out()
         self.measure()
         self.moved_to(document.current)

@@ -11,7 +11,7 @@ from scarseg.gui.session import Open
 from scarseg.io import store_format
 from scarseg.labels import Label
 
-TIMES = ("saved_at_utc", "seconds")
+TIMES = ("saved_at_utc", "seconds", "slice_seconds")
 
 
 class Watched:
@@ -20,6 +20,7 @@ class Watched:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.broken: list[str] = []
+        self.n_steps = 0
         self._base_labels = document.case.labels.copy()
         self._base_readings = list(document.case.readings)
         self._propose, self._push = document.propose, document.push
@@ -41,6 +42,7 @@ class Watched:
             self._base_readings[k] = case.readings[k]
 
     def _pushing(self, change: Any, *arguments: Any, **named: Any) -> None:
+        self.n_steps += 1
         if self.document.read_only:
             before = self.document.case.labels.copy()
             self._push(change, *arguments, **named)

@@ -181,6 +181,8 @@ class RandomReader:
 
     def _broken(self) -> None:
         if self._watched is not None:
+            self.done["steps"] += self._watched.n_steps
+            self._watched.n_steps = 0
             for each in self._watched.broken:
                 self._note(each)
             self._watched.broken.clear()
@@ -193,7 +195,6 @@ class RandomReader:
         current = self.window.session.current
         if current is None or self._watched is None:
             return
-        self.done["steps"] += current.document.undo_stack.count()
         if self._watched.document is not current.document:
             self._watched = Watched(current.document)
         if current.document.read_only:
