@@ -24,14 +24,13 @@ from scarseg.evaluation.reading import Answer, Reference, Seen, ask, look
 from scarseg.evaluation.strategies import Asking, Strategy
 from scarseg.interval import (
     RULE,
-    IntervalRule,
     MassInterval,
     SliceSpread,
     mass_interval,
     prompted_spread,
     proposed_spread,
 )
-from scarseg.labels import infarct_mask
+from scarseg.labels import LabelArray, infarct_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.models import Models
 from scarseg.quant.mass import slice_depths_mm
@@ -39,7 +38,7 @@ from scarseg.stack import Stack
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 from scarseg.training.splits import folds
 
-WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+WIDTHS = (0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -63,56 +62,65 @@ def voxel_grams(stack: Stack) -> list[float]:
     return [DENSITY_G_PER_ML / 1000 * row_mm * column_mm * depth for depth in depths]
 
 
-def interval_of(
-    models: Models,
-    stack: Stack,
-    seen: Seen,
-    truth: Reference,
-    answer: Answer,
-    asking: str,
-    rule: IntervalRule,
-) -> MassInterval:
-    """Give the interval of one reading as the program would: scar-free slices are certain."""
+def spreads_of(
+    models: Models, stack: Stack, seen: Seen, truth: Reference, answer: Answer, asking: str
+) -> list[SliceSpread | None]:
+    """Vary one reading as the program would: slices that a reader knows free of scar are sure."""
     spreads: list[SliceSpread | None] = []
     spacing = stack.pixel_spacing_mm
     for k, proposal in enumerate(seen.proposals):
-        labels = answer.labels[k]
+        labels, embedding = answer.labels[k], proposal.embedding
         if asking == Asking.AUTO:
-            spreads.append(proposed_spread(proposal.logits, labels, spacing, rule))
+            spreads.append(proposed_spread(models, embedding, labels, spacing))
         elif truth.scar[k].any():
             prompts = answer.prompts[k]
-            spreads.append(
-                prompted_spread(models, proposal.embedding, prompts, labels, spacing, k, rule)
-            )
+            spreads.append(prompted_spread(models, embedding, prompts, labels, spacing, k))
         else:
             spreads.append(None)
-    counts = [int(infarct_mask(one).sum()) for one in answer.labels]
-    return mass_interval(spreads, counts, voxel_grams(stack), rule)
+    return spreads
 
 
-def measure(case: TrainingCase, models: Models, rules: Sequence[IntervalRule]) -> list[list[Row]]:
-    """Read a patient by itself, with boxes and with three clicks; a list of rows per rule."""
+def levelled(
+    spreads: Sequence[SliceSpread | None], width: float, shift: float = 0.0
+) -> list[SliceSpread | None]:
+    """Give the same spreads with levels drawn otherwise."""
+    return [
+        None if one is None else replace(one, level_sd=width, level_shift=shift) for one in spreads
+    ]
+
+
+def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
+    """Read a patient by itself, with boxes and with three clicks."""
     moved = moved_case(case, PROTOCOL.seed)
     stack, truth = as_stack(moved), reference_of(moved)
     seen = look(stack, models)
-    grams = voxel_grams(stack)
-    true_g = float(
-        sum(infarct_mask(one).sum() * g for one, g in zip(truth.labels, grams, strict=True))
-    )
+    voxel_g = voxel_grams(stack)
+
+    def grams(labels: LabelArray) -> float:
+        masses = [infarct_mask(one).sum() * g for one, g in zip(labels, voxel_g, strict=True)]
+        return float(sum(masses))
+
     readings = {"auto": ask(Strategy(Asking.AUTO), models, seen, truth, PROTOCOL.seed)[-1]}
     rounds = ask(Strategy(Asking.CLICKS, 3), models, seen, truth, PROTOCOL.seed)
     readings |= {"box": rounds[0], "box + 3 clicks": rounds[-1]}
-    made: list[list[Row]] = []
-    for rule in rules:
-        rows = []
-        for asking, answer in readings.items():
-            found = interval_of(models, stack, seen, truth, answer, asking, rule)
-            mass = sum(
-                infarct_mask(one).sum() * g for one, g in zip(answer.labels, grams, strict=True)
+    rows = []
+    for asking, answer in readings.items():
+        spreads = spreads_of(models, stack, seen, truth, answer, asking)
+        counts = [int(infarct_mask(one).sum()) for one in answer.labels]
+        ways = {"": spreads}
+        if sweep:
+            shifts = (0.0, -1.0, -2.0, -3.0) if asking == Asking.AUTO else (0.0,)
+            ways = {
+                f" level SD {w:g}, shift {z:g}": levelled(spreads, w, z)
+                for w in WIDTHS
+                for z in shifts
+            }
+        for way, varied in ways.items():
+            found = mass_interval(varied, counts, voxel_g)
+            rows.append(
+                Row(case.name, asking + way, grams(truth.labels), grams(answer.labels), found)
             )
-            rows.append(Row(case.name, asking, true_g, float(mass), found))
-        made.append(rows)
-    return made
+    return rows
 
 
 def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]]:
@@ -127,8 +135,7 @@ def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]
                 yield case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed))
 
 
-def show(title: str, rows: Sequence[Row]) -> None:
-    print(title)
+def show(rows: Sequence[Row]) -> None:
     for asking in dict.fromkeys(row.asking for row in rows):
         some = [row for row in rows if row.asking == asking]
         scarred = [row for row in some if row.true_g > 0]
@@ -137,7 +144,7 @@ def show(title: str, rows: Sequence[Row]) -> None:
             w / row.measured_g for w, row in zip(widths, scarred, strict=True) if row.measured_g > 0
         ]
         print(
-            f"  {asking:16s} held {np.mean([row.held for row in some]):6.1%} of {len(some)},"
+            f"{asking:40s} held {np.mean([row.held for row in some]):6.1%} of {len(some)},"
             f" {np.mean([row.held for row in scarred]):6.1%} of {len(scarred)} with scar;"
             f" median width {np.median(widths):5.2f} g, {np.median(shares):4.0%} of the mass"
         )
@@ -152,20 +159,15 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, help="rows as JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rules: list[IntervalRule] = [RULE]
     if options.folds is not None:
-        rules = [replace(RULE, level_sd=w, automatic_level_sd=w) for w in WIDTHS]
         pairs = held_out(options.emidec, options.folds)
     else:
         names = VALIDATION if options.patients == "validation" else INNER
         models = model_room.load(device="cpu")
         pairs = ((case, models) for case in read_cases(options.emidec) if case.name in names)
-    by_rule: list[list[Row]] = [[] for _ in rules]
-    for case, own in pairs:
-        for rows, more in zip(by_rule, measure(case, own, rules), strict=True):
-            rows += more
-    for rule, rows in zip(rules, by_rule, strict=True):
-        show(f"level SD {rule.level_sd:g}, automatic {rule.automatic_level_sd:g}", rows)
+    rows = [row for case, own in pairs for row in measure(case, own, options.folds is not None)]
+    print(RULE.name)
+    show(rows)
     if options.output is not None:
         flat = [
             [
@@ -176,7 +178,7 @@ def main() -> int:
                 one.interval.low_g,
                 one.interval.high_g,
             ]
-            for one in by_rule[0]
+            for one in rows
         ]
         options.output.write_text(json.dumps(flat, indent=1))
     return 0

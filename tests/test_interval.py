@@ -26,6 +26,7 @@ from scarseg.stack import Stack
 from tests.fakes import FakeSegmenter
 
 SPACING = (1.0, 1.0)
+LEVELS = 14.0 * np.linspace(-1.0, 1.0, 49) * np.abs(np.linspace(-1.0, 1.0, 49))
 
 
 class Sloped(FakeSegmenter):
@@ -47,7 +48,7 @@ class Sloped(FakeSegmenter):
 
 
 def sloped(rows: tuple[float, float] = (10, 20)) -> tuple[Models, Embedding, SlicePrompts]:
-    embedding = Embedding((40, 40), None, None)
+    embedding = Embedding((40, 40), None, None, SPACING)
     return Models(Sloped(), None), embedding, SlicePrompts((Box(0, rows[0], 40, rows[1]),))
 
 
@@ -55,22 +56,25 @@ def test_levels_move_the_contour_by_what_the_logits_say() -> None:
     models, embedding, prompts = sloped()
     labels = np.zeros((40, 40), dtype=np.uint8)
     labels[10:20, :20] = Label.SCAR
-    rule = replace(RULE, n_draws=0, level_sd=1.0)
+    rule = replace(RULE, n_draws=0)
     spread = prompted_spread(models, embedding, prompts, labels, SPACING, 0, rule)
-    middle = spread.voxels.shape[1] // 2
-    assert spread.voxels[0, middle] == 200
-    # Three standard deviations up are three columns of ten pixels less.
-    assert spread.voxels[0, -1] == 170
-    assert spread.voxels[0, 0] == 230
+    assert spread.voxels[0, 24] == 200
+    # 14 logits up are 14 columns of ten pixels less.
+    assert spread.voxels[0, -1] == 60
+    assert spread.voxels[0, 0] == 340
+    assert spread.level_sd == rule.boxed_level_sd
+    clicked = replace(prompts, points=(Point(5, 15),))
+    corrected = prompted_spread(models, embedding, clicked, labels, SPACING, 0, rule)
+    assert corrected.level_sd == rule.corrected_level_sd
 
 
 def test_a_redrawn_box_counts() -> None:
     models, embedding, prompts = sloped((4, 36))
     labels = np.zeros((40, 40), dtype=np.uint8)
     labels[4:36, :20] = Label.SCAR
-    rule = replace(RULE, n_draws=8, level_sd=0.0, box_edge=0.1)
+    rule = replace(RULE, n_draws=8, box_edge=0.1)
     spread = prompted_spread(models, embedding, prompts, labels, SPACING, 0, rule)
-    assert len(set(spread.voxels[:, 0])) > 3
+    assert len(set(spread.voxels[:, 24])) > 3
     again = prompted_spread(models, embedding, prompts, labels, SPACING, 0, rule)
     np.testing.assert_array_equal(spread.voxels, again.voxels)
     other = prompted_spread(models, embedding, prompts, labels, SPACING, 1, rule)
@@ -83,35 +87,54 @@ def test_what_a_hand_added_stays_as_a_difference() -> None:
     labels[10:20, :25] = Label.SCAR
     rule = replace(RULE, n_draws=0)
     spread = prompted_spread(models, embedding, prompts, labels, SPACING, 0, rule)
-    assert spread.voxels[0, spread.voxels.shape[1] // 2] == 250
+    assert spread.voxels[0, 24] == 250
+
+
+class Still(FakeSegmenter):
+    """Give the same logits whatever is asked."""
+
+    def __init__(self, scar: np.ndarray) -> None:
+        self.scar = scar.astype(np.float32)
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
+    ) -> Logits:
+        return Logits(self.scar)
+
+
+def proposed(square: slice) -> SliceSpread:
+    scar = np.full((30, 30), -20.0)
+    scar[square, square] = -1.0
+    models, nothing = Models(Still(scar), None), np.zeros((30, 30), dtype=np.uint8)
+    return proposed_spread(models, Embedding((30, 30), None, None, SPACING), nothing, SPACING)
 
 
 def test_a_proposal_without_scar_may_hold_some_at_a_lower_level() -> None:
-    scar = np.full((30, 30), -9.0, dtype=np.float32)
-    scar[5:15, 5:15] = -1.0
-    labels = np.zeros((30, 30), dtype=np.uint8)
-    rule = replace(RULE, automatic_level_sd=1.0)
-    spread = proposed_spread(Logits(scar), labels, SPACING, rule)
+    spread = proposed(slice(5, 15))
     assert spread.voxels.max() == 100
-    assert spread.voxels[0, spread.voxels.shape[1] // 2] == 0
+    assert spread.voxels[0, 24] == 0
+    assert spread.level_shift == -RULE.automatic_level_shift
 
 
 def test_islands_count_no_more_in_the_interval_than_in_the_proposal() -> None:
-    scar = np.full((30, 30), -9.0, dtype=np.float32)
-    scar[5:8, 5:8] = -1.0
-    spread = proposed_spread(Logits(scar), np.zeros((30, 30), dtype=np.uint8), SPACING)
-    assert spread.voxels.max() == 0
+    assert proposed(slice(5, 8)).voxels.max() == 0
 
 
 def test_a_drawn_contour_moves_in_and_out_but_not_beyond_the_wall() -> None:
     labels = np.zeros((40, 40), dtype=np.uint8)
     labels[10:30, 10:30] = Label.MYOCARDIUM
     labels[10:20, 10:30] = Label.SCAR
-    rule = replace(RULE, contour_sd_mm=1.0)
-    spread = drawn_spread(labels, SPACING, rule).voxels[0]
-    assert spread[len(spread) // 2] == 200
-    assert spread[0] == 260  # three rows more, and nothing outside the wall
-    assert 0 < spread[-1] < 200
+    spread = drawn_spread(labels, SPACING).voxels[0]
+    level = {round(float(mm), 3): voxels for mm, voxels in zip(LEVELS, spread, strict=True)}
+    assert level[0.0] == 200
+    assert level[-14.0] == 400  # all the wall, and nothing outside it
+    near = min(LEVELS, key=lambda mm: abs(mm + 3.0))
+    assert level[round(float(near), 3)] == 260  # three rows more
+    assert spread[-1] == 0
 
 
 def test_a_drawn_contour_moves_by_millimetres() -> None:
@@ -119,12 +142,11 @@ def test_a_drawn_contour_moves_by_millimetres() -> None:
     labels[20:40, 20:40] = Label.SCAR
     fine = drawn_spread(labels, (0.5, 0.5)).voxels[0]
     coarse = drawn_spread(labels, (2.0, 2.0)).voxels[0]
-    assert fine[0] - 400 > coarse[0] - 400 > 0
+    assert fine[20] > coarse[20] >= 400
 
 
 def test_the_interval_of_known_spreads_is_their_percentiles() -> None:
-    steps = np.linspace(-3, 3, 25)
-    spread = SliceSpread((1000 - 100 * steps)[np.newaxis])
+    spread = SliceSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
     found = mass_interval([spread], [1000], [0.01], replace(RULE, nominal=0.9))
     # One slice: the level is one standard normal, 5 % and 95 % at 1.645.
     assert found.low_g == pytest.approx(10 - 1.645, abs=0.08)
@@ -132,15 +154,14 @@ def test_the_interval_of_known_spreads_is_their_percentiles() -> None:
 
 
 def test_slices_share_half_the_variance_of_the_level() -> None:
-    steps = np.linspace(-3, 3, 25)
-    spread = SliceSpread((1000 - 100 * steps)[np.newaxis])
+    spread = SliceSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
     found = mass_interval([spread] * 4, [1000] * 4, [0.01] * 4)
     # Variance 4 * 0.5 + 16 * 0.5 = 10 slices' worth of one.
     assert found.high_g - 40 == pytest.approx(1.645 * 10**0.5, abs=0.25)
 
 
 def test_the_interval_always_holds_the_mass_and_certain_slices_add_nothing() -> None:
-    above = SliceSpread(np.full((1, 25), 500.0))
+    above = SliceSpread(np.full((1, 49), 500.0), 1.0)
     found = mass_interval([above, None], [100, 50], [0.01, 0.01])
     assert (found.low_g, found.high_g) == (pytest.approx(1.5), pytest.approx(5.5))
     assert found.slices_g[1] == (0.5, 0.5)
@@ -151,8 +172,8 @@ def test_a_case_has_an_interval_round_its_mass(
     phantom_stack: Stack, models: Models, convention: MassConvention
 ) -> None:
     case = propose_case(phantom_stack, models)
-    seen = [(p.embedding, p.logits) for _, p in propose_stack(phantom_stack, models)]
-    found = case_interval(case, models, seen, convention)
+    embeddings = [proposal.embedding for _, proposal in propose_stack(phantom_stack, models)]
+    found = case_interval(case, models, embeddings, convention)
     mass = measure(case, convention).scar_mass_g
     assert found.low_g <= mass <= found.high_g
     assert "90%" in found.method
