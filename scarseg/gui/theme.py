@@ -1,4 +1,8 @@
-"""Dark and quiet, the image brightest; colours that colour-blind readers tell apart."""
+"""Dark and quiet, the image brightest; colours that colour-blind readers tell apart.
+
+The colours of labels, boxes, points and statuses were searched for: every two of them stay apart
+for each of the three kinds of colour blindness, and texts reach 4.5:1 on what they stand on.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ TEXT = "#d7dee5"
 QUIET = "#8796a5"
 MUTED = "#5f7080"
 ACCENT = "#4cc2ff"
-ORANGE = "#ff9f1c"
-YELLOW = "#ffcf5c"
-GREEN = "#7bd88f"
-RED = "#ff6b6b"
-TEAL = "#2ec4b6"
-VIOLET = "#c77dff"
-SLATE = "#7aa5d8"
+ORANGE = "#f29100"
+YELLOW = "#fff480"
+GREEN = "#93eab2"
+RED = "#ff4b69"
+TEAL = "#24b8a4"
+VIOLET = "#eeb2fe"
+SLATE = "#7b86c8"
 
 LABEL_COLOURS: dict[Label, str] = {
     Label.BLOOD_POOL: SLATE,
@@ -59,7 +63,7 @@ QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
 QLabel#message {{ color: {ACCENT}; padding-left: 14px; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
-QLabel#headline[partial="true"] {{ color: #8a6a3a; }}
+QLabel#headline[partial="true"] {{ color: #a8854a; }}
 QLabel#figure {{ font-size: 15px; font-weight: 600; }}
 QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
@@ -74,19 +78,20 @@ QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}
 QToolButton[tight="true"] {{ padding: 5px 6px; }}
 QToolButton:hover {{ background: {RAISED}; }}
 QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
-QToolButton:disabled {{ color: #4c5965; }}
-QToolButton:checked:disabled {{ background: {RAISED}; color: #4c5965; }}
-QToolButton:focus {{ border: 1px solid {ACCENT}; }}
+QToolButton:disabled {{ color: #64727f; }}
+QToolButton:checked:disabled {{ background: {RAISED}; color: #64727f; }}
+QToolButton:focus {{ border: 1px solid {ACCENT}; padding: 4px 8px; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 6px 14px;
 }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
 QPushButton:default {{ background: {ACCENT}; color: #06222f; }}
+QPushButton:focus {{ border: 2px solid {TEXT}; padding: 5px 13px; }}
 QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
 QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 4px; }}
 QMenu::item:selected {{ background: {LINE}; }}
-QMenu::item:disabled {{ color: #5d6b78; }}
+QMenu::item:disabled {{ color: #6d7c8a; }}
 QMenu::separator {{ height: 1px; background: {LINE}; margin: 4px 8px; }}
 QListView {{ background: transparent; border: none; }}
 QScrollArea {{ background: transparent; border: none; }}
@@ -103,6 +108,7 @@ QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background
 QComboBox {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 8px;
 }}
+QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus {{ border: 1px solid {ACCENT}; }}
 QComboBox QAbstractItemView {{ background: {RAISED}; selection-background-color: {LINE}; }}
 QLineEdit, QDoubleSpinBox {{
     background: {PANEL}; border: 1px solid {LINE}; border-radius: 4px; padding: 4px;
