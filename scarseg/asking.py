@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scarseg.corrections import corrected_logits
+from scarseg.corrections import Heart, HeartAnswer, corrected_logits, is_heart_of, redrawn
 from scarseg.errors import ModelError
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Detection, Embedding, Logits, Models
@@ -55,15 +55,67 @@ def predict(
     previous: Logits | None = None,
     quick: bool = False,
 ) -> Logits:
-    """Ask the segmenter for scar, and refuse an answer that is no answer.
+    """Ask the segmenter for scar, and let the answer obey what is asked of wall and pool."""
+    answer = _ask(models, embedding, prompts.scar_alone, previous, quick)
+    return obeying(models, embedding, answer, prompts)
 
-    It is not told what is asked of wall and blood pool: its answer is corrected by that.
+
+def obeying(models: Models, embedding: Embedding, answer: Logits, prompts: SlicePrompts) -> Logits:
+    """Let an answer of the segmenter obey a reader's points and box for wall and pool.
+
+    The segmenter was not taught such prompts: its answer is corrected by them. It is then asked
+    once more with its box of the ventricle moved to the corrected heart, unless a reader drew
+    that box, and what it says is corrected again. The answer before all that stays in ``raw``.
     """
-    logits = models.segmenter.predict(embedding, prompts.scar_alone, previous, quick)
+    raw = answer.raw or answer
+    if raw.wall is None or not prompts.asks_for_heart:
+        return raw
+    once = corrected_logits(raw, prompts, embedding.pixel_spacing_mm)
+    asked = raw.asked or prompts.scar_alone
+    box = heart_box(once)
+    if box is None or (prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER):
+        return once
+    again = _ask(models, embedding, replace(asked, lv_box=box))
+    return replace(corrected_logits(again, prompts, embedding.pixel_spacing_mm), raw=raw)
+
+
+def _ask(
+    models: Models,
+    embedding: Embedding,
+    prompts: SlicePrompts,
+    previous: Logits | None = None,
+    quick: bool = False,
+) -> Logits:
+    """Ask the segmenter and refuse an answer that is no answer."""
+    logits = models.segmenter.predict(embedding, prompts, previous, quick)
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
-    return corrected_logits(logits, prompts, embedding.pixel_spacing_mm)
+    return replace(logits, asked=prompts)
+
+
+def correct_heart(
+    models: Models,
+    embedding: Embedding,
+    prompts: SlicePrompts,
+    before: LabelArray,
+    ground: LabelArray,
+    previous: Logits | None,
+) -> HeartAnswer:
+    """Correct wall and blood pool of a slice as a reader's points and box for them ask.
+
+    Scar and MVO of ``before`` (row, column) stay, to the pixel, even where there is no wall
+    any more. Where wall and pool are still those of ``previous``, the answer behind ``before``,
+    they follow from that and all points and the box together: one taken back leaves no trace.
+    What a hand drew since is corrected round what it contradicts, and stays everywhere else.
+
+    Args:
+        ground: what lies beneath the scar of ``before``, of the same shape.
+    """
+    if previous is None or not is_heart_of(before, previous):
+        return redrawn(prompts, before, ground, embedding.pixel_spacing_mm)
+    logits = obeying(models, embedding, previous, prompts)
+    return HeartAnswer.on_scar(before, Heart.of_logits(logits), logits)
 
 
 def _look(
@@ -128,7 +180,7 @@ def answer_file(
         logits = predict(models, embedding, prompts)
         threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
     else:
-        logits = corrected_logits(logits, prompts, embedding.pixel_spacing_mm)
+        logits = obeying(models, embedding, logits, prompts)
     if asked is None or prompts.no_scar:
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)

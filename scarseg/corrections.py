@@ -49,6 +49,8 @@ FIRST_MM = 4.0
 THINNEST_WALL_MM = 3.0
 """New pool has at least so much wall round it."""
 ROUNDS = 2
+ROOM_MM = 20.0
+"""So far from the heart and from what is asked, nothing changes."""
 NOWHERE_MM = 50.0
 """The distance to something that is not there."""
 WEAK_LOGIT = 0.1
@@ -105,17 +107,45 @@ def corrected(
 
     Args:
         heart: what stands there.
-        prompts: of which only those for wall and pool count.
+        prompts: of which only those for wall and pool count; one at least.
         spacing_mm: (row, column).
         drawn: a hand drew the heart: then no hole is filled and no piece dropped.
     """
-    borders = _Borders(heart, spacing_mm)
+    rows, columns = _window(heart, prompts, spacing_mm)
+    up, left = rows.start, columns.start
+    borders = _Borders(Heart(heart.wall[rows, columns], heart.pool[rows, columns]), spacing_mm)
     if prompts.pool_box is not None:
-        borders.stretch_pool(prompts.pool_box)
+        borders.stretch_pool(_shifted(prompts.pool_box, -left, -up))
     for _ in range(ROUNDS):
         for point in prompts.heart_points:
-            borders.obey(point, tidy=not drawn)
-    return borders.heart(tidy=not drawn)
+            nearer = replace(point, column=point.column - left, row=point.row - up)
+            borders.obey(nearer, tidy=not drawn)
+    found = borders.heart(tidy=not drawn)
+    whole = Heart(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
+    whole.wall[rows, columns], whole.pool[rows, columns] = found.wall, found.pool
+    return whole
+
+
+def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
+    """Give the rows and columns that hold the heart, all that is asked, and room round it."""
+    rows, columns = (list(each) for each in np.nonzero(heart.wall | heart.pool))
+    for point in prompts.heart_points:
+        columns.append(point.pixel[0])
+        rows.append(point.pixel[1])
+    if (box := prompts.pool_box) is not None:
+        columns += [int(box.column0), int(box.column1)]
+        rows += [int(box.row0), int(box.row1)]
+    spans = []
+    for places, n, spacing in zip((rows, columns), heart.wall.shape, spacing_mm, strict=True):
+        room = int(ROOM_MM / spacing) + 1
+        first, last = np.clip([min(places) - room, max(places) + room + 1], 0, n)
+        spans.append(slice(int(first), int(last)))
+    return spans[0], spans[1]
+
+
+def _shifted(box: Box, columns: float, rows: float) -> Box:
+    across = {"column0": box.column0 + columns, "column1": box.column1 + columns}
+    return replace(box, **across, row0=box.row0 + rows, row1=box.row1 + rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,33 +161,26 @@ class HeartAnswer:
     ground: LabelArray
     logits: Logits | None
 
+    @classmethod
+    def on_scar(cls, before: LabelArray, heart: Heart, logits: Logits | None) -> HeartAnswer:
+        """Put the scar and MVO of ``before`` (row, column) on a heart, to the pixel."""
+        ground = heart.labels
+        return cls(np.where(infarct_mask(before), before, ground), ground, logits)
 
-def correct_heart(
-    prompts: SlicePrompts,
-    before: LabelArray,
-    ground: LabelArray,
-    previous: Logits | None,
-    spacing_mm: Spacing,
+
+def redrawn(
+    prompts: SlicePrompts, before: LabelArray, ground: LabelArray, spacing_mm: Spacing
 ) -> HeartAnswer:
-    """Correct wall and blood pool of a slice as a reader's points and box for them ask.
-
-    Scar and MVO of ``before`` (row, column) stay, to the pixel, even where there is no wall
-    any more. Where wall and pool are still those of ``previous``, the answer behind ``before``,
-    they follow from that and all points and the box together: one taken back leaves no trace.
-    What a hand drew since is corrected round what it contradicts, and stays everywhere else.
+    """Correct a heart that a hand drew, round what it contradicts; the scar stays.
 
     Args:
-        ground: what lies beneath the scar of ``before``, of the same shape.
+        before: labels uint8 (row, column); ``ground`` what lies beneath their scar.
         spacing_mm: (row, column).
     """
-    logits = None
-    if previous is not None and is_heart_of(before, previous):
-        logits = corrected_logits(previous, prompts, spacing_mm)
-        heart = Heart.of_logits(logits)
-    else:
-        heart = corrected(Heart.of_labels(ground), prompts, spacing_mm, drawn=True)
-    labels = np.where(infarct_mask(before), before, heart.labels)
-    return HeartAnswer(labels, heart.labels, logits)
+    heart = Heart.of_labels(ground)
+    if prompts.asks_for_heart:
+        heart = corrected(heart, prompts, spacing_mm, drawn=True)
+    return HeartAnswer.on_scar(before, heart, None)
 
 
 def is_heart_of(labels: LabelArray, logits: Logits) -> bool:

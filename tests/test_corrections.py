@@ -16,14 +16,13 @@ from scarseg.corrections import (
     SIGMA_MM,
     THINNEST_WALL_MM,
     Heart,
-    correct_heart,
     corrected,
     corrected_logits,
     is_heart_of,
 )
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Embedding, Logits, Models
-from scarseg.prompts import Box, Point, SlicePrompts
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.stack import Stack
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.fakes import FakeSegmenter
@@ -183,41 +182,6 @@ def scarred() -> LabelArray:
     return phantom_labels()[2]
 
 
-def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(scarred: LabelArray) -> None:
-    scarred[30, 43] = Label.MVO
-    ground = Heart.of_labels(np.minimum(scarred, Label.MYOCARDIUM)).labels
-    off = wall(0, 14, False)
-    answer = correct_heart(SlicePrompts(points=(off,)), scarred, ground, None, SPACING)
-    infarct = scarred >= Label.SCAR
-    assert np.array_equal(answer.labels[infarct], scarred[infarct])
-    assert not (answer.labels[~infarct] >= Label.SCAR).any()
-    column, row = off.pixel
-    assert answer.ground[row, column] == Label.BACKGROUND and answer.labels[row, column] == 3
-
-
-def test_a_click_taken_back_leaves_no_trace(scarred: LabelArray) -> None:
-    ground = np.minimum(scarred, Label.MYOCARDIUM)
-    answer = answer_of(Heart.of_labels(ground))
-    asks = SlicePrompts(points=(wall(90, 19),))
-    moved = correct_heart(asks, scarred, ground, answer, SPACING)
-    assert not np.array_equal(moved.labels, scarred)
-    again = correct_heart(SlicePrompts(), moved.labels, moved.ground, moved.logits, SPACING)
-    assert np.array_equal(again.labels, scarred) and again.logits is answer
-
-
-def test_a_drawing_is_corrected_round_the_click_alone(scarred: LabelArray) -> None:
-    ground = np.minimum(scarred, Label.MYOCARDIUM)
-    answer = answer_of(Heart.of_labels(ground))
-    drawn = ground.copy()
-    drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
-    drawn[30, 22] = Label.BACKGROUND  # with a hole,
-    drawn[5, 5] = Label.MYOCARDIUM  # and a speck
-    assert not is_heart_of(drawn, answer)
-    moved = correct_heart(SlicePrompts(points=(wall(0, 19),)), drawn, drawn, answer, SPACING)
-    assert moved.logits is None and moved.labels[30, 50] == Label.MYOCARDIUM
-    assert np.array_equal(moved.labels[:, :30], drawn[:, :30])
-
-
 class TakesNoOthers(FakeSegmenter):
     """A segmenter that must not hear of clicks on wall and pool."""
 
@@ -232,47 +196,132 @@ class TakesNoOthers(FakeSegmenter):
         return super().predict(embedding, prompts, previous, quick)
 
 
+@pytest.fixture
+def proposal(phantom_stack: Stack) -> pipeline.SliceProposal:
+    return pipeline.propose_slice(phantom_stack.image(2), MODELS)
+
+
+MODELS = Models(TakesNoOthers(), None)
+GROUND = np.minimum(phantom_labels()[2], Label.MYOCARDIUM)
+
+
+def moved(
+    proposal: pipeline.SliceProposal,
+    *points: Point,
+    before: LabelArray | None = None,
+    ground: LabelArray = GROUND,
+    previous: Logits | None = None,
+) -> pipeline.HeartAnswer:
+    return pipeline.correct_heart(
+        MODELS,
+        proposal.embedding,
+        replace(proposal.prompts, points=points),
+        proposal.labels if before is None else before,
+        ground,
+        proposal.logits if previous is None else previous,
+    )
+
+
+def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
+    proposal: pipeline.SliceProposal, scarred: LabelArray
+) -> None:
+    scarred[30, 43] = Label.MVO
+    off = wall(0, 14, False)
+    answer = moved(proposal, off, before=scarred)
+    infarct = scarred >= Label.SCAR
+    assert np.array_equal(answer.labels[infarct], scarred[infarct])
+    assert not (answer.labels[~infarct] >= Label.SCAR).any()
+    column, row = off.pixel
+    assert answer.ground[row, column] == Label.BACKGROUND and answer.labels[row, column] == 3
+
+
+def test_a_click_taken_back_leaves_no_trace(proposal: pipeline.SliceProposal) -> None:
+    once = moved(proposal, wall(90, 19))
+    assert not np.array_equal(once.labels, proposal.labels)
+    again = moved(proposal, before=once.labels, ground=once.ground, previous=once.logits)
+    assert np.array_equal(again.labels, proposal.labels) and again.logits is proposal.logits
+
+
+def test_a_drawing_is_corrected_round_the_click_alone(proposal: pipeline.SliceProposal) -> None:
+    drawn = GROUND.copy()
+    drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
+    drawn[30, 22] = Label.BACKGROUND  # with a hole,
+    drawn[5, 5] = Label.MYOCARDIUM  # and a speck
+    assert not is_heart_of(drawn, proposal.logits)
+    answer = moved(proposal, wall(0, 19), before=drawn, ground=drawn)
+    assert answer.logits is None and answer.labels[30, 50] == Label.MYOCARDIUM
+    assert np.array_equal(answer.labels[:, :30], drawn[:, :30])
+
+
+class FollowsTheBox(FakeSegmenter):
+    """Take the wall one pixel wider where the ventricle's box is wider than the phantom."""
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
+    ) -> Logits:
+        told = super().predict(embedding, prompts, previous, quick)
+        assert told.wall is not None and told.blood_pool is not None
+        if prompts.lv_box is None or prompts.lv_box.width <= 24:
+            return told
+        heart = ndimage.binary_dilation((told.wall > 0) | (told.blood_pool > 0))
+        return replace(told, wall=np.where(heart & (told.blood_pool < 0), 5, -5))
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_the_segmenter_is_asked_again_where_the_heart_now_is(
+    drawn: bool, phantom_stack: Stack
+) -> None:
+    """A reader's own box of the ventricle stays what it is told."""
+    models = Models(FollowsTheBox(), None)
+    box = Box(24, 20, 48, 40, Origin.READER if drawn else Origin.DETECTOR)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models, box)
+    asked_for = replace(proposal.prompts, points=(wall(0, 19),))
+    answer = pipeline.correct_heart(
+        models, proposal.embedding, asked_for, proposal.labels, GROUND, proposal.logits
+    )
+    assert bool(answer.labels[30, 23]) is not drawn
+    assert answer.logits is not None and answer.logits.raw is proposal.logits
+
+
 ASKED = SlicePrompts(
     boxes=(Box(36, 20, 48, 40),), points=(wall(90, 19), Point(46, 30), pool(200, 10))
 )
 
 
 def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
-    phantom_stack: Stack, scarred: LabelArray
+    proposal: pipeline.SliceProposal, scarred: LabelArray
 ) -> None:
-    models = Models(TakesNoOthers(), None)
-    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
     labels, logits = pipeline.segment(
-        models, proposal.embedding, ASKED, proposal.labels, proposal.logits
+        MODELS, proposal.embedding, ASKED, proposal.labels, proposal.logits
     )
     assert np.array_equal(labels == Label.SCAR, scarred == Label.SCAR)
     expected = corrected(Heart.of_labels(np.minimum(scarred, 2)), ASKED, SPACING)
     assert same(Heart.of_labels(labels), expected)
-    plain, _ = pipeline.segment(models, proposal.embedding, ASKED.scar_alone, labels, logits)
+    plain, _ = pipeline.segment(MODELS, proposal.embedding, ASKED.scar_alone, labels, logits)
     assert np.array_equal(plain, scarred)
 
 
 def test_scar_left_off_the_wall_does_not_pass_for_a_drawn_wall(
-    phantom_stack: Stack, scarred: LabelArray
+    proposal: pipeline.SliceProposal,
 ) -> None:
     """A later click on scar is answered with the wall of all clicks, and clips scar to it."""
-    models = Models(TakesNoOthers(), None)
-    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
-    prompts = replace(proposal.prompts, points=(wall(0, 13.8, False),))
-    ground = np.minimum(scarred, 2)
-    moved = correct_heart(prompts, proposal.labels, ground, proposal.logits, SPACING)
-    assert ((moved.labels == Label.SCAR) & (moved.ground == Label.BACKGROUND)).any()
-    more = prompts.with_point(Point(44, 30))
-    labels, _ = pipeline.segment(models, proposal.embedding, more, moved.labels, moved.logits)
-    assert np.array_equal(labels > 0, moved.ground > 0)
+    off = wall(0, 13.8, False)
+    once = moved(proposal, off)
+    assert ((once.labels == Label.SCAR) & (once.ground == Label.BACKGROUND)).any()
+    more = replace(proposal.prompts, points=(off, Point(44, 30)))
+    labels, _ = pipeline.segment(MODELS, proposal.embedding, more, once.labels, once.logits)
+    assert np.array_equal(labels > 0, once.ground > 0)
     assert (labels == Label.SCAR).any()
 
 
 def test_a_prompts_file_corrects_wall_and_pool(phantom_stack: Stack, scarred: LabelArray) -> None:
-    models = Models(TakesNoOthers(), None)
     heart_alone = SlicePrompts(points=(wall(90, 19),), no_scar=True)
     case = pipeline.propose_case(
-        phantom_stack, models, prompts={2: ASKED, 3: heart_alone, 1: SlicePrompts(no_scar=True)}
+        phantom_stack, MODELS, prompts={2: ASKED, 3: heart_alone, 1: SlicePrompts(no_scar=True)}
     )
     assert same(Heart.of_labels(case.labels[2]), corrected(RING, ASKED, SPACING))
     assert same(Heart.of_labels(case.labels[3]), asked(wall(90, 19)))

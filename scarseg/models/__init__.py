@@ -49,13 +49,14 @@ class Logits:
     """Logits on the source grid, float32 (row, column); above 0 means inside.
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
-    whole wall including scar; ``scar`` includes MVO. ``raw`` is the segmenter's own answer where
-    a reader's clicks on wall and pool have changed it since.
+    whole wall including scar; ``scar`` includes MVO. ``asked`` is what the segmenter was asked;
+    ``raw`` the answer before a reader's clicks on wall and pool changed it.
     """
 
     scar: FloatArray
     blood_pool: FloatArray | None = None
     wall: FloatArray | None = None
+    asked: SlicePrompts | None = None
     raw: Logits | None = None
 
 
