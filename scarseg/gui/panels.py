@@ -107,6 +107,9 @@ class ResultsPanel(QWidget):
         for button in (self.history, self.export):
             button.setObjectName("foot")
             foot.addWidget(button)
+        self.history.setStyleSheet(
+            f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.TEXT}; }}"
+        )
         column.addLayout(foot)
 
     def take_history(self, panel: QWidget) -> None:

@@ -14,6 +14,7 @@ from scarseg.gui.history import HistoryPanel
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.session import Session
 from scarseg.gui.studies import StudiesPanel
+from scarseg.gui.views import Views
 
 IDLE_S = 10
 """The stopwatch pauses when a reader does nothing for this long."""
@@ -77,7 +78,7 @@ class Stopwatch(QObject):
 class Seen(QObject):
     """Note which slices the reader had on the screen, as they stand.
 
-    ``in_view`` gives the slices on the screen; the current one where nobody knows better.
+    ``in_view`` gives the slices on the screen; the current one as long as nobody knows better.
     """
 
     def __init__(self, session: Session, parent: QObject) -> None:
@@ -117,18 +118,20 @@ class Sitting(QObject):
         desk: Desk,
         results: ResultsPanel,
         studies: StudiesPanel,
-        canvas: QWidget,
+        views: Views,
         window: QWidget,
     ) -> None:
         super().__init__(window)
         self._session, self._desk, self._results = session, desk, results
-        self._studies, self._canvas = studies, canvas
+        self._studies, self._views = studies, views
         self.stopwatch, self.seen = Stopwatch(session, self), Seen(session, self)
         self.history = HistoryPanel()
         results.take_history(self.history)
         self.history.chosen.connect(desk.travel)
         self.history.left.connect(lambda: self._open_history.setChecked(False))
-        studies.left.connect(canvas.setFocus)
+        studies.left.connect(self._to_the_slice)
+        self.seen.in_view = self._in_view
+        views.switched.connect(self.seen.begin)
         session.opened.connect(self._follow)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -150,11 +153,22 @@ class Sitting(QObject):
         if shown:
             self.history.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
         elif self.history.view.hasFocus() or not self.history.isVisible():
-            self._canvas.setFocus()
+            self._to_the_slice()
+
+    def _to_the_slice(self) -> None:
+        self._views.active.setFocus()
+
+    def _in_view(self) -> Iterable[int]:
+        """Give the slices on the screen: in the montage all of them, else the current one."""
+        assert self._session.current is not None
+        document = self._session.current.document
+        everything = range(document.case.stack.n_slices)
+        return everything if self._views.montage else (document.current,)
 
     def _follow(self) -> None:
         current = self._session.current
         if current is None:
+            self._results.bars.spent = None
             self.history.forget()
             return
         case = current.document.case

@@ -48,7 +48,7 @@ class MainWindow(QMainWindow):
         self.pictures = Pictures(
             self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
-        self.sitting = Sitting(session, self.desk, self.results, self.studies, self.canvas, self)
+        self.sitting = Sitting(session, self.desk, self.results, self.studies, self.views, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(

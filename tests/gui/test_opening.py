@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QLabel
 
 from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.gui.library import Entry, Library, depth
-from scarseg.gui.studies import SECOND
+from scarseg.gui.two_lines import SECOND
 from scarseg.io import store
 from scarseg.io.dicom_write import write_series
 from scarseg.stack import Stack
@@ -143,7 +143,8 @@ def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path)
     items = (reader.window.studies.studies.item(k) for k in range(4))
     shown = {item.text().split()[0]: item.data(SECOND) for item in items}
     assert shown == {
-        "P0": "proposed", "P1": "read", "P2": "2 of 5 read", "P3": "not opened yet"
+        "P0": "to read · proposed", "P1": "read", "P2": "in progress · 2 of 5 read",
+        "P3": "to read",
     }  # fmt: skip
     assert reader.session.current.entry.stack_id == "1.2.7.0"
     reader.act("next_study")
