@@ -16,14 +16,14 @@ from PyQt6.QtWidgets import (
     QSizePolicy,
     QStatusBar,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from scarseg.gui import theme
+from scarseg.gui.about import NOTICE
 from scarseg.gui.actions import ACTIONS, MENUS, key_text
-from scarseg.gui.dialogs import NOTICE
 from scarseg.gui.panels import label
+from scarseg.gui.welcome import Welcome as Welcome
 
 BAR = (
     "box",
@@ -261,36 +261,3 @@ class Foot(QStatusBar):
 
     def show_saved(self, word: str, colour: str) -> None:
         self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")
-
-
-class Welcome(QWidget):
-    """What to do when nothing is open."""
-
-    def __init__(self, actions: Mapping[str, QAction]) -> None:
-        super().__init__()
-        layout = QVBoxLayout(self)
-        layout.addStretch(3)
-        for text, name in (
-            ("Drop a study here", "welcome"),
-            ("a folder, DICOM files, a DICOMDIR or a zip", "quiet"),
-        ):
-            line = label(text, name)
-            line.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            layout.addWidget(line)
-        layout.addSpacing(18)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        for name, text in (("open_folder", "Open folder …"), ("open_files", "Open files or zip …"),
-                           ("demo", "Try the demo study")):  # fmt: skip
-            button = QPushButton(text)
-            button.setToolTip(actions[name].toolTip())
-            button.clicked.connect(actions[name].trigger)
-            button.setDefault(name == "open_folder")
-            row.addWidget(button)
-        row.addStretch(1)
-        layout.addLayout(row)
-        layout.addStretch(4)
-        notice = label(NOTICE, "quiet")
-        notice.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        layout.addWidget(notice)
-        layout.addSpacing(14)

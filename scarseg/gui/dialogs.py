@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
-from PyQt6.QtCore import PYQT_VERSION_STR, QT_VERSION_STR, QStandardPaths, Qt
-from PyQt6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QFileDialog,
-    QGridLayout,
-    QInputDialog,
-    QLabel,
-    QMessageBox,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from PyQt6.QtCore import QStandardPaths, Qt
+from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
-import scarseg
-from scarseg.gui.actions import ACTIONS, key_text
+from scarseg.gui.about import NOTICE, About, about_text
+from scarseg.gui.keysheet import KeySheet
+from scarseg.gui.reasons import ask_reason
 from scarseg.models import Models
 
-NOTICE = "For research use only. Not a medical device."
-REASONS = ("Artefact", "No contrast of scar and blood", "Slice misplaced", "Other")
-HAND = (
-    ("Wheel", "Slice before or after"),
-    ("Ctrl + wheel", "Zoom"),
-    ("Shift + wheel", "Size of brush and eraser"),
-    ("Alt + wheel", "Threshold of the threshold brush"),
-    ("Shift drag, middle drag", "Move the image"),
-    ("Right drag", "Window width and level"),
-    ("Drag a box's border", "Move the box"),
-    ("Drag a box's handle", "Resize the box"),
-    ("Ctrl drag", "New box, wherever it begins"),
-    ("Alt click, right click", "Point where there is no scar"),
-    ("Click a point", "Delete the point"),
-)
+__all__ = ["NOTICE", "About", "Dialogs", "KeySheet", "about_text"]
+
 
 
 class Dialogs:
@@ -80,10 +56,7 @@ class Dialogs:
 
     def reason(self) -> str | None:
         """Ask why a slice cannot be read."""
-        text, given = QInputDialog.getItem(
-            self._parent, "Not assessable", "Why can this slice not be read?", REASONS, 0, True
-        )
-        return text if given else None
+        return ask_reason(self._parent)
 
     def thickness_mm(self, title: str) -> float | None:
         """Ask for a slice thickness that the header does not give."""
@@ -106,108 +79,3 @@ class Dialogs:
 def _show(dialog: QDialog) -> None:
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()
-
-
-class KeySheet(QDialog):
-    """The sheet of keys, made from the table of actions."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Keys")
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(18)
-        grid.setVerticalSpacing(3)
-        columns = (("File", "Edit", "Help"), ("Tools", ""), ("Slice", "View", "Hand"))
-        for column, menus in enumerate(columns):
-            row = 0
-            for menu in menus:
-                row = self._add_menu(grid, menu, row, column * 2)
-        content = QWidget()
-        content.setLayout(grid)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        layout = QVBoxLayout(self)
-        layout.addWidget(area)
-        layout.addWidget(_close(self))
-        self.resize(1060, 680)
-
-    def _add_menu(self, grid: QGridLayout, menu: str, row: int, column: int) -> int:
-        lines = [
-            (
-                " or ".join(dict.fromkeys(_shown(key) for key in entry.keys)),
-                entry.text.replace(" …", ""),
-            )
-            for entry in ACTIONS
-            if entry.menu == menu and entry.keys
-        ]
-        if menu == "Hand":
-            lines = list(HAND)
-        elif menu == "":
-            lines = [(key_text(e), e.text) for e in ACTIONS if e.menu == ""]
-        else:
-            row = _heading(grid, menu, row, column)
-        if menu == "Hand":
-            row = _heading(grid, "Mouse", row, column)
-        for keys, text in lines:
-            key = QLabel(keys)
-            key.setObjectName("figure")
-            key.setStyleSheet("font-size: 12px")
-            grid.addWidget(key, row, column)
-            grid.addWidget(QLabel(text), row, column + 1)
-            row += 1
-        return row
-
-
-def _shown(key: str) -> str:
-    return {"Return": "Enter", "Up": "↑", "Down": "↓"}.get(key, key)
-
-
-def _heading(grid: QGridLayout, text: str, row: int, column: int) -> int:
-    heading = QLabel(text.upper())
-    heading.setObjectName("heading")
-    heading.setContentsMargins(0, 8 if row else 0, 0, 2)
-    grid.addWidget(heading, row, column, 1, 2)
-    return row + 1
-
-
-class About(QDialog):
-    """Versions, weights, licences, and what the program is not."""
-
-    def __init__(self, parent: QWidget, models: Models | None, problem: str) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("About scarseg")
-        text = QLabel(about_text(models, problem))
-        text.setWordWrap(True)
-        text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        text.setMinimumWidth(460)
-        layout = QVBoxLayout(self)
-        layout.addWidget(text)
-        layout.addWidget(_close(self))
-
-
-def _close(dialog: QDialog) -> QDialogButtonBox:
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.reject)
-    return buttons
-
-
-def about_text(models: Models | None, problem: str = "") -> str:
-    """Say what runs here, as rich text."""
-    rows = [f"<h3>scarseg {scarseg.__version__}</h3>", f"<p><b>{NOTICE}</b></p>"]
-    rows.append("<p>Measures myocardial scar on late-gadolinium-enhancement cardiac MR.</p>")
-    if models is None:
-        rows.append(f"<p>Weights: {problem or 'loading …'}</p>")
-    else:
-        parts = [models.segmenter.identity]
-        if models.detector is not None:
-            parts.append(models.detector.identity)
-        for identity in parts:
-            state = "verified" if identity.verified else "unverified"
-            rows.append(f"<p>Weights: {identity.name} ({state})<br>sha256 {identity.sha256}</p>")
-    rows.append(
-        "<p>Program: AGPL-3.0-or-later. Default weights: CC BY-NC-SA 4.0, since they were"
-        " trained on data under that licence.</p>"
-        f"<p>Python {platform.python_version()}, Qt {QT_VERSION_STR}, PyQt {PYQT_VERSION_STR}</p>"
-    )
-    return "".join(rows)

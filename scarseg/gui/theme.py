@@ -69,6 +69,10 @@ QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
+QLabel#key {{
+    background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 5px;
+    font-weight: 600; font-size: 11px;
+}}
 QLabel#remark {{ color: {TEXT}; }}
 QLabel#welcome {{ font-size: 20px; font-weight: 600; }}
 QFrame#rule {{ background: {LINE}; border: none; margin: 0 6px; }}

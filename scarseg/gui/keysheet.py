@@ -1,0 +1,154 @@
+"""The sheet of keys, made from the table of actions; all of it at once."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtGui import QKeySequence
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.gui.actions import ACTIONS, MENUS
+
+N_COLUMNS = 4
+Lines = list[tuple[tuple[str, ...], str]]
+"""Keys, and what they do."""
+Section = tuple[str, Lines]
+MOUSE: Lines = [
+    (("Wheel",), "Slice before or after"),
+    (("Ctrl + wheel",), "Zoom"),
+    (("Shift + wheel",), "Size of brush and eraser"),
+    (("Alt + wheel",), "Threshold of its brush"),
+    (("Shift + drag", "middle"), "Move the image"),
+    (("Right drag",), "Window width and level"),
+    (("Drag a border",), "Move the box"),
+    (("Drag a handle",), "Resize the box"),
+    (("Ctrl + drag",), "New box, wherever it begins"),
+    (("Alt + click", "right"), "Point where there is no scar"),
+    (("Click a point",), "Delete the point"),
+]
+BY_KEYS: Lines = [
+    (("Arrows",), "Move the hand; with Shift, far"),
+    (("Space",), "Click, or press and let go"),
+    (("Shift + Space",), "Point where there is no scar"),
+    ((".", ","), "Next, previous box or point"),
+    (("PgUp", "PgDown"), "Slice before, after"),
+    (("Enter",), "Close the polygon"),
+    (("Esc",), "Give up the gesture; lower the hand"),
+]
+SIGNS = {"Return": "Enter", "Up": "↑", "Down": "↓"}
+
+
+def sections() -> list[Section]:
+    """Give every section in its order: the menus, what is held, the mouse, the hand by keys."""
+    made = []
+    for menu in (*MENUS, ""):
+        lines: Lines = [
+            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), row.text.replace(" …", ""))
+            for row in ACTIONS
+            if row.menu == menu and row.keys
+        ]
+        if lines:
+            made.append((menu or "While held", lines))
+    by_keys = next(_shown(row.keys[0]) for row in ACTIONS if row.name == "keyboard")
+    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", BY_KEYS)]
+
+
+def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
+    """Part sections into columns, in their order, so that the tallest is as low as can be."""
+    heights = [len(lines) + 2 for _, lines in found]
+    best: tuple[int, ...] = ()
+    lowest = sum(heights) + 1
+    for cuts in combinations(range(1, len(found)), min(n, len(found)) - 1):
+        edges = (0, *cuts, len(found))
+        tallest = max(sum(heights[a:b]) for a, b in pairwise(edges))
+        if tallest < lowest:
+            best, lowest = edges, tallest
+    return [found[a:b] for a, b in pairwise(best)]
+
+
+def _shown(key: str) -> str:
+    parts = QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText).split("+")
+    if parts[-1] == "":  # the plus key itself
+        return key
+    return "+".join((*parts[:-1], SIGNS.get(parts[-1], parts[-1])))
+
+
+class KeySheet(QDialog):
+    """All keys in columns, without scrolling where the screen allows it."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keys")
+        self.content = QWidget()
+        side_by_side = QHBoxLayout(self.content)
+        side_by_side.setContentsMargins(6, 2, 6, 2)
+        side_by_side.setSpacing(22)
+        for column in columns(sections()):
+            side_by_side.addLayout(_column(column))
+        area = QScrollArea()
+        area.setAccessibleName("Keys")
+        area.setWidget(self.content)
+        area.setWidgetResizable(True)
+        self.content.setAutoFillBackground(False)
+        viewport = area.viewport()
+        if viewport is not None:
+            viewport.setAutoFillBackground(False)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 10)
+        layout.addWidget(area)
+        layout.addWidget(buttons)
+        around = layout.contentsMargins()
+        need = self.content.sizeHint() + QSize(
+            around.left() + around.right() + 4,
+            around.top() + around.bottom() + buttons.sizeHint().height() + layout.spacing() + 4,
+        )
+        self.resize(need.boundedTo(self._room(parent)))
+
+    def _room(self, parent: QWidget) -> QSize:
+        screen = parent.screen()
+        return QSize(1280, 800) if screen is None else screen.availableSize() * 0.98
+
+
+def _column(found: list[Section]) -> QVBoxLayout:
+    column = QVBoxLayout()
+    column.setSpacing(2)
+    for title, lines in found:
+        heading = QLabel(title.upper())
+        heading.setObjectName("heading")
+        heading.setContentsMargins(0, 8, 0, 1)
+        column.addWidget(heading)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(9)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        for row, (keys, text) in enumerate(lines):
+            grid.addLayout(_caps(keys), row, 0)
+            grid.addWidget(QLabel(text), row, 1)
+        column.addLayout(grid)
+    column.addStretch(1)
+    return column
+
+
+def _caps(keys: tuple[str, ...]) -> QHBoxLayout:
+    """Draw keys as they look on a keyboard."""
+    row = QHBoxLayout()
+    row.setSpacing(3)
+    for key in keys:
+        cap = QLabel(key)
+        cap.setObjectName("key")
+        cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        row.addWidget(cap)
+    row.addStretch(1)
+    return row
