@@ -7,7 +7,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QApplication
 
 from scarseg.case import SliceStatus
-from scarseg.gui import sitting
+from scarseg.gui import reasons, sitting
 
 
 @pytest.fixture
@@ -131,3 +131,36 @@ def test_time_is_on_the_disk_once_the_reader_rests(reading, phantom_stack):
             store.load_case(reading.session.current.saver.path, phantom_stack).seconds == seconds
         )
     )
+
+
+def test_a_slice_that_cannot_be_read_gets_its_reason_by_one_key(reading, qtbot):
+    dialog = reasons.ReasonDialog(reading.window)
+    dialog.open()
+    qtbot.keyClick(dialog.buttons[0], Qt.Key.Key_2)
+    assert dialog.result() == dialog.DialogCode.Accepted
+    assert dialog.reason == reasons.REASONS[1]
+    reading.dialogs.why = dialog.reason
+    dialog.deleteLater()
+    reading.go_to(2)
+    reading.act("not_assessable")
+    assert reading.case.readings[2].reason == reasons.REASONS[1]
+    assert not reading.case.labels[2].any()
+
+
+def test_another_reason_is_typed_numbers_and_all(reading, qtbot):
+    dialog = reasons.ReasonDialog(reading.window)
+    dialog.open()
+    dialog.line.setFocus()
+    qtbot.keyClicks(dialog.line, "coil ")
+    qtbot.keyClick(dialog.line, Qt.Key.Key_3)
+    qtbot.keyClick(dialog.line, Qt.Key.Key_Return)
+    assert dialog.reason == "coil 3"
+    dialog.deleteLater()
+    silent = reasons.ReasonDialog(reading.window)
+    silent.open()
+    silent.line.setFocus()
+    qtbot.keyClick(silent.line, Qt.Key.Key_Return)
+    assert silent.isVisible() and silent.reason == ""
+    qtbot.keyClick(silent, Qt.Key.Key_Escape)
+    assert not silent.isVisible()
+    silent.deleteLater()
