@@ -73,7 +73,9 @@ class Paints(QObject):
         self.n = 0
         widget.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+    def eventFilter(  # noqa: N802
+        self, watched: QObject | None, event: QEvent | None
+    ) -> bool:
         if event is not None and event.type() == QEvent.Type.Paint:
             self.n += 1
         return False

@@ -178,9 +178,14 @@ class Desk(QObject):
         document = self.document
         if document is None or document.read_only:
             return
-        k = document.current
+        k, current = document.current, self._session.current
+        heart = current is not None and not current.inference.awaits_scar(k)
+        heart &= not reading.asks_anew(document.reading.prompts, outcome.prompts)
         document.push(reading.reprompt(document.case, k, outcome.verb, outcome.prompts))
-        self._answer(ventricle=outcome.verb == tools.VENTRICLE)
+        if heart and current is not None and outcome.verb != tools.VENTRICLE:
+            current.inference.correct(k)
+        else:
+            self._answer(ventricle=outcome.verb == tools.VENTRICLE)
 
     def _answer(self, ventricle: bool = False) -> None:
         """Let the model answer the prompts of this slice, unless that would lose a drawing."""
@@ -292,7 +297,7 @@ class Desk(QObject):
         now = None if self.document is None else self.document.snapshot()
         entries = [e.source for study in self._session.library.studies for e in study.entries]
         folder = self._session.folder
-        self.write(lambda force: exporting.export_list(path, entries, folder, now, force), path)
+        self.write(partial(exporting.export_list, path, entries, folder, now), path, reports=True)
 
     def save_prompts(self) -> None:
         if self.document is None:
@@ -302,19 +307,35 @@ class Desk(QObject):
             case = self.document.snapshot()
             self.write(lambda force: exporting.save_prompts(path, case, force), path)
 
-    def write(self, write: Callable[[bool], str], path: Path, force: bool = False) -> None:
-        """Write a file on the disk lane; over one that is there only after asking."""
+    def write(
+        self,
+        write: Callable[..., str],
+        path: Path,
+        force: bool = False,
+        reports: bool = False,
+    ) -> None:
+        """Write a file on the disk lane; over one that is there only after asking.
+
+        One that ``reports`` its progress can be cancelled while it runs.
+        """
+        self._session.working.emit(-1.0, f"Writing {path.name}")
+
+        def wrote(words: str) -> None:
+            self._session.working.emit(1.0, "")
+            self.said.emit(words)
 
         def failed(error: BaseException) -> None:
+            self._session.working.emit(1.0, "")
             if isinstance(error, OutputError) and error.code == "E_EXISTS" and not force:
                 if self.dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
-                    self.write(write, path, force=True)
+                    self.write(write, path, True, reports)
             elif isinstance(error, (ScarsegError, OSError)):
-                again = partial(self.write, write, path, force)
+                again = partial(self.write, write, path, force, reports)
                 self._session.asked.emit(f"Not written. {error}", "Try again", again, False)
             else:
                 raise error
 
         self._session.disk_lane.run(
-            f"write {path}", write, force, done=self.said.emit, failed=failed
-        )
+            f"write {path}", write, force,
+            done=wrote, failed=failed, dropped=wrote, reports=reports,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.case import Case
+from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
@@ -28,13 +29,16 @@ def export_list(
     folder: Path,
     now: Case | None,
     force: bool,
+    progress: Progress = silent,
 ) -> str:
     """Write the CSV of every stack that has a reading, and say how many have none.
 
-    ``now`` is the case on the desk, newer than its file.
+    ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
+    nothing is written.
     """
     cases, without = [], 0
-    for source in sources:
+    for n, source in enumerate(sources):
+        progress(n / len(sources), f"Reading {n + 1} of {len(sources)} for the table")
         case = now if now is not None and now.stack.stack_id == source.stack_id else None
         case = case or _saved(source, folder)
         if case is None:

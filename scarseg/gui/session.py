@@ -15,10 +15,11 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from scarseg.case import Case, CaseStatus, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.document import Document
+from scarseg.gui.finding import Finder
 from scarseg.gui.inference import Inference, Readiness
-from scarseg.gui.library import Entry, Library, likely, standing
-from scarseg.gui.opening import Looked, Opened, Wanted, look, make_demo, open_case, peek_cases
-from scarseg.gui.returning import Places, Watch, words_for_waiting
+from scarseg.gui.library import Entry, Library, standing
+from scarseg.gui.opening import Opened, Wanted, open_case
+from scarseg.gui.returning import Places, Watch
 from scarseg.gui.saving import Saver, SaveState
 from scarseg.gui.tasks import Lane
 from scarseg.measurements import Measurements
@@ -26,7 +27,7 @@ from scarseg.models import Models
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
-    from scarseg.io.store import CaseLock, Glance
+    from scarseg.io.store import CaseLock
 
 _log = logging.getLogger(__name__)
 ModelsLoader = Callable[[], Models]
@@ -83,6 +84,15 @@ class Session(QObject):
         self._leaving: list[Open] = []
         self._n_opened = 0
         self._then: tuple[Entry, Callable[[], None]] | None = None
+        self.finder = Finder(self.library, self.disk_lane, store_folder, self)
+        for mine, theirs in (
+            (self.library_changed, self.finder.library_changed),
+            (self.working, self.finder.working),
+            (self.notice, self.finder.notice),
+            (self.images_wanted, self.finder.images_wanted),
+        ):
+            theirs.connect(mine)
+        self.finder.found.connect(self.open)
         self.places = Places(self.disk_lane, store_folder, self)
         self.watch = Watch(self.disk_lane, self)
         self.watch.freed.connect(self._offer)
@@ -92,6 +102,7 @@ class Session(QObject):
         """Load the models, and what opening needs, behind the window."""
         for name in ("scarseg.pipeline", "scarseg.io.dicom", "scarseg.io.store"):
             self.disk_lane.run(f"import {name}", import_module, name)
+        self.finder.recall()
         self.inference_lane.run(
             "load models", self._loader, done=self._take_models, failed=self._no_models
         )
@@ -112,61 +123,16 @@ class Session(QObject):
 
     def scan(self, inputs: list[Path]) -> None:
         """Look at folders, files, zips or case files and open the likely stack."""
-        self.working.emit(-1.0, "Looking for short-axis stacks")
-        self.disk_lane.run(
-            "scan", look, inputs, done=self._take_looked, failed=self._refuse, reports=True
-        )
+        self.finder.scan(inputs)
 
-    def _take_looked(self, looked: Looked) -> None:
-        self.working.emit(1.0, "")
-        report = looked.report
-        fresh = [] if report is None else self.library.add_report(report)
-        met = self.library.expect(looked.arrivals)
-        notes = [*looked.notes, *(() if report is None else report.notes)]
-        if notes:
-            self.notice.emit(" ".join(notes))
-        self.library_changed.emit()
-        entry = likely(met) or likely(fresh)
-        if entry is not None:
-            self.open(entry)
-            self.disk_lane.run(
-                f"peek {id(looked)}",
-                peek_cases,
-                self.folder,
-                [*fresh, *met],
-                done=self._take_glances,
-            )
-        if self.library.waiting:
-            self.remind()
-        elif entry is None and report is not None and report.refused:
-            first = report.refused[0]
-            self.notice.emit(f"Nothing could be opened. {first.code}: {first.message}")
-        elif entry is None and report is not None and not report.stacks:
-            self.notice.emit("E_NO_MR: No MR series was found there.")
+    def demo(self) -> None:
+        """Make a simulated study and open it."""
+        self.finder.demo()
 
-    def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
-        for entry, glance in found:
-            if not entry.standing:
-                entry.read = glance.n_read == glance.n_slices
-                entry.standing = standing(glance.n_slices, glance.n_read, glance.n_proposed)
-        self.library_changed.emit()
-
-    def _refuse(self, error: BaseException) -> None:
-        self.working.emit(1.0, "")
-        if isinstance(error, Cancelled):
-            return
-        if not isinstance(error, (ScarsegError, OSError)):
-            raise error
-        if self.library.waiting:
-            self.remind(f"{error} ")
-        else:
-            self.notice.emit(str(error))
-
-    def remind(self, before: str = "") -> None:
-        """Say again which images case files wait for, if they do."""
-        waiting = self.library.waiting.values()
-        if waiting:
-            self.images_wanted.emit(before + words_for_waiting(waiting))
+    def open_last(self) -> None:
+        """Open the folder of last time."""
+        if self.finder.last_folder is not None:
+            self.scan([self.finder.last_folder])
 
     def open_stack(self, stack: Stack) -> None:
         """Open a stack that is in memory already."""
@@ -188,10 +154,10 @@ class Session(QObject):
         self._run_open(entry, thickness_mm)
 
     def _open_again(self, entry: Entry, replacing: bool = False) -> None:
-        """Open the entry on the desk anew, once it is saved and let go of."""
-        assert self.current is not None
+        """Open an entry anew; where it is on the desk, once it is saved and let go of."""
         self._then = (entry, partial(self._run_open, entry, None, replacing))
-        if not self.current.document.read_only:
+        current = self.current
+        if current is not None and current.entry is entry and not current.document.read_only:
             self.close()
             self.opened.emit()
         self._go_on()
@@ -228,7 +194,7 @@ class Session(QObject):
         if isinstance(error, ScarsegError) and not isinstance(error, Cancelled):
             entry.code = error.code
             self.library_changed.emit()
-        self._refuse(error)
+        self.finder.refuse(error)
 
     def _take_opened(self, entry: Entry, opened: Opened) -> None:
         self.working.emit(1.0, "")
@@ -303,14 +269,6 @@ class Session(QObject):
         self.current = Open(entry, document, inference, saver, None)
         self.opened.emit()
 
-    def demo(self) -> None:
-        """Make a simulated study and open it."""
-        self.working.emit(-1.0, "Making a simulated study")
-        self.disk_lane.run(
-            "demo", make_demo, self.folder.parent / "demo",
-            done=lambda folder: self.scan([folder]), failed=self._refuse,
-        )  # fmt: skip
-
     def remember(self, measured: Measurements) -> None:
         """Note in the list how the open reading stands."""
         if self.current is None:
@@ -376,13 +334,13 @@ class Session(QObject):
         return True
 
     def cancel(self) -> None:
-        """Stop scanning, opening and proposing."""
-        self.disk_lane.forget("scan")
-        self.disk_lane.forget("open")
+        """Stop scanning, opening, simulating, writing, proposing and answering; never saving."""
+        for name in ("scan", "open", "demo", "write "):
+            self.disk_lane.forget(name)
         if self.current is not None:
             self.current.inference.cancel()
         self.working.emit(1.0, "")
 
     def _progressed(self, name: str, fraction: float, what: str) -> None:
-        if name in ("scan", "open"):
+        if name.startswith(("scan", "open", "write ")):
             self.working.emit(fraction, what)

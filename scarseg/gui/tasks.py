@@ -53,6 +53,7 @@ class Lane(QObject):
     progressed = pyqtSignal(str, float, str)
     moved = pyqtSignal()
     _finished = pyqtSignal(object)
+    _reported = pyqtSignal(object, float, str)
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +62,7 @@ class Lane(QObject):
         self._running: Job | None = None
         self._closed = False
         self._finished.connect(self._deliver)
+        self._reported.connect(self._pass_on)
 
     @property
     def busy(self) -> bool:
@@ -144,9 +146,14 @@ class Lane(QObject):
         def progress(fraction: float, what: str) -> None:
             if job.stop.is_set():
                 raise Cancelled
-            self.progressed.emit(job.name, float(fraction), what)
+            self._reported.emit(job, float(fraction), what)
 
         return job.work(*job.args, progress=progress)
+
+    def _pass_on(self, job: object, fraction: float, what: str) -> None:
+        """Tell how far the running job is; what a cancelled one said before is over."""
+        if isinstance(job, Job) and job is self._running and not job.stop.is_set():
+            self.progressed.emit(job.name, fraction, what)
 
     def _deliver(self, job: object) -> None:
         if job is not self._running or self._running is None or self._closed:

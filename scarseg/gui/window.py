@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayou
 from scarseg.gui import actions, chrome, levels
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.flow import Flow
 from scarseg.gui.hand import Hand
 from scarseg.gui.looking import Looking
 from scarseg.gui.montage import Filmstrip
@@ -49,6 +50,7 @@ class MainWindow(QMainWindow):
             self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
         self.sitting = Sitting(session, self.desk, self.results, self.studies, self.views, self)
+        self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
         self.showing = Showing(
@@ -112,6 +114,7 @@ class MainWindow(QMainWindow):
             )
         }  # fmt: skip
         handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
+        handlers |= self.flow.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
             for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
@@ -159,7 +162,6 @@ class MainWindow(QMainWindow):
         self.strip.chosen.connect(desk.go_to)
         self.results.slice_chosen.connect(desk.go_to)
         self.studies.entry_chosen.connect(session.open)
-        self.foot.cancelled.connect(session.cancel)
         self.view_row.preset_chosen.connect(self.showing.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)

@@ -1,0 +1,105 @@
+"""What comes next: the slice in sight, what a reader asked for, then outwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from scarseg.gui.agenda import Agenda, Task, Why
+from scarseg.models import Detection, Structure
+from scarseg.pipeline import Located
+from scarseg.prompts import Box
+
+HEART = (Detection(Box(1, 1, 9, 9), Structure.LEFT_VENTRICLE, 0.9),)
+TWO_HEARTS = (*HEART, Detection(Box(30, 30, 39, 39), Structure.LEFT_VENTRICLE, 0.8))
+
+
+@pytest.fixture
+def agenda() -> Agenda:
+    return Agenda(5, waiting=set(range(5)), awake=True)
+
+
+def carry_out(agenda: Agenda, here: int, found=HEART) -> list[tuple[Task, int]]:
+    """Do one thing after the other, until nothing is left, and tell what."""
+    done = []
+    while (step := agenda.next(here)) is not None:
+        done.append(step)
+        task, k = step
+        if task is Task.LOOK:
+            agenda.found[k] = found
+            if None not in agenda.found:
+                agenda.settle(tuple(Located(HEART[0].box, several) for several in agenda.found))
+        elif task is Task.PROPOSE:
+            if not agenda.located:
+                agenda.alone[k] = found[0].box if found else None
+            agenda.wishes.pop(k, None)
+            agenda.waiting.discard(k)
+            agenda.unsettled.discard(k)
+            agenda.embedded.add(k)
+        else:
+            del agenda.asked[k]
+        assert len(done) < 50
+    return done
+
+
+def test_the_slice_in_sight_is_proposed_before_the_others_are_looked_at(agenda):
+    steps = carry_out(agenda, 2)
+    assert steps[:2] == [(Task.LOOK, 2), (Task.PROPOSE, 2)]
+    assert steps[2:6] == [(Task.LOOK, k) for k in (1, 3, 0, 4)]
+    assert steps[6:] == [(Task.PROPOSE, k) for k in (1, 3, 0, 4)]
+
+
+@pytest.mark.parametrize("found", [(), TWO_HEARTS])
+def test_where_the_heart_is_not_clear_the_whole_stack_votes_first(agenda, found):
+    steps = carry_out(agenda, 2, found)
+    assert [task for task, _ in steps] == [Task.LOOK] * 5 + [Task.PROPOSE] * 5
+
+
+def test_a_slice_that_was_proposed_by_another_box_is_proposed_again_at_once(agenda):
+    agenda.found[2], agenda.alone[2] = HEART, Box(0, 0, 5, 5)
+    agenda.waiting.discard(2)
+    steps = carry_out(agenda, 2)
+    assert steps[4] == (Task.PROPOSE, 2)
+    assert len(steps) == 4 + 1 + 4
+
+
+def test_it_follows_the_reader(agenda):
+    assert agenda.next(4) == (Task.LOOK, 4)
+    agenda.located = tuple(Located(None, ()) for _ in range(5))
+    assert agenda.next(0) == (Task.PROPOSE, 0)
+    agenda.waiting.discard(0)
+    assert agenda.next(0) == (Task.PROPOSE, 1)
+    assert agenda.next(4) == (Task.PROPOSE, 4)
+
+
+def test_what_a_reader_asked_for_comes_first_in_sight_before_newest(agenda):
+    agenda.embedded = {0, 1, 2, 3}
+    for k in (0, 1, 2):
+        agenda.ask(k)
+    assert agenda.next(4) == (Task.ANSWER, 2)
+    assert agenda.next(0) == (Task.ANSWER, 0)
+    agenda.wish(1, Why.ASKED)
+    assert agenda.next(1) == (Task.PROPOSE, 1)
+    agenda.ask(4)
+    steps = carry_out(agenda, 3)
+    assert {(Task.ANSWER, k) for k in (0, 1, 2, 4)} <= set(steps)
+    assert steps.index((Task.ANSWER, 4)) < steps.index((Task.LOOK, 3))
+
+
+def test_a_question_asked_again_is_a_new_one(agenda):
+    agenda.ask(1)
+    first = agenda.asked[1]
+    agenda.ask(1)
+    assert agenda.asked[1] != first and len(agenda.asked) == 1
+
+
+def test_known_slices_need_no_detector_and_read_ones_come_last(agenda):
+    agenda.known, agenda.later = set(range(5)), {1, 2}
+    steps = carry_out(agenda, 2)
+    assert steps == [(Task.PROPOSE, k) for k in (2, 3, 0, 4, 1)]
+
+
+def test_at_rest_only_what_is_asked_for_is_done(agenda):
+    agenda.rest()
+    assert agenda.next(2) is None
+    agenda.ask(3)
+    assert carry_out(agenda, 2, ()) == [(Task.LOOK, 3), (Task.PROPOSE, 3), (Task.ANSWER, 3)]
