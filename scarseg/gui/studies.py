@@ -50,7 +50,7 @@ class FilterLine(QLineEdit):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setPlaceholderText("Find  Ctrl+F")
+        self.setPlaceholderText("Find")
         self.setToolTip("Part of a name, date, state or series (Ctrl+F); Esc shows all again")
         self.setAccessibleName("Find a study")
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -123,8 +123,8 @@ class StudiesPanel(QWidget):
             each.setIndent(6)
         filters = QHBoxLayout()
         filters.setSpacing(4)
-        filters.addWidget(self.state, 1)
-        filters.addWidget(self.line, 1)
+        filters.addWidget(self.state, 3)
+        filters.addWidget(self.line, 2)
         layout.addWidget(heading)
         layout.addLayout(filters)
         layout.addWidget(self.studies, 3)
