@@ -99,13 +99,15 @@ class Cause(StrEnum):
     """What brought a step about; a replay makes each in its own way.
 
     READER: a hand, a verdict, new prompts. ANSWER: the segmenter's to the prompts that stand on
-    the slice. PROPOSAL and RELOCATED: what the models proposed when they last looked at the
+    the slice. CORRECTION: what :func:`scarseg.asking.correct_heart` makes of the prompts for wall
+    and blood pool. PROPOSAL and RELOCATED: what the models proposed when they last looked at the
     slice; WALL: of that, wall and blood pool alone. UNDO, REDO: of the named step. LOOKED: the
     models looked at the slice, and nothing changed.
     """
 
     READER = "reader"
     ANSWER = "answer"
+    CORRECTION = "correction"
     PROPOSAL = "proposal"
     RELOCATED = "relocated"
     WALL = "wall"

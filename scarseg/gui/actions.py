@@ -128,7 +128,8 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Tools",
         "Box",
         ("B",),
-        "Drag round a scar; drag handles to resize, the border to move",
+        "Drag round a scar, or round blood pool or wall with label 1 or 2; drag handles to resize,"
+        " the border to move",
         "tool",
     ),
     _(
@@ -136,7 +137,8 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Tools",
         "Point",
         ("P",),
-        "Click into scar, Alt-click where there is none; click a point to delete it",
+        "Click into scar (blood pool or wall with label 1 or 2), Alt-click where there is none;"
+        " click a point to delete it",
         "tool",
     ),
     _(
@@ -223,9 +225,16 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Set the threshold brush halfway from remote wall to the brightest scar"
         " (with no scar: remote wall + 2 SD)",
     ),
-    _("label_1", "Tools", "Label: blood pool", ("1",), "Draw and erase blood pool", "label"),
-    _("label_2", "Tools", "Label: wall", ("2",), "Draw and erase the wall", "label"),
-    _("label_3", "Tools", "Label: scar", ("3",), "Draw and erase scar", "label"),
+    _(
+        "label_1",
+        "Tools",
+        "Label: blood pool",
+        ("1",),
+        "Draw, erase or ask for blood pool",
+        "label",
+    ),
+    _("label_2", "Tools", "Label: wall", ("2",), "Draw, erase or ask for the wall", "label"),
+    _("label_3", "Tools", "Label: scar", ("3",), "Draw, erase or ask for scar", "label"),
     _(
         "label_4",
         "Tools",

@@ -11,6 +11,7 @@ from scarseg.gui import drawing, tools
 from scarseg.gui.overlay import REACH
 from scarseg.gui.pointing import BRUSHES, POINT_REACH, Pointing
 from scarseg.gui.shared import Shared
+from scarseg.labels import Label
 from scarseg.stack import FloatArray
 
 CLICK = 4.0
@@ -43,6 +44,7 @@ class Canvas(Pointing):
     def __init__(self, shared: Shared | None = None) -> None:
         super().__init__(shared)
         self._brush: drawing.Brush | None = None
+        self._box: tools.BoxTool | None = None
         self._corners: list[tools.Position] = []
         self._pressed_at, self._button = QPointF(), LEFT
         self._twice = False
@@ -55,8 +57,6 @@ class Canvas(Pointing):
 
     def _take_tool(self) -> None:
         self.cancel_gesture()
-        self.prompt_layer.handles = self.tool if self.tool in self._boxes else ""
-        self.prompt_layer.touch()
         self.redraw_hand()
 
     def show_image(self, pixels: FloatArray) -> None:
@@ -67,7 +67,7 @@ class Canvas(Pointing):
     def cancel_gesture(self) -> None:
         """Let go of a half-made gesture without effect."""
         busy = self._held is not None
-        self._held, self._brush, self._corners = None, None, []
+        self._held, self._brush, self._box, self._corners = None, None, None, []
         self.hand.show_polygon([])
         if busy:
             self._report(None)
@@ -86,8 +86,10 @@ class Canvas(Pointing):
     def delete_chosen(self) -> None:
         """Delete the chosen box or point, or the only one there is."""
         prompts, chosen = self._prompts, self.chosen
-        if chosen is None and len(prompts.boxes) + len(prompts.points) == 1:
-            chosen = ("box" if prompts.boxes else "point", 0)
+        pool = ["pool"] if prompts.pool_box is not None else []
+        every = ["box"] * len(prompts.boxes) + ["point"] * len(prompts.points) + pool
+        if chosen is None and len(every) == 1:
+            chosen = (every[0], 0)
         if chosen is not None and self.editable:
             self.chosen = None
             self._report(tools.without(prompts, *chosen))
@@ -110,12 +112,12 @@ class Canvas(Pointing):
 
     def _begin(self, at: tools.Position, event: QMouseEvent) -> None:
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        if self.tool in self._boxes:
+        self._box = self.box_tool
+        if self._box is not None:
             rows, columns = self._labels.shape
             reach = REACH / self.screen_per_pixel
-            hand = self._boxes[self.tool]
-            index = hand.press(self._prompts, at, reach, (rows, columns), new)
-            self.chosen = ("box", index) if self.tool == "box" and index is not None else None
+            index = self._box.press(self._prompts, at, reach, (rows, columns), new)
+            self._choose(index)
             self.show_prompts(self._prompts, self._waits)
         elif self.tool in BRUSHES:
             self._brush = self._new_brush()
@@ -133,8 +135,8 @@ class Canvas(Pointing):
         event.accept()
         at = self._drag_view(event)
         if self._held is LEFT and self.editable:
-            if self.tool in self._boxes:
-                self.prompt_layer.show_prompts(self._boxes[self.tool].move(at), self.chosen, False)
+            if self._box is not None:
+                self.prompt_layer.show_prompts(self._box.move(at), self.chosen, False)
             elif self._brush is not None:
                 self._draw_labels(self._brush.move(at))
             elif self.tool == "lasso" and self._corners:
@@ -164,12 +166,15 @@ class Canvas(Pointing):
             self._click(at, positive=not (alt or right))
         elif right:
             return
-        elif self.tool in self._boxes:
+        elif self._box is not None:
+            box, self._box = self._box, None
             start = self.to_source(self._pressed_at)
-            if clicked and self.tool == "box":
-                self._choose_box(start)
-            self._boxes[self.tool].rebase(self._prompts)
-            self._report(self._boxes[self.tool].release(start if clicked else at))
+            if clicked:
+                self._choose(box.taken(self._prompts, start, REACH / self.screen_per_pixel))
+            box.rebase(self._prompts)
+            self._report(box.release(start if clicked else at))
+        elif self.tool == "box" and self.label in tools.REFUSED:
+            self._report(drawing.Refused(tools.REFUSED[self.label]))
         elif self._brush is not None:
             stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
@@ -178,19 +183,21 @@ class Canvas(Pointing):
         elif self.tool == "flood" and clicked:
             self._report(drawing.flood(self._labels, at, self.label))
 
-    def _choose_box(self, at: tools.Position) -> None:
-        """Take the box that was clicked, on its border or inside, as the one to delete."""
-        grip = tools.grip_at(self._prompts.boxes, at, REACH / self.screen_per_pixel)
-        index = tools.box_round(self._prompts.boxes, at) if grip is None else grip.index
-        self.chosen = None if index is None else ("box", index)
+    def _choose(self, index: int | None) -> None:
+        """Take a box of the kind in hand as the one to delete; the ventricle's always stays."""
+        kind = "pool" if self.label is Label.BLOOD_POOL else "box"
+        able = index is not None and self.tool == "box" and self.label is not Label.MYOCARDIUM
+        self.chosen = (kind, index or 0) if able else None
 
     def _click(self, at: tools.Position, positive: bool) -> None:
         """Add a point, or delete the one that was clicked."""
         if not self._inside(at):
             return
         index = tools.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
-        if index is None:
-            self._report(tools.add_point(self._prompts, at, positive))
+        if index is None and self.label in tools.REFUSED:
+            self._report(drawing.Refused(tools.REFUSED[self.label]))
+        elif index is None:
+            self._report(tools.add_point(self._prompts, at, positive, self.label))
         else:
             self.chosen = None
             self._report(tools.without(self._prompts, "point", index))

@@ -19,7 +19,7 @@ from scarseg.labels import LabelArray, infarct_mask
 from scarseg.prompts import Box
 
 UNDO_LIMIT = 200
-ANSWERS = (Cause.ANSWER, Cause.RELOCATED)
+ANSWERS = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
 """What joins the step that asked for it."""
 
 
@@ -156,7 +156,7 @@ class Document(QObject):
         cause = cause or (Cause.ANSWER if answers else Cause.READER)
         if not answers and counts:
             self.case.interacted(change.slice_index)
-        if answers:
+        if answers and ground is None:
             ground = self._ground_after(change)
         self.undo_stack.push(Step(self, change, cause, ground))
 

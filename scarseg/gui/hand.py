@@ -9,6 +9,7 @@ from functools import partial
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction
 
+from scarseg.gui import tools
 from scarseg.gui.enhanced import Threshold, scar_threshold
 from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
@@ -26,7 +27,14 @@ TOOLS = (
     *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
     "window_level",
 )
-ASKS_FOR_SCAR = "Boxes and points ask for scar. The wall: L, the ventricle's box, or Shift+L, anew."
+ASKS = {
+    ("box", Label.BLOOD_POOL): "Drag round the blood pool. 3: scar again.",
+    ("box", Label.MYOCARDIUM): "Drag round the outer border of the wall, as with L. 3: scar again.",
+    ("point", Label.BLOOD_POOL): "Click what is blood pool, Alt-click what is not. 3: scar again.",
+    ("point", Label.MYOCARDIUM): "Click what is wall, Alt-click what is not. 3: scar again.",
+    **{(tool, label): why for tool in ("box", "point") for label, why in tools.REFUSED.items()},
+}
+"""What a tool asks for with a label, where that is not scar."""
 BY_HAND = "set by hand"
 """The rule of a threshold that the reader chose."""
 SWITCHES = ("fill", "prompts_shown", "grid")
@@ -99,9 +107,9 @@ class Hand(QObject):
         self._explain_prompts()
 
     def _explain_prompts(self) -> None:
-        heart = self._shared.label in (Label.BLOOD_POOL, Label.MYOCARDIUM)
-        if heart and self._shared.tool in ("box", "point"):
-            self.said.emit(ASKS_FOR_SCAR)
+        words = ASKS.get((self._shared.tool, self._shared.label))
+        if words is not None:
+            self.said.emit(words)
 
     def resize(self, by: int) -> None:
         """Make brush and eraser larger by so many steps of half a millimetre."""

@@ -23,7 +23,7 @@ from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.prompts import Box, Origin
 
 if TYPE_CHECKING:
-    from scarseg.pipeline import Located, SliceProposal
+    from scarseg.pipeline import HeartAnswer, Located, SliceProposal
 
 
 def engine() -> ModuleType:
@@ -77,6 +77,7 @@ class Inference(QObject):
         self._embeddings: list[Embedding | None] = [None] * n
         self._logits: list[Logits | None] = [None] * n
         self._answers: dict[int, LabelArray] = {}
+        self._hearts: set[int] = set()
         self._agenda = Agenda(n)
         self._busy = False
         self._turn = 0
@@ -136,6 +137,7 @@ class Inference(QObject):
 
     def give_up(self, slice_index: int) -> bool:
         """Wait no longer for the answer on this slice; say whether there was one to come."""
+        self._hearts.discard(slice_index)
         if self._agenda.asked.pop(slice_index, None) is None:
             return False
         self.pending_changed.emit(slice_index)
@@ -155,6 +157,17 @@ class Inference(QObject):
         if not self.document.read_only:
             self._ask(slice_index)
             self._want(slice_index)
+
+    def correct(self, slice_index: int) -> None:
+        """Let wall and blood pool obey the slice's prompts for them; its scar stays."""
+        if not self.document.read_only:
+            self._ask(slice_index)
+            self._hearts.add(slice_index)
+            self._want(slice_index)
+
+    def awaits_scar(self, slice_index: int) -> bool:
+        """Say whether the slice waits for an answer to more than its wall and blood pool."""
+        return slice_index in self.pending and slice_index not in self._hearts
 
     def relocate(self, slice_index: int) -> None:
         """Look at a slice anew round the ventricle box that the reader drew."""
@@ -190,6 +203,7 @@ class Inference(QObject):
             self._set_ready(k, Readiness.WAITING)
 
     def _ask(self, k: int) -> None:
+        self._hearts.discard(k)
         self._agenda.ask(k)
         self.pending_changed.emit(k)
 
@@ -338,8 +352,12 @@ class Inference(QObject):
             if not drawn:
                 self._answers[k] = case.labels[k].copy()
         self._set_ready(k, Readiness.READY)
-        if why is Why.RELOCATED and change is not None and case.readings[k].prompts.asks_for_scar:
-            self._ask(k)
+        prompts = case.readings[k].prompts
+        if why is Why.RELOCATED and change is not None:
+            if prompts.asks_for_scar:
+                self._ask(k)
+            elif prompts.asks_for_heart:
+                self.correct(k)
 
     def _keep(self, k: int, hint: Box | None, alone: bool, proposal: SliceProposal) -> None:
         """Keep what later clicks on this slice need, and write down whose it is."""
@@ -374,6 +392,15 @@ class Inference(QObject):
 
     def _answer(self, k: int) -> None:
         case, question = self.document.case, self._agenda.asked[k]
+        if k in self._hearts:
+            self._run(
+                Task.ANSWER, k, engine().correct_heart, self._models, self._embeddings[k],
+                case.readings[k].prompts, case.labels[k].copy(),
+                self.document.grounds[k].copy(), self._logits[k],
+                done=partial(self._take_correction, k, question),
+                failed=partial(self._fail, k, question=question),
+            )  # fmt: skip
+            return
         self._run(
             Task.ANSWER, k, engine().segment, self._models, self._embeddings[k],
             case.readings[k].prompts, case.labels[k].copy(), self._logits[k],
@@ -387,6 +414,18 @@ class Inference(QObject):
         labels, self._logits[k] = answer
         self.document.push(verbs.answered(self.document.case, k, labels), answers=True)
         self._answers[k] = labels
+        self.give_up(k)
+
+    def _take_correction(self, k: int, question: int, answer: HeartAnswer) -> None:
+        if self._agenda.asked.get(k) != question:
+            return
+        drawn = self.is_hand_drawn(k)
+        change = verbs.corrected(self.document.case, k, answer.labels)
+        self.document.push(change, True, answer.ground, Cause.CORRECTION)
+        if answer.logits is not None:
+            self._logits[k] = answer.logits
+        if not drawn:
+            self._answers[k] = answer.labels
         self.give_up(k)
 
     # What goes wrong

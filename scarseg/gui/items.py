@@ -9,7 +9,7 @@ from PyQt6.QtCore import QPointF, QRect, QRectF, Qt
 from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPolygonF
 
 from scarseg.gui import overlay, theme
-from scarseg.labels import LabelArray, MaskArray
+from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.prompts import SlicePrompts
 from scarseg.stack import FloatArray
 
@@ -163,7 +163,7 @@ class PromptLayer(Layer):
         self.prompts = SlicePrompts()
         self.chosen: tuple[str, int] | None = None
         self.waits = False
-        self.handles = overlay.SCAR
+        self._handles: Label | None = Label.SCAR
 
     def show_prompts(
         self, prompts: SlicePrompts, chosen: tuple[str, int] | None, waits: bool
@@ -172,9 +172,15 @@ class PromptLayer(Layer):
             self.prompts, self.chosen, self.waits = prompts, chosen, waits
             self.touch()
 
+    def show_handles(self, structure: Label | None) -> None:
+        """Show handles on the boxes that ask for this."""
+        if structure is not self._handles:
+            self._handles = structure
+            self.touch()
+
     def paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self.handles)
+        overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self._handles)
 
 
 class HandLayer(Layer):
@@ -187,6 +193,18 @@ class HandLayer(Layer):
         self._corners: list[tuple[float, float]] = []
         self._caught = QPainterPath()
         self._colour = QColor(theme.ORANGE)
+        self._word: tuple[tuple[float, float], str, str] = ((0, 0), "", "")
+
+    def show_word(self, at: tuple[float, float], word: str, colour: str) -> None:
+        """Write a word beside the hand at (column, row); an empty one takes it away."""
+        if word or self._word[1]:
+            self._word = (at, word, colour)
+            self.touch()
+
+    @property
+    def word(self) -> str:
+        """Give what is written beside the hand."""
+        return self._word[1]
 
     def show_brush(
         self,
@@ -215,6 +233,9 @@ class HandLayer(Layer):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if not self._caught.isEmpty():
             painter.fillPath(self._caught, theme.colour(self._colour.name(), 0.45))
+        (column, row), word, colour = self._word
+        if word:
+            overlay.paint_caption(painter, column, row, f"  {word}", colour)
         painter.setPen(overlay.pen(self._colour, 1.4))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if self._centre is not None:

@@ -12,7 +12,7 @@ from skimage.measure import find_contours
 
 from scarseg.gui import theme, tools
 from scarseg.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.prompts import Box, Origin, SlicePrompts
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.stack import FloatArray
 
 Traced = list[tuple[QColor, QPainterPath]]
@@ -23,8 +23,6 @@ HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
 REACH = 8.0
 """How far from a handle the hand may be, in screen pixels."""
-SCAR, VENTRICLE = "box", "ventricle"
-"""The kinds of boxes, named as the tools that draw them."""
 
 
 def outline(mask: MaskArray) -> QPainterPath:
@@ -151,7 +149,7 @@ def paint_words(
     painter.drawText(room, side, text)
 
 
-def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> None:
+def paint_caption(painter: QPainter, x: float, y: float, text: str, name: str) -> None:
     at = painter.worldTransform().map(QPointF(x, y))
     painter.save()
     painter.resetTransform()
@@ -166,11 +164,11 @@ def _caption(painter: QPainter, x: float, y: float, text: str, name: str) -> Non
 
 
 def _paint_box(
-    painter: QPainter, box: Box, chosen: bool, waits: bool, kind: str, handles: str
+    painter: QPainter, box: Box, chosen: bool, waits: bool, kind: Label, handles: Label | None
 ) -> None:
-    ventricle = kind == VENTRICLE
+    ventricle = kind is Label.MYOCARDIUM
     from_detector = box.origin is Origin.DETECTOR
-    name = theme.TEAL if ventricle else theme.YELLOW
+    name = theme.YELLOW if kind is Label.SCAR else theme.LABEL_COLOURS[kind]
     style = Qt.PenStyle.DashLine if from_detector or waits else Qt.PenStyle.SolidLine
     rectangle = QRectF(box.column0, box.row0, box.width, box.height)
     painter.setPen(
@@ -179,9 +177,9 @@ def _paint_box(
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawRect(rectangle)
     if not ventricle:
-        text = "scar" if box.score is None else f"scar {box.score:.2f}"
-        _caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
-    if handles == kind:
+        text = tools.NAMES[kind] if box.score is None else f"scar {box.score:.2f}"
+        paint_caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
+    if handles is kind:
         _paint_handles(painter, box, "#ffffff" if chosen else name, chosen)
 
 
@@ -196,28 +194,38 @@ def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
         painter.drawRect(QRectF(x - half_x, y - half_y, 2 * half_x, 2 * half_y))
 
 
+def _point_colour(point: Point) -> str:
+    """Give a scar's point its yes or no; that of wall or pool its structure's colour."""
+    if point.structure is not Label.SCAR:
+        return theme.LABEL_COLOURS[point.structure]
+    return theme.GREEN if point.positive else theme.RED
+
+
 def paint_prompts(
     painter: QPainter,
     prompts: SlicePrompts,
     chosen: tuple[str, int] | None = None,
     waits: bool = False,
-    handles: str = SCAR,
+    handles: Label | None = Label.SCAR,
 ) -> None:
     """Draw boxes (the detector's dashed, with score) and points in source pixels.
 
-    ``chosen`` is ("box" or "point", index); ``waits`` draws what has not been answered
-    yet; ``handles`` is the kind of boxes that can be taken hold of, if any.
+    ``chosen`` is ("box", "point" or "pool", index); ``waits`` draws what has not been answered
+    yet; ``handles`` says for what the boxes ask that can be taken hold of, if any.
     """
     if prompts.lv_box is not None:
-        _paint_box(painter, prompts.lv_box, False, False, VENTRICLE, handles)
+        _paint_box(painter, prompts.lv_box, False, False, Label.MYOCARDIUM, handles)
+    if prompts.pool_box is not None:
+        picked = chosen == ("pool", 0)
+        _paint_box(painter, prompts.pool_box, picked, waits, Label.BLOOD_POOL, handles)
     for index, box in enumerate(prompts.boxes):
-        _paint_box(painter, box, chosen == ("box", index), waits, SCAR, handles)
+        _paint_box(painter, box, chosen == ("box", index), waits, Label.SCAR, handles)
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
     for index, point in enumerate(prompts.points):
         radius = 6.5 if chosen == ("point", index) else 5.0
         rx, ry = radius / scale_x, radius / scale_y
-        name = theme.GREEN if point.positive else theme.RED
+        name = _point_colour(point)
         hollow = waits
         painter.setPen(pen("#ffffff" if chosen == ("point", index) else "#101418", 1.5))
         painter.setBrush(Qt.BrushStyle.NoBrush if hollow else QColor(name))

@@ -57,7 +57,7 @@ class Pointing(SliceView):
         super().__init__(shared)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self._boxes = {"box": tools.BoxTool(), "ventricle": tools.BoxTool(ventricle=True)}
+        self._boxes = {label: tools.BoxTool(label) for label in tools.NAMES}
         self._held: Qt.MouseButton | None = None
         self._last_at = QPointF()
         self._over = False
@@ -68,6 +68,13 @@ class Pointing(SliceView):
         """Give the widget that takes the mouse."""
         return self
 
+    @property
+    def box_tool(self) -> tools.BoxTool | None:
+        """Give what draws boxes with this tool and label; L draws the wall's whatever the label."""
+        if self.tool == "ventricle":
+            return self._boxes[Label.MYOCARDIUM]
+        return self._boxes.get(self.label) if self.tool == "box" else None
+
     def redraw(self) -> None:
         super().redraw()
         if hasattr(self, "_wheel"):
@@ -75,6 +82,8 @@ class Pointing(SliceView):
 
     def redraw_hand(self) -> None:
         """Draw the hand again after its tool, size or label changed."""
+        hand = self.box_tool
+        self.prompt_layer.show_handles(None if hand is None else hand.structure)
         if self._over:
             self._hover(self.to_source(self._last_at))
         else:
@@ -86,6 +95,7 @@ class Pointing(SliceView):
 
     def _hover(self, at: tools.Position) -> None:
         self._show_brush(at)
+        self._show_word(at)
         if self._held is None:
             self.setCursor(self._cursor(at))
         if self._inside(at):
@@ -107,13 +117,21 @@ class Pointing(SliceView):
             caught &= self.image.pixels > self.threshold
         self.hand.show_brush(at, radii, colour, caught)
 
+    def _show_word(self, at: tools.Position) -> None:
+        """Say at the hand what box and point ask for where that is not scar."""
+        word = ""
+        if self.tool in ("box", "point") and self.label is not Label.SCAR and self.editable:
+            word = tools.NAMES.get(self.label, "nothing to ask for")
+        self.hand.show_word(at, word, theme.LABEL_COLOURS.get(self.label, theme.TEXT))
+
     def _cursor(self, at: tools.Position) -> Qt.CursorShape:
         """Show what a press would do here."""
         reach = 1 / self.screen_per_pixel
         if self.tool == "window_level":
             return Qt.CursorShape.SizeAllCursor
-        if self.tool in self._boxes and self.editable:
-            grip = self._boxes[self.tool].grip(self._prompts, at, REACH * reach)
+        hand = self.box_tool
+        if hand is not None and self.editable:
+            grip = hand.grip(self._prompts, at, REACH * reach)
             return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
         if self.tool == "point" and self.editable:
             index = tools.point_at(self._prompts, at, POINT_REACH * reach)
@@ -174,3 +192,4 @@ class Pointing(SliceView):
         moves = self.tool == "window_level"
         self.setCursor(Qt.CursorShape.SizeAllCursor if moves else Qt.CursorShape.CrossCursor)
         self.hand.show_brush(None, (0, 0), theme.TEXT)
+        self.hand.show_word((0, 0), "", theme.TEXT)

@@ -37,7 +37,8 @@ def no_scar(case: Case, slice_index: int) -> Change:
     reading = case.readings[slice_index]
     labels = case.labels[slice_index].copy()
     labels[infarct_mask(labels)] = Label.MYOCARDIUM
-    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=True)
+    points = reading.prompts.heart_points
+    prompts = replace(reading.prompts, boxes=(), points=points, no_scar=True)
     after = replace(reading, prompts=prompts, status=SliceStatus.NO_SCAR, edited=True, reason="")
     return case.change(step_name("no scar", slice_index), slice_index, after, labels)
 
@@ -45,7 +46,7 @@ def no_scar(case: Case, slice_index: int) -> Change:
 def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     """Say that the slice cannot be read, and why: nothing on it counts, neither scar nor wall."""
     reading = case.readings[slice_index]
-    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False)
+    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False, pool_box=None)
     after = replace(
         reading,
         prompts=prompts,
@@ -66,9 +67,31 @@ def reopened(case: Case, slice_index: int) -> Change:
 
 
 def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
-    """Change what is asked for on a slice; labels stay until the model answers."""
-    after = replace(case.readings[slice_index], prompts=replace(prompts, no_scar=False))
+    """Change what is asked for on a slice; labels stay until the model answers.
+
+    What is asked of wall and blood pool leaves the word "no scar" alone.
+    """
+    before = case.readings[slice_index]
+    asks = asks_anew(before.prompts, prompts) or before.prompts.lv_box != prompts.lv_box
+    after = replace(before, prompts=replace(prompts, no_scar=prompts.no_scar and not asks))
     return case.change(step_name(verb, slice_index), slice_index, after)
+
+
+def asks_anew(before: SlicePrompts, after: SlicePrompts) -> bool:
+    """Say whether something else is asked of scar, and not of wall and blood pool alone."""
+    return (before.boxes, before.scar_points) != (after.boxes, after.scar_points)
+
+
+def corrected(case: Case, slice_index: int, labels: LabelArray) -> Change:
+    """Take wall and blood pool as a reader's points and box for them ask, on the scar as it is.
+
+    The verdict on the scar stays; a slice that was not assessable is to be read.
+    """
+    before = case.readings[slice_index]
+    kept = before.status in (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
+    status = before.status if kept else SliceStatus.PROPOSED
+    after = replace(before, status=status, edited=True, reason="")
+    return case.change(step_name("correct the wall", slice_index), slice_index, after, labels)
 
 
 def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
@@ -83,7 +106,9 @@ def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
 def relocated(case: Case, slice_index: int, prompts: SlicePrompts, labels: LabelArray) -> Change:
     """Take what the models say round a ventricle box that the reader drew."""
     before = case.readings[slice_index]
-    mine = before.prompts.points or any(box.origin is Origin.READER for box in before.prompts.boxes)
+    mine = before.prompts.scar_points or any(
+        box.origin is Origin.READER for box in before.prompts.boxes
+    )
     kept = replace(before.prompts, boxes=before.prompts.boxes if mine else prompts.boxes)
     after = replace(before, prompts=kept, status=SliceStatus.PROPOSED, edited=True, reason="")
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
@@ -121,13 +146,17 @@ def carried(case: Case, source: int, target: int) -> Change:
 
 
 def walled(case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | None) -> Change:
-    """Take wall and blood pool as the models propose them; scar and MVO stay as they are."""
+    """Take wall and blood pool as the models propose them; scar and MVO stay as they are.
+
+    What a reader asked of wall and pool before has had its answer, and goes.
+    """
     before = case.readings[slice_index]
     infarct = infarct_mask(case.labels[slice_index])
     heart = strays.resting_on_wall(proposed)
     labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
     status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
-    prompts = replace(before.prompts, lv_box=lv_box)
+    points = before.prompts.scar_points
+    prompts = replace(before.prompts, points=points, lv_box=lv_box, pool_box=None)
     after = replace(before, prompts=prompts, status=status, edited=True, reason="")
     name = step_name("propose wall and pool", slice_index)
     return case.change(name, slice_index, after, labels)

@@ -114,7 +114,8 @@ class SliceView(QWidget):
         """Show boxes and points; ``waits`` when they have not been answered yet."""
         self._prompts, self._waits = prompts, waits
         kind, index = self.chosen or ("box", 0)
-        if index >= len(prompts.boxes if kind == "box" else prompts.points):
+        n = {"box": len(prompts.boxes), "point": len(prompts.points)}
+        if index >= n.get(kind, int(prompts.pool_box is not None)):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
 

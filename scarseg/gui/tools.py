@@ -10,11 +10,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scarseg.labels import Label
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 
 Position = tuple[float, float]
 VENTRICLE = "ventricle box"
 """The verb of a gesture that moves the box round the left ventricle."""
+NAMES = {Label.SCAR: "scar", Label.MYOCARDIUM: "wall", Label.BLOOD_POOL: "blood pool"}
+"""What boxes and points can ask for."""
+REFUSED = {
+    Label.MVO: "MVO is not asked for with boxes and points: O proposes it, the brush draws it.",
+    Label.BACKGROUND: "Boxes and points ask for blood pool, wall or scar: press 1, 2 or 3.",
+}
+"""Why a label cannot be asked for."""
+SAME_BOX = 0.5
+"""A box drawn over a detector's that shares this much with it (IoU) takes its place."""
 SMALLEST_BOX = 1.5
 """A drag shorter than this on either side, in source pixels, draws no box."""
 BORDER = "border"
@@ -126,11 +136,13 @@ def _clipped(one: Position, other: Position, shape: tuple[int, int]) -> Box | No
 class BoxTool:
     """Drag to draw a box, inside another too; drag a handle to resize, the border to move.
 
-    For scar there may be many; for the ventricle (``ventricle``) a new box replaces the old.
+    For scar there may be many, and one drawn over what the detector proposed takes its place.
+    For the wall (the box round the left ventricle) and the blood pool there is one: a new box
+    replaces the old.
     """
 
-    def __init__(self, ventricle: bool = False) -> None:
-        self._ventricle = ventricle
+    def __init__(self, structure: Label = Label.SCAR) -> None:
+        self.structure = structure
         self._start: Position | None = None
         self._grip: Grip | None = None
         self._before = SlicePrompts()
@@ -153,6 +165,11 @@ class BoxTool:
         """Find what a press here would take hold of."""
         return grip_at(self._boxes(prompts), at, reach)
 
+    def taken(self, prompts: SlicePrompts, at: Position, reach: float) -> int | None:
+        """Find the box that a click takes, on its border or anywhere inside."""
+        grip = self.grip(prompts, at, reach)
+        return box_round(self._boxes(prompts), at) if grip is None else grip.index
+
     def move(self, at: Position) -> SlicePrompts:
         """Give the prompts as they would be were the hand to let go here."""
         if self._start is None:
@@ -167,15 +184,27 @@ class BoxTool:
         return self._with(self._grip.index, pulled(box, self._grip.part, by, self._shape))
 
     def _boxes(self, prompts: SlicePrompts) -> tuple[Box, ...]:
-        if not self._ventricle:
+        if self.structure is Label.SCAR:
             return prompts.boxes
-        return () if prompts.lv_box is None else (prompts.lv_box,)
+        one = prompts.lv_box if self.structure is Label.MYOCARDIUM else prompts.pool_box
+        return () if one is None else (one,)
 
     def _with(self, index: int, box: Box) -> SlicePrompts:
-        if self._ventricle:
+        if self.structure is Label.MYOCARDIUM:
             return replace(self._before, lv_box=box)
-        boxes = (*self._before.boxes[:index], box, *self._before.boxes[index + 1 :])
-        return replace(self._before, boxes=boxes)
+        if self.structure is Label.BLOOD_POOL:
+            return replace(self._before, pool_box=box)
+        before = self._before.boxes
+        kept = before[:index] + before[index + 1 :]
+        if self._grip is None:
+            kept = tuple(one for one in before if not self._is_corrected(one, box))
+            index = next((i for i, one in enumerate(before) if one not in kept), index)
+        return replace(self._before, boxes=(*kept[:index], box, *kept[index:]))
+
+    def _is_corrected(self, proposed: Box, drawn: Box) -> bool:
+        """Say whether a drawn box is a detector's one drawn better."""
+        same = proposed.intersection_over_union(drawn) >= SAME_BOX
+        return proposed.origin is Origin.DETECTOR and same
 
     def rebase(self, now: SlicePrompts) -> None:
         """Go on from the prompts as they are now: an answer may have come in between.
@@ -193,12 +222,14 @@ class BoxTool:
     def release(self, at: Position) -> Prompted | None:
         """End; None when nothing changed."""
         after = self.move(at)
-        verb = "add box"
+        self._start = None
+        verb = "add box" if len(after.boxes) > len(self._before.boxes) else "correct box"
         if self._grip is not None:
             verb = "move box" if self._grip.part == BORDER else "resize box"
-        if self._ventricle:
+        if self.structure is Label.MYOCARDIUM:
             verb = VENTRICLE
-        self._start = None
+        elif self.structure is Label.BLOOD_POOL:
+            verb = "blood pool box"
         return None if after == self._before else Prompted(verb, after)
 
 
@@ -212,18 +243,26 @@ def point_at(prompts: SlicePrompts, at: Position, reach: float) -> int | None:
     return best
 
 
-def add_point(prompts: SlicePrompts, at: Position, positive: bool) -> Prompted:
-    """Add a click: scar here, or not."""
-    verb = "add point" if positive else "add negative point"
-    return Prompted(verb, prompts.with_point(Point(at[0], at[1], positive)))
+def add_point(
+    prompts: SlicePrompts, at: Position, positive: bool, structure: Label = Label.SCAR
+) -> Prompted:
+    """Add a click: scar, wall or blood pool here, or not."""
+    words = ["add", *([] if positive else ["negative"])]
+    words += [] if structure is Label.SCAR else [NAMES[structure]]
+    point = Point(at[0], at[1], positive, structure)
+    return Prompted(" ".join([*words, "point"]), prompts.with_point(point))
 
 
 def without(prompts: SlicePrompts, kind: str, index: int) -> Prompted | None:
-    """Delete the box or point of this index."""
+    """Delete the box or point of this index; ``kind`` is "box", "point" or "pool"."""
+    if kind == "pool" and prompts.pool_box is not None:
+        return Prompted("delete blood pool box", replace(prompts, pool_box=None))
     if kind == "box" and index < len(prompts.boxes):
         boxes = prompts.boxes[:index] + prompts.boxes[index + 1 :]
         return Prompted("delete box", replace(prompts, boxes=boxes))
     if kind == "point" and index < len(prompts.points):
         points = prompts.points[:index] + prompts.points[index + 1 :]
-        return Prompted("delete point", replace(prompts, points=points))
+        structure = prompts.points[index].structure
+        name = "" if structure is Label.SCAR else f"{NAMES[structure]} "
+        return Prompted(f"delete {name}point", replace(prompts, points=points))
     return None

@@ -139,18 +139,20 @@ def test_the_threshold_belongs_to_its_stack(reading):
     assert reading.window.canvas.threshold == pytest.approx(HALFWAY + 5)
 
 
-def test_who_wants_to_prompt_the_wall_is_told_how(reading):
+def test_what_a_click_asks_for_is_said(reading):
     message = reading.window.foot.message
     reading.act("brush")
     reading.act("label_2")
     assert message.text() == ""
     reading.act("point")
-    assert "Shift+L" in message.text()
+    assert "Click what is wall" in message.text()
     message.clear()
     reading.act("label_3")
     assert message.text() == ""
     reading.act("label_1")
-    assert "ask for scar" in message.text()
+    assert "Click what is blood pool" in message.text()
+    reading.act("label_4")
+    assert "O proposes it" in message.text()
 
 
 def test_without_scar_the_threshold_is_two_sd_above_remote_wall():

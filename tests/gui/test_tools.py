@@ -64,10 +64,48 @@ def test_every_box_keeps_an_inside_to_draw_in_and_a_corner_to_pull(reach):
 
 def test_a_ventricle_box_replaces_the_old_one_and_leaves_scar_alone():
     prompts = replace(PROMPTS, lv_box=Box(0, 0, 5, 5))
-    outcome = _drag(tools.BoxTool(ventricle=True), prompts, (20, 20), (50, 50))
+    outcome = _drag(tools.BoxTool(Label.MYOCARDIUM), prompts, (20, 20), (50, 50))
     assert outcome.prompts.boxes == PROMPTS.boxes
     assert outcome.prompts.lv_box == Box(20, 20, 50, 50)
     assert outcome.verb == tools.VENTRICLE
+
+
+def test_a_box_drawn_over_a_proposed_one_takes_its_place():
+    others = (Box(50, 10, 60, 20, Origin.DETECTOR, 0.8), Box(10, 10, 30, 40))
+    prompts = replace(PROMPTS, boxes=(*PROMPTS.boxes, *others))
+    outcome = _drag(tools.BoxTool(), prompts, (12, 12), (34, 41))
+    assert outcome.prompts.boxes == (Box(12, 12, 34, 41), *others)
+    assert outcome.verb == "correct box"
+
+
+def test_a_box_that_shares_little_with_a_proposed_one_is_another():
+    outcome = _drag(tools.BoxTool(), PROMPTS, (18, 18), (34, 44))
+    assert outcome.prompts.boxes == (*PROMPTS.boxes, Box(18, 18, 34, 44))
+    assert outcome.verb == "add box"
+
+
+def test_one_box_bounds_the_pool_and_the_scars_stay():
+    tool = tools.BoxTool(Label.BLOOD_POOL)
+    drawn = _drag(tool, PROMPTS, (12, 12), (28, 38))
+    assert (drawn.prompts.pool_box, drawn.prompts.boxes) == (Box(12, 12, 28, 38), PROMPTS.boxes)
+    pulled = _drag(tool, drawn.prompts, (12, 12), (8, 9))
+    assert pulled.prompts.pool_box == Box(8, 9, 28, 38)
+    assert tools.without(pulled.prompts, "pool", 0).prompts == PROMPTS
+    assert tools.without(PROMPTS, "pool", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("structure", "positive", "verb"),
+    [
+        (Label.SCAR, False, "add negative point"),
+        (Label.MYOCARDIUM, True, "add wall point"),
+        (Label.BLOOD_POOL, False, "add negative blood pool point"),
+    ],
+)
+def test_a_point_names_what_it_asks_for(structure, positive, verb):
+    outcome = tools.add_point(PROMPTS, (4, 5), positive, structure)
+    assert outcome.verb == verb
+    assert outcome.prompts.points == (Point(4, 5, positive, structure),)
 
 
 def test_a_trembling_hand_draws_no_box():
