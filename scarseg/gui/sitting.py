@@ -119,12 +119,14 @@ class Sitting(QObject):
         results: ResultsPanel,
         studies: StudiesPanel,
         views: Views,
+        clock: QWidget,
         window: QWidget,
     ) -> None:
         super().__init__(window)
         self._session, self._desk, self._results = session, desk, results
-        self._studies, self._views = studies, views
+        self._studies, self._views, self._clock = studies, views, clock
         self.stopwatch, self.seen = Stopwatch(session, self), Seen(session, self)
+        self.stopwatch.ticked.connect(self._tell_time)
         self.history = HistoryPanel()
         results.take_history(self.history)
         self.history.chosen.connect(desk.travel)
@@ -165,6 +167,18 @@ class Sitting(QObject):
         everything = range(document.case.stack.n_slices)
         return everything if self._views.montage else (document.current,)
 
+    def _tell_time(self) -> None:
+        """Say in the tool tip of the clock what it counts, and what this slice took."""
+        assert self._session.current is not None
+        document = self._session.current.document
+        seconds = document.case.slice_seconds[document.current]
+        n = document.case.slice_interactions[document.current]
+        self._clock.setToolTip(
+            f"Active reading time of this case; it pauses after {IDLE_S} s of rest and while"
+            " another window is in front. Prompts, strokes, verdicts and undo count as steps.\n"
+            f"Slice {document.current + 1}: {seconds:.0f} s, {n} step{'' if n == 1 else 's'}"
+        )
+
     def _follow(self) -> None:
         current = self._session.current
         if current is None:
@@ -175,4 +189,5 @@ class Sitting(QObject):
         self._results.bars.spent = lambda k: (case.slice_seconds[k], case.slice_interactions[k])
         self.history.follow(current.document)
         self.stopwatch.follow(current.document)
+        self._tell_time()
         self.seen.follow(current.document)

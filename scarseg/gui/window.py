@@ -49,7 +49,9 @@ class MainWindow(QMainWindow):
         self.pictures = Pictures(
             self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
-        self.sitting = Sitting(session, self.desk, self.results, self.studies, self.views, self)
+        self.sitting = Sitting(
+            session, self.desk, self.results, self.studies, self.views, self.foot.clock, self
+        )
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
