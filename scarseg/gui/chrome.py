@@ -107,6 +107,7 @@ class Bar(QWidget):
             layout.addWidget(button)
         layout.addWidget(button_for(actions["undo"], "↶"))
         layout.addWidget(button_for(actions["redo"], "↷"))
+        layout.addWidget(button_for(actions["montage"], "▦  M"))
         self.geometry_line = Elided("quiet")
         self.geometry_line.setAccessibleName("Open stack")
         self.warning = label("", "warning", "Warnings about the stack")

@@ -72,7 +72,7 @@ class Cell(Captioned):
         self.canvas = Canvas(shared)
         self.canvas.setParent(self)
         self.canvas.setAccessibleName(f"Picture of slice {index + 1}")
-        self.canvas.corner.hide()
+        self.canvas.make_small()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         inner = self.rect().adjusted(FRAME, FRAME, -FRAME, -CAPTION)
@@ -171,6 +171,7 @@ class Grid(QScrollArea):
         """
         for cell in self.cells:
             cell.tell(chosen=cell.index == k)
+            cell.canvas.be_current(cell.index == k)
             if cell.index != k and not cell.canvas.busy:
                 cell.canvas.leave_off()
         if k < len(self.cells) and not self.busy:

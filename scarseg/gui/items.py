@@ -164,6 +164,7 @@ class PromptLayer(Layer):
         self.chosen: tuple[str, int] | None = None
         self.waits = False
         self._handles: Label | None = Label.SCAR
+        self.small = False
 
     def show_prompts(
         self, prompts: SlicePrompts, chosen: tuple[str, int] | None, waits: bool
@@ -180,7 +181,48 @@ class PromptLayer(Layer):
 
     def paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        overlay.paint_prompts(painter, self.prompts, self.chosen, self.waits, self._handles)
+        overlay.paint_prompts(
+            painter, self.prompts, self.chosen, self.waits, self._handles, self.small
+        )
+
+
+class CornerLayer(Layer):
+    """Which slice this is and how it stands, in the upper left corner of a view."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._text = self.colour = ""
+
+    def text(self) -> str:
+        return self._text
+
+    def say(self, text: str, colour: str = "") -> None:
+        """Write this, a dot of ``colour`` before it if one is given."""
+        if (text, colour) != (self._text, self.colour):
+            self._text, self.colour = text, colour
+            self.touch()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint in screen pixels."""
+        if not self._text:
+            return
+        font = painter.font()
+        font.setPixelSize(13)
+        font.setBold(False)
+        painter.setFont(font)
+        dot = 16.0 if self.colour else 0.0
+        width = painter.fontMetrics().horizontalAdvance(self._text)
+        pill = QRectF(10, 9, width + dot + 18, 25)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.colour(theme.GROUND, 0.78))
+        painter.drawRoundedRect(pill, 6, 6)
+        if self.colour:
+            painter.setBrush(QColor(self.colour))
+            painter.drawEllipse(QPointF(pill.left() + 13, pill.center().y()), 4, 4)
+        painter.setPen(QColor(theme.TEXT))
+        room = pill.adjusted(9 + dot, 0, 0, 0)
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, self._text)
 
 
 class HandLayer(Layer):
@@ -201,11 +243,6 @@ class HandLayer(Layer):
             self._word = (at, word, colour)
             self.touch()
 
-    @property
-    def word(self) -> str:
-        """Give what is written beside the hand."""
-        return self._word[1]
-
     def show_brush(
         self,
         at: tuple[float, float] | None,
@@ -223,6 +260,11 @@ class HandLayer(Layer):
         self._centre = None if at is None else QPointF(*at)
         self._radii, self._colour = radii, QColor(colour)
         self.touch()
+
+    @property
+    def word(self) -> str:
+        """Give what is written beside the hand."""
+        return self._word[1]
 
     def show_polygon(self, corners: list[tuple[float, float]]) -> None:
         if corners or self._corners:

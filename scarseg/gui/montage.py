@@ -117,7 +117,7 @@ class Tile(Captioned):
             painter.drawEllipse(corner)
             painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
         sized(painter, 11)
-        self.write_status(painter, QRectF(6.5, top + 16, right - 6.5, 16))
+        self.write_status(painter, QRectF(6.5, top + 16, self.width() - 9.5, 16))
         painter.end()
 
 

@@ -19,6 +19,8 @@ Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
 _OPAQUE = np.arange(256, dtype=np.uint32) * 0x010101 | np.uint32(0xFF000000)
 """Grey values as Qt wants colours."""
+SEAM = ((-1.5, 0), (1.5, 0), (0, -1.5), (0, 1.5), (-1, -1), (1, -1), (-1, 1), (1, 1))
+"""Where words are written dark before they are written bright, in screen pixels."""
 HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
 REACH = 8.0
@@ -142,8 +144,8 @@ def paint_words(
     painter: QPainter, room: QRectF, side: Qt.AlignmentFlag, text: str, name: str
 ) -> None:
     """Write words in screen pixels, with a dark seam so that they show on bright tissue too."""
-    painter.setPen(theme.colour("#000000", 0.55))
-    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (1, 1)):
+    painter.setPen(theme.colour("#000000", 0.5))
+    for dx, dy in SEAM:
         painter.drawText(room.translated(dx, dy), side, text)
     painter.setPen(QColor(name))
     painter.drawText(room, side, text)
@@ -155,8 +157,11 @@ def paint_caption(painter: QPainter, x: float, y: float, text: str, name: str) -
     painter.resetTransform()
     font = painter.font()
     font.setPixelSize(11)
+    font.setBold(False)
     painter.setFont(font)
-    room = QRectF(at.x() + 1, at.y() - 18, 200, 16)
+    above = at.y() - 18
+    top = above if above > 0 else max(at.y() + 2, 2.0)
+    room = QRectF(max(at.x(), 0.0) + 1, top, 200, 16)
     paint_words(
         painter, room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, text, name
     )
@@ -164,23 +169,55 @@ def paint_caption(painter: QPainter, x: float, y: float, text: str, name: str) -
 
 
 def _paint_box(
-    painter: QPainter, box: Box, chosen: bool, waits: bool, kind: Label, handles: Label | None
+    painter: QPainter,
+    box: Box,
+    chosen: bool,
+    waits: bool,
+    kind: Label,
+    handles: Label | None,
+    small: bool = False,
 ) -> None:
     ventricle = kind is Label.MYOCARDIUM
     from_detector = box.origin is Origin.DETECTOR
     name = theme.YELLOW if kind is Label.SCAR else theme.LABEL_COLOURS[kind]
     style = Qt.PenStyle.DashLine if from_detector or waits else Qt.PenStyle.SolidLine
     rectangle = QRectF(box.column0, box.row0, box.width, box.height)
-    painter.setPen(
-        pen(theme.colour(name, 0.55 if ventricle else 1.0), 1.0 if ventricle else 1.5, style)
-    )
     painter.setBrush(Qt.BrushStyle.NoBrush)
+    if ventricle and handles is not kind:
+        _paint_corners(painter, rectangle, name)
+        return
+    painter.setPen(pen(theme.colour("#000000", 0.4), 3.0))
+    painter.drawRect(rectangle)
+    painter.setPen(_dashed(pen(name, 1.5, style)))
     painter.drawRect(rectangle)
     if not ventricle:
-        text = tools.NAMES[kind] if box.score is None else f"scar {box.score:.2f}"
+        word = "" if small else f"{tools.NAMES[kind]} "
+        text = word if box.score is None else f"{word}{box.score:.2f}"
         paint_caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
     if handles is kind:
         _paint_handles(painter, box, "#ffffff" if chosen else name, chosen)
+
+
+def _dashed(made: QPen) -> QPen:
+    """Give dashes of a length that the eye takes for a line."""
+    if made.style() is Qt.PenStyle.DashLine:
+        made.setDashPattern([4.0, 3.0])
+    return made
+
+
+def _paint_corners(painter: QPainter, rectangle: QRectF, name: str) -> None:
+    """Draw the corners of a box alone, where the box is not what the hand is after."""
+    arm = 0.09 * min(rectangle.width(), rectangle.height())
+    path = QPainterPath()
+    for x, dx in ((rectangle.left(), arm), (rectangle.right(), -arm)):
+        for y, dy in ((rectangle.top(), arm), (rectangle.bottom(), -arm)):
+            path.moveTo(x + dx, y)
+            path.lineTo(x, y)
+            path.lineTo(x, y + dy)
+    painter.setPen(pen(theme.colour("#000000", 0.4), 2.6))
+    painter.drawPath(path)
+    painter.setPen(pen(theme.colour(name, 0.8), 1.3))
+    painter.drawPath(path)
 
 
 def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
@@ -207,11 +244,13 @@ def paint_prompts(
     chosen: tuple[str, int] | None = None,
     waits: bool = False,
     handles: Label | None = Label.SCAR,
+    small: bool = False,
 ) -> None:
     """Draw boxes (the detector's dashed, with score) and points in source pixels.
 
     ``chosen`` is ("box", "point" or "pool", index); ``waits`` draws what has not been answered
-    yet; ``handles`` says for what the boxes ask that can be taken hold of, if any.
+    yet; ``handles`` says for what the boxes ask that can be taken hold of, if any;
+    ``small`` leaves out words that many small pictures would only repeat.
     """
     if prompts.lv_box is not None:
         _paint_box(painter, prompts.lv_box, False, False, Label.MYOCARDIUM, handles)
@@ -219,7 +258,8 @@ def paint_prompts(
         picked = chosen == ("pool", 0)
         _paint_box(painter, prompts.pool_box, picked, waits, Label.BLOOD_POOL, handles)
     for index, box in enumerate(prompts.boxes):
-        _paint_box(painter, box, chosen == ("box", index), waits, Label.SCAR, handles)
+        picked = chosen == ("box", index)
+        _paint_box(painter, box, picked, waits, Label.SCAR, handles, small)
     scale_x = abs(painter.worldTransform().m11()) or 1.0
     scale_y = abs(painter.worldTransform().m22()) or 1.0
     for index, point in enumerate(prompts.points):

@@ -60,7 +60,7 @@ class Pointing(SliceView):
         self._boxes = {label: tools.BoxTool(label) for label in tools.NAMES}
         self._held: Qt.MouseButton | None = None
         self._last_at = QPointF()
-        self._over = False
+        self._over = self._current = False
         self._wheel = 0
         self._leave()
 
@@ -82,12 +82,22 @@ class Pointing(SliceView):
 
     def redraw_hand(self) -> None:
         """Draw the hand again after its tool, size or label changed."""
-        hand = self.box_tool
-        self.prompt_layer.show_handles(None if hand is None else hand.structure)
+        self._show_handles()
         if self._over:
             self._hover(self.to_source(self._last_at))
         else:
             self._leave()
+
+    def be_current(self, current: bool) -> None:
+        """Say whether this small view shows the current slice."""
+        self._current = current
+        self._show_handles()
+
+    def _show_handles(self) -> None:
+        """Show what a press would take hold of; among many small views only where a hand is."""
+        hand = self.box_tool
+        near = not self.small or self._current or self._over
+        self.prompt_layer.show_handles(hand.structure if hand is not None and near else None)
 
     def _inside(self, at: tools.Position) -> bool:
         rows, columns = self._labels.shape
@@ -142,7 +152,10 @@ class Pointing(SliceView):
     def _drag_view(self, event: QMouseEvent) -> tools.Position:
         """Follow the hand: move or window the image where that is what it does."""
         at, moved = self.to_source(event.position()), event.position() - self._last_at
-        self._last_at, self._over = event.position(), True
+        self._last_at = event.position()
+        if not self._over:
+            self._over = True
+            self._show_handles()
         self._hover(at)
         if self._held is Qt.MouseButton.MiddleButton:
             self.pan(moved)
@@ -184,6 +197,7 @@ class Pointing(SliceView):
     def leaveEvent(self, event: QEvent | None) -> None:
         if self._over:
             self._over = False
+            self._show_handles()
             self.hovered.emit("")
         self._leave()
         super().leaveEvent(event)

@@ -288,7 +288,9 @@ class Showing(QObject):
         for canvas in self._views.of_slice(k):
             canvas.show_prompts(prompts, k in current.inference.pending)
         if k == current.document.current:
-            self._canvas.say(self._caption(current.document.case.stack, k, current.inference))
+            status = current.document.case.readings[k].status
+            text = self._caption(current.document.case.stack, k, current.inference)
+            self._canvas.say(text, theme.STATUS_COLOURS[status])
 
     def _tell(self, k: int) -> None:
         """Say how a slice stands, beside its picture."""

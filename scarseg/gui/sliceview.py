@@ -8,7 +8,7 @@ from math import hypot
 import numpy as np
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtBoundSignal, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QTransform
-from PyQt6.QtWidgets import QLabel, QWidget
+from PyQt6.QtWidgets import QWidget
 
 from scarseg.gui import items, overlay, theme
 from scarseg.gui.shared import Common, Levels, Shared
@@ -19,6 +19,8 @@ from scarseg.stack import FloatArray
 Position = tuple[float, float]
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
+SMALL_LINE = 1.3
+"""Width of the outlines in a small view, in screen pixels."""
 CLOSEST_MM, FURTHEST = 8.0, 4.0
 """Zoomed in, this much is still seen; zoomed out, the slice this many times over."""
 
@@ -67,17 +69,10 @@ class SliceView(QWidget):
         self._still = QPixmap()
         self._still_key: object = None
         self.directions = ["", "", "", ""]
-        self.corner = QLabel(self)
-        self.corner.setObjectName("over")
-        self.corner.setAccessibleName("Slice and its status")
-        self.corner.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.corner.move(10, 8)
+        self.corner = items.CornerLayer(self.update)
+        self.small = False
         self.shared.changed.connect(self.redraw)
         self.redraw()
-
-    @property
-    def _layers(self) -> tuple[items.Layer, ...]:
-        return self.tint, self.outlines, self.marks, self.prompt_layer, self.hand
 
     # What is shown
 
@@ -119,18 +114,24 @@ class SliceView(QWidget):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
 
-    def say(self, text: str) -> None:
-        """Write slice and status into the corner."""
-        self.corner.setText(text)
-        self.corner.adjustSize()
+    def say(self, text: str, colour: str = "") -> None:
+        """Write slice and status into the corner, a dot of ``colour`` before them."""
+        self.corner.say(text, colour)
+        self.setAccessibleDescription(text)
+
+    def make_small(self) -> None:
+        """Draw what lies over the image as a cell among many needs it: finer and less of it."""
+        self.small = self.prompt_layer.small = True
+        self.outlines.width = SMALL_LINE
+        self.corner.setVisible(False)
 
     def picture(self, caption: str) -> QImage:
         """Give the slice as it is shown, without the hand; ``caption`` stands in the corner."""
-        said, hand = self.corner.text(), self.hand.isVisible()
+        said, hand = (self.corner.text(), self.corner.colour), self.hand.isVisible()
         self.say(caption)
         self.hand.setVisible(False)
         image = self.grab().toImage()
-        self.say(said)
+        self.say(*said)
         self.hand.setVisible(hand)
         return image
 
@@ -194,6 +195,8 @@ class SliceView(QWidget):
             self.shared.smooth and self.image.smooth,
             back.mapRect(QRectF(self.rect())),
         )
+        if self.tint.isVisible():
+            self.tint.paint(painter)
         painter.resetTransform()
         painter.drawPixmap(0, 0, self._draw_still(to_screen))
         if self.hand.isVisible():
@@ -203,11 +206,11 @@ class SliceView(QWidget):
 
     def _draw_still(self, to_screen: QTransform) -> QPixmap:
         """Draw all that the hand and the levels do not change, once for as long as it stays."""
-        layers = [layer for layer in self._layers if layer is not self.hand]
+        layers = (self.outlines, self.marks, self.prompt_layer)
         ratio = self.devicePixelRatioF()
         key = (
             self.size(), ratio, to_screen, tuple(self.directions),
-            tuple((layer.revision, layer.isVisible()) for layer in layers),
+            tuple((layer.revision, layer.isVisible()) for layer in (*layers, self.corner)),
         )  # fmt: skip
         if key != self._still_key:
             self._still_key = key
@@ -215,11 +218,14 @@ class SliceView(QWidget):
             self._still.setDevicePixelRatio(ratio)
             self._still.fill(Qt.GlobalColor.transparent)
             painter = QPainter(self._still)
-            self._paint_letters(painter)
             painter.setTransform(to_screen)
             for layer in layers:
                 if layer.isVisible():
                     layer.paint(painter)
+            painter.resetTransform()
+            if not self.small:
+                self._paint_letters(painter)
+                self.corner.paint(painter)
             painter.end()
         return self._still
 
