@@ -137,4 +137,12 @@ class SlicePrompts:
         return replace(self, boxes=(), points=self.heart_points, no_scar=False)
 
     def with_point(self, point: Point) -> SlicePrompts:
-        return replace(self, points=(*self.points, point))
+        """Add a click. One into scar that no box holds says that the detector's boxes are wrong.
+
+        They are dropped then, since the segmenter would hold to them; a reader's own stay.
+        """
+        boxes = self.boxes
+        asks = point.positive and point.structure is Label.SCAR
+        if asks and not any(box.contains(point.column, point.row) for box in boxes):
+            boxes = tuple(box for box in boxes if box.origin is Origin.READER)
+        return replace(self, boxes=boxes, points=(*self.points, point))

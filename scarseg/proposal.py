@@ -37,7 +37,11 @@ class ProposalRules:
         previous_with_points: whether a reader's points also see the answer before them. Without,
             the same prompts always give the same mask.
         island_mm2: components of scar smaller than this are dropped from a proposal.
-        box_island_mm2: smaller components of automatic scar get no box.
+        box_island_mm2: smaller components of automatic scar get no box of their own.
+        tight_boxes: a box is drawn round the scar that stands in it, since the segmenter takes a
+            box for the size of a scar when it is asked again. Without, it is also never smaller
+            than the detector's.
+        empty_box_score: a detector's box where the segmenter sees no scar is dropped below this.
         box_growth: each box is wider than its component by this share on every side, since a
             box too small costs more than one too large; at least one pixel.
         detector_scar_score: scar boxes below this score are dropped, beside what the detector
@@ -58,6 +62,8 @@ class ProposalRules:
     previous_with_points: bool = False
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
+    tight_boxes: bool = True
+    empty_box_score: float = 0.5
     box_growth: float = 0.08
     detector_scar_score: float = 0.0
     detector_lv_score: float = 0.0
@@ -213,30 +219,50 @@ def scar_boxes(
     pixel_spacing_mm: tuple[float, float],
     rules: ProposalRules = RULES,
 ) -> tuple[Box, ...]:
-    """Give the union of the detector's scar boxes and the components of automatic scar.
+    """Give boxes for the detector's scars and the components of automatic scar.
 
-    Boxes that overlap become one; best score first. A component's score is its mean
-    probability.
+    With ``rules.tight_boxes`` a component has a box where it is large enough or the detector
+    sees scar there too, and of the detector's boxes those stay that hold no component. Boxes
+    that overlap become one; best score first. A component's score is its mean probability, or
+    that of the detector's box where that is higher.
 
     Args:
-        automatic: scar logits (row, column) without prompts.
+        automatic: scar logits (row, column) without prompts. A segmenter that answers prompts
+            alone says the same everywhere; then all boxes of the detector stay.
         scar: the mask made of them.
         detections: of the same slice.
     """
-    boxes = [
-        replace(one.box, origin=Origin.DETECTOR, score=one.score)
-        for one in detections
-        if one.structure is Structure.SCAR and one.score >= rules.detector_scar_score
-    ]
+    mute = np.ptp(automatic) == 0
+    holding, empty = _detected_scars(
+        scar, detections, 0.0 if mute else rules.empty_box_score, rules
+    )
+    held = holding if rules.tight_boxes else []
+    boxes = empty if rules.tight_boxes else [*holding, *empty]
     pieces, n = ndimage.label(scar)
     smallest = rules.box_island_mm2 / (pixel_spacing_mm[0] * pixel_spacing_mm[1])
     for piece in range(1, n + 1):
         mask = pieces == piece
-        if np.count_nonzero(mask) >= smallest:
+        round_it = [box for box in held if (mask & inside((box,), mask.shape)).any()]
+        if round_it or np.count_nonzero(mask) >= smallest:
             score = float(np.mean(1 / (1 + np.exp(-automatic[mask].astype(np.float64)))))
-            boxes.append(grown_box(mask, score, rules.box_growth))
+            best = max((score, *(_score(box) for box in round_it)))
+            boxes.append(grown_box(mask, best, rules.box_growth))
     merged = _merge(boxes, rules.merge_overlap)
-    return tuple(sorted(merged, key=lambda box: (-(box.score or 0), _corners(box))))
+    return tuple(sorted(merged, key=lambda box: (-_score(box), _corners(box))))
+
+
+def _detected_scars(
+    scar: MaskArray, detections: Iterable[Detection], least_empty: float, rules: ProposalRules
+) -> tuple[list[Box], list[Box]]:
+    """Give the detector's scar boxes that hold scar, and those that hold none but score enough."""
+    found = [
+        replace(one.box, origin=Origin.DETECTOR, score=one.score)
+        for one in detections
+        if one.structure is Structure.SCAR and one.score >= rules.detector_scar_score
+    ]
+    holding = [box for box in found if (scar & inside((box,), scar.shape)).any()]
+    empty = [box for box in found if box not in holding and _score(box) >= least_empty]
+    return holding, empty
 
 
 def inside(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
@@ -304,7 +330,7 @@ def _merge(boxes: list[Box], overlap: float) -> list[Box]:
                     max(a.column1, b.column1),
                     max(a.row1, b.row1),
                     Origin.DETECTOR,
-                    max(a.score or 0.0, b.score or 0.0),
+                    max(_score(a), _score(b)),
                 )
                 rest = [box for k, box in enumerate(boxes) if k not in (i, j)]
                 return _merge([*rest, united], overlap)
@@ -318,6 +344,10 @@ def _shared(a: Box, b: Box) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     return width * height / min(a.width * a.height, b.width * b.height)
+
+
+def _score(box: Box) -> float:
+    return box.score or 0.0
 
 
 def _corners(box: Box) -> tuple[float, float, float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scarseg.labels import Label
-from scarseg.prompts import Box, Point, SlicePrompts
+from scarseg.prompts import Box, Origin, Point, SlicePrompts
 
 BOX = Box(1, 1, 5, 5)
 WALL, POOL = Point(1, 2, True, Label.MYOCARDIUM), Point(3, 4, False, Label.BLOOD_POOL)
@@ -38,3 +38,18 @@ def test_a_mixture_is_taken_apart() -> None:
 def test_nobody_asks_for_mvo_or_background(label: Label) -> None:
     with pytest.raises(ValueError, match="asks for"):
         Point(1, 2, True, label)
+
+
+PROPOSED = Box(20, 20, 30, 30, Origin.DETECTOR, 0.8)
+
+
+def test_a_click_into_scar_beyond_every_box_takes_the_proposed_ones_away() -> None:
+    both = SlicePrompts((PROPOSED, BOX))
+    assert both.with_point(Point(40, 40)) == SlicePrompts((BOX,), (Point(40, 40),))
+    for inside in (Point(25, 25), Point(2, 2)):
+        assert both.with_point(inside) == SlicePrompts((PROPOSED, BOX), (inside,))
+
+
+@pytest.mark.parametrize("point", [Point(40, 40, False), Point(40, 40, True, Label.BLOOD_POOL)])
+def test_other_clicks_leave_the_boxes_alone(point: Point) -> None:
+    assert SlicePrompts((PROPOSED,)).with_point(point).boxes == (PROPOSED,)

@@ -183,11 +183,43 @@ def test_boxes_are_the_union_of_detector_and_components_best_first() -> None:
     assert {box.origin for box in boxes} == {Origin.DETECTOR}
 
 
+def test_a_box_is_drawn_round_the_scar_that_stands_in_it() -> None:
+    scar, seen = block(2, 8, 2, 8), Detection(Box(4, 4, 20, 18), Structure.SCAR, 0.99)
+    [tight] = scar_boxes(logits_of(scar), scar, [seen], (1.2, 1.2))
+    assert (tight.column0, tight.row0, tight.column1, tight.row1) == (1, 1, 9, 9)
+    assert tight.score == 0.99 and tight.origin is Origin.DETECTOR
+    wide = replace(RULES, tight_boxes=False)
+    [union] = scar_boxes(logits_of(scar), scar, [seen], (1.2, 1.2), wide)
+    assert (union.column0, union.row0, union.column1, union.row1) == (1, 1, 20, 18)
+
+
+def test_a_small_scar_has_a_box_where_the_detector_sees_it_too() -> None:
+    small, seen = block(14, 15, 2, 5), Detection(Box(1, 10, 9, 18), Structure.SCAR, 0.5)
+    assert scar_boxes(logits_of(small), small, [], (1.2, 1.2)) == ()
+    [box] = scar_boxes(logits_of(small), small, [seen], (1.2, 1.2))
+    assert (box.column0, box.row0, box.column1, box.row1) == (1, 13, 6, 16)
+
+
+def test_a_box_without_scar_stays_where_the_detector_is_sure() -> None:
+    nothing, place = block(0, 0, 0, 0), Box(10, 10, 18, 18)
+    for score, kept in ((0.49, 0), (0.5, 1)):
+        seen = [Detection(place, Structure.SCAR, score)]
+        automatic = logits_of(block(2, 4, 2, 4), 1.0)
+        boxes = scar_boxes(automatic, nothing, seen, (1.2, 1.2))
+        assert boxes == (replace(place, origin=Origin.DETECTOR, score=score),) * kept
+
+
+def test_a_segmenter_of_prompts_alone_gets_every_box() -> None:
+    nothing, seen = block(0, 0, 0, 0), Detection(Box(1, 1, 9, 9), Structure.SCAR, 0.1)
+    assert len(scar_boxes(logits_of(nothing), nothing, [seen], (1.2, 1.2))) == 1
+
+
 def test_boxes_of_one_scar_become_one() -> None:
-    scar = block(2, 8, 2, 8)
-    seen = Detection(Box(4, 4, 12, 12), Structure.SCAR, 0.5)
-    [box] = scar_boxes(logits_of(scar), scar, [seen], (1.2, 1.2))
-    assert (box.column0, box.row0, box.column1, box.row1) == (1, 1, 12, 12)
+    scar = block(2, 8, 2, 8) | block(9, 14, 3, 9)
+    apart = scar_boxes(logits_of(scar), scar, [], (1.2, 1.2), replace(RULES, merge_overlap=0.5))
+    assert len(apart) == 2
+    [box] = scar_boxes(logits_of(scar), scar, [], (1.2, 1.2), replace(RULES, merge_overlap=0.1))
+    assert (box.column0, box.row0, box.column1, box.row1) == (1, 1, 10, 15)
 
 
 @given(
