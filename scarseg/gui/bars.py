@@ -92,7 +92,7 @@ class SliceBars(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         font = painter.font()
-        font.setPixelSize(11 if self._height == LOW_ROW else 12)
+        font.setPixelSize(theme.px(11 if self._height == LOW_ROW else 12))
         painter.setFont(font)
         grams = [self._grams(row, "scar") or 0.0 for row in self._rows]
         proposed = [self._grams(row, "scar", "proposed_") or 0.0 for row in self._rows]

@@ -74,7 +74,7 @@ class Captioned(QWidget):
 def sized(painter: QPainter, pixels: int, bold: bool = False) -> QFont:
     """Let the painter write at this size; give the font."""
     font = painter.font()
-    font.setPixelSize(pixels)
+    font.setPixelSize(theme.px(pixels))
     font.setBold(bold)
     painter.setFont(font)
     return font

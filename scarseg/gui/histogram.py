@@ -32,7 +32,8 @@ PAUSE_MS = 80
 """After an edit, before the histogram is counted anew: not for each of many."""
 SMALLEST_WINDOW = 720
 """In a lower window there is no room."""
-PLOT_HEIGHT = 92
+ROOMY_WINDOW = 1000
+PLOT_HEIGHT, TALL_PLOT = 92, 150
 HEAD, STRIP = 14.0, 5.0
 """Above the bars for the marks' names, and beneath them for the grey they are shown as."""
 GRIP = 6.0
@@ -205,7 +206,7 @@ class Plot(QWidget):
 
     def _paint_marks(self, painter: QPainter, found: WallHistogram) -> None:
         font = painter.font()
-        font.setPixelSize(10)
+        font.setPixelSize(theme.px(10))
         painter.setFont(font)
         marks = [(found.thresholds[method], MARKS[method]) for method in found.thresholds]
         if found.remote_mean is not None:
@@ -296,6 +297,8 @@ class Histogram(QWidget):
     def _fit(self) -> None:
         tall = self._watched is None or self._watched.height() >= SMALLEST_WINDOW
         self.setVisible(self._wanted and tall)
+        roomy = self._watched is not None and self._watched.height() >= ROOMY_WINDOW
+        self.plot.setFixedHeight(TALL_PLOT if roomy else PLOT_HEIGHT)
         self._later()
 
     def _choose_scope(self, whole: bool) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PyQt6.QtCore import QObject
+from PyQt6.QtCore import QEvent, QObject, QTimer
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
+from scarseg.gui import theme
 from scarseg.gui.histogram import Histogram
 from scarseg.gui.keyboard_hand import KeyboardHand
 from scarseg.gui.magnifier import Magnifier
 from scarseg.gui.session import Session
+from scarseg.gui.studies import StudiesPanel
 from scarseg.gui.viewrow import ViewRow
 from scarseg.gui.views import Views
+
+NARROW = 212
+"""Width of the list of studies in a small window."""
 
 
 class Looking(QObject):
@@ -35,6 +40,9 @@ class Looking(QObject):
         super().__init__(window)
         self._window = window
         self.histogram = Histogram(session, views, view_row, room)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._fit_letters)
         self.magnifier = Magnifier(window)
         self.keyboard = KeyboardHand(session, lambda: views.active, window)
 
@@ -46,3 +54,17 @@ class Looking(QObject):
         """Take the actions that switch things on and off."""
         self.histogram.take(actions["histogram"], self._window)
         self.keyboard.take(actions)
+        self._window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.Resize and watched is self._window:
+            self._soon.start()
+        return False
+
+    def _fit_letters(self) -> None:
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.fit(application, self._window.size())
+            studies = self._window.findChild(StudiesPanel)
+            if studies is not None:
+                studies.setFixedWidth(theme.px(NARROW))

@@ -6,6 +6,9 @@ for each of the three kinds of colour blindness, and texts reach 4.5:1 on what t
 
 from __future__ import annotations
 
+import re
+
+from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QColor, QPalette
 from PyQt6.QtWidgets import QApplication, QWidget
 
@@ -124,6 +127,33 @@ QFrame#banner[severe="true"] {{ background: #401a1d; border-bottom: 1px solid {R
 """
 
 
+ROOMY = QSize(1900, 1080)
+"""A window at least this large has larger letters."""
+LARGER = 1.15
+_scale = 1.0
+
+
+def px(size: int) -> int:
+    """Give the size of letters, in pixels, that are ``size`` high in a small window."""
+    return round(size * _scale)
+
+
+def fit(application: QApplication, window: QSize) -> bool:
+    """Take larger letters where a window has room for them; say whether that changed any."""
+    global _scale
+    roomy = window.width() >= ROOMY.width() and window.height() >= ROOMY.height()
+    scale = LARGER if roomy else 1.0
+    if scale == _scale:
+        return False
+    _scale = scale
+    application.setStyleSheet(_style())
+    return True
+
+
+def _style() -> str:
+    return re.sub(r"font-size: (\d+)px", lambda m: f"font-size: {px(int(m[1]))}px", STYLE)
+
+
 def colour(name: str, alpha: float = 1.0) -> QColor:
     """Give a theme colour with opacity 0 to 1."""
     value = QColor(name)
@@ -159,4 +189,4 @@ def apply(application: QApplication) -> None:
     ):
         palette.setColor(role, QColor(name))
     application.setPalette(palette)
-    application.setStyleSheet(STYLE)
+    application.setStyleSheet(_style())

@@ -22,7 +22,7 @@ class TwoLines(QStyledItemDelegate):
     """Paint an item as a title and a quieter line beneath it."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        return QSize(100, 42 if index.data(SECOND) else 24)
+        return QSize(100, theme.px(42 if index.data(SECOND) else 24))
 
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
@@ -38,19 +38,18 @@ class TwoLines(QStyledItemDelegate):
             painter.setBrush(QColor(theme.RAISED if chosen else "#1a2027"))
             painter.drawRoundedRect(area, 5, 5)
         second = str(index.data(SECOND) or "")
-        first = area.adjusted(9, 4, -6, -20) if second else area.adjusted(9, 0, -6, 0)
+        first = area.adjusted(9, 4, -6, -theme.px(20)) if second else area.adjusted(9, 0, -6, 0)
         name = theme.TEXT if second else str(index.data(COLOUR))
         self._line(painter, first, 12, chosen, name, str(index.data()))
-        self._line(
-            painter, area.adjusted(9, 21, -6, -3), 11, False, str(index.data(COLOUR)), second
-        )
+        below = area.adjusted(9, theme.px(21), -6, -3)
+        self._line(painter, below, 11, False, str(index.data(COLOUR)), second)
         painter.restore()
 
     def _line(
         self, painter: QPainter, area: QRect, size: int, bold: bool, name: str, text: str
     ) -> None:
         font = painter.font()
-        font.setPixelSize(size)
+        font.setPixelSize(theme.px(size))
         font.setBold(bold)
         painter.setFont(font)
         painter.setPen(QColor(name))

@@ -160,3 +160,17 @@ def test_letters_over_a_white_image_are_read():
     share = int(alpha[1]) / 255
     over_white = "#" + 3 * f"{round(share * ground + (1 - share) * 255):02x}"
     assert _contrast("#e6edf3", over_white) >= READABLE
+
+
+def test_letters_grow_where_a_window_has_room(reader):
+    window, bar = reader.window, reader.window.bar
+    before = bar.fontMetrics().height()
+    small = theme.px(12)
+    window.resize(2560, 1440)
+    reader.wait(lambda: theme.px(12) > small)
+    assert bar.menu.fontMetrics().height() >= before
+    assert window.studies.width() > 212
+    window.resize(1280, 800)
+    reader.wait(lambda: theme.px(12) == small)
+    assert window.studies.width() == 212
+    assert window.minimumSizeHint().width() <= 1280
