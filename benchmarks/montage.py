@@ -28,6 +28,8 @@ from scarseg.labels import infarct_mask
 from scarseg.prompts import Box, Origin, SlicePrompts
 from scarseg.simulate import SimulationOptions, simulate_stack
 
+HEART_MM = 72.0
+"""So much of the long axis is cut into slices, that all of them show heart."""
 FRAME_MS, SWITCH_MS, FIRST_MS = 16.0, 100.0, 300.0
 
 
@@ -38,7 +40,8 @@ def a_case(n_slices: int, matrix: int) -> Case:
         n_slices=n_slices,
         rows=matrix,
         columns=matrix,
-        beyond_heart=False,
+        slice_thickness_mm=HEART_MM / n_slices,
+        slice_gap_mm=0.0,
         pixel_spacing_mm=(360 / matrix, 360 / matrix),
     )
     simulated = simulate_stack(7, options)
