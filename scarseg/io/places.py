@@ -1,12 +1,15 @@
-"""Where a reader left each case: a convenience, kept beside the case files, named by UIDs.
+"""Where a reader left each case, and the folder of last time: conveniences beside the case files.
 
-Failing to keep or find a place is never an error: one then begins at the next slice to read.
+Failing to keep or find one is never an error. Cases are named by UIDs. A folder is remembered only
+where its path names no patient that is in it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from scarseg.io import atomic
@@ -14,6 +17,8 @@ from scarseg.io.store_lock import one_at_a_time
 
 MOST = 1000
 """So many cases are remembered, the latest ones."""
+LEAST_LETTERS = 3
+"""Shorter parts of a name or identifier are found in any path."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +42,37 @@ def recall(folder: Path, name: str, n_slices: int) -> int | None:
     """Give the slice at which the case of this name was left; None where that is not known."""
     place = _read(folder).get(name)
     return place if place is not None and 0 <= place < n_slices else None
+
+
+def keep_folder(folder: Path, shown: Path, names: Iterable[str]) -> None:
+    """Remember the folder that was opened, unless its path holds a part of one of these names."""
+    path = shown.absolute()
+    letters = _letters(str(path))
+    parts = {part for name in names for part in re.split(r"[\W_]+", name.casefold())}
+    whole = {_letters(name) for name in names}
+    named = any(len(part) >= LEAST_LETTERS and part in letters for part in parts | whole)
+    kept = folder / "last_folder.json"
+    try:
+        if named or not path.is_dir():
+            kept.unlink(missing_ok=True)
+        else:
+            atomic.make_private_folder(folder)
+            atomic.replace_file(kept, json.dumps(str(path)).encode("ascii"))
+    except OSError as error:
+        _log.info("the folder was not kept: %s", type(error).__name__)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+def recall_folder(folder: Path) -> Path | None:
+    """Give the folder of last time, if it is still there."""
+    try:
+        path = Path(json.loads((folder / "last_folder.json").read_bytes()[: 1 << 16]))
+        return path if path.is_dir() else None
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
 
 
 def _file(folder: Path) -> Path:
