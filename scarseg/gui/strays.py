@@ -6,8 +6,10 @@ It is pointed out, never changed unless a reader asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from skimage.measure import label as connected
 
 from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask
@@ -28,18 +30,18 @@ class Strays:
     far: MaskArray
     pixel_mm2: float
 
-    @property
+    @cached_property
     def mask(self) -> MaskArray:
         """Give all that is worth a word."""
         parts = [part for part in self._parts() if self._area_mm2(part) >= SMALLEST_MM2]
         return np.logical_or.reduce([np.zeros_like(self.outside), *parts])
 
-    @property
+    @cached_property
     def clips(self) -> bool:
         """Say whether any of that would be clipped to the wall."""
         return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
 
-    @property
+    @cached_property
     def words(self) -> str:
         """Say what was found, or nothing."""
         places = ("outside the wall", "in the blood pool", "far from its box")
@@ -82,7 +84,26 @@ def find(
 def _far_pieces(
     infarct: MaskArray, prompts: SlicePrompts, spacing: tuple[float, float]
 ) -> MaskArray:
-    rows, columns = (np.arange(n) + 0.5 for n in infarct.shape)
+    far = np.zeros_like(infarct)
+    down_any, across_any = np.flatnonzero(infarct.any(axis=1)), np.flatnonzero(infarct.any(axis=0))
+    if down_any.size == 0:
+        return far
+    top, bottom = int(down_any[0]), int(down_any[-1]) + 1
+    left, right = int(across_any[0]), int(across_any[-1]) + 1
+    rows, columns = np.arange(top, bottom) + 0.5, np.arange(left, right) + 0.5
+    part = infarct[top:bottom, left:right]
+    far[top:bottom, left:right] = _far_within(part, rows, columns, prompts, spacing)
+    return far
+
+
+def _far_within(
+    infarct: MaskArray,
+    rows: npt.NDArray[np.float64],
+    columns: npt.NDArray[np.float64],
+    prompts: SlicePrompts,
+    spacing: tuple[float, float],
+) -> MaskArray:
+    """Find the pieces far from every box on a part of a slice whose voxels lie at these places."""
     near = np.zeros_like(infarct)
     for box in prompts.boxes:
         down = np.maximum(np.maximum(box.row0 - rows, rows - box.row1), 0) * spacing[0]
@@ -116,10 +137,11 @@ def resting_on_wall(labels: LabelArray) -> LabelArray:
 
 
 def ground_of(labels: LabelArray) -> LabelArray:
-    """Guess what lies beneath the scar of one slice (row, column) of a case that was opened.
+    """Guess what lies beneath the scar of one slice (row, column) whose ground is not known.
 
-    Case files keep no ground. A piece of scar that touches wall lies on wall; one that touches
-    none, on a slice that has some, lies on what it touches most, blood pool or background.
+    Case files of earlier versions keep none. A piece of scar that touches wall lies on wall; one
+    that touches none, on a slice that has some, lies on what it touches most, blood pool or
+    background.
     """
     ground = resting_on_wall(labels)
     wall = labels == Label.MYOCARDIUM
