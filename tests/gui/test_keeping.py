@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     assert "reading only" in second.window.banner.text.text()
     assert not second.window.banner.dismiss.isVisible(), "it stays in sight"
     assert "read only" in second.window.foot.saved.text()
-    second.wait_ready()
+    second.settle()
     before = second.case.labels.copy()
     second.window.canvas.tool = "brush"
     second.drag((20, 20), (25, 20))
@@ -143,7 +144,7 @@ def test_the_second_window_goes_on_once_the_first_lets_go(
     monkeypatch.setattr(returning, "WATCH_MS", 10)
     second = make_reader()
     second.open(phantom_stack)
-    second.wait_ready()
+    second.settle()
     assert second.document.read_only
     reading.go_to(1)
     reading.accept()
@@ -161,6 +162,16 @@ def test_the_second_window_goes_on_once_the_first_lets_go(
     assert store.load_case(second.session.current.saver.path, phantom_stack).n_slices_reviewed == 2
 
 
+@contextmanager
+def killed(program):
+    """Read what a program says, and kill it in the end whatever happens."""
+    with program:
+        try:
+            yield program.stdout
+        finally:
+            program.kill()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
 def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
     make_reader, tmp_path, monkeypatch
@@ -173,9 +184,8 @@ def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
         stderr=subprocess.DEVNULL,
         env=clean_environment(tmp_path / "home", SCARSEG_HOME=str(tmp_path)),
     )
-    with program:
-        assert program.stdout is not None
-        for line in program.stdout:
+    with killed(program) as lines:
+        for line in lines:
             if line.startswith(b"saved"):
                 break
         reader = make_reader()
@@ -184,9 +194,8 @@ def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
         assert reader.document.read_only
         banner = reader.window.banner
         assert f"process {program.pid}" in banner.text.text() and not banner.dismiss.isVisible()
-        reader.wait_ready()
+        reader.settle()
         assert not banner.retry.isVisible()
-        program.kill()
     reader.wait(lambda: banner.retry.isVisible())
     banner.retry.click()
     reader.wait(lambda: not reader.document.read_only)
