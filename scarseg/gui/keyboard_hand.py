@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from PyQt6.QtCore import QEvent, QObject, QPointF, Qt
-from PyQt6.QtGui import QAction, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtGui import QAction, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import (
     QAbstractItemView,
     QAbstractSlider,
@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme, tools
 from scarseg.gui.canvas import Canvas
-from scarseg.gui.overlay import REACH, pen
+from scarseg.gui.overlay import REACH
 from scarseg.gui.session import Session
 from scarseg.prompts import Box, SlicePrompts
 
@@ -95,7 +95,7 @@ class Cross(QWidget):
         middle, gap = SIDE / 2, 5.0
         colour = theme.ACCENT if self.pressed else "#ffffff"
         for name, width in (("#000000", 4.0), (colour, 2.0)):
-            painter.setPen(pen(name, width))
+            painter.setPen(QPen(QColor(name), width))
             for x, y in ((-1, 0), (1, 0), (0, -1), (0, 1)):
                 one = QPointF(middle + x * gap, middle + y * gap)
                 painter.drawLine(one, QPointF(middle + x * (middle - 2), middle + y * (middle - 2)))

@@ -14,12 +14,13 @@ from PyQt6.QtGui import (
     QPainter,
     QPainterPath,
     QPaintEvent,
+    QPen,
     QTransform,
 )
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from scarseg.gui import theme
-from scarseg.gui.overlay import pen
+from scarseg.gui.overlay import lines_for
 from scarseg.gui.sliceview import SliceView
 
 KEY = Qt.Key.Key_Z
@@ -56,9 +57,10 @@ def magnified(view: SliceView, at: QPointF, ratio: float) -> QImage:
     painter = QPainter(picture)
     painter.setTransform(larger)
     view.image.paint(painter, view.levels, False, back.mapRect(QRectF(0, 0, SIDE, SIDE)))
-    for layer in (view.tint, view.outlines, view.marks, view.prompt_layer, view.hand):
-        if layer.isVisible():
-            layer.paint(painter)
+    with lines_for(ratio):
+        for layer in (view.tint, view.outlines, view.marks, view.prompt_layer, view.hand):
+            if layer.isVisible():
+                layer.paint(painter)
     painter.end()
     return picture
 
@@ -85,7 +87,7 @@ class Glass(QWidget):
         painter.setClipping(False)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for name, width in (("#000000", 4.0), (theme.TEXT, 1.6)):
-            painter.setPen(pen(theme.colour(name, 0.85), width))
+            painter.setPen(QPen(theme.colour(name, 0.85), width))
             painter.drawEllipse(rim)
         painter.end()
 

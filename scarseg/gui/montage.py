@@ -104,7 +104,8 @@ class Tile(Captioned):
         painter.setBrush(QColor(theme.RAISED if self.chosen else theme.PANEL))
         painter.drawRoundedRect(frame, 4, 4)
         if self._drawn is None or self._drawn.devicePixelRatio() != self.devicePixelRatioF():
-            self._drawn = draw_slice(self.content, self.picture, self.devicePixelRatioF())
+            ratio = self.devicePixelRatioF()
+            self._drawn = draw_slice(self.content, self.picture, ratio, 1.1 * ratio)
         painter.drawPixmap(QPointF(6, 5), self._drawn)
         top, right = self.picture + 6.0, self.width() - 7.0
         sized(painter, 12, bold=self.chosen)

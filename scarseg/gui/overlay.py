@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from scarseg.stack import FloatArray
 
 Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
+_density = 1.0
 _OPAQUE = np.arange(256, dtype=np.uint32) * 0x010101 | np.uint32(0xFF000000)
 """Grey values as Qt wants colours."""
 SEAM = ((-1.5, 0), (1.5, 0), (0, -1.5), (0, 1.5), (-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -120,9 +122,23 @@ def image(grey_values: npt.NDArray[np.uint8]) -> QImage:
     return QImage(data, columns, rows, 4 * columns, QImage.Format.Format_RGB32).copy()
 
 
+@contextmanager
+def lines_for(ratio: float) -> Iterator[None]:
+    """Draw lines as thick on a dense screen (``ratio`` pixels for each of a window) as elsewhere.
+
+    Qt leaves the width of cosmetic pens as it is there.
+    """
+    global _density
+    before, _density = _density, ratio
+    try:
+        yield
+    finally:
+        _density = before
+
+
 def pen(name: str | QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
     """Make a pen whose width is in screen pixels whatever the zoom."""
-    made = QPen(QColor(name), width, style)
+    made = QPen(QColor(name), width * _density, style)
     made.setCosmetic(True)
     made.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
     return made

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtBoundSignal, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QTransform
 from PyQt6.QtWidgets import QWidget
 
-from scarseg.gui import items, overlay, theme
+from scarseg.gui import items, overlay, theme, voxel_grid
 from scarseg.gui.shared import Common, Levels, Shared
 from scarseg.labels import LabelArray
 from scarseg.prompts import SlicePrompts
@@ -185,16 +185,19 @@ class SliceView(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
+        with overlay.lines_for(self.devicePixelRatioF()):
+            self._paint(painter)
+        painter.end()
+
+    def _paint(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), QColor(theme.GROUND))
         to_screen = self._to_screen()
         painter.setTransform(to_screen)
         back, _ = to_screen.inverted()
-        self.image.paint(
-            painter,
-            self.levels,
-            self.shared.smooth and self.image.smooth,
-            back.mapRect(QRectF(self.rect())),
-        )
+        smooth, seen = self.shared.smooth and self.image.smooth, back.mapRect(QRectF(self.rect()))
+        self.image.paint(painter, self.levels, smooth, seen)
+        if not smooth:
+            voxel_grid.paint(painter, self.image.pixels.shape, seen, self.screen_per_pixel)
         if self.tint.isVisible():
             self.tint.paint(painter)
         painter.resetTransform()
@@ -202,7 +205,6 @@ class SliceView(QWidget):
         if self.hand.isVisible():
             painter.setTransform(to_screen)
             self.hand.paint(painter)
-        painter.end()
 
     def _draw_still(self, to_screen: QTransform) -> QPixmap:
         """Draw all that the hand and the levels do not change, once for as long as it stays."""

@@ -22,8 +22,13 @@ LABEL_WORDS = {
 }
 
 
+DENSEST = 3
+"""Pictures are made for screens with so many pixels for each of a window, at most."""
+
+
 def _dot(name: str) -> QIcon:
-    pixmap = QPixmap(QSize(12, 12))
+    pixmap = QPixmap(QSize(12, 12) * DENSEST)
+    pixmap.setDevicePixelRatio(DENSEST)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
