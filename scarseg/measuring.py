@@ -79,11 +79,13 @@ def _measure(match: Match, job: Job, settings: MeasuringSettings) -> Outcome:
     found = read_mask(mask.path, stack, settings.meaning)
     case = elsewhere_case(stack, found.labels)
     name = _name_in_table(mask.path.name, settings)
-    outcome = leave(case, job, settings, name, str(mask.kind))
+    digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
+    labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"
+    outcome = leave(case, job, settings, name, str(mask.kind), labels_from)
     told = {
         "source": str(mask.kind),
         "matched_by": match.evidence.name.lower(),
-        "file_sha256": hashlib.sha256(mask.path.read_bytes()).hexdigest(),
+        "file_sha256": digest,
         "meaning": {str(value): label.name for value, label in (settings.meaning or {}).items()},
     }
     record = outcome.record

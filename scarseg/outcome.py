@@ -101,13 +101,19 @@ def failed(
 
 
 def leave(
-    case: Case, job: Job, settings: OutcomeSettings, mask_file: str, method: str = ""
+    case: Case,
+    job: Job,
+    settings: OutcomeSettings,
+    mask_file: str,
+    method: str = "",
+    labels_from: str = "",
 ) -> Outcome:
     """Measure a case and write the files that are asked for.
 
     Args:
         mask_file: its name in the table.
         method: what the table says instead of how far a reader had a hand in it.
+        labels_from: which file labels made elsewhere came from, for the report.
     """
     record = pipeline.case_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
@@ -128,12 +134,14 @@ def leave(
             settings.force,
         )
     if settings.reports is not None:
-        _write_report(settings.reports, case, record, settings)
+        _write_report(settings.reports, case, record, settings, labels_from)
     compared = _compared(case, record, settings) if settings.methods else {}
     return Outcome(record, compared=compared)
 
 
-def _write_report(folder: Path, case: Case, record: Record, settings: OutcomeSettings) -> None:
+def _write_report(
+    folder: Path, case: Case, record: Record, settings: OutcomeSettings, labels_from: str
+) -> None:
     from scarseg import report  # matplotlib takes a second to load
 
     measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
@@ -145,6 +153,7 @@ def _write_report(folder: Path, case: Case, record: Record, settings: OutcomeSet
         method=str(record.row["method"]),
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
+        labels_from=labels_from,
         force=settings.force,
     )
 

@@ -151,6 +151,9 @@ def test_every_series_has_a_report(run: Run, tmp_path: Path) -> None:
     text = text_of((out / "again" / "1.2.1.1.pdf").read_bytes())
     assert f"{float(row['scar_mass_g']):.2f} g" in text
     assert "from_nifti" in text
+    assert "Labels from nifti file, sha256" in text
+    assert "not read" in text.splitlines()
+    assert "proposed" not in text.splitlines()
     words = ("--report", out / "reports")
     assert run("batch", data / "p1", "-o", out / "c.csv", *words) == 0
     assert report.read_bytes() == before, "a killed batch goes on where it stopped"

@@ -31,6 +31,7 @@ def write_report(
     method: str = "",
     warnings: Sequence[str] = (),
     identify: bool = False,
+    labels_from: str = "",
     force: bool = False,
 ) -> None:
     """Write the report of a case; the same case gives the same bytes.
@@ -42,6 +43,7 @@ def write_report(
         method: as the table says it, where that is not the case's own.
         warnings: codes beside those of ``measured``.
         identify: name the patient; by default a pseudonym.
+        labels_from: which file labels made elsewhere came from, without its name.
         force: replace what stands at ``path``; a report with these very bytes is left.
 
     Raises:
@@ -55,6 +57,7 @@ def write_report(
         method=method,
         warnings=warnings,
         identify=identify,
+        labels_from=labels_from,
     )
     data = render_report(shown)
     if not force and _holds(path, data):
@@ -71,6 +74,7 @@ def prepare(
     method: str = "",
     warnings: Sequence[str] = (),
     identify: bool = False,
+    labels_from: str = "",
 ) -> ReportInput:
     """Compute what a report shows beside the numbers; arguments as :func:`write_report`."""
     stack, density = case.stack, measured.density_g_per_ml
@@ -83,6 +87,7 @@ def prepare(
         interval,
         tuple(warnings),
         identify,
+        labels_from,
     )
 
 

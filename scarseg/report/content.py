@@ -92,7 +92,7 @@ def status_line(case: Case, measured: Measurements, method: str) -> tuple[str, b
     seen = f"{measured.n_slices_reviewed} of {measured.n_slices} slices reviewed"
     if export_status(case) == "read":
         return f"Read: {seen}", True
-    if method.startswith("from_"):
+    if is_elsewhere(method):
         return f"Not read here: labels made elsewhere, {seen}", False
     if measured.n_slices_reviewed:
         return f"Reading incomplete: {seen}", False
@@ -103,6 +103,11 @@ def looked_at(measured: Measurements) -> bool:
     """Tell whether anything was read or proposed: zero grams never means "not read"."""
     unseen = all(one.status is SliceStatus.UNSEEN for one in measured.slices)
     return not unseen or measured.scar_mass_g > 0
+
+
+def is_elsewhere(method: str) -> bool:
+    """Tell whether the labels came from a file of another maker."""
+    return method.startswith("from_")
 
 
 def result_rows(measured: Measurements, interval: Interval | None) -> list[tuple[str, str, str]]:
@@ -227,8 +232,9 @@ def provenance_lines(case: Case, method: str, interval: Interval | None) -> list
         for role, one in (("Segmenter", case.segmenter), ("Detector", case.detector))
         if one.name or one.sha256
     ]
-    reader = f"Reader {case.reader or BLANK}; method {method}; "
-    reader += f"{case.seconds:.0f} s of active reading, {case.interactions} interactions"
+    reader = f"Reader {case.reader}; method {method}" if case.reader else f"Method {method}"
+    if case.interactions or case.seconds:
+        reader += f"; {case.seconds:.0f} s of active reading, {case.interactions} interactions"
     return [
         f"scarseg {scarseg.__version__}. {reader}{_read_when(case)}. {_prompts(case)}",
         *([f"Interval of the scar mass: {interval.rule}."] if interval is not None else []),

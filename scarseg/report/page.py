@@ -29,7 +29,8 @@ _RIGHT = (149.0, RIGHT_MM)
 @dataclass(frozen=True, eq=False)
 class ReportInput:
     """All that a report shows. ``wall_map`` is None where no ring closes; ``method`` as in the
-    table; ``warnings`` are codes beside those of ``measured``."""
+    table; ``warnings`` are codes beside those of ``measured``; ``labels_from`` tells the file of
+    labels made elsewhere."""
 
     case: Case
     measured: Measurements
@@ -39,6 +40,7 @@ class ReportInput:
     interval: Interval | None = None
     warnings: tuple[str, ...] = ()
     identify: bool = False
+    labels_from: str = ""
 
 
 def report_figures(shown: ReportInput) -> list[Figure]:
@@ -158,7 +160,7 @@ def _numbers(sheet: Sheet, shown: ReportInput) -> None:
 def _slice_table(sheet: Sheet, shown: ReportInput, y: float) -> None:
     """List the grams of every slice with a bar: which slice drives the number."""
     left, right = _MIDDLE
-    measured = shown.measured
+    measured, elsewhere = shown.measured, content.is_elsewhere(shown.method)
     step = min(3.5, (SMALL_PRINT_MM - 6.0 - y) / (len(measured.slices) + 1))
     size = min(6.4, 1.85 * step)
     rule = CONVENTIONS[measured.convention]
@@ -175,7 +177,7 @@ def _slice_table(sheet: Sheet, shown: ReportInput, y: float) -> None:
         base = y + (k + 0.85) * step
         sheet.text(left + 3.2, base, str(k + 1), size, align="right")
         sheet.text(left + 14.0, base, f"{one.position_mm:.1f}", size, align="right")
-        sheet.text(left + 15.5, base, status_text(one.status), size, colour=QUIET)
+        sheet.text(left + 15.5, base, status_text(one.status, elsewhere), size, colour=QUIET)
         blank = one.status is SliceStatus.UNSEEN and grams == 0  # zero never means "not read"
         text = content.BLANK if blank else f"{grams:.2f}"
         sheet.text(right, base, text, size, align="right")
@@ -209,15 +211,13 @@ def _comparators(sheet: Sheet, shown: ReportInput) -> None:
 def _small_print(sheet: Sheet, shown: ReportInput) -> None:
     y = SMALL_PRINT_MM
     sheet.line(y - 3.6)
+    made = content.provenance_lines(shown.case, shown.method, shown.interval)
+    if shown.labels_from:
+        made.insert(1, f"Labels {shown.labels_from}")
     parts: Sequence[tuple[str, str, int]] = (
         ("Geometry", content.geometry_line(shown.case, shown.measured), 2),
         ("Warnings", content.warning_line(shown.measured, shown.warnings), 3),
-        *(
-            ("Provenance" if number == 0 else "", line, 2)
-            for number, line in enumerate(
-                content.provenance_lines(shown.case, shown.method, shown.interval)
-            )
-        ),
+        *(("Provenance" if number == 0 else "", line, 2) for number, line in enumerate(made)),
     )
     for name, text, most in parts:
         sheet.text(LEFT_MM, y, name, 5.6, bold=True)

@@ -33,9 +33,9 @@ _STATUS = {
 }
 
 
-def status_text(status: SliceStatus) -> str:
-    """Name where the reading of a slice stands."""
-    return _STATUS[status]
+def status_text(status: SliceStatus, elsewhere: bool = False) -> str:
+    """Name where the reading of a slice stands; labels from elsewhere are nobody's proposal."""
+    return "not read" if elsewhere and status is SliceStatus.PROPOSED else _STATUS[status]
 
 
 @dataclass(frozen=True)
