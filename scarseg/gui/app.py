@@ -23,6 +23,8 @@ from scarseg.models import Models
 
 _log = logging.getLogger(__name__)
 MOST_THREADS = 4
+SWITCH_S = 0.0005
+"""How soon a busy thread lets the window's have its turn; Python's own 5 ms add up to a stall."""
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
@@ -113,8 +115,9 @@ def main(
     """Open the window, on ``path`` or the demo study if given, and run until it is closed."""
     qt = application()
     window = make_window(models_loader, store_folder)
-    before = sys.excepthook
+    before, switched = sys.excepthook, sys.getswitchinterval()
     sys.excepthook = excepthook(window)
+    sys.setswitchinterval(SWITCH_S)
     try:
         window.show()
         QTimer.singleShot(0, window.session.start)
@@ -126,6 +129,7 @@ def main(
         return qt.exec()
     finally:
         sys.excepthook = before
+        sys.setswitchinterval(switched)
 
 
 def save_screenshot(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,12 +129,32 @@ def load(
     # Threads that spin while they wait make torch twenty times slower on a busy machine. OpenMP
     # reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _map_libraries()
     from scarseg.models import detector as detectors
     from scarseg.models import segmenter as segmenters
 
     return Models(
         segmenters.load_segmenter(segmenter, device), detectors.load_detector(detector, device)
     )
+
+
+def _map_libraries() -> None:
+    """Map torch's large libraries, which its import would do while no other thread can run.
+
+    A call through ctypes lets the other threads go on. What cannot be mapped is left to the
+    import, which says why.
+    """
+    spec = find_spec("torch")
+    if "torch" in sys.modules or sys.platform == "win32" or spec is None or spec.origin is None:
+        return
+    suffix = "dylib" if sys.platform == "darwin" else "so"
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for name in ("torch_global_deps", "torch_cpu", "torch_cuda", "torch"):
+        path = Path(spec.origin).parent / "lib" / f"lib{name}.{suffix}"
+        if path.exists():
+            shared = os.RTLD_GLOBAL if name == "torch_global_deps" else os.RTLD_LOCAL
+            dlopen(os.fsencode(path), os.RTLD_NOW | shared)
 
 
 def limit_threads(n: int) -> int:
