@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtCore import QEvent, Qt, QTimer
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit
 
@@ -27,11 +27,17 @@ class Keys:
         self.reader = reader
         self.hand = reader.window.looking.keyboard
 
+    def _back(self):
+        """Give the window the focus after a dialog, as a window manager would."""
+        if QApplication.activeWindow() is not self.reader.window:
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+            self.reader.window.activateWindow()
+            return False
+        return True
+
     def press(self, key, held=Held.NoModifier, times=1):
         window = self.reader.window
-        if not window.isActiveWindow():  # after a dialog, a window manager would see to it
-            with self.reader.qtbot.waitActive(window):
-                window.activateWindow()
+        self.reader.wait(self._back)
         for _ in range(times):
             QTest.keyClick(window.focusWidget() or window, key, held)
 
