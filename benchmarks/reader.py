@@ -8,15 +8,16 @@ scar gets Enter, one with false scar N. A slice with scar is corrected (a box ro
 found, Del on a wrong box, a click into the largest error, all with a jittered hand) until its Dice
 reaches 0.75 or three corrections were made; then Enter.
 
-Steps are what the program itself counts and exports (n_interactions): every prompt drawn, moved
-or deleted, and Enter or N on every slice. Gestures are all keys, clicks and drags, taking a tool
-in hand and Tab to the next study included.
+Dice is that of scar, MVO included. Steps are what the program itself counts and exports
+(n_interactions): every prompt drawn, moved or deleted, and Enter or N on every slice. Acts are all
+keys, clicks and drags, taking a tool in hand included.
 
 Waiting runs from each event until the window can go on, painted: from Tab (or the drop of the
 folder, for the first patient) until the first proposed slice stands there, from Enter until the
 next slice does, from the release of the mouse until the mask answers. The reader looks for no time
 at all (--look S for one who does), so that every proposal has to be waited for. The start of the
-program, until its weights are loaded, is printed apart.
+program, until its weights are loaded, is printed apart. Of the waiting, "open" is the first part,
+"next" follows Enter and N, "mask" follows corrections; taking tools and boxes makes up the rest.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from tests.emidec import case_names, wrap_emidec
 
 GOOD_DICE = 0.75
 MOST_CORRECTIONS = 3
+VERDICTS = ("accept", "no_scar")
 
 
 @dataclass
@@ -71,11 +73,11 @@ class SliceRead:
 
 @dataclass
 class PatientRead:
-    """How one patient was read; ``waits_s`` in the order of the gestures, opening first."""
+    """How one patient was read; ``waits`` are acts and seconds in their order, opening first."""
 
     name: str
     slices: list[SliceRead]
-    waits_s: list[float]
+    waits: list[tuple[str, float]]
     steps: int
     dice: float | None
     grams: float
@@ -84,6 +86,20 @@ class PatientRead:
     @property
     def scar_slices(self) -> list[SliceRead]:
         return [one for one in self.slices if one.scar_voxels]
+
+    @property
+    def waited_s(self) -> float:
+        return sum(seconds for _, seconds in self.waits)
+
+    @property
+    def on_verdicts_s(self) -> float:
+        """Give what Enter and N took, the wait for the next slice's proposal included."""
+        return sum(seconds for word, seconds in self.waits if word in VERDICTS)
+
+    @property
+    def answers_s(self) -> list[float]:
+        """Give the time from each correction to its mask."""
+        return [seconds for one in self.slices for seconds in one.answers_s]
 
 
 def read_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
@@ -96,9 +112,9 @@ def read_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> Slice
         spacing = case.stack.pixel_spacing_mm
         act = mind.correct(scar, hand.found, hand.prompts, spacing, rng)
         one.acts.append(do(hand, act))
-        one.answers_s.append(hand.waits_s[-1])
+        one.answers_s.append(hand.waits[-1][1])
         one.dice.append(mind.agreement(hand.found, scar))
-    hand.press("accept" if scar.any() or not hand.found.any() else "no_scar")
+    hand.press(VERDICTS[0] if scar.any() or not hand.found.any() else VERDICTS[1])
     one.steps, one.gestures = case.interactions - steps, hand.n_gestures - gestures
     return one
 
@@ -127,7 +143,7 @@ def read_patient(hand: Hand, name: str, truth: LabelArray, seed: int) -> Patient
     scar, found = infarct_mask(truth), infarct_mask(case.labels)
     statuses = [reading.status for reading in case.readings]
     reference = measure_labels(truth, case.stack, statuses)
-    waits, hand.waits_s = hand.waits_s, []
+    waits, hand.waits = hand.waits, []
     dice = mind.agreement(found, scar) if scar.any() else None
     grams = measure(case).scar_mass_g
     return PatientRead(name, slices, waits, case.interactions, dice, grams, reference.scar_mass_g)
@@ -198,27 +214,30 @@ def spread_ms(seconds: Sequence[float]) -> str:
 
 
 def print_patients(read: Sequence[PatientRead]) -> None:
-    print("                            per scar slice  waiting, s       mask, ms   scar  scar, g")
     print(
-        "patient slices scar steps  gestures  steps  total first      med   p90  Dice  read  truth"
+        "                             steps/  waiting, s                mask, ms   scar   scar, g"
+    )
+    print("                              scar  total = open + next + mask")
+    print(
+        "patient slices scar steps acts slice                            med   p90  Dice  read true"
     )
     for one in read:
         scar = one.scar_slices
         steps = f"{np.median([each.steps for each in scar]):5.1f}" if scar else "    -"
-        answers = [wait for each in one.slices for wait in each.answers_s]
+        acts = sum(each.gestures for each in one.slices)
         dice = "   -" if one.dice is None else f"{one.dice:.2f}"
+        parts = (one.waits[0][1], one.on_verdicts_s, sum(one.answers_s))
         print(
-            f"{one.name:8}{len(one.slices):6}{len(scar):5}{one.steps:6}"
-            f"{sum(each.gestures for each in one.slices):10}  {steps}"
-            f"{sum(one.waits_s):7.2f}{one.waits_s[0]:6.2f}     {spread_ms(answers)}  {dice}"
-            f"{one.grams:6.1f} {one.reference_g:6.1f}"
+            f"{one.name:8}{len(one.slices):6}{len(scar):5}{one.steps:6}{acts:5} {steps}"
+            f"{one.waited_s:7.2f}{parts[0]:7.2f}{parts[1]:7.2f}{parts[2]:7.2f}"
+            f"    {spread_ms(one.answers_s)}  {dice}{one.grams:6.1f}{one.reference_g:5.1f}"
         )
 
 
 def print_all(read: Sequence[PatientRead]) -> None:
     slices = [each for one in read for each in one.scar_slices]
-    waits = [sum(one.waits_s) for one in read]
-    answers = [wait for one in read for each in one.slices for wait in each.answers_s]
+    waits = [one.waited_s for one in read]
+    answers = [seconds for one in read for seconds in one.answers_s]
     errors = [abs(one.grams - one.reference_g) for one in read]
     print(f"\nwaiting per patient, s: median {np.median(waits):.2f}, most {max(waits):.2f}")
     print(f"mouse release to mask painted, ms: median, p90 {spread_ms(answers)} (n {len(answers)})")
@@ -270,7 +289,8 @@ def main() -> None:
         def script(window: MainWindow) -> None:
             begin = time.perf_counter()
             pump_until(lambda: window.session.models, "the weights")
-            print(f"program started, weights loaded: {time.perf_counter() - begin:.2f} s\n")
+            print(f"program started, weights loaded: {time.perf_counter() - begin:.2f} s")
+            print(f"others ask {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores\n")
             watch = film_into(options.film, window) if options.film else None
             read.extend(read_list(Hand(window, options.look, watch), studies, truths, options.seed))
 

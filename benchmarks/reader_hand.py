@@ -57,6 +57,8 @@ class Hand:
     Args:
         look_s: how long the reader looks before every act; 0 is a reader faster than any.
         watch: called with a word after every act, to film it.
+
+    ``waits`` tells of every act what it was and how many seconds the window then took.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Hand:
     ) -> None:
         self.window = window
         self.look_s = look_s
-        self.waits_s: list[float] = []
+        self.waits: list[tuple[str, float]] = []
         self.n_gestures = 0
         self._watch = watch or (lambda word: None)
 
@@ -185,6 +187,6 @@ class Hand:
     def _wait(self, begin: float, until: Callable[[], bool], word: str) -> None:
         pump_until(until, word)
         self.window.canvas.viewport().repaint()
-        self.waits_s.append(time.perf_counter() - begin)
+        self.waits.append((word, time.perf_counter() - begin))
         self.n_gestures += 1
         self._watch(word)

@@ -73,8 +73,9 @@ def test_a_list_is_read_to_its_end(reads):
     assert differs.steps == sum(one.steps for one in differs.slices)
     # Every gesture was waited for, and the opening.
     for one in read.values():
-        assert len(one.waits_s) == 1 + sum(each.gestures for each in one.slices)
-        assert min(one.waits_s) > 0
+        assert len(one.waits) == 1 + sum(each.gestures for each in one.slices)
+        assert min(seconds for _, seconds in one.waits) > 0
+        assert one.waited_s > one.on_verdicts_s + sum(one.answers_s)
 
 
 def test_the_last_study_stands_as_read(reads):
