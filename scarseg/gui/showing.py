@@ -112,7 +112,12 @@ class Showing(QObject):
         Cells out of sight are not kept up: what is the same when they come back is not drawn
         again.
         """
-        if self._session.current is None or not self._views.montage:
+        if self._session.current is None:
+            return
+        if not self._views.montage:
+            if self._laid_out is not self._open.document:
+                self._laid_out = None
+                self._views.grid.set_count(0)  # they would hold on to the case before
             return
         document, cells = self._open.document, self._views.grid
         stack = document.case.stack

@@ -369,6 +369,17 @@ def test_another_case_takes_the_cells_over_and_leaves_no_widget(montage):
         assert _changed(reading.case, before) == [n - 1]
 
 
+def test_cells_out_of_sight_do_not_hold_on_to_a_case(montage):
+    reading = montage.reader
+    reading.act("montage")
+    reading.open(_stack("1.2.79", 7))
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert not montage.grid.cells and len(reading.window.findChildren(Canvas)) == 1
+    reading.act("montage")
+    reading.wait_ready()
+    assert [cell.word for cell in montage.grid.cells] == ["proposed"] * 7
+
+
 def test_a_gesture_does_not_outlive_its_case(montage):
     reading = montage.reader
     reading.act("brush")
