@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scarseg.corrections import Heart, HeartAnswer, corrected_logits, is_heart_of, redrawn
+from scarseg.borders import Heart
+from scarseg.corrections import HeartAnswer, corrected_logits, is_heart_of, redrawn
 from scarseg.errors import ModelError
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Detection, Embedding, Logits, Models

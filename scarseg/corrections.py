@@ -1,24 +1,7 @@
-"""A reader's clicks on wall and blood pool: what follows from them, without the segmenter.
+"""What becomes of a segmenter's answer, or of a drawing, where a reader corrects wall and pool.
 
-The segmenter was taught to obey clicks on scar alone. Wall and pool are corrected here, as
-borders that a click pulls along:
-
-1. The heart (pool and wall together) and the pool each become a signed distance to their border,
-   in mm, positive inside.
-2. A click that the slice contradicts pulls the border to itself and :data:`BEYOND` of that way
-   further, since one clicks into the middle of what is missing and not on its edge. The pull
-   fades along the border as a Gaussian of :data:`SIGMA_MM`, less in a small structure, so that
-   its far side stays. A click that agrees does nothing.
-   - wall: inside the heart, outside the pool;
-   - not wall: pool or background, whichever is nearer to the click;
-   - pool: inside both, and new pool keeps a wall of :data:`THINNEST_WALL_MM` round it;
-   - not pool: outside the pool, which makes it wall.
-3. A box round the pool stretches the pool to it first; the outer border gives way only where the
-   wall would get too thin.
-4. The heart is one piece without holes, as in a proposal.
-
-Clicks are obeyed in order, then once more, so that a later one does not undo an earlier one.
-The constants were chosen with benchmarks/structure_prompts.py on patients kept for tuning.
+The segmenter was taught to obey prompts for scar alone. Those for wall and blood pool change its
+answer by the rules of :mod:`scarseg.borders`.
 """
 
 from __future__ import annotations
@@ -26,126 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.borders import Heart, Spacing, corrected
+from scarseg.labels import LabelArray, MaskArray, infarct_mask
 from scarseg.models import Logits
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.proposal import box_round, largest_component, split_heart
+from scarseg.prompts import SlicePrompts
+from scarseg.stack import FloatArray
 
-SIGMA_MM = 14.0
-"""How far along the border a click reaches at most,"""
-SIGMA_OF_RADIUS = 0.7
-"""and as a share of the radius of a disc as large as the structure."""
-BEYOND = 0.4
-"""How much further than to the click the border goes, as a share of the way there."""
-BEYOND_MM = 4.0
-"""... and at most."""
-MARGIN_MM = 0.7
-"""How far inside its structure a clicked pixel lies at least."""
-FIRST_MM = 4.0
-"""The radius of what a click makes where there was nothing of its structure."""
-THINNEST_WALL_MM = 3.0
-"""New pool has at least so much wall round it."""
-ROUNDS = 2
-ROOM_MM = 20.0
-"""So far from the heart and from what is asked, nothing changes."""
-NOWHERE_MM = 50.0
-"""The distance to something that is not there."""
 WEAK_LOGIT = 0.1
-
-Distances = npt.NDArray[np.float64]
-Spacing = tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Heart:
-    """The whole wall (scar included) and the blood pool of a slice, apart from each other.
-
-    Masks (row, column).
-    """
-
-    wall: MaskArray
-    pool: MaskArray
-
-    @classmethod
-    def of_logits(cls, logits: Logits) -> Heart:
-        """Take what a segmenter with a wall answered."""
-        return cls(*split_heart(logits))
-
-    @classmethod
-    def of_labels(cls, labels: LabelArray) -> Heart:
-        """Take what stands on a slice (row, column)."""
-        return cls(wall_mask(labels), labels == Label.BLOOD_POOL)
-
-    @property
-    def labels(self) -> LabelArray:
-        """Give labels (row, column) of wall and pool."""
-        labels = np.zeros(self.wall.shape, dtype=np.uint8)
-        labels[self.wall], labels[self.pool] = Label.MYOCARDIUM, Label.BLOOD_POOL
-        return labels
-
-
-def corrected_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
-    """Make a segmenter's answer obey what a reader asks of wall and pool.
-
-    The answer before stays in ``raw``. A segmenter of scar alone has nothing to correct.
-    """
-    logits = logits.raw or logits
-    if logits.wall is None or logits.blood_pool is None or not prompts.asks_for_heart:
-        return logits
-    heart = corrected(Heart.of_logits(logits), prompts, spacing_mm)
-    pool = _signed(logits.blood_pool, heart.pool)
-    return replace(logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), raw=logits)
-
-
-def corrected(
-    heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing, drawn: bool = False
-) -> Heart:
-    """Move the borders of wall and pool as a reader's points and box ask.
-
-    Args:
-        heart: what stands there.
-        prompts: of which only those for wall and pool count; one at least.
-        spacing_mm: (row, column).
-        drawn: a hand drew the heart: then no hole is filled and no piece dropped.
-    """
-    rows, columns = _window(heart, prompts, spacing_mm)
-    up, left = rows.start, columns.start
-    borders = _Borders(Heart(heart.wall[rows, columns], heart.pool[rows, columns]), spacing_mm)
-    if prompts.pool_box is not None:
-        borders.stretch_pool(_shifted(prompts.pool_box, -left, -up))
-    for _ in range(ROUNDS):
-        for point in prompts.heart_points:
-            nearer = replace(point, column=point.column - left, row=point.row - up)
-            borders.obey(nearer, tidy=not drawn)
-    found = borders.heart(tidy=not drawn)
-    whole = Heart(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
-    whole.wall[rows, columns], whole.pool[rows, columns] = found.wall, found.pool
-    return whole
-
-
-def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
-    """Give the rows and columns that hold the heart, all that is asked, and room round it."""
-    rows, columns = (list(each) for each in np.nonzero(heart.wall | heart.pool))
-    for point in prompts.heart_points:
-        columns.append(point.pixel[0])
-        rows.append(point.pixel[1])
-    if (box := prompts.pool_box) is not None:
-        columns += [int(box.column0), int(box.column1)]
-        rows += [int(box.row0), int(box.row1)]
-    spans = []
-    for places, n, spacing in zip((rows, columns), heart.wall.shape, spacing_mm, strict=True):
-        room = int(ROOM_MM / spacing) + 1
-        first, last = np.clip([min(places) - room, max(places) + room + 1], 0, n)
-        spans.append(slice(int(first), int(last)))
-    return spans[0], spans[1]
-
-
-def _shifted(box: Box, columns: float, rows: float) -> Box:
-    across = {"column0": box.column0 + columns, "column1": box.column1 + columns}
-    return replace(box, **across, row0=box.row0 + rows, row1=box.row1 + rows)
+"""The least that is said of a pixel in a corrected answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,111 +66,20 @@ def is_heart_of(labels: LabelArray, logits: Logits) -> bool:
     return np.array_equal(labels[seen], Heart.of_logits(logits).labels[seen])
 
 
-class _Borders:
-    """The outer border of the wall and the border of the pool as signed distances in mm."""
+def corrected_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
+    """Make a segmenter's answer obey what a reader asks of wall and pool.
 
-    def __init__(self, heart: Heart, spacing_mm: Spacing) -> None:
-        self.spacing_mm = spacing_mm
-        self.outer = _distances(heart.wall | heart.pool, spacing_mm)
-        self.pool = _distances(heart.pool, spacing_mm)
-
-    def heart(self, tidy: bool) -> Heart:
-        whole: MaskArray = self.outer > 0
-        if tidy:
-            whole = ndimage.binary_fill_holes(largest_component(whole))
-        pool = whole & (self.pool > 0)
-        return Heart(whole & ~pool, pool)
-
-    def obey(self, point: Point, tidy: bool) -> None:
-        """Pull the borders so that this click is true; a click off the image says nothing."""
-        column, row = point.pixel
-        if not (0 <= row < self.outer.shape[0] and 0 <= column < self.outer.shape[1]):
-            return
-        at, now = (row, column), self.heart(tidy)
-        in_wall, in_pool = bool(now.wall[at]), bool(now.pool[at])
-        if point.structure is Label.BLOOD_POOL:
-            if point.positive and not in_pool:
-                self._add_pool(at)
-            elif not point.positive and in_pool:
-                self.pool = self._pulled(self.pool, at, -1)
-        elif point.positive:
-            if not (in_wall or in_pool):
-                self.outer = self._pulled(self.outer, at, 1)
-            self.pool = self._pulled(self.pool, at, -1)
-        elif in_wall and now.pool.any() and -self.pool[at] < self.outer[at]:
-            self._add_pool(at)
-        elif in_wall:
-            self.outer = self._pulled(self.outer, at, -1)
-
-    def _add_pool(self, at: tuple[int, int]) -> None:
-        before = self.pool
-        self.outer = self._pulled(self.outer, at, 1)
-        self.pool = self._pulled(self.pool, at, 1)
-        self._keep_wall(before)
-
-    def _pulled(self, distances: Distances, at: tuple[int, int], sign: int) -> Distances:
-        """Pull a border over a pixel: outwards (1) or inwards (-1)."""
-        depth = sign * distances[at]
-        if depth > 0:
-            return distances
-        if not (distances > 0).any():
-            rows, columns = np.ogrid[: distances.shape[0], : distances.shape[1]]
-            down, across = (rows - at[0]) * self.spacing_mm[0], (columns - at[1])
-            return FIRST_MM - np.hypot(down, across * self.spacing_mm[1])
-        pull = MARGIN_MM - depth + min(-depth * BEYOND, BEYOND_MM)
-        return distances + sign * pull * self._nearness(distances > 0, at)
-
-    def _nearness(self, mask: MaskArray, at: tuple[int, int]) -> Distances:
-        """Tell how near, 0 to 1, the border is that a pixel lies at to the one a click lies at."""
-        row_mm, column_mm = self.spacing_mm
-        rim = mask & ~ndimage.binary_erosion(mask)
-        rows, columns = ndimage.distance_transform_edt(
-            ~rim, self.spacing_mm, return_distances=False, return_indices=True
-        )
-        away = ((rows - rows[at]) * row_mm) ** 2 + ((columns - columns[at]) * column_mm) ** 2
-        radius_mm = np.sqrt(np.count_nonzero(mask) * row_mm * column_mm / np.pi)
-        sigma_mm = min(SIGMA_MM, SIGMA_OF_RADIUS * radius_mm)
-        near: Distances = np.exp(-away / (2 * sigma_mm**2))
-        return near
-
-    def stretch_pool(self, box: Box) -> None:
-        """Stretch the pool, each axis by itself, until it fills a box; an ellipse without one."""
-        before = self.pool
-        rows = np.arange(before.shape[0])[:, None] + 0.5
-        columns = np.arange(before.shape[1])[None, :] + 0.5
-        across, down = columns - box.centre[0], rows - box.centre[1]
-        if not (before > 0).any():
-            inside = np.hypot(across / (box.width / 2), down / (box.height / 2)) <= 1
-        else:
-            own = box_round(largest_component(before > 0))
-            across, down = across * own.width / box.width, down * own.height / box.height
-            where = np.broadcast_arrays(down + own.centre[1] - 0.5, across + own.centre[0] - 0.5)
-            inside = ndimage.map_coordinates(before, where, order=1, mode="nearest") > 0
-        self.pool = _distances(inside, self.spacing_mm)
-        self._keep_wall(before)
-
-    def _keep_wall(self, before: Distances) -> None:
-        """Push the outer border away from pool that was not there before."""
-        new = (self.pool > 0) & (before <= 0)
-        if new.any():
-            rim = _distances(new, self.spacing_mm) + THINNEST_WALL_MM
-            self.outer = np.maximum(self.outer, np.minimum(rim, THINNEST_WALL_MM))
+    The answer before stays in ``raw``. A segmenter of scar alone has nothing to correct.
+    """
+    logits = logits.raw or logits
+    if logits.wall is None or logits.blood_pool is None or not prompts.asks_for_heart:
+        return logits
+    heart = corrected(Heart.of_logits(logits), prompts, spacing_mm)
+    pool = _signed(logits.blood_pool, heart.pool)
+    return replace(logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), raw=logits)
 
 
-def _distances(mask: MaskArray, spacing_mm: Spacing) -> Distances:
-    """Give the distance of pixel centres to the border of a mask, in mm, positive inside."""
-    half = min(spacing_mm) / 2
-    inside = np.full(mask.shape, NOWHERE_MM)
-    outside = np.full(mask.shape, NOWHERE_MM)
-    if not mask.all():
-        inside = ndimage.distance_transform_edt(mask, spacing_mm) - half
-    if mask.any():
-        outside = ndimage.distance_transform_edt(~mask, spacing_mm) - half
-    found: Distances = np.where(mask, inside, -outside)
-    return found
-
-
-def _signed(logits: npt.NDArray[np.float32], mask: MaskArray) -> npt.NDArray[np.float32]:
+def _signed(logits: FloatArray, mask: MaskArray) -> FloatArray:
     """Give logits the sign that a mask asks for."""
     strength = np.maximum(np.abs(logits), np.float32(WEAK_LOGIT))
     return np.where(mask, strength, -strength).astype(np.float32)

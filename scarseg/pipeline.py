@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from scarseg.asking import SliceProposal, answer_file, correct_heart, detect, predict, propose
+from scarseg.borders import Heart
 from scarseg.case import Case, Cause, Change, SliceReading, SliceStatus
-from scarseg.corrections import Heart, HeartAnswer, is_heart_of
+from scarseg.corrections import HeartAnswer, is_heart_of
 from scarseg.io import table
 from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention, Measurements

@@ -11,15 +11,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from scarseg import pipeline
+from scarseg.borders import SIGMA_MM, THINNEST_WALL_MM, Heart, corrected
 from scarseg.case import Case, SliceReading
-from scarseg.corrections import (
-    SIGMA_MM,
-    THINNEST_WALL_MM,
-    Heart,
-    corrected,
-    corrected_logits,
-    is_heart_of,
-)
+from scarseg.corrections import corrected_logits, is_heart_of
 from scarseg.labels import Label, LabelArray, MaskArray
 from scarseg.models import Embedding, Logits, Models
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
@@ -143,7 +137,11 @@ def test_several_clicks_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "box", [Box(30, 26, 42, 34), Box(25, 20, 45, 38), Box(33, 22, 50, 36), Box(28, 24, 44, 36)]
+    "box",
+    [
+        *(Box(30, 26, 42, 34), Box(25, 20, 45, 38), Box(33, 22, 50, 36), Box(28, 24, 44, 36)),
+        Box(40, 22, 54, 34),  # beside the middle of the pool
+    ],
 )
 def test_the_pool_fills_its_box_within_a_wall(box: Box) -> None:
     heart = corrected(RING, SlicePrompts(pool_box=box), SPACING)
@@ -152,6 +150,14 @@ def test_the_pool_fills_its_box_within_a_wall(box: Box) -> None:
     assert found == pytest.approx((box.column0, box.row0, box.column1, box.row1), abs=1.01)
     rim = ndimage.binary_dilation(heart.pool)
     assert (heart.wall | heart.pool)[rim].all()
+
+
+def test_a_side_that_agrees_with_the_box_is_left() -> None:
+    rows, columns = np.nonzero(RING.pool)
+    left, right = float(columns.min()), float(columns.max() + 1)
+    up, down = float(rows.min()), float(rows.max() + 1)
+    near = Box(left - 0.5, up + 0.5, right + 0.5, down - 0.5)
+    assert same(corrected(RING, SlicePrompts(pool_box=near), SPACING), RING)
 
 
 def test_a_box_makes_a_pool_where_there_was_none() -> None:

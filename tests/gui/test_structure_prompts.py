@@ -7,8 +7,8 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter
 
+from scarseg.borders import Heart
 from scarseg.case import SliceStatus
-from scarseg.corrections import Heart
 from scarseg.gui import overlay, strays, theme
 from scarseg.io import store
 from scarseg.labels import Label, infarct_mask
