@@ -129,6 +129,10 @@ class Session(QObject):
         """Make a simulated study and open it."""
         self.finder.demo()
 
+    def remind(self) -> None:
+        """Say again which images case files wait for, if they do."""
+        self.finder.remind()
+
     def open_last(self) -> None:
         """Open the folder of last time."""
         if self.finder.last_folder is not None:

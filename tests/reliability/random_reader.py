@@ -198,7 +198,8 @@ class RandomReader:
         if self._watched.document is not current.document:
             self._watched = Watched(current.document)
         if current.document.read_only:
-            self._note("the case is open for reading only, and no other window has it")
+            words = self.window.banner.text.text()
+            self._note(f"the case is open for reading only, and no other window has it: {words}")
         self._watched.check_labels()
         if not current.document.read_only:
             self._watched.check_steps()
