@@ -34,18 +34,24 @@ PLAIN_GREY = 0.48
 BRIGHT = 0.94
 """How grey the brightest scar is: not burnt out."""
 BRIGHTEST_PERCENTILE = 99.5
+POOL_PERCENTILES = (70.0, 98.0)
+"""Blood, whatever papillary muscle is counted with it, and the brightest of it."""
 LITTLE = 0.25
 """A bright class smaller than this share of the middle of a slice is fat, not blood."""
 
 
 @dataclass(frozen=True)
 class Tissues:
-    """What shines how much, in source units; ``scar`` is the brightest of it, None without any."""
+    """What shines how much, in source units.
+
+    ``scar`` is the brightest of it, None without any; ``pool_top`` the brightest of the pool.
+    """
 
     remote: float
     remote_sd: float
     pool: float
     scar: float | None
+    pool_top: float = -np.inf
 
 
 def preset(case: Case, name: str) -> Levels:
@@ -68,6 +74,7 @@ def _nulled(found: Tissues) -> Levels:
     span = (pool - found.remote) / ((GREY if found.scar else PLAIN_GREY) - NULLED)
     if found.scar is not None:
         span = max(span, (found.scar - found.remote) / (BRIGHT - NULLED))
+    span = max(span, (found.pool_top - found.remote) / (1.0 - NULLED))
     low = found.remote - min(max(NULLED * span, found.remote_sd / 2), NOISY * span)
     return low, low + span
 
@@ -96,7 +103,8 @@ def tissues(case: Case) -> Tissues:
     if infarct.size:
         scar = float(np.percentile(infarct, BRIGHTEST_PERCENTILE))
         scar = scar if scar > signal.mean + 2 * signal.sd else None
-    return Tissues(signal.mean, signal.sd, float(np.median(pool)), scar)
+    blood, brightest = (float(v) for v in np.percentile(pool, POOL_PERCENTILES))
+    return Tissues(signal.mean, signal.sd, blood, scar, brightest)
 
 
 def _guess(case: Case) -> Tissues:
