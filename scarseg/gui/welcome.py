@@ -68,6 +68,7 @@ class Welcome(QWidget):
             inner.addWidget(line)
         inner.addSpacing(14)
         inner.addLayout(self._buttons(actions))
+        inner.addWidget(self._last(actions["open_last"]), 0, Qt.AlignmentFlag.AlignHCenter)
         layout = QVBoxLayout(self)
         layout.addStretch(3)
         layout.addWidget(self.place, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -94,6 +95,21 @@ class Welcome(QWidget):
             row.addWidget(button)
         row.addStretch(1)
         return row
+
+    def _last(self, action: QAction) -> QPushButton:
+        """Offer the folder of last time, once it is known that there is one."""
+        button = QPushButton()
+        button.setToolTip(action.toolTip())
+        button.setFlat(True)
+        button.clicked.connect(action.trigger)
+
+        def show() -> None:
+            button.setText(action.text())
+            button.setVisible(action.isEnabled())
+
+        action.changed.connect(show)
+        button.hide()
+        return button
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)

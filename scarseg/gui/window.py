@@ -68,7 +68,7 @@ class MainWindow(QMainWindow):
         self._arrange()
         self._connect()
         self._show_open()
-        for name in ("undo", "redo"):
+        for name in ("undo", "redo", "open_last"):
             self.actions_by_name[name].setEnabled(False)
         self.hand.take(self.actions_by_name)
         self.sitting.take(self.actions_by_name)
@@ -123,6 +123,7 @@ class MainWindow(QMainWindow):
         }
         handlers |= {
             "quit": self.close,
+            "open_last": self.session.open_last,
             "clip": desk.clip,
             "propose_mvo": desk.propose_mvo,
             "carry_up": partial(desk.carry, -1),
@@ -147,6 +148,7 @@ class MainWindow(QMainWindow):
         session.library_changed.connect(self._show_library)
         session.notice.connect(self.banner.say)
         session.said.connect(self.foot.say)
+        session.finder.remembered.connect(self._offer_last)
         session.asked.connect(self._ask)
         session.images_wanted.connect(
             lambda text: self._ask(text, "Show the folder …", desk.open_folder, False)
@@ -223,6 +225,11 @@ class MainWindow(QMainWindow):
 
     def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
         self.banner.say(text, retry=act, verb=verb, lasts=lasts)
+
+    def _offer_last(self, folder: Path) -> None:
+        name = folder.name if len(folder.parts) < 3 else f"… / {folder.parent.name} / {folder.name}"
+        self.actions_by_name["open_last"].setText(f"Continue: {name}")
+        self.actions_by_name["open_last"].setEnabled(True)
 
     def _show_save(self) -> None:
         current = self.session.current

@@ -9,12 +9,12 @@ import pydicom
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
-from PyQt6.QtWidgets import QLabel
+from PyQt6.QtWidgets import QLabel, QPushButton
 
 from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.gui.library import Entry, Library, depth
 from scarseg.gui.two_lines import SECOND
-from scarseg.io import store
+from scarseg.io import places, store
 from scarseg.io.dicom_write import write_series
 from scarseg.stack import Stack
 from tests.conftest import make_phantom_stack
@@ -194,3 +194,41 @@ def test_choosing_back_and_forth_quickly_leaves_the_case_to_be_written(reader):
     reader.session.open(second)
     reader.settle()
     assert not reader.document.read_only
+
+
+def test_the_last_folder_is_one_click_away_where_it_names_nobody(make_reader, tmp_path):
+    several = tmp_path / "LGE 2024"
+    for k in range(2):
+        write_series(several / str(k), numbered(k))
+    first = make_reader()
+    assert not first.window.actions_by_name["open_last"].isEnabled()
+    first.session.scan([several])
+    first.settle()
+    first.window.close()
+    second = make_reader()
+    second.settle()
+    [button] = [
+        each
+        for each in second.window.pages.currentWidget().findChildren(QPushButton)
+        if "LGE 2024" in each.text()
+    ]
+    assert button.isVisible()
+    button.click()
+    second.wait(lambda: second.session.current is not None)
+    assert len(second.session.library.studies) == 2
+
+
+def test_a_folder_that_may_name_a_patient_is_not_remembered(make_reader, tmp_path):
+    store_folder = tmp_path / "cases"
+    one = tmp_path / "one"
+    write_series(one, numbered(1))
+    named = tmp_path / "Canary-Anna"
+    for k in range(2):
+        stack = replace(numbered(k), patient_name="Canary^Anna" if k else "Other^Eve")
+        write_series(named / str(k), stack)
+    reader = make_reader()
+    for folder in (one, named):
+        reader.session.scan([folder])
+        reader.settle()
+        assert not (store_folder / "last_folder.json").exists()
+    assert places.recall_folder(store_folder) is None
