@@ -345,7 +345,13 @@ ACTIONS: tuple[ActionRow, ...] = (
         toggles=True,
     ),
     _("fit", "View", "Fit", ("F",), "Fit the heart into the window; again for the whole slice"),
-    _("auto_window", "View", "Automatic window", ("A",), "Window from the pixels of the stack"),
+    _(
+        "auto_window",
+        "View",
+        "LGE auto: null the myocardium",
+        ("A",),
+        "Window with the remote wall just above black, the blood pool grey and scar bright",
+    ),
     _(
         "fill",
         "View",
@@ -362,7 +368,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Show or hide boxes and points",
         toggles=True,
     ),
-    _("grid", "View", "Show voxels", ("V",), "Show voxels as they are, not smoothed", toggles=True),
+    _(
+        "grid",
+        "View",
+        "Show voxels",
+        ("V",),
+        "Show voxels as they are, not smoothed, with their grid where they are large",
+        toggles=True,
+    ),
     _(
         "histogram",
         "View",

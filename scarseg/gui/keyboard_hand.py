@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from PyQt6.QtCore import QEvent, QObject, QPointF, Qt
+from PyQt6.QtCore import QEvent, QObject, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import (
     QAbstractItemView,
@@ -41,6 +41,7 @@ CLICKED = ("point", "flood", "polygon")
 """Tools that click; the others hold the button down from one press of the bar to the next."""
 ELSEWHERE = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
 """What uses the same keys itself while it has the focus."""
+RAISED = "Arrows move the hand (Shift: far), Space presses, . and , jump; Esc or R puts it away."
 SIDE = 41
 NO_BUTTON, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
@@ -107,7 +108,12 @@ class KeyboardHand(QObject):
 
     Args:
         canvas: gives the slice that takes the events.
+
+    Signals:
+        said: what the keys do now.
     """
+
+    said = pyqtSignal(str)
 
     def __init__(self, session: Session, canvas: Callable[[], Canvas], window: QWidget) -> None:
         super().__init__(window)
@@ -160,6 +166,7 @@ class KeyboardHand(QObject):
         canvas.setFocus()
         self._go(self._at)
         self.cross.show()
+        self.said.emit(RAISED)
 
     def lower(self) -> None:
         """Let go of what is held and take the cursor off the slice."""

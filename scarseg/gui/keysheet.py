@@ -131,7 +131,7 @@ def _column(found: list[Section]) -> QVBoxLayout:
         column.addWidget(heading)
         grid = QGridLayout()
         grid.setHorizontalSpacing(9)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
         for row, (keys, text) in enumerate(lines):
             grid.addLayout(_caps(keys), row, 0)

@@ -157,6 +157,7 @@ class MainWindow(QMainWindow):
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
         self.hand.said.connect(self.foot.say)
+        self.looking.keyboard.said.connect(self.foot.say)
         self.sitting.stopwatch.ticked.connect(self.showing.show_clock)
         views.refused.connect(self.foot.say)
         views.hovered.connect(self.view_row.hover.setText)

@@ -60,6 +60,7 @@ def keys(reading):
 
 
 def test_arrows_move_the_cursor_and_not_the_slice(reading, keys):
+    assert "Space presses" in reading.window.foot.message.text()
     column, row = keys.hand.at
     keys.press(Key.Key_Right)
     keys.press(Key.Key_Down, Held.ShiftModifier)
