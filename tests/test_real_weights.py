@@ -8,10 +8,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from scarseg import cli, simulate
+from scarseg import cli, models, pipeline, simulate
+from scarseg.borders import Heart
 from scarseg.errors import WeightsError
+from scarseg.labels import Label, LabelArray, wall_mask
 from scarseg.models.weights import verify_weights
+from scarseg.prompts import Point
+from scarseg.quant.overlap import dice
+from scarseg.simulate.options import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
 
 
@@ -43,3 +49,41 @@ def test_shipped_weights_find_heart_and_scar_of_a_simulated_study(tmp_path: Path
     assert found.shape == true.shape
     both = np.count_nonzero((found > 0) & (true > 0))
     assert 2 * both / (np.count_nonzero(found) + np.count_nonzero(true)) > 0.75
+
+
+def deepest_error(found: LabelArray, true: LabelArray) -> Point:
+    """Click where pool, wall or background are taken for another over the widest place."""
+    depths = {
+        (wrong, right): ndimage.distance_transform_edt((found == wrong) & (true == right))
+        for wrong in range(3)
+        for right in {0, 1, 2} - {wrong}
+    }
+    (wrong, right), depth = max(depths.items(), key=lambda item: item[1].max())
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return Point(column + 0.5, row + 0.5, bool(right), Label(right or wrong))
+
+
+@pytest.mark.skipif(not shipped(), reason="no weights are shipped yet")
+def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth() -> None:
+    made = simulate.simulate_stack(5, SimulationOptions(n_slices=4, beyond_heart=False))
+    truth = np.where(wall_mask(made.truth), np.uint8(Label.MYOCARDIUM), made.truth)
+    loaded = models.load(device="cpu")
+    gains = []
+    for k, proposal in pipeline.propose_stack(made.stack, loaded):
+        labels, logits, prompts = proposal.labels, proposal.logits, proposal.prompts
+        ground = Heart.of_labels(labels).labels
+        scores = [dice(ground == label, truth[k] == label) for label in (1, 2)]
+        for _ in range(2):
+            point = deepest_error(ground, truth[k])
+            prompts = prompts.with_point(point)
+            answer = pipeline.correct_heart(
+                loaded, proposal.embedding, prompts, labels, ground, logits
+            )
+            column, row = point.pixel
+            assert (answer.ground[row, column] == point.structure) is np.bool_(point.positive)
+            assert np.array_equal(answer.labels == Label.SCAR, labels == Label.SCAR)
+            assert answer.logits is not None
+            labels, ground, logits = answer.labels, answer.ground, answer.logits
+        after = [dice(ground == label, truth[k] == label) for label in (1, 2)]
+        gains.append(np.subtract(after, scores))
+    assert (np.mean(gains, axis=0) > 0).all()
