@@ -15,6 +15,7 @@ from multiprocessing import get_context, parent_process
 
 from scarseg import pipeline
 from scarseg.errors import WeightsError
+from scarseg.interval import case_interval
 from scarseg.io import dicom
 from scarseg.io.mask_files import MaskFormat, mask_name
 from scarseg.io.outputs import require_writable
@@ -36,9 +37,13 @@ differ in its last digit."""
 
 @dataclass(frozen=True)
 class BatchSettings(OutcomeSettings):
-    """What every series of a batch shares; ``prompts`` switch scar to a reader's."""
+    """What every series of a batch shares; ``prompts`` switch scar to a reader's.
+
+    ``interval`` asks for one beside the scar mass: a few answers more per slice.
+    """
 
     prompts: PromptsFile | None = None
+    interval: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,16 @@ def _measure(
     if settings.prompts is not None:
         used |= settings.prompts.keys_in(stack)
         prompts = settings.prompts.for_stack(stack)
-    case = pipeline.propose_case(stack, models, progress, prompts)
+    case, embeddings = pipeline.propose_embedded(stack, models, progress, prompts)
+    interval = None
+    if settings.interval:
+        interval = case_interval(
+            case, models, embeddings, settings.convention, settings.density_g_per_ml
+        )
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
     unasked = prompts is not None and not prompts
-    outcome = leave(case, job, settings, mask_name(job, kind), "prompted" if unasked else "")
+    method = "prompted" if unasked else ""
+    outcome = leave(case, job, settings, mask_name(job, kind), method, interval=interval)
     if unasked:
         note = f"series {stack.stack_id}: no prompts, so no scar."
         outcome = warned(outcome, "W_NO_PROMPTS", note)

@@ -51,6 +51,7 @@ def run_batch(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
         mask_format=MaskFormat(options.mask_format),
         sr=options.sr,
         prompts=prompts,
+        interval=options.interval,
     )
     with bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)
@@ -61,7 +62,11 @@ def run_batch(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
     load = partial(models.load, options.segmenter, options.detector, options.device)
     with bar("Measuring") as progress:
         result = batch.run(chosen.jobs, settings, load, options.jobs, progress)
-    told = {"device": options.device, "prompts_file": options.prompts is not None}
+    told = {
+        "device": options.device,
+        "prompts_file": options.prompts is not None,
+        "interval": options.interval,
+    }
     records = (*chosen.records, *(one.record for one in result.outcomes))
     done = _write(options, records, result.outcomes, told)
     for note in result.notes:

@@ -6,11 +6,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scarseg import pipeline
 from scarseg.case import Case
 from scarseg.errors import Cancelled, ScarsegError
+from scarseg.interval import MassInterval
 from scarseg.io.exporting import IDENTITY, ExtraTable, Row
 from scarseg.io.mask_files import MaskFormat, write_files
 from scarseg.io.prompts_file import SliceKey
@@ -26,9 +26,6 @@ from scarseg.quant.method_rows import (
     method_rows,
     method_slice_rows,
 )
-
-if TYPE_CHECKING:
-    from scarseg import report
 
 METHOD_TABLES = {
     "methods": METHOD_COLUMNS,
@@ -107,6 +104,7 @@ def leave(
     mask_file: str,
     method: str = "",
     labels_from: str = "",
+    interval: MassInterval | None = None,
 ) -> Outcome:
     """Measure a case and write the files that are asked for.
 
@@ -114,12 +112,21 @@ def leave(
         mask_file: its name in the table.
         method: what the table says instead of how far a reader had a hand in it.
         labels_from: which file labels made elsewhere came from, for the report.
+        interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
     record = pipeline.case_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
     )
     if method:
         record = replace(record, row={**record.row, "method": method})
+    if interval is not None:
+        ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
+        told = {"rule": interval.method, "mass_convention": str(settings.convention)}
+        record = replace(
+            record,
+            row={**record.row, **ends},
+            provenance={**record.provenance, "interval": told},
+        )
     if settings.masks is not None:
         measured = None
         if settings.sr:
@@ -134,13 +141,18 @@ def leave(
             settings.force,
         )
     if settings.reports is not None:
-        _write_report(settings.reports, case, record, settings, labels_from)
+        _write_report(settings.reports, case, record, settings, labels_from, interval)
     compared = _compared(case, record, settings) if settings.methods else {}
     return Outcome(record, compared=compared)
 
 
 def _write_report(
-    folder: Path, case: Case, record: Record, settings: OutcomeSettings, labels_from: str
+    folder: Path,
+    case: Case,
+    record: Record,
+    settings: OutcomeSettings,
+    labels_from: str,
+    interval: MassInterval | None,
 ) -> None:
     from scarseg import report  # matplotlib takes a second to load
 
@@ -149,23 +161,15 @@ def _write_report(
         folder / report.report_name(case.stack.stack_id),
         case,
         measured,
-        interval=_interval(record),
+        interval=None
+        if interval is None
+        else report.Interval(interval.low_g, interval.high_g, interval.method),
         method=str(record.row["method"]),
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
         labels_from=labels_from,
         force=settings.force,
     )
-
-
-def _interval(record: Record) -> report.Interval | None:
-    """Give the interval that the row has, if it has one."""
-    from scarseg.report import Interval
-
-    low, high = (record.row.get(f"scar_mass_{end}_g") for end in ("low", "high"))
-    if not (isinstance(low, float) and isinstance(high, float)):
-        return None
-    return Interval(low, high, str(record.row.get("interval_rule") or "see the table's sidecar"))
 
 
 def method_tables(outcomes: Sequence[Outcome]) -> tuple[ExtraTable, ...]:

@@ -33,6 +33,7 @@ __all__ = [
     "measure",
     "proposal_change",
     "propose_case",
+    "propose_embedded",
     "propose_slice",
     "propose_stack",
     "segment",
@@ -123,15 +124,28 @@ def propose_case(
     rules: ProposalRules = RULES,
 ) -> Case:
     """Start a case and put a proposal on every slice."""
+    return propose_embedded(stack, models, progress, prompts, rules)[0]
+
+
+def propose_embedded(
+    stack: Stack,
+    models: Models,
+    progress: Progress = silent,
+    prompts: Mapping[int, SlicePrompts] | None = None,
+    rules: ProposalRules = RULES,
+) -> tuple[Case, tuple[Embedding, ...]]:
+    """Do the same and keep the embedding of every slice, from which an interval is made."""
     case = Case.new(stack)
     case.segmenter = models.segmenter.identity
     if models.detector is not None:
         case.detector = models.detector.identity
+    embeddings = []
     for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
+        embeddings.append(proposal.embedding)
         change = proposal_change(case, k, proposal)
         if change is not None:
             case.apply(change, Cause.PROPOSAL)
-    return case
+    return case, tuple(embeddings)
 
 
 def segment(

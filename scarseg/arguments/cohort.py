@@ -26,7 +26,9 @@ def add_batch(commands: Commands) -> None:
         metavar="scar.csv",
         help="the table to write (or scar.xlsx)",
     )
-    batch.add_argument("--masks", type=Path, metavar="DIR", help="write masks and reports here")
+    batch.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write masks and DICOM reports here"
+    )
     batch.add_argument(
         "--mask-format",
         choices=("nifti", "seg", "rtstruct", "none"),
@@ -41,6 +43,11 @@ def add_batch(commands: Commands) -> None:
         type=Path,
         metavar="FILE",
         help="a reader's boxes and points (JSON): scar on exactly these slices",
+    )
+    batch.add_argument(
+        "--interval",
+        action="store_true",
+        help="an interval beside the scar mass (scar_mass_low_g, scar_mass_high_g)",
     )
     _add_measuring(batch)
     batch.add_argument(
