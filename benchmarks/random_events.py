@@ -40,9 +40,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scarseg-") as name:
         reader = RandomReader(Path(name), options.seed)
-        begin = time.monotonic()
+        begin, n_told = time.monotonic(), 0
         for n in range(1, options.events + 1):
             reader.act()
+            for problem in reader.problems[n_told:]:
+                print(f"event {n}: {problem}", flush=True)
+            n_told = len(reader.problems)
             if n % options.check == 0:
                 reader.check()
             if n % 1000 == 0:

@@ -116,10 +116,14 @@ def _lock_path(path: Path) -> Path:
 
 
 def _held_by(owner: Owner, lock_path: Path) -> str:
-    where = "this computer" if owner.host == platform.node() else f"computer {owner.host!r}"
+    here = owner.host == platform.node()
+    where = "this computer" if here else f"computer {owner.host!r}"
+    then = "As soon as it lets go, you can go on here."
+    if not here:
+        then += f" If that program no longer runs, delete {lock_path}."
     return (
         f"Another window has this case open (process {owner.pid} on {where}); it opens for reading"
-        f" only. If that program no longer runs, delete {lock_path}."
+        f" only. {then}"
     )
 
 
