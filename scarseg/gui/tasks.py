@@ -99,10 +99,6 @@ class Lane(QObject):
         self.moved.emit()
         return job
 
-    def promote(self, name: str) -> None:
-        """Put the waiting job of this name first."""
-        self._waiting.sort(key=lambda job: job.name != name)
-
     def forget(self, prefix: str) -> None:
         """Drop waiting jobs whose name starts so, and ask a running one to stop."""
         self._waiting = [job for job in self._waiting if not job.name.startswith(prefix)]
