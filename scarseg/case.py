@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from scarseg.labels import Edit, LabelArray, Patch
+from scarseg.labels import Edit, LabelArray, Patch, infarct_mask
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import Stack
 
@@ -116,19 +116,27 @@ class Cause(StrEnum):
     LOOKED = "looked"
 
 
+class Sight(StrEnum):
+    """What the detector had seen when a slice was looked at: all slices, this one, or none."""
+
+    STACK = "stack"
+    SLICE = "slice"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True)
 class Look:
     """How the models looked at a slice, so that they can look at it again in the same way.
 
-    ``lv_hint`` is the box they were given, ``lv_box`` the one they settled on; ``alone`` says
-    that the detector saw no other slice. Models by the sha256 of their weights.
+    ``lv_hint`` is the box they were given, ``lv_box`` the one they settled on. Models by the
+    sha256 of their weights.
     """
 
     segmenter_sha256: str
     detector_sha256: str
     lv_hint: Box | None
     lv_box: Box | None
-    alone: bool = False
+    sight: Sight = Sight.STACK
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +144,8 @@ class Recorded:
     """One entry of a record.
 
     ``at_ms`` is UTC in milliseconds since 1970; ``reading`` how the slice stood afterwards and
-    ``patch`` the labels that were written, both None where they stayed.
+    ``patch`` the labels that were written, both None where they stayed. ``ground`` is what lay
+    beneath scar afterwards (background elsewhere); None where scar covers what was there.
     """
 
     at_ms: int
@@ -146,6 +155,7 @@ class Recorded:
     reading: SliceReading | None = None
     patch: Patch | None = None
     look: Look | None = None
+    ground: Patch | None = None
 
 
 @dataclass
@@ -215,7 +225,8 @@ class Record:
 
 
 def _weight(step: Recorded) -> int:
-    return _STEP_BYTES + (0 if step.patch is None else len(step.patch.packed))
+    patches = (step.patch, step.ground)
+    return _STEP_BYTES + sum(len(each.packed) for each in patches if each is not None)
 
 
 @dataclass
@@ -269,10 +280,14 @@ class Case:
             [SliceReading() for _ in range(stack.n_slices)],
         )
 
-    def apply(self, change: Change, cause: Cause = Cause.READER) -> None:
+    def apply(
+        self, change: Change, cause: Cause = Cause.READER, ground: LabelArray | None = None
+    ) -> None:
         """Carry out a change in place and write it down; ``cause`` says how it came about.
 
-        A proposal is remembered as what the models proposed on its slice.
+        A proposal is remembered as what the models proposed on its slice. Where ``grounds`` are
+        kept, ``ground`` (row, column) is what then lies beneath the slice's scar; None when a
+        hand drew it over what was there.
         """
         k, edit = change.slice_index, change.edit
         patch = None
@@ -281,15 +296,32 @@ class Case:
             patch = Patch.at(edit.row, edit.column, edit.after)
         after = None if change.after == self.readings[k] else change.after
         self.readings[k] = change.after
-        self.record.add(Recorded(_now_ms(), cause, change.name, k, after, patch))
+        beneath = self._lay(k, ground)
+        self.record.add(Recorded(_now_ms(), cause, change.name, k, after, patch, None, beneath))
         if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
             self.proposed[k] = Patch.of(self.labels[k])
 
+    def _lay(self, k: int, ground: LabelArray | None) -> Patch | None:
+        """Take what lies beneath a slice; give it where that is not what scar covered."""
+        if self.grounds is None:
+            return None
+        labels = self.labels[k]
+        infarct = infarct_mask(labels)
+        covered = np.where(infarct, self.grounds[k], labels)
+        self.grounds[k] = covered if ground is None else ground
+        if ground is None or np.array_equal(covered[infarct], ground[infarct]):
+            return None
+        return Patch.of(np.where(infarct, ground, np.uint8(0)))
+
     def looked(
-        self, slice_index: int, lv_hint: Box | None, lv_box: Box | None, alone: bool = False
+        self,
+        slice_index: int,
+        lv_hint: Box | None,
+        lv_box: Box | None,
+        sight: Sight = Sight.STACK,
     ) -> None:
         """Write down how the models looked at a slice: see :class:`Look`."""
-        look = Look(self.segmenter.sha256, self.detector.sha256, lv_hint, lv_box, alone)
+        look = Look(self.segmenter.sha256, self.detector.sha256, lv_hint, lv_box, sight)
         self.record.add(Recorded(_now_ms(), Cause.LOOKED, "look", slice_index, look=look))
 
     def interacted(self, slice_index: int) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QUndoCommand, QUndoStack
 
-from scarseg.case import Case, Cause, Change, SliceReading
+from scarseg.case import Case, Cause, Change, Sight, SliceReading
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
-from scarseg.labels import LabelArray, infarct_mask
+from scarseg.labels import LabelArray
 from scarseg.prompts import Box
 
 UNDO_LIMIT = 200
@@ -206,11 +206,11 @@ class Document(QObject):
             self.undo_stack.push(step)
 
     def looked(
-        self, slice_index: int, lv_hint: Box | None, lv_box: Box | None, alone: bool
+        self, slice_index: int, lv_hint: Box | None, lv_box: Box | None, sight: Sight
     ) -> None:
         """Write down how the models looked at a slice: see :meth:`scarseg.case.Case.looked`."""
         if not self.read_only:
-            self.case.looked(slice_index, lv_hint, lv_box, alone)
+            self.case.looked(slice_index, lv_hint, lv_box, sight)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
@@ -237,11 +237,7 @@ class Document(QObject):
 
     def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
         k = change.slice_index
-        self.case.apply(change, cause)
-        labels = self.case.labels[k]
-        if ground is None:
-            ground = np.where(infarct_mask(labels), self.grounds[k], labels)
-        self.grounds[k] = ground
+        self.case.apply(change, cause, ground)
         self.versions[k] += 1
         self.revision += 1
         self.seen.discard(k)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import CaseStatus, Cause, Change, SliceReading, SliceStatus
+from scarseg.case import CaseStatus, Cause, Change, Sight, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
@@ -305,16 +305,17 @@ class Inference(QObject):
         mine = box is not None and (known or reading.protected or box.origin is Origin.READER)
         hint = box if mine else None
         located: Located | None = None
+        sight = Sight.STACK if self._agenda.located else Sight.SLICE
         if self._agenda.located:
             located = self._agenda.located[k]
         elif known and why is None:
             located = engine().Located(box, ())
+            sight = Sight.NOTHING
         elif (found := self._agenda.found[k]) is not None:
             located = _settled([found])[0]
             if hint is None:
                 self._agenda.alone[k] = located.lv_box
-        alone = not self._agenda.located
-        take = partial(self._take_proposal, k, self.document.versions[k], why, hint, alone)
+        take = partial(self._take_proposal, k, self.document.versions[k], why, hint, sight)
         self._run(
             Task.PROPOSE, k, partial(engine().propose_slice, located=located),
             self.document.case.stack.image(k), self._models, hint,
@@ -327,7 +328,7 @@ class Inference(QObject):
         version: int,
         why: Why | None,
         hint: Box | None,
-        alone: bool,
+        sight: Sight,
         proposal: SliceProposal,
     ) -> None:
         agenda, case = self._agenda, self.document.case
@@ -336,7 +337,7 @@ class Inference(QObject):
         agenda.unsettled.discard(k)
         if unsettled and not fresh:
             return
-        self._keep(k, hint, alone, proposal)
+        self._keep(k, hint, sight, proposal)
         change = None
         if why is not None:
             change = self._change_asked_for(k, why, fresh, proposal)
@@ -359,7 +360,7 @@ class Inference(QObject):
             elif prompts.asks_for_heart:
                 self.correct(k)
 
-    def _keep(self, k: int, hint: Box | None, alone: bool, proposal: SliceProposal) -> None:
+    def _keep(self, k: int, hint: Box | None, sight: Sight, proposal: SliceProposal) -> None:
         """Keep what later clicks on this slice need, and write down whose it is."""
         assert self._models is not None
         case = self.document.case
@@ -369,7 +370,7 @@ class Inference(QObject):
         self._agenda.waiting.discard(k)
         self._agenda.embedded.add(k)
         self._embeddings[k], self._logits[k] = proposal.embedding, proposal.logits
-        self.document.looked(k, hint, proposal.embedding.lv_box, alone=alone)
+        self.document.looked(k, hint, proposal.embedding.lv_box, sight)
 
     def _change_asked_for(
         self, k: int, why: Why, fresh: bool, proposal: SliceProposal

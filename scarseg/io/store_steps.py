@@ -9,10 +9,9 @@ import json
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from scarseg.case import Cause, Look, Record, Recorded
+from scarseg.case import Cause, Look, Record, Recorded, Sight
 from scarseg.io.store_values import (
     box_document,
-    flag,
     patch_document,
     read_box,
     read_patch,
@@ -73,6 +72,8 @@ def _step_document(step: Recorded) -> dict[str, Any]:
         document["reading"] = reading_document(step.reading)
     if step.patch is not None:
         document["patch"] = patch_document(step.patch)
+    if step.ground is not None:
+        document["ground"] = patch_document(step.ground)
     if step.look is not None:
         look = step.look
         document["look"] = {
@@ -80,7 +81,7 @@ def _step_document(step: Recorded) -> dict[str, Any]:
             "detector": look.detector_sha256,
             "lv_hint": look.lv_hint and box_document(look.lv_hint),
             "lv_box": look.lv_box and box_document(look.lv_box),
-            "alone": look.alone,
+            "sight": look.sight.value,
         }
     return document
 
@@ -89,7 +90,8 @@ def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
     k = int(document["slice"])
     if not 0 <= k < shape[0]:
         raise ValueError("a step must be on a slice of its stack")
-    reading, patch, look = (document.get(name) for name in ("reading", "patch", "look"))
+    names = ("reading", "patch", "look", "ground")
+    reading, patch, look, ground = (document.get(name) for name in names)
     return Recorded(
         int(document["at_ms"]),
         Cause(document["cause"]),
@@ -98,6 +100,7 @@ def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
         None if reading is None else read_reading(reading),
         None if patch is None else read_patch(patch, shape),
         None if look is None else _look(look),
+        None if ground is None else read_patch(ground, shape),
     )
 
 
@@ -107,7 +110,7 @@ def _look(document: dict[str, Any]) -> Look:
         text(document["detector"]),
         _box(document["lv_hint"]),
         _box(document["lv_box"]),
-        flag(document["alone"]),
+        Sight(document["sight"]),
     )
 
 

@@ -25,6 +25,7 @@ from scarseg.case import (
     ModelIdentity,
     Record,
     Recorded,
+    Sight,
     SliceReading,
     SliceStatus,
 )
@@ -104,7 +105,7 @@ models = st.builds(ModelIdentity, texts, texts, st.booleans())
 patches = st.integers(0, 2**32).map(
     lambda seed: Patch.of(np.random.default_rng(seed).integers(0, 5, (60, 72), np.uint8))
 )
-looks = st.builds(Look, texts, texts, st.none() | boxes, st.none() | boxes, st.booleans())
+looks = st.builds(Look, texts, texts, st.none() | boxes, st.none() | boxes, st.sampled_from(Sight))
 steps = st.builds(
     Recorded,
     st.integers(0, 2**45),
@@ -114,6 +115,7 @@ steps = st.builds(
     st.none() | readings,
     st.none() | patches,
     st.none() | looks,
+    st.none() | patches,
 )
 cases = st.builds(
     lambda seed, **rest: Case(
