@@ -148,7 +148,7 @@ def _slice_spread(
     infarct = bool(infarct_mask(labels).any())
     if status in (SliceStatus.NO_SCAR, SliceStatus.NOT_ASSESSABLE) or (status.read and not infarct):
         return None
-    mine = bool(prompts.points) or any(box.origin is Origin.READER for box in prompts.boxes)
+    mine = bool(prompts.scar_points) or any(box.origin is Origin.READER for box in prompts.boxes)
     if embedding is not None and prompts.asks_for_scar and (mine or status.read):
         return prompted_spread(models, embedding, prompts, labels, spacing, k, rule)
     if embedding is not None and not reading.protected:
@@ -178,7 +178,7 @@ def prompted_spread(
     for _ in range(rule.n_draws):
         redrawn = _redrawn(prompts, embedding.shape, pixel_spacing_mm, rng, rule)
         rows.append(_counts(predict(models, embedding, redrawn), RULES.prompted_logit))
-    level_sd = rule.corrected_level_sd if prompts.points else rule.boxed_level_sd
+    level_sd = rule.corrected_level_sd if prompts.scar_points else rule.boxed_level_sd
     return _around(rows, labels, level_sd)
 
 

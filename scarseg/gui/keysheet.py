@@ -33,13 +33,13 @@ MOUSE: Lines = [
     (("Drag a border",), "Move the box"),
     (("Drag a handle",), "Resize the box"),
     (("Ctrl + drag",), "New box, wherever it begins"),
-    (("Alt + click", "right"), "Point where there is no scar"),
+    (("Alt + click", "right"), "Point where the label is not"),
     (("Click a point",), "Delete the point"),
 ]
 BY_KEYS: Lines = [
     (("Arrows",), "Move the hand; with Shift, far"),
     (("Space",), "Click, or press and let go"),
-    (("Shift + Space",), "Point where there is no scar"),
+    (("Shift + Space",), "Point where the label is not"),
     ((".", ","), "Next, previous box or point"),
     (("PgUp", "PgDown"), "Slice before, after"),
     (("Enter",), "Close the polygon"),
