@@ -272,10 +272,15 @@ def _prompts(case: Case) -> str:
     if not slices:
         return "No prompts."
     own, found = boxes[Origin.READER], sum(boxes.values()) - boxes[Origin.READER]
-    told = [f"{own} boxes by the reader"] if own else []
-    told += [f"{found} by the detector"] if found else []
-    told += [f"{points} points"] if points else []
-    return f"Prompts: {', '.join(told)}, on slices {', '.join(slices)}."
+    told = [f"{_count(own, 'box', 'boxes')} by the reader"] if own else []
+    told += [f"{_count(found, 'box', 'boxes')} by the detector"] if found else []
+    told += [_count(points, "point", "points")] if points else []
+    where = f"slice{'s' if len(slices) > 1 else ''} {', '.join(slices)}"
+    return f"Prompts: {', '.join(told)}, on {where}."
+
+
+def _count(n: int, one: str, more: str) -> str:
+    return f"{n} {one if n == 1 else more}"
 
 
 def shown(value: float | None, digits: int) -> str:

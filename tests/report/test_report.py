@@ -99,8 +99,8 @@ def test_provenance_and_warnings_are_told(case: Case) -> None:
     measured = pipeline.measure(case)
     shown = prepare(case, measured, interval=Interval(1.5, 2.75, "by dice"), warnings=["W_LOSSY"])
     told = text_of(render_report(shown))
-    for value in ("some-net, verified", "ab" * 32, "1 boxes by the reader, 1 by the detector",
-                  "1 points, on slices 3", "W_CONVENTION", "W_LOSSY", "1.2.3.4", "by dice",
+    for value in ("some-net, verified", "ab" * 32, "1 box by the reader, 1 box by the detector",
+                  "1 point, on slice 3", "W_CONVENTION", "W_LOSSY", "1.2.3.4", "by dice",
                   "interval 1.5 to 2.8 g"):  # fmt: skip
         assert value in told, value
 
