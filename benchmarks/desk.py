@@ -9,15 +9,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 N_FILES = 500
 FRAME_S = 0.016
 PAUSE_S = 0.050
+BEAT_S = 0.004
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,43 @@ def child(scenario: str, home: Path, *arguments: str, folder: Path | None = None
         "BEGUN": str(time.monotonic()),
     }
     command = [sys.executable, str(Path(__file__)), "--child", scenario, *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=900)
-    return json.loads(done.stdout.decode().splitlines()[-1])
+    with Idle() as idle:
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    figures = json.loads(done.stdout.decode().splitlines()[-1])
+    figures["idle"] = idle.longest(figures["phases"])
+    return figures
+
+
+class Idle(threading.Thread):
+    """A process that does nothing, beating meanwhile: how long the machine itself paused."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._over = threading.Event()
+        self._pauses: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(BEAT_S):
+            now = time.monotonic()
+            self._pauses.append((now, now - last - BEAT_S))
+            last = now
+
+    def __enter__(self) -> Idle:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def longest(self, phases: Sequence[tuple[str, float]]) -> dict[str, float]:
+        """Give the longest pause within each phase of the window."""
+        found: dict[str, float] = {}
+        for (phase, begin), (_, end) in pairwise(phases):
+            within = [pause for at, pause in self._pauses if begin <= at <= end]
+            found[phase] = max([found.get(phase, 0.0), *within])
+        return found
 
 
 def many_files(folder: Path) -> list[Path]:
@@ -151,8 +189,9 @@ def table(times: int) -> list[Row]:
         listing = child("list_folder", place / "c", folder=place / "files")
         peer = seconds_of_pydicom(files)
         reading = child("read", place / "d", folder=place / "studies")
-    pauses = dict(reading["pauses"], list=listing["pauses"]["list"])
-    pauses["start"] = max(each["pauses"]["start"] for each in starts)
+    pauses = {**_pauses(reading), "list": _pauses(listing)["list"]}
+    pauses["start"] = max(_pauses(each)["start"] for each in starts)
+    pauses["start with a study"] = max(_pauses(each)["start"] for each in whole)
     rows = [
         Row("program start to a usable window", [each["start"] for each in starts], 1.5),
         Row("  ... to the models loaded", [each["models"] for each in starts], None),
@@ -165,12 +204,19 @@ def table(times: int) -> list[Row]:
     ]  # fmt: skip
     for event, (seconds, limit_s) in reading["rows"].items():
         rows.append(Row(event, seconds, limit_s))
-    pauses["start with a study"] = max(each["pauses"]["start"] for each in whole)
     rows += [
-        Row(f"longest pause of the window: {phase}", [pause], PAUSE_S)
-        for phase, pause in pauses.items()
-    ]
+        Row(
+            f"longest pause of the window: {phase}", [pause], PAUSE_S,
+            f"an idle process meanwhile {idle * 1e3:.0f} ms",
+        )
+        for phase, (pause, idle) in pauses.items()
+    ]  # fmt: skip
     return rows
+
+
+def _pauses(figures: Any) -> dict[str, tuple[float, float]]:
+    """Give the longest pause of every phase, and an idle process's beside it."""
+    return {k: (pause, figures["idle"].get(k, 0.0)) for k, pause in figures["pauses"].items()}
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ class Heart(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.longest: dict[str, float] = {}
+        self.phases: list[tuple[str, float]] = []
         self.phase = ""
         self._last = time.monotonic()
         self._timer = QTimer(self)
@@ -54,6 +55,7 @@ class Heart(QObject):
     def begin(self, phase: str) -> None:
         """Count from now on for another phase."""
         self.phase, self._last = phase, time.monotonic()
+        self.phases.append((phase, self._last))
         self._timer.start(BEAT_MS)
 
     def _beat(self) -> None:
@@ -100,6 +102,7 @@ class Driver(QObject):
         self.heart.begin("start")
         self._scenario(self)
         self.figures["pauses"] = self.heart.longest
+        self.figures["phases"] = [*self.heart.phases, ("", time.monotonic())]
         self.window.close()
 
     @property
