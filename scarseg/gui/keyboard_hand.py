@@ -24,6 +24,7 @@ from scarseg.gui import theme, tools
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.overlay import REACH
 from scarseg.gui.session import Session
+from scarseg.labels import Label
 from scarseg.prompts import Box, SlicePrompts
 
 STEP, STRIDE = 1.0, 8.0
@@ -57,21 +58,31 @@ class Station:
     tool: str = ""
 
 
-def stations(prompts: SlicePrompts, reach: float) -> list[Station]:
+def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR) -> list[Station]:
     """Give every place worth a jump: of a box two corners and its border, then the points.
 
-    ``reach`` is how far a hand may be off a handle, in source pixels.
+    ``reach`` is how far a hand may be off a handle, in source pixels; ``structure`` is what the
+    boxes are of: scar, wall (the ventricle's) or blood pool.
     """
+    boxes, kind, tool = prompts.boxes, "box", "box"
+    if structure is Label.MYOCARDIUM:
+        boxes, kind, tool = _one(prompts.lv_box), "", "ventricle"
+    elif structure is Label.BLOOD_POOL:
+        boxes, kind = _one(prompts.pool_box), "pool"
     found = []
-    for index, box in enumerate(prompts.boxes):
+    for index, box in enumerate(boxes):
         corners = tools.handles(box, reach)
         places = (corners["se"], corners["nw"], _on_border(box, reach))
-        found += [Station("box", index, at, "box") for at in places]
+        found += [Station(kind, index, at, tool) for at in places]
     found += [
         Station("point", index, (point.column, point.row))
         for index, point in enumerate(prompts.points)
     ]
     return found
+
+
+def _one(box: Box | None) -> tuple[Box, ...]:
+    return () if box is None else (box,)
 
 
 def _on_border(box: Box, reach: float) -> tools.Position:
@@ -312,7 +323,9 @@ class KeyboardHand(QObject):
         if self._pressed or self._corners:
             return
         document = current.document
-        found = stations(document.reading.prompts, REACH / canvas.screen_per_pixel)
+        structure = Label.MYOCARDIUM if canvas.tool == "ventricle" else canvas.label
+        reach = REACH / canvas.screen_per_pixel
+        found = stations(document.reading.prompts, reach, structure)
         if not found:
             return
         first = -1 if by > 0 else 0
@@ -321,7 +334,7 @@ class KeyboardHand(QObject):
         if station.tool and canvas.tool != station.tool:
             self._actions[station.tool].trigger()
         self._station = index
-        canvas.chosen = (station.kind, station.index)
+        canvas.chosen = (station.kind, station.index) if station.kind else None
         canvas.show_prompts(document.reading.prompts, document.current in current.inference.pending)
         self._go(station.at)
 

@@ -27,5 +27,5 @@ def paint(painter: QPainter, shape: tuple[int, int], seen: QRectF, screen_per_pi
     lines += [QLineF(left, y, right, y) for y in range(ceil(top), floor(bottom) + 1)]
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     painter.setPen(pen(theme.colour(theme.QUIET, 0.32), 1.0))
-    painter.drawLines(lines)
+    painter.drawLines(*lines)
     return True

@@ -91,11 +91,13 @@ def wall_histogram(
     inside = pixels[remote]
     return WallHistogram(
         edges,
-        *(_counts(pixels[labels == which], edges) for which in
-          (Label.MYOCARDIUM, Label.SCAR, Label.MVO, Label.BLOOD_POOL)),
-        float(inside.astype(np.float64).mean()) if inside.size else None,
-        thresholds,
-    )  # fmt: skip
+        wall=_counts(pixels[labels == Label.MYOCARDIUM], edges),
+        scar=_counts(pixels[labels == Label.SCAR], edges),
+        mvo=_counts(pixels[labels == Label.MVO], edges),
+        pool=_counts(pixels[labels == Label.BLOOD_POOL], edges),
+        remote_mean=float(inside.astype(np.float64).mean()) if inside.size else None,
+        thresholds=thresholds,
+    )
 
 
 def _counts(values: FloatArray, edges: npt.NDArray[np.float64]) -> Counts:

@@ -150,6 +150,21 @@ def test_points_of_both_kinds_are_set_and_chosen(reading, keys):
     assert len(reading.prompts.points) == 1
 
 
+def test_the_ventricles_box_is_moved_while_it_is_in_hand(reading, keys):
+    keys.press(Key.Key_L)
+    before = reading.prompts.lv_box
+    assert before is not None
+    keys.press(Key.Key_Period)
+    assert keys.hand.at == pytest.approx((before.column1, before.row1), abs=0.01)
+    keys.press(Key.Key_Space)
+    keys.press(Key.Key_Right, times=4)
+    keys.press(Key.Key_Space)
+    reading.wait_answer()
+    after = reading.prompts.lv_box
+    assert after.column1 == pytest.approx(before.column1 + 4, abs=0.1)
+    assert after.column0 == before.column0
+
+
 def test_strokes_and_polygons_are_drawn(reading, keys):
     keys.press(Key.Key_D)
     before = np.sum(reading.document.labels == Label.SCAR)
