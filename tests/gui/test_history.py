@@ -172,3 +172,55 @@ def test_prompts_strokes_verbs_and_undo_count_on_their_slice_and_scrolling_does_
     reading.act("no_scar")
     assert reading.case.slice_interactions == [0, 2, 0, 1, 0]
     assert reading.case.interactions == 3
+
+
+def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, models):
+    """Made again from the case file alone: same labels after each answer of the models."""
+    from scarseg import pipeline
+    from scarseg.case import Sight
+    from scarseg.io import store
+    from scarseg.prompts import SlicePrompts
+
+    reading.go_to(2)
+    reading.drag_box(30, 20, 50, 40)
+    reading.wait_answer()
+    reading.click(44, 30, positive=False)
+    reading.wait_answer()
+    reading.undo()
+    reading.act("propose_again")
+    reading.wait(lambda: reading.case.history[-1].startswith("propose again"))
+    reading.settle()
+    path = tmp_path / "case.scarseg"
+    store.save_case(reading.document.snapshot(), path)
+    stack = reading.case.stack
+    record = store.load_case(path, stack).record
+    labels = np.zeros(record.shape, dtype=np.uint8)
+    prompts = [SlicePrompts() for _ in labels]
+    located = pipeline.locate(stack, models)
+    looked, logits, made = {}, {}, []
+    for step in record.steps:
+        k = step.slice_index
+        if step.reading is not None:
+            prompts[k] = step.reading.prompts
+        if step.look is not None:
+            known = located[k] if step.look.sight is Sight.STACK else None
+            looked[k] = pipeline.propose_slice(
+                stack.image(k), models, step.look.lv_hint, located=known
+            )
+            found, settled = looked[k].embedding.lv_box, step.look.lv_box
+            assert (found.centre, found.width) == (settled.centre, settled.width)
+            logits[k] = looked[k].logits
+        again = None
+        if step.cause is Cause.ANSWER:
+            again, logits[k] = pipeline.segment(
+                models, looked[k].embedding, prompts[k], labels[k].copy(), logits[k]
+            )
+        elif step.cause is Cause.PROPOSAL:
+            again = looked[k].labels
+        if step.patch is not None:
+            step.patch.paste(labels[k])
+        if again is not None:
+            made.append(step.cause)
+            np.testing.assert_array_equal(again, labels[k])
+    assert made.count(Cause.ANSWER) == 2 and made.count(Cause.PROPOSAL) == 6
+    np.testing.assert_array_equal(labels, reading.case.labels)
