@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, KeysView
 from enum import StrEnum
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case import CaseStatus, Cause, Change, Sight, SliceReading, SliceStatus
@@ -43,6 +43,8 @@ class Readiness(StrEnum):
     """Nothing is computed before a reader wants to change something."""
 
 
+ANSWERS_KEPT = 4
+"""So many answers of a slice are known again when undoing brings their labels back."""
 CAUSES = {Why.ASKED: Cause.PROPOSAL, Why.RELOCATED: Cause.RELOCATED, Why.WALL: Cause.WALL}
 
 
@@ -76,7 +78,7 @@ class Inference(QObject):
         self.readiness = [Readiness.WAITING] * n
         self._embeddings: list[Embedding | None] = [None] * n
         self._logits: list[Logits | None] = [None] * n
-        self._answers: dict[int, LabelArray] = {}
+        self._answers: dict[int, dict[bytes, Logits]] = {}
         self._hearts: set[int] = set()
         self._agenda = Agenda(n)
         self._busy = False
@@ -149,8 +151,26 @@ class Inference(QObject):
             return False
         if not self.document.case.labels[slice_index].any():
             return False
-        answer = self._answers.get(slice_index)
-        return answer is None or not np.array_equal(answer, self.document.case.labels[slice_index])
+        return self._mark(slice_index) not in self._answers.get(slice_index, {})
+
+    def _mark(self, k: int) -> bytes:
+        """Know the labels of a slice again without keeping them."""
+        return hashlib.sha1(self.document.case.labels[k].tobytes(), usedforsecurity=False).digest()
+
+    def _remember(self, k: int, logits: Logits) -> None:
+        """Note that the labels of a slice are what the models made of this answer.
+
+        Undoing a step may bring them back.
+        """
+        known = self._answers.setdefault(k, {})
+        known.pop(self._mark(k), None)
+        known[self._mark(k)] = logits
+        if len(known) > ANSWERS_KEPT:
+            del known[next(iter(known))]
+
+    def _behind(self, k: int) -> Logits | None:
+        """Give the answer behind the labels of a slice, or the last there was."""
+        return self._answers.get(k, {}).get(self._mark(k), self._logits[k])
 
     def segment(self, slice_index: int) -> None:
         """Answer the slice's prompts; waits for its embedding when that is not there yet."""
@@ -351,7 +371,7 @@ class Inference(QObject):
             else:
                 self.document.propose(change)
             if not drawn:
-                self._answers[k] = case.labels[k].copy()
+                self._remember(k, proposal.logits)
         self._set_ready(k, Readiness.READY)
         prompts = case.readings[k].prompts
         if why is Why.RELOCATED and change is not None:
@@ -397,14 +417,14 @@ class Inference(QObject):
             self._run(
                 Task.ANSWER, k, engine().correct_heart, self._models, self._embeddings[k],
                 case.readings[k].prompts, case.labels[k].copy(),
-                self.document.grounds[k].copy(), self._logits[k],
+                self.document.grounds[k].copy(), self._behind(k),
                 done=partial(self._take_correction, k, question),
                 failed=partial(self._fail, k, question=question),
             )  # fmt: skip
             return
         self._run(
             Task.ANSWER, k, engine().segment, self._models, self._embeddings[k],
-            case.readings[k].prompts, case.labels[k].copy(), self._logits[k],
+            case.readings[k].prompts, case.labels[k].copy(), self._behind(k),
             done=partial(self._take_answer, k, question),
             failed=partial(self._fail, k, question=question),
         )  # fmt: skip
@@ -412,9 +432,10 @@ class Inference(QObject):
     def _take_answer(self, k: int, question: int, answer: tuple[LabelArray, Logits]) -> None:
         if self._agenda.asked.get(k) != question:
             return
-        labels, self._logits[k] = answer
+        labels, logits = answer
+        self._logits[k] = logits
         self.document.push(verbs.answered(self.document.case, k, labels), answers=True)
-        self._answers[k] = labels
+        self._remember(k, logits)
         self.give_up(k)
 
     def _take_correction(self, k: int, question: int, answer: HeartAnswer) -> None:
@@ -425,8 +446,8 @@ class Inference(QObject):
         self.document.push(change, True, answer.ground, Cause.CORRECTION)
         if answer.logits is not None:
             self._logits[k] = answer.logits
-        if not drawn:
-            self._answers[k] = answer.labels
+            if not drawn:
+                self._remember(k, answer.logits)
         self.give_up(k)
 
     # What goes wrong

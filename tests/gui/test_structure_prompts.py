@@ -160,6 +160,22 @@ def test_a_verdict_on_the_scar_outlives_a_click_on_the_wall(verdict, status, at_
     assert [p.structure for p in at_slice.document.case.readings[2].prompts.points] == [2]
 
 
+@pytest.mark.parametrize("label", ["label_2", "label_3"])
+def test_after_an_undo_the_wall_is_still_not_taken_for_drawn(label, at_slice):
+    ask(at_slice, "label_2", *BEYOND)
+    once = at_slice.document.labels.copy()
+    ask(at_slice, label, 44.5, 30.5, positive=False)
+    at_slice.undo()
+    np.testing.assert_array_equal(at_slice.document.labels, once)
+    ask(at_slice, "label_3", 46.5, 27.5, positive=False)
+    assert label_at(at_slice, (46.5, 27.5)) == Label.MYOCARDIUM
+    assert label_at(at_slice, BEYOND) == Label.MYOCARDIUM
+    at_slice.act("label_2")
+    at_slice.click(*BEYOND)
+    at_slice.wait_answer()
+    assert label_at(at_slice, BEYOND) == Label.BACKGROUND
+
+
 def test_a_quick_click_on_the_wall_does_not_drop_the_one_on_scar(at_slice):
     """Two clicks before the first answer: both are answered."""
     at_slice.act("label_3")
