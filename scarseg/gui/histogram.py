@@ -2,242 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import (
-    QAction,
-    QColor,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPolygonF,
-)
-from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtCore import QEvent, QObject, Qt, QTimer
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from scarseg.gui import theme
-from scarseg.gui.levels import Levels
+from scarseg.case import Case
 from scarseg.gui.panels import label
 from scarseg.gui.session import Session
 from scarseg.gui.viewrow import ViewRow
 from scarseg.gui.views import Views
+from scarseg.gui.wall_plot import HIGH, LOW, Plot
+from scarseg.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.proposal import inside
-from scarseg.quant.levels import ThresholdMethod
-from scarseg.quant.wall_histogram import Counts, WallHistogram, signal_range, wall_histogram
+from scarseg.quant.remote import propose_remote
+from scarseg.quant.wall_histogram import signal_range, wall_histogram
 
 PAUSE_MS = 80
 """After an edit, before the histogram is counted anew: not for each of many."""
-SMALLEST_WINDOW = 720
-"""In a lower window there is no room."""
-ROOMY_WINDOW = 1000
-PLOT_HEIGHT, TALL_PLOT = 92, 150
-HEAD, STRIP = 14.0, 5.0
-"""Above the bars for the marks' names, and beneath them for the grey they are shown as."""
-GRIP = 6.0
-"""How far from the threshold's line the hand may be, in screen pixels."""
-MARKS = {
-    ThresholdMethod.SD_2: "+2 SD",
-    ThresholdMethod.SD_5: "+5 SD",
-    ThresholdMethod.FWHM_REMOTE: "½ max",
-}
-TIP = (
-    "Voxels of the wall by signal (heights by their root): scar lit, the other wall quiet, the"
-    " blood pool as a faint hill."
-    " Marks: mean of the remote wall, + 2 and + 5 SD of it, and halfway from it to the brightest"
-    " of the wall in the boxes. With the threshold brush (T), drag its line."
-)
-
-
-class Plot(QWidget):
-    """Bars of a :class:`WallHistogram` over a strip of the greys they are shown as.
-
-    Signals:
-        threshold_dragged: to this value, in source units.
-    """
-
-    threshold_dragged = pyqtSignal(float)
-
-    def __init__(self, levels: Callable[[], Levels]) -> None:
-        super().__init__()
-        self._levels = levels
-        self.setAccessibleName("Histogram of the wall")
-        self.setToolTip(TIP)
-        self.setMouseTracking(True)
-        self.setFixedHeight(PLOT_HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.shown: WallHistogram | None = None
-        self.threshold: float | None = None
-        self._dragging = False
-
-    def sizeHint(self) -> QSize:
-        return QSize(200, PLOT_HEIGHT)
-
-    def show_histogram(self, found: WallHistogram | None) -> None:
-        self.shown = found
-        self.setAccessibleDescription(_words(found))
-        self.update()
-
-    def show_threshold(self, value: float | None) -> None:
-        """Show the threshold brush's value as a line; None when another tool is in hand."""
-        self.threshold = value
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus if value is None else Qt.FocusPolicy.StrongFocus)
-        if value is None:
-            self._dragging = False
-            self.unsetCursor()
-        self.update()
-
-    # Where things are
-
-    def x_of(self, value: float) -> float:
-        """Give where a signal stands, within the plot."""
-        assert self.shown is not None
-        low, high = self.shown.edges[0], self.shown.edges[-1]
-        share = (value - low) / (high - low)
-        return float(np.clip(share, 0.0, 1.0)) * (self.width() - 1)
-
-    def value_at(self, x: float) -> float:
-        assert self.shown is not None
-        low, high = self.shown.edges[0], self.shown.edges[-1]
-        share = min(max(x / max(self.width() - 1, 1), 0.0), 1.0)
-        return float(low + share * (high - low))
-
-    # The hand
-
-    def _on_line(self, x: float) -> bool:
-        return (
-            self.shown is not None
-            and self.threshold is not None
-            and abs(x - self.x_of(self.threshold)) <= GRIP
-        )
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        if event is not None and event.button() is Qt.MouseButton.LeftButton:
-            self._dragging = self._on_line(event.position().x())
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        if event is None:
-            return
-        x = event.position().x()
-        if self._dragging:
-            self.threshold_dragged.emit(self.value_at(x))
-        elif self._on_line(x):
-            self.setCursor(Qt.CursorShape.SizeHorCursor)
-        else:
-            self.unsetCursor()
-
-    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        self._dragging = False
-
-    def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Move the line by the arrows, one screen pixel a time."""
-        steps = {Qt.Key.Key_Left: -1.0, Qt.Key.Key_Right: 1.0}
-        if event is None:
-            return
-        if self.threshold is None or self.shown is None or event.key() not in steps:
-            event.ignore()
-            return
-        by = steps[Qt.Key(event.key())]
-        self.threshold_dragged.emit(self.value_at(self.x_of(self.threshold) + by))
-
-    # Paint
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        found = self.shown
-        if found is None or not found.n_wall:
-            painter.setPen(QColor(theme.QUIET))
-            text = "No wall on this slice yet."
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, text)
-        else:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint_bars(painter, found)
-            self._paint_strip(painter)
-            self._paint_marks(painter, found)
-        if self.hasFocus():
-            painter.setPen(QColor(theme.ACCENT))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
-
-    def _paint_bars(self, painter: QPainter, found: WallHistogram) -> None:
-        foot, room = self.height() - STRIP - 2, self.height() - STRIP - 2 - HEAD
-        whole = found.wall + found.scar + found.mvo
-        # By the root of the count: scar is spread thin beside the narrow peak of remote wall.
-        per_voxel = room * np.sqrt(whole / max(int(whole.max()), 1)) / np.maximum(whole, 1)
-        width = self.width() / len(found.wall)
-        self._paint_hill(painter, found.pool, foot, room, width)
-        painter.setPen(Qt.PenStyle.NoPen)
-        beneath = np.zeros(len(found.wall))
-        parts = ((found.scar, theme.ORANGE), (found.mvo, theme.VIOLET), (found.wall, theme.MUTED))
-        for counts, name in parts:
-            painter.setBrush(QColor(name))
-            for index in np.flatnonzero(counts):
-                high = float(counts[index] * per_voxel[index])
-                top = foot - beneath[index] - high
-                painter.drawRect(QRectF(index * width + 0.5, top, width - 1, high))
-                beneath[index] += high
-
-    def _paint_hill(
-        self, painter: QPainter, counts: Counts, foot: float, room: float, width: float
-    ) -> None:
-        """Draw the blood pool behind, on its own scale: it would dwarf the wall."""
-        tallest = int(counts.max())
-        if not tallest:
-            return
-        middles = [
-            QPointF((index + 0.5) * width, foot - room * float(np.sqrt(count / tallest)))
-            for index, count in enumerate(counts)
-        ]
-        hill = QPolygonF([QPointF(0, foot), *middles, QPointF(self.width(), foot)])
-        painter.setPen(QPen(theme.colour(theme.SLATE, 0.55), 1.0))
-        painter.setBrush(theme.colour(theme.SLATE, 0.14))
-        painter.drawPolygon(hill)
-
-    def _paint_strip(self, painter: QPainter) -> None:
-        low, high = self._levels()
-        top = self.height() - STRIP
-        painter.setPen(Qt.PenStyle.NoPen)
-        for x in range(0, self.width(), 2):
-            grey = (self.value_at(x) - low) / max(high - low, 1e-6)
-            shade = round(255 * min(max(grey, 0.0), 1.0))
-            painter.fillRect(QRectF(x, top, 2, STRIP), QColor(shade, shade, shade))
-
-    def _paint_marks(self, painter: QPainter, found: WallHistogram) -> None:
-        font = painter.font()
-        font.setPixelSize(theme.px(10))
-        painter.setFont(font)
-        marks = [(found.thresholds[method], MARKS[method]) for method in found.thresholds]
-        if found.remote_mean is not None:
-            marks.append((found.remote_mean, "remote"))
-        free = -1e9
-        for value, name in sorted(marks):
-            x = self.x_of(value)
-            painter.setPen(QPen(theme.colour(theme.TEXT, 0.7), 1.0, Qt.PenStyle.DotLine))
-            painter.drawLine(QPointF(x, HEAD), QPointF(x, self.height() - STRIP - 2))
-            width = float(painter.fontMetrics().horizontalAdvance(name))
-            left = min(max(x - width / 2, 0.0), self.width() - width)
-            if left > free:
-                painter.setPen(QColor(theme.QUIET))
-                painter.drawText(QPointF(left, HEAD - 4), name)
-                free = left + width + 4
-        if self.threshold is not None:
-            x = self.x_of(self.threshold)
-            painter.setPen(QPen(QColor(theme.ACCENT), 2.0))
-            painter.drawLine(QPointF(x, HEAD - 2), QPointF(x, float(self.height())))
-
-
-def _words(found: WallHistogram | None) -> str:
-    """Say what the plot shows, for those who hear it."""
-    if found is None or not found.n_wall:
-        return "No wall on this slice."
-    infarct = int(found.scar.sum() + found.mvo.sum())
-    words = [f"{found.n_wall} voxels of wall, {infarct} of them scar"]
-    if found.remote_mean is not None:
-        words.append(f"remote {found.remote_mean:.4g}")
-    words += [f"{MARKS[method]} {value:.4g}" for method, value in found.thresholds.items()]
-    return ", ".join(words)
+SMALLEST_WINDOW, ROOMY_WINDOW = 720, 1000
+"""In a lower window there is no room; in a higher one the plot is taller."""
 
 
 class Histogram(QWidget):
@@ -250,6 +34,7 @@ class Histogram(QWidget):
         self.setAccessibleName("Histogram of the wall")
         self._session = session
         self._wanted, self._whole = True, False
+        self._remote: dict[int, MaskArray] = {}
         self._watched: QWidget | None = None
         self.plot = Plot(lambda: views.shared.levels)
         self.scope = QToolButton()
@@ -298,7 +83,7 @@ class Histogram(QWidget):
         tall = self._watched is None or self._watched.height() >= SMALLEST_WINDOW
         self.setVisible(self._wanted and tall)
         roomy = self._watched is not None and self._watched.height() >= ROOMY_WINDOW
-        self.plot.setFixedHeight(TALL_PLOT if roomy else PLOT_HEIGHT)
+        self.plot.setFixedHeight(HIGH if roomy else LOW)
         self._later()
 
     def _choose_scope(self, whole: bool) -> None:
@@ -314,8 +99,13 @@ class Histogram(QWidget):
         if current is None:
             self.plot.show_histogram(None)
             return
-        current.document.slice_changed.connect(self._later)
+        self._remote.clear()
+        current.document.slice_changed.connect(self._changed)
         current.document.moved_to.connect(self._later)
+        self._later()
+
+    def _changed(self, k: int) -> None:
+        self._remote.pop(k, None)
         self._later()
 
     def _later(self, *_what: object) -> None:
@@ -329,6 +119,7 @@ class Histogram(QWidget):
             return
         case, k = current.document.case, current.document.current
         chosen = slice(None) if self._whole else slice(k, k + 1)
+        each = range(case.stack.n_slices)[chosen]
         shape = (case.stack.rows, case.stack.columns)
         asked = [reading.prompts for reading in case.readings[chosen]]
         region = np.stack([inside(prompts.boxes, shape) for prompts in asked])
@@ -339,5 +130,16 @@ class Histogram(QWidget):
             case.stack.pixel_spacing_mm,
             span,
             region if region.any() else None,
+            np.stack([self._remote_of(case, index) for index in each]),
         )
         self.plot.show_histogram(found)
+
+    def _remote_of(self, case: Case, k: int) -> MaskArray:
+        """Give the remote wall of a slice; looked for anew once its labels changed."""
+        if k not in self._remote:
+            labels, one = case.labels[k : k + 1], case.stack.pixels[k : k + 1]
+            scar = infarct_mask(labels)
+            self._remote[k] = propose_remote(
+                one, wall_mask(labels), case.stack.pixel_spacing_mm, scar if scar.any() else None
+            )[0]
+        return self._remote[k]

@@ -6,10 +6,9 @@ It sends the slice the same mouse events that a hand would, so that every tool w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from PyQt6.QtCore import QEvent, QObject, QPointF, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PyQt6.QtGui import QAction, QKeyEvent, QMouseEvent
 from PyQt6.QtWidgets import (
     QAbstractItemView,
     QAbstractSlider,
@@ -20,12 +19,13 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from scarseg.gui import theme, tools
+from scarseg.gui import tools
 from scarseg.gui.canvas import Canvas
+from scarseg.gui.cross import SIDE, Cross
 from scarseg.gui.overlay import REACH
 from scarseg.gui.session import Session
+from scarseg.gui.stations import stations
 from scarseg.labels import Label
-from scarseg.prompts import Box, SlicePrompts
 
 STEP, STRIDE = 1.0, 8.0
 """Source pixels that an arrow moves the cursor by, alone and with Shift."""
@@ -43,75 +43,8 @@ CLICKED = ("point", "flood", "polygon")
 ELSEWHERE = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
 """What uses the same keys itself while it has the focus."""
 RAISED = "Arrows move the hand (Shift: far), Space presses, . and , jump; Esc or R puts it away."
-SIDE = 41
 NO_BUTTON, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-@dataclass(frozen=True)
-class Station:
-    """A place the cursor jumps to: (column, row) of box or point ``index``, and the tool for it."""
-
-    kind: str
-    index: int
-    at: tools.Position
-    tool: str = ""
-
-
-def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR) -> list[Station]:
-    """Give every place worth a jump: of a box two corners and its border, then the points.
-
-    ``reach`` is how far a hand may be off a handle, in source pixels; ``structure`` is what the
-    boxes are of: scar, wall (the ventricle's) or blood pool.
-    """
-    boxes, kind, tool = prompts.boxes, "box", "box"
-    if structure is Label.MYOCARDIUM:
-        boxes, kind, tool = _one(prompts.lv_box), "", "ventricle"
-    elif structure is Label.BLOOD_POOL:
-        boxes, kind = _one(prompts.pool_box), "pool"
-    found = []
-    for index, box in enumerate(boxes):
-        corners = tools.handles(box, reach)
-        places = (corners["se"], corners["nw"], _on_border(box, reach))
-        found += [Station(kind, index, at, tool) for at in places]
-    found += [
-        Station("point", index, (point.column, point.row))
-        for index, point in enumerate(prompts.points)
-    ]
-    return found
-
-
-def _one(box: Box | None) -> tuple[Box, ...]:
-    return () if box is None else (box,)
-
-
-def _on_border(box: Box, reach: float) -> tools.Position:
-    """Give a place on the upper side that holds no handle: there the box moves."""
-    share = 0.25 if "n" in tools.handles(box, reach) else 0.5
-    return box.column0 + share * box.width, box.row0
-
-
-class Cross(QWidget):
-    """The cursor; its middle stays free to see what lies there."""
-
-    def __init__(self, window: QWidget) -> None:
-        super().__init__(window)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAccessibleName("Keyboard cursor")
-        self.setFixedSize(SIDE, SIDE)
-        self.pressed = False
-        self.hide()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        middle, gap = SIDE / 2, 5.0
-        colour = theme.ACCENT if self.pressed else "#ffffff"
-        for name, width in (("#000000", 4.0), (colour, 2.0)):
-            painter.setPen(QPen(QColor(name), width))
-            for x, y in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                one = QPointF(middle + x * gap, middle + y * gap)
-                painter.drawLine(one, QPointF(middle + x * (middle - 2), middle + y * (middle - 2)))
-        painter.end()
 
 
 class KeyboardHand(QObject):

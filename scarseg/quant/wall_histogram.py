@@ -67,6 +67,7 @@ def wall_histogram(
     pixel_spacing_mm: tuple[float, float],
     span: tuple[float, float],
     region: MaskArray | None = None,
+    remote: MaskArray | None = None,
 ) -> WallHistogram:
     """Count the voxels of wall and blood pool by their signal.
 
@@ -76,10 +77,12 @@ def wall_histogram(
         span: lowest and highest edge, in source units.
         region: where scar may be (the boxes of a reader), of the same shape: the half maximum
             is that of the wall in it; all of the wall without one.
+        remote: where the wall is remote, of the same shape; proposed without it.
     """
     edges = np.linspace(*span, N_BINS + 1)
     wall, infarct = wall_mask(labels), infarct_mask(labels)
-    remote = propose_remote(pixels, wall, pixel_spacing_mm, infarct if infarct.any() else None)
+    if remote is None:
+        remote = propose_remote(pixels, wall, pixel_spacing_mm, infarct if infarct.any() else None)
     area = wall if region is None or not (wall & region).any() else wall & region
     rules = RULES if len(labels) == 1 else ThresholdRules(scope=Scope.STACK)
     thresholds = {}
