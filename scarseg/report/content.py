@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -78,8 +79,8 @@ def patient_line(case: Case, identify: bool) -> str:
         who = " ".join(part for part in (stack.patient_id, _spoken(stack.patient_name)) if part)
     told = f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
     date = stack.study_date
-    if len(date) == 8 and date.isdecimal():
-        date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+    with suppress(ValueError):  # 00 for a month that was taken out stays as it is
+        date = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
     return f"{told}     Study of {date}" if date else told
 
 

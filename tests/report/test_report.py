@@ -16,6 +16,7 @@ from scarseg.labels import Label, LabelArray
 from scarseg.measurements import MassConvention
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.report import Interval, prepare, render_report, write_report
+from scarseg.report.content import patient_line
 from scarseg.report.page import report_figures
 from scarseg.report.sheet import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrapped
 from scarseg.stack import Sequence, SliceSource, Stack
@@ -112,6 +113,15 @@ def test_the_patient_is_named_on_request_alone(case: Case) -> None:
     told = text_of(render_report(prepare(case, measured, identify=True)))
     assert "Patient CANARY-ID CANARY NAME" in told
     assert "CANARY SAX" not in told
+
+
+@pytest.mark.parametrize(
+    ("date", "told"), [("20240102", "2024-01-02"), ("20240000", "20240000"), ("", "")]
+)
+def test_dates_are_told_as_they_are(date: str, told: str, phantom_stack: Stack) -> None:
+    case = Case.new(replace(phantom_stack, study_date=date))
+    line = patient_line(case, identify=False)
+    assert line.endswith(f"Study of {told}" if told else "(pseudonym)")
 
 
 def test_the_same_case_gives_the_same_bytes(case: Case) -> None:
