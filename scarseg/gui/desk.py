@@ -295,7 +295,7 @@ class Desk(QObject):
         if path is None:
             return
         now = None if self.document is None else self.document.snapshot()
-        entries = [e.source for study in self._session.library.studies for e in study.entries]
+        entries = [e for study in self._session.library.studies for e in study.entries]
         folder = self._session.folder
         self.write(partial(exporting.export_list, path, entries, folder, now), path, reports=True)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scarseg.case import Case
+from scarseg.gui.library import Entry
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
-
-if TYPE_CHECKING:
-    from scarseg.io.dicom import StackSummary
 
 
 def export_cases(path: Path, cases: Sequence[Case], force: bool) -> str:
@@ -25,7 +22,7 @@ def export_cases(path: Path, cases: Sequence[Case], force: bool) -> str:
 
 def export_list(
     path: Path,
-    sources: Sequence[StackSummary | Stack],
+    entries: Sequence[Entry],
     folder: Path,
     now: Case | None,
     force: bool,
@@ -37,10 +34,10 @@ def export_list(
     nothing is written.
     """
     cases, without = [], 0
-    for n, source in enumerate(sources):
-        progress(n / len(sources), f"Reading {n + 1} of {len(sources)} for the table")
-        case = now if now is not None and now.stack.stack_id == source.stack_id else None
-        case = case or _saved(source, folder)
+    for n, entry in enumerate(entries):
+        progress(n / len(entries), f"Reading {n + 1} of {len(entries)} for the table")
+        case = now if now is not None and now.stack.stack_id == entry.stack_id else None
+        case = case or _saved(entry, folder)
         if case is None:
             without += 1
         else:
@@ -49,17 +46,19 @@ def export_list(
     return said if not without else f"{said}. {without} series have no reading and no row."
 
 
-def _saved(source: StackSummary | Stack, folder: Path) -> Case | None:
-    from scarseg.io import dicom, store
+def _saved(entry: Entry, folder: Path) -> Case | None:
+    """Load the reading of an entry: its own, or one that came from elsewhere for it."""
+    from scarseg.io import case_files, dicom, store
 
-    if isinstance(source, Stack):
-        stack = source
-    elif source.slice_thickness_mm is None:
+    source = entry.source
+    path = store.case_path(folder, source)
+    if not store.has_case(path) and entry.arrival is not None:
+        path = entry.arrival
+    if not store.has_case(path):
         return None
-    else:
-        stack = dicom.read_stack(source)
-    path = store.case_path(folder, stack)
-    return store.load_case(path, stack) if store.has_case(path) else None
+    if isinstance(source, Stack):
+        return store.load_case(path, source)
+    return store.load_case(path, dicom.read_stack(source, case_files.thickness_given(path)))
 
 
 def save_prompts(path: Path, case: Case, force: bool) -> str:

@@ -15,6 +15,7 @@ from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.io import store
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom_write import write_series
+from tests import cohorts
 from tests.conftest import make_phantom_stack
 
 
@@ -197,6 +198,16 @@ def test_a_damaged_arrival_is_named_and_nothing_else_happens(reader, arrival):
     assert reader.session.current is None
 
 
+def test_the_table_of_the_list_has_readings_that_came_and_were_not_opened_yet(reader, tmp_path):
+    for n in (1, 2):
+        write_series(tmp_path / "both" / str(n), cohorts.patient(n))
+        write_reading(tmp_path / "both" / f"{n}.scarseg", tmp_path / "both" / str(n), 3)
+    drop(reader, tmp_path / "both")
+    reader.export(tmp_path / "scar.csv", "export_all")
+    rows = cohorts.rows_of(tmp_path / "scar.csv")
+    assert [row["n_slices_reviewed"] for row in rows] == ["2", "2"]
+
+
 def test_a_thickness_that_was_given_is_not_asked_for_again(reader, study, tmp_path):
     for path in study.rglob("*.dcm"):
         data = pydicom.dcmread(path)
@@ -210,3 +221,7 @@ def test_a_thickness_that_was_given_is_not_asked_for_again(reader, study, tmp_pa
     reader.wait(lambda: reader.session.current is not None)
     assert reader.case.stack.slice_thickness_mm == 6.5
     assert reader.case.stack.thickness_from_user
+    reader.session.open_stack(cohorts.patient(9))
+    reader.settle()
+    reader.export(tmp_path / "scar.csv", "export_all")
+    assert "6.5" in [row["slice_thickness_mm"] for row in cohorts.rows_of(tmp_path / "scar.csv")]
