@@ -4,9 +4,9 @@
 
 The window is the program's own, offscreen, with the shipped weights, on studies written as DICOM.
 The reader acts by events of keyboard and mouse alone. A slice without scar and without proposed
-scar gets Enter, one with false scar N. A slice with scar is corrected (a box round what nobody
-found, Del on a wrong box, a click into the largest error, all with a jittered hand) until its Dice
-reaches 0.75 or three corrections were made; then Enter.
+scar gets Enter, one with false scar N. A slice with scar is corrected by a jittered hand (a
+box where the mask is bad or there is none, Del on a box of false scar, a click into the largest
+error of a fair mask) until its Dice reaches 0.75 or three corrections were made; then Enter.
 
 Dice is that of scar, MVO included. Steps are what the program itself counts and exports
 (n_interactions): every prompt drawn, moved or deleted, and Enter or N on every slice. Acts are all

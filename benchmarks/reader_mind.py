@@ -18,6 +18,8 @@ from scarseg.proposal import inside
 from scarseg.training.prompting import bounding_box, components
 
 EDGE_MM, CLICK_MM = 1.5, 1.0
+BAD = 0.65
+"""A mask whose Dice is below this is not mended by clicks: its scar gets a box."""
 UNSEEN = 0.1
 """A piece of scar of which less than this share is found gets a box, not a click."""
 LARGE = 0.25
@@ -65,13 +67,17 @@ def correct(
 ) -> Correction:
     """Choose the next correction of a slice that has scar and is not good enough.
 
-    A box round what nobody has found; else away with a box that holds nothing but false scar;
-    else a click into the largest error.
+    A box round the scar where the mask is bad, or round what nobody has found; else away with a
+    box that holds nothing but false scar; else a click into the largest error.
 
     Args:
         scar, found: bool (row, column), true and as shown.
     """
-    missing = _unseen(scar, found, prompts)
+    untouched = not prompts.points and all(box.score is not None for box in prompts.boxes)
+    if untouched and agreement(found, scar) < BAD:
+        missing: MaskArray | None = components(scar)[0]
+    else:
+        missing = _unseen(scar, found, prompts)
     if missing is not None:
         return DrawBox(draw_box(missing, pixel_spacing_mm, rng))
     wrong = _wrong_box(scar, found, prompts)
