@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-from PyQt6.QtCore import QObject, QPointF, QRectF, QSettings
-from PyQt6.QtGui import QPainterPath
+from PyQt6.QtCore import QObject, QSettings
 
 from scarseg.case import ModelIdentity
-from scarseg.gui import levels, overlay, strays, theme
+from scarseg.gui import levels, theme
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.caption import Captioned, standing_of, tell_grams
 from scarseg.gui.chrome import Bar, Foot
 from scarseg.gui.document import Document
 from scarseg.gui.grid import Cell
+from scarseg.gui.home import find_home
 from scarseg.gui.inference import Inference, Readiness, engine
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Open, Session
+from scarseg.gui.tracing import Tracing
 from scarseg.gui.viewrow import ViewRow
 from scarseg.gui.views import Views
 from scarseg.labels import wall_mask
@@ -54,12 +54,7 @@ class Showing(QObject):
         self._results = results
         self._bar, self._view_row, self._foot = bar, view_row, foot
         self.measured: Measurements | None = None
-        self._homed = False
         self._windowed = False
-        self._tracers: list[overlay.Tracer] = []
-        self._traced: list[overlay.Traced] = []
-        self._strays: list[strays.Strays] = []
-        self._marks: list[QPainterPath] = []
         self._laid_out: Document | None = None
         views.switched.connect(self.lay_out)
 
@@ -78,14 +73,11 @@ class Showing(QObject):
         self._views.shared.set("editable", not document.read_only)
         self._windowed = False
         self._take_levels()
-        crop = self._find_home()
-        self._strip.show_document(document, crop, self._canvas.levels)
-        self._tracers = [overlay.Tracer() for _ in range(stack.n_slices)]
-        self._traced = [[] for _ in range(stack.n_slices)]
-        self._strays = [self._find_strays(k) for k in range(stack.n_slices)]
-        self._marks = [overlay.outline(found.mask) for found in self._strays]
-        for k in range(stack.n_slices):
-            self._trace(k)
+        self._find_home()
+        self._strip.show_document(document, self._home.crop, self._canvas.levels)
+        self._tracing = Tracing(document)
+        for tile, outlines in zip(self._strip.tiles, self._tracing.outlines, strict=True):
+            tile.show_outlines(outlines)
         warnings = [each.code for each in stack.warnings]
         self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
@@ -127,7 +119,7 @@ class Showing(QObject):
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
                 cell.canvas.show_image(stack.pixels[cell.index])
-                cell.canvas.home = self._close_home
+                cell.canvas.home = self._home.close_mm
                 cell.canvas.go_home()
         for k in range(stack.n_slices):
             self._draw(k)
@@ -144,16 +136,15 @@ class Showing(QObject):
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
         current = self._open
-        if not self._homed and wall_mask(current.document.case.labels[k]).any():
+        if not self._home.found and wall_mask(current.document.case.labels[k]).any():
             self._find_home()
             if not self._windowed:
                 self._take_levels()
-            self._strip.show_window(current.document, self._crop, self._canvas.levels)
+            self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.go_home()
-        self._strays[k] = self._find_strays(k)
-        self._marks[k] = overlay.outline(self._strays[k].mask)
-        self._trace(k)
+        self._tracing.update(k)
+        self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
         self._tell(k)
         self._draw(k)
         self.measure()
@@ -221,24 +212,15 @@ class Showing(QObject):
         self._session.remember(self.measured)
         self._show_strays()
 
-    def _find_strays(self, k: int) -> strays.Strays:
-        document = self._open.document
-        return strays.find(
-            document.case.labels[k],
-            document.grounds[k],
-            document.case.readings[k].prompts,
-            document.case.stack.pixel_spacing_mm,
-        )
-
     def _show_strays(self) -> None:
         """Point out scar that lies where none is expected."""
         said = []
-        for k, found in enumerate(self._strays):
+        for k, found in enumerate(self._tracing.strays):
             for shown in self._captions(k):
                 shown.tell(remark=found.words)
             if found.words:
                 said.append(f"Slice {k + 1}: {found.words}.")
-        self._results.show_remarks(said, any(found.clips for found in self._strays))
+        self._results.show_remarks(said, any(found.clips for found in self._tracing.strays))
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -263,7 +245,7 @@ class Showing(QObject):
             return
         self._windowed = not preset
         levels.remember(self._settings, current.document.case, preset or self._canvas.levels)
-        self._strip.show_window(current.document, self._crop, self._canvas.levels)
+        self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
 
     def show_clock(self) -> None:
         """Show reading time and count of corrections."""
@@ -272,19 +254,14 @@ class Showing(QObject):
         n = case.interactions
         self._foot.clock.setText(f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}")
 
-    def _trace(self, k: int) -> None:
-        """Trace the outlines of a slice once, for all that draw them."""
-        self._traced[k] = self._tracers[k].trace(self._open.document.case.labels[k])
-        self._strip.tiles[k].show_outlines(self._traced[k])
-
     def _draw(self, k: int) -> None:
         """Draw a slice wherever it is in sight."""
         document = self._open.document
         labels = document.case.labels[k].view()
         labels.flags.writeable = False
         for canvas in self._views.of_slice(k):
-            canvas.show_labels(labels, document.grounds[k], self._traced[k])
-            canvas.marks.show_path(self._marks[k])
+            canvas.show_labels(labels, document.grounds[k], self._tracing.outlines[k])
+            canvas.marks.show_path(self._tracing.marks[k])
         self._draw_prompts(k)
 
     def _draw_prompts(self, k: int) -> None:
@@ -323,33 +300,12 @@ class Showing(QObject):
             words.append("waiting for the model")
         return " · ".join(words)
 
-    def _find_home(self) -> QRectF:
-        """Find the part worth showing: round the wall where there is one; give it in pixels."""
-        case = self._open.document.case
-        stack = case.stack
-        row_mm, column_mm = stack.pixel_spacing_mm
-        wall = wall_mask(case.labels).any(axis=0)
-        self._homed = bool(wall.any())
-        if self._homed:
-            rows, columns = np.nonzero(wall)
-            centre = (float(columns.mean()) + 0.5, float(rows.mean()) + 0.5)
-            across = max(np.ptp(columns) * column_mm, np.ptp(rows) * row_mm) * 1.15
-            side = max(float(across) * 1.25, 90.0)
-        else:
-            centre = (stack.columns / 2, stack.rows / 2)
-            side = 0.65 * min(stack.columns * column_mm, stack.rows * row_mm)
-        large = side * 1.4
-        middle = QPointF(centre[0] * column_mm, centre[1] * row_mm)
-        self._canvas.home, self._close_home = _round(middle, large), _round(middle, side)
+    def _find_home(self) -> None:
+        """Find the part worth showing, for every view."""
+        self._home = find_home(self._open.document.case)
+        self._canvas.home = self._home.large_mm
         for cell in self._cells:
-            cell.canvas.home = self._close_home
-        width, height = side / column_mm, side / row_mm
-        self._crop = QRectF(centre[0] - width / 2, centre[1] - height / 2, width, height)
-        return self._crop
-
-
-def _round(middle: QPointF, side: float) -> QRectF:
-    return QRectF(middle.x() - side / 2, middle.y() - side / 2, side, side)
+            cell.canvas.home = self._home.close_mm
 
 
 def _weights(identity: ModelIdentity) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import hypot
 
 import numpy as np
-from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtBoundSignal, pyqtSignal
+from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QTransform
 from PyQt6.QtWidgets import QWidget
 
@@ -168,14 +168,6 @@ class SliceView(QWidget):
         self.seen = QRectF(part)
         self.update()
         self.seen_changed.emit()
-
-    @property
-    def view(self) -> SliceView:
-        return self
-
-    @property
-    def sigRangeChanged(self) -> pyqtBoundSignal:
-        return self.seen_changed
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
