@@ -142,7 +142,7 @@ class Sitting(QObject):
             "history": lambda: None,
             "accept_seen": self._desk.accept_seen,
             "reopen": self._desk.reopen,
-            "find_study": self._studies.find,
+            "find_study": self._studies.find_study,
         }
 
     def take(self, actions: Mapping[str, QAction]) -> None:

@@ -90,7 +90,7 @@ def _far_pieces(
         return far
     top, bottom = int(down_any[0]), int(down_any[-1]) + 1
     left, right = int(across_any[0]), int(across_any[-1]) + 1
-    rows, columns = np.arange(top, bottom) + 0.5, np.arange(left, right) + 0.5
+    rows, columns = np.arange(top + 0.5, bottom), np.arange(left + 0.5, right)
     part = infarct[top:bottom, left:right]
     far[top:bottom, left:right] = _far_within(part, rows, columns, prompts, spacing)
     return far
@@ -98,8 +98,8 @@ def _far_pieces(
 
 def _far_within(
     infarct: MaskArray,
-    rows: npt.NDArray[np.float64],
-    columns: npt.NDArray[np.float64],
+    rows: npt.NDArray[np.floating],
+    columns: npt.NDArray[np.floating],
     prompts: SlicePrompts,
     spacing: tuple[float, float],
 ) -> MaskArray:

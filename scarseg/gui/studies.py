@@ -135,7 +135,7 @@ class StudiesPanel(QWidget):
         layout.addSpacing(6)
         layout.addWidget(self.next)
 
-    def find(self) -> None:
+    def find_study(self) -> None:
         """Go to the line that filters the list."""
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()

@@ -26,9 +26,9 @@ _lines: WeakKeyDictionary[Recorded, bytes] = WeakKeyDictionary()
 
 def encode(record: Record) -> bytes:
     """Turn a record into bytes."""
-    start = record.start and [
-        [reading_document(reading), patch_document(patch)] for reading, patch in record.start
-    ]
+    start = None
+    if record.start is not None:
+        start = [[reading_document(each), patch_document(patch)] for each, patch in record.start]
     head = {"n_forgotten": record.n_forgotten, "start": start}
     return b"\n".join((_line(head), *(_step_line(step) for step in record.steps)))
 
