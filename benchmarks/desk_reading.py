@@ -136,6 +136,8 @@ def click(driver: Any, rows: Any) -> None:
         QApplication.processEvents()
         begin = time.monotonic()
         driver.mouse(RELEASE, at, modifier=alt)
+        if not driver.inference.pending:
+            raise RuntimeError("the click was not asked of the model")
         driver.until(lambda: not driver.inference.pending)
         painted = driver.painted.n
         waits.append(driver.until(lambda painted=painted: driver.painted.n > painted) - begin)
