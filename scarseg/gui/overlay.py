@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +56,8 @@ def _polygon(points: npt.NDArray[np.float64]) -> QPolygonF:
     """Turn points (n, 2) of x, y into a polygon in one go, as Qt would read it from a file."""
     data = len(points).to_bytes(4, "big") + points.astype(">f8").tobytes()
     polygon = QPolygonF()
-    QDataStream(QByteArray(data)) >> polygon
+    stream: Any = QDataStream(QByteArray(data))  # its stubs do not know that it reads polygons
+    stream >> polygon
     return polygon
 
 
