@@ -114,7 +114,8 @@ def corrected(
 
 def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
     """Give the rows and columns that hold the heart, all that is asked, and room round it."""
-    rows, columns = (list(each) for each in np.nonzero(heart.wall | heart.pool))
+    found = np.nonzero(heart.wall | heart.pool)
+    rows, columns = ([int(i) for i in each] for each in found)
     for point in prompts.heart_points:
         columns.append(point.pixel[0])
         rows.append(point.pixel[1])
@@ -130,8 +131,7 @@ def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[s
 
 
 def _shifted(box: Box, columns: float, rows: float) -> Box:
-    across = {"column0": box.column0 + columns, "column1": box.column1 + columns}
-    return replace(box, **across, row0=box.row0 + rows, row1=box.row1 + rows)
+    return Box(box.column0 + columns, box.row0 + rows, box.column1 + columns, box.row1 + rows)
 
 
 class Borders:
@@ -184,9 +184,11 @@ class Borders:
         if not (distances > 0).any():
             rows, columns = np.ogrid[: distances.shape[0], : distances.shape[1]]
             down, across = (rows - at[0]) * self.spacing_mm[0], (columns - at[1])
-            return FIRST_MM - np.hypot(down, across * self.spacing_mm[1])
+            first: Distances = FIRST_MM - np.hypot(down, across * self.spacing_mm[1])
+            return first
         pull = MARGIN_MM - depth + min(-depth * BEYOND, BEYOND_MM)
-        return distances + sign * pull * self._nearness(distances > 0, at)
+        pulled: Distances = distances + sign * pull * self._nearness(distances > 0, at)
+        return pulled
 
     def _nearness(self, mask: MaskArray, at: tuple[int, int]) -> Distances:
         """Tell how near, 0 to 1, the border is that a pixel lies at to the one a click lies at."""
@@ -207,18 +209,16 @@ class Borders:
         A side that is off the box by no more than :data:`BOX_AGREES` of its length is left.
         """
         before = self.pool
-        rows = np.arange(before.shape[0]) + 0.5
-        columns = np.arange(before.shape[1]) + 0.5
+        rows: Distances = np.arange(before.shape[0]) + np.float64(0.5)
+        columns: Distances = np.arange(before.shape[1]) + np.float64(0.5)
         if not (before > 0).any():
             across, down = columns - box.centre[0], rows - box.centre[1]
             inside = np.hypot(across / (box.width / 2), (down / (box.height / 2))[:, None]) <= 1
         else:
             own = box_round(largest_component(before > 0))
-            where = np.meshgrid(
-                _unstretched(rows, (own.row0, own.row1), (box.row0, box.row1)) - 0.5,
-                _unstretched(columns, (own.column0, own.column1), (box.column0, box.column1)) - 0.5,
-                indexing="ij",
-            )
+            down = _unstretched(rows, (own.row0, own.row1), (box.row0, box.row1))
+            ends = (own.column0, own.column1), (box.column0, box.column1)
+            where = np.broadcast_arrays(down[:, None] - 0.5, _unstretched(columns, *ends) - 0.5)
             inside = ndimage.map_coordinates(before, where, order=1, mode="nearest") > 0
         self.pool = _distances(inside, self.spacing_mm)
         self._keep_wall(before)
