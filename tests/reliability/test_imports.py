@@ -8,7 +8,7 @@ import pytest
 
 from tests.reliability.children import last_line_as_json, run_child
 
-HEAVY = ("torch", "torchvision", "ultralytics", "segment_anything", "cv2", "PyQt6", "pyqtgraph")
+HEAVY = ("torch", "torchvision", "ultralytics", "segment_anything", "cv2", "PyQt6")
 ASK = f"""
 import contextlib, io, json, runpy, sys
 {{}}
