@@ -63,7 +63,7 @@ class Saver(QObject):
         document.edited.connect(self._touch)
 
     def _touch(self) -> None:
-        if self.state is SaveState.READ_ONLY:
+        if self.state is SaveState.READ_ONLY or self.document.revision == self._saved_revision:
             return
         if self.state is not SaveState.FAILED:
             self._set(SaveState.UNSAVED)

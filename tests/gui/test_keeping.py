@@ -330,3 +330,13 @@ def test_a_full_disk_is_said_reading_goes_on_and_nothing_is_lost(reading, monkey
     np.testing.assert_array_equal(kept.labels, reading.case.labels)
     assert kept.readings == reading.case.readings
     assert not list(path.parent.glob(".*.tmp"))
+
+
+def test_a_case_in_which_nothing_changed_never_waits_to_be_saved(reading):
+    reading.wait_saved()
+    reading.document.edited.emit()
+    assert reading.session.current.saver.state is SaveState.SAVED
+    path = reading.session.current.saver.path
+    reading.session.close()
+    reading.settle()
+    store.CaseLock().acquire(path).release()
