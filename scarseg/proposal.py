@@ -205,11 +205,22 @@ def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
     wall: MaskArray = logits.wall > 0
     if logits.blood_pool is None:
         return largest_component(wall), np.zeros_like(wall)
+    claimed = wall | (logits.blood_pool > 0)
+    heart = np.zeros_like(claimed)
+    # A hole lies within the rectangle round its rim: no need to search a large slice for it.
+    around = _rectangle(claimed)
+    heart[around] = ndimage.binary_fill_holes(largest_component(claimed[around]))
     stronger = logits.wall >= logits.blood_pool
-    heart = largest_component(wall | (logits.blood_pool > 0))
-    heart = ndimage.binary_fill_holes(heart)
     wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
     return wall, heart & ~wall
+
+
+def _rectangle(mask: MaskArray) -> tuple[slice, slice]:
+    """Give the smallest rectangle (row, column) that holds a mask; empty where it is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def scar_boxes(
