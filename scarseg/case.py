@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from scarseg.labels import Edit, LabelArray, Patch, infarct_mask
-from scarseg.prompts import Box
+from scarseg.prompts import Box, InsertionPoint
 from scarseg.record import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
 from scarseg.stack import Stack
 
@@ -76,7 +76,8 @@ class Case:
     ``readings`` one per slice. Both change only through :meth:`apply`, and ``record`` tells how.
     ``proposed`` is what the models first proposed on each slice, or when last asked to start
     over; None where they never did. ``grounds``, like ``labels``, is what lies beneath scar and
-    MVO; None while nobody asked.
+    MVO; None while nobody asked. ``insertion`` is the anterior insertion of the right ventricle
+    where a reader set it; it moves no label, and None means that it is proposed.
 
     ``interactions`` counts what a reader did, ``seconds`` is the active reading time; of both,
     ``slice_interactions`` and ``slice_seconds`` are what fell on each slice. Undoing a step does
@@ -96,6 +97,7 @@ class Case:
     proposed: list[Patch | None] = field(default_factory=list)
     grounds: LabelArray | None = None
     record: Record = field(default_factory=lambda: Record(()))
+    insertion: InsertionPoint | None = None
 
     def __post_init__(self) -> None:
         n = self.stack.n_slices

@@ -16,6 +16,15 @@ ASKED = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
 """What a prompt can ask for. The wall is the whole wall, whatever scar lies in it."""
 
 
+@dataclass(frozen=True)
+class InsertionPoint:
+    """The anterior insertion of the right ventricle on one slice, in continuous pixels."""
+
+    slice_index: int
+    column: float
+    row: float
+
+
 class Origin(StrEnum):
     """Who drew a box."""
 

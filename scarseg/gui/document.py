@@ -16,7 +16,7 @@ from scarseg.case import Case, Cause, Change, Sight, SliceReading
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
 from scarseg.labels import LabelArray
-from scarseg.prompts import Box
+from scarseg.prompts import Box, InsertionPoint
 
 UNDO_LIMIT = 200
 ANSWERS = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
@@ -83,8 +83,26 @@ class Step(QUndoCommand):
         return True
 
 
+class InsertionStep(Step):
+    """Another insertion point of the right ventricle; no label, prompt or status changes.
+
+    ``k`` is the slice that the step belongs to.
+    """
+
+    def __init__(self, document: Document, k: int, name: str, point: InsertionPoint | None) -> None:
+        super().__init__(document, document.case.change(f"{name}, slice {k + 1}", k))
+        self.open = False  # an answer that comes next is a step of its own
+        self._other = point
+
+    def redo(self) -> None:
+        self._other = self._document._place(self._other)
+
+    def undo(self) -> None:
+        self.redo()
+
+
 class Document(QObject):
-    """One case being read. The case changes only through :meth:`push` and :meth:`propose`.
+    """One case being read. It changes only through :meth:`push`, :meth:`propose`, :meth:`place`.
 
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
@@ -95,11 +113,13 @@ class Document(QObject):
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
         moved_to: another slice is the current one.
+        placed: the insertion point of the right ventricle is another.
     """
 
     slice_changed = pyqtSignal(int)
     edited = pyqtSignal()
     moved_to = pyqtSignal(int)
+    placed = pyqtSignal()
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -183,6 +203,24 @@ class Document(QObject):
             for k in sorted(changed):
                 self.slice_changed.emit(k)
             self.edited.emit()
+
+    def place(self, point: InsertionPoint | None) -> None:
+        """Set where the right ventricle inserts in front, as one step; None: as proposed."""
+        before = self.case.insertion
+        if self.read_only or point == before:
+            return
+        k = self.current if point is None else point.slice_index
+        self.case.interacted(k)
+        name = "propose the insertion point" if point is None else "set the insertion point"
+        self.undo_stack.push(InsertionStep(self, k, name, point))
+
+    def _place(self, point: InsertionPoint | None) -> InsertionPoint | None:
+        """Set the point and give the one before."""
+        before, self.case.insertion = self.case.insertion, point
+        self.revision += 1
+        self.placed.emit()
+        self.edited.emit()
+        return before
 
     def touch(self) -> None:
         """Have the case saved again although no slice changed."""

@@ -24,7 +24,7 @@ import hashlib
 import json
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -43,6 +43,7 @@ from scarseg.io.store_values import (
     text,
 )
 from scarseg.labels import Label, LabelArray, infarct_mask
+from scarseg.prompts import InsertionPoint
 from scarseg.stack import Stack
 
 MAGIC = b"\x89scarseg case\r\n\x1a"
@@ -186,6 +187,7 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
             ],
             grounds=_grounds(records.get("grounds"), labels),
             record=_record(records, shape) if with_steps else Record(shape),
+            insertion=_insertion(document.get("insertion"), stack),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
         raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
@@ -220,6 +222,7 @@ def _document(case: Case) -> dict[str, Any]:
         "slice_interactions": [int(n) for n in case.slice_interactions],
         "slice_seconds": [float(s) for s in case.slice_seconds],
         "proposed": [None if each is None else patch_document(each) for each in case.proposed],
+        "insertion": None if case.insertion is None else asdict(case.insertion),
     }
 
 
@@ -231,6 +234,19 @@ def _model(document: dict[str, Any]) -> ModelIdentity:
     return ModelIdentity(
         text(document["name"]), text(document["sha256"]), flag(document["verified"])
     )
+
+
+def _insertion(document: dict[str, Any] | None, stack: Stack) -> InsertionPoint | None:
+    """Give the reader's insertion point; a file that is older has none."""
+    if document is None:
+        return None
+    point = InsertionPoint(
+        int(document["slice_index"]), float(document["column"]), float(document["row"])
+    )
+    inside = 0 <= point.column <= stack.columns and 0 <= point.row <= stack.rows
+    if point.slice_index not in range(stack.n_slices) or not inside:
+        raise Damaged("its insertion point lies outside the stack")
+    return point
 
 
 def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> Record:

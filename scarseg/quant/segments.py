@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scarseg.errors import InputError
 from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.prompts import InsertionPoint as InsertionPoint
 from scarseg.quant import ring
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
 from scarseg.stack import Stack
@@ -85,15 +86,6 @@ _FROM_INSERTION = np.array([2, 3, 4, 5, 6, 1], dtype=np.uint8)
 _SECTOR_6, _SECTOR_4 = 60.0, 90.0
 _APICAL_START = 75.0
 """The anterior quarter begins this far before the insertion: 30 to the middle of segment 1 + 45."""
-
-
-@dataclass(frozen=True)
-class InsertionPoint:
-    """The anterior insertion of the right ventricle on one slice, in continuous pixels."""
-
-    slice_index: int
-    column: float
-    row: float
 
 
 @dataclass(frozen=True)

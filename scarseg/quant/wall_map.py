@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scarseg.case import Case
+from scarseg.errors import InputError
 from scarseg.labels import LabelArray
 from scarseg.measurements import DENSITY_G_PER_ML
 from scarseg.quant.insertion import InsertionSource, propose_insertion
@@ -90,3 +92,17 @@ def map_wall(
         measure_segments(labels, stack, segments, density_g_per_ml),
         measure_transmurality(labels, stack, segments, angles, used),
     )
+
+
+def points_of(case: Case) -> tuple[InsertionPoint, ...]:
+    """Give the reader's insertion point for :func:`map_wall`; none where it is to be proposed.
+
+    It stays with the case although its slice has lost its wall: it then has no direction.
+    """
+    if case.insertion is None:
+        return ()
+    try:
+        insertion_angles(case.labels, case.stack, (case.insertion,))
+    except InputError:
+        return ()
+    return (case.insertion,)

@@ -12,7 +12,7 @@ from scarseg.io.table import method as method_of
 from scarseg.measurements import Measurements
 from scarseg.quant.method_comparison import compare_methods
 from scarseg.quant.segments import InsertionPoint
-from scarseg.quant.wall_map import map_wall
+from scarseg.quant.wall_map import map_wall, points_of
 from scarseg.report.content import Interval
 from scarseg.report.page import ReportInput, report_figures
 
@@ -38,7 +38,7 @@ def write_report(
 
     Args:
         measured: the numbers of the same case; their convention is the headline's.
-        points: the anterior RV insertion where a reader set it; proposed otherwise.
+        points: the anterior RV insertion instead of the case's own; proposed where neither is.
         interval: of the headline's scar mass, where there is one.
         method: as the table says it, where that is not the case's own.
         warnings: codes beside those of ``measured``.
@@ -81,7 +81,7 @@ def prepare(
     return ReportInput(
         case,
         measured,
-        map_wall(case.labels, stack, points, density),
+        map_wall(case.labels, stack, points or points_of(case), density),
         compare_methods(stack, case.labels, density_g_per_ml=density),
         method or method_of(case),
         interval,

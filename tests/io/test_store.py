@@ -32,14 +32,14 @@ from scarseg.case import (
 from scarseg.errors import StoreError
 from scarseg.io import store, store_format
 from scarseg.labels import Patch
-from scarseg.prompts import ASKED, Box, Origin, Point, SlicePrompts
+from scarseg.prompts import ASKED, Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.stack import SliceSource, Stack
 from tests.conftest import make_phantom_stack, phantom_labels
 
 STACK = make_phantom_stack()
 FIELDS = (
     *("readings", "segmenter", "detector", "reader", "interactions", "seconds"),
-    *("slice_interactions", "slice_seconds", "proposed"),
+    *("slice_interactions", "slice_seconds", "proposed", "insertion"),
 )
 
 
@@ -48,6 +48,7 @@ def example_case(mark: int = 0) -> Case:
     case = Case.new(STACK)
     case.labels[:] = phantom_labels()
     case.labels[0, 0, 0] = mark % 5
+    case.insertion = InsertionPoint(2, 30.25, 18.5)
     case.readings[1] = SliceReading(
         SlicePrompts(
             boxes=(Box(40.25, 20.5, 48.0, 40.0, Origin.DETECTOR, 0.875), Box(1, 2, 3, 4)),
@@ -456,6 +457,13 @@ FORGED: dict[str, bytes] = {
     "proposal of wrong size": with_document({"proposed": [[0, 0, 2, 2, NOTHING]] * 5}),
     "proposal huge": with_document({"proposed": [[0, 0, 10**9, 10**9, NOTHING]] * 5}),
     "proposal no base 64": with_document({"proposed": [[0, 0, 1, 1, "???"]] * 5}),
+    "insertion on no slice": with_document(
+        {"insertion": {"slice_index": 5, "column": 1.0, "row": 1.0}}
+    ),
+    "insertion nowhere": with_document(
+        {"insertion": {"slice_index": 0, "column": float("nan"), "row": 1.0}}
+    ),
+    "insertion no point": with_document({"insertion": [1, 2, 3]}),
     "ground short": with_document({}, grounds=zlib.compress(bytes(3))),
     "stack": with_document({"stack": []}),
     "not labels": with_document({}, b"not zlib at all"),

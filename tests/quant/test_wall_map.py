@@ -7,12 +7,13 @@ from math import cos, radians, sin
 import numpy as np
 import pytest
 
+from scarseg.case import Case
 from scarseg.labels import Label
 from scarseg.measurements import MassConvention
 from scarseg.quant.insertion import InsertionSource
 from scarseg.quant.segment_rows import SEGMENT_COLUMNS, segment_rows
 from scarseg.quant.segments import InsertionPoint, Level
-from scarseg.quant.wall_map import map_wall
+from scarseg.quant.wall_map import map_wall, points_of
 from tests.quant.heart_views import polar
 from tests.quant.test_insertion import SHAPE, heart
 
@@ -75,3 +76,13 @@ def test_rows_hold_segments_territories_and_the_whole() -> None:
     given = map_wall(view.labels, view.stack, [point])
     assert given is not None
     assert {row["insertion_source"] for row in segment_rows(given)} == {"reader"}
+
+
+def test_a_readers_point_counts_while_its_slice_has_wall() -> None:
+    view = heart(120.0)
+    case = Case(view.stack, view.labels, list(Case.new(view.stack).readings))
+    assert points_of(case) == ()
+    case.insertion = InsertionPoint(1, 30.0, 30.0)
+    assert points_of(case) == (case.insertion,)
+    view.labels[1] = 0
+    assert points_of(case) == ()
