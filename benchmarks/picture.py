@@ -1,4 +1,4 @@
-"""Draw the desk in the middle of a reading: docs/desk.png, from a simulated study."""
+"""Draw the desk in the middle of a reading, from a simulated study: docs/desk.png, montage.png."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scarseg.simulate.options import Territory
 from scarseg.simulate.studies import StudyOptions
 from scarseg.stack import Sequence, Stack
 
-TARGET = Path(__file__).resolve().parents[1] / "docs" / "desk.png"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def study(folder: Path, seed: int) -> tuple[Stack, LabelArray]:
@@ -75,7 +75,7 @@ def read_half(case: Case, loaded: Models, truth: LabelArray) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", type=Path, nargs="?", default=TARGET)
+    parser.add_argument("target", help="folder", type=Path, nargs="?", default=DOCS)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 800))
     options = parser.parse_args()
@@ -87,9 +87,10 @@ def main() -> None:
         stack, truth = study(Path(folder) / "study", options.seed)
     case = pipeline.propose_case(stack, loaded)
     k = read_half(case, loaded, truth)
-    options.target.parent.mkdir(parents=True, exist_ok=True)
-    app.save_screenshot(case, options.target, tuple(options.size), k, loaded)
-    print(options.target)
+    options.target.mkdir(parents=True, exist_ok=True)
+    for name, montage in (("desk.png", False), ("montage.png", True)):
+        app.save_screenshot(case, options.target / name, tuple(options.size), k, loaded, montage)
+        print(options.target / name)
 
 
 if __name__ == "__main__":

@@ -138,16 +138,18 @@ def save_screenshot(
     size: tuple[int, int] = (1280, 800),
     slice_index: int | None = None,
     models: Models | None = None,
+    montage: bool = False,
 ) -> None:
     """Draw the desk with this case, as it stands, into a PNG.
 
     Needs no display: without a QApplication it makes one on the offscreen platform.
-    ``slice_index`` is the large slice; the one with the most scar when None.
+    ``slice_index`` is the large slice; the one with the most scar when None. ``montage`` shows
+    all slices at once.
     """
     if QApplication.instance() is None:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     qt = application()
-    image = render(case, QSize(*size), slice_index, models)
+    image = render(case, QSize(*size), slice_index, models, montage)
     if not image.save(str(path), "PNG"):
         from scarseg.errors import OutputError
 
@@ -156,7 +158,11 @@ def save_screenshot(
 
 
 def render(
-    case: Case, size: QSize, slice_index: int | None = None, models: Models | None = None
+    case: Case,
+    size: QSize,
+    slice_index: int | None = None,
+    models: Models | None = None,
+    montage: bool = False,
 ) -> QImage:
     """Draw the desk with this case into an image."""
     import tempfile
@@ -169,13 +175,15 @@ def render(
         if slice_index is None:
             slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
         window.desk.go_to(slice_index)
+        window.views.show_montage(montage)
         window.foot.saved.hide()
         for action in window.actions_by_name.values():
             action.setEnabled(True)
         # Drawn once, never shown: that lays everything out and needs no place on a screen.
         window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
-        window.canvas.go_home()
+        window.views.active.go_home()
+        window.looking.histogram.count()
         image = window.grab().toImage()
         window.close()
         window.deleteLater()

@@ -115,7 +115,7 @@ class Histogram(QWidget):
     def count(self) -> None:
         """Count now."""
         current = self._session.current
-        if current is None or not self.isVisible():
+        if current is None or self.isHidden():
             return
         case, k = current.document.case, current.document.current
         chosen = slice(None) if self._whole else slice(k, k + 1)
