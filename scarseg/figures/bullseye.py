@@ -7,13 +7,15 @@ order for every eye and on a grey print; the number stands in every segment all 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import cos, radians, sin
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Wedge
 
-from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
+from scarseg.quant import eye_layout
+from scarseg.quant.eye_layout import sector_degrees as sector_degrees
+from scarseg.quant.eye_layout import whole_percent
+from scarseg.quant.segments import SEGMENTS, Segment, Territory
 from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
 
 COLOURS = {
@@ -25,13 +27,6 @@ COLOURS = {
 }
 UNSEEN = "#ffffff"
 _DARK = (TransmuralityClass.TO_75, TransmuralityClass.TO_100)
-_RADII = {
-    Level.BASAL: (0.76, 1.0),
-    Level.MID: (0.52, 0.76),
-    Level.APICAL: (0.26, 0.52),
-    Level.APEX: (0.0, 0.26),
-}
-_WALLS = (("anterior", 90), ("septal", 180), ("inferior", 270), ("lateral", 0))
 _ARTERY_AT = {Territory.LAD: 130, Territory.RCA: 225, Territory.LCX: 330}
 _EDGE, _BORDER = "#555555", "#000000"
 
@@ -70,16 +65,24 @@ def draw_bullseye(
     """
     for segment in SEGMENTS:
         _draw_segment(panel, segment, percents.get(segment.number), scale)
-    _draw_borders(panel, 2.2 * scale)
-    for name, angle in _WALLS:
+    for line in eye_layout.borders():
+        panel.plot(*zip(*line, strict=True), color=_BORDER, linewidth=2.2 * scale)
+    for name, angle in eye_layout.WALLS:
         turn = {180: 90, 0: -90}.get(angle, 0)
-        place = _at(1.07, angle)
-        panel.text(*place, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
+        at = eye_layout.place(1.07, angle)
+        panel.text(*at, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
     for artery, angle in _ARTERY_AT.items():
         percent = None if territories is None else territories.get(artery)
-        text = str(artery) if percent is None else f"{artery}\n{_shown(percent)} %"
+        text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
         size = 8.5 * scale
-        panel.text(*_at(1.2, angle), text, ha="center", va="center", fontsize=size, weight="bold")
+        panel.text(
+            *eye_layout.place(1.2, angle),
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            weight="bold",
+        )
     panel.set_xlim(-1.24, 1.24)
     panel.set_ylim(-1.16, 1.16)
     panel.set_aspect("equal")
@@ -106,7 +109,7 @@ def draw_bullseye(
 
 
 def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: float) -> None:
-    inner, outer = _RADII[segment.level]
+    inner, outer = eye_layout.RADII[segment.level]
     start, end = sector_degrees(segment)
     kind = None if percent is None else transmurality_class(percent)
     wedge = Wedge(
@@ -121,9 +124,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
         hatch="////" if kind is None else None,
     )
     panel.add_patch(wedge)
-    x, y = (
-        (0.0, 0.0) if segment.level is Level.APEX else _at((inner + outer) / 2, (start + end) / 2)
-    )
+    x, y = eye_layout.middle(segment)
     ink = "white" if kind in _DARK else "black"
     if percent is None:
         panel.text(
@@ -133,60 +134,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
         )  # fmt: skip
         return
     big, small = 11 * scale, max(4.5, 6 * scale)
-    panel.text(x, y - 0.02, _shown(percent), ha="center", va="bottom", fontsize=big, color=ink)
+    panel.text(
+        x, y - 0.02, whole_percent(percent), ha="center", va="bottom", fontsize=big, color=ink
+    )
     panel.text(x, y - 0.045, str(segment.number), ha="center", va="top", fontsize=small, color=ink)
-
-
-def sector_degrees(segment: Segment) -> tuple[float, float]:
-    """Give where a segment lies on the picture: degrees from the right, counter-clockwise."""
-    if segment.level is Level.APEX:
-        return 0.0, 360.0
-    if segment.level is Level.APICAL:
-        start = 45.0 + 90.0 * (segment.number - 13)
-        return start, start + 90.0
-    start = 60.0 + 60.0 * ((segment.number - 1) % 6)
-    return start, start + 60.0
-
-
-def _draw_borders(panel: Axes, width: float) -> None:
-    """Part the territories by a strong line."""
-    for level, (inner, outer) in _RADII.items():
-        ring = [one for one in SEGMENTS if one.level is level]
-        if level is Level.APEX:
-            continue
-        for one, following in zip(ring, [*ring[1:], ring[0]], strict=True):
-            if one.territory is not following.territory:
-                end = sector_degrees(one)[1]
-                ends = (_at(inner, end), _at(outer, end))
-                panel.plot(*zip(*ends, strict=True), color=_BORDER, linewidth=width)
-    # Where rings of four and of six meet, a border may run along the ring too.
-    for level, below in ((Level.APICAL, Level.MID), (Level.APEX, Level.APICAL)):
-        radius = _RADII[level][1]
-        for degree in range(360):
-            middle = degree + 0.5
-            if _territory(level, middle) is not _territory(below, middle):
-                turns = [degree, degree + 1]
-                ends_x = [radius * cos(radians(turn)) for turn in turns]
-                ends_y = [radius * sin(radians(turn)) for turn in turns]
-                panel.plot(ends_x, ends_y, color=_BORDER, linewidth=width)
-
-
-def _territory(level: Level, degree: float) -> Territory:
-    for one in SEGMENTS:
-        start, end = sector_degrees(one)
-        if one.level is level and (degree - start) % 360 < end - start:
-            return one.territory
-    raise ValueError(f"no segment at {degree}")
-
-
-def _at(radius: float, degrees: float) -> tuple[float, float]:
-    return radius * cos(radians(degrees)), radius * sin(radians(degrees))
-
-
-def _shown(percent: float) -> str:
-    """Round to whole percents, but never scar to 0 nor healthy wall to 100."""
-    if 0 < percent < 1:
-        return "<1"
-    if 99 < percent < 100:
-        return ">99"
-    return f"{percent:.0f}"
