@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from scarseg import __version__
 from scarseg.labels import Edit, LabelArray, Patch, infarct_mask
 from scarseg.prompts import Box, InsertionPoint
 from scarseg.record import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
@@ -160,10 +161,19 @@ class Case:
         lv_hint: Box | None,
         lv_box: Box | None,
         sight: Sight = Sight.STACK,
+        fresh: bool = False,
     ) -> None:
         """Write down how the models looked at a slice: see :class:`Look`."""
-        look = Look(self.segmenter.sha256, self.detector.sha256, lv_hint, lv_box, sight)
+        weights = self.segmenter.sha256, self.detector.sha256
+        look = Look(*weights, lv_hint, lv_box, sight, fresh, __version__)
         self.record.add(Recorded(_now_ms(), Cause.LOOKED, "look", slice_index, look=look))
+
+    def repeated(self, change: Change, cause: Cause) -> None:
+        """Write down that the models said again what stands on a slice: nothing changes.
+
+        A replay asks them again all the same, since later answers build on this one.
+        """
+        self.record.add(Recorded(_now_ms(), cause, change.name, change.slice_index))
 
     def interacted(self, slice_index: int) -> None:
         """Count one thing that a reader did on a slice."""
@@ -203,7 +213,7 @@ class Case:
         return [
             f"Undo {step.name}" if step.cause is Cause.UNDO else step.name
             for step in self.record.steps
-            if step.cause is not Cause.LOOKED
+            if step.changed
         ]
 
     @property

@@ -218,6 +218,15 @@ def _compare(options: argparse.Namespace) -> int:
     return _show(done, options.json, command.PLAIN_WIDTH)
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from scarseg.replay import command
+
+    done = command.run_replay(options, _bar, _say)
+    for line in (*done.lines, *done.files):
+        print(line)
+    return DONE if done.identical else SOME_FAILED
+
+
 def _show(done: Done, as_json: bool, plain_width: int) -> int:
     """Print an agreement."""
     from rich.console import Console
@@ -320,5 +329,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": _evaluate,
     "agree": _agree,
     "compare": _compare,
+    "replay": _replay,
     "weights": _weights,
 }

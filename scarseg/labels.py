@@ -39,6 +39,16 @@ def infarct_mask(labels: LabelArray) -> MaskArray:
     return labels >= _SCAR
 
 
+def resting_on_wall(labels: LabelArray) -> LabelArray:
+    """Give what lies beneath scar where a model drew it: wall, if there is a heart at all.
+
+    Any shape (..., row, column); each slice by itself.
+    """
+    heart = np.isin(labels, (Label.BLOOD_POOL, Label.MYOCARDIUM)).any(axis=(-2, -1), keepdims=True)
+    under = np.where(heart, _MYOCARDIUM, np.uint8(Label.BACKGROUND))
+    return np.where(infarct_mask(labels), under, labels).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Edit:
     """Replace one rectangle of labels of one slice.

@@ -87,7 +87,8 @@ class Look:
     """How the models looked at a slice, so that they can look at it again in the same way.
 
     ``lv_hint`` is the box they were given, ``lv_box`` the one they settled on. Models by the
-    sha256 of their weights.
+    sha256 of their weights. ``fresh``: the first look of a sitting, no earlier answer is known
+    any more. ``software`` is the version that looked, empty in older records.
     """
 
     segmenter_sha256: str
@@ -95,6 +96,8 @@ class Look:
     lv_hint: Box | None
     lv_box: Box | None
     sight: Sight = Sight.STACK
+    fresh: bool = False
+    software: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +105,9 @@ class Recorded:
     """One entry of a record.
 
     ``at_ms`` is UTC in milliseconds since 1970; ``reading`` how the slice stood afterwards and
-    ``patch`` the labels that were written, both None where they stayed. ``ground`` is what lay
-    beneath scar afterwards (background elsewhere); None where scar covers what was there.
+    ``patch`` the labels that were written, both None where they stayed: a model may say again
+    what stands there. ``ground`` is what lay beneath scar afterwards (background elsewhere);
+    None where scar covers what was there.
     """
 
     at_ms: int
@@ -114,6 +118,11 @@ class Recorded:
     patch: Patch | None = None
     look: Look | None = None
     ground: Patch | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Say whether anything is other than before."""
+        return not (self.reading is None and self.patch is None and self.ground is None)
 
 
 @dataclass

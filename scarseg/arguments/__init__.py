@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import scarseg
-from scarseg.arguments import agreement, cohort
+from scarseg.arguments import agreement, cohort, replay
 from scarseg.arguments.parsing import INPUT, NOTHING_DONE, Commands, Parser, count, seed
 from scarseg.training import arguments as training
 
@@ -24,6 +24,7 @@ COMMANDS = (
     "weights",
     "agree",
     "compare",
+    "replay",
 )
 
 _RESEARCH_USE = "For research use only. Not a medical device."
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     agreement.add_agree(commands)
     agreement.add_compare(commands)
+    replay.add_replay(commands)
     _add_weights(commands)
     return parser
 

@@ -15,7 +15,7 @@ from PyQt6.QtGui import QUndoCommand, QUndoStack
 from scarseg.case import Case, Cause, Change, Sight, SliceReading
 from scarseg.gui import reading as verbs
 from scarseg.gui import strays
-from scarseg.labels import LabelArray
+from scarseg.labels import LabelArray, resting_on_wall
 from scarseg.prompts import Box, InsertionPoint
 
 UNDO_LIMIT = 200
@@ -171,9 +171,13 @@ class Document(QObject):
         change came about where it is not a reader's, or a plain answer (``answers``). One
         interaction may take several steps: only one of them ``counts``.
         """
-        if self.read_only or (change.edit is None and change.before == change.after):
+        if self.read_only:
             return
         cause = cause or (Cause.ANSWER if answers else Cause.READER)
+        if change.edit is None and change.before == change.after:
+            if cause is not Cause.READER:
+                self.case.repeated(change, cause)
+            return
         if not answers and counts:
             self.case.interacted(change.slice_index)
         if answers and ground is None:
@@ -244,11 +248,16 @@ class Document(QObject):
             self.undo_stack.push(step)
 
     def looked(
-        self, slice_index: int, lv_hint: Box | None, lv_box: Box | None, sight: Sight
+        self,
+        slice_index: int,
+        lv_hint: Box | None,
+        lv_box: Box | None,
+        sight: Sight,
+        fresh: bool = False,
     ) -> None:
         """Write down how the models looked at a slice: see :meth:`scarseg.case.Case.looked`."""
         if not self.read_only:
-            self.case.looked(slice_index, lv_hint, lv_box, sight)
+            self.case.looked(slice_index, lv_hint, lv_box, sight, fresh)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
@@ -271,7 +280,7 @@ class Document(QObject):
             return None
         labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()
         replace(change.edit, slice_index=0).apply(labels)
-        return strays.resting_on_wall(labels[0])
+        return resting_on_wall(labels[0])
 
     def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
         k = change.slice_index

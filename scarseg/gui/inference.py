@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, KeysView
 from enum import StrEnum
 from functools import partial
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from scarseg.answers import Answers
 from scarseg.case import CaseStatus, Cause, Change, Sight, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
-from scarseg.gui import strays
 from scarseg.gui.agenda import Agenda, Task, Why
 from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
-from scarseg.labels import LabelArray
+from scarseg.labels import LabelArray, resting_on_wall
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.prompts import Box, Origin
 
@@ -43,8 +42,6 @@ class Readiness(StrEnum):
     """Nothing is computed before a reader wants to change something."""
 
 
-ANSWERS_KEPT = 4
-"""So many answers of a slice are known again when undoing brings their labels back."""
 CAUSES = {Why.ASKED: Cause.PROPOSAL, Why.RELOCATED: Cause.RELOCATED, Why.WALL: Cause.WALL}
 
 
@@ -77,8 +74,7 @@ class Inference(QObject):
         n = document.case.stack.n_slices
         self.readiness = [Readiness.WAITING] * n
         self._embeddings: list[Embedding | None] = [None] * n
-        self._logits: list[Logits | None] = [None] * n
-        self._answers: dict[int, dict[bytes, Logits]] = {}
+        self._answers = [Answers() for _ in range(n)]
         self._hearts: set[int] = set()
         self._agenda = Agenda(n)
         self._busy = False
@@ -151,26 +147,13 @@ class Inference(QObject):
             return False
         if not self.document.case.labels[slice_index].any():
             return False
-        return self._mark(slice_index) not in self._answers.get(slice_index, {})
-
-    def _mark(self, k: int) -> bytes:
-        """Know the labels of a slice again without keeping them."""
-        return hashlib.sha1(self.document.case.labels[k].tobytes(), usedforsecurity=False).digest()
+        return not self._answers[slice_index].knows(self.document.case.labels[slice_index])
 
     def _remember(self, k: int, logits: Logits) -> None:
-        """Note that the labels of a slice are what the models made of this answer.
-
-        Undoing a step may bring them back.
-        """
-        known = self._answers.setdefault(k, {})
-        known.pop(self._mark(k), None)
-        known[self._mark(k)] = logits
-        if len(known) > ANSWERS_KEPT:
-            del known[next(iter(known))]
+        self._answers[k].remember(self.document.case.labels[k], logits)
 
     def _behind(self, k: int) -> Logits | None:
-        """Give the answer behind the labels of a slice, or the last there was."""
-        return self._answers.get(k, {}).get(self._mark(k), self._logits[k])
+        return self._answers[k].behind(self.document.case.labels[k])
 
     def segment(self, slice_index: int) -> None:
         """Answer the slice's prompts; waits for its embedding when that is not there yet."""
@@ -366,7 +349,7 @@ class Inference(QObject):
         drawn = why is Why.WALL and self.is_hand_drawn(k)
         if change is not None:
             if why is not None:
-                ground = strays.resting_on_wall(proposal.labels)
+                ground = resting_on_wall(proposal.labels)
                 self.document.push(change, why is Why.RELOCATED, ground, CAUSES[why])
             else:
                 self.document.propose(change)
@@ -389,8 +372,9 @@ class Inference(QObject):
             case.detector = self._models.detector.identity
         self._agenda.waiting.discard(k)
         self._agenda.embedded.add(k)
-        self._embeddings[k], self._logits[k] = proposal.embedding, proposal.logits
-        self.document.looked(k, hint, proposal.embedding.lv_box, sight)
+        fresh = self._embeddings[k] is None
+        self._embeddings[k], self._answers[k].last = proposal.embedding, proposal.logits
+        self.document.looked(k, hint, proposal.embedding.lv_box, sight, fresh)
 
     def _change_asked_for(
         self, k: int, why: Why, fresh: bool, proposal: SliceProposal
@@ -433,7 +417,7 @@ class Inference(QObject):
         if self._agenda.asked.get(k) != question:
             return
         labels, logits = answer
-        self._logits[k] = logits
+        self._answers[k].last = logits
         self.document.push(verbs.answered(self.document.case, k, labels), answers=True)
         self._remember(k, logits)
         self.give_up(k)
@@ -445,7 +429,7 @@ class Inference(QObject):
         change = verbs.corrected(self.document.case, k, answer.labels)
         self.document.push(change, True, answer.ground, Cause.CORRECTION)
         if answer.logits is not None:
-            self._logits[k] = answer.logits
+            self._answers[k].last = answer.logits
             if not drawn:
                 self._remember(k, answer.logits)
         self.give_up(k)

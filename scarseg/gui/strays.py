@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import label as connected
 
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask
+from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, resting_on_wall
 from scarseg.prompts import SlicePrompts
 
 FAR_MM = 5.0
@@ -124,16 +124,6 @@ def clipped(labels: LabelArray, ground: LabelArray) -> LabelArray:
     gone = infarct_mask(labels) & (ground != Label.MYOCARDIUM)
     out[gone] = ground[gone]
     return out
-
-
-def resting_on_wall(labels: LabelArray) -> LabelArray:
-    """Give what lies beneath scar where a model drew it: wall, if there is a heart at all.
-
-    Any shape (..., row, column); each slice by itself.
-    """
-    heart = np.isin(labels, (Label.BLOOD_POOL, Label.MYOCARDIUM)).any(axis=(-2, -1), keepdims=True)
-    under = np.where(heart, np.uint8(Label.MYOCARDIUM), np.uint8(Label.BACKGROUND))
-    return np.where(infarct_mask(labels), under, labels).astype(np.uint8)
 
 
 def ground_of(labels: LabelArray) -> LabelArray:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from scarseg.case import Cause, Look, Record, Recorded, Sight
 from scarseg.io.store_values import (
     box_document,
+    flag,
     patch_document,
     read_box,
     read_patch,
@@ -82,6 +83,8 @@ def _step_document(step: Recorded) -> dict[str, Any]:
             "lv_hint": look.lv_hint and box_document(look.lv_hint),
             "lv_box": look.lv_box and box_document(look.lv_box),
             "sight": look.sight.value,
+            "fresh": look.fresh,
+            "software": look.software,
         }
     return document
 
@@ -111,6 +114,8 @@ def _look(document: dict[str, Any]) -> Look:
         _box(document["lv_hint"]),
         _box(document["lv_box"]),
         Sight(document["sight"]),
+        flag(document.get("fresh", False)),
+        text(document.get("software", "")),
     )
 
 

@@ -1,0 +1,300 @@
+"""Carry out the record of a case again: the models' answers anew, a reader's hand as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+import scarseg
+from scarseg import pipeline
+from scarseg.answers import Answers
+from scarseg.case import Case
+from scarseg.errors import ModelError
+from scarseg.labels import LabelArray, infarct_mask, resting_on_wall
+from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.progress import Progress, silent
+from scarseg.quant.overlap import dice
+from scarseg.record import Cause, Look, Record, Recorded, SliceReading
+from scarseg.replay.finding import MODEL_CAUSES, Difference, Findings, Replayed, Unchecked
+from scarseg.replay.looking import Looking, Seen, Weights
+
+FORGOTTEN = "the record begins later"
+NO_LOOK = "the record does not say how the models had looked at the slice"
+NO_GROUND = "the record does not say what lay beneath the scar"
+
+
+@dataclass
+class _Slice:
+    """One slice on its way: as it was recorded, and as it is made again.
+
+    ``ground`` lies beneath the scar of ``remade``, None where that is not known. ``twins`` are
+    what was made again where other labels were recorded, by the latter: undoing brings them back.
+    """
+
+    recorded: LabelArray
+    remade: LabelArray
+    ground: LabelArray | None
+    reading: SliceReading = field(default_factory=SliceReading)
+    answers: Answers = field(default_factory=Answers)
+    seen: Seen | None = None
+    twins: dict[bytes, tuple[LabelArray, LabelArray | None]] = field(default_factory=dict)
+
+    @property
+    def differs(self) -> bool:
+        return not np.array_equal(self.recorded, self.remade)
+
+    @property
+    def hand_drawn(self) -> bool:
+        """Say what :meth:`scarseg.gui.inference.Inference.is_hand_drawn` said then."""
+        drawn = self.reading.edited and bool(self.remade.any())
+        return drawn and not self.answers.knows(self.remade)
+
+
+class _CannotBeMade(Exception):  # noqa: N818 - a finding
+    """A step lacks what it was made from; the words say what."""
+
+
+def remake(
+    case: Case,
+    source: Weights,
+    progress: Progress = silent,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> Replayed:
+    """Make a case again from its record and compare it with what stands in the case.
+
+    Every answer of the models is computed anew on what was made again so far, so that the mask
+    comes of the record and nothing else; what a hand changed is changed again, voxel by voxel.
+
+    Args:
+        progress: called before every step; may raise Cancelled.
+
+    Raises:
+        WeightsError: the models cannot be loaded.
+    """
+    remaking = _Remaking(case, source)
+    labels = remaking.run(progress)
+    again = replace(case, labels=labels, grounds=None)
+    measured = [pipeline.measure(each, convention, density_g_per_ml) for each in (case, again)]
+    differing = tuple(
+        (k, int(np.count_nonzero(one != other)), _dice(one, other))
+        for k, (one, other) in enumerate(zip(case.labels, labels, strict=True))
+        if not np.array_equal(one, other)
+    )
+    return Replayed(again, labels, remaking.findings, measured[0], measured[1], differing)
+
+
+class _Remaking:
+    """The steps of one case, one after another."""
+
+    def __init__(self, case: Case, source: Weights) -> None:
+        self.case = case
+        self.findings = Findings(n_steps=len(case.record.steps))
+        self.looking = Looking(case.stack, source)
+        self.slices = _beginning(case.record)
+        self.answer: dict[Cause, Callable[[_Slice, Recorded], LabelArray]] = {
+            Cause.ANSWER: self._answered,
+            Cause.CORRECTION: self._corrected,
+            Cause.PROPOSAL: self._proposed,
+            Cause.RELOCATED: self._proposed,
+            Cause.WALL: self._walled,
+        }
+
+    def run(self, progress: Progress) -> LabelArray:
+        self._hold_edits()
+        for k, one in enumerate(self.slices):
+            if one.recorded.any():
+                self.findings.unchecked.append(Unchecked(0, k, "what stood before", FORGOTTEN))
+        steps = self.case.record.steps
+        for n, step in enumerate(steps):
+            progress(n / len(steps), f"step {n + 1} of {len(steps)}")
+            self._carry_out(n + 1, step)
+        return np.stack([one.remade for one in self.slices])
+
+    def _hold_edits(self) -> None:
+        """Put the recorded labels on each other; the case must come out byte for byte."""
+        labels, readings = self.case.record.outcome()
+        held = np.array_equal(labels, self.case.labels) and readings == self.case.readings
+        self.findings.edits_hold = held
+
+    def _carry_out(self, number: int, step: Recorded) -> None:
+        one = self.slices[step.slice_index]
+        before, off = one.recorded.copy(), one.differs
+        if step.patch is not None:
+            step.patch.paste(one.recorded)
+        if step.look is not None:
+            self._look(number, one, step, step.look)
+        if step.cause in MODEL_CAUSES:
+            self.findings.n_answers += 1
+            self._ask(number, one, step, before, off)
+        elif step.cause in (Cause.UNDO, Cause.REDO) and one.recorded.tobytes() in one.twins:
+            one.remade, one.ground = one.twins[one.recorded.tobytes()]
+        else:
+            _draw(one, step, before)
+        if step.reading is not None:
+            one.reading = step.reading
+        if one.differs:
+            one.twins[one.recorded.tobytes()] = one.remade, one.ground
+        else:
+            one.twins.pop(one.recorded.tobytes(), None)
+
+    def _look(self, number: int, one: _Slice, step: Recorded, look: Look) -> None:
+        if look.fresh:
+            one.answers = Answers()
+        try:
+            one.seen = self.looking.at(step.slice_index, look)
+        except ModelError as error:
+            self._cannot(number, step, error.message)
+            one.seen = None
+            return
+        one.answers.last = one.seen.proposal.logits
+        self._tell_weights(look, one.seen)
+        box = one.seen.proposal.embedding.lv_box
+        if box != look.lv_box:
+            place = Difference(
+                number, step.slice_index, step.name, 0, None, one.differs, "another ventricle box"
+            )
+            self.findings.differences.append(place)
+
+    def _tell_weights(self, look: Look, seen: Seen) -> None:
+        if look.software not in ("", scarseg.__version__):
+            self.findings.because(
+                f"another version: scarseg {look.software} read it, this is {scarseg.__version__}"
+            )
+        detector = seen.models.detector
+        now = {
+            "segmenter": seen.models.segmenter.identity.sha256,
+            "detector": "" if detector is None else detector.identity.sha256,
+        }
+        then = {"segmenter": look.segmenter_sha256, "detector": look.detector_sha256}
+        for kind, sha256 in then.items():
+            if sha256 != now[kind]:
+                self.findings.because(
+                    f"other weights: the {kind} was {sha256[:12] or 'none'},"
+                    f" here it is {now[kind][:12] or 'none'} (sha256)"
+                )
+
+    def _ask(self, number: int, one: _Slice, step: Recorded, before: LabelArray, off: bool) -> None:
+        """Make an answer again, and compare it with what was recorded."""
+        try:
+            labels = self.answer[step.cause](one, step)
+        except (_CannotBeMade, ModelError) as error:
+            self._cannot(
+                number, step, error.message if isinstance(error, ModelError) else f"{error}"
+            )
+            _draw(one, step, before)
+            return
+        _lay(one, step, labels)
+        also = self._other_prompts(one, step)
+        if one.differs or also:
+            n = int(np.count_nonzero(one.remade != one.recorded))
+            overlap = _dice(one.recorded, one.remade)
+            self.findings.differences.append(
+                Difference(number, step.slice_index, step.name, n, overlap, off, also)
+            )
+
+    def _cannot(self, number: int, step: Recorded, why: str) -> None:
+        self.findings.unchecked.append(Unchecked(number, step.slice_index, step.name, why))
+
+    def _other_prompts(self, one: _Slice, step: Recorded) -> str:
+        """Say whether the models propose other boxes than they did."""
+        if step.cause is not Cause.PROPOSAL or one.seen is None:
+            return ""
+        recorded = (step.reading or one.reading).prompts
+        return "" if recorded == one.seen.proposal.prompts else "other boxes"
+
+    # What the models say
+
+    def _answered(self, one: _Slice, step: Recorded) -> LabelArray:
+        seen = _seen(one)
+        labels, logits = pipeline.segment(
+            seen.models,
+            seen.proposal.embedding,
+            one.reading.prompts,
+            one.remade.copy(),
+            one.answers.behind(one.remade),
+        )
+        one.answers.last = logits
+        one.answers.remember(labels, logits)
+        return labels
+
+    def _corrected(self, one: _Slice, step: Recorded) -> LabelArray:
+        seen = _seen(one)
+        if one.ground is None:
+            raise _CannotBeMade(NO_GROUND)
+        drawn = one.hand_drawn
+        answer = pipeline.correct_heart(
+            seen.models,
+            seen.proposal.embedding,
+            one.reading.prompts,
+            one.remade.copy(),
+            one.ground.copy(),
+            one.answers.behind(one.remade),
+        )
+        if answer.logits is not None:
+            one.answers.last = answer.logits
+            if not drawn:
+                one.answers.remember(answer.labels, answer.logits)
+        return answer.labels
+
+    def _proposed(self, one: _Slice, step: Recorded) -> LabelArray:
+        proposal = _seen(one).proposal
+        one.answers.remember(proposal.labels, proposal.logits)
+        return proposal.labels
+
+    def _walled(self, one: _Slice, step: Recorded) -> LabelArray:
+        proposal = _seen(one).proposal
+        drawn = one.hand_drawn
+        heart = resting_on_wall(proposal.labels)
+        labels = np.where(infarct_mask(one.remade), one.remade, heart)
+        if not drawn:
+            one.answers.remember(labels, proposal.logits)
+        return labels
+
+
+def _seen(one: _Slice) -> Seen:
+    if one.seen is None:
+        raise _CannotBeMade(NO_LOOK)
+    return one.seen
+
+
+def _beginning(record: Record) -> list[_Slice]:
+    """Give every slice as it stood before the first step."""
+    slices = []
+    for k in range(record.shape[0]):
+        labels = np.zeros(record.shape[1:], dtype=np.uint8)
+        reading = SliceReading()
+        if record.start is not None:
+            reading, patch = record.start[k]
+            patch.paste(labels)
+        ground = None if infarct_mask(labels).any() else labels.copy()
+        slices.append(_Slice(labels, labels.copy(), ground, reading))
+    return slices
+
+
+def _draw(one: _Slice, step: Recorded, before: LabelArray) -> None:
+    """Change what a hand changed, and nothing else."""
+    labels = one.remade.copy()
+    drawn = one.recorded != before
+    labels[drawn] = one.recorded[drawn]
+    _lay(one, step, labels)
+
+
+def _lay(one: _Slice, step: Recorded, labels: LabelArray) -> None:
+    """Take labels, and what then lies beneath their scar, as :class:`scarseg.case.Case` does."""
+    infarct = infarct_mask(labels)
+    if step.ground is not None:
+        beneath = np.zeros_like(labels)
+        step.ground.paste(beneath)
+        one.ground = np.where(infarct, beneath, labels)
+    elif one.ground is not None:
+        one.ground = np.where(infarct, one.ground, labels)
+    elif not infarct.any():
+        one.ground = labels.copy()
+    one.remade = labels
+
+
+def _dice(one: LabelArray, other: LabelArray) -> float | None:
+    return dice(infarct_mask(one), infarct_mask(other))
