@@ -71,7 +71,7 @@ def spreads_of(
     for k, proposal in enumerate(seen.proposals):
         labels, embedding = answer.labels[k], proposal.embedding
         if asking == Asking.AUTO:
-            spreads.append(proposed_spread(models, embedding, labels, spacing))
+            spreads.append(proposed_spread(models, embedding, labels))
         elif truth.scar[k].any():
             prompts = answer.prompts[k]
             spreads.append(prompted_spread(models, embedding, prompts, labels, spacing, k))

@@ -39,11 +39,12 @@ differ in its last digit."""
 class BatchSettings(OutcomeSettings):
     """What every series of a batch shares; ``prompts`` switch scar to a reader's.
 
-    ``interval`` asks for one beside the scar mass: a few answers more per slice.
+    ``interval`` asks for one beside the scar mass: one answer more per slice, six where a reader
+    prompts.
     """
 
     prompts: PromptsFile | None = None
-    interval: bool = False
+    interval: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,10 @@ def _measure(
     case, embeddings = pipeline.propose_embedded(stack, models, progress, prompts)
     interval = None
     if settings.interval:
+        # Where a reader's file asks for nothing it says that there is no scar.
+        sure = () if prompts is None else set(range(stack.n_slices)) - set(prompts)
         interval = case_interval(
-            case, models, embeddings, settings.convention, settings.density_g_per_ml
+            case, models, embeddings, settings.convention, settings.density_g_per_ml, sure=sure
         )
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
     unasked = prompts is not None and not prompts

@@ -120,13 +120,7 @@ def leave(
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
-        told = {"rule": interval.method, "mass_convention": str(settings.convention)}
-        record = replace(
-            record,
-            row={**record.row, **ends},
-            provenance={**record.provenance, "interval": told},
-        )
+        record = with_interval(record, interval)
     if settings.masks is not None:
         measured = None
         if settings.sr:
@@ -144,6 +138,15 @@ def leave(
         _write_report(settings.reports, case, record, settings, labels_from, interval)
     compared = _compared(case, record, settings) if settings.methods else {}
     return Outcome(record, compared=compared)
+
+
+def with_interval(record: Record, interval: MassInterval) -> Record:
+    """Put the interval into a record: its ends into the row, its rule into the sidecar."""
+    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
+    told = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    return replace(
+        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": told}
+    )
 
 
 def _write_report(

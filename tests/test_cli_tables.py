@@ -172,9 +172,9 @@ def test_a_report_that_stands_there_is_kept(run: Run, tmp_path: Path) -> None:
     assert (out / "reports" / "1.2.1.1.pdf").read_bytes()[:4] == b"%PDF"
 
 
-def test_an_interval_on_request(run: Run, tmp_path: Path) -> None:
+def test_an_interval_unless_it_is_left_out(run: Run, tmp_path: Path) -> None:
     data, out = write(tmp_path / "in", 1), tmp_path / "out"
-    words = ("--interval", "--mass", "spacing", "--report", out / "reports")
+    words = ("--mass", "spacing", "--report", out / "reports")
     assert run("batch", data, "-o", out / "scar.csv", *words) == 0
     [row] = rows_of(out / "scar.csv")
     low, high = float(row["scar_mass_low_g"]), float(row["scar_mass_high_g"])
@@ -183,5 +183,5 @@ def test_an_interval_on_request(run: Run, tmp_path: Path) -> None:
     assert "90%" in told["interval"]["rule"]
     text = text_of((out / "reports" / "1.2.1.1.pdf").read_bytes())
     assert f"interval {low:.1f} to {high:.1f} g" in text
-    assert run("batch", data, "-o", out / "b.csv") == 0
+    assert run("batch", data, "-o", out / "b.csv", "--no-interval") == 0
     assert rows_of(out / "b.csv")[0]["scar_mass_low_g"] == ""

@@ -13,6 +13,7 @@ from scarseg.interval import (
     SliceSpread,
     case_interval,
     drawn_spread,
+    embedded_again,
     mass_interval,
     prompted_spread,
     proposed_spread,
@@ -20,7 +21,7 @@ from scarseg.interval import (
 from scarseg.labels import Label, LabelArray, infarct_mask
 from scarseg.measurements import MassConvention
 from scarseg.models import Embedding, Logits, Models
-from scarseg.pipeline import measure, propose_case, propose_stack
+from scarseg.pipeline import measure, propose_case, propose_embedded, propose_stack
 from scarseg.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.stack import Stack
 from tests.fakes import FakeSegmenter
@@ -110,7 +111,7 @@ def proposed(square: slice) -> SliceSpread:
     scar = np.full((30, 30), -20.0)
     scar[square, square] = -1.0
     models, nothing = Models(Still(scar), None), np.zeros((30, 30), dtype=np.uint8)
-    return proposed_spread(models, Embedding((30, 30), None, None, SPACING), nothing, SPACING)
+    return proposed_spread(models, Embedding((30, 30), None, None, SPACING), nothing)
 
 
 def test_a_proposal_without_scar_may_hold_some_at_a_lower_level() -> None:
@@ -221,3 +222,31 @@ def test_clicks_are_redrawn_within_the_image(phantom_stack: Stack, models: Model
         assert 0 <= one.points[0].column < columns
         assert 0 <= one.points[0].row < rows
     assert len({one.points[0] for one in asked}) > 3
+
+
+def test_an_interval_is_the_same_when_slices_must_be_embedded_again(
+    phantom_stack: Stack, models: Models
+) -> None:
+    case, embeddings = propose_embedded(phantom_stack, models)
+    scarred = [k for k in range(phantom_stack.n_slices) if infarct_mask(case.labels[k]).any()]
+    case.readings[scarred[0]] = replace(case.readings[scarred[0]], status=SliceStatus.ACCEPTED)
+    other = next(k for k in range(phantom_stack.n_slices) if k != scarred[0])
+    case.readings[other] = replace(case.readings[other], status=SliceStatus.NO_SCAR)
+    seen = [None] * phantom_stack.n_slices
+    asked: list[str] = []
+    again = embedded_again(case, models, seen, lambda _, what: asked.append(what))
+    assert again[scarred[0]] is not None
+    assert again[other] is None, "nothing is to be asked where a reader says that there is none"
+    assert len(asked) == sum(one is not None for one in again)
+    assert case_interval(case, models, again) == case_interval(case, models, embeddings)
+    assert embedded_again(case, models, embeddings) == list(embeddings)
+
+
+def test_slices_that_are_sure_add_nothing(phantom_stack: Stack, models: Models) -> None:
+    case, embeddings = propose_embedded(phantom_stack, models)
+    case.readings = [replace(one, prompts=SlicePrompts(), edited=True) for one in case.readings]
+    every = range(phantom_stack.n_slices)
+    found = case_interval(case, models, embeddings, sure=every)
+    assert all(low == high for low, high in found.slices_g)
+    unsure = case_interval(case, models, embeddings)
+    assert any(low < high for low, high in unsure.slices_g)

@@ -45,9 +45,10 @@ def add_batch(commands: Commands) -> None:
         help="a reader's boxes and points (JSON): scar on exactly these slices",
     )
     batch.add_argument(
-        "--interval",
-        action="store_true",
-        help="an interval beside the scar mass (scar_mass_low_g, scar_mass_high_g)",
+        "--no-interval",
+        dest="interval",
+        action="store_false",
+        help="leave out the interval of the scar mass (scar_mass_low_g, scar_mass_high_g)",
     )
     _add_measuring(batch)
     batch.add_argument(
