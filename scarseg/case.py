@@ -80,6 +80,9 @@ class Case:
     MVO; None while nobody asked. ``insertion`` is the anterior insertion of the right ventricle
     where a reader set it; it moves no label, and None means that it is proposed.
 
+    ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` says for
+    which time this reader reads the stack.
+
     ``interactions`` counts what a reader did, ``seconds`` is the active reading time; of both,
     ``slice_interactions`` and ``slice_seconds`` are what fell on each slice. Undoing a step does
     not turn them back.
@@ -91,6 +94,7 @@ class Case:
     segmenter: ModelIdentity = ModelIdentity()
     detector: ModelIdentity = ModelIdentity()
     reader: str = ""
+    read_number: int = 1
     interactions: int = 0
     seconds: float = 0.0
     slice_interactions: list[int] = field(default_factory=list)

@@ -64,17 +64,38 @@ def agree(options: argparse.Namespace) -> Done:
         options.key or KEY,
         options.strata,
     )
-    found, unit = agreement_of(paired.pairs), unit_of(options.column)
-    lines = statements(found, unit)
-    parts = strata(paired.pairs, unit, options.strata)
-    numbers = _numbers(paired, unit, found, parts)
+    agreed = agreed_on(paired, options.strata)
     files: list[Path] = []
     if options.output is not None:
-        files = write(options.output, _written(paired, unit, lines, parts, numbers), options.force)
-    tables = [statement_table(_title(paired), lines)]
-    if parts:
-        tables.append(_strata_table(parts, unit))
-    return Done(tuple(tables), numbers_json(numbers), tuple(_notes(paired)), tuple(files))
+        files = write(options.output, agreed.page(), options.force)
+    tables = [statement_table(_title(paired), agreed.lines)]
+    if agreed.parts:
+        tables.append(_strata_table(agreed.parts, agreed.unit))
+    numbers = numbers_json(agreed.numbers)
+    return Done(tuple(tables), numbers, tuple(_notes(paired)), tuple(files))
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """Two tables laid side by side, with all their statistics in words and as numbers."""
+
+    paired: Paired
+    unit: str
+    lines: list[Statement]
+    parts: list[Stratum]
+    numbers: dict[str, Any]
+
+    def page(self) -> Written:
+        """Give what a page says of it."""
+        return _written(self.paired, self.unit, self.lines, self.parts, self.numbers)
+
+
+def agreed_on(paired: Paired, stratum: str | None = None) -> Agreed:
+    """Compute every statistic of two tables; by ``stratum``, a column of the first, as well."""
+    found, unit = agreement_of(paired.pairs), unit_of(paired.column_a)
+    parts = strata(paired.pairs, unit, stratum)
+    numbers = _numbers(paired, unit, found, parts)
+    return Agreed(paired, unit, statements(found, unit), parts, numbers)
 
 
 def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:

@@ -75,10 +75,16 @@ def compare(options: argparse.Namespace, progress: Progress) -> Done:
     failed = [f"{name} could not be compared: {error.code}." for name, error in refused]
     notes = [*_unpaired(options, files), *_said(results, options)]
     pooled = {one: _pooled(results, one) for one in STRUCTURES}
-    numbers = _numbers(options, results, files, [(name, one.code) for name, one in refused])
+    names = (options.a.name, options.b.name)
+    numbers = {
+        **mask_numbers(names, results, options.density),
+        "only_in_a": list(files.only_a),
+        "only_in_b": list(files.only_b),
+        "refused": [{"name": name, "error_code": error.code} for name, error in refused],
+    }
     written: list[Path] = []
     if options.output is not None:
-        page = _written(options, results, pooled, [*failed, *notes], numbers)
+        page = mask_page(names, results, [*failed, *notes], numbers)
         written = write(options.output, page, options.force)
     errors = [f"{error.code}: {error.message}" for _, error in refused]
     tables = [_patients_table(results)]
@@ -195,27 +201,22 @@ def _patients_table(results: Sequence[MaskPair]) -> Table:
     return table
 
 
-def _numbers(
-    options: argparse.Namespace,
-    results: Sequence[MaskPair],
-    files: PairedFiles,
-    refused: Sequence[tuple[str, str]],
+def mask_numbers(
+    names: tuple[str, str], results: Sequence[MaskPair], density_g_per_ml: float
 ) -> dict[str, Any]:
+    """Give all figures of two sets of masks, for JSON."""
     return {
-        "a": options.a.name,
-        "b": options.b.name,
+        "a": names[0],
+        "b": names[1],
         "difference": "a - b",
         "mass_convention": str(results[0].convention),
-        "density_g_per_ml": options.density,
+        "density_g_per_ml": density_g_per_ml,
         "stacks": [plain(one) for one in results],
         "agreement": {
             name: plain(agreement_of(pairs))
             for name in STRUCTURES
             if (pairs := _mass_pairs(results, name))
         },
-        "only_in_a": list(files.only_a),
-        "only_in_b": list(files.only_b),
-        "refused": [{"name": name, "error_code": code} for name, code in refused],
     }
 
 
@@ -229,17 +230,30 @@ def _mass_pairs(results: Sequence[MaskPair], structure: str) -> list[Pair]:
     ]
 
 
-def _written(
-    options: argparse.Namespace,
+def mask_tables(results: Sequence[MaskPair]) -> list[Any]:
+    """Give what a page tells of overlap, distances and grams: pooled, then stack by stack."""
+    from scarseg.figures.page import TableBlock
+
+    blocks = []
+    for name in STRUCTURES:
+        told = tuple((one.what, one.value, one.interval) for one in _pooled(results, name))
+        if told:
+            title = name.upper() if name == "mvo" else name.capitalize()
+            blocks.append(TableBlock(title, ("", "value", SPREAD), told))
+    blocks.append(TableBlock("Scar, stack by stack", _PATIENT_COLUMNS, _patient_rows(results)))
+    return blocks
+
+
+def mask_page(
+    names: tuple[str, str],
     results: Sequence[MaskPair],
-    pooled: dict[str, list[Statement]],
     notes: Sequence[str],
     numbers: dict[str, Any],
 ) -> Written:
+    """Give what a page says of two sets of masks: figure, statistics, stack by stack."""
     from scarseg.figures.agreement import agreement_figure
     from scarseg.figures.page import FigureBlock, TableBlock
 
-    names = (options.a.name, options.b.name)
     convention = results[0].convention
     blocks: list[Any] = []
     if pairs := _mass_pairs(results, "scar"):
@@ -251,12 +265,7 @@ def _written(
                 agreement_figure(a, b, names, "scar mass", "g"),
             )
         )
-    for name, lines in pooled.items():
-        told = tuple((one.what, one.value, one.interval) for one in lines)
-        if told:
-            title = name.upper() if name == "mvo" else name.capitalize()
-            blocks.append(TableBlock(title, ("", "value", SPREAD), told))
-    blocks.append(TableBlock("Scar, stack by stack", _PATIENT_COLUMNS, _patient_rows(results)))
+    blocks += mask_tables(results)
     blocks.append(TableBlock("Published figures, to stand beside", ("", ""), PUBLISHED))
     about = f"A = {names[0]}, B = {names[1]}; {len(results)} pairs; mass convention {convention}"
     keys = ("name", *(f"{s}_{f}" for s in STRUCTURES for f in plain(results[0].scar)))

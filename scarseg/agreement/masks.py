@@ -138,25 +138,39 @@ def compare_files(
     """
     one, other = read_label_map(a), read_label_map(b)
     _require_one_grid(name, one, other)
-    if stack is not None and stack.pixels.shape != one.labels.shape:
+    if stack is None:
+        scale = _Scale(other.spacing_mm, None, MassConvention.SPACING, density_g_per_ml)
+        return _compared(name, one.labels, other.labels, scale)
+    if stack.pixels.shape != one.labels.shape:
         raise InputError(
             "E_MASK_GRID",
             f"{name}: masks of {one.labels.shape} voxels do not fit images of "
             f"{stack.pixels.shape}.",
             str(a),
         )
-    spacing = other.spacing_mm
-    if stack is not None:
-        between = stack.slice_spacing_mm or stack.slice_thickness_mm
-        spacing = (between, *stack.pixel_spacing_mm)
-    else:
-        convention = MassConvention.SPACING
-    scale = _Scale(spacing, stack, convention, density_g_per_ml)
+    return compare_labels(name, one.labels, other.labels, stack, convention, density_g_per_ml)
+
+
+def compare_labels(
+    name: str,
+    a: LabelArray,
+    b: LabelArray,
+    stack: Stack,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> MaskPair:
+    """Compare two label maps (slice, row, column) of a stack that is at hand."""
+    between = stack.slice_spacing_mm or stack.slice_thickness_mm
+    spacing = (between, *stack.pixel_spacing_mm)
+    return _compared(name, a, b, _Scale(spacing, stack, convention, density_g_per_ml))
+
+
+def _compared(name: str, a: LabelArray, b: LabelArray, scale: _Scale) -> MaskPair:
     figures = {
-        structure: _figures(_mask(one.labels, structure), _mask(other.labels, structure), scale)
+        structure: _figures(_mask(a, structure), _mask(b, structure), scale)
         for structure in STRUCTURES
     }
-    return MaskPair(name, convention, **figures)
+    return MaskPair(name, scale.convention, **figures)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def write(output: Path, written: Written, force: bool = False) -> list[Path]:
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_all({path: _contents(path, written) for path in files}, force)
+    write_all({path: contents(path, written) for path in files}, force)
     return files
 
 
@@ -81,7 +81,8 @@ def plain(value: Any) -> dict[str, Any]:
     return asdict(value)
 
 
-def _contents(path: Path, written: Written) -> bytes:
+def contents(path: Path, written: Written) -> bytes:
+    """Make the file of this name: page, print, numbers or pairs by its ending."""
     ending = path.suffix.lower()
     if ending == ".json":
         return numbers_json(written.numbers).encode()

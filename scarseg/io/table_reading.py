@@ -38,12 +38,24 @@ def read_csv(path: Path) -> CsvTable:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise InputError("E_TABLE", f"{path} is too large for a table.", str(path))
-        text = path.read_text(encoding="utf-8-sig")
+        return parse_csv(path, path.read_bytes())
+    except OSError as error:
+        message = f"{path} cannot be read as CSV: {error.strerror}."
+        raise InputError("E_TABLE", message, str(path)) from error
+
+
+def parse_csv(path: Path, data: bytes) -> CsvTable:
+    """Take the bytes of a CSV file for what :func:`read_csv` reads; ``path`` is its name.
+
+    Raises:
+        InputError: E_TABLE.
+    """
+    try:
+        text = data.decode("utf-8-sig")
         delimiter = _delimiter(text)
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError("E_TABLE", f"{path} cannot be read as CSV: {why}.", str(path)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("E_TABLE", f"{path} cannot be read as CSV: {error}.", str(path)) from error
     lines = [line for line in lines if any(cell.strip() for cell in line)]
     if not lines:
         raise InputError("E_TABLE", f"{path} has no header.", str(path))
