@@ -69,11 +69,13 @@ def reopened(case: Case, slice_index: int) -> Change:
 def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
     """Change what is asked for on a slice; labels stay until the model answers.
 
-    What is asked of wall and blood pool leaves the word "no scar" alone.
+    What is asked of wall and blood pool leaves the word "no scar" alone; where the last box for
+    scar went, that is the new word.
     """
     before = case.readings[slice_index]
     asks = asks_anew(before.prompts, prompts) or before.prompts.lv_box != prompts.lv_box
-    after = replace(before, prompts=replace(prompts, no_scar=prompts.no_scar and not asks))
+    none = prompts.no_scar and not (asks and before.prompts.no_scar)
+    after = replace(before, prompts=replace(prompts, no_scar=none))
     return case.change(step_name(verb, slice_index), slice_index, after)
 
 

@@ -23,8 +23,9 @@ REFUSED = {
     Label.BACKGROUND: "Boxes and points ask for blood pool, wall or scar: press 1, 2 or 3.",
 }
 """Why a label cannot be asked for."""
-SAME_BOX = 0.5
-"""A box drawn over a detector's that shares this much with it (IoU) takes its place."""
+SAME_BOX = 0.25
+"""A box drawn over a detector's takes its place when they share more than this part of the
+smaller one: the box is then proposed wrongly, and drawn better. The segmenter would hold to it."""
 SMALLEST_BOX = 1.5
 """A drag shorter than this on either side, in source pixels, draws no box."""
 BORDER = "border"
@@ -88,6 +89,13 @@ def _area(box: Box) -> float:
     return box.width * box.height
 
 
+def _shared(one: Box, other: Box) -> float:
+    """Give how much of the smaller of two boxes lies in the other, 0 to 1."""
+    width = min(one.column1, other.column1) - max(one.column0, other.column0)
+    height = min(one.row1, other.row1) - max(one.row0, other.row0)
+    return max(width, 0.0) * max(height, 0.0) / min(_area(one), _area(other))
+
+
 def _part(box: Box, at: Position, reach: float) -> str:
     column, row = at
     across, down = (box.column0, box.column1), (box.row0, box.row1)
@@ -136,7 +144,8 @@ def _clipped(one: Position, other: Position, shape: tuple[int, int]) -> Box | No
 class BoxTool:
     """Drag to draw a box, inside another too; drag a handle to resize, the border to move.
 
-    For scar there may be many, and one drawn over what the detector proposed takes its place.
+    For scar there may be many, and one drawn over what the detector proposed, or inside it, takes
+    its place.
     For the wall (the box round the left ventricle) and the blood pool there is one: a new box
     replaces the old.
     """
@@ -203,8 +212,7 @@ class BoxTool:
 
     def _is_corrected(self, proposed: Box, drawn: Box) -> bool:
         """Say whether a drawn box is a detector's one drawn better."""
-        same = proposed.intersection_over_union(drawn) >= SAME_BOX
-        return proposed.origin is Origin.DETECTOR and same
+        return proposed.origin is Origin.DETECTOR and _shared(proposed, drawn) > SAME_BOX
 
     def rebase(self, now: SlicePrompts) -> None:
         """Go on from the prompts as they are now: an answer may have come in between.
@@ -254,12 +262,16 @@ def add_point(
 
 
 def without(prompts: SlicePrompts, kind: str, index: int) -> Prompted | None:
-    """Delete the box or point of this index; ``kind`` is "box", "point" or "pool"."""
+    """Delete the box or point of this index; ``kind`` is "box", "point" or "pool".
+
+    Where nothing asks for scar any more after a box went, there is none: its scar goes with it.
+    """
     if kind == "pool" and prompts.pool_box is not None:
         return Prompted("delete blood pool box", replace(prompts, pool_box=None))
     if kind == "box" and index < len(prompts.boxes):
         boxes = prompts.boxes[:index] + prompts.boxes[index + 1 :]
-        return Prompted("delete box", replace(prompts, boxes=boxes))
+        after = replace(prompts, boxes=boxes)
+        return Prompted("delete box", replace(after, no_scar=not after.asks_for_scar))
     if kind == "point" and index < len(prompts.points):
         points = prompts.points[:index] + prompts.points[index + 1 :]
         structure = prompts.points[index].structure

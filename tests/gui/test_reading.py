@@ -31,11 +31,11 @@ def test_a_box_segments_at_once_and_one_undo_takes_both_back(reading):
     reading.go_to(2)
     before = reading.case.labels.copy()
     prompts = reading.prompts
-    reading.drag_box(40, 15, 50, 30)
+    reading.drag_box(46, 12, 56, 30)
     assert len(reading.prompts.boxes) == 2
     assert reading.prompts.boxes[-1].origin is Origin.READER
     np.testing.assert_allclose(
-        [reading.prompts.boxes[-1].column0, reading.prompts.boxes[-1].row1], [40, 30], atol=0.3
+        [reading.prompts.boxes[-1].column0, reading.prompts.boxes[-1].row1], [46, 30], atol=0.3
     )
     reading.wait_answer()
     assert reading.document.reading.edited
@@ -88,15 +88,45 @@ def test_a_box_is_moved_by_its_border(reading):
 
 def test_a_drag_inside_a_box_draws_another(reading):
     reading.go_to(1)
-    box = reading.prompts.boxes[0]
+    reading.drag_box(10, 10, 30, 30)
+    reading.wait_answer()
+    box = reading.prompts.boxes[-1]
     (column, row) = box.centre
-    reading.act("box")
     reading.drag((column, row), (column + 3, row + 4))
-    assert reading.prompts.boxes[0] == box and len(reading.prompts.boxes) == 2
+    assert reading.prompts.boxes[-2] == box
     np.testing.assert_allclose(
-        [reading.prompts.boxes[1].width, reading.prompts.boxes[1].height], [3, 4], atol=0.5
+        [reading.prompts.boxes[-1].width, reading.prompts.boxes[-1].height], [3, 4], atol=0.5
     )
     assert reading.document.undo_stack.undoText() == "add box, slice 2"
+
+
+def test_a_drag_inside_a_proposed_box_draws_it_anew(reading):
+    reading.go_to(1)
+    [box] = reading.prompts.boxes
+    (column, row) = box.centre
+    reading.drag_box(column, row, column + 3, row + 4)
+    [drawn] = reading.prompts.boxes
+    np.testing.assert_allclose([drawn.width, drawn.height], [3, 4], atol=0.5)
+    assert reading.document.undo_stack.undoText() == "correct box, slice 2"
+
+
+def test_with_the_last_box_goes_its_scar_and_one_undo_brings_both_back(reading):
+    reading.go_to(1)
+    labels, prompts = reading.document.labels.copy(), reading.prompts
+    assert (labels == Label.SCAR).any() and len(prompts.boxes) == 1
+    reading.act("delete")
+    reading.wait_answer()
+    assert not reading.prompts.boxes
+    np.testing.assert_array_equal(
+        reading.document.labels, np.where(labels == Label.SCAR, Label.MYOCARDIUM, labels)
+    )
+    assert not reading.document.reading.status.read
+    reading.act("segment")
+    reading.wait_answer()
+    assert not (reading.document.labels == Label.SCAR).any()
+    reading.undo()
+    np.testing.assert_array_equal(reading.document.labels, labels)
+    assert reading.prompts == prompts
 
 
 def test_the_cursor_tells_what_a_press_would_do(reading):

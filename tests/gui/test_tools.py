@@ -41,8 +41,9 @@ def test_boxes_are_pulled_by_corner_side_and_border_and_stay_on_the_slice(start,
 
 @pytest.mark.parametrize(("start", "ctrl"), [((15, 15), False), ((15, 10), True)])
 def test_a_box_is_drawn_inside_another_and_with_ctrl_from_its_border(start, ctrl):
-    outcome = _drag(tools.BoxTool(), PROMPTS, start, (22, 22), new=ctrl)
-    assert outcome.prompts.boxes == (PROMPTS.boxes[0], Box(*start, 22, 22))
+    mine = SlicePrompts((Box(10, 10, 30, 40),))
+    outcome = _drag(tools.BoxTool(), mine, start, (22, 22), new=ctrl)
+    assert outcome.prompts.boxes == (mine.boxes[0], Box(*start, 22, 22))
     assert outcome.verb == "add box"
 
 
@@ -78,10 +79,31 @@ def test_a_box_drawn_over_a_proposed_one_takes_its_place():
     assert outcome.verb == "correct box"
 
 
-def test_a_box_that_shares_little_with_a_proposed_one_is_another():
-    outcome = _drag(tools.BoxTool(), PROMPTS, (18, 18), (34, 44))
-    assert outcome.prompts.boxes == (*PROMPTS.boxes, Box(18, 18, 34, 44))
+@pytest.mark.parametrize("drawn", [(15, 15, 22, 22), (5, 5, 60, 50), (20, 8, 34, 42)])
+def test_a_box_inside_round_or_half_over_a_proposed_one_takes_its_place(drawn):
+    outcome = _drag(tools.BoxTool(), PROMPTS, drawn[:2], drawn[2:])
+    assert outcome.prompts.boxes == (Box(*drawn),)
+    assert outcome.verb == "correct box"
+
+
+@pytest.mark.parametrize("drawn", [(26, 36, 44, 50), (28, 8, 38, 42), (31, 10, 40, 40)])
+def test_a_box_that_shares_little_with_a_proposed_one_is_another(drawn):
+    outcome = _drag(tools.BoxTool(), PROMPTS, drawn[:2], drawn[2:], new=True)
+    assert outcome.prompts.boxes == (*PROMPTS.boxes, Box(*drawn))
     assert outcome.verb == "add box"
+
+
+def test_when_the_last_box_goes_there_is_no_scar_until_something_asks_for_it_again():
+    gone = tools.without(PROMPTS, "box", 0).prompts
+    assert gone == SlicePrompts(no_scar=True)
+    clicked = replace(PROMPTS, points=(Point(20, 20),))
+    assert not tools.without(clicked, "box", 0).prompts.no_scar
+    case = Case.new(make_phantom_stack())
+    case.apply(case.change("Propose", 1, replace(case.readings[1], prompts=PROMPTS)))
+    case.apply(reading.reprompt(case, 1, "delete box", gone))
+    assert case.readings[1].prompts == gone
+    case.apply(reading.reprompt(case, 1, "add point", gone.with_point(Point(3, 3))))
+    assert case.readings[1].prompts == SlicePrompts(points=(Point(3, 3),))
 
 
 def test_one_box_bounds_the_pool_and_the_scars_stay():
