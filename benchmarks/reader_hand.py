@@ -2,7 +2,8 @@
 
 Waiting runs from the event that the hand sends (the release of the button, the press of the key)
 until the window can go on: the slice that is then in front shows its proposal, or the answer to
-the prompt, and is painted. Nothing is called on the program but what reads its state.
+the prompt, and is painted. Nothing is called on the program but what reads its state. The hand
+works in whichever view is in sight: on the slice shown large, or in the cells of the montage.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import numpy as np
 from PyQt6.QtCore import QEvent, QEventLoop, QMimeData, QPointF, Qt, QTimer, QUrl
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication
+from PyQt6.QtWidgets import QApplication, QWidget
 
+from scarseg.case import Case
+from scarseg.gui.canvas import Canvas
+from scarseg.gui.grid import CAPTION
 from scarseg.gui.inference import Readiness
 from scarseg.gui.window import MainWindow
 from scarseg.labels import MaskArray, infarct_mask
@@ -58,7 +62,8 @@ class Hand:
         look_s: how long the reader looks before every act; 0 is a reader faster than any.
         watch: called with a word after every act, to film it.
 
-    ``waits`` tells of every act what it was and how many seconds the window then took.
+    ``waits`` tells of every act what it was and how many seconds the window then took;
+    ``looked_s`` is how long the program wanted the reader to look before it took a verdict.
     """
 
     def __init__(
@@ -71,22 +76,30 @@ class Hand:
         self.look_s = look_s
         self.waits: list[tuple[str, float]] = []
         self.n_gestures = 0
+        self.looked_s = 0.0
+        self._cell: int | None = None
         self._watch = watch or (lambda word: None)
 
     # What the reader sees
 
     @property
     def slice_index(self) -> int:
-        return self._document.current
+        """Say which slice the hand is at: the large one, or that of the cell it went to."""
+        in_cell = self._cell is not None and self.window.views.montage
+        return self._cell if self._cell is not None and in_cell else self._document.current
 
     @property
     def found(self) -> MaskArray:
-        """Give the scar on the slice in front, bool (row, column)."""
-        return infarct_mask(self._document.labels)
+        """Give the scar on the slice at hand, bool (row, column)."""
+        return infarct_mask(self.case.labels[self.slice_index])
+
+    @property
+    def case(self) -> Case:
+        return self._document.case
 
     @property
     def prompts(self) -> SlicePrompts:
-        return self._document.reading.prompts
+        return self.case.readings[self.slice_index].prompts
 
     @property
     def all_read(self) -> bool:
@@ -106,14 +119,54 @@ class Hand:
         k, inference = current.document.current, current.inference
         return inference.readiness[k] is not Readiness.WAITING and k not in inference.pending
 
+    def all_proposed(self) -> bool:
+        """Say whether every slice is proposed and answers nothing any more."""
+        current = self.window.session.current
+        if current is None:
+            return False
+        inference = current.inference
+        waiting = Readiness.WAITING in inference.readiness or inference.proposing
+        return not waiting and not inference.pending
+
+    def looked_at_all(self) -> bool:
+        """Say whether the program takes it that every slice was looked at as it stands."""
+        document, everything = self._document, range(len(self._document.case.readings))
+        unread = {k for k in everything if not document.case.readings[k].status.read}
+        return unread <= document.seen
+
+    @property
+    def canvas(self) -> Canvas:
+        """Give the view that the hand is over."""
+        views = self.window.views
+        return views.grid.cells[self.slice_index].canvas if views.montage else views.canvas
+
     # Keys
 
     def press(self, action: str, then: Callable[[], bool] | None = None) -> None:
         """Press the key of an action; wait until ``then``, or for the slice in front."""
         self._look()
         begin = time.perf_counter()
-        QTest.keySequence(self.window.canvas, self.window.actions_by_name[action].shortcut())
+        QTest.keySequence(self.canvas, self.window.actions_by_name[action].shortcut())
         self._wait(begin, then or self.answered, action)
+
+    def show_montage(self) -> None:
+        """Have all slices in sight; the program remembers that."""
+        self._cell = None
+        if not self.window.views.montage:
+            self.press("montage")
+
+    def accept_the_rest(self) -> None:
+        """Accept all that was looked at and has no verdict yet."""
+        if not self.all_read:
+            self.look_at_all()
+            self.press("accept_seen", lambda: self.all_read)
+        self._cell = None
+
+    def put_down(self) -> tuple[list[tuple[str, float]], int, float]:
+        """Give waits, number of gestures and time looked so far, and begin anew."""
+        told = self.waits, self.n_gestures, self.looked_s
+        self.waits, self.n_gestures, self.looked_s = [], 0, 0.0
+        return told
 
     def take(self, tool: str) -> None:
         """Take a tool in hand unless it is there."""
@@ -121,6 +174,20 @@ class Hand:
             self.press(tool)
 
     # Mouse
+
+    def reach_into(self, k: int) -> None:
+        """Work on this slice of the montage from now on: the hand need only go there."""
+        self._cell = k
+
+    def choose_slice(self) -> None:
+        """Click on the line beneath the picture of the slice at hand."""
+        cell = self.window.views.grid.cells[self.slice_index]
+        at = QPointF(cell.width() / 2, cell.height() - CAPTION / 2)
+        self._look()
+        begin = time.perf_counter()
+        for kind in (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease):
+            _send(cell, kind, at, LEFT, PLAIN)
+        self._wait(begin, self.answered, "choose slice")
 
     def drag_box(self, box: Box) -> None:
         """Drag a new box; with Ctrl, so that no border of another one is taken."""
@@ -142,7 +209,7 @@ class Hand:
         for share in (0.25, 0.75, 0.4, 0.6, 0.1, 0.9):
             at = (box.column0 + share * box.width, box.row0)
             self._stroke([at], PLAIN, "choose")
-            if self.window.canvas.chosen == ("box", index):
+            if self.canvas.chosen == ("box", index):
                 break
         self.press("delete")
 
@@ -159,13 +226,11 @@ class Hand:
     def _mouse(
         self, kind: QEvent.Type, at: Position, modifiers: Qt.KeyboardModifier, held: bool = True
     ) -> None:
-        view = self.window.canvas.viewport()
-        here = self.window.canvas.from_source(*at)
+        view = self.canvas
+        here = QPointF(view.from_source(*at).toPoint())
         button = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else LEFT
         down = held and kind != QEvent.Type.MouseButtonRelease
-        buttons = LEFT if down else Qt.MouseButton.NoButton
-        across = QPointF(view.mapToGlobal(here.toPoint()))
-        QApplication.sendEvent(view, QMouseEvent(kind, here, across, button, buttons, modifiers))
+        _send(view, kind, here, button, modifiers, LEFT if down else Qt.MouseButton.NoButton)
 
     def drop(self, folder: Path, then: Callable[[], bool]) -> None:
         """Drop a folder on the window."""
@@ -184,9 +249,39 @@ class Hand:
             end = time.perf_counter() + self.look_s
             pump_until(lambda: time.perf_counter() > end, "looking")
 
+    def wait_for_all(self) -> None:
+        """Wait until every slice is proposed, and painted."""
+        begin = time.perf_counter()
+        pump_until(self.all_proposed, "all proposals")
+        self._paint_cells()
+        self.waits.append(("all", time.perf_counter() - begin))
+        self._watch("all proposed")
+
+    def look_at_all(self) -> None:
+        """Look until the program takes it that all was looked at."""
+        begin = time.perf_counter()
+        pump_until(self.looked_at_all, "slices taken as seen")
+        self.looked_s += time.perf_counter() - begin
+
+    def _paint_cells(self) -> None:
+        for cell in self.window.views.grid.cells:
+            cell.canvas.repaint()
+
     def _wait(self, begin: float, until: Callable[[], bool], word: str) -> None:
         pump_until(until, word)
-        self.window.canvas.viewport().repaint()
+        self.canvas.repaint()
         self.waits.append((word, time.perf_counter() - begin))
         self.n_gestures += 1
         self._watch(word)
+
+
+def _send(
+    widget: QWidget,
+    kind: QEvent.Type,
+    at: QPointF,
+    button: Qt.MouseButton,
+    modifiers: Qt.KeyboardModifier,
+    held: Qt.MouseButton = Qt.MouseButton.NoButton,
+) -> None:
+    across = widget.mapToGlobal(at)
+    QApplication.sendEvent(widget, QMouseEvent(kind, at, across, button, held, modifiers))

@@ -24,6 +24,8 @@ UNSEEN = 0.1
 """A piece of scar of which less than this share is found gets a box, not a click."""
 LARGE = 0.25
 """... if it is at least this share of the slice's scar."""
+FILLED = 0.15
+"""One box holds all scar of a slice where scar is at least this share of it, else one piece."""
 FALSE = 0.1
 """A box is wrong when less than this share of the scar found in it is true."""
 
@@ -67,15 +69,15 @@ def correct(
 ) -> Correction:
     """Choose the next correction of a slice that has scar and is not good enough.
 
-    A box round the scar where the mask is bad, or round what nobody has found; else away with a
-    box that holds nothing but false scar; else a click into the largest error.
+    One box round the scar where the mask is bad, or round what nobody has found; else away with
+    a box that holds nothing but false scar; else a click into the largest error.
 
     Args:
         scar, found: bool (row, column), true and as shown.
     """
     untouched = not prompts.points and all(box.score is not None for box in prompts.boxes)
     if untouched and agreement(found, scar) < BAD:
-        missing: MaskArray | None = components(scar)[0]
+        missing: MaskArray | None = _by_one_box(scar, found)
     else:
         missing = _unseen(scar, found, prompts)
     if missing is not None:
@@ -84,6 +86,15 @@ def correct(
     if wrong is not None:
         return DeleteBox(wrong)
     return Click(click(scar, found, pixel_spacing_mm, rng))
+
+
+def _by_one_box(scar: MaskArray, found: MaskArray) -> MaskArray:
+    """Give what one drag covers best: all scar, or the largest missing piece where it is apart."""
+    column0, row0, column1, row1 = bounding_box(scar)
+    if scar.sum() >= FILLED * (column1 - column0) * (row1 - row0):
+        return scar
+    parts = components(scar)
+    return next((one for one in parts if (one & found).sum() < UNSEEN * one.sum()), parts[0])
 
 
 def _unseen(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> MaskArray | None:
