@@ -336,6 +336,60 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("previous_slice", "Slice", "Slice before", ("Up",), "Go to the slice before (wheel)"),
     _("next_slice", "Slice", "Slice after", ("Down",), "Go to the slice after (wheel)"),
     _(
+        "compare",
+        "Methods",
+        "Compare methods",
+        ("J",),
+        "Show what every threshold method makes of this slice and of the stack",
+        toggles=True,
+    ),
+    _(
+        "previous_method",
+        "Methods",
+        "Method before",
+        ("Alt+Left",),
+        "Preview the method before, dashed, on the slices; labels stay as they are",
+    ),
+    _(
+        "next_method",
+        "Methods",
+        "Next method",
+        ("Alt+Right",),
+        "Preview the next method, dashed, on the slices; labels stay as they are",
+    ),
+    _(
+        "adopt",
+        "Methods",
+        "Adopt on this slice",
+        ("Ctrl+J",),
+        "Take the chosen method's scar on this slice, within the wall, to start from",
+    ),
+    _(
+        "adopt_all",
+        "Methods",
+        "Adopt on all slices",
+        ("Ctrl+Shift+J",),
+        "Take the chosen method's scar on every slice that is not read yet",
+    ),
+    _(
+        "whole_stack",
+        "Methods",
+        "Threshold per stack",
+        ("Alt+J",),
+        "One threshold for the stack, from its maximum, minimum and remote wall; or each slice"
+        " has its own",
+        toggles=True,
+    ),
+    _(
+        "remote",
+        "Methods",
+        "Remote wall",
+        ("Shift+J",),
+        "Drag round the wall that serves as normal, or click where it is; Alt-click or right-click:"
+        " as proposed",
+        "tool",
+    ),
+    _(
         "montage",
         "View",
         "All slices at once",
@@ -429,13 +483,13 @@ CHANGES = frozenset(
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
         *("not_assessable", "propose_again", "propose_wall", "clip", "accept_seen", "reopen"),
-        *("propose_mvo", "carry_up", "carry_down"),
+        *("propose_mvo", "carry_up", "carry_down", "adopt", "adopt_all"),
     )
 )
 """What cannot be done to a case that is open for reading only."""
 HELD = ("hide", "magnifier")
 """What lasts as long as its key is held: no shortcut, the window sees to it."""
-MENUS = ("File", "Edit", "Tools", "Slice", "View", "Help")
+MENUS = ("File", "Edit", "Tools", "Slice", "Methods", "View", "Help")
 
 
 def key_text(row: ActionRow) -> str:

@@ -42,6 +42,14 @@ class Layer:
         self._changed()
 
 
+class Guest(Layer):
+    """Something that others than the view lay over its labels."""
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint in source pixels."""
+        raise NotImplementedError
+
+
 class ImageLayer(Layer):
     """The pixels of a slice between two levels, smooth below the voxel size or as they are."""
 

@@ -80,6 +80,7 @@ class Session(QObject):
         self._loader = models_loader
         self.inference_lane = Lane("inference", self)
         self.disk_lane = Lane("disk", self)
+        self.numbers_lane = Lane("numbers", self)
         self._wanted: Entry | None = None
         self._leaving: list[Open] = []
         self._n_opened = 0
@@ -333,6 +334,7 @@ class Session(QObject):
             return False
         self.close()
         self.inference_lane.close()
+        self.numbers_lane.close()
         self.disk_lane.drain()
         self.disk_lane.close()
         return True

@@ -36,6 +36,7 @@ class SliceView(QWidget):
     """Image, tint, outlines, prompts and hand of one slice, in source pixels.
 
     ``seen`` is the part that is shown in mm; all of it is in sight whatever the widget's shape.
+    ``guests`` are layers that others lay over the labels.
 
     Signals:
         seen_changed: another part of the slice is in sight, or the same part larger or smaller.
@@ -65,6 +66,7 @@ class SliceView(QWidget):
         self.tint = items.TintLayer(self.update)
         self.outlines, self.marks = items.LabelLayer(self.update), items.MarkLayer(self.update)
         self.prompt_layer = items.PromptLayer(self.update)
+        self.guests: list[items.Guest] = []
         self.hand = items.HandLayer(self.update)
         self._still = QPixmap()
         self._still_key: object = None
@@ -143,7 +145,7 @@ class SliceView(QWidget):
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
         self.tint.set_opacity(self.fill_opacity if self.filled else 0.0)
-        for layer in (self.tint, self.outlines, self.marks, self.hand):
+        for layer in (self.tint, self.outlines, self.marks, *self.guests, self.hand):
             layer.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.shared.prompts_shown)
         self.update()
@@ -200,7 +202,7 @@ class SliceView(QWidget):
 
     def _draw_still(self, to_screen: QTransform) -> QPixmap:
         """Draw all that the hand and the levels do not change, once for as long as it stays."""
-        layers = (self.outlines, self.marks, self.prompt_layer)
+        layers = (self.outlines, self.marks, *self.guests, self.prompt_layer)
         ratio = self.devicePixelRatioF()
         key = (
             self.size(), ratio, to_screen, tuple(self.directions),

@@ -11,6 +11,7 @@ from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUn
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from scarseg.gui import actions, chrome, levels
+from scarseg.gui.comparison import Comparison
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.flow import Flow
@@ -52,6 +53,9 @@ class MainWindow(QMainWindow):
         self.sitting = Sitting(
             session, self.desk, self.results, self.studies, self.views, self.foot.clock, self
         )
+        self.comparison = Comparison(
+            session, self.views, self.view_row, self.hand.choose_tool, self
+        )
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
@@ -73,6 +77,7 @@ class MainWindow(QMainWindow):
         self.hand.take(self.actions_by_name)
         self.sitting.take(self.actions_by_name)
         self.looking.take(self.actions_by_name)
+        self.comparison.take(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -81,7 +86,7 @@ class MainWindow(QMainWindow):
         self.middle = QStackedWidget()
         self.middle.addWidget(self.views)
         self.middle.addWidget(chrome.Welcome(self.actions_by_name))
-        for widget in (self.middle, self.view_row, self.strip):
+        for widget in (self.middle, self.view_row, self.comparison, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
         desk = QHBoxLayout()
         desk.setContentsMargins(0, 0, 0, 0)
@@ -116,7 +121,7 @@ class MainWindow(QMainWindow):
             )
         }  # fmt: skip
         handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
-        handlers |= self.flow.handlers()
+        handlers |= self.flow.handlers() | self.comparison.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
             for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
@@ -157,6 +162,8 @@ class MainWindow(QMainWindow):
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
         self.hand.said.connect(self.foot.say)
+        self.comparison.said.connect(self.foot.say)
+        self.comparison.fitted.connect(self._show_parts)
         self.looking.keyboard.said.connect(self.foot.say)
         self.sitting.stopwatch.ticked.connect(self.showing.show_clock)
         views.refused.connect(self.foot.say)
@@ -203,7 +210,9 @@ class MainWindow(QMainWindow):
         shown = self.session.current is not None
         for part in (self.results, self.view_row):
             part.setVisible(shown)
-        self.strip.setVisible(shown and not self.views.montage)
+        self.comparison.setVisible(shown and self.comparison.wanted)
+        instead = self.views.montage or self.comparison.replaces_strip
+        self.strip.setVisible(shown and not instead)
         self.actions_by_name["montage"].setChecked(self.views.montage)
 
     def _name_steps(self, _text: str) -> None:

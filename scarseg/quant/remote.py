@@ -73,6 +73,24 @@ def propose_remote_beside(
     return remote
 
 
+def remote_sector(
+    wall: MaskArray, pixel_spacing_mm: tuple[float, float], at: tuple[float, float]
+) -> MaskArray:
+    """Give the sector of the deeper half of a wall (row, column) that looks towards a place.
+
+    As wide as a proposed one. ``at`` (column, row) in continuous pixels, pixel i is [i, i + 1).
+    """
+    if not wall.any():
+        return np.zeros_like(wall)
+    row, column = ndimage.center_of_mass(ndimage.binary_fill_holes(wall))
+    y = (at[1] - 0.5 - row) * pixel_spacing_mm[0]
+    x = (at[0] - 0.5 - column) * pixel_spacing_mm[1]
+    centre = np.degrees(np.arctan2(y, x))
+    off = np.abs((ring_angles(wall, pixel_spacing_mm) - centre + 180.0) % 360.0 - 180.0)
+    middle = middle_of_wall(wall, pixel_spacing_mm)
+    return np.asarray(middle & (off <= SECTOR_DEGREES / 2 + 1e-9), dtype=np.bool_)
+
+
 def remote_signals(pixels: FloatArray, remote: MaskArray) -> tuple[RemoteSignal | None, ...]:
     """Measure the remote region of every slice.
 
