@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scarseg.models import Detection, Structure
 from scarseg.prompts import Box
@@ -23,6 +23,8 @@ class Task(StrEnum):
     """Embed and propose."""
     ANSWER = "answer"
     """Answer the reader's prompts."""
+    SPARE = "spare"
+    """What can wait until nothing else is to be done."""
 
 
 class Why(StrEnum):
@@ -31,6 +33,16 @@ class Why(StrEnum):
     ASKED = "asked"
     RELOCATED = "relocated"
     WALL = "wall"
+
+
+@dataclass(frozen=True)
+class Spare:
+    """Short work on one slice for which nobody waits; what is done with its answer, or failure."""
+
+    slice_index: int
+    work: Callable[[], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[BaseException], None]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QRectF, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
@@ -14,10 +14,14 @@ from scarseg.measurements import MassConvention, Measurements, SliceMeasurement
 
 LOW_ROW, HIGH_ROW = 15, 21
 """Height of a row in pixels, where room is scarce and where it is not."""
+LEAST_RANGE_G = 0.05
+"""A narrower interval of a slice is not seen in its grams either."""
 
 
 class SliceBars(QWidget):
     """Scar grams of every slice as bars, MVO inside them; a click chooses the slice.
+
+    A whisker spans the slice's interval, where it is known.
 
     ``spent`` gives a slice's (seconds, interactions) for its tool tip.
     """
@@ -33,6 +37,25 @@ class SliceBars(QWidget):
         self._convention = MassConvention.THICKNESS
         self._current = 0
         self._height = LOW_ROW
+        self._ranges: Sequence[tuple[float, float] | None] = ()
+        self._reach = 0.0
+
+    @property
+    def convention(self) -> MassConvention:
+        """Tell by which convention the bars are."""
+        return self._convention
+
+    def show_ranges(self, ranges: Sequence[tuple[float, float] | None]) -> None:
+        """Show the ends of each slice's interval in g; None where it is not known (yet)."""
+        self._ranges = ranges
+        if None not in ranges:  # until then the scale stays: bars that jump cannot be compared
+            self._reach = max((high for _, high in filter(None, ranges)), default=0.0)
+        self.update()
+
+    def forget_ranges(self) -> None:
+        """Show no intervals."""
+        self._ranges, self._reach = (), 0.0
+        self.update()
 
     def show_measurements(self, measured: Measurements, current: int) -> None:
         self._rows, self._convention = measured.slices, measured.convention
@@ -65,6 +88,9 @@ class SliceBars(QWidget):
         if proposed is not None:
             word = "changed since" if row.changed else "as proposed"
             lines.append(f"proposed {proposed:.1f} g, {word}")
+        ends = self._range(k)
+        if ends is not None:
+            lines.append(f"90 % interval {ends[0]:.1f} – {ends[1]:.1f} g")
         if self.spent is not None:
             seconds, n = self.spent(k)
             if seconds or n:
@@ -74,6 +100,9 @@ class SliceBars(QWidget):
     def _grams(self, row: SliceMeasurement, what: str, of: str = "") -> float | None:
         grams = getattr(row, f"{what}_mass_{of}{self._convention.value}_g")
         return None if grams is None else float(grams)
+
+    def _range(self, k: int) -> tuple[float, float] | None:
+        return self._ranges[k] if k < len(self._ranges) else None
 
     def _row_at(self, y: float) -> int:
         return min(max(int(y // self._height), 0), len(self._rows) - 1)
@@ -96,7 +125,7 @@ class SliceBars(QWidget):
         painter.setFont(font)
         grams = [self._grams(row, "scar") or 0.0 for row in self._rows]
         proposed = [self._grams(row, "scar", "proposed_") or 0.0 for row in self._rows]
-        most = max((*grams, *proposed), default=0.0) or 1.0
+        most = max((*grams, *proposed, self._reach), default=0.0) or 1.0
         for k, row in enumerate(self._rows):
             self._paint_row(painter, k, row, most)
         painter.end()
@@ -118,6 +147,7 @@ class SliceBars(QWidget):
                 painter.setBrush(theme.colour(colour, faint))
                 painter.drawRoundedRect(QRectF(left, top + 3, room * grams / most, high - 6), 3, 3)
         self._paint_tick(painter, row, left, top, room / most)
+        self._paint_whisker(painter, k, left, top + high / 2, room / most)
         painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
         text = f"{scar:.1f} g"
         if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
@@ -125,6 +155,23 @@ class SliceBars(QWidget):
         elif row.status is SliceStatus.UNSEEN and scar == 0:
             text = "–"
         painter.drawText(QRectF(self.width() - right, top, right, high), middle, text)
+
+    def _paint_whisker(
+        self, painter: QPainter, k: int, left: float, middle: float, scale: float
+    ) -> None:
+        """Span the interval of a slice, with a dark edge to stand out on the bar."""
+        ends = self._range(k)
+        if ends is None or ends[1] - ends[0] < LEAST_RANGE_G:
+            return
+        low, high = (left + grams * scale for grams in ends)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for colour, edge in ((theme.GROUND, 1.0), (theme.TEXT, 0.0)):
+            painter.setBrush(QColor(colour))
+            span = QRectF(low - edge, middle - 0.5 - edge, high - low + 2 * edge, 1 + 2 * edge)
+            painter.drawRect(span)
+            for end in (low, high - 1):
+                cap = QRectF(end - edge, middle - 2.5 - edge, 1 + 2 * edge, 5 + 2 * edge)
+                painter.drawRect(cap)
 
     def _paint_tick(
         self, painter: QPainter, row: SliceMeasurement, left: float, top: float, scale: float

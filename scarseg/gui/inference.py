@@ -14,7 +14,7 @@ from scarseg.answers import Answers
 from scarseg.case import CaseStatus, Cause, Change, Sight, SliceReading, SliceStatus
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui import reading as verbs
-from scarseg.gui.agenda import Agenda, Task, Why
+from scarseg.gui.agenda import Agenda, Spare, Task, Why
 from scarseg.gui.document import Document
 from scarseg.gui.tasks import Lane
 from scarseg.labels import LabelArray, resting_on_wall
@@ -49,7 +49,8 @@ class Inference(QObject):
     """Propose all slices of a document, current one first, and answer its prompts.
 
     One short job at a time is on the lane; what comes next is decided when it is done, so that
-    a click never waits for more than that. The current slice is shown by what the detector says
+    a click never waits for more than that; when nothing is to be done ``spare`` is asked for
+    work. The current slice is shown by what the detector says
     of it alone, and proposed again, unless a reader touched it, where the whole stack says
     otherwise. A case that was read whole rests until a reader asks.
 
@@ -77,6 +78,7 @@ class Inference(QObject):
         self._answers = [Answers() for _ in range(n)]
         self._hearts: set[int] = set()
         self._agenda = Agenda(n)
+        self.spare: Callable[[], Spare | None] | None = None
         self._busy = False
         self._turn = 0
         self._key = f"{id(self):x}"
@@ -96,6 +98,19 @@ class Inference(QObject):
         """Say whether slices are still waiting for their proposal."""
         waiting = Readiness.WAITING in self.readiness or bool(self._agenda.unsettled)
         return self._models is not None and waiting
+
+    @property
+    def models(self) -> Models | None:
+        """Give the models, once they are loaded."""
+        return self._models
+
+    def embedding(self, slice_index: int) -> Embedding | None:
+        """Give the embedding of a slice; None where the models have not looked in this sitting."""
+        return self._embeddings[slice_index]
+
+    def go_on(self) -> None:
+        """See whether there is something to do: ``spare`` may have work now."""
+        self._go_on()
 
     def start(self, models: Models) -> None:
         """Begin to propose every slice, current first, then its neighbours outwards.
@@ -232,6 +247,7 @@ class Inference(QObject):
             return
         step = self._agenda.next(self.document.current)
         if step is None:
+            self._use_the_pause()
             return
         task, k = step
         if task is Task.LOOK:
@@ -240,6 +256,12 @@ class Inference(QObject):
             self._propose(k)
         else:
             self._answer(k)
+
+    def _use_the_pause(self) -> None:
+        """Do what can wait, one piece at a time, as long as nothing else is to be done."""
+        work = None if self.spare is None else self.spare()
+        if work is not None:
+            self._run(Task.SPARE, work.slice_index, work.work, done=work.done, failed=work.failed)
 
     def _run(
         self,

@@ -52,6 +52,8 @@ class ResultsPanel(QWidget):
         self.setFixedWidth(NARROW)
         self.headline = label("–", "headline", "Scar mass")
         self.convention = label("", "quiet", "Mass convention of the headline")
+        self.interval = label("", "quiet", "Interval of the scar mass")
+        self.interval.hide()
         self.figures: dict[str, QLabel] = {}
         self._words: dict[str, QLabel] = {}
         self.bars = SliceBars()
@@ -70,6 +72,7 @@ class ResultsPanel(QWidget):
         layout.setSpacing(3)
         layout.addWidget(label("SCAR MASS", "heading"))
         layout.addWidget(self.headline)
+        layout.addWidget(self.interval)
         layout.addWidget(self.convention)
         layout.addSpacing(6)
         layout.addLayout(self._figures())

@@ -17,6 +17,7 @@ from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.document import Document
 from scarseg.gui.finding import Finder
 from scarseg.gui.inference import Inference, Readiness
+from scarseg.gui.interval import Interval
 from scarseg.gui.library import Entry, Library, standing
 from scarseg.gui.opening import Opened, Wanted, open_case
 from scarseg.gui.returning import Places, Watch
@@ -42,6 +43,7 @@ class Open:
     inference: Inference
     saver: Saver
     lock: CaseLock | None
+    interval: Interval
 
 
 class Session(QObject):
@@ -248,7 +250,8 @@ class Session(QObject):
         self, entry: Entry, document: Document, saver: Saver, lock: CaseLock | None
     ) -> None:
         inference = Inference(document, self.inference_lane, document)
-        self.current = Open(entry, document, inference, saver, lock)
+        interval = Interval(document, inference, document)
+        self.current = Open(entry, document, inference, saver, lock, interval)
         self.watch.forget()
         self.places.follow(document, saver.path.name)
         self.opened.emit()
@@ -271,7 +274,8 @@ class Session(QObject):
         inference = Inference(document, self.inference_lane, document)
         inference.readiness = [Readiness.READY] * case.stack.n_slices
         saver = Saver(document, self.disk_lane, Path(), document)
-        self.current = Open(entry, document, inference, saver, None)
+        interval = Interval(document, inference, document)
+        self.current = Open(entry, document, inference, saver, None, interval)
         self.opened.emit()
 
     def remember(self, measured: Measurements) -> None:

@@ -16,6 +16,7 @@ from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.flow import Flow
 from scarseg.gui.hand import Hand
+from scarseg.gui.interval_line import IntervalLine
 from scarseg.gui.looking import Looking
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         self.comparison = Comparison(
             session, self.views, self.view_row, self.hand.choose_tool, self
         )
+        self.interval_line = IntervalLine(session, self.results, self)
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)

@@ -16,7 +16,7 @@ def last_looks(case: Case) -> dict[int, Box | None]:
 
     The record knows; where it had to forget, the box among the slice's prompts is the one.
     """
-    looks = {
+    looks: dict[int, Box | None] = {
         k: reading.prompts.lv_box
         for k, reading in enumerate(case.readings)
         if reading.prompts.lv_box is not None
