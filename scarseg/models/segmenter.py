@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +25,7 @@ from scarseg.models.weights import resolve
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import SliceImage
 
+T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
 """Axes along which a crop (image, channel, row, column) is mirrored for one averaged answer."""
 
@@ -45,7 +49,8 @@ class CompactSegmenter:
     """The default weights: blood pool, wall and scar from one embedding.
 
     Several networks answer together: the four mirror images of a crop are dealt among them and
-    their logits averaged.
+    their logits averaged. On a processor that may use several threads each network has one of its
+    own: its steps are too small to be shared out.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class CompactSegmenter:
             one.to(memory_format=torch.channels_last).to(self.device).eval() for one in several
         ]
         self.mirrors = [MIRRORS[k :: len(self.networks)] for k in range(len(self.networks))]
+        self._threads: ThreadPoolExecutor | None = None
 
     @torch.inference_mode()
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
@@ -95,16 +101,27 @@ class CompactSegmenter:
     def _careful(self, own: CompactFeatures, prompts: PromptBatch) -> Tensor:
         """Average the answers of all networks to their mirror images."""
         if own.views is None:
-            own.views = tuple(
-                self._embed_mirrored(network, own, k) for k, network in enumerate(self.networks)
-            )
-        answers = []
-        for network, views, mirrors in zip(self.networks, own.views, self.mirrors, strict=True):
-            logits, _ = network.predict(views, mirrored(prompts, mirrors))
-            answers += [
-                logits[i].flip([axis - 1 for axis in axes]) for i, axes in enumerate(mirrors)
+            embed = [
+                partial(self._embed_mirrored, network, own, k)
+                for k, network in enumerate(self.networks)
             ]
+            own.views = tuple(self._together(embed))
+        answer = [
+            partial(_answer, network, views, prompts, mirrors)
+            for network, views, mirrors in zip(self.networks, own.views, self.mirrors, strict=True)
+        ]
+        answers = [one for several in self._together(answer) for one in several]
         return torch.stack(answers).mean(0, keepdim=True)
+
+    def _together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Do the work of all networks side by side where there are threads for it."""
+        if len(works) == 1 or self.device.type != "cpu" or torch.get_num_threads() == 1:
+            return [work() for work in works]
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(
+                len(self.networks), "network", initializer=partial(torch.set_num_threads, 1)
+            )
+        return [future.result() for future in [self._threads.submit(_infer, w) for w in works]]
 
     def _embed_mirrored(self, network: CompactSam, own: CompactFeatures, k: int) -> Features:
         """Embed the mirror images dealt to network ``k``; the first view exists already."""
@@ -154,6 +171,23 @@ class CompactSegmenter:
         return PromptBatch(
             *(getattr(batch, field.name).to(self.device) for field in fields(PromptBatch))
         )
+
+
+@torch.inference_mode()
+def _infer(work: Callable[[], T]) -> T:
+    """Work on a thread of its own: each has to say anew that nothing is learned."""
+    return work()
+
+
+def _answer(
+    network: CompactSam,
+    views: Features,
+    prompts: PromptBatch,
+    mirrors: Sequence[tuple[int, ...]],
+) -> list[Tensor]:
+    """Let one network answer its mirror images; give the logits as the crop lies."""
+    logits, _ = network.predict(views, mirrored(prompts, mirrors))
+    return [logits[k].flip([axis - 1 for axis in axes]) for k, axes in enumerate(mirrors)]
 
 
 def mirrored(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> PromptBatch:
