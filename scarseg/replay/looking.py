@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scarseg import models, pipeline
 from scarseg.asking import detect
 from scarseg.errors import WeightsError
 from scarseg.models import Detection, Models, weights
 from scarseg.pipeline import Located, SliceProposal
-from scarseg.prompts import Box
+from scarseg.prompts import Box, SlicePrompts
 from scarseg.proposal import settle_lv_boxes
 from scarseg.record import Look, Sight
 from scarseg.stack import Stack
+
+SAME_PIXELS, SAME_SCORE = 0.01, 0.001
+"""Boxes that are nearer than this are the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,38 @@ class Weights:
         return self._loaded[names]
 
 
+def same_box(one: Box | None, other: Box | None) -> bool:
+    """Tell whether two boxes are the same but for the last digits of a model's answer."""
+    if one is None or other is None:
+        return one is other
+    corners = (
+        abs(getattr(one, side) - getattr(other, side))
+        for side in ("column0", "row0", "column1", "row1")
+    )
+    scores = abs((one.score or 0.0) - (other.score or 0.0))
+    return max(corners) <= SAME_PIXELS and scores <= SAME_SCORE and one.origin is other.origin
+
+
+def same_prompts(one: SlicePrompts, other: SlicePrompts) -> bool:
+    """Tell whether prompts ask the same but for the last digits of their boxes."""
+    mine, theirs = ((each.lv_box, each.pool_box, *each.boxes) for each in (one, other))
+    return (
+        len(one.boxes) == len(other.boxes)
+        and all(map(same_box, mine, theirs))
+        and (one.points, one.no_scar) == (other.points, other.no_scar)
+    )
+
+
+def _as_recorded(located: Located, look: Look) -> Located:
+    """Take the recorded ventricle box where the detector finds it again.
+
+    Its last digits depend on processor and threads, and a millionth of a pixel moves the logits
+    enough to turn a voxel.
+    """
+    found_again = look.lv_hint is None and same_box(located.lv_box, look.lv_box)
+    return replace(located, lv_box=look.lv_box) if found_again else located
+
+
 def _named(sha256: str, kind: str) -> str | None:
     """Name the shipped weights with this hash; None where there are none."""
     try:
@@ -84,6 +119,7 @@ class Looking:
             located = Located(settle_lv_boxes([found])[0], tuple(found))
         else:
             located = Located(self._settled(asked)[k], tuple(self._detected(asked, k)))
+        located = _as_recorded(located, look)
         image = self._stack.image(k)
         proposal = pipeline.propose_slice(image, asked, look.lv_hint, located=located)
         return Seen(asked, proposal)

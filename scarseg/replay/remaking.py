@@ -10,15 +10,16 @@ import numpy as np
 import scarseg
 from scarseg import pipeline
 from scarseg.answers import Answers
-from scarseg.case import Case
+from scarseg.case import Case, ModelIdentity
 from scarseg.errors import ModelError
-from scarseg.labels import LabelArray, infarct_mask, resting_on_wall
+from scarseg.labels import LabelArray, Patch, infarct_mask, resting_on_wall
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.models import Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.overlap import dice
 from scarseg.record import Cause, Look, Record, Recorded, SliceReading
 from scarseg.replay.finding import MODEL_CAUSES, Difference, Findings, Replayed, Unchecked
-from scarseg.replay.looking import Looking, Seen, Weights
+from scarseg.replay.looking import Looking, Seen, Weights, same_box, same_prompts
 
 FORGOTTEN = "the record begins later"
 NO_LOOK = "the record does not say how the models had looked at the slice"
@@ -76,7 +77,11 @@ def remake(
     """
     remaking = _Remaking(case, source)
     labels = remaking.run(progress)
-    again = replace(case, labels=labels, grounds=None)
+    again = replace(case, labels=labels, proposed=remaking.proposed(), grounds=None)
+    if remaking.used is not None:
+        detector = remaking.used.detector
+        again.segmenter = remaking.used.segmenter.identity
+        again.detector = ModelIdentity() if detector is None else detector.identity
     measured = [pipeline.measure(each, convention, density_g_per_ml) for each in (case, again)]
     differing = tuple(
         (k, int(np.count_nonzero(one != other)), _dice(one, other))
@@ -94,6 +99,8 @@ class _Remaking:
         self.findings = Findings(n_steps=len(case.record.steps))
         self.looking = Looking(case.stack, source)
         self.slices = _beginning(case.record)
+        self.used: Models | None = None
+        self._proposals: dict[tuple[int, bytes], Patch] = {}
         self.answer: dict[Cause, Callable[[_Slice, Recorded], LabelArray]] = {
             Cause.ANSWER: self._answered,
             Cause.CORRECTION: self._corrected,
@@ -112,6 +119,17 @@ class _Remaking:
             progress(n / len(steps), f"step {n + 1} of {len(steps)}")
             self._carry_out(n + 1, step)
         return np.stack([one.remade for one in self.slices])
+
+    def proposed(self) -> list[Patch | None]:
+        """Give, in place of the proposals of the case, what was made again of them."""
+        proposed = []
+        for k, patch in enumerate(self.case.proposed):
+            if patch is not None:
+                labels = np.zeros(self.case.labels.shape[1:], dtype=np.uint8)
+                patch.paste(labels)
+                patch = self._proposals.get((k, labels.tobytes()), patch)
+            proposed.append(patch)
+        return proposed
 
     def _hold_edits(self) -> None:
         """Put the recorded labels on each other; the case must come out byte for byte."""
@@ -150,9 +168,10 @@ class _Remaking:
             one.seen = None
             return
         one.answers.last = one.seen.proposal.logits
+        self.used = one.seen.models
         self._tell_weights(look, one.seen)
         box = one.seen.proposal.embedding.lv_box
-        if box != look.lv_box:
+        if not same_box(box, look.lv_box):
             place = Difference(
                 number, step.slice_index, step.name, 0, None, one.differs, "another ventricle box"
             )
@@ -187,6 +206,9 @@ class _Remaking:
             _draw(one, step, before)
             return
         _lay(one, step, labels)
+        if step.cause in (Cause.PROPOSAL, Cause.RELOCATED):
+            place = step.slice_index, one.recorded.tobytes()
+            self._proposals[place] = Patch.of(one.remade)
         also = self._other_prompts(one, step)
         if one.differs or also:
             n = int(np.count_nonzero(one.remade != one.recorded))
@@ -203,7 +225,7 @@ class _Remaking:
         if step.cause is not Cause.PROPOSAL or one.seen is None:
             return ""
         recorded = (step.reading or one.reading).prompts
-        return "" if recorded == one.seen.proposal.prompts else "other boxes"
+        return "" if same_prompts(recorded, one.seen.proposal.prompts) else "other boxes"
 
     # What the models say
 

@@ -91,6 +91,11 @@ def read_by_hand(reader: Reader) -> None:
     reader.undo()
     reader.redo()
     reader.erase((column, row), (column + 3, row))
+    scar = np.argwhere(reader.document.labels == Label.SCAR)
+    reader.act("label_1")  # a drawing is corrected by what lies beneath its scar
+    reader.click(float(scar[0][1]) + 0.5, float(scar[0][0]) + 0.5)
+    answered(reader)
+    reader.act("label_3")
     reader.act("threshold")
     reader.drag((box.column0 + 2, row), (box.column1, row))
     for verb in ("clip", "propose_mvo"):
@@ -135,6 +140,10 @@ def read_on(reader: Reader) -> None:
     answered(reader)
     reader.act("label_3")
     reader.press_key(Qt.Key.Key_Return)
+    reader.go_to(2)
+    wall = np.argwhere(reader.document.labels == Label.MYOCARDIUM)
+    reader.drag_box(wall[:, 1].min(), wall[:, 0].min(), *reversed(wall.mean(axis=0)))
+    answered(reader)
 
 
 def put_down(reader: Reader, folder: Path) -> Path:
