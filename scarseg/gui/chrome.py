@@ -58,11 +58,11 @@ def _rule() -> QFrame:
 class Elided(QLabel):
     """A line that gives way: it ends in an ellipsis where there is no room."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
         super().__init__()
         self.setObjectName(name)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._text = ""
+        self._text, self._side = "", side
 
     def set_line(self, text: str) -> None:
         self._text = text
@@ -76,9 +76,7 @@ class Elided(QLabel):
         painter = QPainter(self)
         line = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
         painter.setPen(QColor(theme.QUIET))
-        painter.drawText(
-            self.rect(), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, line
-        )
+        painter.drawText(self.rect(), self._side | Qt.AlignmentFlag.AlignVCenter, line)
         painter.end()
 
 

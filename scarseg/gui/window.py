@@ -88,7 +88,7 @@ class MainWindow(QMainWindow):
         self.middle = QStackedWidget()
         self.middle.addWidget(self.views)
         self.middle.addWidget(chrome.Welcome(self.actions_by_name))
-        for widget in (self.middle, self.view_row, self.comparison, self.strip):
+        for widget in (self.middle, self.view_row, self.comparison.strip, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
         desk = QHBoxLayout()
         desk.setContentsMargins(0, 0, 0, 0)
@@ -212,7 +212,7 @@ class MainWindow(QMainWindow):
         shown = self.session.current is not None
         for part in (self.results, self.view_row):
             part.setVisible(shown)
-        self.comparison.setVisible(shown and self.comparison.wanted)
+        self.comparison.strip.setVisible(shown and self.comparison.wanted)
         instead = self.views.montage or self.comparison.replaces_strip
         self.strip.setVisible(shown and not instead)
         self.actions_by_name["montage"].setChecked(self.views.montage)

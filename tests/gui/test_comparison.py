@@ -52,9 +52,7 @@ def opened(reader):
 
 
 def settled(reader):
-    strip = reader.window.comparison
-    fresh = strip.answer is not None and not any(tile.stale for tile in strip.row.tiles)
-    return fresh and not reader.session.numbers_lane.busy
+    return not reader.window.comparison.stale and not reader.session.numbers_lane.busy
 
 
 def choose(reader, name):
@@ -64,20 +62,20 @@ def choose(reader, name):
 
 
 def tile_of(reader, name):
-    return next(tile for tile in reader.window.comparison.row.tiles if tile.name == name)
+    return reader.window.comparison.strip.tile(name)
 
 
 def test_it_is_closed_until_its_key_and_stands_for_the_slices_in_a_low_window(reading):
     window = reading.window
-    assert not window.comparison.isVisible() and window.strip.isVisible()
+    assert not window.comparison.strip.isVisible() and window.strip.isVisible()
     window.resize(1280, 800)
     reading.press_key(Qt.Key.Key_J)
-    reading.wait(window.comparison.isVisible)
+    reading.wait(window.comparison.strip.isVisible)
     reading.wait(lambda: not window.strip.isVisible())
     window.resize(1280, 1100)
     reading.wait(window.strip.isVisible)
     reading.press_key(Qt.Key.Key_J)
-    assert not window.comparison.isVisible() and window.strip.isVisible()
+    assert not window.comparison.strip.isVisible() and window.strip.isVisible()
 
 
 @pytest.mark.parametrize("scope", list(Scope))
@@ -209,11 +207,11 @@ def test_without_a_wall_it_says_so(make_reader, noisy_stack):
     reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
     reader.open(noisy_stack)
     opened(reader)
-    strip = reader.window.comparison
-    assert "No wall" in strip.words.text()
-    assert not any(tile.able for tile in strip.row.tiles[1:])
+    compared = reader.window.comparison
+    assert "No wall" in compared.strip.words.text()
+    assert not any(tile.able for tile in compared.strip.row.tiles[1:])
     assert "No wall" in tile_of(reader, "otsu").toolTip()
-    assert "none" in strip.remote.text()
+    assert "none" in compared.strip.remote.text()
     reader.settle()
 
 
@@ -239,31 +237,31 @@ def test_of_a_case_open_for_reading_only_nothing_is_adopted(make_reader, noisy_s
 
 
 def test_a_reader_says_where_remote_wall_lies(comparing):
-    strip, case = comparing.window.comparison, comparing.case
-    proposed = strip.answer.remote.copy()
-    assert "proposed" in strip.remote.text()
+    compared, case = comparing.window.comparison, comparing.case
+    proposed = compared.answer.remote.copy()
+    assert "proposed" in compared.strip.remote.text()
     before = case.labels.tobytes()
     comparing.act("remote")
     comparing.drag(PHANTOM_REMOTE)
     comparing.wait(lambda: settled(comparing))
-    assert "drawn" in strip.remote.text()
-    moved = strip.answer.remote[2]
+    assert "drawn" in compared.strip.remote.text()
+    moved = compared.answer.remote[2]
     assert moved[21, 36] and not np.array_equal(moved, proposed[2])
     corners = [(28.0, 16.0), (44.0, 16.0), (44.0, 24.0), (28.0, 24.0), (28.0, 16.0)]
     comparing.drag(*corners)
     comparing.wait(lambda: settled(comparing))
-    drawn = strip.answer.remote
+    drawn = compared.answer.remote
     box = np.zeros_like(drawn[2])
     box[16:24, 28:44] = True
     assert np.array_equal(drawn[2], box & (case.labels[2] == Label.MYOCARDIUM))
     expected = compare_methods(case.stack, case.labels, ["sd5"], remote=drawn).result("sd5")
-    assert strip.answer.method("sd5").levels == expected.thresholds
+    assert compared.answer.method("sd5").levels == expected.thresholds
     assert np.array_equal(np.delete(drawn, 2, 0), np.delete(proposed, 2, 0))
     assert case.labels.tobytes() == before
     comparing.drag(PHANTOM_REMOTE, modifiers=Qt.KeyboardModifier.AltModifier)
     comparing.wait(lambda: settled(comparing))
-    assert "proposed" in strip.remote.text()
-    assert np.array_equal(strip.answer.remote, proposed)
+    assert "proposed" in compared.strip.remote.text()
+    assert np.array_equal(compared.answer.remote, proposed)
 
 
 def test_a_remote_region_without_wall_is_not_taken(comparing):
@@ -272,13 +270,13 @@ def test_a_remote_region_without_wall_is_not_taken(comparing):
     comparing.act("remote")
     comparing.drag((2.0, 2.0), (8.0, 2.0), (8.0, 8.0), (2.0, 8.0))
     assert "Not taken" in said[-1]
-    assert "proposed" in comparing.window.comparison.remote.text()
+    assert "proposed" in comparing.window.comparison.strip.remote.text()
     comparing.act("compare")
     assert comparing.window.views.shared.tool == "box"
 
 
 def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
-    strip, go, begun = comparing.window.comparison, threading.Event(), []
+    compared, go, begun = comparing.window.comparison, threading.Event(), []
     was = methods.compare
 
     def slow(question):
@@ -287,13 +285,13 @@ def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
         return was(question)
 
     monkeypatch.setattr(methods, "compare", slow)
-    first = strip.answer
+    first = compared.answer
     comparing.erase((46.0, 30.0), (48.0, 30.0))
     comparing.wait(lambda: begun)
     comparing.erase((44.0, 33.0), (48.0, 33.0))
     choose(comparing, "sd5")
     comparing.act("adopt")
-    assert strip.answer is first and tile_of(comparing, "sd5").stale
+    assert compared.answer is first and tile_of(comparing, "sd5").stale
     labels = comparing.case.labels.copy()
     go.set()
     comparing.wait(lambda: comparing.document.undo_stack.undoText() == "adopt 5 SD, slice 3")
@@ -310,16 +308,16 @@ def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
 
 
 def test_another_case_has_its_own_remote_regions(comparing, phantom_stack):
-    strip = comparing.window.comparison
+    compared = comparing.window.comparison
     comparing.act("remote")
     comparing.drag(PHANTOM_REMOTE)
-    comparing.wait(lambda: settled(comparing) and "drawn" in strip.remote.text())
+    comparing.wait(lambda: settled(comparing) and "drawn" in compared.strip.remote.text())
     first = comparing.case.stack
     comparing.open(replace(phantom_stack, series_uid="9.8.7"))
     comparing.wait_ready()
     comparing.go_to(2)
     comparing.wait(lambda: settled(comparing))
-    assert "proposed" in strip.remote.text()
+    assert "proposed" in compared.strip.remote.text()
     comparing.open(first)
     comparing.go_to(2)
-    comparing.wait(lambda: settled(comparing) and "drawn" in strip.remote.text())
+    comparing.wait(lambda: settled(comparing) and "drawn" in compared.strip.remote.text())
