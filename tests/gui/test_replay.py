@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
+from scipy import ndimage
 
 from scarseg import cli, simulate
 from scarseg.gui import app
 from scarseg.io import store
 from scarseg.labels import Label
+from scarseg.models import Models
 from scarseg.models.weights import weights_folder
 from scarseg.record import Cause
 from scarseg.simulate.options import SimulationOptions, Territory
 from scarseg.simulate.studies import StudyOptions
 from tests.cohorts import rows_of, write
-from tests.fakes import load_fakes
+from tests.fakes import FakeDetector, FakeSegmenter
 from tests.gui.conftest import Reader
 
 SIMULATION = SimulationOptions(
@@ -27,6 +30,20 @@ SIMULATION = SimulationOptions(
     pixel_spacing_mm=(1.5, 1.6), slice_thickness_mm=8.0, slice_gap_mm=2.0,
 )  # fmt: skip
 LONG_MS = 240_000
+
+
+class Swaying(FakeSegmenter):
+    """Sees more wall the more it is asked: what an answer builds on shows in the next."""
+
+    def predict(self, embedding, prompts, previous=None, quick=False):
+        logits = super().predict(embedding, prompts, previous, quick)
+        n = len(prompts.boxes) + len(prompts.points)
+        wall = ndimage.grey_dilation(logits.wall, size=1 + 2 * n)
+        return replace(logits, wall=np.where(logits.blood_pool > 0, logits.wall, wall))
+
+
+def load_swaying(segmenter=None, detector=None, device="auto") -> Models:
+    return Models(Swaying(), FakeDetector())
 
 
 def sit_down(reader: Reader, folder: Path) -> Reader:
@@ -169,7 +186,9 @@ def made_again(reader: Reader, images: Path, folder: Path, capsys) -> None:
     assert status == 0, said
     assert said.startswith(f"{path.name}: identical: {n_steps} steps, ")
     [row], [first] = rows_of(folder / "out" / "scar.csv"), rows_of(folder / "scar.csv")
-    assert {**row, "mask_file": ""} == first
+    differ = {name for name in row if row[name] != first[name]}
+    assert differ <= {"mask_file", "seconds", "scar_mass_low_g", "scar_mass_high_g"}
+    assert float(row["scar_mass_g"]) > 0
     again = np.asarray(nib.load(folder / "out" / row["mask_file"]).dataobj)
     np.testing.assert_array_equal(again.transpose(2, 1, 0), labels)
 
@@ -178,13 +197,13 @@ def made_again(reader: Reader, images: Path, folder: Path, capsys) -> None:
 def test_a_reading_by_stand_ins_is_made_again(
     make_reader: Callable[..., Reader], tmp_path, monkeypatch, capsys, sittings
 ):
-    monkeypatch.setattr("scarseg.models.load", load_fakes)
+    monkeypatch.setattr("scarseg.models.load", load_swaying)
     images = write(tmp_path / "images", 1)
-    reader = sit_down(make_reader(), images)
+    reader = sit_down(make_reader(load_swaying()), images)
     read(reader)
     if sittings == 2:
         put_down(reader, tmp_path)
-        reader = sit_down(make_reader(), images)
+        reader = sit_down(make_reader(load_swaying()), images)
         read_on(reader)
     assert {step.cause for step in reader.case.record.steps} == set(Cause)
     made_again(reader, images, tmp_path, capsys)
