@@ -143,11 +143,17 @@ class Showing(QObject):
             self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.go_home()
-        self._tracing.update(k)
-        self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        redrawn = self._tracing.update(k)
+        if redrawn:
+            self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        status = current.document.case.readings[k].status
         self._tell(k)
         self._draw(k)
-        self.measure()
+        # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
+        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+            self.measure()
+        else:
+            self._show_strays()
 
     def moved_to(self, k: int) -> None:
         """Show another slice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PyQt6.QtGui import QPainterPath
 
 from scarseg.gui import overlay, strays
@@ -13,6 +14,7 @@ class Tracing:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._seen = document.case.labels.copy()
         self._tracers = [overlay.Tracer() for _ in document.case.labels]
         self.outlines: list[overlay.Traced] = [[] for _ in self._tracers]
         self.marks = [QPainterPath() for _ in self._tracers]
@@ -20,10 +22,16 @@ class Tracing:
         for k in range(len(self._tracers)):
             self._trace(k)
 
-    def update(self, k: int) -> None:
-        """Work out a slice again after its labels or prompts changed."""
+    def update(self, k: int) -> bool:
+        """Work out a slice again after its labels or prompts changed; say whether labels did."""
         self.strays[k] = self._find_strays(k)
+        labels = self._document.case.labels[k]
+        if np.array_equal(labels, self._seen[k]):
+            self.marks[k] = overlay.outline(self.strays[k].mask)
+            return False
+        self._seen[k] = labels
         self._trace(k)
+        return True
 
     def _trace(self, k: int) -> None:
         self.outlines[k] = self._tracers[k].trace(self._document.case.labels[k])
