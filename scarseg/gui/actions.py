@@ -79,6 +79,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Write this reading as CSV, one row and one per-slice file",
     ),
     _(
+        "export_parts",
+        "File",
+        "Export report, masks, tables …",
+        ("Shift+E",),
+        "Tick what to write into a folder: CSV, workbook, PDF report, NIfTI, DICOM SEG, RTSTRUCT"
+        " and structured report; of this patient or of the list",
+    ),
+    _(
         "export_all",
         "File",
         "Export CSV of the whole list …",
@@ -288,6 +296,14 @@ ACTIONS: tuple[ActionRow, ...] = (
         "Label dark cores as MVO: no brighter than remote wall + 2 SD, within scar or between it"
         " and the blood pool",
     ),
+    _(
+        "insertion",
+        "Edit",
+        "Set the RV insertion",
+        ("Ctrl+I",),
+        "Click where the right ventricle inserts in front: the segments turn with it; click your"
+        " own point to delete it",
+    ),
     _("segment", "Slice", "Segment", ("Space",), "Segment with the boxes and points of this slice"),
     _(
         "accept",
@@ -439,6 +455,15 @@ ACTIONS: tuple[ActionRow, ...] = (
         toggles=True,
     ),
     _(
+        "bullseye",
+        "View",
+        "Bull's eye",
+        ("Ctrl+B",),
+        "Show where the scar lies: AHA segments, arteries, how far through the wall; a click goes"
+        " to the slice",
+        toggles=True,
+    ),
+    _(
         "copy_slice",
         "View",
         "Copy picture of the slice",
@@ -483,7 +508,7 @@ CHANGES = frozenset(
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
         *("not_assessable", "propose_again", "propose_wall", "clip", "accept_seen", "reopen"),
-        *("propose_mvo", "carry_up", "carry_down", "adopt", "adopt_all"),
+        *("propose_mvo", "carry_up", "carry_down", "insertion", "adopt", "adopt_all"),
     )
 )
 """What cannot be done to a case that is open for reading only."""

@@ -8,12 +8,13 @@ from PyQt6.QtCore import QStandardPaths, Qt
 from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from scarseg.gui.about import NOTICE, About, about_text
+from scarseg.gui.export_dialog import ExportDialog
 from scarseg.gui.keysheet import KeySheet
+from scarseg.gui.parts import Part, Wish
 from scarseg.gui.reasons import ask_reason
 from scarseg.models import Models
 
 __all__ = ["NOTICE", "About", "Dialogs", "KeySheet", "about_text"]
-
 
 
 class Dialogs:
@@ -43,6 +44,24 @@ class Dialogs:
         )
         if chosen:
             self._folder = Path(chosen).parent
+        return Path(chosen) if chosen else None
+
+    def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
+        """Ask what to export, and into which folder; beside the last one to begin with."""
+        start = Wish(self._folder, parts)
+        dialog = ExportDialog(self._parent, start, n_series, dicom, self._export_folder)
+        given = dialog.exec() == QDialog.DialogCode.Accepted
+        wish = dialog.wish
+        dialog.deleteLater()
+        if not given:
+            return None
+        self._folder = wish.folder
+        return wish
+
+    def _export_folder(self) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(
+            self._parent, "Export into this folder", str(self._folder)
+        )
         return Path(chosen) if chosen else None
 
     def confirm(self, text: str, yes: str) -> bool:

@@ -3,21 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scarseg.case import Case
+from scarseg.gui.interval import IntervalMaker
 from scarseg.gui.library import Entry
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
 
+if TYPE_CHECKING:
+    from scarseg.io.table import Record
 
-def export_cases(path: Path, cases: Sequence[Case], force: bool) -> str:
-    """Write the CSV of these cases and say what was written."""
-    from scarseg import pipeline
 
-    records = [pipeline.case_record(case) for case in cases]
-    files = pipeline.export_table(path, records, force=force)
-    return f"Written: {', '.join(file.name for file in files)} in {path.parent}"
+def export_cases(
+    path: Path,
+    cases: Sequence[Case],
+    force: bool,
+    interval_of: IntervalMaker | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
+    from scarseg.io.exporting import write_export
+
+    records = []
+    for n, case in enumerate(cases):
+        progress(n / len(cases), f"Measuring {n + 1} of {len(cases)}")
+        records.append(record_of(case, interval_of, progress_within(progress, n, len(cases))))
+    files = write_export(path, records, {}, force=force)
+    return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
+
+
+def record_of(
+    case: Case,
+    interval_of: IntervalMaker | None = None,
+    progress: Progress = silent,
+    mask_file: str = "",
+) -> Record:
+    """Measure a case, with the interval of its scar mass where there is one to be had."""
+    from scarseg import outcome, pipeline
+
+    record = pipeline.case_record(case, mask_file=mask_file)
+    interval = None if interval_of is None else interval_of(case, progress)
+    return record if interval is None else outcome.with_interval(record, interval)
+
+
+def progress_within(progress: Progress, done: int, n: int) -> Progress:
+    """Report one of ``n`` equal parts, ``done`` of which are over, as a part of the whole."""
+    return lambda fraction, what: progress((done + fraction) / n, what)
 
 
 def export_list(
@@ -27,23 +61,41 @@ def export_list(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
+    interval_of: IntervalMaker | None = None,
 ) -> str:
     """Write the CSV of every stack that has a reading, and say how many have none.
 
     ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
     nothing is written.
     """
-    cases, without = [], 0
+    read = read_cases(entries, folder, now, lambda done, what: progress(0.1 * done, what))
+    cases = [case for _, case in read]
+    rest = partial(_after, progress, 0.1)
+    said = export_cases(path, cases, force, interval_of, rest)
+    return said + without_reading(len(entries) - len(read))
+
+
+def _after(progress: Progress, begun: float, fraction: float, what: str) -> None:
+    progress(begun + (1 - begun) * fraction, what)
+
+
+def read_cases(
+    entries: Sequence[Entry], folder: Path, now: Case | None, progress: Progress = silent
+) -> list[tuple[Entry, Case]]:
+    """Load the readings of these entries, of those that have one; arguments as above."""
+    read = []
     for n, entry in enumerate(entries):
         progress(n / len(entries), f"Reading {n + 1} of {len(entries)} for the table")
         case = now if now is not None and now.stack.stack_id == entry.stack_id else None
         case = case or _saved(entry, folder)
-        if case is None:
-            without += 1
-        else:
-            cases.append(case)
-    said = export_cases(path, cases, force)
-    return said if not without else f"{said}. {without} series have no reading and no row."
+        if case is not None:
+            read.append((entry, case))
+    return read
+
+
+def without_reading(n: int) -> str:
+    """Say how many series had nothing to export."""
+    return f". {n} series have no reading and no row." if n else ""
 
 
 def _saved(entry: Entry, folder: Path) -> Case | None:

@@ -62,7 +62,7 @@ class ResultsPanel(QWidget):
         self.incomplete.setWordWrap(True)
         self.remarks = label("", "remark", "Scar to look at")
         self.remarks.setWordWrap(True)
-        self._history: QWidget | None = None
+        self._panels: list[QWidget] = []
         self._arrange()
 
     def _arrange(self) -> None:
@@ -115,21 +115,28 @@ class ResultsPanel(QWidget):
         )
         column.addLayout(foot)
 
+    @property
+    def short(self) -> bool:
+        """Say whether there is room for one panel only, in place of the bars."""
+        return self.height() < TALL
+
+    def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
+        """Give a panel its place beneath everything, closed."""
+        self._panels.append(panel)
+        self.below.insertWidget(0, panel, stretch)
+
     def take_history(self, panel: QWidget) -> None:
         """Give the history its place beneath everything, closed."""
-        self._history = panel
-        self.below.addWidget(panel, 1)
+        self.take_panel(panel, 1)
         self.below.addStretch(0)
 
-    def show_history(self, shown: bool) -> None:
-        """Open or close the history; where there is no room for all, it stands for the bars."""
-        if self._history is not None:
-            self._history.setVisible(shown)
+    def show_panel(self, panel: QWidget, shown: bool) -> None:
+        """Open or close a panel; where there is no room for all, it stands for the bars."""
+        panel.setVisible(shown)
         self._fit()
 
     def _fit(self) -> None:
-        short = self._history is not None and self._history.isVisibleTo(self)
-        short = short and self.height() < TALL
+        short = self.short and any(panel.isVisibleTo(self) for panel in self._panels)
         for part in (self.bars_heading, self.bars, self._holder):
             part.setVisible(not short)
         self.bars.set_row_height(HIGH_ROW if self.height() > TALL else LOW_ROW)

@@ -151,7 +151,7 @@ class Sitting(QObject):
         self._open_history.toggled.connect(self._show_history)
 
     def _show_history(self, shown: bool) -> None:
-        self._results.show_history(shown)
+        self._results.show_panel(self.history, shown)
         if shown:
             self.history.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
         elif self.history.view.hasFocus() or not self.history.isVisible():

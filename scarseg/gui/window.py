@@ -11,12 +11,14 @@ from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUn
 from PyQt6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from scarseg.gui import actions, chrome, levels
+from scarseg.gui.bullseye import Bullseye
 from scarseg.gui.comparison import Comparison
 from scarseg.gui.desk import Desk
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.flow import Flow
 from scarseg.gui.hand import Hand
 from scarseg.gui.interval_line import IntervalLine
+from scarseg.gui.leaving import Leaving
 from scarseg.gui.looking import Looking
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
@@ -58,6 +60,8 @@ class MainWindow(QMainWindow):
             session, self.views, self.view_row, self.hand.choose_tool, self
         )
         self.interval_line = IntervalLine(session, self.results, self)
+        self.bullseye = Bullseye(session, self.views, self.results, self.desk.go_to, self)
+        self.leaving = Leaving(session, self.desk, settings, self)
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
@@ -79,6 +83,7 @@ class MainWindow(QMainWindow):
         self.hand.take(self.actions_by_name)
         self.sitting.take(self.actions_by_name)
         self.looking.take(self.actions_by_name)
+        self.bullseye.take(self.actions_by_name)
         self.comparison.take(self.actions_by_name)
 
     def _arrange(self) -> None:
@@ -123,6 +128,7 @@ class MainWindow(QMainWindow):
             )
         }  # fmt: skip
         handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
+        handlers |= self.bullseye.handlers() | self.leaving.handlers()
         handlers |= self.flow.handlers() | self.comparison.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
@@ -164,6 +170,7 @@ class MainWindow(QMainWindow):
         session.models_ready.connect(self.showing.models_changed)
         desk.said.connect(self.foot.say)
         self.hand.said.connect(self.foot.say)
+        self.bullseye.insertion.said.connect(self.foot.say)
         self.comparison.said.connect(self.foot.say)
         self.comparison.fitted.connect(self._show_parts)
         self.looking.keyboard.said.connect(self.foot.say)

@@ -88,7 +88,7 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
         angle, width, contrast = start, end - start, found[2]
         source = InsertionSource.IMAGE
     angle = float(ring.turned(np.asarray(angle)))
-    point = _on_epicardium(stack, labels[middle], middle, angle)
+    point = on_epicardium(stack, labels[middle], middle, angle)
     return InsertionProposal(point, angle, float(width), float(contrast), source)
 
 
@@ -190,7 +190,8 @@ def _index(angle: npt.ArrayLike) -> npt.NDArray[np.intp]:
     return np.asarray(np.floor(angle) % ring.FULL_TURN, dtype=np.intp)
 
 
-def _on_epicardium(stack: Stack, labels: LabelArray, index: int, angle: float) -> InsertionPoint:
+def on_epicardium(stack: Stack, labels: LabelArray, index: int, angle: float) -> InsertionPoint:
+    """Give the point of slice ``index`` (labels: row, column) where the wall ends at an angle."""
     centre = ring.ring_centre(labels)
     if centre is None:
         raise ValueError("a closed ring has a middle")

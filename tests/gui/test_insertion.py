@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
+
 from scarseg.prompts import InsertionPoint
 
 POINT = InsertionPoint(2, 36.0, 10.0)
@@ -28,3 +32,99 @@ def test_it_is_a_step_that_can_be_undone_and_is_kept(reading, make_reader, phant
     assert again.case.insertion == POINT
     again.document.place(None)
     assert again.case.insertion is None
+
+
+@pytest.fixture
+def insertion(reading):
+    reading.settle()
+    reading.act("bullseye")
+    panel = reading.window.bullseye.panel
+    reading.wait(lambda: panel.shown is not None)
+    return reading.window.bullseye.insertion
+
+
+def _layer(reading, canvas=None):
+    return reading.window.bullseye.insertion._layers[canvas or reading.window.canvas]
+
+
+def test_it_is_proposed_and_shown_while_the_bulls_eye_is_open(reading, insertion):
+    panel = reading.window.bullseye.panel
+    reading.go_to(panel.shown.point.slice_index)
+    layer = _layer(reading)
+    assert layer.mark == pytest.approx((panel.shown.point.column, panel.shown.point.row))
+    assert (
+        not layer.own and "proposed" in panel.words.text()
+    ) or "orientation" in panel.words.text()
+    assert not panel.reset.isVisible()
+    reading.act("bullseye")
+    assert layer.mark is None
+
+
+def test_one_click_sets_it_and_turns_the_segments(reading, insertion):
+    panel = reading.window.bullseye.panel
+    before = panel.shown.found.angles
+    reading.go_to(2)
+    reading.act("insertion")
+    reading.drag((36.0, 14.0))
+    reading.wait(lambda: panel.shown.found.source is None)
+    assert reading.case.insertion is not None and reading.case.insertion.slice_index == 2
+    assert reading.case.insertion.column == pytest.approx(36.0, abs=0.2)
+    assert panel.shown.found.angles != before
+    assert _layer(reading).own and "yours, slice 3" in panel.words.text()
+    assert not insertion.armed
+    assert not reading.prompts.points and len(reading.prompts.boxes) <= 1  # no box was drawn
+    reading.undo()
+    reading.wait(lambda: panel.shown.found.source is not None)
+    assert panel.shown.found.angles == before
+
+
+def test_a_click_on_it_deletes_it_and_so_does_the_panel(reading, insertion):
+    panel = reading.window.bullseye.panel
+    for delete in (lambda: (reading.act("insertion"), reading.drag((36.0, 14.0))),
+                   panel.reset.click):  # fmt: skip
+        reading.go_to(2)
+        reading.act("insertion")
+        reading.drag((36.0, 14.0))
+        reading.wait(lambda: panel.shown.found.source is None)
+        assert panel.reset.isVisible()
+        delete()
+        assert reading.case.insertion is None
+        reading.wait(lambda: panel.shown.found.source is not None)
+
+
+def test_escape_or_another_tool_gives_it_up(reading, insertion):
+    for give_up in ("let_go", "brush", "insertion"):
+        reading.act("insertion")
+        assert insertion.armed
+        reading.act(give_up)
+        assert not insertion.armed
+    reading.act("box")
+    assert reading.case.insertion is None
+
+
+def test_a_click_in_the_montage_sets_it_on_its_slice(reading, insertion):
+    reading.act("montage")
+    canvas = reading.window.views.grid.cells[3].canvas
+    reading.act("insertion")
+    at = canvas.from_source(36.0, 14.0)
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=at.toPoint())
+    assert reading.case.insertion.slice_index == 3 and reading.document.current == 3
+    reading.wait(lambda: _layer(reading, canvas).own)
+    reading.settle()
+
+
+def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
+    reading.go_to(2)
+    reading.dialogs.why = "Artefact"
+    reading.document.place(POINT)
+    reading.act("not_assessable")
+    panel = reading.window.bullseye.panel
+    # The point stays, but without a wall it has no direction: as proposed.
+    reading.wait(lambda: panel.shown is not None and panel.shown.found.source is not None)
+    assert reading.case.insertion == POINT
+    reading.go_to(2)
+    reading.act("insertion")
+    reading.drag((40.0, 14.0))
+    assert reading.case.insertion == POINT
+    assert "no wall" in reading.window.foot.message.text()
+    reading.settle()

@@ -1,0 +1,203 @@
+"""The bull's eye: where the scar lies, segment by segment, in step with every edit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import QPoint, Qt
+from PyQt6.QtTest import QTest
+
+from scarseg.errors import WeightsError
+from scarseg.gui import bullseye, eye, theme
+from scarseg.labels import Label
+from scarseg.quant.segment_rows import segment_rows
+from scarseg.quant.wall_map import map_wall
+from tests.conftest import make_phantom_stack
+from tests.gui.test_palette import APART, READABLE, VISION, _contrast, _distance
+
+
+@pytest.fixture
+def panel(reading):
+    reading.settle()
+    reading.act("bullseye")
+    found = reading.window.bullseye.panel
+    reading.wait(lambda: found.shown is not None)
+    return found
+
+
+def _settle(reading) -> None:
+    """Wait until the map is that of the labels as they stand."""
+    followed = reading.window.bullseye
+    reading.wait(lambda: followed._n_shown == followed._n_changes)
+
+
+def _hover(panel, number: int | None) -> None:
+    at = panel.eye.position_of(number).toPoint() if number else QPoint(1, 1)
+    QTest.mouseMove(panel.eye, at)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_classes_are_told_apart(vision):
+    for one, other in combinations(eye.COLOURS.values(), 2):
+        assert _distance(one, other, vision) >= APART, (one, other)
+
+
+def test_figures_are_read_on_every_class():
+    for kind, colour in eye.COLOURS.items():
+        assert _contrast(eye.INKS[kind], colour) >= READABLE, kind
+
+
+def test_it_is_closed_until_asked_for(reading):
+    assert not reading.window.bullseye.panel.isVisible()
+    reading.act("bullseye")
+    assert reading.window.bullseye.panel.isVisible()
+    assert not reading.window.results.bars.isVisible()  # no room for both in a small window
+    reading.act("bullseye")
+    assert not reading.window.bullseye.panel.isVisible()
+    assert reading.window.results.bars.isVisible()
+    reading.settle()
+
+
+def test_it_shows_the_engines_numbers(reading, panel):
+    found = map_wall(reading.case.labels, reading.case.stack)
+    assert panel.shown.found.area_percents == found.area_percents
+    for row in segment_rows(found)[:16]:
+        number = int(row["region"])
+        if number in panel.shown.slices:
+            grams = f"scar {row['scar_mass_thickness_g']:.1f} g"
+            assert grams in panel.eye._words[number]
+            assert str(row["region_name"]) in panel.eye._words[number]
+    assert any(percent for percent in found.area_percents.values())
+    panel.scope.click()
+    assert panel.eye._percents == found.ray_percents
+
+
+def test_it_follows_an_edit_and_its_undoing(reading, panel):
+    number = next(n for n, p in panel.shown.found.area_percents.items() if p)
+    k = panel.shown.fullest[number]
+    before = panel.shown.found.area_percents[number]
+    reading.go_to(k)
+    reading.act("no_scar")
+    _settle(reading)
+    after = panel.shown.found.area_percents[number]
+    assert after is None or after < before
+    reading.undo()
+    _settle(reading)
+    assert panel.shown.found.area_percents[number] == before
+
+
+def test_a_late_map_is_dropped(reading, panel, monkeypatch):
+    lane, asked = reading.session.disk_lane, []
+    monkeypatch.setattr(lane, "run", lambda *args, **rest: asked.append((args, rest)))
+    followed, shown = reading.window.bullseye, panel.shown
+    reading.act("no_scar")
+    followed.map_now()
+    reading.undo()
+    _args, rest = next(one for one in asked if one[0][0] == "map the wall")
+    assert not rest["current"]()  # the case went on: the lane drops such an answer
+    assert panel.shown is shown
+    monkeypatch.undo()
+    followed.map_now()
+    _settle(reading)
+
+
+def test_the_hand_on_a_segment_lights_it_up_and_a_click_goes_there(reading, panel):
+    number = next(n for n, p in panel.shown.found.area_percents.items() if p)
+    k = panel.shown.fullest[number]
+    reading.go_to(k)
+    layer = reading.window.bullseye.insertion._layers[reading.window.canvas]
+    assert layer.lit.isEmpty()
+    _hover(panel, number)
+    assert panel.eye.at == number
+    assert not layer.lit.isEmpty()
+    rows, columns = np.nonzero(panel.shown.mask(number, k))
+    bounds = layer.lit.boundingRect()
+    assert bounds.left() == columns.min() and bounds.bottom() == rows.max() + 1
+    assert panel.words.text() == panel.shown.title(eye.SEGMENTS[number - 1])
+    reading.go_to((k + 1) % 5)
+    QTest.mouseClick(
+        panel.eye, Qt.MouseButton.LeftButton, pos=panel.eye.position_of(number).toPoint()
+    )
+    assert reading.document.current == k
+    _hover(panel, None)
+    assert layer.lit.isEmpty()
+    assert "RV insertion" in panel.words.text()
+
+
+def test_without_a_mouse(reading, panel):
+    panel.eye.setFocus()
+    QTest.keyClick(panel.eye, Qt.Key.Key_Right)
+    first = panel.eye.at
+    QTest.keyClick(panel.eye, Qt.Key.Key_Right)
+    assert first is not None and panel.eye.at != first
+    number, k = panel.eye.at, panel.shown.fullest[panel.eye.at]
+    QTest.keyClick(panel.eye, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert reading.document.current == k
+    assert f"{number}: " in panel.eye.accessibleDescription()
+
+
+def test_history_and_bulls_eye_share_the_room(reading, panel):
+    window = reading.window
+    reading.act("history")
+    assert window.sitting.history.isVisible() and not panel.isVisible()
+    reading.act("bullseye")
+    assert panel.isVisible() and not window.sitting.history.isVisible()
+    window.resize(2560, 1440)
+    reading.wait(lambda: window.results.bars.isVisible() and panel.isVisible())
+    reading.act("history")
+    assert window.sitting.history.isVisible() and panel.isVisible()
+    window.resize(1280, 800)
+    reading.wait(lambda: not window.results.short or window.results.height() < 900)
+    _settle(reading)
+
+
+def test_a_large_window_has_it_open_until_told_otherwise(reading):
+    window, panel = reading.window, reading.window.bullseye.panel
+    window.resize(2560, 1440)
+    reading.wait(panel.isVisible)
+    reading.act("bullseye")
+    window.resize(2500, 1440)
+    reading.qtbot.wait(50)
+    assert not panel.isVisible()
+    window.resize(1280, 800)
+    reading.settle()
+
+
+def test_another_case_is_another_map(reading, panel):
+    other = replace(make_phantom_stack(), series_uid="1.2.3.9")
+    shown = panel.shown
+    reading.open(other)
+    assert panel.shown is not shown
+    reading.wait_ready()
+    _settle(reading)
+    assert panel.shown is not None
+
+
+def test_a_stack_without_a_wall_says_so(make_reader, phantom_stack):
+    reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
+    reader.open(phantom_stack)
+    reader.act("bullseye")
+    _settle(reader)
+    panel = reader.window.bullseye.panel
+    assert panel.shown is None
+    assert panel.eye.accessibleDescription() == bullseye.NO_WALL
+    assert theme.QUIET in {
+        panel.eye.grab().toImage().pixelColor(x, y).name()
+        for x in range(panel.eye.width())
+        for y in range(panel.eye.height())
+    }
+    reader.settle()
+
+
+def test_the_colour_of_a_segment_is_drawn(reading, panel):
+    _hover(panel, None)
+    image = panel.eye.grab().toImage()
+    seen = {
+        image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
+    }
+    wanted = {panel.eye.colour_of(n) for n in panel.shown.slices}
+    assert len(wanted) > 1 and wanted <= seen
+    assert (reading.case.labels == Label.SCAR).any()
