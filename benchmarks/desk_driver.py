@@ -129,7 +129,8 @@ class Driver(QObject):
     def quiet(self) -> None:
         """Wait until every lane has come to rest and nothing is left to paint."""
         session = self.session
-        self.until(lambda: not session.disk_lane.busy and not session.inference_lane.busy)
+        lanes = (session.disk_lane, session.export_lane, session.inference_lane)
+        self.until(lambda: not any(lane.busy for lane in lanes))
         QApplication.processEvents()
 
     def painting(self, act: Callable[[], object]) -> float:

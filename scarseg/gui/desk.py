@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case import SliceStatus
+from scarseg.case import Case, SliceStatus
 from scarseg.errors import OutputError, ScarsegError
 from scarseg.gui import drawing, enhanced, exporting, reading, strays, tools
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.document import Document
+from scarseg.gui.interval import IntervalMaker, interval_maker
 from scarseg.gui.library import Entry
 from scarseg.gui.session import Session
 from scarseg.labels import LabelArray
@@ -287,8 +288,9 @@ class Desk(QObject):
             return
         path = self.dialogs.save_as("Export CSV", "scar.csv", "CSV (*.csv)")
         if path is not None:
-            cases = [self.document.snapshot()]
-            self.write(lambda force: exporting.export_cases(path, cases, force), path)
+            now = self.document.snapshot()
+            export = partial(exporting.export_cases, path, [now])
+            self.write(partial(export, interval_of=self.interval_maker(now)), path)
 
     def export_all(self) -> None:
         path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", "CSV (*.csv)")
@@ -297,7 +299,15 @@ class Desk(QObject):
         now = None if self.document is None else self.document.snapshot()
         entries = [e for study in self._session.library.studies for e in study.entries]
         folder = self._session.folder
-        self.write(partial(exporting.export_list, path, entries, folder, now), path, reports=True)
+        export = partial(exporting.export_list, path, entries, folder, now)
+        export = partial(export, interval_of=self.interval_maker(now))
+        self.write(export, path, reports=True)
+
+    def interval_maker(self, now: Case | None) -> IntervalMaker:
+        """Give what makes intervals for an export; ``now`` is the copy of the open case."""
+        current = self._session.current
+        interval = None if current is None or now is None else current.interval
+        return interval_maker(self._session.models, interval, now)
 
     def save_prompts(self) -> None:
         if self.document is None:
@@ -314,7 +324,7 @@ class Desk(QObject):
         force: bool = False,
         reports: bool = False,
     ) -> None:
-        """Write a file on the disk lane; over one that is there only after asking.
+        """Write a file on a lane of its own; over one that is there only after asking.
 
         One that ``reports`` its progress can be cancelled while it runs.
         """
@@ -335,7 +345,11 @@ class Desk(QObject):
             else:
                 raise error
 
-        self._session.disk_lane.run(
-            f"write {path}", write, force,
-            done=wrote, failed=failed, dropped=wrote, reports=reports,
-        )  # fmt: skip
+        def begin(_: object) -> None:
+            self._session.export_lane.run(
+                f"write {path}", write, force,
+                done=wrote, failed=failed, dropped=wrote, reports=reports,
+            )  # fmt: skip
+
+        # Behind what is being saved: the list is written from its case files.
+        self._session.disk_lane.run(f"write {path}", lambda: None, done=begin)

@@ -83,6 +83,7 @@ class Session(QObject):
         self.inference_lane = Lane("inference", self)
         self.disk_lane = Lane("disk", self)
         self.numbers_lane = Lane("numbers", self)
+        self.export_lane = Lane("export", self)
         self._wanted: Entry | None = None
         self._leaving: list[Open] = []
         self._n_opened = 0
@@ -99,7 +100,8 @@ class Session(QObject):
         self.places = Places(self.disk_lane, store_folder, self)
         self.watch = Watch(self.disk_lane, self)
         self.watch.freed.connect(self._offer)
-        self.disk_lane.progressed.connect(self._progressed)
+        for lane in (self.disk_lane, self.export_lane):
+            lane.progressed.connect(self._progressed)
 
     def start(self) -> None:
         """Load the models, and what opening needs, behind the window."""
@@ -339,6 +341,8 @@ class Session(QObject):
         self.close()
         self.inference_lane.close()
         self.numbers_lane.close()
+        self.export_lane.drain()
+        self.export_lane.close()
         self.disk_lane.drain()
         self.disk_lane.close()
         return True
@@ -347,6 +351,7 @@ class Session(QObject):
         """Stop scanning, opening, simulating, writing, proposing and answering; never saving."""
         for name in ("scan", "open", "demo", "write "):
             self.disk_lane.forget(name)
+        self.export_lane.forget("write ")
         if self.current is not None:
             self.current.inference.cancel()
         self.working.emit(1.0, "")

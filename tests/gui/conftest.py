@@ -170,11 +170,13 @@ class Reader:
     def export(self, path: Path, what: str = "export") -> None:
         self.dialogs.path = path
         self.act(what)
-        self.wait(lambda: not self.session.disk_lane.busy)
+        self.wait(lambda: not self.session.disk_lane.busy and not self.session.export_lane.busy)
 
     def settle(self) -> None:
         """Let everything that was begun come to its end."""
-        self.wait(lambda: not self.session.disk_lane.busy and not self.session.inference_lane.busy)
+        session = self.session
+        lanes = (session.disk_lane, session.export_lane, session.inference_lane)
+        self.wait(lambda: not any(lane.busy for lane in lanes))
 
 
 @pytest.fixture

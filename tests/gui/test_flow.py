@@ -295,7 +295,7 @@ def test_an_export_of_the_list_can_be_cancelled(make_reader, phantom_stack, tmp_
     monkeypatch.setattr(exporting, "_saved", saved)
     reader.dialogs.path = tmp_path / "scar.csv"
     reader.act("export_all")
-    assert reached.wait(10)
+    reader.wait(reached.is_set)
     assert reader.window.foot.cancel.isVisible()
     reader.window.foot.cancel.click()
     go_on.set()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from scarseg import pipeline
+from scarseg import outcome, pipeline
+from scarseg.interval import case_interval
 from scarseg.io import prompts_file, store
 from tests.conftest import make_phantom_stack
 
@@ -23,7 +24,11 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
-    record = pipeline.case_record(reading.document.snapshot())
+    case = reading.document.snapshot()
+    _, embeddings = pipeline.propose_embedded(case.stack, reading.session.models)
+    record = outcome.with_interval(
+        pipeline.case_record(case), case_interval(case, reading.session.models, embeddings)
+    )
     pipeline.export_table(theirs / "scar.csv", [record])
     assert _read_bytes(mine) == _read_bytes(theirs)
     assert len(_read_bytes(mine)) == 3
@@ -76,7 +81,7 @@ def test_a_failing_disk_is_said_until_it_is_tried_again(reading, tmp_path, what)
     (tmp_path / "file").unlink()
     (tmp_path / "file").mkdir()
     banner.retry.click()
-    reading.wait(lambda: not reading.session.disk_lane.busy)
+    reading.settle()
     assert path.is_file()
     assert not banner.isVisible()
     assert "Written" in reading.window.foot.message.text()

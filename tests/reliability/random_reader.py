@@ -220,7 +220,12 @@ class RandomReader:
             )
             if saving and session.current is not None:
                 session.current.saver.save_now()
-            if not (session.disk_lane.busy or session.inference_lane.busy or saving):
+            if not (
+                session.disk_lane.busy
+                or session.export_lane.busy
+                or session.inference_lane.busy
+                or saving
+            ):
                 return
             time.sleep(0.001)
         self._note("it does not come to rest")
