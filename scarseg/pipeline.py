@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +232,10 @@ def case_record(
     ``identify`` writes the patient ID as it is instead of its pseudonym.
     """
     measured = measure(case, convention, density_g_per_ml)
-    return table.case_record(case, measured, identify=identify, mask_file=mask_file)
+    record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
+    if not case.segmenter.sha256:
+        return record
+    return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
 
 
 def export_table(

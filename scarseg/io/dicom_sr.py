@@ -47,7 +47,7 @@ from scarseg.io import dicom_sources as sources
 from scarseg.io.dicom_report import StackSummary
 from scarseg.io.dicom_seg import TISSUES, Tissue, model_text, person_name
 from scarseg.io.outputs import write_whole
-from scarseg.io.provenance import RESEARCH_USE
+from scarseg.io.provenance import RESEARCH_USE, labels_sha256, reading_times
 from scarseg.io.table import export_status, method
 from scarseg.io.uids import derived_uid
 from scarseg.labels import Label
@@ -257,7 +257,12 @@ def _parameters(document: _Document) -> list[str]:
         "mass_convention": str(measured.convention),
         "slice_thickness_mm": repr(stack.slice_thickness_mm),
         "slice_thickness_source": "user" if stack.thickness_from_user else "header",
+        "labels_sha256": labels_sha256(document.case),
     }
+    times = reading_times(document.case)
+    if times is not None:
+        first, last = (time.isoformat(timespec="seconds") for time in times)
+        told |= {"read_from_utc": first, "read_until_utc": last}
     return [f"{name}={value}" for name, value in told.items()]
 
 

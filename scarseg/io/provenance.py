@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
 
 import scarseg
-from scarseg.case import Case, ModelIdentity
+from scarseg.case import Case, Cause, ModelIdentity
 from scarseg.labels import Label
 from scarseg.prompts import Box, Point, SlicePrompts
 
@@ -20,7 +24,7 @@ def sidecar(
 ) -> bytes:
     """Write the sidecar as JSON: version, settings, columns, and what each stack tells.
 
-    It names no patient and no clock time: the same readings give the same bytes.
+    It names no patient and no time of its own: the same readings give the same bytes.
     """
     about = {
         "software": "scarseg",
@@ -34,13 +38,20 @@ def sidecar(
 
 
 def case_provenance(case: Case) -> dict[str, object]:
-    """Tell what is needed to make a number again: sources, prompts in order, weights."""
-    stack = case.stack
+    """Tell what is needed to make a number again: sources, prompts in order, weights, times.
+
+    ``labels_sha256`` is of the labels as they are measured: one byte per voxel, C order.
+    """
+    stack, times = case.stack, reading_times(case)
     return {
         "series_uid": stack.series_uid,
         "part": stack.part,
         "segmenter": _identity(case.segmenter),
         "detector": _identity(case.detector),
+        "reader": case.reader,
+        "read_from_utc": None if times is None else _utc(times[0]),
+        "read_until_utc": None if times is None else _utc(times[1]),
+        "labels_sha256": labels_sha256(case),
         "slices": [
             {
                 "sop_instance_uid": source.sop_instance_uid,
@@ -54,6 +65,24 @@ def case_provenance(case: Case) -> dict[str, object]:
             for source, reading in zip(stack.sources, case.readings, strict=True)
         ],
     }
+
+
+def reading_times(case: Case) -> tuple[datetime, datetime] | None:
+    """Give when a reader did the first and the last thing, UTC; None where none did any."""
+    times = [step.at_ms for step in case.record.steps if step.cause is Cause.READER]
+    if not times or not case.interactions:
+        return None
+    first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (min(times), max(times)))
+    return first, last
+
+
+def labels_sha256(case: Case) -> str:
+    """Hash the labels of a case, by which the same mask is known again."""
+    return hashlib.sha256(np.ascontiguousarray(case.labels, dtype=np.uint8).data).hexdigest()
+
+
+def _utc(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
 
 
 def _identity(identity: ModelIdentity) -> dict[str, object]:

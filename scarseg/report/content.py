@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import scarseg
-from scarseg.case import Case, Cause, ModelIdentity, SliceStatus
+from scarseg.case import Case, ModelIdentity, SliceStatus
+from scarseg.io.provenance import reading_times
 from scarseg.io.table import export_status, pseudonym
 from scarseg.measurements import MassConvention, Measurements
 from scarseg.prompts import Origin
@@ -252,10 +253,10 @@ def _model(role: str, one: ModelIdentity) -> str:
 
 def _read_when(case: Case) -> str:
     """Give when a reader worked on it, UTC; nothing for what no reader touched."""
-    times = [step.at_ms for step in case.record.steps if step.cause is Cause.READER]
-    if not times or not case.interactions:
+    times = reading_times(case)
+    if times is None:
         return ""
-    first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (min(times), max(times)))
+    first, last = times
     until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
     return f", {first:%Y-%m-%d %H:%M} to {until} UTC"
 
