@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QObject, QSettings
+from PyQt6.QtCore import QObject, QSettings, QTimer
 
 from scarseg.case import ModelIdentity
 from scarseg.gui import levels, theme
@@ -56,6 +56,9 @@ class Showing(QObject):
         self.measured: Measurements | None = None
         self._windowed = False
         self._laid_out: Document | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._trace_rest)
         views.switched.connect(self.lay_out)
 
     @property
@@ -76,8 +79,9 @@ class Showing(QObject):
         self._find_home()
         self._strip.show_document(document, self._home.crop, self._canvas.levels)
         self._tracing = Tracing(document)
-        for tile, outlines in zip(self._strip.tiles, self._tracing.outlines, strict=True):
-            tile.show_outlines(outlines)
+        self._tracing.update(document.current)
+        self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
+        self._soon.start()
         warnings = [each.code for each in stack.warnings]
         self._bar.geometry_line.set_line(current.entry.short_geometry)
         self._bar.warning.setText(
@@ -133,6 +137,20 @@ class Showing(QObject):
         stack = self._open.document.case.stack
         canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
 
+    def _trace_rest(self) -> None:
+        """Trace one more slice of what was opened, and come back for the next."""
+        rest = self._tracing.rest if self._session.current is not None else []
+        if not rest:
+            return
+        k = rest[0]
+        self._tracing.update(k)
+        self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        self._draw(k)
+        if len(rest) > 1:
+            self._soon.start()
+        else:
+            self._show_strays()
+
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
         current = self._open
@@ -158,6 +176,9 @@ class Showing(QObject):
     def moved_to(self, k: int) -> None:
         """Show another slice."""
         current = self._open
+        if k in self._tracing.rest:
+            self._tracing.update(k)
+            self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
         self._canvas.chosen = None
         self._canvas.show_image(current.document.case.stack.pixels[k])
         self._draw(k)
@@ -221,12 +242,13 @@ class Showing(QObject):
     def _show_strays(self) -> None:
         """Point out scar that lies where none is expected."""
         said = []
-        for k, found in enumerate(self._tracing.strays):
+        known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
+        for k, found in known:
             for shown in self._captions(k):
                 shown.tell(remark=found.words)
             if found.words:
                 said.append(f"Slice {k + 1}: {found.words}.")
-        self._results.show_remarks(said, any(found.clips for found in self._tracing.strays))
+        self._results.show_remarks(said, any(found.clips for _, found in known))
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
