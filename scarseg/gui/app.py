@@ -31,7 +31,7 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None
 def load_models() -> Models:
     """Load the default weights; runs on the inference lane, torch is imported there.
 
-    One core is left to the window.
+    Half of the cores are left to the window and to other programs.
     """
     from scarseg import models
 
@@ -41,8 +41,12 @@ def load_models() -> Models:
 
 
 def model_threads(cores: int) -> int:
-    """Give the number of threads for the models: one core is the window's, four are enough."""
-    return min(max(cores - 1, 1), MOST_THREADS)
+    """Give the number of threads for the models: half of the cores, four are enough.
+
+    All but one gain next to nothing, and as soon as another program wants one of them, each step
+    waits for the slowest thread: many times longer.
+    """
+    return min(max(cores // 2, 1), MOST_THREADS)
 
 
 def _cores() -> int:

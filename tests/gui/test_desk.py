@@ -262,4 +262,4 @@ def test_a_long_sentence_does_not_widen_the_window(reading):
 
 
 def test_the_models_leave_a_core_to_the_window():
-    assert [app.model_threads(cores) for cores in (1, 2, 4, 16)] == [1, 1, 3, 4]
+    assert [app.model_threads(cores) for cores in (1, 2, 4, 16)] == [1, 1, 2, 4]
