@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from scarseg.case import Case, Change, SliceReading, SliceStatus
-from scarseg.gui import strays
-from scarseg.labels import Edit, Label, LabelArray, infarct_mask
+from scarseg.labels import Edit, Label, LabelArray, infarct_mask, resting_on_wall
 from scarseg.prompts import Box, Origin, SlicePrompts
 
 
@@ -154,7 +153,7 @@ def walled(case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | Non
     """
     before = case.readings[slice_index]
     infarct = infarct_mask(case.labels[slice_index])
-    heart = strays.resting_on_wall(proposed)
+    heart = resting_on_wall(proposed)
     labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
     status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
     points = before.prompts.scar_points
