@@ -38,7 +38,7 @@ ARROWS = {
 TURNS = {Qt.Key.Key_PageUp: "previous_slice", Qt.Key.Key_PageDown: "next_slice"}
 STATIONS = {Qt.Key.Key_Period: 1, Qt.Key.Key_Comma: -1}
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-CLICKED = ("point", "flood", "polygon")
+CLICKED = ("point", "flood", "polygon", "remote")
 """Tools that click; the others hold the button down from one press of the bar to the next."""
 ELSEWHERE = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit)
 """What uses the same keys itself while it has the focus."""

@@ -21,6 +21,7 @@ from scarseg.measurements import MassConvention
 
 ROOM = 1.12
 """Side of a tile's picture to the width of the heart in it."""
+CHECKED = f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.ACCENT}; }}"
 SCOPES = {False: "Threshold per slice", True: "Threshold per stack"}
 
 
@@ -77,6 +78,7 @@ class MethodStrip(QWidget):
         self.shut.setAccessibleName("Close the comparison")
         self._remote_tip = self.remote.toolTip()
         self.remote.setCheckable(True)
+        self.remote.setStyleSheet(CHECKED)
         actions["remote"].toggled.connect(self.remote.setChecked)
         for button in self._buttons:
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -158,7 +158,9 @@ def _tip(method: Method, k: int) -> str:
     if level is not None:
         lines.append(f"Above {level:.4g} on this slice")
     if method.percent is not None:
-        lines.append(f"{method.total_g:.2f} g, {method.percent:.1f} % of LV mass; MVO included")
+        lines.append(
+            f"{method.total_g:.2f} g, {method.percent:.1f} % of LV mass, dark cores included"
+        )
     if method.warning:
         lines.append(method.warning)
     return "\n".join(lines)

@@ -163,15 +163,15 @@ def searched_wall(labels: LabelArray) -> MaskArray:
 
 
 def adopted(labels: LabelArray, ground: LabelArray, method: Method, k: int) -> LabelArray:
-    """Give the labels of slice ``k`` (row, column) with a method's scar in place of theirs.
+    """Give the labels of slice ``k`` (row, column) with a method's infarct as their scar.
 
-    Wall and blood pool stay as they are; scar comes only where there is wall.
+    Wall and blood pool stay as they are; scar comes only where there is wall. The dark cores of
+    the method are scar too, since no threshold knows MVO; what was labelled MVO stays so in it.
     """
     infarct = infarct_mask(labels)
     out = np.where(infarct, ground, labels).astype(np.uint8)
-    wall = out == Label.MYOCARDIUM
-    out[method.scar[k] & wall] = Label.SCAR
-    out[method.mvo[k] & wall] = Label.MVO
+    taken = method.infarct[k] & (out == Label.MYOCARDIUM)
+    out[taken] = np.where(labels[taken] == Label.MVO, Label.MVO, Label.SCAR)
     return out
 
 

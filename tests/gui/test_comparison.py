@@ -13,6 +13,7 @@ from PyQt6.QtTest import QTest
 from scarseg.case import SliceStatus
 from scarseg.errors import WeightsError
 from scarseg.gui import methods
+from scarseg.gui.preview import PreviewLayer
 from scarseg.labels import Label, infarct_mask, wall_mask
 from scarseg.quant.levels import Scope
 from scarseg.quant.method_comparison import compare_methods
@@ -120,7 +121,7 @@ def test_the_manual_tile_follows_the_threshold_brush(comparing):
 
 def test_a_method_is_previewed_and_changes_no_label(comparing):
     before, revision = comparing.case.labels.tobytes(), comparing.document.revision
-    layer = comparing.window.canvas.guests[0]
+    layer = PreviewLayer.on(comparing.window.canvas)
     assert layer.outline.isEmpty() and not layer.remote.isEmpty()
     choose(comparing, "fwhm_max")
     assert not layer.outline.isEmpty()
@@ -321,3 +322,34 @@ def test_another_case_has_its_own_remote_regions(comparing, phantom_stack):
     comparing.open(first)
     comparing.go_to(2)
     comparing.wait(lambda: settled(comparing) and "drawn" in compared.strip.remote.text())
+
+
+def test_dark_cores_are_adopted_as_scar_and_labelled_mvo_stays():
+    labels = np.full((1, 6), Label.MYOCARDIUM, dtype=np.uint8)
+    labels[0, 0], labels[0, 3], labels[0, 4] = Label.BLOOD_POOL, Label.MVO, Label.SCAR
+    ground = np.where(labels > Label.MYOCARDIUM, Label.MYOCARDIUM, labels).astype(np.uint8)
+    ground[0, 4] = Label.BACKGROUND
+    scar, mvo = np.zeros((2, 1, 1, 6), dtype=bool)
+    scar[0, 0, [0, 1, 3, 4]], mvo[0, 0, 2] = True, True
+    method = methods.Method("sd5", "", scar, mvo, (1.0,), (1.0,), 1.0, 1.0)
+    out = methods.adopted(labels, ground, method, 0)
+    assert out.dtype == np.uint8
+    assert list(out[0]) == [
+        Label.BLOOD_POOL, Label.SCAR, Label.SCAR, Label.MVO, Label.BACKGROUND, Label.MYOCARDIUM,
+    ]  # fmt: skip
+
+
+def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
+    compared = comparing.window.comparison
+    comparing.act("remote")
+    comparing.act("keyboard")
+    hand = comparing.window.looking.keyboard
+    while hand.at[1] > 21.5:
+        comparing.press_key(Qt.Key.Key_Up)
+    comparing.press_key(Qt.Key.Key_Space)
+    comparing.wait(lambda: settled(comparing))
+    assert "drawn" in compared.strip.remote.text() and compared.answer.remote[2, 21, 36]
+    comparing.press_key(Qt.Key.Key_Space, Qt.KeyboardModifier.ShiftModifier)
+    comparing.wait(lambda: settled(comparing))
+    assert "proposed" in compared.strip.remote.text()
+    comparing.press_key(Qt.Key.Key_Escape)
