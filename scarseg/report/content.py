@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import scarseg
 from scarseg.case import Case, ModelIdentity, SliceStatus
-from scarseg.io.provenance import reading_times
+from scarseg.io.provenance import labels_sha256, reading_times
 from scarseg.io.table import export_status, pseudonym
 from scarseg.measurements import MassConvention, Measurements
 from scarseg.prompts import Origin
@@ -242,7 +242,7 @@ def provenance_lines(case: Case, method: str, interval: Interval | None) -> list
         *([f"Interval of the scar mass: {interval.rule}."] if interval is not None else []),
         *models,
         f"Study {stack.study_uid}",
-        f"Series {stack.stack_id}",
+        f"Series {stack.stack_id}; mask sha256 {labels_sha256(case)}",
     ]
 
 
