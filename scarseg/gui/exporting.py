@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
 
 if TYPE_CHECKING:
+    from scarseg.interval import MassInterval
     from scarseg.io.table import Record
 
 
@@ -29,29 +29,24 @@ def export_cases(
 
     records = []
     for n, case in enumerate(cases):
-        progress(n / len(cases), f"Measuring {n + 1} of {len(cases)}")
-        records.append(record_of(case, interval_of, progress_within(progress, n, len(cases))))
+        within = part_of(progress, n / len(cases), 1 / len(cases))
+        within(0.0, f"Measuring {n + 1} of {len(cases)}")
+        records.append(record_of(case, interval_of and interval_of(case, within)))
     files = write_export(path, records, {}, force=force)
     return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
 
 
-def record_of(
-    case: Case,
-    interval_of: IntervalMaker | None = None,
-    progress: Progress = silent,
-    mask_file: str = "",
-) -> Record:
-    """Measure a case, with the interval of its scar mass where there is one to be had."""
+def record_of(case: Case, interval: MassInterval | None = None, mask_file: str = "") -> Record:
+    """Measure a case; the record holds the interval of its scar mass where there is one."""
     from scarseg import outcome, pipeline
 
     record = pipeline.case_record(case, mask_file=mask_file)
-    interval = None if interval_of is None else interval_of(case, progress)
     return record if interval is None else outcome.with_interval(record, interval)
 
 
-def progress_within(progress: Progress, done: int, n: int) -> Progress:
-    """Report one of ``n`` equal parts, ``done`` of which are over, as a part of the whole."""
-    return lambda fraction, what: progress((done + fraction) / n, what)
+def part_of(progress: Progress, begun: float, share: float) -> Progress:
+    """Report a part of the work, which begins where ``begun`` of the whole is done."""
+    return lambda fraction, what: progress(begun + share * fraction, what)
 
 
 def export_list(
@@ -68,15 +63,10 @@ def export_list(
     ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
     nothing is written.
     """
-    read = read_cases(entries, folder, now, lambda done, what: progress(0.1 * done, what))
+    read = read_cases(entries, folder, now, part_of(progress, 0.0, 0.1))
     cases = [case for _, case in read]
-    rest = partial(_after, progress, 0.1)
-    said = export_cases(path, cases, force, interval_of, rest)
+    said = export_cases(path, cases, force, interval_of, part_of(progress, 0.1, 0.9))
     return said + without_reading(len(entries) - len(read))
-
-
-def _after(progress: Progress, begun: float, fraction: float, what: str) -> None:
-    progress(begun + (1 - begun) * fraction, what)
 
 
 def read_cases(
