@@ -42,7 +42,8 @@ class Leaving(QObject):
         self._settings.setValue(KEY, ",".join(sorted(wish.parts)))
         chosen = entries if wish.whole_list else [current.entry]
         now = current.document.snapshot()
-        write = partial(export_parts, wish, chosen, self._session.folder, now)
+        export = partial(export_parts, wish, chosen, self._session.folder, now)
+        write = partial(export, interval_of=self._desk.interval_maker(now))
         self._desk.write(write, wish.folder, reports=True)
 
     def _usual(self) -> frozenset[Part]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scarseg.case import Case
 from scarseg.errors import Cancelled, InputError, OutputError, ScarsegError
-from scarseg.gui.exporting import read_cases, without_reading
+from scarseg.gui.exporting import part_of, read_cases, record_of, without_reading
+from scarseg.gui.interval import IntervalMaker
 from scarseg.gui.library import Entry
 from scarseg.progress import Progress, silent
 from scarseg.stack import Stack
+
+if TYPE_CHECKING:
+    from scarseg.interval import MassInterval
+    from scarseg.io.table import Record
 
 
 class Part(StrEnum):
@@ -48,6 +54,7 @@ def export_parts(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
+    interval_of: IntervalMaker | None = None,
 ) -> str:
     """Write what is wished for and say how much that was.
 
@@ -59,6 +66,7 @@ def export_parts(
         cases_folder: where the readings are.
         now: the case on the desk, newer than its file.
         force: replace files that are there.
+        interval_of: makes the interval beside each scar mass; None leaves it out.
 
     Raises:
         InputError: there is nothing to write, or nothing but what needs files that are gone.
@@ -66,7 +74,7 @@ def export_parts(
     """
     from scarseg.io.outputs import refuse_existing
 
-    read = read_cases(entries, cases_folder, now, lambda done, what: progress(0.1 * done, what))
+    read = read_cases(entries, cases_folder, now, part_of(progress, 0.0, 0.1))
     if not read:
         raise InputError("E_NO_READING", "Nothing of this list is read yet.")
     targets = [path for entry, _ in read for path in _files(entry, wish)] + _tables(wish)
@@ -74,11 +82,15 @@ def export_parts(
         raise InputError("E_NO_FILES", "DICOM masks and reports need images that are in files.")
     if not force:
         refuse_existing(targets, "it would be replaced")
-    refused = []
+    records, refused = [], []
     for n, (entry, case) in enumerate(read):
-        progress(0.1 + 0.85 * n / len(read), f"Writing {n + 1} of {len(read)}")
+        within = part_of(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
+        within(0.0, f"Writing {n + 1} of {len(read)}")
+        interval = None if interval_of is None else interval_of(case, within)
+        mask_file = _mask_file(entry, wish)
+        records.append(record_of(case, interval, mask_file))
         try:
-            _write_one(wish, entry, case, force)
+            _write_one(wish, entry, case, records[-1], interval, force)
         except (Cancelled, OutputError):
             raise
         except ScarsegError as error:
@@ -86,7 +98,7 @@ def export_parts(
                 raise
             refused.append(f"{entry.title}: {error.message}")
     progress(0.95, "Writing the tables")
-    _write_tables(wish, read, force)
+    _write_tables(wish, records, force)
     return _told(wish, targets, refused) + without_reading(len(entries) - len(read))
 
 
@@ -124,20 +136,23 @@ def _tables(wish: Wish) -> list[Path]:
     return [wish.folder / "scar.xlsx"] if Part.WORKBOOK in wish.parts else []
 
 
-def _write_tables(wish: Wish, read: Iterable[tuple[Entry, Case]], force: bool) -> None:
-    from scarseg import pipeline
+def _write_tables(wish: Wish, records: Sequence[Record], force: bool) -> None:
     from scarseg.io.exporting import write_export
 
     files = _tables(wish)
     if files:
-        records = [
-            pipeline.case_record(case, mask_file=_mask_file(entry, wish)) for entry, case in read
-        ]
         both = {Part.CSV, Part.WORKBOOK} <= wish.parts
         write_export(files[-1], records, {}, workbook=both, force=force)
 
 
-def _write_one(wish: Wish, entry: Entry, case: Case, force: bool) -> None:
+def _write_one(
+    wish: Wish,
+    entry: Entry,
+    case: Case,
+    record: Record,
+    interval: MassInterval | None,
+    force: bool,
+) -> None:
     from scarseg import pipeline, report
     from scarseg.io.mask_files import MaskFormat, write_files
     from scarseg.io.selection import Job
@@ -156,7 +171,16 @@ def _write_one(wish: Wish, entry: Entry, case: Case, force: bool) -> None:
             write_files(wish.folder, job, case, MaskFormat.NONE, measured, force=force)
     if Part.REPORT in able:
         path = wish.folder / report.report_name(case.stack.stack_id)
-        report.write_report(path, case, measured, force=force)
+        told = interval and report.Interval(interval.low_g, interval.high_g, interval.method)
+        report.write_report(
+            path,
+            case,
+            measured,
+            interval=told,
+            method=str(record.row["method"]),
+            warnings=str(record.row["warnings"]).split(),
+            force=force,
+        )
 
 
 def _beside(able: frozenset[Part]) -> Part | None:

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from scarseg.gui import app
 from scarseg.gui.inference import Readiness
+from scarseg.gui.parts import Part, Wish
 from scarseg.gui.saving import SaveState
 from scarseg.gui.window import MainWindow
 from scarseg.models import Models
@@ -32,6 +33,7 @@ class FakeDialogs:
         self.thickness: float | None = 8.0
         self.yes = False
         self.asked: list[str] = []
+        self.wish: Wish | None = None
 
     def folder(self) -> Path | None:
         return self.path
@@ -41,6 +43,10 @@ class FakeDialogs:
 
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
         return self.path
+
+    def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
+        self.offered = (parts, n_series, dicom)
+        return self.wish
 
     def confirm(self, text: str, yes: str) -> bool:
         self.asked.append(text)

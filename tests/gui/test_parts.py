@@ -1,0 +1,161 @@
+"""Tables, report and masks into a folder: what the command line writes for the same case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import openpyxl
+import pytest
+from PyQt6.QtWidgets import QDialogButtonBox
+
+from scarseg import pipeline
+from scarseg.gui.export_dialog import NO_FILES, ExportDialog
+from scarseg.gui.leaving import USUAL
+from scarseg.gui.parts import DICOM, Part, Wish
+from scarseg.io import dicom, nifti
+from scarseg.io.mask_files import MaskFormat
+from scarseg.io.selection import select
+from scarseg.outcome import OutcomeSettings, leave
+from tests.cohorts import write
+from tests.conftest import make_phantom_stack
+
+EVERYTHING = frozenset(Part)
+
+
+def _export(reader, folder, parts, whole_list=False):
+    reader.dialogs.wish = Wish(folder, frozenset(parts), whole_list)
+    reader.act("export_parts")
+    reader.settle()
+
+
+def _bytes(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def from_files(make_reader, tmp_path):
+    """A reader with a study of DICOM files open, every slice proposed."""
+    reader = make_reader()
+    write(tmp_path / "study", 1)
+    reader.session.scan([tmp_path / "study"])
+    reader.wait(lambda: reader.session.current)
+    reader.wait_ready()
+    reader.settle()
+    return reader
+
+
+def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
+    reader, mine, theirs = from_files, tmp_path / "mine", tmp_path / "theirs"
+    reader.go_to(1)
+    reader.paint((30, 30), (34, 30))
+    reader.accept()
+    case = reader.document.snapshot()
+    _export(reader, mine, EVERYTHING)
+    job = select(dicom.scan([tmp_path / "study"])).jobs[0]
+    maker = reader.window.desk.interval_maker(case)
+    interval = maker(case, lambda *_: None)
+    for kind in (MaskFormat.NIFTI, MaskFormat.SEG, MaskFormat.RTSTRUCT):
+        sr = kind is MaskFormat.SEG
+        settings = OutcomeSettings(
+            masks=theirs, mask_format=kind, sr=sr, reports=theirs, force=True
+        )
+        last = leave(case, job, settings, job.mask_file, interval=interval)
+    from scarseg.io.exporting import write_export
+
+    write_export(theirs / "scar.csv", [last.record], {}, workbook=True)
+    ours, wanted = _bytes(mine), _bytes(theirs)
+    assert set(ours) == set(wanted) and len(ours) == 9
+    timed = {name for name in ours if name.endswith(".dcm")}  # they say when they were made
+    for name in set(ours) - timed:
+        assert ours[name] == wanted[name], name
+    whole = b"".join(ours.values())
+    assert case.stack.patient_id.encode() not in whole
+    stem = job.mask_file.removesuffix(".nii.gz")
+    labels = nifti.read_labels(mine / f"{stem}.nii.gz")
+    np.testing.assert_array_equal(getattr(labels, "labels", labels), case.labels)
+
+
+def test_files_that_are_there_are_replaced_only_after_asking(reading, tmp_path):
+    precious = tmp_path / f"{reading.case.stack.stack_id}.pdf"
+    precious.write_text("precious")
+    _export(reading, tmp_path, [Part.REPORT, Part.CSV])
+    assert precious.read_text() == "precious" and len(reading.dialogs.asked) == 1
+    assert not (tmp_path / "scar.csv").exists()
+    reading.dialogs.yes = True
+    _export(reading, tmp_path, [Part.REPORT, Part.CSV])
+    assert precious.read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "scar.csv").exists()
+    assert "4 files" in reading.window.foot.message.text()
+
+
+def test_the_whole_list_at_once(reading, tmp_path):
+    reading.accept()
+    other = replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8")
+    reading.open(other)
+    reading.wait_ready()
+    reading.session.library.add_stack(replace(other, series_uid="1.2.3.10", study_uid="1.2.9"))
+    _export(reading, tmp_path / "out", [Part.WORKBOOK, Part.NIFTI], whole_list=True)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "scar.xlsx", "1.2.3.4.nii.gz", "1.2.3.9.nii.gz",
+    }  # fmt: skip
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "scar.xlsx")["patients"]
+    assert sheet.max_row == 3
+    assert "1 series have no reading" in reading.window.foot.message.text()
+
+
+def test_a_stack_without_files_leaves_no_dicom(reading, tmp_path):
+    _export(reading, tmp_path, DICOM)
+    assert not list(tmp_path.glob("*.dcm"))
+    assert "images that are in files" in reading.window.banner.text.text()
+    assert reading.dialogs.offered[2] is False
+
+
+def test_what_was_ticked_is_remembered(reading, tmp_path):
+    _export(reading, tmp_path, [Part.NIFTI, Part.WORKBOOK])
+    assert reading.dialogs.offered[0] == USUAL
+    _export(reading, tmp_path / "again", [Part.NIFTI])
+    assert reading.dialogs.offered[0] == {Part.NIFTI, Part.WORKBOOK}
+
+
+def test_a_folder_that_cannot_be_written_is_told(reading, tmp_path):
+    (tmp_path / "file").write_text("")
+    _export(reading, tmp_path / "file", [Part.REPORT])
+    assert "Not written" in reading.window.banner.text.text()
+
+
+def test_images_that_changed_refuse_their_dicom(from_files, tmp_path):
+    for path in (tmp_path / "study").rglob("*.dcm"):
+        path.unlink()
+    _export(from_files, tmp_path / "out", [Part.SEG])
+    assert "Not written" in from_files.window.banner.text.text()
+    assert not list((tmp_path / "out").glob("*.dcm"))
+
+
+def test_a_workbook_by_its_suffix(reading, tmp_path):
+    reading.export(tmp_path / "scar.xlsx")
+    assert not (tmp_path / "scar.json").exists()
+    sheet = openpyxl.load_workbook(tmp_path / "scar.xlsx")["patients"]
+    names = [cell.value for cell in sheet[1]]
+    row = dict(zip(names, [cell.value for cell in sheet[2]], strict=True))
+    assert row["scar_mass_g"] == pytest.approx(pipeline.measure(reading.case).scar_mass_g)
+
+
+def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
+    chosen = []
+    made = ExportDialog(
+        reading.window, Wish(tmp_path, USUAL), 3, False, lambda: chosen.append(1) or tmp_path / "x"
+    )
+    assert all(not made.boxes[part].isEnabled() for part in DICOM)
+    assert made.boxes[Part.SEG].toolTip() == NO_FILES
+    assert made.wish == Wish(tmp_path, USUAL)
+    for part in USUAL:
+        made.boxes[part].setChecked(False)
+    assert not made.accept_button.isEnabled()
+    made.boxes[Part.NIFTI].setChecked(True)
+    made.all.setChecked(True)
+    made.browse.click()
+    assert chosen and made.accept_button.isEnabled()
+    assert made.wish == Wish(tmp_path / "x", frozenset((Part.NIFTI,)), True)
+    assert made.findChild(QDialogButtonBox) is not None
+    made.deleteLater()
