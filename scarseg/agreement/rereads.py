@@ -87,7 +87,7 @@ def _tables(
         made = table_contents(table, records, {"reading": reading})
         files |= made
         parsed.append(replace(parse_csv(table, made[table]), name=reading))
-    codes = {
+    codes: dict[tuple[str, ...], str] = {
         (str(record.row["series_uid"]), str(record.row["part"])): code
         for code, record in of_a.items()
     }

@@ -323,24 +323,26 @@ class Desk(QObject):
         path: Path,
         force: bool = False,
         reports: bool = False,
+        done: Callable[[str], object] | None = None,
     ) -> None:
         """Write a file on a lane of its own; over one that is there only after asking.
 
-        One that ``reports`` its progress can be cancelled while it runs.
+        One that ``reports`` its progress can be cancelled while it runs. ``done`` is given what
+        ``write`` says of it, which otherwise is said to the reader.
         """
         self._session.working.emit(-1.0, f"Writing {path.name}")
 
         def wrote(words: str) -> None:
             self._session.working.emit(1.0, "")
-            self.said.emit(words)
+            (done or self.said.emit)(words)
 
         def failed(error: BaseException) -> None:
             self._session.working.emit(1.0, "")
             if isinstance(error, OutputError) and error.code == "E_EXISTS" and not force:
                 if self.dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
-                    self.write(write, path, True, reports)
+                    self.write(write, path, True, reports, done)
             elif isinstance(error, (ScarsegError, OSError)):
-                again = partial(self.write, write, path, force, reports)
+                again = partial(self.write, write, path, force, reports, done)
                 self._session.asked.emit(f"Not written. {error}", "Try again", again, False)
             else:
                 raise error

@@ -11,7 +11,9 @@ from scarseg.gui.about import NOTICE, About, about_text
 from scarseg.gui.export_dialog import ExportDialog
 from scarseg.gui.keysheet import KeySheet
 from scarseg.gui.parts import Part, Wish
+from scarseg.gui.reader_dialog import ask_reader
 from scarseg.gui.reasons import ask_reason
+from scarseg.gui.rereading_dialog import Offer, Plan, ask_rereading, ask_which
 from scarseg.models import Models
 
 __all__ = ["NOTICE", "About", "Dialogs", "KeySheet", "about_text"]
@@ -76,6 +78,18 @@ class Dialogs:
     def reason(self) -> str | None:
         """Ask why a slice cannot be read."""
         return ask_reason(self._parent)
+
+    def reader(self, current: str) -> str | None:
+        """Ask for the initials of who reads."""
+        return ask_reader(self._parent, current)
+
+    def rereading(self, offer: Offer) -> Plan | None:
+        """Ask who reads what again."""
+        return ask_rereading(self._parent, offer)
+
+    def which(self, names: list[str]) -> int | None:
+        """Ask which of several re-readings to go on with."""
+        return ask_which(self._parent, names)
 
     def thickness_mm(self, title: str) -> float | None:
         """Ask for a slice thickness that the header does not give."""

@@ -14,12 +14,28 @@ if TYPE_CHECKING:
     from scarseg.io.dicom import LoadReport, Refusal, StackSummary
 
 
+@dataclass(frozen=True)
+class Cover:
+    """What a series goes by in a blinded re-reading: a study code and a case file of its own.
+
+    ``proposals``: whether the models propose unasked. ``thickness_mm`` is what was given for the
+    first reading, None where the header has one.
+    """
+
+    code: str
+    path: Path
+    reader: str
+    read_number: int
+    proposals: bool = True
+    thickness_mm: float | None = None
+
+
 @dataclass(eq=False)
 class Entry:
     """One series of the list: a summary still to be read, or a stack already in memory.
 
     ``standing`` is what is known of its reading, in words; ``code`` why it did not open;
-    ``arrival`` a case file from elsewhere that holds a reading of it.
+    ``arrival`` a case file from elsewhere that holds a reading of it; ``cover`` hides what it is.
     """
 
     source: StackSummary | Stack
@@ -27,6 +43,7 @@ class Entry:
     read: bool = False
     code: str = ""
     arrival: Path | None = None
+    cover: Cover | None = None
 
     @property
     def stack_id(self) -> str:
@@ -42,7 +59,9 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """Name the series: its description, or its kind."""
+        """Name the series: its description, or its kind; its study code where that hides it."""
+        if self.cover is not None:
+            return self.cover.code
         return self.source.description or f"{self.source.sequence.value} series"
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from scarseg.case import Case
 from scarseg.errors import InputError, StoreError
-from scarseg.gui.library import Entry
+from scarseg.gui.library import Cover, Entry
 from scarseg.progress import Progress
 from scarseg.stack import Stack
 
@@ -36,6 +36,7 @@ class Wanted:
     """What is to be opened: a stack, and the case file from elsewhere that belongs to it.
 
     ``replacing``: put the arrived reading in the place of another one, which is kept aside.
+    ``cover``: read it again, blinded, in a case file of its own.
     """
 
     source: StackSummary | Stack
@@ -43,6 +44,7 @@ class Wanted:
     thickness_mm: float | None = None
     arrival: Path | None = None
     replacing: bool = False
+    cover: Cover | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +88,13 @@ def open_case(wanted: Wanted, progress: Progress) -> Opened:
     """Read a stack and its saved case."""
     from scarseg.io import case_files, dicom, places, store
 
-    source, folder = wanted.source, wanted.folder
-    path, notes = store.case_path(folder, source), []
+    source, folder, cover = wanted.source, wanted.folder, wanted.cover
+    path, notes = cover.path if cover else store.case_path(folder, source), []
     if isinstance(source, Stack):
         stack = source
     else:
-        thickness = wanted.thickness_mm or case_files.thickness_given(wanted.arrival or path)
+        thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
+        thickness = thickness or case_files.thickness_given(wanted.arrival or path)
         stack = dicom.read_stack(source, thickness, progress)
     lock, blocked = None, False
     try:
@@ -100,6 +103,8 @@ def open_case(wanted: Wanted, progress: Progress) -> Opened:
         blocked = error.code == "E_CASE_LOCKED"
         notes.append(error.message)
     case, question = Case.new(stack), ""
+    if cover is not None:
+        case.reader, case.read_number = cover.reader, cover.read_number
     read_from = path
     if wanted.arrival is not None and not case_files.is_stored_at(wanted.arrival, path):
         if lock is None:

@@ -92,16 +92,48 @@ class Session(QObject):
         for mine, theirs in (
             (self.library_changed, self.finder.library_changed),
             (self.working, self.finder.working),
-            (self.notice, self.finder.notice),
-            (self.images_wanted, self.finder.images_wanted),
         ):
             theirs.connect(mine)
-        self.finder.found.connect(self.open)
+        for telling, tell in (
+            (self.finder.notice, self.notice),
+            (self.finder.images_wanted, self.images_wanted),
+        ):
+            telling.connect(partial(self._unless_blinded, tell.emit))
+        self.finder.found.connect(partial(self._unless_blinded, self.open))
         self.places = Places(self.disk_lane, store_folder, self)
         self.watch = Watch(self.disk_lane, self)
         self.watch.freed.connect(self._offer)
         for lane in (self.disk_lane, self.export_lane):
             lane.progressed.connect(self._progressed)
+
+    @property
+    def blinded(self) -> bool:
+        """Say whether the list stands under codes: nothing may tell whose a stack is."""
+        return self.library is not self.finder.library
+
+    def _unless_blinded(self, tell: Callable[..., None], what: object) -> None:
+        """Pass on what may name files, or open a study by itself, unless that would tell."""
+        if not self.blinded:
+            tell(what)
+
+    def blind(self, library: Library) -> None:
+        """Put a list under codes in the place of the list; what is open is saved and left."""
+        for name in ("scan", "open", "demo"):
+            self.disk_lane.forget(name)
+        self._show_list(library)
+
+    def unblind(self) -> None:
+        """Put the list itself back; what is open is saved and left."""
+        self._show_list(self.finder.library)
+
+    def _show_list(self, library: Library) -> None:
+        self._wanted, self._then = None, None
+        self._n_opened += 1
+        self.close()
+        self.library = library
+        self.working.emit(1.0, "")
+        self.opened.emit()
+        self.library_changed.emit()
 
     def start(self) -> None:
         """Load the models, and what opening needs, behind the window."""
@@ -115,8 +147,15 @@ class Session(QObject):
     def _take_models(self, models: Models) -> None:
         self.models = models
         if self.current is not None:
-            self.current.inference.start(models)
+            self._propose(self.current, models)
         self.models_ready.emit()
+
+    @staticmethod
+    def _propose(current: Open, models: Models) -> None:
+        """Let the models begin; where they are not to propose unasked, they answer only."""
+        current.inference.start(models)
+        if current.entry.cover is not None and not current.entry.cover.proposals:
+            current.inference.cancel()
 
     def _no_models(self, error: BaseException) -> None:
         if not isinstance(error, (ScarsegError, ImportError, OSError, RuntimeError)):
@@ -187,7 +226,7 @@ class Session(QObject):
         self.disk_lane.run(
             "open",
             open_case,
-            Wanted(entry.source, self.folder, thickness_mm, entry.arrival, replacing),
+            Wanted(entry.source, self.folder, thickness_mm, entry.arrival, replacing, entry.cover),
             done=lambda opened: self._take_opened(entry, opened),
             failed=lambda error: self._not_opened(entry, error),
             current=lambda: number == self._n_opened,
@@ -203,6 +242,8 @@ class Session(QObject):
         if isinstance(error, ScarsegError) and not isinstance(error, Cancelled):
             entry.code = error.code
             self.library_changed.emit()
+            if entry.cover is not None:
+                self.notice.emit(f"{entry.title} does not open ({error.code}).")
         self.finder.refuse(error)
 
     def _take_opened(self, entry: Entry, opened: Opened) -> None:
@@ -258,7 +299,7 @@ class Session(QObject):
         self.places.follow(document, saver.path.name)
         self.opened.emit()
         if self.models is not None:
-            inference.start(self.models)
+            self._propose(self.current, self.models)
 
     def _take_back(self, leaving: Open) -> None:
         """Put a document that was left, and is still being saved, on the desk again."""

@@ -23,6 +23,8 @@ from scarseg.gui.looking import Looking
 from scarseg.gui.montage import Filmstrip
 from scarseg.gui.panels import ResultsPanel
 from scarseg.gui.pictures import Pictures
+from scarseg.gui.reader_name import ReaderName
+from scarseg.gui.rereading import Rereadings
 from scarseg.gui.saving import SaveState
 from scarseg.gui.session import Session
 from scarseg.gui.showing import Showing
@@ -62,6 +64,8 @@ class MainWindow(QMainWindow):
         self.interval_line = IntervalLine(session, self.results, self)
         self.bullseye = Bullseye(session, self.views, self.results, self.desk.go_to, self)
         self.leaving = Leaving(session, self.desk, settings, self)
+        self.reader = ReaderName(session, self.desk, settings, self)
+        self.rereadings = Rereadings(session, self.desk, self.reader, self.banner, self)
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
         self.bar = chrome.Bar(self.actions_by_name)
@@ -85,6 +89,7 @@ class MainWindow(QMainWindow):
         self.looking.take(self.actions_by_name)
         self.bullseye.take(self.actions_by_name)
         self.comparison.take(self.actions_by_name)
+        self.rereadings.take(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -109,7 +114,7 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout()
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for part in (self.bar, self.banner):
+        for part in (self.bar, self.rereadings.strip, self.banner):
             column.addWidget(part)
         column.addWidget(self.pages, 1)
         whole = QWidget()
@@ -130,6 +135,7 @@ class MainWindow(QMainWindow):
         handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
         handlers |= self.bullseye.handlers() | self.leaving.handlers()
         handlers |= self.flow.handlers() | self.comparison.handlers()
+        handlers |= self.reader.handlers() | self.rereadings.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
             for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
