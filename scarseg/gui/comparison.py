@@ -246,7 +246,7 @@ class Comparison(QObject):
             return None
         method = self.answer.method(self.chosen)
         if method.reason:
-            self.said.emit(method.reason)
+            self.said.emit(method.why_not)
             return None
         return method
 

@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QWidget
 
 from scarseg.gui import overlay, theme
 from scarseg.gui.caption import LEFT, sized
-from scarseg.gui.methods import SEGMENTED, TITLES, Answer, Method
+from scarseg.gui.methods import IN_SHORT, SEGMENTED, TITLES, Answer, Method
 from scarseg.gui.montage import Content, draw_slice
 from scarseg.labels import Label
 
@@ -76,7 +76,7 @@ class MethodTile(QWidget):
         percent = None if method.reason else method.percent
         self.percent = "" if percent is None else f"{percent:.0f} % LV"
         if method.reason:
-            self.here = ""
+            self.here = IN_SHORT[method.reason]
         elif self.name != SEGMENTED and not answer.wall[k].any():
             self.here = "no wall here"
         else:
@@ -110,6 +110,8 @@ class MethodTile(QWidget):
             painter.setOpacity(1.0 if self.able else 0.35)
             painter.drawPixmap(QPointF(EDGE, EDGE), self._drawn)
             painter.setOpacity(1.0)
+            if self.method.warning:
+                self._warn(painter)
         self._write(painter)
         painter.end()
 
@@ -128,6 +130,13 @@ class MethodTile(QWidget):
             painter.drawPath(path)
         painter.end()
         return pixmap
+
+    def _warn(self, painter: QPainter) -> None:
+        corner = QRectF(self.width() - EDGE - 17, EDGE + 1, 16, 16)
+        painter.setPen(QColor(theme.YELLOW))
+        painter.setBrush(theme.colour("#000000", 0.6))
+        painter.drawEllipse(corner)
+        painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
 
     def _write(self, painter: QPainter) -> None:
         high, top = theme.px(LINE_HEIGHT), float(self._side + EDGE + 2)
@@ -153,7 +162,7 @@ def _tip(method: Method, k: int) -> str:
     """Say in words where the line is drawn, or why it is not."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
-        return f"{lines[0]}\n{method.reason}"
+        return f"{lines[0]}\n{method.why_not}"
     level = method.levels[k]
     if level is not None:
         lines.append(f"Above {level:.4g} on this slice")

@@ -43,6 +43,7 @@ REASONS = {
     "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
     "W_METHOD_PSIR": "Not for PSIR: half of a signed maximum means nothing there.",
 }
+IN_SHORT = {"W_NO_WALL": "no wall", "W_NO_REMOTE": "no remote", "W_METHOD_PSIR": "not for PSIR"}
 BELOW = "On some slice the threshold is not above remote wall: the method does not fit here."
 
 
@@ -68,8 +69,8 @@ class Method:
     """What one method makes of the stack, in the headline's convention.
 
     ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``levels`` per slice in
-    source units. ``percent`` of LV mass, None without wall. ``reason`` says why the method does
-    not apply; there are no masses then.
+    source units. ``percent`` of LV mass, None without wall. ``reason`` is the code of why the
+    method does not apply; there are no masses then.
     """
 
     name: str
@@ -86,6 +87,11 @@ class Method:
     @property
     def title(self) -> str:
         return TITLES[self.name]
+
+    @property
+    def why_not(self) -> str:
+        """Say why the method does not apply; nothing where it does."""
+        return REASONS.get(self.reason, "")
 
     @property
     def infarct(self) -> MaskArray:
@@ -219,7 +225,7 @@ def _method(found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float 
         _grams(weighed),
         weighed.scar_mass_g,
         100 * weighed.scar_mass_g / lv_g if lv_g else None,
-        "" if found.reason is None else REASONS[found.reason],
+        "" if found.reason is None else str(found.reason),
         BELOW if found.warnings else "",
     )
 

@@ -12,7 +12,7 @@ from PyQt6.QtTest import QTest
 
 from scarseg.case import SliceStatus
 from scarseg.errors import WeightsError
-from scarseg.gui import methods
+from scarseg.gui import methods, theme
 from scarseg.gui.preview import PreviewLayer
 from scarseg.labels import Label, infarct_mask, wall_mask
 from scarseg.quant.levels import Scope
@@ -198,10 +198,24 @@ def test_what_does_not_apply_to_psir_is_grey_and_says_why(reader, noisy_stack):
     opened(reader)
     tile = tile_of(reader, "fwhm_max")
     assert not tile.able and not tile.isEnabled() and "PSIR" in tile.toolTip()
+    assert (tile.grams, tile.percent, tile.here) == ("–", "", "not for PSIR")
     assert tile_of(reader, "fwhm_remote").able
     reader.window.comparison.choose("sd6")
     reader.act("next_method")
     assert reader.window.comparison.chosen == "fwhm_remote"
+
+
+def test_a_threshold_below_remote_wall_is_warned_of(comparing):
+    warned, other = tile_of(comparing, "fwhm_max"), tile_of(comparing, "sd5")
+    assert "not above remote" in warned.toolTip() and "not above" not in other.toolTip()
+    assert theme.YELLOW in _colours(warned) and theme.YELLOW not in _colours(other)
+
+
+def _colours(tile):
+    image = tile.grab().toImage()
+    return {
+        image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
+    }
 
 
 def test_without_a_wall_it_says_so(make_reader, noisy_stack):
