@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
@@ -52,6 +53,7 @@ def case_provenance(case: Case) -> dict[str, object]:
         "read_from_utc": None if times is None else _utc(times[0]),
         "read_until_utc": None if times is None else _utc(times[1]),
         "labels_sha256": labels_sha256(case),
+        "insertion": None if case.insertion is None else asdict(case.insertion),
         "slices": [
             {
                 "sop_instance_uid": source.sop_instance_uid,

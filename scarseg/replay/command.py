@@ -10,13 +10,15 @@ from pathlib import Path
 
 import scarseg
 from scarseg import pipeline
-from scarseg.errors import InputError, ScarsegError
+from scarseg.errors import InputError, ModelError, ScarsegError
+from scarseg.interval import case_interval, embedded_again
 from scarseg.io import case_files, dicom, nifti, outputs, places, store
 from scarseg.io.case_files import CaseFile
 from scarseg.io.dicom_report import LoadReport
 from scarseg.io.store_format import has_files_of, stack_identity
 from scarseg.io.table import Record
 from scarseg.measurements import MassConvention
+from scarseg.outcome import with_interval
 from scarseg.progress import Progress
 from scarseg.replay.finding import Replayed
 from scarseg.replay.looking import Weights
@@ -151,9 +153,16 @@ def _leave(options: argparse.Namespace, replayed: Replayed) -> Record:
     path = _mask(options.output, case.stack.stack_id)
     outputs.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
-    return pipeline.case_record(
-        case, MassConvention(options.mass), options.density, mask_file=path.name
-    )
+    convention, density = MassConvention(options.mass), options.density
+    record = pipeline.case_record(case, convention, density, mask_file=path.name)
+    if replayed.models is None:
+        return record
+    try:
+        embeddings = embedded_again(case, replayed.models, replayed.embeddings)
+        found = case_interval(case, replayed.models, embeddings, convention, density)
+    except ModelError:
+        return record  # a model that gives no answer keeps no number back
+    return with_interval(record, found)
 
 
 def _written(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from scarseg.case import Case
 from scarseg.labels import LabelArray
 from scarseg.measurements import Measurements
+from scarseg.models import Embedding, Models
 from scarseg.record import Cause
 
 MODEL_CAUSES = (
@@ -72,7 +73,8 @@ class Replayed:
     """A case made again: ``labels`` uint8 (slice, row, column), and what it measures.
 
     ``differing`` are the slices whose final labels are not the recorded ones, with the number of
-    voxels and the Dice of the infarct.
+    voxels and the Dice of the infarct. ``models`` and ``embeddings``, one per slice, are those of
+    the last looks, None where there was none.
     """
 
     case: Case
@@ -81,6 +83,8 @@ class Replayed:
     recorded: Measurements
     measured: Measurements
     differing: tuple[tuple[int, int, float | None], ...]
+    models: Models | None = None
+    embeddings: tuple[Embedding | None, ...] = ()
 
     @property
     def same_mask(self) -> bool:

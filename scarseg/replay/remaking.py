@@ -88,7 +88,17 @@ def remake(
         for k, (one, other) in enumerate(zip(case.labels, labels, strict=True))
         if not np.array_equal(one, other)
     )
-    return Replayed(again, labels, remaking.findings, measured[0], measured[1], differing)
+    seen = [one.seen for one in remaking.slices]
+    return Replayed(
+        again,
+        labels,
+        remaking.findings,
+        measured[0],
+        measured[1],
+        differing,
+        remaking.used,
+        tuple(None if one is None else one.proposal.embedding for one in seen),
+    )
 
 
 class _Remaking:

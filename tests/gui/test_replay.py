@@ -189,6 +189,8 @@ def made_again(reader: Reader, images: Path, folder: Path, capsys) -> None:
     differ = {name for name in row if row[name] != first[name]}
     assert differ <= {"mask_file", "seconds", "scar_mass_low_g", "scar_mass_high_g"}
     assert float(row["scar_mass_g"]) > 0
+    for end in ("scar_mass_low_g", "scar_mass_high_g"):
+        assert float(row[end]) == pytest.approx(float(first[end]), rel=1e-3)
     again = np.asarray(nib.load(folder / "out" / row["mask_file"]).dataobj)
     np.testing.assert_array_equal(again.transpose(2, 1, 0), labels)
 

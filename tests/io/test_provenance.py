@@ -14,6 +14,7 @@ from scarseg import pipeline
 from scarseg.case import Case, Cause
 from scarseg.io.exporting import write_export
 from scarseg.models import Models
+from scarseg.prompts import InsertionPoint
 from scarseg.proposal import RULES
 from scarseg.stack import Stack
 
@@ -41,6 +42,10 @@ def test_times_thresholds_reader_and_the_mask_are_told(case):
     assert told["thresholds"] == asdict(RULES)
     by_hand = hashlib.sha256(bytes(case.labels.ravel().tolist())).hexdigest()
     assert told["labels_sha256"] == by_hand
+    assert told["insertion"] is None
+    case.insertion = InsertionPoint(2, 20.5, 30.0)
+    told = pipeline.case_record(case).provenance
+    assert told["insertion"] == {"slice_index": 2, "column": 20.5, "row": 30.0}
     json.dumps(told)
 
 
