@@ -29,6 +29,7 @@ ASK = (
     "Click where the right ventricle inserts in front; a click on your own point deletes it."
     " Esc: leave it."
 )
+NOTHING = QPainterPath()
 PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
 RELEASE, TWICE = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
 
@@ -40,7 +41,7 @@ class PlaceLayer(Layer):
         super().__init__(canvas.update)
         self.k = k
         self.small = k is not None
-        self.lit = QPainterPath()
+        self.lit = NOTHING
         self.mark: tuple[float, float] | None = None
         self.own = False
 
@@ -133,7 +134,7 @@ class Insertion(QObject):
         """Give what a view is to show."""
         current, where = self._session.current, self._where
         if current is None or where is None:
-            return QPainterPath(), None, False
+            return NOTHING, None, False
         k = current.document.current if layer.k is None else layer.k
         own = where.found.source is None and where.point.slice_index == k
         return self._path(where, k), where.marks.get(k), own
@@ -141,8 +142,9 @@ class Insertion(QObject):
     def _path(self, where: Where, k: int) -> QPainterPath:
         """Trace the segment that is lit up, once for all views."""
         if k not in self._paths:
-            on = self._lit is not None and k in where.slices.get(self._lit, ())
-            lit = overlay.outline(where.mask(self._lit, k)) if on and self._lit else QPainterPath()
+            lit = NOTHING
+            if self._lit is not None and k in where.slices.get(self._lit, ()):
+                lit = overlay.outline(where.mask(self._lit, k))
             self._paths[k] = lit
         return self._paths[k]
 

@@ -57,19 +57,20 @@ class Where:
         """Say everything of one segment."""
         segment, amount = self.found.measured.segments[number - 1]
         through = self.found.transmurality[number - 1]
-        return "\n".join((self.title(segment), *_figures(through, amount, convention)))
+        name = f"{self.title(segment)} · {segment.territory}"
+        return "\n".join((name, *_figures(through, amount, convention)))
 
     def title(self, segment: Segment) -> str:
-        """Name a segment: "8 · mid anteroseptal · LAD · slices 4-6"."""
-        parts = (str(segment.number), segment.name, str(segment.territory))
-        return " · ".join((*parts, spoken(self.slices[segment.number])))
+        """Name a segment: "8 mid anteroseptal · slices 4-6"."""
+        return f"{segment.number} {segment.name} · {spoken(self.slices[segment.number])}"
 
     def figures(self, number: int, convention: MassConvention) -> str:
-        """Say the figures of one segment in a line."""
+        """Say artery and figures of one segment in a line."""
         through = self.found.transmurality[number - 1]
         amount = self.found.measured.amount(number)
         by_area, by_ray = _percent(through.area_percent), _percent(through.ray_mean_percent)
-        return f"{amount.scar_mass_g(convention):.1f} g · area {by_area} · rays {by_ray}"
+        grams = f"{amount.scar_mass_g(convention):.1f} g"
+        return f"{through.segment.territory} · {grams} · area {by_area} · rays {by_ray}"
 
     def note(self) -> str:
         """Say where the insertion point is from."""

@@ -6,6 +6,7 @@ from the right, counter-clockwise, as on the slices of a stack seen from the ape
 
 from __future__ import annotations
 
+from functools import cache
 from math import atan2, cos, degrees, hypot, radians, sin
 
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
@@ -51,6 +52,7 @@ def segment_on(x: float, y: float) -> int | None:
     return None
 
 
+@cache
 def borders() -> tuple[tuple[Place, ...], ...]:
     """Give the lines between the territories of the coronary arteries, each as places."""
     lines: list[tuple[Place, ...]] = []

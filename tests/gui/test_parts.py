@@ -17,6 +17,8 @@ from scarseg.io import dicom, nifti
 from scarseg.io.mask_files import MaskFormat
 from scarseg.io.selection import select
 from scarseg.outcome import OutcomeSettings, leave
+from scarseg.prompts import InsertionPoint
+from scarseg.report import prepare
 from tests.cohorts import write
 from tests.conftest import make_phantom_stack
 
@@ -159,3 +161,12 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     assert made.wish == Wish(tmp_path / "x", frozenset((Part.NIFTI,)), True)
     assert made.findChild(QDialogButtonBox) is not None
     made.deleteLater()
+
+
+def test_the_report_turns_with_the_readers_insertion(reading, tmp_path):
+    _export(reading, tmp_path / "before", [Part.REPORT])
+    reading.document.place(InsertionPoint(2, 36.0, 14.0))
+    _export(reading, tmp_path / "after", [Part.REPORT])
+    assert prepare(reading.case, pipeline.measure(reading.case)).wall_map.source is None
+    before, after = _bytes(tmp_path / "before"), _bytes(tmp_path / "after")
+    assert set(before) == set(after) and before != after
