@@ -32,7 +32,7 @@ def _told(replayed: Replayed) -> Iterator[str]:
     if not found.edits_hold:
         yield "the recorded steps do not lead to the labels and states of the case"
     for k, n, overlap in replayed.differing:
-        yield f"slice {k + 1}: {_voxels(n, overlap)} in the end"
+        yield f"slice {k + 1} in the end: {_voxels(n, overlap)}"
     yield from _some([_difference(one) for one in found.differences])
     yield from _some([_unchecked(one) for one in found.unchecked])
     if not replayed.same_grams:

@@ -16,8 +16,9 @@ from scarseg.io import dicom, places, store, store_format
 from scarseg.io.dicom_write import write_series
 from scarseg.labels import Label, resting_on_wall
 from scarseg.models import Models
+from scarseg.models.weights import WeightsEntry
 from scarseg.prompts import Box, SlicePrompts
-from scarseg.record import Cause, Record
+from scarseg.record import Cause, Look, Record
 from scarseg.replay import remaking
 from scarseg.replay.finding import Replayed
 from scarseg.replay.looking import Weights
@@ -138,8 +139,8 @@ def test_other_weights_differ_slice_by_slice_and_are_named(
     assert any(
         "step 12, slice 3 (segment): " in line and "Dice of scar 0." in line for line in lines
     )
-    assert any(line.strip().startswith("slice 3: ") and line.endswith("end") for line in lines)
-    assert not any(line.strip().startswith("slice 1: ") for line in lines)
+    assert any(line.startswith("  slice 3 in the end: ") for line in lines)
+    assert not any(line.startswith("  slice 1 ") for line in lines)
     assert "other weights: the segmenter was 111111111111, here it is 222222222222" in said
     assert "the detector" not in said
     assert "scar_mass_thickness_g: " in said
@@ -147,6 +148,47 @@ def test_other_weights_differ_slice_by_slice_and_are_named(
     assert row["segmenter_sha256"] == "2" * 64
     [first] = rows_of_case(saved, images, tmp_path)
     assert float(row["scar_mass_proposed_g"]) > float(first["scar_mass_proposed_g"])
+
+
+def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch):
+    """Also where others are the default by now; a file that is given goes before both."""
+    asked: list[tuple[object, ...]] = []
+    entries = [
+        WeightsEntry("older", "segmenter", "o", "a" * 64, "", ""),
+        WeightsEntry("newer", "segmenter", "n", "b" * 64, "", "", default=True),
+        WeightsEntry("finder", "detector", "f", "c" * 64, "", "", default=True),
+    ]
+    monkeypatch.setattr("scarseg.models.weights.list_weights", lambda: tuple(entries))
+    monkeypatch.setattr("scarseg.models.load", lambda *words: asked.append(words) or load_fakes())
+    source = Weights()
+    for _ in range(2):
+        source.of(Look("a" * 64, "c" * 64, None, None))
+    source.of(Look("a" * 64, "", None, None))
+    source.of(Look("d" * 64, "c" * 64, None, None))
+    Weights("mine.safetensors").of(Look("a" * 64, "c" * 64, None, None))
+    assert asked == [
+        ("older", "finder", "auto"),
+        ("older", "none", "auto"),
+        (None, "finder", "auto"),
+        ("mine.safetensors", "finder", "auto"),
+    ]
+
+
+def test_last_digits_of_a_box_are_no_difference_and_embed_as_recorded(images):
+    case = read_case(stack_in(images))
+    for n, step in enumerate(case.record.steps):
+        if step.look is not None and step.look.lv_box is not None:
+            box = replace(step.look.lv_box, row0=step.look.lv_box.row0 + 1e-6)
+            case.record.steps[n] = replace(step, look=replace(step.look, lv_box=box))
+    again = remade(case)
+    assert again.identical
+    assert again.embeddings[2].lv_box == case.record.steps[4].look.lv_box
+    moved = replace(box, row0=box.row0 - 1)
+    n = max(n for n, step in enumerate(case.record.steps) if step.look is not None)
+    step = case.record.steps[n]
+    case.record.steps[n] = replace(step, look=replace(step.look, lv_box=moved))
+    [difference] = remade(case).findings.differences
+    assert difference.also == "another ventricle box" and difference.n_voxels == 0
 
 
 def test_what_a_hand_drew_is_drawn_on_other_answers_too(images, monkeypatch):
