@@ -49,7 +49,7 @@ class IntervalLine(QObject):
             return
         convention = self._results.bars.convention
         self._results.bars.show_ranges(interval.slices[convention])
-        line.setStyleSheet(f"color: {theme.MUTED if interval.found is None else theme.TEXT};")
+        line.setStyleSheet(f"color: {theme.QUIET if interval.found is None else theme.TEXT};")
         if interval.found is None:
             line.setText(f"{WAITING}   90 % interval")
             line.setToolTip("Computed once you rest for a second.")
