@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,41 +16,14 @@ from scarseg.labels import LabelArray, Patch, infarct_mask, resting_on_wall
 from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.models import Models
 from scarseg.progress import Progress, silent
-from scarseg.quant.overlap import dice
-from scarseg.record import Cause, Look, Record, Recorded, SliceReading
+from scarseg.record import Cause, Look, Recorded
 from scarseg.replay.finding import MODEL_CAUSES, Difference, Findings, Replayed, Unchecked
 from scarseg.replay.looking import Looking, Seen, Weights, same_box, same_prompts
+from scarseg.replay.slices import RemadeSlice, beginning, draw, infarct_dice, lay
 
 FORGOTTEN = "the record begins later"
 NO_LOOK = "the record does not say how the models had looked at the slice"
 NO_GROUND = "the record does not say what lay beneath the scar"
-
-
-@dataclass
-class _Slice:
-    """One slice on its way: as it was recorded, and as it is made again.
-
-    ``ground`` lies beneath the scar of ``remade``, None where that is not known. ``twins`` are
-    what was made again where other labels were recorded, by the latter: undoing brings them back.
-    """
-
-    recorded: LabelArray
-    remade: LabelArray
-    ground: LabelArray | None
-    reading: SliceReading = field(default_factory=SliceReading)
-    answers: Answers = field(default_factory=Answers)
-    seen: Seen | None = None
-    twins: dict[bytes, tuple[LabelArray, LabelArray | None]] = field(default_factory=dict)
-
-    @property
-    def differs(self) -> bool:
-        return not np.array_equal(self.recorded, self.remade)
-
-    @property
-    def hand_drawn(self) -> bool:
-        """Say what :meth:`scarseg.gui.inference.Inference.is_hand_drawn` said then."""
-        drawn = self.reading.edited and bool(self.remade.any())
-        return drawn and not self.answers.knows(self.remade)
 
 
 class _CannotBeMade(Exception):  # noqa: N818 - a finding
@@ -84,7 +57,7 @@ def remake(
         again.detector = ModelIdentity() if detector is None else detector.identity
     measured = [pipeline.measure(each, convention, density_g_per_ml) for each in (case, again)]
     differing = tuple(
-        (k, int(np.count_nonzero(one != other)), _dice(one, other))
+        (k, int(np.count_nonzero(one != other)), infarct_dice(one, other))
         for k, (one, other) in enumerate(zip(case.labels, labels, strict=True))
         if not np.array_equal(one, other)
     )
@@ -108,10 +81,10 @@ class _Remaking:
         self.case = case
         self.findings = Findings(n_steps=len(case.record.steps))
         self.looking = Looking(case.stack, source)
-        self.slices = _beginning(case.record)
+        self.slices = beginning(case.record)
         self.used: Models | None = None
         self._proposals: dict[tuple[int, bytes], Patch] = {}
-        self.answer: dict[Cause, Callable[[_Slice, Recorded], LabelArray]] = {
+        self.answer: dict[Cause, Callable[[RemadeSlice, Recorded], LabelArray]] = {
             Cause.ANSWER: self._answered,
             Cause.CORRECTION: self._corrected,
             Cause.PROPOSAL: self._proposed,
@@ -160,7 +133,7 @@ class _Remaking:
         elif step.cause in (Cause.UNDO, Cause.REDO) and one.recorded.tobytes() in one.twins:
             one.remade, one.ground = one.twins[one.recorded.tobytes()]
         else:
-            _draw(one, step, before)
+            draw(one, step, before)
         if step.reading is not None:
             one.reading = step.reading
         if one.differs:
@@ -168,7 +141,7 @@ class _Remaking:
         else:
             one.twins.pop(one.recorded.tobytes(), None)
 
-    def _look(self, number: int, one: _Slice, step: Recorded, look: Look) -> None:
+    def _look(self, number: int, one: RemadeSlice, step: Recorded, look: Look) -> None:
         if look.fresh:
             one.answers = Answers()
         try:
@@ -205,7 +178,9 @@ class _Remaking:
                     f" here it is {now[kind][:12] or 'none'} (sha256)"
                 )
 
-    def _ask(self, number: int, one: _Slice, step: Recorded, before: LabelArray, off: bool) -> None:
+    def _ask(
+        self, number: int, one: RemadeSlice, step: Recorded, before: LabelArray, off: bool
+    ) -> None:
         """Make an answer again, and compare it with what was recorded."""
         try:
             labels = self.answer[step.cause](one, step)
@@ -213,16 +188,16 @@ class _Remaking:
             self._cannot(
                 number, step, error.message if isinstance(error, ModelError) else f"{error}"
             )
-            _draw(one, step, before)
+            draw(one, step, before)
             return
-        _lay(one, step, labels)
+        lay(one, step, labels)
         if step.cause in (Cause.PROPOSAL, Cause.RELOCATED):
             place = step.slice_index, one.recorded.tobytes()
             self._proposals[place] = Patch.of(one.remade)
         also = self._other_prompts(one, step)
         if one.differs or also:
             n = int(np.count_nonzero(one.remade != one.recorded))
-            overlap = _dice(one.recorded, one.remade)
+            overlap = infarct_dice(one.recorded, one.remade)
             self.findings.differences.append(
                 Difference(number, step.slice_index, step.name, n, overlap, off, also)
             )
@@ -230,7 +205,7 @@ class _Remaking:
     def _cannot(self, number: int, step: Recorded, why: str) -> None:
         self.findings.unchecked.append(Unchecked(number, step.slice_index, step.name, why))
 
-    def _other_prompts(self, one: _Slice, step: Recorded) -> str:
+    def _other_prompts(self, one: RemadeSlice, step: Recorded) -> str:
         """Say whether the models propose other boxes than they did."""
         if step.cause is not Cause.PROPOSAL or one.seen is None:
             return ""
@@ -239,7 +214,7 @@ class _Remaking:
 
     # What the models say
 
-    def _answered(self, one: _Slice, step: Recorded) -> LabelArray:
+    def _answered(self, one: RemadeSlice, step: Recorded) -> LabelArray:
         seen = _seen(one)
         labels, logits = pipeline.segment(
             seen.models,
@@ -252,7 +227,7 @@ class _Remaking:
         one.answers.remember(labels, logits)
         return labels
 
-    def _corrected(self, one: _Slice, step: Recorded) -> LabelArray:
+    def _corrected(self, one: RemadeSlice, step: Recorded) -> LabelArray:
         seen = _seen(one)
         if one.ground is None:
             raise _CannotBeMade(NO_GROUND)
@@ -271,12 +246,12 @@ class _Remaking:
                 one.answers.remember(answer.labels, answer.logits)
         return answer.labels
 
-    def _proposed(self, one: _Slice, step: Recorded) -> LabelArray:
+    def _proposed(self, one: RemadeSlice, step: Recorded) -> LabelArray:
         proposal = _seen(one).proposal
         one.answers.remember(proposal.labels, proposal.logits)
         return proposal.labels
 
-    def _walled(self, one: _Slice, step: Recorded) -> LabelArray:
+    def _walled(self, one: RemadeSlice, step: Recorded) -> LabelArray:
         proposal = _seen(one).proposal
         drawn = one.hand_drawn
         heart = resting_on_wall(proposal.labels)
@@ -286,47 +261,7 @@ class _Remaking:
         return labels
 
 
-def _seen(one: _Slice) -> Seen:
+def _seen(one: RemadeSlice) -> Seen:
     if one.seen is None:
         raise _CannotBeMade(NO_LOOK)
     return one.seen
-
-
-def _beginning(record: Record) -> list[_Slice]:
-    """Give every slice as it stood before the first step."""
-    slices = []
-    for k in range(record.shape[0]):
-        labels = np.zeros(record.shape[1:], dtype=np.uint8)
-        reading = SliceReading()
-        if record.start is not None:
-            reading, patch = record.start[k]
-            patch.paste(labels)
-        ground = None if infarct_mask(labels).any() else labels.copy()
-        slices.append(_Slice(labels, labels.copy(), ground, reading))
-    return slices
-
-
-def _draw(one: _Slice, step: Recorded, before: LabelArray) -> None:
-    """Change what a hand changed, and nothing else."""
-    labels = one.remade.copy()
-    drawn = one.recorded != before
-    labels[drawn] = one.recorded[drawn]
-    _lay(one, step, labels)
-
-
-def _lay(one: _Slice, step: Recorded, labels: LabelArray) -> None:
-    """Take labels, and what then lies beneath their scar, as :class:`scarseg.case.Case` does."""
-    infarct = infarct_mask(labels)
-    if step.ground is not None:
-        beneath = np.zeros_like(labels)
-        step.ground.paste(beneath)
-        one.ground = np.where(infarct, beneath, labels)
-    elif one.ground is not None:
-        one.ground = np.where(infarct, one.ground, labels)
-    elif not infarct.any():
-        one.ground = labels.copy()
-    one.remade = labels
-
-
-def _dice(one: LabelArray, other: LabelArray) -> float | None:
-    return dice(infarct_mask(one), infarct_mask(other))

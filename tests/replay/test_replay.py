@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg import cli, pipeline
+from scarseg import __version__, cli, pipeline
 from scarseg.case import Case, ModelIdentity
 from scarseg.io import dicom, places, store, store_format
 from scarseg.io.dicom_write import write_series
@@ -263,6 +263,19 @@ def test_a_case_file_of_format_1_is_said_not_to_be_checked(replay, images, tmp_p
     assert store_format.build(content, case.stack).record.start is not None
     again = remade(store_format.build(content, case.stack))
     assert again.same_mask and again.findings.edits_hold and not again.identical
+
+
+def test_looks_of_an_earlier_build_are_read(images):
+    """They say neither which version looked nor whether a sitting began."""
+    case = read_case(stack_in(images))
+    content = store_format.parse(store_format.encode(case))
+    lines = [json.loads(line) for line in content.records["steps"].split(b"\n")]
+    for line in lines:
+        if "look" in line:
+            assert line["look"].pop("fresh") is True
+            assert line["look"].pop("software") == __version__
+    content.records["steps"] = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert remade(store_format.build(content, case.stack)).identical
 
 
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
