@@ -76,7 +76,7 @@ ACTIONS: tuple[ActionRow, ...] = (
         "File",
         "Export CSV of this patient …",
         ("Ctrl+E",),
-        "Write this reading as CSV, one row and one per-slice file",
+        "Write this reading as CSV, one row and one per-slice file; named .xlsx, as a workbook",
     ),
     _(
         "export_parts",

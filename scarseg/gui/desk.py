@@ -19,6 +19,8 @@ from scarseg.gui.library import Entry
 from scarseg.gui.session import Session
 from scarseg.labels import LabelArray
 
+TABLES = "CSV (*.csv);;Workbook (*.xlsx)"
+
 
 class Desk(QObject):
     """Carry out what a reader asks for.
@@ -286,14 +288,14 @@ class Desk(QObject):
     def export(self) -> None:
         if self.document is None:
             return
-        path = self.dialogs.save_as("Export CSV", "scar.csv", "CSV (*.csv)")
+        path = self.dialogs.save_as("Export CSV", "scar.csv", TABLES)
         if path is not None:
             now = self.document.snapshot()
             export = partial(exporting.export_cases, path, [now])
             self.write(partial(export, interval_of=self.interval_maker(now)), path)
 
     def export_all(self) -> None:
-        path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", "CSV (*.csv)")
+        path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", TABLES)
         if path is None:
             return
         now = None if self.document is None else self.document.snapshot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from PyQt6.QtCore import QStandardPaths, Qt
@@ -37,16 +38,17 @@ class Dialogs:
 
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
         """Ask for a new file, beside the last one; whether to replace one is asked afterwards."""
-        chosen, _ = QFileDialog.getSaveFileName(
+        chosen, used = QFileDialog.getSaveFileName(
             self._parent,
             title,
             str(self._folder / name),
             kind,
             options=QFileDialog.Option.DontConfirmOverwrite,
         )
-        if chosen:
-            self._folder = Path(chosen).parent
-        return Path(chosen) if chosen else None
+        if not chosen:
+            return None
+        self._folder = Path(chosen).parent
+        return _named(Path(chosen), used, kind)
 
     def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
         """Ask what to export, and into which folder; beside the last one to begin with."""
@@ -107,6 +109,13 @@ class Dialogs:
 
     def about(self, models: Models | None, problem: str) -> None:
         _show(About(self._parent, models, problem))
+
+
+def _named(path: Path, used: str, kind: str) -> Path:
+    """Give a file the suffix of the kind that was chosen, unless it has one of its own."""
+    suffix = used.rpartition("*")[2].rstrip(")")
+    others = {f".{each}" for each in re.findall(r"\*\.(\w+)", kind)}
+    return path.with_suffix(suffix) if suffix and path.suffix in {"", *others} else path
 
 
 def _show(dialog: QDialog) -> None:

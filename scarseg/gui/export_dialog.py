@@ -76,6 +76,8 @@ class ExportDialog(QDialog):
         layout.setContentsMargins(22, 18, 22, 16)
         layout.setSpacing(5)
         self.one, self.all = QRadioButton("This patient"), QRadioButton(_every(n_series))
+        self.one.setToolTip("The reading on the desk")
+        self.all.setToolTip("Series without a reading are left out, and counted")
         which = QHBoxLayout()
         for button in (self.one, self.all):
             which.addWidget(button)
@@ -128,6 +130,7 @@ class ExportDialog(QDialog):
         row = QHBoxLayout()
         self.folder = QLineEdit(str(folder))
         self.folder.setAccessibleName("Folder to export into")
+        self.folder.setToolTip("It is made where it is not there")
         self.folder.setMinimumWidth(360)
         self.folder.textChanged.connect(self._look)
         self.browse = QPushButton("Choose …")

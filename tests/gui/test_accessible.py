@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
@@ -23,6 +25,9 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import actions, theme
 from scarseg.gui.dialogs import About, KeySheet
+from scarseg.gui.export_dialog import ExportDialog
+from scarseg.gui.leaving import USUAL
+from scarseg.gui.parts import Wish
 from scarseg.gui.reasons import ReasonDialog
 from tests.fakes import fake_models
 
@@ -82,7 +87,8 @@ def _spelled_out(widget: QWidget) -> bool:
 @pytest.fixture
 def windows(reading):
     window = reading.window
-    sheets = [KeySheet(window), About(window, fake_models(), ""), ReasonDialog(window)]
+    export = ExportDialog(window, Wish(Path(), USUAL), 2, True, lambda: None)
+    sheets = [KeySheet(window), About(window, fake_models(), ""), ReasonDialog(window), export]
     reading.act("montage")
     yield [reading.window, *sheets]
     for sheet in sheets:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import openpyxl
 import pytest
-from PyQt6.QtWidgets import QDialogButtonBox
+from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
 from scarseg import pipeline
+from scarseg.gui.desk import TABLES
+from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.export_dialog import NO_FILES, ExportDialog
 from scarseg.gui.leaving import USUAL
 from scarseg.gui.parts import DICOM, Part, Wish
@@ -170,3 +172,19 @@ def test_the_report_turns_with_the_readers_insertion(reading, tmp_path):
     assert prepare(reading.case, pipeline.measure(reading.case)).wall_map.source is None
     before, after = _bytes(tmp_path / "before"), _bytes(tmp_path / "after")
     assert set(before) == set(after) and before != after
+
+
+@pytest.mark.parametrize(
+    ("typed", "used", "named"),
+    [
+        ("scar", "CSV (*.csv)", "scar.csv"),
+        ("scar", "Workbook (*.xlsx)", "scar.xlsx"),
+        ("scar.csv", "Workbook (*.xlsx)", "scar.xlsx"),
+        ("scar.tsv", "CSV (*.csv)", "scar.tsv"),
+        ("scar.xlsx", "", "scar.xlsx"),
+    ],
+)
+def test_a_table_is_named_by_the_kind_that_was_chosen(reading, monkeypatch, typed, used, named):
+    answer = (f"/tmp/{typed}", used)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, **_rest: answer)
+    assert Dialogs(reading.window).save_as("Export", "scar.csv", TABLES).name == named
