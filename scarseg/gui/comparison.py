@@ -10,8 +10,9 @@ from PyQt6.QtCore import QEvent, QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QPainterPath
 from PyQt6.QtWidgets import QWidget
 
-from scarseg.gui import methods, overlay, remote_hand
+from scarseg.gui import methods, remote_hand
 from scarseg.gui.document import Document
+from scarseg.gui.method_outlines import Outlined, work_out
 from scarseg.gui.method_strip import MethodStrip
 from scarseg.gui.preview import NOTHING, PreviewLayer
 from scarseg.gui.remote_regions import RemoteRegions
@@ -28,8 +29,8 @@ ROOMY_WINDOW = 1000
 class Comparison(QObject):
     """Work the methods out behind the window while the strip is open, and show them.
 
-    ``chosen`` is the method that is previewed; ``answer`` the last one, ``stale`` whether the
-    case or what was asked is another by now.
+    ``chosen`` is the method that is previewed; ``stale`` says whether the case, or what was asked,
+    is another by now than the answer is about.
 
     Signals:
         said: a sentence for the reader that does not need an answer.
@@ -54,7 +55,7 @@ class Comparison(QObject):
         self.strip.setVisible(False)
         self.regions = RemoteRegions(session, views, self)
         self.wanted, self.chosen = False, methods.SEGMENTED
-        self.answer: methods.Answer | None = None
+        self._outlined: Outlined | None = None
         self.stale = True
         self._asked = 0
         self._manual: float | None = None
@@ -105,6 +106,11 @@ class Comparison(QObject):
     # What is open
 
     @property
+    def answer(self) -> methods.Answer | None:
+        """Give what was worked out last, see ``stale``."""
+        return None if self._outlined is None else self._outlined.answer
+
+    @property
     def document(self) -> Document | None:
         return None if self._session.current is None else self._session.current.document
 
@@ -135,7 +141,7 @@ class Comparison(QObject):
             self._ask_soon()
 
     def _follow(self) -> None:
-        self.answer, self._manual = None, None
+        self._outlined, self._manual = None, None
         if self.document is not None:
             self.document.slice_changed.connect(self._changed)
             self.document.moved_to.connect(self._show)
@@ -177,12 +183,12 @@ class Comparison(QObject):
             case, self._whole_stack, dict(self.regions.here), self._manual, document.grounds.copy()
         )
         self._session.numbers_lane.run(
-            "compare", methods.compare, question,
+            "compare", work_out, question,
             done=self._take_answer, current=lambda: number == self._asked,
         )  # fmt: skip
 
-    def _take_answer(self, answer: methods.Answer) -> None:
-        self.answer, self.stale = answer, False
+    def _take_answer(self, outlined: Outlined) -> None:
+        self._outlined, self.stale = outlined, False
         self._show()
         then, self._then = self._then, None
         if then is not None:
@@ -192,12 +198,12 @@ class Comparison(QObject):
 
     def _show(self, *_what: object) -> None:
         """Show what is known of the current slice."""
-        document, answer = self.document, self.answer
-        if document is None or answer is None or not self.wanted:
+        document, outlined = self.document, self._outlined
+        if document is None or outlined is None or not self.wanted:
             return
         k = document.current
-        self.strip.show_answer(answer, document.case, k, self._levels, self.chosen)
-        self.strip.show_remote(answer, k, k in self.regions.here)
+        self.strip.show_answer(outlined, document.case, k, self._levels, self.chosen)
+        self.strip.show_remote(outlined.answer, k, k in self.regions.here)
         if self.stale:
             self.strip.show_stale()
         self._show_preview()
@@ -212,12 +218,11 @@ class Comparison(QObject):
                 PreviewLayer.on(canvas).show_paths(*self._paths(k))
 
     def _paths(self, k: int) -> tuple[QPainterPath, QPainterPath]:
-        if not self.wanted or self.answer is None:
+        if not self.wanted or self._outlined is None:
             return NOTHING, NOTHING
-        method = self.answer.method(self.chosen)
-        shows = self.chosen != methods.SEGMENTED and not method.reason
-        outline = overlay.outline(method.infarct[k]) if shows else NOTHING
-        return outline, overlay.outline(self.answer.remote[k])
+        shows = self.chosen != methods.SEGMENTED
+        outline = self._outlined.infarct[self.chosen][k] if shows else NOTHING
+        return outline, self._outlined.remote[k]
 
     # Choosing and adopting
 

@@ -93,14 +93,13 @@ class CurvePlot(QWidget):
             painter.setBrush(QColor(theme.ACCENT if mine else theme.TEXT))
             painter.drawEllipse(at(level, grams), *((5.0, 5.0) if mine else (3.0, 3.0)))
             named = (method, level, grams) if mine else named
-        self._write(painter, room, (low, high), most, labelled, named)
+        self._write(painter, room, (low, high), labelled, named)
 
     def _write(
         self,
         painter: QPainter,
         room: QRectF,
         ends: tuple[float, float],
-        most: float,
         labelled: float,
         named: tuple[Method, float, float] | None,
     ) -> None:
@@ -110,8 +109,6 @@ class CurvePlot(QWidget):
         painter.drawText(foot, RIGHT, f"{ends[1]:.4g}")
         painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, "threshold, this slice")
         head = QRectF(room.left(), room.top(), room.width(), 16)
-        painter.setPen(QColor(theme.QUIET))
-        painter.drawText(head.translated(14, -2), LEFT, f"wall {most:.1f} g")
         painter.setPen(QColor(theme.ORANGE))
         painter.drawText(head, RIGHT, f"segmented {labelled:.1f} g")
         if named is not None:

@@ -9,9 +9,10 @@ from PyQt6.QtGui import QAction, QPainterPath
 from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from scarseg.case import Case
-from scarseg.gui import chrome, methods, overlay, theme
+from scarseg.gui import chrome, methods, theme
 from scarseg.gui.curve_plot import CurvePlot
 from scarseg.gui.home import SMALLEST_MM, find_home
+from scarseg.gui.method_outlines import Outlined
 from scarseg.gui.method_tiles import MethodRow, MethodTile, Picture
 from scarseg.gui.montage import Content
 from scarseg.gui.panels import label
@@ -97,14 +98,14 @@ class MethodStrip(QWidget):
             tile.tell(stale=True)
 
     def show_answer(
-        self, answer: methods.Answer, case: Case, k: int, levels: Levels, chosen: str
+        self, outlined: Outlined, case: Case, k: int, levels: Levels, chosen: str
     ) -> None:
         """Show what is known of slice ``k``."""
-        path = overlay.outline(answer.wall[k])
+        answer, path = outlined.answer, outlined.wall[k]
         wall = [(theme.colour(theme.LABEL_COLOURS[Label.MYOCARDIUM]), path)]
         picture = Picture(Content(case.stack.pixels[k], levels, _crop(case, path), wall))
         for tile in self.row.tiles:
-            tile.show_method(answer, k, picture)
+            tile.show_method(outlined, k, picture)
             tile.tell(chosen=tile.name == chosen)
         self.words.set_line(_words(answer, k))
         self.plot.show_answer(answer, k, chosen)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PyQt6.QtGui import (
+    QColor,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+)
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QWidget
 
 from scarseg.gui import overlay, theme
 from scarseg.gui.caption import LEFT, sized
-from scarseg.gui.methods import IN_SHORT, SEGMENTED, TITLES, Answer, Method
+from scarseg.gui.method_outlines import Outlined
+from scarseg.gui.methods import IN_SHORT, SEGMENTED, TITLES, Method
 from scarseg.gui.montage import Content, draw_slice
 from scarseg.labels import Label
 
@@ -51,7 +61,7 @@ class MethodTile(QWidget):
         self.grams = self.percent = self.here = ""
         self._picture = Picture(Content())
         self._drawn: QPixmap | None = None
-        self._k = 0
+        self._outlines: list[tuple[Label, QPainterPath]] = []
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(TITLES[name])
         self.set_width(SMALLEST)
@@ -66,18 +76,19 @@ class MethodTile(QWidget):
         self._side, self._drawn = width - 2 * EDGE, None
         self.setFixedSize(width, self._side + EDGE + LINES * theme.px(LINE_HEIGHT) + 6)
 
-    def show_method(self, answer: Answer, k: int, picture: Picture) -> None:
+    def show_method(self, outlined: Outlined, k: int, picture: Picture) -> None:
         """Show what the method makes of slice ``k``."""
-        method = answer.method(self.name)
+        method, wall = outlined.answer.method(self.name), outlined.wall[k]
         self.method, self.stale, self._drawn = method, False, None
-        self._picture, self._k = picture, k
+        infarct, mvo = outlined.infarct[self.name][k], outlined.mvo[self.name][k]
+        self._picture, self._outlines = picture, [(Label.SCAR, infarct), (Label.MVO, mvo)]
         self.setEnabled(self.able)
         self.grams = "–" if method.reason else f"{method.total_g:.1f} g"
         percent = None if method.reason else method.percent
         self.percent = "" if percent is None else f"{percent:.0f} % LV"
         if method.reason:
             self.here = IN_SHORT[method.reason]
-        elif self.name != SEGMENTED and not answer.wall[k].any():
+        elif self.name != SEGMENTED and wall.isEmpty():
             self.here = "no wall here"
         else:
             self.here = f"slice {method.slices_g[k]:.1f} g"
@@ -106,7 +117,7 @@ class MethodTile(QWidget):
         painter.drawRoundedRect(frame, 4, 4)
         if self.method is not None:
             if self._drawn is None or self._drawn.devicePixelRatio() != self.devicePixelRatioF():
-                self._drawn = self._draw(self.method)
+                self._drawn = self._draw()
             painter.setOpacity(1.0 if self.able else 0.35)
             painter.drawPixmap(QPointF(EDGE, EDGE), self._drawn)
             painter.setOpacity(1.0)
@@ -115,7 +126,7 @@ class MethodTile(QWidget):
         self._write(painter)
         painter.end()
 
-    def _draw(self, method: Method) -> QPixmap:
+    def _draw(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
         pixmap = self._picture.drawn(self._side, ratio)
         painter = QPainter(pixmap)
@@ -123,8 +134,7 @@ class MethodTile(QWidget):
         crop = self._picture.crop
         painter.scale(self._side / crop.width(), self._side / crop.height())
         painter.translate(-crop.topLeft())
-        for mask, label in ((method.infarct, Label.SCAR), (method.mvo, Label.MVO)):
-            path = overlay.outline(mask[self._k])
+        for label, path in self._outlines:
             painter.setBrush(theme.colour(theme.LABEL_COLOURS[label], 0.35))
             painter.setPen(overlay.pen(theme.LABEL_COLOURS[label], 1.2 * ratio))
             painter.drawPath(path)
@@ -199,7 +209,7 @@ class MethodRow(QScrollArea):
         for tile in self.tiles:
             tile.clicked.connect(self.chosen)
             layout.addWidget(tile, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(end, 1)
+        layout.addWidget(end, 1, Qt.AlignmentFlag.AlignTop)
         layout.addStretch(0)
         self.setWidget(row)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -220,5 +230,6 @@ class MethodRow(QScrollArea):
         each = min(max((room - least * roomy) // n, SMALLEST), LARGEST)
         for tile in self.tiles:
             tile.set_width(each)
+        self._end.setFixedHeight(self.tiles[0].height())
         scrolls = room < n * SMALLEST
         self.setFixedHeight(self.tiles[0].height() + (12 if scrolls else 4))

@@ -202,6 +202,7 @@ class SliceView(QWidget):
 
     def _draw_still(self, to_screen: QTransform) -> QPixmap:
         """Draw all that the hand and the levels do not change, once for as long as it stays."""
+        layers: tuple[items.Guest | items.LabelLayer | items.MarkLayer | items.PromptLayer, ...]
         layers = (self.outlines, self.marks, *self.guests, self.prompt_layer)
         ratio = self.devicePixelRatioF()
         key = (

@@ -16,6 +16,7 @@ from scarseg.gui import methods, theme
 from scarseg.gui.preview import PreviewLayer
 from scarseg.labels import Label, infarct_mask, wall_mask
 from scarseg.quant.levels import Scope
+from scarseg.quant.mass_curve import mass_curve
 from scarseg.quant.method_comparison import compare_methods
 from scarseg.quant.remote import propose_remote_beside
 from scarseg.stack import Sequence
@@ -367,3 +368,23 @@ def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
     comparing.wait(lambda: settled(comparing))
     assert "proposed" in compared.strip.remote.text()
     comparing.press_key(Qt.Key.Key_Escape)
+
+
+def test_the_curve_has_a_point_for_every_method(comparing):
+    window, compared = comparing.window, comparing.window.comparison
+    window.resize(2200, 1200)
+    comparing.wait(compared.strip.plot.isVisible)
+    plot, case = compared.strip.plot, comparing.case
+    only = np.zeros(case.labels.shape, dtype=bool)
+    only[2] = wall_mask(case.labels[2])
+    curve = mass_curve(case.stack, only, convention=compared.answer.measured.convention)
+    points = plot.points()
+    assert len(points) == len(methods.TITLES) - 1
+    for method, level, grams in points:
+        assert level == method.levels[2] and grams == pytest.approx(curve.mass_at(level))
+    comparing.wait(lambda: plot.height() == compared.strip.row.tiles[0].height())
+    before = plot.grab().toImage()
+    choose(comparing, "sd4")
+    assert plot.grab().toImage() != before
+    window.resize(1280, 800)
+    comparing.wait(lambda: not plot.isVisible())
