@@ -171,12 +171,16 @@ def _write_one(
             write_files(wish.folder, job, case, MaskFormat.NONE, measured, force=force)
     if Part.REPORT in able:
         path = wish.folder / report.report_name(case.stack.stack_id)
-        spread = interval and report.Interval(interval.low_g, interval.high_g, interval.method)
+        spread = None
+        if interval is not None:
+            spread = report.Interval(interval.low_g, interval.high_g, interval.method)
         report.write_report(
             path,
             case,
             measured,
-            interval=spread,
+            interval=None
+            if interval is None
+            else report.Interval(interval.low_g, interval.high_g, interval.method),
             method=str(record.row["method"]),
             warnings=str(record.row["warnings"]).split(),
             force=force,
