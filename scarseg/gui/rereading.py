@@ -16,7 +16,7 @@ from scarseg.gui import rereading_page as page
 from scarseg.gui.actions import ACTIONS
 from scarseg.gui.chrome import Banner, button_for
 from scarseg.gui.desk import Desk
-from scarseg.gui.library import Cover, Entry, Library, Study, standing
+from scarseg.gui.library import Cover, Entry, Library, Study, likely, standing
 from scarseg.gui.panels import label
 from scarseg.gui.reader_name import ReaderName
 from scarseg.gui.rereading_dialog import Offer
@@ -80,6 +80,7 @@ class Rereadings(QObject):
         self.strip = RereadingStrip()
         self.strip.images.clicked.connect(desk.open_folder)
         self.now: Rereading | None = None
+        self._left: Entry | None = None
         self._read: dict[str, tuple[int, int]] = {}
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -196,6 +197,7 @@ class Rereadings(QObject):
             return
         self.now = found.rereadings[0]
         self._read = dict(found.read[self.now.code])
+        self._left = None if current is None else current.entry
         self._banner.clear()
         self._desk.said.emit(f"Under codes, in random order: {self.now.name}.")
         self._session.blind(self._library())
@@ -226,7 +228,8 @@ class Rereadings(QObject):
         entry.standing = standing(n, n_read, 0) if n_read else ""
 
     def _open_next(self) -> None:
-        entry = self._session.library.next_unread(None)
+        library = self._session.library
+        entry = library.next_unread(None) or likely([e for s in library.studies for e in s.entries])
         if entry is not None:
             self._session.open(entry)
 
@@ -269,6 +272,8 @@ class Rereadings(QObject):
         self.strip.hide()
         self._banner.clear()
         self._session.unblind()
+        if self._left is not None:
+            self._session.open(self._left)
 
     def finish(self) -> None:
         """Write how the readings agree; what is not read again is left out if the reader says."""

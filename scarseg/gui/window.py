@@ -223,7 +223,7 @@ class MainWindow(QMainWindow):
     def _show_parts(self) -> None:
         """Show what belongs to an open stack; the montage does the strip's work."""
         shown = self.session.current is not None
-        for part in (self.results, self.view_row):
+        for part in (self.results, self.view_row, self.views):
             part.setVisible(shown)
         self.comparison.strip.setVisible(shown and self.comparison.wanted)
         instead = self.views.montage or self.comparison.replaces_strip

@@ -200,6 +200,7 @@ def test_earlier_masks_are_hidden_and_the_first_readings_stay_as_they_are(read_o
     assert (reader.case.reader, reader.case.read_number) == ("AB", 1)
     read_all_again(reader)
     reader.act("reread_leave")
+    assert not reader.window.views.isVisible(), "nothing is open: nothing of it is in sight"
     reader.settle()
     assert files_of_firsts(folder) == before
     assert not reader.session.blinded
@@ -208,6 +209,9 @@ def test_earlier_masks_are_hidden_and_the_first_readings_stay_as_they_are(read_o
 
 def test_while_blinded_nothing_opens_or_leaves_that_would_tell(read_once, tmp_path):
     reader = read_once
+    reader.session.open(reader.session.library.studies[1].entries[0])
+    reader.wait(lambda: reader.session.current)
+    left = reader.session.current.entry
     begin(reader)
     reader.wait_ready()
     able = {name for name, each in reader.window.actions_by_name.items() if each.isEnabled()}
@@ -224,6 +228,8 @@ def test_while_blinded_nothing_opens_or_leaves_that_would_tell(read_once, tmp_pa
     assert reader.window.actions_by_name["open_folder"].isEnabled()
     assert reader.window.actions_by_name["reread"].isEnabled()
     assert not reader.window.actions_by_name["reread_leave"].isEnabled()
+    reader.wait(lambda: reader.session.current)
+    assert reader.session.current.entry is left
 
 
 def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
