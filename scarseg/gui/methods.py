@@ -39,7 +39,7 @@ TITLES = {
 }
 """What methods are called on the screen, in the order they stand."""
 REASONS = {
-    "W_NO_WALL": "No wall is drawn: Shift+L lets the models propose it, label 2 draws it.",
+    "W_NO_WALL": "No wall: Shift+L proposes, 2 draws one.",
     "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
     "W_METHOD_PSIR": "Not for PSIR: half of a signed maximum means nothing there.",
 }
