@@ -66,9 +66,10 @@ def draw_bullseye(
     for segment in SEGMENTS:
         _draw_segment(panel, segment, percents.get(segment.number), scale)
     for line in eye_layout.borders():
-        panel.plot(*zip(*line, strict=True), color=_BORDER, linewidth=2.2 * scale)
+        across, up = zip(*line, strict=True)
+        panel.plot(across, up, color=_BORDER, linewidth=2.2 * scale)
     for name, angle in eye_layout.WALLS:
-        turn = {180: 90, 0: -90}.get(angle, 0)
+        turn = {180.0: 90, 0.0: -90}.get(angle, 0)
         at = eye_layout.place(1.07, angle)
         panel.text(*at, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
     for artery, angle in _ARTERY_AT.items():

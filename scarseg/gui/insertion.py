@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent, QPainter, QPainterPath, QPolygonF
 from scarseg.gui import overlay, theme
 from scarseg.gui.canvas import Canvas
 from scarseg.gui.grid import Cell
-from scarseg.gui.items import Layer
+from scarseg.gui.items import Guest
 from scarseg.gui.session import Session
 from scarseg.gui.views import Views
 from scarseg.gui.where import Where
@@ -34,7 +34,7 @@ PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
 RELEASE, TWICE = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
 
 
-class PlaceLayer(Layer):
+class PlaceLayer(Guest):
     """The mark of the insertion, and the segment that is lit up, on one view of a slice."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:

@@ -178,9 +178,7 @@ def _write_one(
             path,
             case,
             measured,
-            interval=None
-            if interval is None
-            else report.Interval(interval.low_g, interval.high_g, interval.method),
+            interval=spread,
             method=str(record.row["method"]),
             warnings=str(record.row["warnings"]).split(),
             force=force,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import openpyxl
 import pytest
 from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
-from scarseg import pipeline
+from scarseg import pipeline, report
 from scarseg.gui.desk import TABLES
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.export_dialog import NO_FILES, ExportDialog
@@ -188,3 +189,23 @@ def test_a_table_is_named_by_the_kind_that_was_chosen(reading, monkeypatch, type
     answer = (f"/tmp/{typed}", used)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, **_rest: answer)
     assert Dialogs(reading.window).save_as("Export", "scar.csv", TABLES).name == named
+
+
+def test_an_export_can_be_cancelled_and_leaves_no_half_file(reading, tmp_path, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    real = report.write_report
+
+    def slow(*args, **rest):
+        begun.set()
+        go_on.wait(10)
+        real(*args, **rest)
+
+    monkeypatch.setattr(report, "write_report", slow)
+    reading.dialogs.wish = Wish(tmp_path / "out", frozenset((Part.REPORT, Part.CSV)))
+    reading.act("export_parts")
+    reading.wait(begun.is_set)
+    reading.window.foot.cancel.click()
+    go_on.set()
+    reading.settle()
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".pdf"}  # no table after it
+    assert "Not written" not in reading.window.banner.text.text()
