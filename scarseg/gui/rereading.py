@@ -81,6 +81,7 @@ class Rereadings(QObject):
         self.strip.images.clicked.connect(desk.open_folder)
         self.now: Rereading | None = None
         self._left: Entry | None = None
+        self._tell_then: Callable[[], None] | None = None
         self._read: dict[str, tuple[int, int]] = {}
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -97,6 +98,7 @@ class Rereadings(QObject):
         self._actions = actions
         self.strip.take(actions)
         self._session.opened.connect(self._allow)
+        self._session.opened.connect(self._tell_opened)
         self._session.library_changed.connect(self._refresh)
         self._session.models_ready.connect(self._look)
         for scanned in (self._session.finder.library_changed, self._session.finder.notice):
@@ -299,10 +301,19 @@ class Rereadings(QObject):
         self._desk.write(write, path, reports=True, done=done)
 
     def _finished(self, path: Path, said: str) -> None:
-        self._uncover()
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
-        self._session.asked.emit(said, "Show the page", show, False)
+        tell = partial(self._session.asked.emit, said, "Show the page", show, False)
+        # What is opened clears the banner: the sentence comes after it.
+        self._tell_then = None if self._left is None else tell
+        self._uncover()
+        if self._left is None:
+            tell()
         self._look()
+
+    def _tell_opened(self) -> None:
+        if self._session.current is not None and self._tell_then is not None:
+            tell, self._tell_then = self._tell_then, None
+            tell()
 
     def _allow(self) -> None:
         """Keep away, while blinded, from what shows or writes who it is."""

@@ -271,12 +271,15 @@ def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
 
 def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     reader = read_once
+    reader.session.open(reader.session.library.studies[1].entries[0])
+    reader.wait(lambda: reader.session.current)
     begin(reader)
     read_all_again(reader)
     out = tmp_path / "out" / "agreement.html"
     reader.dialogs.path = out
     reader.act("reread_finish")
-    reader.wait(lambda: not reader.session.blinded)
+    reader.wait(lambda: not reader.session.blinded and reader.session.current)
+    assert reader.window.banner.isVisible()
     assert "3 cases against first reading, reader CD: bias" in reader.window.banner.text.text()
     html, numbers = out.read_text(), json.loads(out.with_suffix(".json").read_text())
     assert CANARY not in html and CANARY not in out.with_name("agreement_pairs.csv").read_text()
