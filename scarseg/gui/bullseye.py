@@ -156,7 +156,7 @@ class Bullseye(QObject):
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Give what the actions do."""
-        return {"bullseye": self._choose, "insertion": self.insertion.take_up}
+        return {"bullseye": self._choose, "insertion": self._set_insertion}
 
     def take(self, actions: dict[str, QAction]) -> None:
         """Take the switches of the panel and of what else stands in its room."""
@@ -170,6 +170,13 @@ class Bullseye(QObject):
         self._history.toggled.connect(self._give_way)
         actions["let_go"].triggered.connect(self.insertion.put_down)
         self._results.installEventFilter(self)
+
+    def _set_insertion(self) -> None:
+        """Wait for the click, with what it changes in sight."""
+        if not self._toggle.isChecked():
+            self._own_choice = True
+            self._toggle.setChecked(True)
+        self.insertion.take_up()
 
     # Open and closed
 

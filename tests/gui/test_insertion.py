@@ -128,3 +128,12 @@ def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
     assert reading.case.insertion == POINT
     assert "no wall" in reading.window.foot.message.text()
     reading.settle()
+
+
+def test_setting_it_opens_the_bulls_eye(reading):
+    assert not reading.window.bullseye.panel.isVisible()
+    reading.act("insertion")
+    assert reading.window.bullseye.panel.isVisible()
+    assert reading.window.bullseye.insertion.armed
+    reading.act("let_go")
+    reading.settle()
