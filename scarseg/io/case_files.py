@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scarseg.case import SliceStatus
 from scarseg.errors import StoreError
-from scarseg.io import atomic, store
+from scarseg.io import atomic, rereading, store
 from scarseg.io.store_format import Content
 from scarseg.stack import Stack
 
@@ -54,7 +54,10 @@ def find(inputs: Sequence[Path]) -> Found:
             paths.append(each)
             continue
         rest.append(each)
-        for folder, _, names in os.walk(each) if each.is_dir() else ():
+        for folder, folders, names in os.walk(each) if each.is_dir() else ():
+            if rereading.INDEX in names:  # readings under codes are no readings of a list
+                folders.clear()
+                continue
             paths += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIX)]
     cases, notes = [], []
     for path in paths:

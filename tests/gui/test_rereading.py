@@ -215,7 +215,15 @@ def test_while_blinded_nothing_opens_or_leaves_that_would_tell(read_once, tmp_pa
     begin(reader)
     reader.wait_ready()
     able = {name for name, each in reader.window.actions_by_name.items() if each.isEnabled()}
-    for name in ("export", "export_all", "save_prompts", "open_folder", "demo", "reread"):
+    for name in (
+        "export",
+        "export_all",
+        "export_parts",
+        "save_prompts",
+        "open_folder",
+        "demo",
+        "reread",
+    ):
         assert name not in able, name
     assert {"next_study", "reread_leave", "reread_finish", "quit"} <= able
     write_series(tmp_path / f"{CANARY}9", numbered(9))

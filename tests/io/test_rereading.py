@@ -11,7 +11,7 @@ import pytest
 
 from scarseg.case import Case, SliceReading, SliceStatus
 from scarseg.errors import StoreError
-from scarseg.io import atomic, rereading, store
+from scarseg.io import atomic, case_files, rereading, store
 from scarseg.io.rereading import First
 from scarseg.stack import Stack
 
@@ -140,3 +140,13 @@ def test_only_what_is_read_to_its_end_can_be_read_again(
     case.labels[2, 3, 4] = 3
     store.save_case(case, path)
     assert rereading.look(path) != first
+
+
+def test_a_folder_of_case_files_gives_first_readings_only(
+    tmp_path: Path, phantom_stack: Stack
+) -> None:
+    made = started(tmp_path)
+    first = rereading.first_path(tmp_path, phantom_stack)
+    for path in (first, made.case_path(made.cases[0].code)):
+        store.save_case(Case.new(phantom_stack), path)
+    assert [each.path for each in case_files.find([tmp_path]).cases] == [first]
