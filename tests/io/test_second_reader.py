@@ -19,8 +19,10 @@ from scarseg.io.nifti import write_labels
 from scarseg.labels import Label
 from tests.io.exports import CREATED, VARIANTS, Variant, in_order, make_export, places_of
 
-SEVERAL = [one for one in VARIANTS if one.n > 1]
-"""ITK takes no file whose frames all lie in one place."""
+SEVERAL = [one for one in VARIANTS if one.n > 1 and one.shape[0] * one.shape[1] % 8 == 0]
+"""ITK takes no file whose frames all lie in one place. Where frames of one bit per voxel do not
+end with a byte, it reads the last voxels from beyond the end of the pixels: other ones each time.
+"""
 
 
 @pytest.mark.parametrize("variant", SEVERAL, ids=lambda one: one.name)
