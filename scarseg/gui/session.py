@@ -137,7 +137,7 @@ class Session(QObject):
 
     def start(self) -> None:
         """Load the models, and what opening needs, behind the window."""
-        for name in ("scarseg.pipeline", "scarseg.io.dicom", "scarseg.io.store"):
+        for name in ("scarseg.pipeline", "scarseg.io.dicom", "scarseg.io.store", "scipy.spatial"):
             self.disk_lane.run(f"import {name}", import_module, name)
         self.finder.recall()
         self.inference_lane.run(
