@@ -246,8 +246,9 @@ def _show(done: Done, as_json: bool, plain_width: int) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    # Threads that spin while they wait are slow on a busy machine; read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from scarseg.models.environment import prepare_environment
+
+    prepare_environment()
     from scarseg.training import commands, detector_command
 
     train = {"segmenter": commands.train_segmenter, "detector": detector_command.train_detector}

@@ -20,6 +20,7 @@ from scarseg.gui import theme
 from scarseg.gui.session import ModelsLoader, Session
 from scarseg.gui.window import MainWindow
 from scarseg.models import Models
+from scarseg.models.environment import prepare_environment
 
 _log = logging.getLogger(__name__)
 MOST_THREADS = 4
@@ -117,6 +118,7 @@ def main(
     demo: bool = False,
 ) -> int:
     """Open the window, on ``path`` or the demo study if given, and run until it is closed."""
+    prepare_environment()
     qt = application()
     window = make_window(models_loader, store_folder)
     before, switched = sys.excepthook, sys.getswitchinterval()

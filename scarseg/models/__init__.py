@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scarseg.case import ModelIdentity
+from scarseg.models.environment import prepare_environment
 from scarseg.prompts import Box, SlicePrompts
 from scarseg.stack import FloatArray, SliceImage
 
@@ -126,9 +127,7 @@ def load(
     Raises:
         WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
     """
-    # Threads that spin while they wait make torch twenty times slower on a busy machine. OpenMP
-    # reads this once, when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_environment()
     _map_libraries()
     from scarseg.models import detector as detectors
     from scarseg.models import segmenter as segmenters

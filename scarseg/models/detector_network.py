@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch  # before ultralytics, which otherwise cuts torch to one thread
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from scarseg.models import Structure
+from scarseg.models.environment import prepare_environment
 
 CLASSES = (Structure.SCAR, Structure.LEFT_VENTRICLE)
 """Class numbers of the network, in order."""
-
-_GUARDS = {
-    "YOLO_OFFLINE": "1",
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_VERBOSE": "false",
-    "ULTRALYTICS_SAFE_LOAD": "1",
-    "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
-}
 
 STRIDES = (8, 16, 32)
 """Pixels per cell of the three maps that the boxes are read from."""
@@ -66,27 +55,9 @@ ARCHITECTURE: dict[str, Any] = {
 """YOLO11n of ultralytics, AGPL-3.0, with two classes; built with one input channel."""
 
 
-def guard_ultralytics() -> None:
-    """Set what keeps ultralytics off the network, and its settings in a folder of our own.
-
-    Call before ultralytics is imported; calling again does no harm.
-    """
-    os.environ.update(_GUARDS)
-    if "SCARSEG_YOLO_CONFIG_DIR" not in os.environ:
-        folder = user_cache_path("scarseg", appauthor=False) / "ultralytics"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(folder)
-        except OSError:
-            folder = Path(tempfile.mkdtemp(prefix="scarseg-ultralytics-"))
-        os.environ["SCARSEG_YOLO_CONFIG_DIR"] = str(folder)
-    os.environ["YOLO_CONFIG_DIR"] = os.environ["SCARSEG_YOLO_CONFIG_DIR"]
-
-
 def build_network() -> Any:
     """Build the untrained network: one input channel, two classes, no file read or fetched."""
-    guard_ultralytics()
+    prepare_environment()
     threads = torch.get_num_threads()
     from ultralytics import settings
     from ultralytics.cfg import DEFAULT_CFG
@@ -128,7 +99,7 @@ def run_network(
     Returns one (n, 6) tensor per image: column0, row0, column1, row1, score, class number, in
     input pixels, best first.
     """
-    guard_ultralytics()
+    prepare_environment()
     from ultralytics.utils.nms import non_max_suppression
 
     with torch.inference_mode():

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from scarseg.models.detector_network import guard_ultralytics, neck_layer
+from scarseg.models.detector_network import neck_layer
+from scarseg.models.environment import prepare_environment
 
 
 class DetectionLoss:
@@ -18,7 +19,7 @@ class DetectionLoss:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        guard_ultralytics()
+        prepare_environment()
         from ultralytics.utils.loss import v8DetectionLoss
 
         self._loss = v8DetectionLoss(network)
