@@ -188,6 +188,7 @@ def render(
         # Drawn once, never shown: that lays everything out and needs no place on a screen.
         window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+        window.showing.trace_all()
         window.views.active.go_home()
         window.looking.histogram.count()
         image = window.grab().toImage()

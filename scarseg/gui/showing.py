@@ -137,6 +137,11 @@ class Showing(QObject):
         stack = self._open.document.case.stack
         canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
 
+    def trace_all(self) -> None:
+        """Trace at once what would be traced in the window's own time."""
+        while self._session.current is not None and self._tracing.rest:
+            self._trace_rest()
+
     def _trace_rest(self) -> None:
         """Trace one more slice of what was opened, and come back for the next."""
         rest = self._tracing.rest if self._session.current is not None else []
