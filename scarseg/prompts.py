@@ -140,11 +140,6 @@ class SlicePrompts:
         """Give what is asked of scar, and where the ventricle is."""
         return replace(self, points=self.scar_points, pool_box=None)
 
-    @property
-    def heart_alone(self) -> SlicePrompts:
-        """Give what is asked of wall and blood pool."""
-        return replace(self, boxes=(), points=self.heart_points, no_scar=False)
-
     def with_point(self, point: Point) -> SlicePrompts:
         """Add a click. One into scar that no box holds says that the detector's boxes are wrong.
 
