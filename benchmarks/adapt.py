@@ -30,19 +30,22 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scarseg import cli, models, pipeline
-from scarseg.gui import reading
-from scarseg.io import dicom, store
-from scarseg.labels import LabelArray, infarct_mask, wall_mask
+from scarseg import cli, models
+from scarseg.case import changes
+from scarseg.case.labels import LabelArray, infarct_mask, wall_mask
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import Sequence as Reconstruction
+from scarseg.case.stack import Stack
+from scarseg.io import dicom
+from scarseg.io.casefile import store
 from scarseg.models import Models
 from scarseg.models.weights import resolve, sha256
-from scarseg.pipeline import SliceProposal
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.simulate import SimulatedStudy, SimulationOptions, StudyOptions, simulate_patients
-from scarseg.stack import Sequence as Reconstruction
-from scarseg.stack import Stack
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.predict import SliceProposal
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.studies import SimulatedStudy, StudyOptions, simulate_patients
 from scarseg.training.cases import INNER
-from scarseg.training.prompting import bounding_box, components, draw_box
+from scarseg.training.prompts import bounding_box, components, draw_box
 from tests.emidec import EMIDEC, load_emidec
 
 ODD_SCANNER = StudyOptions(
@@ -85,9 +88,9 @@ def read_as_in_the_window(
     case = pipeline.propose_case(stack, loaded)
     case.reader = "simulated reader"
     for k, labels in enumerate(truth):
-        steps = [reading.painted(case, k, "brush", labels)]
+        steps = [changes.painted(case, k, "brush", labels)]
         case.apply(steps[0])
-        settle = reading.accept if infarct_mask(labels).any() else reading.no_scar
+        settle = changes.accept if infarct_mask(labels).any() else changes.no_scar
         steps.append(settle(case, k))
         case.apply(steps[1])
         for _ in steps:

@@ -18,18 +18,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scarseg import models as model_room
-from scarseg.case import ModelIdentity
-from scarseg.evaluation.output import columns
+from scarseg import models
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, Origin
+from scarseg.case.stack import SliceImage
 from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, moved_case
-from scarseg.evaluation.strategies import parse_strategies
+from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.summary import summarise
+from scarseg.evaluation.tables import columns
 from scarseg.models import Detection, Models, Structure
-from scarseg.prompts import Box, Origin
-from scarseg.stack import SliceImage
 from scarseg.training.cases import TrainingCase, read_cases
-from scarseg.training.prompting import bounding_box, draw_box
-from scarseg.training.segmenter import Recipe, Training, simulated_cases
+from scarseg.training.prompts import bounding_box, draw_box
+from scarseg.training.segmenter.compact import Training, simulated_cases
+from scarseg.training.segmenter.recipe import Recipe
 from scarseg.training.splits import folds
 
 FOLDS = 5
@@ -95,7 +96,7 @@ def flat(results: Sequence[PatientResult]) -> dict[str, float]:
 def measure(weights: Path, cases: Sequence[TrainingCase], out: Path) -> dict[str, float]:
     """Evaluate weights on patients, or read what an earlier run wrote."""
     if not out.exists():
-        segmenter = model_room.load(str(weights), None, "cpu").segmenter
+        segmenter = models.load(str(weights), None, "cpu").segmenter
         results = [
             evaluate_patient(case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed)), PROTOCOL)
             for case in cases

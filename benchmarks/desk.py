@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from scarseg.simulate import studies as simulate_studies
+
 N_FILES = 500
 FRAME_S = 0.016
 PAUSE_S = 0.050
@@ -140,7 +142,7 @@ class Idle(threading.Thread):
 
 def many_files(folder: Path) -> list[Path]:
     """Simulate patients until there are enough files; the rest is taken away."""
-    from scarseg.simulate import simulate_patients
+    from scarseg.simulate.studies import simulate_patients
 
     files: list[Path] = []
     for seed in range(0, 1000, 10):
@@ -155,8 +157,7 @@ def many_files(folder: Path) -> list[Path]:
 
 def some_studies(folder: Path, n: int) -> None:
     """Simulate studies of twelve slices, the last of 512 x 512."""
-    from scarseg import simulate
-    from scarseg.simulate.options import SimulationOptions
+    from scarseg.simulate.anatomy import SimulationOptions
     from scarseg.simulate.studies import StudyOptions
 
     for k in range(n):
@@ -165,7 +166,7 @@ def some_studies(folder: Path, n: int) -> None:
         plain = StudyOptions(
             heart, enhanced=False, pair=False, localizer=False, scout=False, patient_id=f"SIM{k}"
         )
-        simulate.write_study(folder / f"study{k}", 40 + k, plain)
+        simulate_studies.write_study(folder / f"study{k}", 40 + k, plain)
 
 
 def seconds_of_pydicom(files: Sequence[Path]) -> float:

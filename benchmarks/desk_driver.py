@@ -31,7 +31,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from scarseg.gui import app
-from scarseg.gui.window import MainWindow
+from scarseg.gui.main_window import MainWindow
 
 BEAT_MS = 4
 PATIENCE_S = 60.0

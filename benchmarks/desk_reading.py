@@ -12,8 +12,8 @@ import numpy as np
 from PyQt6.QtCore import QEvent, QPointF, Qt
 from PyQt6.QtWidgets import QApplication
 
-from scarseg.gui.saving import SaveState
-from scarseg.labels import Label
+from scarseg.case.labels import Label
+from scarseg.gui.session.autosave import SaveState
 
 FRAME_S = 0.016
 PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove

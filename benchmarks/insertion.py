@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scarseg.labels import LabelArray, MaskArray
-from scarseg.quant import insertion, ring
+from scarseg.case.labels import LabelArray, MaskArray
+from scarseg.case.stack import SliceSource, Stack
+from scarseg.quant import insertion_point, wall_geometry
 from scarseg.quant.segments import Level, propose_levels
-from scarseg.stack import SliceSource, Stack
 from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase, read_cases
 
 NEAR_MM = np.arange(1.0, 6.0)
@@ -52,11 +52,11 @@ def true_arc(stack: Stack, labels: LabelArray, right: MaskArray) -> tuple[float,
     """Give start and width of the RV's contact with the ring, in degrees."""
     touched: list[npt.NDArray[np.bool_]] = []
     for k, level in enumerate(propose_levels(labels, stack)):
-        centre = ring.ring_centre(labels[k])
+        centre = wall_geometry.ring_centre(labels[k])
         if level not in (Level.BASAL, Level.MID) or centre is None or not right[k].any():
             continue
-        radii = insertion.epicardial_radii_mm(stack, labels[k], centre)
-        beside = insertion.sampled(
+        radii = insertion_point.epicardial_radii_mm(stack, labels[k], centre)
+        beside = insertion_point.sampled(
             stack, right[k].astype(np.float32), centre, radii[:, None] + NEAR_MM
         )
         touched.append((beside > 0.5).any(axis=1))
@@ -73,14 +73,14 @@ def true_arc(stack: Stack, labels: LabelArray, right: MaskArray) -> tuple[float,
 
 def main(folder: Path) -> None:
     """Print the errors at both ends of the septum."""
-    insertion.ORIENTATION_WEIGHT = 0.0
+    insertion_point.ORIENTATION_WEIGHT = 0.0
     errors: list[tuple[float, float]] = []
     sources: list[str] = []
     for case in read_cases(folder):
         labels = np.where(case.labels == RIGHT_VENTRICLE, 0, case.labels).astype(np.uint8)
         stack = stack_of(case)
         truth = true_arc(stack, labels, case.labels == RIGHT_VENTRICLE)
-        found = insertion.propose_insertion(stack, labels)
+        found = insertion_point.propose_insertion(stack, labels)
         if truth is None or found is None:
             continue
         ends = (found.angle - truth[0], found.angle + found.septum_degrees - sum(truth))

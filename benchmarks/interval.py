@@ -17,24 +17,24 @@ import numpy as np
 import torch
 from cross_validation import FOLDS, PROTOCOL, DrawnHeart
 
-from scarseg import models as model_room
+from scarseg import models as models_module
+from scarseg.case.labels import LabelArray, infarct_mask
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.stack import Stack
 from scarseg.evaluation.patient import moved_case, reference_of
 from scarseg.evaluation.patients import as_stack
-from scarseg.evaluation.reading import Answer, Reference, Seen, ask, look
-from scarseg.evaluation.strategies import Asking, Strategy
-from scarseg.interval import (
-    RULE,
+from scarseg.evaluation.prompts import Asking, Strategy
+from scarseg.evaluation.reader import Answer, Reference, Seen, ask, look
+from scarseg.models import Models
+from scarseg.quant.mass import slice_depths_mm
+from scarseg.segmentation.interval import (
     MassInterval,
     SliceSpread,
     mass_interval,
     prompted_spread,
     proposed_spread,
 )
-from scarseg.labels import LabelArray, infarct_mask
-from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
-from scarseg.models import Models
-from scarseg.quant.mass import slice_depths_mm
-from scarseg.stack import Stack
+from scarseg.segmentation.uncertainty import RULE
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 from scarseg.training.splits import folds
 
@@ -129,7 +129,7 @@ def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]
     dealt = folds([case.name for case in cases], FOLDS)
     for k, left_out in enumerate(dealt):
         weights = output / f"fold{k}" / "average.safetensors"
-        segmenter = model_room.load(str(weights), None, "cpu").segmenter
+        segmenter = models_module.load(str(weights), None, "cpu").segmenter
         for case in cases:
             if case.name in left_out and case.name not in VALIDATION:
                 yield case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed))
@@ -163,7 +163,7 @@ def main() -> int:
         pairs = held_out(options.emidec, options.folds)
     else:
         names = VALIDATION if options.patients == "validation" else INNER
-        models = model_room.load(device="cpu")
+        models = models_module.load(device="cpu")
         pairs = ((case, models) for case in read_cases(options.emidec) if case.name in names)
     rows = [row for case, own in pairs for row in measure(case, own, options.folds is not None)]
     print(RULE.name)

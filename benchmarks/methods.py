@@ -22,23 +22,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scarseg import models as model_room
+from scarseg import models as models_module
+from scarseg.case.labels import Label, MaskArray, infarct_mask, wall_mask
+from scarseg.case.measurements import DENSITY_G_PER_ML
+from scarseg.case.stack import Stack
 from scarseg.evaluation.patient import moved_case, reference_of
 from scarseg.evaluation.patients import as_stack
-from scarseg.evaluation.reading import Answer, Reference, Seen, ask, look
-from scarseg.evaluation.strategies import Asking, Strategy
-from scarseg.labels import Label, MaskArray, infarct_mask, wall_mask
-from scarseg.measurements import DENSITY_G_PER_ML
+from scarseg.evaluation.prompts import Asking, Strategy
+from scarseg.evaluation.reader import Answer, Reference, Seen, ask, look
 from scarseg.models import Models
-from scarseg.pipeline import segment
-from scarseg.proposal import inside
 from scarseg.quant.agreement import agreement
-from scarseg.quant.levels import RULES, ThresholdMethod, ThresholdRules
 from scarseg.quant.mass import MM3_PER_ML
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import propose_remote_beside
-from scarseg.quant.thresholds import threshold_scar
-from scarseg.stack import Stack
+from scarseg.quant.thresholds import RULES, ThresholdMethod, ThresholdRules, threshold_scar
+from scarseg.segmentation.pipeline import segment
+from scarseg.segmentation.proposal import inside
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 
 SEED = 7
@@ -222,7 +221,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     names = VALIDATION if options.patients == "validation" else INNER
     cases = [one for one in read_cases(options.emidec) if one.name in names]
-    models = model_room.load(options.segmenter, options.detector, "cpu")
+    models = models_module.load(options.segmenter, options.detector, "cpu")
     rows = read_all(cases, models)
     summaries = [summary(one) for one in rows]
     n = len(rows[0].scarred)

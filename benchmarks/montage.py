@@ -20,13 +20,15 @@ from PyQt6.QtCore import QEvent, QSettings, Qt
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtWidgets import QApplication
 
-from scarseg.case import Case, SliceStatus
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import infarct_mask
+from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.gui import app
-from scarseg.gui.canvas import Canvas
-from scarseg.gui.window import MainWindow
-from scarseg.labels import infarct_mask
-from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.simulate import SimulationOptions, simulate_stack
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.viewer.canvas import Canvas
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 
 HEART_MM = 72.0
 """So much of the long axis is cut into slices, that all of them show heart."""

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from scarseg import models
-from scarseg.evaluation.output import summary_of
 from scarseg.evaluation.patient import Protocol
 from scarseg.evaluation.patients import choose_patients
+from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.run import Contender, evaluate
-from scarseg.evaluation.strategies import parse_strategies
+from scarseg.evaluation.tables import summary_of
 from scarseg.training.cases import TrainingCase, read_data
 
 Image = npt.NDArray[np.float32]

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg import models, pipeline, simulate
-from scarseg.case import Case, SliceStatus
+from scarseg import models
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, infarct_mask
+from scarseg.case.prompts import Box, Point
+from scarseg.case.stack import Sequence, Stack
 from scarseg.io import dicom
-from scarseg.labels import Label, LabelArray, infarct_mask
 from scarseg.models import Models
 from scarseg.progress import silent
-from scarseg.prompts import Box, Point
-from scarseg.simulate import SimulationOptions
-from scarseg.simulate.options import Territory
+from scarseg.segmentation import pipeline
+from scarseg.simulate import studies
+from scarseg.simulate.anatomy import SimulationOptions, Territory
 from scarseg.simulate.studies import StudyOptions
-from scarseg.stack import Sequence, Stack
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -35,7 +37,7 @@ def study(folder: Path, seed: int) -> tuple[Stack, LabelArray]:
         slice_gap_mm=2.0,
     )
     options = StudyOptions(simulation, enhanced=False, pair=False, localizer=False, scout=False)
-    written = simulate.write_study(folder, seed, options)
+    written = studies.write_study(folder, seed, options)
     summary = dicom.scan([written.dicom_folder], silent).stacks[0]
     return dicom.read_stack(summary), written.series[0].truth
 

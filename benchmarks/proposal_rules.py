@@ -19,17 +19,21 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from scarseg.segmentation import predict
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import reader_mind as mind
-from scarseg import models, pipeline
-from scarseg.labels import LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg import models
+from scarseg.case.labels import LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import Stack
 from scarseg.models import Logits, Models
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.proposal import RULES, ProposalRules, ScarChoice
 from scarseg.quant.overlap import dice
-from scarseg.simulate import SimulationOptions, simulate_stack
-from scarseg.stack import Stack
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.proposal import RULES, ProposalRules, ScarChoice
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 from scarseg.training.cases import INNER
 from tests.emidec import load_emidec
 
@@ -101,7 +105,7 @@ def click(found: MaskArray, scar: MaskArray) -> Point | None:
 
 def compare_readers(loaded: Models, cases: list[tuple[Stack, LabelArray]]) -> None:
     def read(
-        proposal: pipeline.SliceProposal,
+        proposal: predict.SliceProposal,
         scar: MaskArray,
         prompts: SlicePrompts,
         clicks: int,
@@ -167,7 +171,7 @@ def mirrored(stack: Stack, truth: LabelArray) -> list[tuple[Stack, LabelArray]]:
 
 def corrected(
     loaded: Models,
-    proposal: pipeline.SliceProposal,
+    proposal: predict.SliceProposal,
     scar: MaskArray,
     spacing: tuple[float, float],
     rng: np.random.Generator,

@@ -55,13 +55,13 @@ from benchmarks.reader_tables import (
     print_all,
     print_patients,
 )
-from scarseg.evaluation.strategies import Hand as Habit
-from scarseg.evaluation.strategies import steady
+from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
+from scarseg.evaluation.prompts import Hand as Habit
+from scarseg.evaluation.prompts import steady
 from scarseg.gui import app
-from scarseg.gui.window import MainWindow
-from scarseg.labels import LabelArray, MaskArray, infarct_mask
-from scarseg.pipeline import measure
+from scarseg.gui.main_window import MainWindow
 from scarseg.quant.mass import measure as measure_labels
+from scarseg.segmentation.pipeline import measure
 from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import case_names, wrap_emidec
 

@@ -18,13 +18,13 @@ from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from scarseg.case import Case
-from scarseg.gui.canvas import Canvas
-from scarseg.gui.grid import CAPTION
-from scarseg.gui.inference import Readiness
-from scarseg.gui.window import MainWindow
-from scarseg.labels import MaskArray, infarct_mask
-from scarseg.prompts import Box, Point, SlicePrompts
+from scarseg.case.case import Case
+from scarseg.case.labels import MaskArray, infarct_mask
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.inference import Readiness
+from scarseg.gui.viewer.canvas import Canvas
+from scarseg.gui.viewer.montage import CAPTION
 
 PATIENCE_S = 300.0
 LEFT = Qt.MouseButton.LeftButton

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from scarseg.labels import MaskArray
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.proposal import inside
-from scarseg.training.prompting import bounding_box, components
+from scarseg.case.labels import MaskArray
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.segmentation.proposal import inside
+from scarseg.training.prompts import bounding_box, components
 
 EDGE_MM, CLICK_MM = 1.5, 1.0
 BAD = 0.65

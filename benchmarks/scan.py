@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 
 from scarseg.io.dicom import scan
-from scarseg.simulate import simulate_patients
+from scarseg.simulate.studies import simulate_patients
 
 N_FILES = 500
 

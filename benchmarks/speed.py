@@ -11,14 +11,15 @@ from collections.abc import Callable
 import torch
 from segment_anything import sam_model_registry
 
-from scarseg import models as model_room
-from scarseg.case import ModelIdentity
+from scarseg import models as models_module
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import Stack
 from scarseg.models import Models, Segmenter
-from scarseg.models.vit import VitSegmenter
-from scarseg.pipeline import propose_stack, segment
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.simulate import SimulationOptions, simulate_stack
-from scarseg.stack import Stack
+from scarseg.models.sam_vit import VitSegmenter
+from scarseg.segmentation.pipeline import propose_stack, segment
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
@@ -62,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     begin = time.perf_counter()
-    models: Models = model_room.load(device="cpu")
+    models: Models = models_module.load(device="cpu")
     print(f"torch {torch.__version__}, {options.threads} threads")
     print(f"load both models                    {time.perf_counter() - begin:8.3f} s")
     stack = twelve_slices(options.seed)

@@ -21,16 +21,18 @@ from unittest.mock import patch
 import numpy as np
 from scipy import ndimage
 
+from scarseg.segmentation import predict
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scarseg import asking, borders, models, pipeline
-from scarseg.borders import Heart
-from scarseg.corrections import corrected_logits
-from scarseg.labels import Label, LabelArray, infarct_mask, wall_mask
+from scarseg import models
+from scarseg.case.labels import Label, LabelArray, infarct_mask, wall_mask
+from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.models import Models
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.proposal import box_round, inside, largest_component, split_heart
 from scarseg.quant.overlap import dice
+from scarseg.segmentation import pipeline, wall_correction
+from scarseg.segmentation.proposal import box_round, inside, largest_component, split_heart
+from scarseg.segmentation.wall_correction import Heart, corrected_logits
 from scarseg.training.cases import INNER
 from tests.emidec import load_emidec
 
@@ -47,7 +49,7 @@ class Slice:
 
     patient: str
     spacing_mm: tuple[float, float]
-    proposal: pipeline.SliceProposal
+    proposal: predict.SliceProposal
     truth: LabelArray
 
     @property
@@ -95,7 +97,7 @@ def asked_again(loaded: Models) -> Way:
 
     def way(one: Slice, prompts: SlicePrompts) -> Heart:
         embedding, logits = one.proposal.embedding, one.proposal.logits
-        return Heart.of_logits(asking.obeying(loaded, embedding, logits, prompts))
+        return Heart.of_logits(predict.obeying(loaded, embedding, logits, prompts))
 
     return way
 
@@ -243,7 +245,7 @@ def compare_scar(loaded: Models, every: list[Slice]) -> None:
         again, _ = pipeline.segment(
             loaded, one.proposal.embedding, prompts, one.proposal.labels, one.proposal.logits
         )
-        logits = asking.obeying(loaded, one.proposal.embedding, one.proposal.logits, prompts)
+        logits = predict.obeying(loaded, one.proposal.embedding, one.proposal.logits, prompts)
         gained = heart.wall & ~Heart.of_logits(one.proposal.logits).wall & (logits.scar > 0)
         true = infarct_mask(one.truth)
         for name, scar in {
@@ -274,7 +276,7 @@ def compare_constants(every: list[Slice]) -> None:
     for name, value in trials:
 
         def way(one: Slice, prompts: SlicePrompts, name: str = name, value: float = value) -> Heart:
-            with patch.object(borders, name, value):
+            with patch.object(wall_correction, name, value):
                 return pulled(one, prompts)
 
         ways[f"{name} = {value}"] = way

@@ -19,21 +19,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scarseg import models, pipeline
-from scarseg.evaluation.strategies import human_boxes
-from scarseg.labels import LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.proposal import inside
+from scarseg import models
+from scarseg.case.labels import LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.stack import Stack
+from scarseg.evaluation.prompts import human_boxes
 from scarseg.quant.agreement import agreement
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import propose_remote_beside
-from scarseg.quant.thresholds import (
-    RULES,
-    Scope,
-    ThresholdMethod,
-    ThresholdRules,
-    threshold_scar,
-)
-from scarseg.stack import Stack
+from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_scar
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.proposal import inside
 from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import load_emidec
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pydicom
 
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import SliceSource, Stack
+from scarseg.case.stack import SliceSource, Stack
+from scarseg.io.dicom.write import write_series
 from tests.conftest import make_phantom_stack
 
 

@@ -9,9 +9,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import numpy as np
 import pytest
 
-from scarseg.labels import Label, LabelArray
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.stack import SliceSource, Stack
 from scarseg.models import Models
-from scarseg.stack import SliceSource, Stack
 from tests.fakes import POOL_LEVEL, SCAR_LEVEL, WALL_LEVEL, fake_models
 
 N_SLICES, ROWS, COLUMNS = 5, 60, 72

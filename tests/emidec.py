@@ -13,10 +13,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from scarseg.io.dicom_write import write_series
-from scarseg.io.uids import derived_uid
-from scarseg.labels import LabelArray
-from scarseg.stack import FloatArray, SliceSource, Stack
+from scarseg.case.labels import LabelArray
+from scarseg.case.stack import FloatArray, SliceSource, Stack
+from scarseg.io.dicom.uids import derived_uid
+from scarseg.io.dicom.write import write_series
 
 EMIDEC = Path(
     os.environ.get(

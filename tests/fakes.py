@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, Origin, SlicePrompts
+from scarseg.case.stack import FloatArray, SliceImage
 from scarseg.models import Detection, Embedding, Logits, Models, Structure
-from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.stack import FloatArray, SliceImage
 
 SCAR_LEVEL, POOL_LEVEL, WALL_LEVEL = 200.0, 150.0, 50.0
 

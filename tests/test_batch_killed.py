@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scarseg.case.stack import SliceImage
 from scarseg.models import Embedding, Models
-from scarseg.stack import SliceImage
 from tests.cohorts import write
 from tests.fakes import FakeDetector, FakeSegmenter
 

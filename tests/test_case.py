@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scarseg import record as record_module
-from scarseg.case import Case, Cause, SliceReading, SliceStatus
-from scarseg.labels import Label, Patch
-from scarseg.stack import Stack
+from scarseg.case import history
+from scarseg.case.case import Case
+from scarseg.case.history import Cause, SliceReading, SliceStatus
+from scarseg.case.labels import Label, Patch
+from scarseg.case.stack import Stack
 from tests.conftest import make_phantom_stack, phantom_labels
 
 STACK = make_phantom_stack()
@@ -36,14 +37,14 @@ def assert_told_by_its_record(case: Case) -> None:
 
 @given(st.lists(squares, max_size=12), st.integers(1, 12))
 def test_the_record_gives_the_case_again_however_little_it_may_keep(drawn, most):
-    before = record_module.MAX_STEPS
-    record_module.MAX_STEPS = most
+    before = history.MAX_STEPS
+    history.MAX_STEPS = most
     try:
         case = Case.new(STACK)
         for k, row, column, size, value in drawn:
             draw(case, k, row, column, size, value)
     finally:
-        record_module.MAX_STEPS = before
+        history.MAX_STEPS = before
     assert len(case.record.steps) == min(len(drawn), most)
     assert case.record.n_forgotten == max(len(drawn) - most, 0)
     assert_told_by_its_record(case)
@@ -51,7 +52,7 @@ def test_the_record_gives_the_case_again_however_little_it_may_keep(drawn, most)
 
 
 def test_a_record_has_a_limit_in_bytes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(record_module, "MAX_RECORD_BYTES", 5_000)
+    monkeypatch.setattr(history, "MAX_RECORD_BYTES", 5_000)
     case, rng = Case.new(STACK), np.random.default_rng(1)
     for n in range(20):
         labels = rng.integers(0, 5, (60, 72), np.uint8)

@@ -11,9 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scarseg import cli, pipeline
-from scarseg.case import Case
-from scarseg.labels import LabelArray
+from scarseg import cli
+from scarseg.case.case import Case
+from scarseg.case.labels import LabelArray
+from scarseg.segmentation import pipeline
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import load_fakes
 

@@ -10,9 +10,9 @@ import pytest
 from pydicom import dcmread
 
 from scarseg import cli
+from scarseg.case.labels import LabelArray
 from scarseg.io import dicom
-from scarseg.io.mask_reading import read_mask
-from scarseg.labels import LabelArray
+from scarseg.io.masks.read import read_mask
 from tests.cohorts import rows_of, tree, write
 from tests.fakes import load_fakes
 

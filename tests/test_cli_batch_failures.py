@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scarseg import batch, cli
+from scarseg import cli
+from scarseg.batch import models, selection
+from scarseg.case.prompts import SlicePrompts
 from scarseg.errors import Cancelled, WeightsError
-from scarseg.io import dicom, selection
+from scarseg.io import dicom
 from scarseg.models import Embedding, Logits, Models
-from scarseg.prompts import SlicePrompts
 from tests.cohorts import rows_of, spoil, tree, write, write_marked
 from tests.fakes import FakeDetector, FakeSegmenter, load_fakes
 
@@ -232,9 +233,9 @@ def test_cancelled_batch_writes_nothing(tmp_path: Path) -> None:
         if fraction > 0.6:
             raise Cancelled
 
-    settings = batch.BatchSettings(masks=tmp_path / "masks")
+    settings = models.BatchSettings(masks=tmp_path / "masks")
     with pytest.raises(Cancelled):
-        batch.run(chosen.jobs, settings, load_fakes, 1, progress)
+        models.run(chosen.jobs, settings, load_fakes, 1, progress)
     assert [p.name for p in (tmp_path / "masks").iterdir()] == ["1.2.1.1.nii.gz"]
 
 

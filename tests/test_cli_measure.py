@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from scarseg import cli
-from scarseg.io.dicom_write import write_series
-from scarseg.io.nifti import LPS_TO_RAS, write_labels
-from scarseg.labels import Label, LabelArray
-from scarseg.stack import SliceSource
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.stack import SliceSource
+from scarseg.io.dicom.write import write_series
+from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
 from tests.cohorts import patient, rows_of, tree, write
 from tests.fakes import load_fakes
 

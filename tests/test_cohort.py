@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scarseg import cli, simulate
+from scarseg import cli
+from scarseg.simulate import studies
 from tests.emidec import case_names, wrap_emidec
 from tests.fakes import load_fakes
 
@@ -31,7 +32,7 @@ def emidec_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def simulated_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("simulated")
     for seed in range(50 if FULL else 3):
-        simulate.write_study(folder / str(seed), seed)
+        studies.write_study(folder / str(seed), seed)
     return sorted(path / "dicom" for path in folder.iterdir())
 
 

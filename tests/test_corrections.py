@@ -10,14 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from scarseg import pipeline
-from scarseg.borders import SIGMA_MM, THINNEST_WALL_MM, Heart, corrected
-from scarseg.case import Case, SliceReading
-from scarseg.corrections import corrected_logits, is_heart_of
-from scarseg.labels import Label, LabelArray, MaskArray
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading
+from scarseg.case.labels import Label, LabelArray, MaskArray
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import Stack
 from scarseg.models import Embedding, Logits, Models
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.stack import Stack
+from scarseg.segmentation import pipeline, wall_correction
+from scarseg.segmentation import predict as segmentation_predict
+from scarseg.segmentation.wall_correction import (
+    SIGMA_MM,
+    THINNEST_WALL_MM,
+    Heart,
+    corrected,
+    corrected_logits,
+    is_heart_of,
+)
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.fakes import FakeSegmenter
 
@@ -203,7 +211,7 @@ class TakesNoOthers(FakeSegmenter):
 
 
 @pytest.fixture
-def proposal(phantom_stack: Stack) -> pipeline.SliceProposal:
+def proposal(phantom_stack: Stack) -> segmentation_predict.SliceProposal:
     return pipeline.propose_slice(phantom_stack.image(2), MODELS)
 
 
@@ -212,13 +220,13 @@ GROUND = np.minimum(phantom_labels()[2], Label.MYOCARDIUM)
 
 
 def moved(
-    proposal: pipeline.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
     *points: Point,
     before: LabelArray | None = None,
     ground: LabelArray = GROUND,
     previous: Logits | None = None,
-) -> pipeline.HeartAnswer:
-    return pipeline.correct_heart(
+) -> wall_correction.HeartAnswer:
+    return segmentation_predict.correct_heart(
         MODELS,
         proposal.embedding,
         replace(proposal.prompts, points=points),
@@ -229,7 +237,7 @@ def moved(
 
 
 def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
-    proposal: pipeline.SliceProposal, scarred: LabelArray
+    proposal: segmentation_predict.SliceProposal, scarred: LabelArray
 ) -> None:
     scarred[30, 43] = Label.MVO
     off = wall(0, 14, False)
@@ -241,14 +249,16 @@ def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
     assert answer.ground[row, column] == Label.BACKGROUND and answer.labels[row, column] == 3
 
 
-def test_a_click_taken_back_leaves_no_trace(proposal: pipeline.SliceProposal) -> None:
+def test_a_click_taken_back_leaves_no_trace(proposal: segmentation_predict.SliceProposal) -> None:
     once = moved(proposal, wall(90, 19))
     assert not np.array_equal(once.labels, proposal.labels)
     again = moved(proposal, before=once.labels, ground=once.ground, previous=once.logits)
     assert np.array_equal(again.labels, proposal.labels) and again.logits is proposal.logits
 
 
-def test_a_drawing_is_corrected_round_the_click_alone(proposal: pipeline.SliceProposal) -> None:
+def test_a_drawing_is_corrected_round_the_click_alone(
+    proposal: segmentation_predict.SliceProposal,
+) -> None:
     drawn = GROUND.copy()
     drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
     drawn[30, 22] = Label.BACKGROUND  # with a hole,
@@ -286,7 +296,7 @@ def test_the_segmenter_is_asked_again_where_the_heart_now_is(
     box = Box(24, 20, 48, 40, Origin.READER if drawn else Origin.DETECTOR)
     proposal = pipeline.propose_slice(phantom_stack.image(2), models, box)
     asked_for = replace(proposal.prompts, points=(wall(0, 19),))
-    answer = pipeline.correct_heart(
+    answer = segmentation_predict.correct_heart(
         models, proposal.embedding, asked_for, proposal.labels, GROUND, proposal.logits
     )
     assert bool(answer.labels[30, 23]) is not drawn
@@ -299,7 +309,7 @@ ASKED = SlicePrompts(
 
 
 def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
-    proposal: pipeline.SliceProposal, scarred: LabelArray
+    proposal: segmentation_predict.SliceProposal, scarred: LabelArray
 ) -> None:
     labels, logits = pipeline.segment(
         MODELS, proposal.embedding, ASKED, proposal.labels, proposal.logits
@@ -312,7 +322,7 @@ def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
 
 
 def test_scar_left_off_the_wall_does_not_pass_for_a_drawn_wall(
-    proposal: pipeline.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
 ) -> None:
     """A later click on scar is answered with the wall of all clicks, and clips scar to it."""
     off = wall(0, 13.8, False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
 from scarseg.io.dicom import read_stack, scan
 from scarseg.quant.mass import measure
 from tests.emidec import EMIDEC, case_names, load_emidec, wrap_emidec

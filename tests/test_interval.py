@@ -7,9 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.case import Case, SliceReading, SliceStatus
-from scarseg.interval import (
-    RULE,
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray, infarct_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import Stack
+from scarseg.models import Embedding, Logits, Models
+from scarseg.segmentation.interval import (
     SliceSpread,
     case_interval,
     drawn_spread,
@@ -18,12 +23,8 @@ from scarseg.interval import (
     prompted_spread,
     proposed_spread,
 )
-from scarseg.labels import Label, LabelArray, infarct_mask
-from scarseg.measurements import MassConvention
-from scarseg.models import Embedding, Logits, Models
-from scarseg.pipeline import measure, propose_case, propose_embedded, propose_stack
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.stack import Stack
+from scarseg.segmentation.pipeline import measure, propose_case, propose_embedded, propose_stack
+from scarseg.segmentation.uncertainty import RULE
 from tests.fakes import FakeSegmenter
 
 SPACING = (1.0, 1.0)

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg import pipeline
-from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.case.case import Case, ModelIdentity
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import SliceImage, Stack
 from scarseg.errors import Cancelled, ModelError
-from scarseg.labels import Label, LabelArray
 from scarseg.models import Detection, Embedding, Logits, Models, Structure
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.proposal import RULES, ScarChoice
-from scarseg.stack import SliceImage, Stack
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.proposal import RULES, ScarChoice
 from tests.fakes import FakeDetector, FakeSegmenter
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scarseg.labels import Label
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 
 BOX = Box(1, 1, 5, 5)
 WALL, POOL = Point(1, 2, True, Label.MYOCARDIUM), Point(3, 4, False, Label.BLOOD_POOL)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scarseg.labels import Label, MaskArray
+from scarseg.case.labels import Label, MaskArray
+from scarseg.case.prompts import Box, Origin
+from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
-from scarseg.prompts import Box, Origin
-from scarseg.proposal import (
+from scarseg.segmentation.proposal import (
     RULES,
     best_lv_box,
     compose_labels,
@@ -23,7 +24,6 @@ from scarseg.proposal import (
     settle_lv_boxes,
     split_heart,
 )
-from scarseg.stack import FloatArray
 
 SHAPE = (20, 24)
 

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from scarseg import cli, models, pipeline, simulate
-from scarseg.borders import Heart
+from scarseg import cli, models
+from scarseg.case.labels import Label, LabelArray, wall_mask
+from scarseg.case.prompts import Point
 from scarseg.errors import WeightsError
-from scarseg.labels import Label, LabelArray, wall_mask
 from scarseg.models.weights import verify_weights
-from scarseg.prompts import Point
 from scarseg.quant.overlap import dice
-from scarseg.simulate.options import SimulationOptions
+from scarseg.segmentation import pipeline, predict
+from scarseg.segmentation.wall_correction import Heart
+from scarseg.simulate import series, studies
+from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
 
 
@@ -31,7 +33,7 @@ def shipped() -> bool:
 @pytest.mark.skipif(not shipped(), reason="no weights are shipped yet")
 def test_shipped_weights_find_heart_and_scar_of_a_simulated_study(tmp_path: Path) -> None:
     options = StudyOptions(pair=False, enhanced=False, localizer=False)
-    study = simulate.write_study(tmp_path / "study", 19, options)
+    study = studies.write_study(tmp_path / "study", 19, options)
     out = tmp_path / "out"
     words = [str(study.dicom_folder), "-o", str(out / "scar.csv"), "--masks", str(out / "masks")]
     assert cli.main(["batch", *words, "--device", "cpu"]) == 0
@@ -65,7 +67,7 @@ def deepest_error(found: LabelArray, true: LabelArray) -> Point:
 
 @pytest.mark.skipif(not shipped(), reason="no weights are shipped yet")
 def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth() -> None:
-    made = simulate.simulate_stack(5, SimulationOptions(n_slices=4, beyond_heart=False))
+    made = series.simulate_stack(5, SimulationOptions(n_slices=4, beyond_heart=False))
     truth = np.where(wall_mask(made.truth), np.uint8(Label.MYOCARDIUM), made.truth)
     loaded = models.load(device="cpu")
     gains = []
@@ -76,7 +78,7 @@ def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth()
         for _ in range(2):
             point = deepest_error(ground, truth[k])
             prompts = prompts.with_point(point)
-            answer = pipeline.correct_heart(
+            answer = predict.correct_heart(
                 loaded, proposal.embedding, prompts, labels, ground, logits
             )
             column, row = point.pixel

@@ -8,19 +8,23 @@ from statistics import median
 
 import numpy as np
 
-from scarseg.evaluation.comparator import half_maximum
-from scarseg.evaluation.figures import PatientFigures, SliceFigures
-from scarseg.evaluation.measuring import Reading, measure_patient, measure_slices
+from scarseg.case.labels import LabelArray
+from scarseg.case.prompts import SlicePrompts
+from scarseg.case.stack import Stack
+from scarseg.evaluation.metrics import (
+    PatientFigures,
+    Reading,
+    SliceFigures,
+    measure_patient,
+    measure_slices,
+)
 from scarseg.evaluation.patients import as_stack, shifted_case
-from scarseg.evaluation.reading import Answer, Reference, Seen, ask, look
-from scarseg.evaluation.strategies import Asking, Strategy
-from scarseg.labels import LabelArray
+from scarseg.evaluation.prompts import Asking, Strategy
+from scarseg.evaluation.reader import Answer, Reference, Seen, ask, half_maximum, look
 from scarseg.models import Models
 from scarseg.progress import Progress, silent
-from scarseg.prompts import SlicePrompts
-from scarseg.proposal import RULES, ProposalRules
 from scarseg.quant.image_quality import stack_quality
-from scarseg.stack import Stack
+from scarseg.segmentation.proposal import RULES, ProposalRules
 from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError
-from scarseg.stack import SliceSource, Stack
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase
 from scarseg.training.splits import Split
 

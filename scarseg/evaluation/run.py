@@ -15,9 +15,9 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 
-from scarseg.batch import THREADS
+from scarseg.batch.models import THREADS
 from scarseg.errors import Cancelled, ScarsegError, WeightsError
-from scarseg.evaluation.figures import PatientFigures
+from scarseg.evaluation.metrics import PatientFigures
 from scarseg.evaluation.patient import PatientResult, Protocol, all_strategies, evaluate_patient
 from scarseg.models import Models, limit_threads
 from scarseg.progress import Progress, silent

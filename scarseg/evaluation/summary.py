@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.evaluation.figures import PatientFigures, SliceFigures
-from scarseg.evaluation.measuring import found_percent, mean
+from scarseg.evaluation.metrics import PatientFigures, SliceFigures, found_percent, mean
 from scarseg.quant.agreement import agreement, bootstrap_interval, concordance, wilcoxon
 
 Figures = dict[str, Any]

@@ -15,12 +15,11 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
 
 import scarseg
-from scarseg.case import Case
+from scarseg.case.case import Case
 from scarseg.gui import theme
-from scarseg.gui.session import ModelsLoader, Session
-from scarseg.gui.window import MainWindow
-from scarseg.models import Models
-from scarseg.models.environment import prepare_environment
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.session import ModelsLoader, Session
+from scarseg.models import Models, prepare_environment
 
 _log = logging.getLogger(__name__)
 MOST_THREADS = 4
@@ -83,7 +82,7 @@ def make_window(
 ) -> MainWindow:
     """Make the window with its session; nothing is loaded until ``session.start()``."""
     if store_folder is None:
-        from scarseg.io import store
+        from scarseg.io.casefile import store
 
         store_folder = store.default_folder()
     session = Session(models_loader or load_models, store_folder)

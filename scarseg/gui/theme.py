@@ -10,10 +10,10 @@ import re
 
 from PyQt6.QtCore import QSize
 from PyQt6.QtGui import QColor, QPalette
-from PyQt6.QtWidgets import QApplication, QWidget
+from PyQt6.QtWidgets import QApplication, QLabel, QWidget
 
-from scarseg.case import SliceStatus
-from scarseg.labels import Label
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
 
 GROUND = "#0f1317"
 PANEL = "#171c22"
@@ -190,3 +190,12 @@ def apply(application: QApplication) -> None:
         palette.setColor(role, QColor(name))
     application.setPalette(palette)
     application.setStyleSheet(_style())
+
+
+def label(text: str, name: str = "", accessible: str = "") -> QLabel:
+    """Return a QLabel styled by an object name of the style sheet."""
+    made = QLabel(text)
+    made.setObjectName(name)
+    if accessible:
+        made.setAccessibleName(accessible)
+    return made

@@ -5,16 +5,59 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from scarseg.case import ModelIdentity
-from scarseg.models.environment import prepare_environment
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.stack import FloatArray, SliceImage
+from platformdirs import user_cache_path
+
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import FloatArray, SliceImage
+
+_GUARDS = {
+    "YOLO_OFFLINE": "1",
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "ULTRALYTICS_SAFE_LOAD": "1",
+    "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
+}
+
+_DEFAULTS = {
+    # Threads that spin while they wait make torch twenty times slower on a busy machine. OpenMP
+    # reads this once, when torch is loaded.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # What ultralytics sets by itself when it is imported.
+    "NUMEXPR_MAX_THREADS": str(min(8, max(1, (os.cpu_count() or 2) - 1))),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "KINETO_LOG_LEVEL": "5",
+}
+
+
+def prepare_environment() -> None:
+    """Set what keeps ultralytics off the network, and its settings in a folder of our own.
+
+    Call before torch and ultralytics are imported, and before any thread is started: to add to
+    the environment while another thread's library reads it can end the process. Calling again
+    does no harm.
+    """
+    os.environ.update(_GUARDS)
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if "SCARSEG_YOLO_CONFIG_DIR" not in os.environ:
+        folder = user_cache_path("scarseg", appauthor=False) / "ultralytics"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(folder)
+        except OSError:
+            folder = Path(tempfile.mkdtemp(prefix="scarseg-ultralytics-"))
+        os.environ["SCARSEG_YOLO_CONFIG_DIR"] = str(folder)
+    os.environ["YOLO_CONFIG_DIR"] = os.environ["SCARSEG_YOLO_CONFIG_DIR"]
 
 
 class Structure(StrEnum):
@@ -96,7 +139,7 @@ class Segmenter(Protocol):
     ) -> Logits:
         """Answer prompts on an embedded slice; no prompts at all is a prompt too (automatic).
 
-        All points ask for scar: :func:`scarseg.asking.predict` keeps others back.
+        All points ask for scar: :func:`scarseg.segmentation.predict.predict` keeps others back.
         ``previous`` is the answer that corrective clicks refer to. ``quick`` asks for a first
         impression: it leaves out what only makes an automatic answer better.
         """
@@ -129,11 +172,12 @@ def load(
     """
     prepare_environment()
     _map_libraries()
-    from scarseg.models import detector as detectors
-    from scarseg.models import segmenter as segmenters
+    from scarseg.models import detector as models_detector
+    from scarseg.models import segmenter as models_segmenter
 
     return Models(
-        segmenters.load_segmenter(segmenter, device), detectors.load_detector(detector, device)
+        models_segmenter.load_segmenter(segmenter, device),
+        models_detector.load_detector(detector, device),
     )
 
 

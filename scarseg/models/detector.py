@@ -7,18 +7,20 @@ import logging
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
+import torch  # before ultralytics, which otherwise cuts torch to one thread
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, Origin
+from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError, WeightsError
-from scarseg.models import Detection, Detector, Structure
-from scarseg.models.detector_network import CLASSES, build_network, half_precision, run_network
-from scarseg.models.detector_view import (
+from scarseg.models import Detection, Detector, Structure, prepare_environment
+from scarseg.models.detector_crop import (
     FAR_MM_PER_PIXEL,
     NEAR_MM_PER_PIXEL,
     VIEW_PIXELS,
@@ -26,8 +28,144 @@ from scarseg.models.detector_view import (
     look,
 )
 from scarseg.models.weights import list_weights, resolve
-from scarseg.prompts import Box, Origin
-from scarseg.stack import SliceImage
+
+CLASSES = (Structure.SCAR, Structure.LEFT_VENTRICLE)
+"""Class numbers of the network, in order."""
+
+STRIDES = (8, 16, 32)
+"""Pixels per cell of the three maps that the boxes are read from."""
+
+_NECK_LAYER = 16  # finest of the three maps that YOLO11's head reads: 1/8, 64 channels in size n
+
+ARCHITECTURE: dict[str, Any] = {
+    "nc": len(CLASSES),
+    "scales": {"n": [0.50, 0.25, 1024]},
+    "scale": "n",
+    "backbone": [
+        [-1, 1, "Conv", [64, 3, 2]],
+        [-1, 1, "Conv", [128, 3, 2]],
+        [-1, 2, "C3k2", [256, False, 0.25]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [-1, 2, "C3k2", [512, False, 0.25]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [-1, 2, "C3k2", [512, True]],
+        [-1, 1, "Conv", [1024, 3, 2]],
+        [-1, 2, "C3k2", [1024, True]],
+        [-1, 1, "SPPF", [1024, 5]],
+        [-1, 2, "C2PSA", [1024]],
+    ],
+    "head": [
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 6], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [512, False]],
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 4], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [256, False]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [[-1, 13], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [512, False]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [[-1, 10], 1, "Concat", [1]],
+        [-1, 2, "C3k2", [1024, True]],
+        [[16, 19, 22], 1, "Detect", ["nc"]],
+    ],
+}
+"""YOLO11n of ultralytics, AGPL-3.0, with two classes; built with one input channel."""
+
+
+def build_network() -> Any:
+    """Build the untrained network: one input channel, two classes, no file read or fetched."""
+    prepare_environment()
+    threads = torch.get_num_threads()
+    from ultralytics import settings
+    from ultralytics.cfg import DEFAULT_CFG
+    from ultralytics.nn.tasks import DetectionModel
+
+    logging.getLogger("ultralytics").setLevel(logging.ERROR)
+    if settings.get("sync", True):
+        settings.update({"sync": False})
+    torch.set_num_threads(threads)
+    network = DetectionModel({**ARCHITECTURE}, ch=1, nc=len(CLASSES), verbose=False)
+    network.args = DEFAULT_CFG  # gains of the loss
+    return network
+
+
+def neck_layer(network: Any) -> nn.Module:
+    """Give the layer whose output is the 1/8 map with 64 channels (training listens to it)."""
+    layer: nn.Module = network.model[_NECK_LAYER]
+    return layer
+
+
+def run_network(
+    network: nn.Module,
+    images: Tensor,
+    least_score: float,
+    overlap: float,
+    mirrored: bool,
+    most: int = 20,
+) -> list[Tensor]:
+    """Run, and suppress double boxes class by class.
+
+    Args:
+        network: built by :func:`build_network`, in eval mode.
+        images: float32 (image, 1, row, column), 0 to 1, sides multiples of 32.
+        least_score: drop what scores less.
+        overlap: intersection over union above which the lower-scoring of two boxes goes.
+        mirrored: average over the four mirror images.
+        most: keep at most so many per image.
+
+    Returns one (n, 6) tensor per image: column0, row0, column1, row1, score, class number, in
+    input pixels, best first.
+    """
+    prepare_environment()
+    from ultralytics.utils.nms import non_max_suppression
+
+    with torch.inference_mode():
+        answers = mirrored_mean(network, images) if mirrored else network(images)[0]
+        # ultralytics gives up after max_time_img: a slow machine must not lose boxes
+        found = non_max_suppression(
+            answers, least_score, overlap, max_det=most, nc=len(CLASSES), max_time_img=1e6
+        )
+    return [boxes.float().cpu() for boxes in found]
+
+
+def mirrored_mean(network: nn.Module, images: Tensor) -> Tensor:
+    """Average what the network says of an image and of its three mirror images, cell by cell.
+
+    Returns (image, 4 + class, cell): centre column, centre row, width, height in pixels, scores.
+    """
+    rows, columns = images.shape[-2:]
+    mirrors: tuple[list[int], ...] = ([], [-1], [-2], [-2, -1])
+    answers = network(torch.cat([images.flip(axes) for axes in mirrors]))[0]
+    grids = [(rows // stride, columns // stride) for stride in STRIDES]
+    total = torch.zeros_like(answers[: len(images)])
+    for axes, answer in zip(mirrors, answers.split(len(images)), strict=True):
+        levels = answer.split([r * c for r, c in grids], dim=2)
+        back = torch.cat(
+            [
+                level.unflatten(2, grid).flip(axes).flatten(2)
+                for level, grid in zip(levels, grids, strict=True)
+            ],
+            dim=2,
+        )
+        if -1 in axes:
+            back[:, 0] = columns - back[:, 0]
+        if -2 in axes:
+            back[:, 1] = rows - back[:, 1]
+        total += back
+    return total / len(mirrors)
+
+
+def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a state dict for shipping: kernels as float16, vectors as float32, counters left out."""
+    kept = {}
+    for key, value in state.items():
+        if key.endswith("num_batches_tracked"):
+            continue
+        dtype = torch.float16 if value.ndim > 1 else torch.float32
+        kept[key] = value.detach().to("cpu", dtype).contiguous()
+    return kept
+
 
 FORMAT = "scarseg-detector 1"
 _LARGEST_HEART = 0.8  # of the near view; for larger hearts it is sampled more coarsely

@@ -16,14 +16,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
 from scarseg.models import Embedding, Logits, Segmenter
-from scarseg.models.crop import OUTSIDE_LOGIT, CropGeometry, put_back, take_crop
-from scarseg.models.network import CompactSam, Features, PromptBatch, folded, members, opened
+from scarseg.models.compact_sam import CompactSam, Features, PromptBatch, folded, members, opened
+from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, put_back, take_crop
 from scarseg.models.weights import resolve
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.stack import SliceImage
 
 T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
@@ -276,7 +276,7 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     place = choose_device(device)
     weights = resolve(name_or_path, "segmenter")
     if weights.path.suffix in (".pth", ".pt"):
-        from scarseg.models.vit import load_vit
+        from scarseg.models.sam_vit import load_vit
 
         return load_vit(weights, place)
     try:

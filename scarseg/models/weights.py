@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
 from scarseg.errors import WeightsError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scarseg.labels import MaskArray
+from scarseg.case.labels import MaskArray
 
 OUTSIDE_SHARE = 0.1
 EIGHT = np.ones((3, 3), dtype=bool)

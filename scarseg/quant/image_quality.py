@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.stack import FloatArray
 from scarseg.quant.remote import MINIMUM_VOXELS, propose_remote
-from scarseg.stack import FloatArray
 
 BORDER_MM = 2.0
 """Blood nearer to the wall is mixed with it."""

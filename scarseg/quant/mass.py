@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scarseg.case import SliceStatus
-from scarseg.errors import InputError
-from scarseg.labels import Label, LabelArray, infarct_mask, wall_mask
-from scarseg.measurements import (
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, infarct_mask, wall_mask
+from scarseg.case.measurements import (
     DENSITY_G_PER_ML,
     MassConvention,
     Measurements,
     SliceMeasurement,
 )
-from scarseg.stack import Stack
+from scarseg.case.stack import Stack
+from scarseg.errors import InputError
 
 CONVENTION_TOLERANCE = 0.01
 """Conventions that differ by more than this share are warned about."""

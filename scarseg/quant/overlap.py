@@ -24,7 +24,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from scarseg.labels import MaskArray
+from scarseg.case.labels import MaskArray
 
 Distances = npt.NDArray[np.float64]
 

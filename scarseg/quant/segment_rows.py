@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 
-from scarseg.measurements import MassConvention
+from scarseg.case.measurements import MassConvention
 from scarseg.quant.segments import Amount
 from scarseg.quant.transmurality import Transmurality
 from scarseg.quant.wall_map import WallMap

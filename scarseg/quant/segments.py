@@ -18,13 +18,13 @@ from math import fsum
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.prompts import InsertionPoint
+from scarseg.case.stack import Stack
 from scarseg.errors import InputError
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.measurements import DENSITY_G_PER_ML, MassConvention
-from scarseg.prompts import InsertionPoint as InsertionPoint
-from scarseg.quant import ring
+from scarseg.quant import wall_geometry
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
-from scarseg.stack import Stack
 
 SegmentArray = npt.NDArray[np.uint8]
 """0 outside, else the number of the segment."""
@@ -147,7 +147,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
         labels: uint8 (slice, row, column).
     """
     levels: list[Level | None] = [None] * stack.n_slices
-    rings = [k for k in range(stack.n_slices) if ring.is_closed(labels[k])]
+    rings = [k for k in range(stack.n_slices) if wall_geometry.is_closed(labels[k])]
     if not rings:
         return tuple(levels)
     first, last = rings[0], rings[-1]
@@ -159,7 +159,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
         if wall_mask(labels[k]).any():
             levels[k] = names[int(np.floor(np.round(3 * share, 9)))]
     for k in range(last + 1, stack.n_slices):
-        if ring.is_solid(labels[k]):
+        if wall_geometry.is_solid(labels[k]):
             levels[k] = Level.APEX
     return tuple(levels)
 
@@ -184,22 +184,22 @@ def insertion_angles(
         raise InputError("E_INSERTION", "A slice has two anterior insertion points.")
     given = [_angle(labels, stack, one) for one in placed]
     z = np.asarray(stack.slice_positions_mm)
-    angles = np.interp(z, z[known], np.unwrap(given, period=ring.FULL_TURN))
-    return tuple(float(v) for v in ring.turned(angles))
+    angles = np.interp(z, z[known], np.unwrap(given, period=wall_geometry.FULL_TURN))
+    return tuple(float(v) for v in wall_geometry.turned(angles))
 
 
 def _angle(labels: LabelArray, stack: Stack, point: InsertionPoint) -> float:
     k = point.slice_index
     if not 0 <= k < stack.n_slices:
         raise InputError("E_INSERTION", f"An insertion point is on slice {k + 1}: there is none.")
-    centre = ring.ring_centre(labels[k])
+    centre = wall_geometry.ring_centre(labels[k])
     if centre is None:
         raise InputError("E_INSERTION", f"Slice {k + 1} has an insertion point but no wall.")
     if not np.isfinite((point.column, point.row)).all() or centre == (point.column, point.row):
         raise InputError(
             "E_INSERTION", f"The insertion point of slice {k + 1} has no direction from the middle."
         )
-    return ring.angle_of(stack, centre, point.column, point.row)
+    return wall_geometry.angle_of(stack, centre, point.column, point.row)
 
 
 def segment_map(
@@ -221,14 +221,16 @@ def segment_map(
     levels = propose_levels(labels, stack) if levels is None else levels
     numbers = np.zeros(labels.shape, dtype=np.uint8)
     for k, level in enumerate(levels):
-        wall, centre = wall_mask(labels[k]), ring.ring_centre(labels[k])
+        wall, centre = wall_mask(labels[k]), wall_geometry.ring_centre(labels[k])
         if level is None or centre is None:
             continue
-        numbers[k][wall] = segment_at(ring.pixel_angles(stack, centre)[wall], angles[k], level)
+        numbers[k][wall] = segment_at(
+            wall_geometry.pixel_angles(stack, centre)[wall], angles[k], level
+        )
     return numbers
 
 
-def segment_at(angles: ring.Angles, insertion: float, level: Level) -> SegmentArray:
+def segment_at(angles: wall_geometry.Angles, insertion: float, level: Level) -> SegmentArray:
     """Give the segment at each angle; a sector holds its border towards the insertion.
 
     Args:
@@ -239,9 +241,9 @@ def segment_at(angles: ring.Angles, insertion: float, level: Level) -> SegmentAr
     if level is Level.APEX:
         return np.full(np.shape(angles), 17, dtype=np.uint8)
     if level is Level.APICAL:
-        quarter = ring.turned(angles - insertion + _APICAL_START) // _SECTOR_4
+        quarter = wall_geometry.turned(angles - insertion + _APICAL_START) // _SECTOR_4
         return np.asarray(quarter + 13, dtype=np.uint8)
-    sixth = _FROM_INSERTION[(ring.turned(angles - insertion) // _SECTOR_6).astype(np.intp)]
+    sixth = _FROM_INSERTION[(wall_geometry.turned(angles - insertion) // _SECTOR_6).astype(np.intp)]
     return np.asarray(sixth + (6 if level is Level.MID else 0), dtype=np.uint8)
 
 

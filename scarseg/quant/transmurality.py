@@ -17,8 +17,9 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.labels import LabelArray, infarct_mask, wall_mask
-from scarseg.quant import ring
+from scarseg.case.labels import LabelArray, infarct_mask, wall_mask
+from scarseg.case.stack import Stack
+from scarseg.quant import wall_geometry
 from scarseg.quant.segments import (
     SEGMENTS,
     Level,
@@ -27,7 +28,6 @@ from scarseg.quant.segments import (
     propose_levels,
     segment_at,
 )
-from scarseg.stack import Stack
 
 RAYS = 360
 STEP_SHARE = 0.05
@@ -122,10 +122,10 @@ def ray_shares(
         Angles in degrees, and the share (0 to 1) of each ray's way through the wall that is scar;
         NaN where it meets no wall.
     """
-    centre = ring.ring_centre(labels)
+    centre = wall_geometry.ring_centre(labels)
     if centre is None:
         raise ValueError("a slice without wall has no rays")
-    angles = ring.turned(start + (np.arange(RAYS) + 0.5) * ring.FULL_TURN / RAYS)
+    angles = wall_geometry.turned(start + (np.arange(RAYS) + 0.5) * wall_geometry.FULL_TURN / RAYS)
     row_mm, column_mm = stack.pixel_spacing_mm
     step = STEP_SHARE * min(row_mm, column_mm)
     wall, infarct = wall_mask(labels), infarct_mask(labels)
@@ -135,7 +135,7 @@ def ray_shares(
         (np.abs(columns + 0.5 - centre[0]) + 1) * column_mm,
     ).max()
     distance = np.arange(step / 2, reach, step)
-    turn = np.radians(ring.sense(stack) * angles)[:, None]
+    turn = np.radians(wall_geometry.sense(stack) * angles)[:, None]
     row = np.floor(centre[1] + np.sin(turn) * distance / row_mm).astype(np.intp)
     column = np.floor(centre[0] + np.cos(turn) * distance / column_mm).astype(np.intp)
     inside = (row >= 0) & (row < labels.shape[0]) & (column >= 0) & (column < labels.shape[1])

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.quant.levels import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.stack import FloatArray
 from scarseg.quant.remote import propose_remote
-from scarseg.stack import FloatArray
+from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
 
 N_BINS = 40
 RANGE_PERCENTILES = (0.1, 99.9)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from math import atan2, cos, degrees, hypot, radians, sin
 
-from scarseg.case import Case
+from scarseg.case.case import Case
+from scarseg.case.labels import LabelArray
+from scarseg.case.measurements import DENSITY_G_PER_ML
+from scarseg.case.prompts import InsertionPoint
+from scarseg.case.stack import Stack
 from scarseg.errors import InputError
-from scarseg.labels import LabelArray
-from scarseg.measurements import DENSITY_G_PER_ML
-from scarseg.quant.insertion import InsertionSource, propose_insertion
+from scarseg.quant.insertion_point import InsertionSource, propose_insertion
 from scarseg.quant.segments import (
-    InsertionPoint,
+    SEGMENTS,
     Level,
+    Segment,
     SegmentArray,
     SegmentMeasurements,
+    Territory,
     insertion_angles,
     measure_segments,
     propose_levels,
     segment_map,
 )
 from scarseg.quant.transmurality import Transmurality, measure_transmurality
-from scarseg.stack import Stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,3 +111,92 @@ def points_of(case: Case) -> tuple[InsertionPoint, ...]:
     except InputError:
         return ()
     return (case.insertion,)
+
+
+Place = tuple[float, float]
+
+RADII = {
+    Level.BASAL: (0.76, 1.0),
+    Level.MID: (0.52, 0.76),
+    Level.APICAL: (0.26, 0.52),
+    Level.APEX: (0.0, 0.26),
+}
+"""Inner and outer radius of each level's ring."""
+WALLS = (("anterior", 90.0), ("septal", 180.0), ("inferior", 270.0), ("lateral", 0.0))
+"""What lies beyond the rim, and at which degree."""
+
+
+def sector_degrees(segment: Segment) -> tuple[float, float]:
+    """Give where a segment begins and ends, in degrees."""
+    if segment.level is Level.APEX:
+        return 0.0, 360.0
+    if segment.level is Level.APICAL:
+        start = 45.0 + 90.0 * (segment.number - 13)
+        return start, start + 90.0
+    start = 60.0 + 60.0 * ((segment.number - 1) % 6)
+    return start, start + 60.0
+
+
+def middle(segment: Segment) -> Place:
+    """Give the middle of a segment, where its figure stands."""
+    if segment.level is Level.APEX:
+        return 0.0, 0.0
+    start, end = sector_degrees(segment)
+    return place(sum(RADII[segment.level]) / 2, (start + end) / 2)
+
+
+def segment_on(x: float, y: float) -> int | None:
+    """Give the number of the segment at a place; None beyond the rim."""
+    radius = hypot(x, y)
+    for level, (inner, outer) in RADII.items():
+        if inner <= radius < outer:
+            return _at(level, degrees(atan2(y, x))).number
+    return None
+
+
+@cache
+def borders() -> tuple[tuple[Place, ...], ...]:
+    """Give the lines between the territories of the coronary arteries, each as places."""
+    lines: list[tuple[Place, ...]] = []
+    for level, (inner, outer) in RADII.items():
+        ring = [one for one in SEGMENTS if one.level is level]
+        for one, following in zip(ring, [*ring[1:], ring[0]], strict=True):
+            if one.territory is not following.territory:
+                end = sector_degrees(one)[1]
+                lines.append((place(inner, end), place(outer, end)))
+    # Where rings of four and of six meet, a border may run along the ring too.
+    for level, below in ((Level.APICAL, Level.MID), (Level.APEX, Level.APICAL)):
+        radius = RADII[level][1]
+        parted = [_territory(level, d) is not _territory(below, d) for d in range(360)]
+        for start in (d for d in range(360) if parted[d] and not parted[d - 1]):
+            end = start
+            while parted[end % 360] and end < start + 360:
+                end += 1
+            lines.append(tuple(place(radius, d) for d in range(start, end + 1)))
+    return tuple(lines)
+
+
+def place(radius: float, at_degrees: float) -> Place:
+    """Turn a radius and degrees into (x, y)."""
+    return radius * cos(radians(at_degrees)), radius * sin(radians(at_degrees))
+
+
+def whole_percent(percent: float) -> str:
+    """Round to whole percents, but never scar to 0 nor healthy wall to 100."""
+    if 0 < percent < 1:
+        return "<1"
+    if 99 < percent < 100:
+        return ">99"
+    return f"{percent:.0f}"
+
+
+def _territory(level: Level, degree: int) -> Territory:
+    return _at(level, degree + 0.5).territory
+
+
+def _at(level: Level, degree: float) -> Segment:
+    for one in SEGMENTS:
+        start, end = sector_degrees(one)
+        if one.level is level and (degree - start) % 360 < end - start:
+            return one
+    raise ValueError(f"no segment at {degree}")

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from scipy import ndimage
 
-from scarseg.case import Case, SliceStatus
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.measurements import Measurements
-from scarseg.report.sheet import ALARM, INK, QUIET, Sheet, width_mm
-from scarseg.stack import FloatArray, Stack
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.measurements import Measurements
+from scarseg.case.stack import FloatArray, Stack
+from scarseg.report.layout import ALARM, INK, QUIET, Sheet, width_mm
 
 WALL, SCAR, MVO, REMOTE = "#58b8ff", "#ffb000", "#ff4f9a", "#d0d0d0"
 MARGIN_MM, SMALLEST_MM = 10.0, 70.0

@@ -1,8 +1,9 @@
 """LGE phantoms with known truth, as arrays and as DICOM."""
 
-from scarseg.simulate.options import SimulationOptions, Territory
+from scarseg.simulate.anatomy import SimulationOptions, Territory
 from scarseg.simulate.phantom import Grid, Phantom, cylinder, ring, sector
-from scarseg.simulate.stacks import SimulatedStack, simulate_stack
+from scarseg.simulate.series import SimulatedStack, simulate_stack
+from scarseg.simulate.signal import Vendor
 from scarseg.simulate.studies import (
     SimulatedSeries,
     SimulatedStudy,
@@ -10,7 +11,6 @@ from scarseg.simulate.studies import (
     simulate_patients,
     write_study,
 )
-from scarseg.simulate.vendors import Vendor
 
 __all__ = [
     "Grid",

@@ -7,12 +7,57 @@ Heart coordinates: x to the right of the image (septum at the left before rotati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.simulate.options import SimulationOptions, Territory
-from scarseg.stack import FloatArray
+from scarseg.case.stack import FloatArray, Sequence
+
+
+class Territory(StrEnum):
+    """Coronary territory a scar component belongs to."""
+
+    LAD = "LAD"
+    RCA = "RCA"
+    LCX = "LCX"
+
+
+@dataclass(frozen=True)
+class SimulationOptions:
+    """Fix parts of a simulated stack; None means drawn from the seed.
+
+    Fixing one value does not change what is drawn for the others: the same seed with another
+    ``sequence`` shows the same heart.
+
+    Args:
+        scar: True, False, or None for scar in about two patients of three.
+        territories: territories of the scar components, in order; implies scar.
+        mvo: force or forbid microvascular obstruction.
+        sequence: magnitude or PSIR.
+        n_slices: 1 or more.
+        rows, columns: matrix.
+        pixel_spacing_mm: (row, column).
+        slice_thickness_mm, slice_gap_mm: thickness, and empty distance between slices.
+        noise: standard deviation of the noise as a share of the blood signal.
+        inversion_error: TI over the nulling TI of remote myocardium, minus 1.
+        beyond_heart: whether slices above the base or below the apex may appear.
+    """
+
+    scar: bool | None = None
+    territories: tuple[Territory, ...] | None = None
+    mvo: bool | None = None
+    sequence: Sequence | None = None
+    n_slices: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    slice_thickness_mm: float | None = None
+    slice_gap_mm: float | None = None
+    noise: float | None = None
+    inversion_error: float | None = None
+    beyond_heart: bool = True
+
 
 TERRITORY_ANGLE = {
     Territory.LAD: np.deg2rad(-115.0),
@@ -237,3 +282,26 @@ def draw_heart(
         scars=draw_scars(scar_rng, length, options),
         **heart,  # type: ignore[arg-type]
     )
+
+
+STEPS = 1440
+ANGLES: FloatArray = ((np.arange(STEPS) + 0.5) * (2 * np.pi / STEPS) - np.pi).astype(np.float32)
+"""The tabulated directions, rad, (1440,)."""
+
+
+class Directions:
+    """The direction of every pixel, ready to look tables up.
+
+    ``angle`` float32 (..., row, column), rad, any turn; a table is float32 (1440,), or
+    (sample, 1440) where the angles are (sample, row, column).
+    """
+
+    def __init__(self, angle: FloatArray) -> None:
+        index = np.floor((angle + np.float32(np.pi)) * np.float32(STEPS / (2 * np.pi)))
+        self._index: npt.NDArray[np.int32] = np.mod(index.astype(np.int32), STEPS)
+        if angle.ndim == 3:
+            self._index += (np.arange(len(angle), dtype=np.int32) * STEPS)[:, None, None]
+
+    def look_up(self, table: FloatArray) -> FloatArray:
+        """Give the table's value in each pixel's direction."""
+        return np.asarray(np.take(table, self._index), dtype=np.float32)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from scarseg.labels import Label, LabelArray, MaskArray, wall_mask
-from scarseg.simulate.anatomy import Heart
-from scarseg.simulate.polar import ANGLES, Directions
-from scarseg.simulate.tissue import Tissues
-from scarseg.stack import FloatArray
+from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
+from scarseg.case.stack import FloatArray
+from scarseg.simulate.anatomy import ANGLES, Directions, Heart
+from scarseg.simulate.signal import Tissues
 
 SMALLEST_RING_MM2 = 60.0
 """Below this area the tip of the apex is not outlined, as readers do not."""

@@ -10,20 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg.case import SliceStatus
-from scarseg.io.dicom_write import write_series
-from scarseg.io.nifti import write_labels
-from scarseg.io.outputs import make_folder, refuse_existing, write_whole
-from scarseg.io.uids import derived_uid
-from scarseg.labels import LabelArray
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import LabelArray
+from scarseg.case.stack import Sequence, SliceSource, Stack
+from scarseg.io.dicom.uids import derived_uid
+from scarseg.io.dicom.write import write_series
+from scarseg.io.files import make_folder, refuse_existing, write_whole
+from scarseg.io.masks.nifti import write_labels
 from scarseg.progress import Progress, silent
 from scarseg.quant.mass import measure
-from scarseg.simulate.localizer import write_localizer
-from scarseg.simulate.options import SimulationOptions
-from scarseg.simulate.scout import write_scout
-from scarseg.simulate.stacks import SimulatedStack, simulate_stack
-from scarseg.simulate.vendors import Vendor, flavour
-from scarseg.stack import Sequence, SliceSource, Stack
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import SimulatedStack, simulate_stack, write_localizer, write_scout
+from scarseg.simulate.signal import Vendor, flavour
 
 TRUTH_COLUMNS = (
     "patient_id",

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.simulate.anatomy import Waves
+from scarseg.case.stack import FloatArray
+from scarseg.simulate.anatomy import ANGLES, Directions, Waves
 from scarseg.simulate.heart import cover
-from scarseg.simulate.polar import ANGLES, Directions
-from scarseg.simulate.tissue import Tissues
-from scarseg.stack import FloatArray
+from scarseg.simulate.signal import Tissues
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scarseg.errors import InputError
-from scarseg.io.outputs import write_whole
+from scarseg.io.files import write_whole
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase
 
 FORMAT = 1

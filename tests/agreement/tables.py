@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg.io.table import COLUMNS, Cell, render_rows
+from scarseg.io.tables.csv import COLUMNS, Cell, render_rows
 
 
 def row(n: int, mass: float | None, **cells: Cell) -> dict[str, Cell]:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from scarseg import cli
-from scarseg.agreement.output import NUMBERS, PAGE, PAIRS, PRINT
 from scarseg.agreement.pairing import pair_tables
+from scarseg.agreement.summary import NUMBERS, PAGE, PAIRS, PRINT
 from scarseg.errors import InputError
-from scarseg.io.table_reading import read_csv
+from scarseg.io.tables.csv import read_csv
 from scarseg.quant.agreement import agreement
 from tests.agreement.tables import row, two_readings, write
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg import cli, simulate
+from scarseg import cli
 from scarseg.agreement.masks import compare_files, pair_files, stem
-from scarseg.agreement.output import NUMBERS, PAGE, PAIRS, PRINT
+from scarseg.agreement.summary import NUMBERS, PAGE, PAIRS, PRINT
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.measurements import MassConvention
+from scarseg.case.stack import Stack
 from scarseg.errors import InputError
-from scarseg.io.nifti import read_label_map, write_labels
-from scarseg.labels import Label, LabelArray
-from scarseg.measurements import MassConvention
-from scarseg.stack import Stack
+from scarseg.io.masks.nifti import read_label_map, write_labels
+from scarseg.simulate import studies
 
 VOXEL_G = 1.5 * 1.25 * 10 * 1.05 / 1000
 """Of the phantom stack, by the distance between slices."""
@@ -176,7 +177,7 @@ def test_simulated_masks_weigh_what_their_images_say(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tmp_path / "study"
-    simulate.simulate_patients(study, 1, 3)
+    studies.simulate_patients(study, 1, 3)
     capsys.readouterr()
     masks = next(one for one in study.rglob("*.nii.gz")).parent
     words = ["compare", str(masks), str(masks), "--dicom", str(study), "--json"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scarseg.labels import Label
+from scarseg.case.labels import Label
 from scarseg.training.cases import TrainingCase
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, SPACING, make_phantom_stack, phantom_labels
 from tests.fakes import WALL_LEVEL

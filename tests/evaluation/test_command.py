@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from scarseg import cli
+from scarseg.case.labels import Label
+from scarseg.cli import evaluate
 from scarseg.errors import ModelError
-from scarseg.evaluation import command
-from scarseg.evaluation.output import PATIENT_COLUMNS, SLICE_COLUMNS
-from scarseg.labels import Label
+from scarseg.evaluation.tables import PATIENT_COLUMNS, SLICE_COLUMNS
 from scarseg.models import Models
 from scarseg.training.cases import TrainingCase
 from tests.evaluation.phantoms import healthy_case, phantom_case, unread_scar
@@ -27,7 +27,7 @@ WORDS = ["evaluate", "data", "--prompts", "auto", "box", "clicks:2", "detector",
 @pytest.fixture
 def phantoms(monkeypatch: pytest.MonkeyPatch) -> list[TrainingCase]:
     cases = list(CASES)
-    monkeypatch.setattr(command, "read_data", lambda folders, dicom, progress=None: cases)
+    monkeypatch.setattr(evaluate, "read_data", lambda folders, dicom, progress=None: cases)
     monkeypatch.setattr("scarseg.models.load", load_fakes)
     return cases
 

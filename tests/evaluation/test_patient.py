@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.evaluation.figures import PatientFigures, SliceFigures
-from scarseg.evaluation.measuring import clicks_to
+from scarseg.case.prompts import SlicePrompts
+from scarseg.evaluation.metrics import PatientFigures, SliceFigures, clicks_to
 from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient
-from scarseg.evaluation.strategies import DEFAULT, parse_strategies
+from scarseg.evaluation.prompts import DEFAULT, parse_strategies
 from scarseg.models import Embedding, Logits, Models
-from scarseg.prompts import SlicePrompts
 from scarseg.training.cases import TrainingCase
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.evaluation.phantoms import VOXEL_G, healthy_case, phantom_case, unread_scar

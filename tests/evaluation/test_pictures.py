@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from scarseg.evaluation import output
-from scarseg.evaluation.examples import sorts
-from scarseg.evaluation.figures import SliceFigures
+from scarseg.evaluation import tables
+from scarseg.evaluation.metrics import SliceFigures
 from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient
-from scarseg.evaluation.strategies import parse_strategies
+from scarseg.evaluation.plots import sorts
+from scarseg.evaluation.prompts import parse_strategies
 from tests.evaluation.phantoms import healthy_case, phantom_case, unread_scar
 from tests.fakes import fake_models
 
@@ -26,7 +26,7 @@ def results() -> list[PatientResult]:
 
 
 def test_every_picture_is_there_and_the_same_again(results: list[PatientResult]) -> None:
-    drawn = output.pictures(results, CASES, PROTOCOL.seed)
+    drawn = tables.pictures(results, CASES, PROTOCOL.seed)
     assert set(drawn) == {
         "bland_altman.png",
         "scatter.png",
@@ -38,11 +38,11 @@ def test_every_picture_is_there_and_the_same_again(results: list[PatientResult])
     }
     for data in drawn.values():
         assert np.ptp(imread(BytesIO(data))[..., :3]) > 0.5
-    assert output.pictures(results, CASES, PROTOCOL.seed) == drawn
+    assert tables.pictures(results, CASES, PROTOCOL.seed) == drawn
 
 
 def test_true_and_found_scar_have_their_colours(results: list[PatientResult]) -> None:
-    drawn = output.pictures(results, CASES, PROTOCOL.seed)["slices_auto.png"]
+    drawn = tables.pictures(results, CASES, PROTOCOL.seed)["slices_auto.png"]
     colours = imread(BytesIO(drawn))[..., :3]
     for wanted in ((0x00, 0xE5, 0xFF), (0xFF, 0x9E, 0x00)):
         near = np.abs(colours - np.array(wanted) / 255).max(axis=-1) < 0.1
@@ -51,7 +51,7 @@ def test_true_and_found_scar_have_their_colours(results: list[PatientResult]) ->
 
 def test_patients_without_scar_alone_need_no_chart() -> None:
     alone = [evaluate_patient(CASES[2], fake_models(), PROTOCOL, "S")]
-    assert "bland_altman.png" not in output.pictures(alone, CASES, PROTOCOL.seed)
+    assert "bland_altman.png" not in tables.pictures(alone, CASES, PROTOCOL.seed)
 
 
 def test_best_median_worst_and_false() -> None:

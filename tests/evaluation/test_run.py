@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from scarseg.case.prompts import Box
+from scarseg.case.stack import SliceImage
 from scarseg.errors import Cancelled, WeightsError
 from scarseg.evaluation.patient import Protocol
+from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.run import Contender, evaluate
-from scarseg.evaluation.strategies import parse_strategies
 from scarseg.models import Embedding, Models
-from scarseg.prompts import Box
-from scarseg.stack import SliceImage
 from tests.evaluation.phantoms import healthy_case, phantom_case
 from tests.fakes import FakeDetector, FakeSegmenter, load_fakes
 

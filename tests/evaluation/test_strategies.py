@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scarseg.errors import InputError
-from scarseg.evaluation.strategies import (
+from scarseg.evaluation.prompts import (
     DEFAULT,
     Asking,
     Hand,

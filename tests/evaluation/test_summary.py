@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.evaluation.figures import PatientFigures, SliceFigures
+from scarseg.evaluation.metrics import PatientFigures, SliceFigures
 from scarseg.evaluation.summary import (
     Column,
     columns_of,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from scarseg.figures.bullseye import COLOURS, bullseye_figure, sector_degrees
-from scarseg.figures.rendering import pdf, png
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory, segment_at
+from scarseg.quant.wall_map import sector_degrees
+from scarseg.report.bullseye import COLOURS, bullseye_figure
+from scarseg.report.layout import pdf, png
 
 ANTERIOR_INSERTION = 120.0
 """On a picture seen from the apex with the anterior wall up."""

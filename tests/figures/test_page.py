@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from scarseg.figures.bullseye import bullseye_figure
-from scarseg.figures.page import FigureBlock, TableBlock, html_page, pdf_page
+from scarseg.report.bullseye import bullseye_figure
+from scarseg.report.layout import FigureBlock, TableBlock, html_page, pdf_page
 
 
 def table(n: int) -> TableBlock:

@@ -12,13 +12,13 @@ from PyQt6.QtGui import QMouseEvent, QWheelEvent
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from scarseg.case.stack import Stack
 from scarseg.gui import app
-from scarseg.gui.inference import Readiness
-from scarseg.gui.parts import Part, Wish
-from scarseg.gui.saving import SaveState
-from scarseg.gui.window import MainWindow
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.export import Part, Wish
+from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
-from scarseg.stack import Stack
 from tests.fakes import fake_models
 
 HARMLESS = ("propagateSizeHints",)

@@ -24,11 +24,12 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import actions, theme
-from scarseg.gui.dialogs import About, KeySheet
-from scarseg.gui.export_dialog import ExportDialog
-from scarseg.gui.leaving import USUAL
-from scarseg.gui.parts import Wish
-from scarseg.gui.reasons import ReasonDialog
+from scarseg.gui.commands import USUAL
+from scarseg.gui.dialogs.about import About
+from scarseg.gui.dialogs.export import ExportDialog
+from scarseg.gui.dialogs.reading import ReasonDialog
+from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.session.export import Wish
 from tests.fakes import fake_models
 
 INTERACTIVE = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scarseg.gui.agenda import Agenda, Task, Why
+from scarseg.case.prompts import Box
+from scarseg.gui.session.inference_queue import Agenda, Task, Why
 from scarseg.models import Detection, Structure
-from scarseg.pipeline import Located
-from scarseg.prompts import Box
+from scarseg.segmentation.pipeline import Located
 
 HEART = (Detection(Box(1, 1, 9, 9), Structure.LEFT_VENTRICLE, 0.9),)
 TWO_HEARTS = (*HEART, Detection(Box(30, 30, 39, 39), Structure.LEFT_VENTRICLE, 0.8))

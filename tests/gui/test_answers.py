@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PyQt6.QtGui import QMouseEvent
 
-from scarseg import pipeline
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
 from scarseg.errors import ModelError, WeightsError
-from scarseg.gui.inference import Readiness
-from scarseg.labels import Label
+from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
+from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models
 

@@ -11,10 +11,11 @@ import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
 
-from scarseg.case import Case, SliceReading, SliceStatus
-from scarseg.io import store
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom_write import write_series
+from scarseg.io.dicom.write import write_series
 from tests import cohorts
 from tests.conftest import make_phantom_stack
 

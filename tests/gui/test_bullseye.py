@@ -10,9 +10,11 @@ import pytest
 from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtTest import QTest
 
+from scarseg.case.labels import Label
 from scarseg.errors import WeightsError
-from scarseg.gui import bullseye, eye, theme
-from scarseg.labels import Label
+from scarseg.gui import theme
+from scarseg.gui.panels import bullseye, bullseye_view
+from scarseg.quant import segments
 from scarseg.quant.segment_rows import segment_rows
 from scarseg.quant.wall_map import map_wall
 from tests.conftest import make_phantom_stack
@@ -41,13 +43,13 @@ def _hover(panel, number: int | None) -> None:
 
 @pytest.mark.parametrize("vision", VISION)
 def test_classes_are_told_apart(vision):
-    for one, other in combinations(eye.COLOURS.values(), 2):
+    for one, other in combinations(bullseye_view.COLOURS.values(), 2):
         assert _distance(one, other, vision) >= APART, (one, other)
 
 
 def test_figures_are_read_on_every_class():
-    for kind, colour in eye.COLOURS.items():
-        assert _contrast(eye.INKS[kind], colour) >= READABLE, kind
+    for kind, colour in bullseye_view.COLOURS.items():
+        assert _contrast(bullseye_view.INKS[kind], colour) >= READABLE, kind
 
 
 def test_it_is_closed_until_asked_for(reading):
@@ -116,7 +118,7 @@ def test_the_hand_on_a_segment_lights_it_up_and_a_click_goes_there(reading, pane
     rows, columns = np.nonzero(panel.shown.mask(number, k))
     bounds = layer.lit.boundingRect()
     assert bounds.left() == columns.min() and bounds.bottom() == rows.max() + 1
-    assert panel.words.text() == panel.shown.title(eye.SEGMENTS[number - 1])
+    assert panel.words.text() == panel.shown.title(segments.SEGMENTS[number - 1])
     reading.go_to((k + 1) % 5)
     QTest.mouseClick(
         panel.eye, Qt.MouseButton.LeftButton, pos=panel.eye.position_of(number).toPoint()

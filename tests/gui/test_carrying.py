@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 
-from scarseg.labels import Label
-from scarseg.prompts import Origin
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Origin
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QImage, QPainter
 
-from scarseg.gui import magnifier, overlay, voxel_grid
-from scarseg.gui.viewrow import DENSEST
-from scarseg.labels import Label
+from scarseg.case.labels import Label
+from scarseg.gui.panels.toolbar import DENSEST
+from scarseg.gui.viewer import magnifier, painting, slice_view
 
 CHILD = """
 import sys
@@ -38,9 +38,9 @@ def _grey(image: QImage) -> np.ndarray:
 
 
 def test_lines_are_as_thick_on_a_dense_screen():
-    with overlay.lines_for(2.0):
-        assert overlay.pen("#ffffff", 1.6).widthF() == 3.2
-    assert overlay.pen("#ffffff", 1.6).widthF() == 1.6
+    with painting.lines_for(2.0):
+        assert painting.pen("#ffffff", 1.6).widthF() == 3.2
+    assert painting.pen("#ffffff", 1.6).widthF() == 1.6
 
 
 def test_the_magnifier_shows_the_same_on_both_screens_twice_as_fine(reading):
@@ -75,7 +75,7 @@ def _painted(zoom: float) -> tuple[bool, QImage]:
     image.fill(Qt.GlobalColor.black)
     painter = QPainter(image)
     painter.scale(zoom, zoom)
-    drawn = voxel_grid.paint(painter, (10, 12), QRectF(0, 0, 200 / zoom, 200 / zoom), zoom)
+    drawn = slice_view.paint(painter, (10, 12), QRectF(0, 0, 200 / zoom, 200 / zoom), zoom)
     painter.end()
     return drawn, image
 
@@ -98,7 +98,7 @@ def test_the_grid_ends_with_the_slice():
 def test_key_v_shows_voxels_and_their_grid(reading):
     canvas = reading.window.canvas
     canvas.zoom(0.3, QPointF(canvas.rect().center()))
-    assert canvas.screen_per_pixel > voxel_grid.SMALLEST
+    assert canvas.screen_per_pixel > slice_view.SMALLEST
     before = _grey(canvas.grab().toImage())
     reading.act("grid")
     after = _grey(canvas.grab().toImage())

@@ -12,13 +12,14 @@ from PyQt6.QtGui import QKeySequence
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QWidget
 
-from scarseg import pipeline
+from scarseg.case.labels import Label
+from scarseg.case.stack import LoadWarning
 from scarseg.errors import WeightsError
 from scarseg.gui import actions, app
-from scarseg.gui.dialogs import NOTICE, KeySheet, about_text
-from scarseg.gui.sliceview import facing
-from scarseg.labels import Label
-from scarseg.stack import LoadWarning
+from scarseg.gui.dialogs.about import NOTICE, about_text
+from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.viewer.slice_view import facing
+from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack
 from tests.fakes import fake_models
 

@@ -9,17 +9,16 @@ import sys
 import pytest
 
 from scarseg.gui import app
-from scarseg.gui.chrome import Banner, Foot
-from scarseg.gui.desk import Desk
-from scarseg.gui.hand import Hand
-from scarseg.gui.looking import Looking
-from scarseg.gui.montage import Filmstrip
-from scarseg.gui.panels import ResultsPanel
-from scarseg.gui.returning import Places, Watch
-from scarseg.gui.showing import Showing
-from scarseg.gui.sitting import Sitting
-from scarseg.gui.studies import StudiesPanel
-from scarseg.gui.window import MainWindow
+from scarseg.gui.commands import Desk
+from scarseg.gui.main_window import Looking, MainWindow
+from scarseg.gui.panels.results import ResultsPanel
+from scarseg.gui.panels.studies import StudiesPanel
+from scarseg.gui.panels.tool_selection import Hand
+from scarseg.gui.panels.toolbar import Banner, Foot
+from scarseg.gui.presenter import Showing
+from scarseg.gui.reading_time import Sitting
+from scarseg.gui.session.resume import Places, Watch
+from scarseg.gui.viewer.filmstrip import Filmstrip
 from tests.reliability.invariants import Watched, differences_on_disk
 
 CLASSES = (

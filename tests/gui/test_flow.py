@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 
-from scarseg import pipeline
-from scarseg.case import CaseStatus, SliceStatus
-from scarseg.gui.inference import Readiness
-from scarseg.labels import Label
+from scarseg.case.case import CaseStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Box
+from scarseg.gui.session.inference import Readiness
 from scarseg.models import Detection, Models, Structure
-from scarseg.prompts import Box
+from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models
 
@@ -275,7 +276,7 @@ def test_a_finished_reading_rests_until_something_is_asked(make_reader, phantom_
 
 
 def test_an_export_of_the_list_can_be_cancelled(make_reader, phantom_stack, tmp_path, monkeypatch):
-    from scarseg.gui import exporting
+    from scarseg.gui.session import export
 
     reader = make_reader()
     reader.open(phantom_stack)
@@ -285,14 +286,14 @@ def test_an_export_of_the_list_can_be_cancelled(make_reader, phantom_stack, tmp_
     reader.wait(lambda: reader.case.stack.series_uid == "1.2.3.9")
     reader.wait_ready()
     reached, go_on = threading.Event(), threading.Event()
-    real = exporting._saved
+    real = export._saved
 
     def saved(*more):
         reached.set()
         assert go_on.wait(10)
         return real(*more)
 
-    monkeypatch.setattr(exporting, "_saved", saved)
+    monkeypatch.setattr(export, "_saved", saved)
     reader.dialogs.path = tmp_path / "scar.csv"
     reader.act("export_all")
     reader.wait(reached.is_set)

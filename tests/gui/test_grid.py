@@ -11,13 +11,13 @@ from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt
 from PyQt6.QtGui import QMouseEvent, QWheelEvent
 from PyQt6.QtWidgets import QApplication
 
-from scarseg.case import SliceStatus
-from scarseg.gui import grid
-from scarseg.gui.canvas import Canvas
-from scarseg.gui.grid import Cell
-from scarseg.labels import Label
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
+from scarseg.case.stack import Stack
+from scarseg.gui.viewer import montage as viewer_montage
+from scarseg.gui.viewer.canvas import Canvas
+from scarseg.gui.viewer.montage import Cell
 from scarseg.models import Models
-from scarseg.stack import Stack
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter
 
@@ -64,7 +64,7 @@ class Montage:
         self.reader = reader
 
     @property
-    def grid(self) -> grid.Grid:
+    def grid(self) -> viewer_montage.Grid:
         return self.reader.window.views.grid
 
     def cell(self, k: int) -> Cell:
@@ -422,14 +422,14 @@ def test_read_only_cells_change_nothing(montage):
 @pytest.mark.parametrize("n", [1, 2, 7, 11, 12, 20, 30])
 def test_cells_fill_the_window_or_scroll(n, size):
     width, height = size
-    planned = grid.plan(n, width, height)
+    planned = viewer_montage.plan(n, width, height)
     rows = -(-n // planned.columns)
-    assert planned.columns * (planned.width + grid.GAP) + grid.GAP <= width
-    assert planned.total == rows * (planned.height + grid.GAP) + grid.GAP
-    side = min(planned.width, planned.height - grid.CAPTION)
-    assert side >= min(grid.SMALLEST, width - 2 * grid.GAP)
+    assert planned.columns * (planned.width + viewer_montage.GAP) + viewer_montage.GAP <= width
+    assert planned.total == rows * (planned.height + viewer_montage.GAP) + viewer_montage.GAP
+    side = min(planned.width, planned.height - viewer_montage.CAPTION)
+    assert side >= min(viewer_montage.SMALLEST, width - 2 * viewer_montage.GAP)
     if planned.total <= height:
         wasted = n * side * side / (width * height)
         assert n == 1 or wasted > 0.25
     else:
-        assert side < grid.SMALLEST + 20 or planned.columns == 1
+        assert side < viewer_montage.SMALLEST + 20 or planned.columns == 1

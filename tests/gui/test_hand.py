@@ -9,10 +9,10 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QMouseEvent
 
-from scarseg.case import Case
-from scarseg.gui import drawing
-from scarseg.gui.enhanced import scar_threshold
-from scarseg.labels import Label
+from scarseg.case.case import Case
+from scarseg.case.labels import Label
+from scarseg.gui.tools import drawing
+from scarseg.quant.remote import scar_threshold
 from tests.conftest import SCAR_LEVEL, WALL_LEVEL, make_phantom_stack, phantom_labels
 
 HALFWAY = (SCAR_LEVEL + WALL_LEVEL) / 2

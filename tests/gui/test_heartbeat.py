@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PyQt6.QtCore import QObject, QTimer
 
-from scarseg.gui import opening
+from scarseg.gui.session import loading
 from scarseg.models import Models
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter
@@ -118,7 +118,7 @@ def test_it_beats_while_a_click_is_answered(heart, make_reader, phantom_stack):
 def test_it_beats_while_models_load_and_a_case_is_opened_and_saved(
     heart, make_reader, phantom_stack, monkeypatch
 ):
-    from scarseg.gui import saving
+    from scarseg.gui.session import autosave
 
     def burning(real):
         def burned(*more, **named):
@@ -128,8 +128,8 @@ def test_it_beats_while_models_load_and_a_case_is_opened_and_saved(
         return burned
 
     models = Models(FakeSegmenter(), FakeDetector())
-    monkeypatch.setattr("scarseg.gui.session.open_case", burning(opening.open_case))
-    monkeypatch.setattr(saving, "_save", burning(saving._save))
+    monkeypatch.setattr("scarseg.gui.session.session.open_case", burning(loading.open_case))
+    monkeypatch.setattr(autosave, "_save", burning(autosave._save))
     reader = make_reader(loader=burning(lambda: models))
     reader.open(phantom_stack)
     reader.wait_ready()

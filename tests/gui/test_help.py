@@ -8,10 +8,11 @@ from PyQt6.QtGui import QDragEnterEvent, QDragLeaveEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QLabel, QPushButton
 
-from scarseg.gui import actions, app, keysheet
-from scarseg.gui.about import About
-from scarseg.gui.keysheet import KeySheet
-from scarseg.gui.welcome import Welcome
+from scarseg.gui import actions, app
+from scarseg.gui.dialogs import shortcuts
+from scarseg.gui.dialogs.about import About
+from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.panels.welcome import Welcome
 from tests.fakes import fake_models
 
 
@@ -59,20 +60,20 @@ def test_the_sheet_holds_every_key_without_scrolling_at_1280_by_800(reader):
     assert need.width() <= 1280 - 28 and need.height() <= 800 - 90
     for row in actions.ACTIONS:
         for key in row.keys:
-            shown = keysheet.SIGNS.get(key.split("+")[-1], key.split("+")[-1])
+            shown = shortcuts.SIGNS.get(key.split("+")[-1], key.split("+")[-1])
             assert any(cap.endswith(shown) for cap in caps), key
 
 
 def test_columns_keep_the_order_and_are_balanced():
-    found = keysheet.sections()
-    parted = keysheet.columns(found)
+    found = shortcuts.sections()
+    parted = shortcuts.columns(found)
     assert [section for column in parted for section in column] == found
     heights = [sum(len(lines) + 2 for _, lines in column) for column in parted]
     assert max(heights) <= 1.6 * sum(heights) / len(heights)
 
 
 def test_what_mouse_and_arrows_do_stands_on_the_sheet():
-    titles = [title for title, _ in keysheet.sections()]
+    titles = [title for title, _ in shortcuts.sections()]
     assert "Mouse" in titles and "While held" in titles
     assert any(title.startswith("Hand by keys") for title in titles)
 

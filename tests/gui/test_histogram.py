@@ -8,9 +8,9 @@ from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtTest import QTest
 
+from scarseg.case.labels import Label
 from scarseg.errors import WeightsError
 from scarseg.gui import theme
-from scarseg.labels import Label
 
 
 @pytest.fixture

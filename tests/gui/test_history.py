@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PyQt6.QtCore import QPoint, Qt
 
-from scarseg.case import Cause, SliceStatus
-from scarseg.gui import history
-from scarseg.labels import Label
+from scarseg.case.history import Cause, SliceStatus
+from scarseg.case.labels import Label
+from scarseg.gui.panels import history
 
 
 def lines(reader) -> list[str]:
@@ -176,10 +176,10 @@ def test_prompts_strokes_verbs_and_undo_count_on_their_slice_and_scrolling_does_
 
 def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, models):
     """Made again from the case file alone: same labels after each answer of the models."""
-    from scarseg import pipeline
-    from scarseg.case import Sight
-    from scarseg.io import store
-    from scarseg.prompts import SlicePrompts
+    from scarseg.case.history import Sight
+    from scarseg.case.prompts import SlicePrompts
+    from scarseg.io.casefile import store
+    from scarseg.segmentation import pipeline
 
     reading.go_to(2)
     reading.drag_box(30, 20, 50, 40)

@@ -6,7 +6,7 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
-from scarseg.prompts import InsertionPoint
+from scarseg.case.prompts import InsertionPoint
 
 POINT = InsertionPoint(2, 36.0, 10.0)
 

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from scarseg.gui import interval
-from scarseg.gui.inference import Readiness
-from scarseg.interval import case_interval
-from scarseg.labels import infarct_mask
-from scarseg.measurements import MassConvention
+from scarseg.case.labels import infarct_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.gui.session import interval
+from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
-from scarseg.pipeline import propose_embedded
+from scarseg.segmentation.interval import case_interval
+from scarseg.segmentation.pipeline import propose_embedded
 from tests.fakes import FakeDetector, FakeSegmenter
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg.case import Case, SliceReading, SliceStatus
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.errors import StoreError
-from scarseg.gui import app, returning, saving
-from scarseg.gui.saving import SaveState
-from scarseg.io import store
+from scarseg.gui import app
+from scarseg.gui.session import autosave, resume
+from scarseg.gui.session.autosave import SaveState
+from scarseg.io.casefile import lock, store
 from tests import cohorts
 from tests.conftest import make_phantom_stack
 from tests.reliability.children import clean_environment
@@ -100,7 +102,7 @@ def test_a_failed_save_stays_in_sight_until_it_is_repaired(reading, monkeypatch)
         raise StoreError("E_CASE_WRITE", "The disk is full.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(saving, "_save", full)
+        patched.setattr(autosave, "_save", full)
         reading.paint((20, 20), (25, 20))
         reading.act("save")
         reading.wait(lambda: reading.session.current.saver.state is SaveState.FAILED)
@@ -141,7 +143,7 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
 def test_the_second_window_goes_on_once_the_first_lets_go(
     reading, make_reader, phantom_stack, monkeypatch
 ):
-    monkeypatch.setattr(returning, "WATCH_MS", 10)
+    monkeypatch.setattr(resume, "WATCH_MS", 10)
     second = make_reader()
     second.open(phantom_stack)
     second.settle()
@@ -176,7 +178,7 @@ def killed(program):
 def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
     make_reader, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(returning, "WATCH_MS", 20)
+    monkeypatch.setattr(resume, "WATCH_MS", 20)
     study = cohorts.write(tmp_path / "studies", 1)
     program = subprocess.Popen(
         [sys.executable, "-m", "tests.reliability.killed_reader", str(study), "1", "fakes"],
@@ -207,8 +209,8 @@ def test_a_window_beside_another_program_looks_on_and_takes_over_when_that_dies(
 
 
 def test_a_reading_that_never_rests_is_saved_all_the_same(reading, monkeypatch):
-    monkeypatch.setattr(saving, "DELAY_MS", 200)
-    monkeypatch.setattr(saving, "LONGEST_MS", 300)
+    monkeypatch.setattr(autosave, "DELAY_MS", 200)
+    monkeypatch.setattr(autosave, "LONGEST_MS", 300)
     saver, n = reading.session.current.saver, 0
     reading.wait_saved()
     saved = []
@@ -272,7 +274,7 @@ def test_closing_before_the_second_is_over_saves(reading, phantom_stack):
     labels, path = reading.case.labels.copy(), reading.session.current.saver.path
     reading.window.close()
     np.testing.assert_array_equal(store.load_case(path, phantom_stack).labels, labels)
-    store.CaseLock().acquire(path).release()
+    lock.CaseLock().acquire(path).release()
 
 
 def test_what_is_open_elsewhere_can_be_looked_at_and_not_changed(make_reader, phantom_stack):
@@ -339,4 +341,4 @@ def test_a_case_in_which_nothing_changed_never_waits_to_be_saved(reading):
     path = reading.session.current.saver.path
     reading.session.close()
     reading.settle()
-    store.CaseLock().acquire(path).release()
+    lock.CaseLock().acquire(path).release()

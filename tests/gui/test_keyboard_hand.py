@@ -10,11 +10,11 @@ from PyQt6.QtCore import QEvent, Qt, QTimer
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit
 
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Origin
 from scarseg.gui.dialogs import Dialogs
-from scarseg.io.dicom_write import write_series
-from scarseg.labels import Label
-from scarseg.prompts import Origin
+from scarseg.io.dicom.write import write_series
 
 Key, Held = Qt.Key, Qt.KeyboardModifier
 ARROWS = (Key.Key_Left, Key.Key_Right, Key.Key_Up, Key.Key_Down)

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from scarseg import outcome, pipeline
-from scarseg.interval import case_interval
-from scarseg.io import prompts_file, store
+from scarseg.batch import results
+from scarseg.io import prompts_json
+from scarseg.io.casefile import store
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.interval import case_interval
 from tests.conftest import make_phantom_stack
 
 
@@ -26,7 +28,7 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     reading.export(mine / "scar.csv")
     case = reading.document.snapshot()
     _, embeddings = pipeline.propose_embedded(case.stack, reading.session.models)
-    record = outcome.with_interval(
+    record = results.with_interval(
         pipeline.case_record(case), case_interval(case, reading.session.models, embeddings)
     )
     pipeline.export_table(theirs / "scar.csv", [record])
@@ -94,7 +96,7 @@ def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):
     path = tmp_path / "prompts.json"
     reading.export(path, "save_prompts")
     assert json.loads(path.read_text())["version"] == 1
-    found = prompts_file.read_prompts(path).for_stack(reading.case.stack)
+    found = prompts_json.read_prompts(path).for_stack(reading.case.stack)
     assert [p.positive for p in found[1].points] == [True]
     assert len(found[1].boxes) == 1
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QSettings
 
-from scarseg.case import Case
-from scarseg.gui import levels
-from scarseg.labels import Label
-from scarseg.simulate import SimulationOptions, simulate_stack
-from scarseg.stack import Sequence
+from scarseg.case.case import Case
+from scarseg.case.labels import Label
+from scarseg.case.stack import Sequence
+from scarseg.gui.viewer import window_level
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 from tests.conftest import make_phantom_stack
 
 
@@ -23,8 +24,8 @@ def _simulated(seed: int, **fixed: object) -> Case:
     return case
 
 
-def _grey(case: Case, value: float, name: str = levels.AUTOMATIC) -> float:
-    low, high = levels.preset(case, name)
+def _grey(case: Case, value: float, name: str = window_level.AUTOMATIC) -> float:
+    low, high = window_level.preset(case, name)
     return (value - low) / (high - low)
 
 
@@ -32,17 +33,17 @@ def _grey(case: Case, value: float, name: str = levels.AUTOMATIC) -> float:
 @pytest.mark.parametrize("seed", [1, 2, 7])
 def test_the_automatic_window_nulls_the_wall_and_burns_no_scar(seed, sequence):
     case = _simulated(seed, scar=True, sequence=sequence, inversion_error=0.0)
-    found = levels.tissues(case)
+    found = window_level.tissues(case)
     assert 0.0 < _grey(case, found.remote) <= 0.15
     assert 0.2 < _grey(case, found.pool) <= 0.65
     assert found.scar is not None and 0.5 < _grey(case, found.scar) <= 0.96
     scar = case.stack.pixels[case.labels == Label.SCAR]
-    assert np.mean(scar > levels.preset(case, levels.AUTOMATIC)[1]) < 0.01
+    assert np.mean(scar > window_level.preset(case, window_level.AUTOMATIC)[1]) < 0.01
 
 
 def test_without_scar_the_pool_is_grey_in_the_middle():
     case = _simulated(3, scar=False, sequence=Sequence.PSIR)
-    found = levels.tissues(case)
+    found = window_level.tissues(case)
     assert found.scar is None
     assert 0.4 < _grey(case, found.pool) < 0.55
 
@@ -50,7 +51,7 @@ def test_without_scar_the_pool_is_grey_in_the_middle():
 @pytest.mark.parametrize("seed", [1, 2, 7])
 def test_before_anything_is_proposed_the_window_is_much_the_same(seed):
     case = _simulated(seed, scar=True, inversion_error=0.0)
-    found = levels.tissues(case)
+    found = window_level.tissues(case)
     case.labels[:] = Label.BACKGROUND
     assert _grey(case, found.remote) < 0.3
     assert 0.3 < _grey(case, found.pool) < 1.25
@@ -58,21 +59,21 @@ def test_before_anything_is_proposed_the_window_is_much_the_same(seed):
 
 def test_the_border_preset_blackens_the_wall_and_parts_pool_from_scar():
     case = _simulated(2, scar=True, sequence=Sequence.PSIR, inversion_error=0.0)
-    found = levels.tissues(case)
+    found = window_level.tissues(case)
     assert found.scar is not None
-    assert _grey(case, found.remote, levels.BORDER) < 0
+    assert _grey(case, found.remote, window_level.BORDER) < 0
     apart = {
         name: _grey(case, found.scar, name) - _grey(case, found.pool, name)
-        for name in levels.PRESETS
+        for name in window_level.PRESETS
     }
-    assert apart[levels.BORDER] == max(apart.values())
+    assert apart[window_level.BORDER] == max(apart.values())
 
 
 def test_an_even_stack_has_a_window():
     stack = make_phantom_stack()
     flat = Case.new(replace(stack, pixels=np.full(stack.pixels.shape, 7.0, dtype=np.float32)))
-    for name in levels.PRESETS:
-        low, high = levels.preset(flat, name)
+    for name in window_level.PRESETS:
+        low, high = window_level.preset(flat, name)
         assert high > low
 
 
@@ -81,14 +82,14 @@ def test_the_choice_is_remembered_per_kind_of_sequence(tmp_path):
     stack = make_phantom_stack()
     magnitude = Case.new(replace(stack, sequence=Sequence.MAGNITUDE))
     psir = Case.new(replace(stack, sequence=Sequence.PSIR))
-    assert levels.recalled(settings, psir)[0] == levels.AUTOMATIC
-    levels.remember(settings, psir, levels.BORDER)
-    levels.remember(settings, magnitude, (10.0, 90.0))
-    assert levels.recalled(settings, psir) == (
-        levels.BORDER, levels.preset(psir, levels.BORDER)
+    assert window_level.recalled(settings, psir)[0] == window_level.AUTOMATIC
+    window_level.remember(settings, psir, window_level.BORDER)
+    window_level.remember(settings, magnitude, (10.0, 90.0))
+    assert window_level.recalled(settings, psir) == (
+        window_level.BORDER, window_level.preset(psir, window_level.BORDER)
     )  # fmt: skip
-    name, values = levels.recalled(settings, magnitude)
-    assert name == levels.BY_HAND
+    name, values = window_level.recalled(settings, magnitude)
+    assert name == window_level.BY_HAND
     np.testing.assert_allclose(values, (10.0, 90.0), atol=0.2)
 
 
@@ -96,7 +97,7 @@ def test_opening_changes_the_window_once_when_the_wall_is_known(reader, phantom_
     canvas, seen = reader.window.canvas, []
     was = canvas.set_levels
 
-    def note(values: levels.Levels) -> None:
+    def note(values: window_level.Levels) -> None:
         if not seen or seen[-1] != values:
             seen.append(values)
         was(values)
@@ -105,17 +106,17 @@ def test_opening_changes_the_window_once_when_the_wall_is_known(reader, phantom_
     reader.open(phantom_stack)
     reader.wait_ready()
     assert len(seen) <= 2
-    assert reader.window.view_row.presets.currentText() == levels.AUTOMATIC
+    assert reader.window.view_row.presets.currentText() == window_level.AUTOMATIC
 
 
 def test_a_preset_is_chosen_in_the_row_and_key_a_comes_back(reading):
     row, canvas = reading.window.view_row, reading.window.canvas
     reading.act("auto_window")
     automatic = canvas.levels
-    row.presets.textActivated.emit(levels.FULL)
+    row.presets.textActivated.emit(window_level.FULL)
     assert canvas.levels == (
         float(reading.case.stack.pixels.min()), float(reading.case.stack.pixels.max())
     )  # fmt: skip
     reading.act("auto_window")
     assert canvas.levels == automatic
-    assert row.presets.currentText() == levels.AUTOMATIC
+    assert row.presets.currentText() == window_level.AUTOMATIC

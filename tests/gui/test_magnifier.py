@@ -7,8 +7,8 @@ from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtTest import QTest
 
-from scarseg.gui import magnifier
-from scarseg.labels import Label
+from scarseg.case.labels import Label
+from scarseg.gui.viewer import magnifier
 
 
 @pytest.fixture

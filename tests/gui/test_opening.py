@@ -11,12 +11,14 @@ from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
 from PyQt6.QtWidgets import QLabel, QPushButton
 
-from scarseg.case import Case, SliceReading, SliceStatus
-from scarseg.gui.library import Entry, Library, depth
-from scarseg.gui.two_lines import SECOND
-from scarseg.io import places, store
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Stack
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.stack import Stack
+from scarseg.gui.panels.studies import SECOND
+from scarseg.gui.session.study_list import Entry, Library, depth
+from scarseg.io.casefile import library as casefile_library
+from scarseg.io.casefile import store
+from scarseg.io.dicom.write import write_series
 from tests.conftest import make_phantom_stack
 
 
@@ -231,4 +233,4 @@ def test_a_folder_that_may_name_a_patient_is_not_remembered(make_reader, tmp_pat
         reader.session.scan([folder])
         reader.settle()
         assert not (store_folder / "last_folder.json").exists()
-    assert places.recall_folder(store_folder) is None
+    assert casefile_library.recall_folder(store_folder) is None

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
 from scarseg.gui import theme
-from scarseg.labels import Label
 
 VISION = {
     "all cones": np.eye(3),

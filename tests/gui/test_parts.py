@@ -10,18 +10,18 @@ import openpyxl
 import pytest
 from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
-from scarseg import pipeline, report
-from scarseg.gui.desk import TABLES
+from scarseg.batch.results import MaskFormat, OutcomeSettings, leave
+from scarseg.batch.selection import select
+from scarseg.case.prompts import InsertionPoint
+from scarseg.gui.commands import TABLES, USUAL
 from scarseg.gui.dialogs import Dialogs
-from scarseg.gui.export_dialog import NO_FILES, ExportDialog
-from scarseg.gui.leaving import USUAL
-from scarseg.gui.parts import DICOM, Part, Wish
-from scarseg.io import dicom, nifti
-from scarseg.io.mask_files import MaskFormat
-from scarseg.io.selection import select
-from scarseg.outcome import OutcomeSettings, leave
-from scarseg.prompts import InsertionPoint
-from scarseg.report import prepare
+from scarseg.gui.dialogs.export import NO_FILES, ExportDialog
+from scarseg.gui.session.export import DICOM, Part, Wish
+from scarseg.io import dicom
+from scarseg.io.masks import nifti
+from scarseg.report import patient
+from scarseg.report.patient import prepare
+from scarseg.segmentation import pipeline
 from tests.cohorts import write
 from tests.conftest import make_phantom_stack
 
@@ -66,7 +66,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
             masks=theirs, mask_format=kind, sr=sr, reports=theirs, force=True
         )
         last = leave(case, job, settings, job.mask_file, interval=interval)
-    from scarseg.io.exporting import write_export
+    from scarseg.io.tables.export import write_export
 
     write_export(theirs / "scar.csv", [last.record], {}, workbook=True)
     ours, wanted = _bytes(mine), _bytes(theirs)
@@ -193,14 +193,14 @@ def test_a_table_is_named_by_the_kind_that_was_chosen(reading, monkeypatch, type
 
 def test_an_export_can_be_cancelled_and_leaves_no_half_file(reading, tmp_path, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    real = report.write_report
+    real = patient.write_report
 
     def slow(*args, **rest):
         begun.set()
         go_on.wait(10)
         real(*args, **rest)
 
-    monkeypatch.setattr(report, "write_report", slow)
+    monkeypatch.setattr(patient, "write_report", slow)
     reading.dialogs.wish = Wish(tmp_path / "out", frozenset((Part.REPORT, Part.CSV)))
     reading.act("export_parts")
     reading.wait(begun.is_set)

@@ -9,7 +9,8 @@ import pytest
 from PyQt6.QtGui import QColor, QImage
 from PyQt6.QtWidgets import QApplication
 
-from scarseg.gui import pictures, theme
+from scarseg.gui import theme
+from scarseg.gui.panels import pictures
 from tests.conftest import make_phantom_stack
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 
-from scarseg.case import CaseStatus, SliceStatus
-from scarseg.gui.hand import TOOLS
-from scarseg.labels import Label
-from scarseg.prompts import Origin
+from scarseg.case.case import CaseStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Origin
+from scarseg.gui.panels.tool_selection import TOOLS
 
 
 def test_every_slice_is_proposed_before_the_reader_asks(reading, phantom_truth):

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 
-from scarseg import simulate
-from scarseg.case import CaseStatus, SliceStatus
+from scarseg.case.case import CaseStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, infarct_mask
+from scarseg.case.prompts import Origin
 from scarseg.gui import app
-from scarseg.io import store
-from scarseg.labels import Label, infarct_mask
+from scarseg.io.casefile import store
 from scarseg.models.weights import weights_folder
-from scarseg.prompts import Origin
-from scarseg.simulate.options import SimulationOptions, Territory
+from scarseg.simulate import studies
+from scarseg.simulate.anatomy import SimulationOptions, Territory
 from scarseg.simulate.studies import StudyOptions
 from tests.gui.conftest import Reader
 
@@ -34,9 +35,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> simulate.SimulatedStudy:
+def study(tmp_path: Path) -> studies.SimulatedStudy:
     plain = StudyOptions(SIMULATION, enhanced=False, pair=False, localizer=False, scout=False)
-    return simulate.write_study(tmp_path / "study", 19, plain)
+    return studies.write_study(tmp_path / "study", 19, plain)
 
 
 def sit_down(make_reader: Callable[..., Reader], folder: Path) -> Reader:

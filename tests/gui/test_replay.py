@@ -12,14 +12,15 @@ import pytest
 from PyQt6.QtCore import Qt
 from scipy import ndimage
 
-from scarseg import cli, simulate
+from scarseg import cli
+from scarseg.case.history import Cause
+from scarseg.case.labels import Label
 from scarseg.gui import app
-from scarseg.io import store
-from scarseg.labels import Label
+from scarseg.io.casefile import store
 from scarseg.models import Models
 from scarseg.models.weights import weights_folder
-from scarseg.record import Cause
-from scarseg.simulate.options import SimulationOptions, Territory
+from scarseg.simulate import studies
+from scarseg.simulate.anatomy import SimulationOptions, Territory
 from scarseg.simulate.studies import StudyOptions
 from tests.cohorts import rows_of, write
 from tests.fakes import FakeDetector, FakeSegmenter
@@ -216,7 +217,7 @@ def test_a_reading_by_stand_ins_is_made_again(
 )
 def test_a_reading_by_the_shipped_weights_is_made_again(make_reader, tmp_path, capsys):
     plain = StudyOptions(SIMULATION, enhanced=False, pair=False, localizer=False, scout=False)
-    images = simulate.write_study(tmp_path / "study", 19, plain).dicom_folder
+    images = studies.write_study(tmp_path / "study", 19, plain).dicom_folder
     reader = sit_down(make_reader(loader=app.load_models), images)
     read(reader)
     put_down(reader, tmp_path)

@@ -21,14 +21,15 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg import cli
-from scarseg.case import CaseStatus
+from scarseg.case.case import CaseStatus
 from scarseg.gui import app
-from scarseg.gui.library import Entry
-from scarseg.gui.reader_dialog import ReaderDialog
-from scarseg.gui.rereading_dialog import Offer, Plan, RereadingDialog
-from scarseg.io import dicom, rereading, store
-from scarseg.io.dicom_write import write_series
-from scarseg.io.nifti import write_labels
+from scarseg.gui.dialogs.reading import ReaderDialog
+from scarseg.gui.dialogs.rereading import Offer, Plan, RereadingDialog
+from scarseg.gui.session.study_list import Entry
+from scarseg.io import dicom
+from scarseg.io.casefile import rereading, store
+from scarseg.io.dicom.write import write_series
+from scarseg.io.masks.nifti import write_labels
 from tests.conftest import make_phantom_stack
 from tests.gui.conftest import Reader
 
@@ -387,7 +388,7 @@ def test_the_dialog_proposes_the_number_and_takes_no_name(qtbot):
 
 
 def test_a_cover_hides_what_a_series_is(phantom_stack):
-    from scarseg.gui.library import Cover
+    from scarseg.gui.session.study_list import Cover
 
     cover = Cover("A7K3", Path("x"), "AB", 2)
     assert Entry(phantom_stack, cover=cover).title == "A7K3"

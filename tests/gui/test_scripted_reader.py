@@ -13,11 +13,11 @@ from benchmarks import reader_mind as mind
 from benchmarks.reader import read_list
 from benchmarks.reader_hand import Hand
 from benchmarks.reader_tables import GOOD_DICE
-from scarseg.case import SliceStatus
-from scarseg.io.dicom_write import write_series
-from scarseg.labels import Label, LabelArray
-from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.stack import SliceSource, Stack
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.prompts import Box, Origin, SlicePrompts
+from scarseg.case.stack import SliceSource, Stack
+from scarseg.io.dicom.write import write_series
 from tests.conftest import phantom_labels
 from tests.gui.conftest import Reader
 

@@ -6,8 +6,9 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QApplication
 
-from scarseg.case import SliceStatus
-from scarseg.gui import reasons, sitting
+from scarseg.case.history import SliceStatus
+from scarseg.gui import reading_time
+from scarseg.gui.dialogs import reading as dialogs_reading
 
 
 @pytest.fixture
@@ -100,9 +101,9 @@ def test_the_stopwatch_counts_on_the_slice_in_sight_and_pauses(reading, monkeypa
     watch._clock.stop()
     reading.go_to(1)
     before = list(reading.case.slice_seconds)
-    for _ in range(sitting.IDLE_S + 5):
+    for _ in range(reading_time.IDLE_S + 5):
         watch.tick()
-    assert reading.case.slice_seconds[1] - before[1] == sitting.IDLE_S
+    assert reading.case.slice_seconds[1] - before[1] == reading_time.IDLE_S
     reading.press_key(Qt.Key.Key_Down)
     watch.tick()
     assert reading.case.slice_seconds[2] - before[2] == 1
@@ -117,12 +118,12 @@ def test_the_stopwatch_counts_on_the_slice_in_sight_and_pauses(reading, monkeypa
 
 
 def test_time_is_on_the_disk_once_the_reader_rests(reading, phantom_stack):
-    from scarseg.io import store
+    from scarseg.io.casefile import store
 
     watch = reading.window.sitting.stopwatch
     watch._clock.stop()
     reading.wait_saved()
-    for _ in range(sitting.IDLE_S + 1):
+    for _ in range(reading_time.IDLE_S + 1):
         watch.tick()
     seconds = reading.case.seconds
     reading.wait_saved()
@@ -134,21 +135,21 @@ def test_time_is_on_the_disk_once_the_reader_rests(reading, phantom_stack):
 
 
 def test_a_slice_that_cannot_be_read_gets_its_reason_by_one_key(reading, qtbot):
-    dialog = reasons.ReasonDialog(reading.window)
+    dialog = dialogs_reading.ReasonDialog(reading.window)
     dialog.open()
     qtbot.keyClick(dialog.buttons[0], Qt.Key.Key_2)
     assert dialog.result() == dialog.DialogCode.Accepted
-    assert dialog.reason == reasons.REASONS[1]
+    assert dialog.reason == dialogs_reading.REASONS[1]
     reading.dialogs.why = dialog.reason
     dialog.deleteLater()
     reading.go_to(2)
     reading.act("not_assessable")
-    assert reading.case.readings[2].reason == reasons.REASONS[1]
+    assert reading.case.readings[2].reason == dialogs_reading.REASONS[1]
     assert not reading.case.labels[2].any()
 
 
 def test_another_reason_is_typed_numbers_and_all(reading, qtbot):
-    dialog = reasons.ReasonDialog(reading.window)
+    dialog = dialogs_reading.ReasonDialog(reading.window)
     dialog.open()
     dialog.line.setFocus()
     qtbot.keyClicks(dialog.line, "coil ")
@@ -156,7 +157,7 @@ def test_another_reason_is_typed_numbers_and_all(reading, qtbot):
     qtbot.keyClick(dialog.line, Qt.Key.Key_Return)
     assert dialog.reason == "coil 3"
     dialog.deleteLater()
-    silent = reasons.ReasonDialog(reading.window)
+    silent = dialogs_reading.ReasonDialog(reading.window)
     silent.open()
     silent.line.setFocus()
     qtbot.keyClick(silent.line, Qt.Key.Key_Return)

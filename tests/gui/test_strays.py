@@ -9,14 +9,13 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
-from scarseg.case import Case
-from scarseg.gui import reading as verbs
-from scarseg.gui import strays
-from scarseg.gui.document import Document
-from scarseg.gui.enhanced import with_mvo
-from scarseg.labels import Label
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.quant.remote import RemoteSignal
+from scarseg.case import changes
+from scarseg.case.case import Case
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.gui.session.document import Document
+from scarseg.quant import scar_checks
+from scarseg.quant.remote import RemoteSignal, with_mvo
 from tests.conftest import make_phantom_stack, phantom_labels
 
 SPACING = (1.5, 1.25)
@@ -147,14 +146,14 @@ def test_scar_that_a_model_draws_where_pool_was_lies_on_wall():
     before = document.grounds[2].copy()
     labels = case.labels[2].copy()
     labels[28:33, 30:36] = Label.SCAR
-    document.push(verbs.answered(case, 2, labels), answers=True)
+    document.push(changes.answered(case, 2, labels), answers=True)
     assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
     document.undo_stack.undo()
     np.testing.assert_array_equal(document.grounds[2], before)
     document.undo_stack.redo()
     assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
-    document.push(verbs.painted(case, 2, "paint", phantom_labels()[2]))
-    document.push(verbs.painted(case, 2, "paint", labels))
+    document.push(changes.painted(case, 2, "paint", phantom_labels()[2]))
+    document.push(changes.painted(case, 2, "paint", labels))
     assert (document.grounds[2][28:33, 30:36] == Label.BLOOD_POOL).all()
 
 
@@ -163,13 +162,13 @@ def test_a_piece_far_from_every_box_is_found_and_a_near_one_is_not():
     ground = labels.copy()
     labels[10:13, 10:13] = labels[30:33, 30:33] = Label.SCAR
     prompts = SlicePrompts(boxes=(Box(16, 10, 20, 13),))
-    found = strays.find(labels, ground, prompts, SPACING)
+    found = scar_checks.find(labels, ground, prompts, SPACING)
     assert not found.far[10:13, 10:13].any()
     assert found.far[30:33, 30:33].all()
     assert found.words == "scar 17 mm² far from its box"
     further = SlicePrompts(boxes=(Box(18, 10, 20, 13),))
-    assert strays.find(labels, ground, further, SPACING).far[10:13, 10:13].all()
-    assert strays.find(labels, ground, NO_PROMPTS, SPACING).words == ""
+    assert scar_checks.find(labels, ground, further, SPACING).far[10:13, 10:13].all()
+    assert scar_checks.find(labels, ground, NO_PROMPTS, SPACING).words == ""
 
 
 def test_a_few_voxels_are_not_worth_a_word():
@@ -177,16 +176,16 @@ def test_a_few_voxels_are_not_worth_a_word():
     labels[5:10, 5:10] = Label.MYOCARDIUM
     ground = labels.copy()
     labels[15, 15:18] = Label.SCAR
-    assert strays.find(labels, ground, NO_PROMPTS, SPACING).words == ""
-    assert not strays.find(labels, ground, NO_PROMPTS, SPACING).mask.any()
-    assert strays.find(labels, ground, NO_PROMPTS, (2.0, 2.0)).mask.sum() == 3
+    assert scar_checks.find(labels, ground, NO_PROMPTS, SPACING).words == ""
+    assert not scar_checks.find(labels, ground, NO_PROMPTS, SPACING).mask.any()
+    assert scar_checks.find(labels, ground, NO_PROMPTS, (2.0, 2.0)).mask.sum() == 3
 
 
 def test_on_opening_scar_apart_from_the_wall_lies_on_what_is_round_it():
     labels = phantom_labels()[2]
     labels[2:6, 2:6] = Label.SCAR
     labels[29:31, 35:37] = Label.MVO
-    ground = strays.ground_of(labels)
+    ground = scar_checks.ground_of(labels)
     assert (ground[2:6, 2:6] == Label.BACKGROUND).all()
     assert (ground[29:31, 35:37] == Label.BLOOD_POOL).all()
     assert (ground[phantom_labels()[2] == Label.SCAR] == Label.MYOCARDIUM).all()
@@ -199,7 +198,7 @@ def test_a_ring_of_scar_is_wall_and_scar_without_a_heart_is_not(transmural):
     if not transmural:
         labels[labels == Label.BLOOD_POOL] = Label.BACKGROUND
     expected = Label.MYOCARDIUM if transmural else Label.BACKGROUND
-    assert (strays.ground_of(labels)[labels == Label.SCAR] == expected).all()
+    assert (scar_checks.ground_of(labels)[labels == Label.SCAR] == expected).all()
 
 
 REMOTE = RemoteSignal(mean=50.0, sd=10.0, peak=80.0, n_voxels=50)

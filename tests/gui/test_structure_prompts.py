@@ -7,13 +7,15 @@ import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor, QImage, QMouseEvent, QPainter
 
-from scarseg.borders import Heart
-from scarseg.case import SliceStatus
-from scarseg.gui import overlay, strays, theme
-from scarseg.io import store
-from scarseg.labels import Label, infarct_mask
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, infarct_mask
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.gui import theme
+from scarseg.gui.viewer import painting
+from scarseg.io.casefile import store
 from scarseg.models import Models
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.quant import scar_checks
+from scarseg.segmentation.wall_correction import Heart
 from tests.conftest import phantom_labels
 from tests.fakes import FakeDetector, FakeSegmenter
 
@@ -74,7 +76,7 @@ def test_scar_off_the_wall_stays_and_is_pointed_out(at_slice):
     ask(at_slice, "label_2", 47.2, 30.5, positive=False)
     document = at_slice.document
     np.testing.assert_array_equal(infarct_mask(document.labels), infarct_mask(before))
-    found = strays.find(document.labels, document.grounds[2], at_slice.prompts, (1.5, 1.25))
+    found = scar_checks.find(document.labels, document.grounds[2], at_slice.prompts, (1.5, 1.25))
     assert "outside the wall" in found.words
     at_slice.act("clip")
     assert infarct_mask(document.labels).sum() < infarct_mask(before).sum()
@@ -259,7 +261,7 @@ def test_points_of_wall_and_pool_have_their_structures_colours(at_slice):
     image = QImage(60, 20, QImage.Format.Format_RGB32)
     image.fill(0)
     painter = QPainter(image)
-    overlay.paint_prompts(painter, SlicePrompts(points=points, pool_box=Box(22, 2, 38, 18)))
+    painting.paint_prompts(painter, SlicePrompts(points=points, pool_box=Box(22, 2, 38, 18)))
     painter.end()
     found = [image.pixelColor(x - 2, 8) for x in (10, 30, 50)]
     assert found == [QColor(name) for name in (theme.TEAL, theme.SLATE, theme.GREEN)]

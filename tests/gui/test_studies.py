@@ -8,8 +8,8 @@ import pytest
 from PyQt6.QtCore import QPoint, Qt
 
 from scarseg.gui import theme
-from scarseg.gui.two_lines import COLOUR, SECOND
-from scarseg.io.dicom import LoadReport, Refusal
+from scarseg.gui.panels.studies import COLOUR, SECOND
+from scarseg.io.dicom.types import LoadReport, Refusal
 from tests.conftest import make_phantom_stack
 
 
@@ -98,7 +98,7 @@ def click(reader, view, row: int) -> None:
 
 def test_unlikely_series_are_folded_and_the_choice_is_remembered(reader, tmp_path):
     from scarseg.io import dicom
-    from scarseg.io.dicom_write import write_series
+    from scarseg.io.dicom.write import write_series
 
     write_series(tmp_path / "lge", numbered(0))
     for n in (7, 8):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from scarseg.errors import Cancelled
-from scarseg.gui.tasks import Lane
+from scarseg.gui.workers import Lane
 
 
 @pytest.fixture

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.case import Case, ModelIdentity, SliceReading, SliceStatus
+from scarseg.case.case import Case, ModelIdentity
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray, MaskArray
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import Sequence, SliceSource, Stack, Vector
 from scarseg.io import dicom
-from scarseg.io.dicom_report import StackSummary
-from scarseg.io.dicom_write import write_series
-from scarseg.labels import Label, LabelArray, MaskArray
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.stack import Sequence, SliceSource, Stack, Vector
+from scarseg.io.dicom.types import StackSummary
+from scarseg.io.dicom.write import write_series
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAME, ID, BIRTH = "CANARY^NAME", "CANARY-ID-77", "19410203"

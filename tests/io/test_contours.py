@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.draw import polygon2mask
 
-from scarseg.io.contours import outlines
-from scarseg.labels import MaskArray
+from scarseg.case.labels import MaskArray
+from scarseg.io.dicom_export.rtstruct import outlines
 
 
 def filled(mask: MaskArray) -> MaskArray:

@@ -12,8 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import MediaStorageDirectoryStorage, RLELossless
 
-from scarseg.io import archive
-from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom import inputs, read_stack, scan
 from tests.io.dicom_files import N_SLICES, compressed, save, save_series, series, stored_pixels
 
 
@@ -100,7 +99,7 @@ def test_bombs_are_refused(tmp_path: Path, good: dict[str, bytes]) -> None:
 def test_more_than_2_gb_inflated_is_refused(
     tmp_path: Path, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "MAX_INFLATED_BYTES", 10_000)
+    monkeypatch.setattr(inputs, "MAX_INFLATED_BYTES", 10_000)
     assert [r.code for r in scan([zipped(tmp_path / "big.zip", good)]).refused] == ["E_LIMIT"]
 
 

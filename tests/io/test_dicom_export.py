@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from scarseg.case.labels import Label
 from scarseg.errors import OutputError
 from scarseg.io.dicom_export import export_dicom
-from scarseg.labels import Label
 from scarseg.quant import mass
 from tests.io.exports import CREATED, VARIANTS, Export, make_export
 

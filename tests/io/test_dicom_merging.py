@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from scarseg.io.dicom import LoadReport, read_stack, scan
-from scarseg.io.selection import select
+from scarseg.batch.selection import select
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom.types import LoadReport
 from tests.io.dicom_files import (
     BASE,
     N_SLICES,

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg.io.dicom import LoadReport, StackSummary, read_stack, scan
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom.types import LoadReport, StackSummary
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "dicom"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data/dicom is not there")

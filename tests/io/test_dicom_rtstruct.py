@@ -9,9 +9,9 @@ import pytest
 from pydicom import dcmread
 from skimage.draw import polygon2mask
 
-from scarseg.io.dicom_rtstruct import write_contours
-from scarseg.io.dicom_seg import tissues_in
-from scarseg.io.table import pseudonym
+from scarseg.io.dicom_export.rtstruct import write_contours
+from scarseg.io.dicom_export.seg import tissues_in
+from scarseg.io.tables.csv import pseudonym
 from tests.io.exports import (
     CANARIES,
     CREATED,

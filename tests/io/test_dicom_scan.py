@@ -16,7 +16,8 @@ from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 from scipy.spatial.transform import Rotation
 
 from scarseg.errors import Cancelled, InputError
-from scarseg.io.dicom import LoadReport, StackSummary, read_stack, scan
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom.types import LoadReport, StackSummary
 from tests.io.dicom_files import (
     BASE,
     COLUMN_SPACING,

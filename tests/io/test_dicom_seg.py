@@ -9,14 +9,10 @@ import highdicom as hd
 import numpy as np
 import pytest
 
+from scarseg.case.labels import Label
 from scarseg.errors import InputError, OutputError
-from scarseg.io.dicom_seg import (
-    TISSUES,
-    tissues_in,
-    write_segmentation,
-)
-from scarseg.io.table import pseudonym
-from scarseg.labels import Label
+from scarseg.io.dicom_export.seg import TISSUES, tissues_in, write_segmentation
+from scarseg.io.tables.csv import pseudonym
 from tests.io.exports import (
     BIRTH,
     CANARIES,

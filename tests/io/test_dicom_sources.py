@@ -15,10 +15,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from scarseg.case import Case
+from scarseg.case.case import Case
+from scarseg.case.labels import LabelArray
 from scarseg.io import dicom
-from scarseg.io.dicom_seg import write_segmentation
-from scarseg.labels import LabelArray
+from scarseg.io.dicom_export.seg import write_segmentation
 from tests.io import dicom_files as files
 from tests.io.exports import CREATED, HAS_VALIDATOR, complaints
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from scarseg.io.dicom import ImageKind, LoadReport, StackSummary, read_stack, scan
-from scarseg.stack import Sequence
+from scarseg.case.stack import Sequence
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom.types import ImageKind, LoadReport, StackSummary
 from tests.io.dicom_files import (
     N_SLICES,
     NORMAL,

@@ -14,11 +14,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from scarseg.case import Case, SliceStatus
-from scarseg.io.dicom_seg import write_segmentation
-from scarseg.io.dicom_sr import write_report
-from scarseg.io.table import COLUMNS, case_record, pseudonym, render_rows
-from scarseg.measurements import MassConvention, Measurements
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.measurements import MassConvention, Measurements
+from scarseg.io.dicom_export.seg import write_segmentation
+from scarseg.io.dicom_export.sr import write_report
+from scarseg.io.tables.csv import COLUMNS, case_record, pseudonym, render_rows
 from scarseg.quant import mass
 from tests.io.exports import (
     CANARIES,

@@ -11,8 +11,9 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from scarseg.errors import GeometryError, InputError
-from scarseg.io import dicom_elements, dicom_parse, dicom_series
-from scarseg.io.dicom import LoadReport, StackSummary, read_stack, scan
+from scarseg.io.dicom import parser, read_stack, scan
+from scarseg.io.dicom import series as dicom_series_module
+from scarseg.io.dicom.types import LoadReport, StackSummary
 from tests.io.dicom_files import (
     COLUMNS,
     N_SLICES,
@@ -351,13 +352,13 @@ def test_images_that_do_not_say_whose_they_are(
 
 
 def test_stack_over_2_gb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom_series, "MAX_STACK_BYTES", N_SLICES * ROWS * COLUMNS * 4 - 1)
+    monkeypatch.setattr(dicom_series_module, "MAX_STACK_BYTES", N_SLICES * ROWS * COLUMNS * 4 - 1)
     save_series(tmp_path, series())
     assert refused_code(scan([tmp_path])) == "E_LIMIT"
 
 
 def test_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom_parse, "MAX_INFLATED_BYTES", 2_000_000)
+    monkeypatch.setattr(parser, "MAX_INFLATED_BYTES", 2_000_000)
     ds = series(1)[0]
     ds.add_new(0x00091001, "OB", bytes(5_000_000))
     path = save(ds, tmp_path / "bomb", DeflatedExplicitVRLittleEndian)
@@ -366,7 +367,7 @@ def test_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_header_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom_elements, "MAX_ELEMENTS", 10)
+    monkeypatch.setattr(parser, "MAX_ELEMENTS", 10)
     save_series(tmp_path, series(1))
     assert [r.code for r in scan([tmp_path]).refused] == ["E_LIMIT"]
 

@@ -11,12 +11,12 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from scarseg.case.labels import Label
+from scarseg.case.stack import Stack
 from scarseg.errors import InputError
-from scarseg.io.dicom_seg import write_segmentation
-from scarseg.io.mask_reading import read_mask
-from scarseg.io.nifti import LPS_TO_RAS, write_labels
-from scarseg.labels import Label
-from scarseg.stack import Stack
+from scarseg.io.dicom_export.seg import write_segmentation
+from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
+from scarseg.io.masks.read import read_mask
 from tests.io.exports import CREATED, VARIANTS, Export, Variant, make_export
 
 BY_NAME = {one.name: one for one in VARIANTS}

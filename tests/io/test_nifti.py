@@ -10,16 +10,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from scarseg.case.labels import LabelArray
+from scarseg.case.stack import Stack
 from scarseg.errors import InputError, OutputError
-from scarseg.io.nifti import (
-    holds_labels,
-    read_image,
-    read_labels,
-    write_labels,
-)
-from scarseg.io.outputs import safe_name
-from scarseg.labels import LabelArray
-from scarseg.stack import Stack
+from scarseg.io.files import safe_name
+from scarseg.io.masks.nifti import holds_labels, read_image, read_labels, write_labels
 
 
 def oblique(stack: Stack, tilt: float = 0.0) -> Stack:

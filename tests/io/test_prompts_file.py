@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from scarseg.case import Case, SliceReading
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, OutputError
-from scarseg.io.prompts_file import read_prompts, write_prompts
-from scarseg.labels import Label
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.stack import SliceSource, Stack
+from scarseg.io.prompts_json import read_prompts, write_prompts
 
 GOOD: dict[str, Any] = {
     "version": 1,

@@ -10,23 +10,24 @@ import numpy as np
 import openpyxl
 import pytest
 
-from scarseg import pipeline
-from scarseg.case import Case, Cause
-from scarseg.io.exporting import write_export
+from scarseg.case.case import Case
+from scarseg.case.history import Cause
+from scarseg.case.prompts import InsertionPoint
+from scarseg.case.stack import Stack
+from scarseg.io.tables.export import write_export
 from scarseg.models import Models
-from scarseg.prompts import InsertionPoint
-from scarseg.proposal import RULES
-from scarseg.stack import Stack
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.proposal import RULES
 
 
 @pytest.fixture
 def case(phantom_stack: Stack, models: Models, monkeypatch: pytest.MonkeyPatch) -> Case:
     """A proposal that a reader accepted on two slices, one minute and a half apart."""
-    monkeypatch.setattr("scarseg.case._now_ms", lambda: 1_700_000_000_000)
+    monkeypatch.setattr("scarseg.case.case._now_ms", lambda: 1_700_000_000_000)
     case = pipeline.propose_case(phantom_stack, models)
     case.reader = "R1"
     for k, ms in ((1, 1_700_000_100_000), (2, 1_700_000_190_000)):
-        monkeypatch.setattr("scarseg.case._now_ms", lambda ms=ms: ms)
+        monkeypatch.setattr("scarseg.case.case._now_ms", lambda ms=ms: ms)
         labels = case.labels[k].copy()
         labels[3, 4] = 3
         case.apply(case.change("paint", k, labels=labels))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.case import Case, SliceReading, SliceStatus
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.io import atomic, case_files, rereading, store
-from scarseg.io.rereading import First
-from scarseg.stack import Stack
+from scarseg.io import files
+from scarseg.io.casefile import library, rereading, store
+from scarseg.io.casefile.rereading import First
 
 FIRSTS = [First(f"1.2.{k}", f"1.2.{k}.1", "", 5, "ab", "cd", reader="CD") for k in range(12)]
 
@@ -98,8 +100,8 @@ def test_a_disk_that_refuses_leaves_the_plan_as_it_was(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic, "flush_folder", lambda *_: None)
-    monkeypatch.setattr(atomic, "_write", refuse)
+    monkeypatch.setattr(files, "flush_folder", lambda *_: None)
+    monkeypatch.setattr(files, "_write", refuse)
     with pytest.raises(StoreError, match="E_CASE_WRITE"):
         rereading.finish(made)
     assert rereading.find(tmp_path)[0] == [made]
@@ -149,4 +151,4 @@ def test_a_folder_of_case_files_gives_first_readings_only(
     first = rereading.first_path(tmp_path, phantom_stack)
     for path in (first, made.case_path(made.cases[0].code)):
         store.save_case(Case.new(phantom_stack), path)
-    assert [each.path for each in case_files.find([tmp_path]).cases] == [first]
+    assert [each.path for each in library.find([tmp_path]).cases] == [first]

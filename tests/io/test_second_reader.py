@@ -14,9 +14,9 @@ import pytest
 import SimpleITK as sitk  # noqa: N813 - as its own documents call it
 from pydicom import dcmread
 
-from scarseg.io.dicom_seg import tissues_in, write_segmentation
-from scarseg.io.nifti import write_labels
-from scarseg.labels import Label
+from scarseg.case.labels import Label
+from scarseg.io.dicom_export.seg import tissues_in, write_segmentation
+from scarseg.io.masks.nifti import write_labels
 from tests.io.exports import CREATED, VARIANTS, Variant, in_order, make_export, places_of
 
 SEVERAL = [one for one in VARIANTS if one.n > 1 and one.shape[0] * one.shape[1] % 8 == 0]

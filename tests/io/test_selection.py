@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scarseg.batch.selection import select
 from scarseg.errors import InputError
-from scarseg.io.dicom import LoadReport, Refusal, StackSummary, scan
-from scarseg.io.selection import select
+from scarseg.io.dicom import scan
+from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from tests.cohorts import write
 
 

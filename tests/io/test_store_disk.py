@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from scarseg.errors import StoreError
-from scarseg.io import atomic, store
+from scarseg.io import files
+from scarseg.io.casefile import store
 from tests.io.saving_child import is_whole, numbered_case, small_stack
 
 STACK = small_stack()
@@ -128,10 +129,10 @@ def test_files_written_together_are_all_old_or_all_new(
                 path.write_bytes(b"old")
         disk = FailingDisk(k)
         with disk.installed(monkeypatch), contextlib.suppress(OSError):
-            atomic.write_together(dict.fromkeys(paths, b"new" * 1000), replacing)
+            files.write_together(dict.fromkeys(paths, b"new" * 1000), replacing)
         found = {path.read_bytes() if path.exists() else None for path in paths}
         assert found in ({b"old"} if replacing else {None}, {b"new" * 1000}), k
-        atomic.write_together(dict.fromkeys(paths, b"next"), replacing=True)
+        files.write_together(dict.fromkeys(paths, b"next"), replacing=True)
         assert sorted(each.name for each in folder.iterdir()) == names
         if not disk.has_failed:
             assert k > 15
@@ -143,7 +144,7 @@ def test_files_written_together_replace_nothing_unasked(tmp_path: Path):
     first, second = tmp_path / "a", tmp_path / "b"
     second.write_bytes(b"mine")
     with pytest.raises(FileExistsError):
-        atomic.write_together({first: b"new", second: b"new"}, replacing=False)
+        files.write_together({first: b"new", second: b"new"}, replacing=False)
     assert not first.exists()
     assert second.read_bytes() == b"mine"
     assert [each.name for each in tmp_path.iterdir()] == ["b"]
@@ -152,14 +153,14 @@ def test_files_written_together_replace_nothing_unasked(tmp_path: Path):
 def test_any_call_of_a_plain_replacement_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "table.csv"
     for k in range(100):
-        atomic.replace_file(path, b"old" * 1000)
+        files.replace_file(path, b"old" * 1000)
         disk = FailingDisk(k)
         with disk.installed(monkeypatch), contextlib.suppress(OSError):
-            atomic.replace_file(path, b"new" * 1000)
+            files.replace_file(path, b"new" * 1000)
         assert path.read_bytes() in (b"old" * 1000, b"new" * 1000)
         if not disk.has_failed:
             break
-    atomic.replace_file(path, b"next")
+    files.replace_file(path, b"next")
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
 
 

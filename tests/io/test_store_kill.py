@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.io import store
+from scarseg.io.casefile import store
 from tests.io.saving_child import is_whole, numbered_case, small_stack
 
 KILLS = int(os.environ.get("SCARSEG_TEST_KILLS", "20"))

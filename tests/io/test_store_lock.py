@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from scarseg.errors import StoreError
-from scarseg.io.process import start_time
-from scarseg.io.store import CaseLock
+from scarseg.io.casefile.lock import CaseLock
+from scarseg.io.files import start_time
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def test_a_program_that_ends_with_a_lock_removes_it(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     code = f"""
 import os, pathlib
-from scarseg.io.store import CaseLock
+from scarseg.io.casefile.store import CaseLock
 path = pathlib.Path({str(path)!r})
 lock = CaseLock().acquire(path)
 child = os.fork() if hasattr(os, "fork") else 1

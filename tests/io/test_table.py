@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg import pipeline
-from scarseg.case import Case, Cause, ModelIdentity, SliceReading, SliceStatus
+from scarseg.case.case import Case, ModelIdentity
+from scarseg.case.history import Cause, SliceReading, SliceStatus
+from scarseg.case.labels import LabelArray
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import Box, Origin, SlicePrompts
+from scarseg.case.stack import Stack
 from scarseg.errors import OutputError
-from scarseg.io import table
-from scarseg.io.table import COLUMNS, Record, error_record, pseudonym, render_rows, table_files
-from scarseg.labels import LabelArray
-from scarseg.measurements import MassConvention
-from scarseg.prompts import Box, Origin, SlicePrompts
-from scarseg.stack import Stack
+from scarseg.io.tables import csv as tables_csv
+from scarseg.io.tables.csv import COLUMNS, Record, error_record, pseudonym, render_rows, table_files
+from scarseg.segmentation import pipeline
 
 DESIGN_COLUMNS = """
 patient_id study_uid series_uid study_date sequence n_slices n_slices_reviewed status scar_mass_g
@@ -90,11 +91,11 @@ def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: 
 
 def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
     for k in range(5):
-        assert table.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
+        assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
         case.readings[k] = SliceReading(status=SliceStatus.NO_SCAR if k else SliceStatus.ACCEPTED)
-    assert table.case_record(case, pipeline.measure(case)).row["status"] == "read"
+    assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "read"
     case.stack = replace(case.stack, complete=False)
-    record = table.case_record(case, pipeline.measure(case))
+    record = tables_csv.case_record(case, pipeline.measure(case))
     assert record.row["status"] == "incomplete"
     assert "W_INCOMPLETE" in str(record.row["warnings"])
 
@@ -102,11 +103,11 @@ def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
 def test_method_says_how_far_a_reader_had_a_hand_in_it(case: Case) -> None:
     proposed = Box(1, 1, 5, 5, Origin.DETECTOR)
     case.readings[0] = SliceReading(SlicePrompts(boxes=(proposed,)))
-    assert table.method(case) == "automatic"
+    assert tables_csv.method(case) == "automatic"
     case.readings[0] = SliceReading(SlicePrompts(boxes=(replace(proposed, origin=Origin.READER),)))
-    assert table.method(case) == "prompted"
+    assert tables_csv.method(case) == "prompted"
     case.readings[1] = SliceReading(edited=True)
-    assert table.method(case) == "edited"
+    assert tables_csv.method(case) == "edited"
 
 
 def test_unverified_weights_are_marked(case: Case) -> None:

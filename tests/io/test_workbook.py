@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 from openpyxl import load_workbook
 
-from scarseg.io.workbook import Sheet, render_workbook
+from scarseg.io.tables.workbook import Sheet, render_workbook
 
 COLUMNS = ("patient_id", "scar_mass_g", "scar_percent_lv", "n_slices", "warnings")
 ROWS = (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scarseg.models.crop import (
+from scarseg.case.prompts import Box
+from scarseg.models.segmenter_crop import (
     CROP_PIXELS,
     CROP_SPACING_MM,
     OUTSIDE_LOGIT,
@@ -15,7 +16,6 @@ from scarseg.models.crop import (
     put_back,
     take_crop,
 )
-from scarseg.prompts import Box
 
 SHAPE, SPACING = (150, 210), (1.8, 1.1)
 

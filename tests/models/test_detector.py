@@ -15,23 +15,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Origin
+from scarseg.case.stack import Stack
 from scarseg.errors import ModelError, WeightsError
 from scarseg.models import Structure
-from scarseg.models import detector as module
+from scarseg.models import detector as models_detector
 from scarseg.models.detector import (
     DetectorSettings,
     YoloDetector,
+    build_network,
     load_detector,
+    mirrored_mean,
     open_detector,
     save_weights,
     to_detections,
 )
-from scarseg.models.detector_network import build_network, mirrored_mean
-from scarseg.models.detector_view import FAR_MM_PER_PIXEL, View, inside, look, resample
-from scarseg.prompts import Origin
-from scarseg.simulate import simulate_stack
-from scarseg.stack import Stack
+from scarseg.models.detector_crop import FAR_MM_PER_PIXEL, View, inside, look, resample
+from scarseg.simulate.series import simulate_stack
 
 NOBODY = ModelIdentity("test", "0" * 64, False)
 SPACING = (2.0, 1.25)  # between rows, between columns
@@ -67,7 +68,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *answers: list[list[float]]) -> li
         fed.append(images)
         return [torch.tensor(answers[len(fed) - 1], dtype=torch.float32).reshape(-1, 6)]
 
-    monkeypatch.setattr(module, "run_network", run)
+    monkeypatch.setattr(models_detector, "run_network", run)
     return fed
 
 
@@ -162,8 +163,8 @@ def test_looks_are_dark_outside_the_slice_and_survive_values_that_are_no_numbers
 def test_training_and_use_see_the_same_picture(
     monkeypatch: pytest.MonkeyPatch, phantom_stack: Stack, phantom_truth: np.ndarray
 ) -> None:
-    from scarseg.training import detector_augment as augment
-    from scarseg.training.detector_data import LabelledSlice
+    from scarseg.training.detector import data
+    from scarseg.training.detector.data import LabelledSlice
 
     heart = [[40.0, 40, 80, 80, 0.9, 1]]
     fed = scripted(monkeypatch, heart, [])
@@ -171,16 +172,16 @@ def test_training_and_use_see_the_same_picture(
     detector().detect(image)
     far = View.whole(image.pixels.shape, image.pixel_spacing_mm)
     (found,) = to_detections(torch.tensor(heart), far, image.pixels.shape)
-    near = module.near_view(found.box, image.pixel_spacing_mm)
+    near = models_detector.near_view(found.box, image.pixel_spacing_mm)
 
-    monkeypatch.setattr(augment, "disturb", lambda seen, _rng: seen)
-    monkeypatch.setattr(augment, "cut_margins", lambda piece, _rng: piece)
-    monkeypatch.setattr(augment, "far_view", lambda *_: far)
-    monkeypatch.setattr(augment, "near_view", lambda *_: near)
+    monkeypatch.setattr(data, "disturb", lambda seen, _rng: seen)
+    monkeypatch.setattr(data, "cut_margins", lambda piece, _rng: piece)
+    monkeypatch.setattr(data, "far_view", lambda *_: far)
+    monkeypatch.setattr(data, "near_view", lambda *_: near)
     piece = LabelledSlice("x", 2, image.pixels, phantom_truth[2], image.pixel_spacing_mm)
     rng = np.random.default_rng(0)
     for seen, is_far in zip(fed, (True, False), strict=True):
-        trained = augment.make_look(piece, rng, is_far)
+        trained = data.make_look(piece, rng, is_far)
         np.testing.assert_allclose(seen[0, 0].numpy(), trained.image, atol=1e-5)
 
 
@@ -252,9 +253,9 @@ def test_a_mirrored_slice_gives_mirrored_boxes(network: Any, axis: int) -> None:
 
 
 def test_a_large_heart_fits_the_second_look() -> None:
-    from scarseg.prompts import Box
+    from scarseg.case.prompts import Box
 
-    view = module.near_view(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
+    view = models_detector.near_view(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
     corners = view.to_view(np.array([[10.0, 20.0], [130.0, 95.0]]))
     assert corners.min() > 8 and corners.max() < 120
 
@@ -289,7 +290,7 @@ def _cut(path: Path) -> None:
 def _rewrite(path: Path, change: Any, metadata: dict[str, str] | None = None) -> None:
     state = load_file(path)
     change(state)
-    fitting = {"format": module.FORMAT, "settings": json.dumps({"scar_score": 0.3})}
+    fitting = {"format": models_detector.FORMAT, "settings": json.dumps({"scar_score": 0.3})}
     save_file(state, path, fitting if metadata is None else metadata)
 
 
@@ -319,15 +320,17 @@ def _keep(_state: dict[str, torch.Tensor]) -> None:
         (lambda p: _rewrite(p, lambda s: s.pop(next(iter(s)))), "E_WEIGHTS_DAMAGED"),
         (lambda p: _rewrite(p, lambda s: s.update(more=torch.ones(2))), "E_WEIGHTS_DAMAGED"),
         (lambda p: _rewrite(p, _keep, {}), "E_WEIGHTS_UNKNOWN"),
-        (lambda p: _rewrite(p, _keep, {"format": module.FORMAT}), "E_WEIGHTS_DAMAGED"),
+        (lambda p: _rewrite(p, _keep, {"format": models_detector.FORMAT}), "E_WEIGHTS_DAMAGED"),
         (
             lambda p: _rewrite(
-                p, _keep, {"format": module.FORMAT, "settings": '{"far_mm_per_pixel": 9}'}
+                p, _keep, {"format": models_detector.FORMAT, "settings": '{"far_mm_per_pixel": 9}'}
             ),
             "E_WEIGHTS_UNKNOWN",
         ),
         (
-            lambda p: _rewrite(p, _keep, {"format": module.FORMAT, "settings": '{"run": "x"}'}),
+            lambda p: _rewrite(
+                p, _keep, {"format": models_detector.FORMAT, "settings": '{"run": "x"}'}
+            ),
             "E_WEIGHTS_DAMAGED",
         ),
     ],
@@ -342,8 +345,8 @@ def test_damaged_weights_are_refused(weights: Path, damage: Any, code: str) -> N
 def test_the_shipped_weights_find_a_simulated_heart_and_its_scar() -> None:
     from scarseg.models.weights import weights_folder
     from scarseg.training.cases import TrainingCase
-    from scarseg.training.detector_data import slices_of
-    from scarseg.training.detector_evaluate import find_all, summarise
+    from scarseg.training.detector.data import slices_of
+    from scarseg.training.detector.evaluate import find_all, summarise
 
     path = weights_folder() / "scarseg-detector-1.safetensors"
     opened = load_detector(path)
@@ -393,7 +396,7 @@ def watch(event, args):
 sys.addaudithook(watch)
 import torch
 torch.set_num_threads(2)
-from scarseg.models.detector_network import build_network, run_network
+from scarseg.models.detector import build_network, run_network
 network = build_network().eval()
 run_network(network, torch.zeros(1, 1, 128, 128), 0.1, 0.5, True)
 from ultralytics import settings, utils

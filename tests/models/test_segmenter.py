@@ -10,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from scarseg.case import ModelIdentity
+from scarseg.case.case import ModelIdentity
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
 from scarseg.models import Logits
-from scarseg.models.network import (
+from scarseg.models.compact_sam import (
     DENSE_MAPS,
     CompactSam,
     PromptBatch,
@@ -23,8 +25,6 @@ from scarseg.models.network import (
     opened,
 )
 from scarseg.models.segmenter import CompactSegmenter, load_segmenter, mirrored
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.stack import SliceImage
 
 SHAPE, SPACING = (96, 130), (1.6, 1.2)
 LV = Box(40, 25, 90, 62)

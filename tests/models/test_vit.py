@@ -17,11 +17,11 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
-from scarseg.models import vit
+from scarseg.models import sam_vit
 from scarseg.models.segmenter import load_segmenter
-from scarseg.prompts import Box, Point, SlicePrompts
-from scarseg.stack import SliceImage
 
 
 def small_sam() -> Sam:
@@ -48,7 +48,7 @@ def small_sam() -> Sam:
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
-    monkeypatch.setitem(vit.sam_model_registry, "vit_b", small_sam)
+    monkeypatch.setitem(sam_vit.sam_model_registry, "vit_b", small_sam)
     path = tmp_path / "sam_vit_b.pth"
     torch.save(small_sam().state_dict(), path)
     return path

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.labels import Label, LabelArray
-from scarseg.quant.segments import InsertionPoint
-from scarseg.stack import SliceSource, Stack
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.prompts import InsertionPoint
+from scarseg.case.stack import SliceSource, Stack
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,22 +6,22 @@ from math import atan2, degrees, hypot
 
 import pytest
 
-from scarseg.quant import eye_layout
+from scarseg.quant import wall_map
 from scarseg.quant.segments import SEGMENTS, Territory
 
 
 def test_a_place_belongs_to_the_segment_drawn_there() -> None:
     for segment in SEGMENTS:
-        assert eye_layout.segment_on(*eye_layout.middle(segment)) == segment.number
-    assert eye_layout.segment_on(0.9, 0.9) is None
-    assert eye_layout.segment_on(0.0, 0.9) == 1  # basal anterior, above
-    assert eye_layout.segment_on(0.9, 0.01) == 6  # lateral, right
-    assert eye_layout.segment_on(0.0, -0.4) == 15
+        assert wall_map.segment_on(*wall_map.middle(segment)) == segment.number
+    assert wall_map.segment_on(0.9, 0.9) is None
+    assert wall_map.segment_on(0.0, 0.9) == 1  # basal anterior, above
+    assert wall_map.segment_on(0.9, 0.01) == 6  # lateral, right
+    assert wall_map.segment_on(0.0, -0.4) == 15
 
 
 def test_borders_part_territories_and_nothing_else() -> None:
     by_number = {one.number: one.territory for one in SEGMENTS}
-    lines = eye_layout.borders()
+    lines = wall_map.borders()
     ends = [(x, y) for line in lines for x, y in line]
     assert max(hypot(x, y) for x, y in ends) == pytest.approx(1.0)
     for line in lines:
@@ -30,9 +30,7 @@ def test_borders_part_territories_and_nothing_else() -> None:
         along = hypot(*line[0]) == pytest.approx(hypot(*line[1]))
         near = ((radius - 0.01, turn), (radius + 0.01, turn))
         sides = near if along else ((radius, turn - 1), (radius, turn + 1))
-        one, other = (
-            by_number[eye_layout.segment_on(*eye_layout.place(*side)) or 0] for side in sides
-        )
+        one, other = (by_number[wall_map.segment_on(*wall_map.place(*side)) or 0] for side in sides)
         assert one is not other
     # LAD meets RCA and LCX, and they each other: the rim is parted in three places.
     rim = [line for line in lines if any(hypot(x, y) == pytest.approx(1.0) for x, y in line)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.labels import Label, LabelArray
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.stack import FloatArray, Sequence
 from scarseg.quant.image_quality import Grade, StackQuality, grade_of, stack_quality
-from scarseg.simulate import SimulationOptions, simulate_stack
-from scarseg.stack import FloatArray, Sequence
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 
 SPACING = (1.5, 1.25)
 RANK = {Grade.GOOD: 0, Grade.FAIR: 1, Grade.POOR: 2}

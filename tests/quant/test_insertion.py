@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from scarseg.labels import Label
-from scarseg.quant import ring
-from scarseg.quant.insertion import (
+from scarseg.case.labels import Label
+from scarseg.quant import wall_geometry
+from scarseg.quant.insertion_point import (
     SEPTUM_FACES,
     InsertionSource,
     epicardial_radii_mm,
@@ -95,7 +95,7 @@ def test_without_an_rv_the_orientation_proposes() -> None:
     found = propose_insertion(view.stack, view.labels)
     assert found is not None
     assert found.source is InsertionSource.ORIENTATION
-    faces = ring.direction_angle(view.stack, SEPTUM_FACES)
+    faces = wall_geometry.direction_angle(view.stack, SEPTUM_FACES)
     assert off(found.angle, faces - 60) < 1e-6
     # On the usual picture the septum is on the left and its front end above.
     assert 135 < faces < 225

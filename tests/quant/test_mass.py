@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.measurements import MassConvention, Measurements
+from scarseg.case.stack import LoadWarning, SliceSource, Stack
 from scarseg.errors import InputError
-from scarseg.labels import Label, LabelArray
-from scarseg.measurements import MassConvention, Measurements
 from scarseg.quant.mass import measure, slice_depths_mm
-from scarseg.stack import LoadWarning, SliceSource, Stack
 
 THICKNESS, SPACING = MassConvention.THICKNESS, MassConvention.SPACING
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.case import SliceStatus
-from scarseg.labels import Label, LabelArray, wall_mask
-from scarseg.measurements import MassConvention
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, wall_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.case.stack import Stack
 from scarseg.quant.mass import measure
-from scarseg.quant.mass_curve import mass_curve
+from scarseg.quant.method_comparison import mass_curve
 from scarseg.quant.thresholds import ThresholdMethod, ThresholdRules, threshold_scar
-from scarseg.stack import Stack
 
 
 @pytest.mark.parametrize("convention", list(MassConvention))

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.case import SliceStatus
-from scarseg.labels import Label, LabelArray, wall_mask
-from scarseg.measurements import MassConvention
-from scarseg.quant.levels import Scope, ThresholdMethod, ThresholdRules
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, wall_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.case.stack import Sequence, Stack
 from scarseg.quant.mass import measure
 from scarseg.quant.method_comparison import CHOICES, compare_methods
-from scarseg.quant.method_rows import (
+from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
     METHOD_SLICE_COLUMNS,
@@ -21,8 +21,7 @@ from scarseg.quant.method_rows import (
     method_rows,
     method_slice_rows,
 )
-from scarseg.quant.thresholds import threshold_scar
-from scarseg.stack import Sequence, Stack
+from scarseg.quant.thresholds import Scope, ThresholdMethod, ThresholdRules, threshold_scar
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.spatial.distance import directed_hausdorff
 from skimage.metrics import hausdorff_distance
 
-from scarseg.labels import MaskArray
+from scarseg.case.labels import MaskArray
 from scarseg.quant.overlap import (
     compare_masks,
     dice,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.labels import Label, wall_mask
+from scarseg.case.labels import Label, wall_mask
 from scarseg.quant.remote import middle_of_wall, propose_remote, remote_sector, ring_angles
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, make_phantom_stack, phantom_labels
 

@@ -9,15 +9,14 @@ from math import cos, radians, sin
 import numpy as np
 import pytest
 
-from scarseg.case import SliceStatus
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, infarct_mask, wall_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import InsertionPoint
 from scarseg.errors import InputError
-from scarseg.labels import Label, infarct_mask, wall_mask
-from scarseg.measurements import MassConvention
 from scarseg.quant.mass import measure
-from scarseg.quant.ring import is_closed, is_solid, ring_centre
 from scarseg.quant.segments import (
     SEGMENTS,
-    InsertionPoint,
     Level,
     SegmentMeasurements,
     Territory,
@@ -26,6 +25,7 @@ from scarseg.quant.segments import (
     propose_levels,
     segment_map,
 )
+from scarseg.quant.wall_geometry import is_closed, is_solid, ring_centre
 from scarseg.simulate.phantom import Grid, sector
 from tests.quant.heart_views import View, from_apex, mirrored, polar, quarter_turned, ring_labels
 from tests.quant.test_mass import oblique

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.stack import FloatArray, Sequence
 from scarseg.errors import InputError
-from scarseg.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.quant.components import dark_cores, without_islands
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import (
@@ -31,8 +32,8 @@ from scarseg.quant.thresholds import (
     threshold_every_way,
     threshold_scar,
 )
-from scarseg.simulate import SimulationOptions, simulate_stack
-from scarseg.stack import FloatArray, Sequence
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 
 SPACING = (2.0, 1.0)
 PLAIN = ThresholdRules(island_mm2=0.0, dark_cores=False)

@@ -7,7 +7,7 @@ from math import radians
 import numpy as np
 import pytest
 
-from scarseg.labels import Label
+from scarseg.case.labels import Label
 from scarseg.quant.segments import Level, segment_map
 from scarseg.quant.transmurality import (
     Transmurality,

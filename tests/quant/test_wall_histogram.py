@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.labels import Label
-from scarseg.quant.levels import Scope, ThresholdMethod, ThresholdRules, threshold_levels
+from scarseg.case.labels import Label
 from scarseg.quant.remote import propose_remote, remote_signals
+from scarseg.quant.thresholds import Scope, ThresholdMethod, ThresholdRules, threshold_levels
 from scarseg.quant.wall_histogram import signal_range, wall_histogram
 from scarseg.simulate.phantom import sector
 

@@ -7,12 +7,13 @@ from math import cos, radians, sin
 import numpy as np
 import pytest
 
-from scarseg.case import Case
-from scarseg.labels import Label
-from scarseg.measurements import MassConvention
-from scarseg.quant.insertion import InsertionSource
+from scarseg.case.case import Case
+from scarseg.case.labels import Label
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import InsertionPoint
+from scarseg.quant.insertion_point import InsertionSource
 from scarseg.quant.segment_rows import SEGMENT_COLUMNS, segment_rows
-from scarseg.quant.segments import InsertionPoint, Level
+from scarseg.quant.segments import Level
 from scarseg.quant.wall_map import map_wall, points_of
 from tests.quant.heart_views import polar
 from tests.quant.test_insertion import SHAPE, heart

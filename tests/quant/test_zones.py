@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scarseg.case.stack import Sequence
+from scarseg.quant.grey_zone import ZoneScheme, grey_zone
 from scarseg.quant.thresholds import NoThreshold, Scope, ThresholdRules
-from scarseg.quant.zones import ZoneScheme, grey_zone
-from scarseg.stack import Sequence
 
 SPACING = (2.0, 1.0)
 PLAIN = ThresholdRules(island_mm2=0.0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scarseg.stack import Stack
+    from scarseg.case.stack import Stack
 
 WATCHED = (
     "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo",
@@ -47,7 +47,7 @@ def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
 
 def short_stack() -> Stack:
     """Simulate a stack and keep four slices of its middle."""
-    from scarseg.simulate import simulate_stack
+    from scarseg.simulate.series import simulate_stack
 
     stack = simulate_stack(1).stack
     kept = slice(stack.n_slices // 2 - 2, stack.n_slices // 2 + 2)
@@ -69,7 +69,7 @@ def chain() -> dict[str, Any]:
     threads = torch.get_num_threads()
     scarseg.models.limit_threads(1)  # what matters is said; be quick on a busy machine
 
-    from scarseg import pipeline
+    from scarseg.segmentation import pipeline
 
     case = pipeline.propose_case(short_stack(), models)
     measured = pipeline.measure(case)

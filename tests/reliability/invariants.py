@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from scarseg.gui.document import Document
-from scarseg.gui.session import Open
-from scarseg.io import store_format
-from scarseg.labels import Label
+from scarseg.case.labels import Label
+from scarseg.gui.session.document import Document
+from scarseg.gui.session.session import Open
+from scarseg.io.casefile import format
 
 TIMES = ("saved_at_utc", "seconds", "slice_seconds")
 
@@ -88,8 +88,8 @@ def differences_on_disk(current: Open) -> list[str]:
         if current.document.revision:
             return ["changed and not on the disk"]
         return []
-    mine = store_format.parse(store_format.encode(current.document.snapshot()))
-    theirs = store_format.parse(current.saver.path.read_bytes())
+    mine = format.parse(format.encode(current.document.snapshot()))
+    theirs = format.parse(current.saver.path.read_bytes())
     found = [
         f"{key}: {str(value)[:200]} in memory, {str(theirs.document.get(key))[:200]} on disk"
         for key, value in mine.document.items()

@@ -14,7 +14,7 @@ import random
 import sys
 from typing import Any
 
-from scarseg.case import Case
+from scarseg.case.case import Case
 
 KEYS = ("Return", "N", "Down", "Up", "Ctrl+Z", "Ctrl+Y", "Ctrl+Down", "Alt+Down", "Space", "Ctrl+S")
 WEIGHTS = (5, 1, 4, 4, 3, 1, 1, 1, 2, 2)

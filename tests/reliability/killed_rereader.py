@@ -17,9 +17,9 @@ from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QApplication
 
 from scarseg.gui import app
-from scarseg.gui.rereading_dialog import Plan
-from scarseg.gui.saving import SaveState
-from scarseg.gui.window import MainWindow
+from scarseg.gui.dialogs.rereading import Plan
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.autosave import SaveState
 from tests.fakes import fake_models
 
 

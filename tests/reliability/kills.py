@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.io import store
+from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.stack import Stack
 from tests.reliability.children import clean_environment
 from tests.reliability.killed_reader import digest
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from scarseg.labels import Label, LabelArray
+from scarseg.case.labels import Label, LabelArray
 
 N_BITS = 24
 
@@ -32,7 +32,7 @@ def paint(study: str) -> int:
     from PyQt6.QtCore import QTimer
 
     from scarseg.gui import app
-    from scarseg.gui.saving import SaveState
+    from scarseg.gui.session.autosave import SaveState
     from tests.fakes import fake_models
 
     qt = app.application()

@@ -14,8 +14,8 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Stack
+from scarseg.case.stack import Stack
+from scarseg.io.dicom.write import write_series
 
 MARK = "ZQXJ"
 NAMES = (

@@ -32,11 +32,11 @@ from PyQt6.QtGui import QDropEvent, QKeySequence, QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QMenu, QWidget
 
+from scarseg.case.stack import Sequence, Stack
 from scarseg.gui import actions, app
-from scarseg.gui.saving import SaveState
-from scarseg.gui.window import MainWindow
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Sequence, Stack
+from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.autosave import SaveState
+from scarseg.io.dicom.write import write_series
 from tests.conftest import make_phantom_stack
 from tests.fakes import fake_models
 from tests.reliability.invariants import Watched, differences_on_disk

@@ -60,8 +60,8 @@ def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
     """Yield what to wait for; act in between."""
     from PyQt6.QtCore import QTimer
 
-    from scarseg.case import SliceStatus
-    from scarseg.gui.saving import SaveState
+    from scarseg.case.history import SliceStatus
+    from scarseg.gui.session.autosave import SaveState
 
     def window() -> Any:
         return next((w for w in app.QApplication.topLevelWidgets() if hasattr(w, "session")), None)

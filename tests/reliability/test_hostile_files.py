@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
+from scarseg.case.stack import Stack
 from scarseg.cli import main
 from scarseg.errors import StoreError, WeightsError
-from scarseg.io import store
-from scarseg.io.dicom_write import write_series
+from scarseg.io.casefile import store
+from scarseg.io.dicom.write import write_series
 from scarseg.models import weights
-from scarseg.stack import Stack
 from tests.conftest import make_phantom_stack
 from tests.reliability.children import ROOT, need_weights
 

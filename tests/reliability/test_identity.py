@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scarseg.case.stack import Stack
 from scarseg.cli import main
-from scarseg.stack import Stack
 from tests.fakes import fake_models
 from tests.reliability import patients
 

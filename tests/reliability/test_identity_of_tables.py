@@ -8,10 +8,10 @@ from zipfile import ZipFile
 
 import pytest
 
+from scarseg.case.labels import LabelArray
+from scarseg.case.stack import Stack
 from scarseg.cli import main
-from scarseg.io.nifti import write_labels
-from scarseg.labels import LabelArray
-from scarseg.stack import Stack
+from scarseg.io.masks.nifti import write_labels
 from tests.fakes import load_fakes
 from tests.reliability import patients
 from tests.report.pdf_text import text_of, unpacked

@@ -26,11 +26,12 @@ assert "usage" in said.getvalue().lower(), said.getvalue()
     "code",
     [
         "import scarseg, scarseg.models, scarseg.cli",
-        "import scarseg.pipeline, scarseg.simulate, scarseg.io.store, scarseg.models.weights",
+        "import scarseg.segmentation.pipeline, scarseg.simulate, scarseg.models.weights",
+        "import scarseg.io.casefile.store",
         HELP.format("'--help'"),
         HELP.format("'batch', '--help'"),
     ],
-    ids=["import", "import more", "help", "batch help"],
+    ids=["import", "import engine", "import case files", "help", "batch help"],
 )
 def test_neither_torch_nor_qt(tmp_path: Path, code: str):
     assert last_line_as_json(run_child(tmp_path, "-c", ASK.format(code))) == []

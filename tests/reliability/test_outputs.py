@@ -11,9 +11,9 @@ import pytest
 from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement
 
+from scarseg.case.stack import Stack
 from scarseg.cli import main
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Stack
+from scarseg.io.dicom.write import write_series
 from tests.fakes import fake_models
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.case import CaseStatus
-from scarseg.io import dicom, rereading, store
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Stack
+from scarseg.case.case import CaseStatus
+from scarseg.case.stack import Stack
+from scarseg.io import dicom
+from scarseg.io.casefile import rereading, store
+from scarseg.io.dicom.write import write_series
 from tests.reliability.children import clean_environment
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.case import Case, SliceStatus
-from scarseg.io import store
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.stack import Stack
+from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom_write import write_series
-from scarseg.stack import Stack
+from scarseg.io.dicom.write import write_series
 from tests.reliability import patients
 from tests.reliability.children import last_line_as_json, run_child
 

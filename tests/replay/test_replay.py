@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg import __version__, cli, pipeline
-from scarseg.case import Case, ModelIdentity
-from scarseg.io import dicom, places, store, store_format
-from scarseg.io.dicom_write import write_series
-from scarseg.labels import Label, resting_on_wall
+from scarseg import __version__, cli
+from scarseg.case.case import Case, ModelIdentity
+from scarseg.case.history import Cause, Look, Record
+from scarseg.case.labels import Label, resting_on_wall
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import Stack
+from scarseg.io import dicom
+from scarseg.io.casefile import format, library, store
+from scarseg.io.dicom.write import write_series
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.record import Cause, Look, Record
-from scarseg.replay import remaking
-from scarseg.replay.finding import Replayed
-from scarseg.replay.looking import Weights
-from scarseg.stack import Stack
+from scarseg.replay import replay as replay_replay
+from scarseg.replay.replay import Weights
+from scarseg.replay.result import Replayed
+from scarseg.segmentation import pipeline
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models, load_fakes
 
@@ -109,7 +111,7 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]
 
 
 def remade(case: Case) -> Replayed:
-    return remaking.remake(case, Weights())
+    return replay_replay.remake(case, Weights())
 
 
 def test_identical_leaves_mask_and_row_and_says_the_grams(replay, saved, images, tmp_path):
@@ -254,28 +256,28 @@ def test_what_lies_before_the_record_is_said_not_to_be_checked(replay, images, t
 
 
 def test_a_case_file_of_format_1_is_said_not_to_be_checked(replay, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(store_format.store_steps, "encode", lambda record: b"")
+    monkeypatch.setattr(format, "encode_steps", lambda record: b"")
     case = read_case(stack_in(images))
-    data = store_format.encode(case)
-    content = store_format.parse(data)
+    data = format.encode(case)
+    content = format.parse(data)
     monkeypatch.undo()
     del content.records["steps"]
-    assert store_format.build(content, case.stack).record.start is not None
-    again = remade(store_format.build(content, case.stack))
+    assert format.build(content, case.stack).record.start is not None
+    again = remade(format.build(content, case.stack))
     assert again.same_mask and again.findings.edits_hold and not again.identical
 
 
 def test_looks_of_an_earlier_build_are_read(images):
     """They say neither which version looked nor whether a sitting began."""
     case = read_case(stack_in(images))
-    content = store_format.parse(store_format.encode(case))
+    content = format.parse(format.encode(case))
     lines = [json.loads(line) for line in content.records["steps"].split(b"\n")]
     for line in lines:
         if "look" in line:
             assert line["look"].pop("fresh") is True
             assert line["look"].pop("software") == __version__
     content.records["steps"] = b"\n".join(json.dumps(line).encode() for line in lines)
-    assert remade(store_format.build(content, case.stack)).identical
+    assert remade(format.build(content, case.stack)).identical
 
 
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
@@ -314,7 +316,7 @@ def test_images_elsewhere_are_asked_for_and_the_last_folder_is_known(
     assert status == 1 and "E_INPUT_MISSING" in said and "--dicom" in said
     status, said = replay(saved, "--dicom", write(tmp_path / "others", 2))
     assert status == 2 and "E_INPUT_MISSING" in said
-    places.keep_folder(store.default_folder(), images, [])
+    library.keep_folder(store.default_folder(), images, [])
     assert replay(saved)[0] == 0
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scarseg import pipeline
-from scarseg.case import Case, SliceReading, SliceStatus
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import Sequence, SliceSource, Stack
 from scarseg.errors import OutputError
-from scarseg.labels import Label, LabelArray
-from scarseg.measurements import MassConvention
-from scarseg.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.report import Interval, prepare, render_report, write_report
-from scarseg.report.content import patient_line
-from scarseg.report.page import report_figures
-from scarseg.report.sheet import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrapped
-from scarseg.stack import Sequence, SliceSource, Stack
+from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrapped
+from scarseg.report.patient import prepare, render_report, report_figures, write_report
+from scarseg.report.text import Interval, patient_line
+from scarseg.segmentation import pipeline
 from tests.report.pdf_text import pages_of, text_of, unpacked
 
 

@@ -20,12 +20,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from scarseg.case.stack import Sequence, Stack
 from scarseg.errors import OutputError
-from scarseg.io.dicom_write import write_series
-from scarseg.io.dicom_write_pixels import Storage, decimal_string
-from scarseg.simulate import SimulationOptions, Vendor, simulate_stack
-from scarseg.simulate.vendors import flavour
-from scarseg.stack import Sequence, Stack
+from scarseg.io.dicom.write import write_series
+from scarseg.io.dicom.write_enhanced import Storage, decimal_string
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
+from scarseg.simulate.signal import Vendor, flavour
 from tests.conftest import make_phantom_stack
 
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from scarseg import pipeline
-from scarseg.case import Case
-from scarseg.labels import Label
-from scarseg.measurements import MassConvention
-from scarseg.simulate import Grid, Phantom, cylinder, ring, sector
+from scarseg.case.case import Case
+from scarseg.case.labels import Label
+from scarseg.case.measurements import MassConvention
+from scarseg.segmentation import pipeline
+from scarseg.simulate.phantom import Grid, Phantom, cylinder, ring, sector
 
 
 def measured_g(

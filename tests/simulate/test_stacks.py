@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from scarseg.labels import Label, infarct_mask, wall_mask
-from scarseg.simulate import SimulatedStack, SimulationOptions, Territory, simulate_stack
-from scarseg.stack import Sequence
+from scarseg.case.labels import Label, infarct_mask, wall_mask
+from scarseg.case.stack import Sequence
+from scarseg.simulate.anatomy import SimulationOptions, Territory
+from scarseg.simulate.series import SimulatedStack, simulate_stack
 
 SMALL = {"rows": 144, "columns": 160, "n_slices": 6}
 

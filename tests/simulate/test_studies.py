@@ -12,18 +12,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from scarseg.case.labels import Label
 from scarseg.errors import Cancelled, OutputError
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.nifti import read_labels
-from scarseg.labels import Label
-from scarseg.simulate import (
-    SimulatedStudy,
-    SimulationOptions,
-    StudyOptions,
-    Vendor,
-    simulate_patients,
-    write_study,
-)
+from scarseg.io.masks.nifti import read_labels
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.signal import Vendor
+from scarseg.simulate.studies import SimulatedStudy, StudyOptions, simulate_patients, write_study
 
 SMALL = SimulationOptions(n_slices=6, rows=144, columns=152)
 

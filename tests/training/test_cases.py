@@ -13,13 +13,16 @@ import numpy as np
 import pydicom
 import pytest
 
-from scarseg.case import Case, SliceStatus
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import LabelArray
+from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, StoreError
-from scarseg.io import dicom, store
-from scarseg.io.dicom_write import write_series
-from scarseg.labels import LabelArray
-from scarseg.simulate import SimulationOptions, StudyOptions, simulate_patients
-from scarseg.stack import SliceSource, Stack
+from scarseg.io import dicom
+from scarseg.io.casefile import store
+from scarseg.io.dicom.write import write_series
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.studies import StudyOptions, simulate_patients
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases, read_data
 from tests.conftest import (
     COLUMN_SPACING,

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from scarseg.case.prompts import Box
 from scarseg.errors import InputError
-from scarseg.models.crop import CropGeometry
 from scarseg.models.segmenter import take_slices
-from scarseg.prompts import Box
+from scarseg.models.segmenter_crop import CropGeometry
+from scarseg.training.augmentation import paint_scar
 from scarseg.training.cases import TrainingCase
-from scarseg.training.data import (
+from scarseg.training.segmenter.compact import Training
+from scarseg.training.segmenter.data import (
     SampleStream,
     add_corrections,
     collate,
     make_sample,
     prompted,
 )
-from scarseg.training.painting import paint_scar
-from scarseg.training.segmenter import Recipe, Training, rate_at
+from scarseg.training.segmenter.recipe import Recipe, rate_at
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, make_phantom_stack, phantom_labels
 
 

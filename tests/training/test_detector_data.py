@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from scarseg.models.detector_network import build_network
-from scarseg.models.detector_view import View
-from scarseg.prompts import Box
-from scarseg.training.detector_augment import Look, cut_margins, make_look
-from scarseg.training.detector_data import (
+from scarseg.case.prompts import Box
+from scarseg.models.detector import build_network
+from scarseg.models.detector_crop import View
+from scarseg.training.detector.data import (
     LabelledSlice,
+    Look,
+    Sampler,
     box_of,
+    collate,
     corner_points,
+    cut_margins,
+    make_look,
     scar_parts,
     true_boxes,
 )
-from scarseg.training.detector_evaluate import (
+from scarseg.training.detector.evaluate import (
     Found,
     average_precision,
     choose_scar_score,
@@ -31,8 +35,7 @@ from scarseg.training.detector_evaluate import (
     shift_slices,
     summarise,
 )
-from scarseg.training.detector_loss import DetectionLoss, MaskHead
-from scarseg.training.detector_sampling import Sampler, collate
+from scarseg.training.detector.loss import DetectionLoss, MaskHead
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.fakes import FakeDetector
 

@@ -12,19 +12,22 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from scarseg.case import ModelIdentity
-from scarseg.cli import main
+from scarseg.case.case import ModelIdentity
+from scarseg.cli import main, train
 from scarseg.errors import WeightsError
 from scarseg.models import load
 from scarseg.models.detector import open_detector, read_weights
-from scarseg.training import commands, detector_choice
 from scarseg.training.cases import VALIDATION, TrainingCase
-from scarseg.training.detector import DetectorRecipe, Training, split_slices
-from scarseg.training.detector_choice import choose_weights, worth
-from scarseg.training.detector_data import TUNING, slices_of
-from scarseg.training.detector_evaluate import find_all, summarise
-from scarseg.training.detector_loss import MaskHead
-from scarseg.training.detector_sampling import Sampler
+from scarseg.training.detector.data import TUNING, Sampler, slices_of
+from scarseg.training.detector.evaluate import find_all, summarise
+from scarseg.training.detector.loss import MaskHead
+from scarseg.training.detector.train import (
+    DetectorRecipe,
+    Training,
+    choose_weights,
+    split_slices,
+    worth,
+)
 from scarseg.training.loop import Ending
 from scarseg.training.splits import make_split
 from tests.conftest import SPACING as SLICE_SPACING
@@ -180,8 +183,8 @@ def test_the_command_trains_chooses_and_exports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases = [one_slice(name) for name in ("P001", TUNING[0], VALIDATION[0])]
-    monkeypatch.setattr(commands, "read_data", lambda *_: cases)
-    monkeypatch.setattr(detector_choice, "CHOICE_SHIFTS", 1)
+    monkeypatch.setattr(train, "read_data", lambda *_: cases)
+    monkeypatch.setattr(train, "CHOICE_SHIFTS", 1)
     out = tmp_path / "mine"
     words = ["train", "detector", str(tmp_path), "-o", str(out), "--batch", "2", "--steps", "1"]
     assert main(words) == 0

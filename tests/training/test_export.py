@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from scarseg.models.network import CompactSam
+from scarseg.models.compact_sam import CompactSam
 from scarseg.models.segmenter import CompactSegmenter, load_segmenter
 from scarseg.models.weights import list_weights, sha256, verify_weights
-from scarseg.training.export import main
+from scarseg.training.model_card import main
 
 
 def finished_run(folder: Path, data: bytes = b"weights") -> Path:

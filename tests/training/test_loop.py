@@ -14,10 +14,21 @@ from pathlib import Path
 import pytest
 
 from scarseg.errors import ModelError, OutputError
-from scarseg.io import atomic
+from scarseg.io import files
 from scarseg.training import runs
-from scarseg.training.loop import Ending, History, Limits, Stop, run
-from scarseg.training.progress import Bar, Lines, Standing, board_on, describe, duration
+from scarseg.training.loop import (
+    Bar,
+    Ending,
+    History,
+    Limits,
+    Lines,
+    Standing,
+    Stop,
+    board_on,
+    describe,
+    duration,
+    run,
+)
 
 OFTEN = Limits(patience=0, try_share=0.0, least_seconds=0.0, spacing=0.0)
 
@@ -149,7 +160,7 @@ def test_a_full_disk_is_told_and_leaves_the_file_before(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "write", full)
+    monkeypatch.setattr(files.os, "write", full)
     with pytest.raises(OutputError, match=r"E_WRITE.*No space left") as caught:
         runs.write_file(path, b"after")
     assert caught.value.path == str(path)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scarseg.training.losses import (
+from scarseg.training.segmenter.losses import (
     LossWeights,
     dice_loss,
     segmentation_loss,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.training.prompting import (
+from scarseg.training.prompts import (
     CropPrompts,
     bounding_box,
     click_inside,

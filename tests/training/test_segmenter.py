@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scarseg.errors import InputError, WeightsError
-from scarseg.models.network import CompactSam, joined
+from scarseg.models.compact_sam import CompactSam, joined
 from scarseg.training import runs
-from scarseg.training import segmenter as module
 from scarseg.training.cases import TrainingCase
-from scarseg.training.data import SampleStream
 from scarseg.training.loop import Ending
-from scarseg.training.segmenter import Recipe, Training, train_step
+from scarseg.training.segmenter import compact
+from scarseg.training.segmenter.compact import Training, train_step
+from scarseg.training.segmenter.data import SampleStream
+from scarseg.training.segmenter.recipe import Recipe
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 
@@ -196,7 +197,7 @@ def test_rounds_are_drawn_only_when_there_is_a_choice(
         asked.append(rounds)
         return torch.zeros(())
 
-    monkeypatch.setattr(module, "train_step", fake)
+    monkeypatch.setattr(compact, "train_step", fake)
     for most, expected in ((1, {0, 1}), (3, {0, 1, 2, 3})):
         asked.clear()
         training = Training(replace(RECIPE, rounds=most), tmp_path)

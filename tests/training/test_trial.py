@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scarseg.case import ModelIdentity
-from scarseg.labels import infarct_mask
+from scarseg.case.case import ModelIdentity
+from scarseg.case.labels import infarct_mask
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import SliceImage
 from scarseg.models import Embedding, Logits
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.stack import SliceImage
 from scarseg.training.cases import TrainingCase
-from scarseg.training.trial import TrialSlice, choose_slices, try_out
+from scarseg.training.segmenter.validate import TrialSlice, choose_slices, try_out
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from scarseg.cli import main
-from scarseg.models import load, vit
-from scarseg.models.vit import VitSegmenter
-from scarseg.prompts import Box, SlicePrompts
-from scarseg.stack import SliceImage
-from scarseg.training import commands
+from scarseg.case.prompts import Box, SlicePrompts
+from scarseg.case.stack import SliceImage
+from scarseg.cli import main, train
+from scarseg.models import load, sam_vit
+from scarseg.models.sam_vit import VitSegmenter
 from scarseg.training.cases import TrainingCase
-from scarseg.training.vit_tuning import draw_prompts, enter, low_target
+from scarseg.training.segmenter.vit import draw_prompts, enter, low_target
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.models.test_vit import small_sam
@@ -35,7 +34,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
-    monkeypatch.setitem(vit.sam_model_registry, "vit_b", small_sam)
+    monkeypatch.setitem(sam_vit.sam_model_registry, "vit_b", small_sam)
     path = tmp_path / "sam_vit_b.pth"
     torch.save(small_sam().state_dict(), path)
     return path
@@ -53,7 +52,7 @@ def test_a_checkpoint_learns_and_opens_again(
     part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = [case(f"case-{k}") for k in range(4)]
-    monkeypatch.setattr(commands, "read_data", lambda *_: cases)
+    monkeypatch.setattr(train, "read_data", lambda *_: cases)
     out = tmp_path / "tuned"
     words = ["train", "segmenter", str(tmp_path), "-o", str(out), "--init", str(checkpoint)]
     words += ["--train", part, "--steps", "2", "--batch", "2", "--threads", "1"]

@@ -1,0 +1,170 @@
+"""What a re-reading says: one reading of some cases against others of the same, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scarseg.agreement.masks import STRUCTURES, MaskPair, mask_numbers, mask_tables
+from scarseg.agreement.pairing import Paired, pair_tables
+from scarseg.agreement.summary import Written, contents, plain
+from scarseg.agreement.tables import NOT_EQUIVALENCE, agreed_on
+from scarseg.case.measurements import DENSITY_G_PER_ML
+from scarseg.io.files import refuse_existing, write_all
+from scarseg.io.tables.csv import Cell, Record, parse_csv, table_contents
+
+COLUMN = "scar_mass_g"
+
+
+@dataclass(frozen=True)
+class Again:
+    """One case in two readings: its study code, the rows of both, and their masks compared."""
+
+    code: str
+    a: Record
+    b: Record
+    masks: MaskPair
+
+
+@dataclass(frozen=True)
+class Against:
+    """The other reading, by its name, and the cases that both have."""
+
+    name: str
+    cases: tuple[Again, ...]
+
+
+def write_rereading(
+    path: Path, name: str, others: Sequence[Against], notes: Sequence[str], force: bool = False
+) -> tuple[list[Path], str]:
+    """Write the page, its print, the numbers, the pairs, and the table of every reading.
+
+    All beside ``path`` under its stem, all or none. The table of A is ``_a``, the others
+    ``_b``, ``_c`` and so on, as ``scarseg agree`` takes them.
+
+    Args:
+        path: names the page.
+        name: whose reading A is, such as "read 2, reader AB".
+        others: what it is held against, at least one with at least one case.
+        notes: sentences a reader of the page should know.
+
+    Returns:
+        The files, and one sentence that says how the first two readings agree.
+
+    Raises:
+        OutputError: E_EXISTS without ``force``, E_WRITE, E_OUTPUT_NAME.
+    """
+    tables, paired = _tables(path, name, others)
+    page, said = _page(name, others, paired, notes)
+    stem = path.with_suffix("") if path.suffix.lower() in (".html", ".htm", ".pdf") else path
+    files = [
+        stem.with_name(f"{stem.name}{end}") for end in (".json", "_pairs.csv", ".pdf", ".html")
+    ]
+    if not force:
+        refuse_existing([*tables, *files])
+    write_all({**tables, **{file: contents(file, page) for file in files}}, force)
+    return files, said
+
+
+def _tables(
+    path: Path, name: str, others: Sequence[Against]
+) -> tuple[dict[Path, bytes], list[Paired]]:
+    """Make the table of each reading, and pair A with each of the others."""
+    stem = path.with_suffix("").name
+    of_a = {one.code: one.a for other in others for one in other.cases}
+    readings = [
+        (name, list(of_a.values())),
+        *((other.name, [one.b for one in other.cases]) for other in others),
+    ]
+    files: dict[Path, bytes] = {}
+    parsed = []
+    for number, (reading, records) in enumerate(readings):
+        table = path.with_name(f"{stem}_{_letter(number)}.csv")
+        made = table_contents(table, records, {"reading": reading})
+        files |= made
+        parsed.append(replace(parse_csv(table, made[table]), name=reading))
+    codes: dict[tuple[str, ...], str] = {
+        (str(record.row["series_uid"]), str(record.row["part"])): code
+        for code, record in of_a.items()
+    }
+    return files, [_labelled(pair_tables(parsed[0], one, COLUMN), codes) for one in parsed[1:]]
+
+
+def _letter(number: int) -> str:
+    """Give a, b, ... z, then 27, 28 and so on."""
+    return chr(ord("a") + number) if number < 26 else str(number + 1)
+
+
+def _labelled(paired: Paired, codes: Mapping[tuple[str, ...], str]) -> Paired:
+    """Call the patients by their study codes."""
+    pairs = tuple(replace(one, label=codes[one.key]) for one in paired.pairs)
+    return replace(paired, pairs=pairs, only_a=())
+
+
+def _page(
+    name: str, others: Sequence[Against], paired: Sequence[Paired], notes: Sequence[str]
+) -> tuple[Written, str]:
+    lead: list[str] = []
+    blocks: list[Any] = []
+    comparisons, rows, said = [], [], ""
+    for other, pairs in zip(others, paired, strict=True):
+        agreed, names = agreed_on(pairs), (name, other.name)
+        masks = [one.masks for one in other.cases]
+        overlap = mask_numbers(names, masks, DENSITY_G_PER_ML)
+        tables = agreed.page()
+        of = f"Against {other.name}: " if len(others) > 1 else ""
+        lead += [*tables.lead[:-1], *_empty(masks)]
+        blocks += [_headed(of, block) for block in (*tables.blocks, *mask_tables(masks))]
+        comparisons.append({"b": other.name, "tables": agreed.numbers, "masks": overlap})
+        rows += _rows(other)
+        said = said or _said(agreed.numbers["agreement"], masks, other.name)
+    numbers = {"a": name, "comparisons": comparisons, "notes": list(notes)}
+    columns = tuple(rows[0])
+    title = f"Blinded re-reading: {name}"
+    told = (*lead, *notes, NOT_EQUIVALENCE)
+    return Written(title, told, tuple(blocks), numbers, columns, tuple(rows)), said
+
+
+def _headed(of: str, block: Any) -> Any:
+    """Say of a block which readings it compares."""
+    if not of:
+        return block
+    if hasattr(block, "title"):
+        return replace(block, title=of + block.title)
+    return replace(block, caption=of + block.caption)
+
+
+def _empty(masks: Sequence[MaskPair]) -> list[str]:
+    n = sum(one.scar.both_empty for one in masks)
+    return [f"{n} of {len(masks)} pairs have no scar in either mask: no overlap."] if n else []
+
+
+def _rows(other: Against) -> list[dict[str, Cell]]:
+    return [
+        {
+            "against": other.name,
+            "code": one.code,
+            **{key: one.a.row[key] for key in ("patient_id", "series_uid", "part")},
+            "scar_mass_a_g": one.a.row[COLUMN],
+            "scar_mass_b_g": one.b.row[COLUMN],
+            **{f"{s}_{f}": v for s in STRUCTURES for f, v in plain(getattr(one.masks, s)).items()},
+        }
+        for one in other.cases
+    ]
+
+
+def _said(found: Mapping[str, Any], masks: Sequence[MaskPair], name: str) -> str:
+    """Say in one sentence how two readings agree."""
+    limits, agreed = found["bland_altman"], found["concordance"]
+    words = [f"bias {limits['bias']:+.2f} g"]
+    if limits["lower_limit"] is not None:
+        words.append(f"limits {limits['lower_limit']:+.2f} to {limits['upper_limit']:+.2f} g")
+    if agreed is not None:
+        words.append(f"CCC {agreed['ccc']:.3f}")
+    dice = [one.scar.dice for one in masks if one.scar.dice is not None]
+    if dice:
+        words.append(f"Dice {sum(dice) / len(dice):.2f}")
+    n = len(masks)
+    return f"{n} case{'' if n == 1 else 's'} against {name}: {', '.join(words)}."

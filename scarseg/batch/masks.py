@@ -1,0 +1,132 @@
+"""Measure labels made elsewhere like a reading: one row each, whatever happens to the others."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scarseg.batch.results import Outcome, OutcomeSettings, guarded, leave, warned
+from scarseg.batch.selection import Job
+from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.stack import Stack
+from scarseg.errors import ScarsegError
+from scarseg.io import dicom
+from scarseg.io.files import safe_name
+from scarseg.io.masks.match import Match, Matching, Unmatched
+from scarseg.io.masks.read import read_mask
+from scarseg.io.tables.csv import Cell, error_record, identity_cells
+from scarseg.progress import Progress, silent
+
+logger = logging.getLogger(__name__)
+
+_UID_NAME = re.compile(r"[0-9.]+(_[0-9]+)?(\.seg\.dcm|\.dcm|\.nii|\.nii\.gz)")
+
+
+@dataclass(frozen=True)
+class MeasuringSettings(OutcomeSettings):
+    """What all masks of a run share; ``meaning`` as for
+    :func:`scarseg.io.masks.read.read_mask`."""
+
+    meaning: Mapping[int, Label] | None = None
+
+
+def measure_masks(
+    matching: Matching, settings: MeasuringSettings, progress: Progress = silent
+) -> tuple[Outcome, ...]:
+    """Measure every mask on the stack it belongs to; those without get a row with a code.
+
+    Raises:
+        Cancelled: by ``progress``; no row is written then.
+    """
+    outcomes = []
+    for done, match in enumerate(matching.matches):
+        progress(done / len(matching.matches), f"Mask {done + 1} of {len(matching.matches)}")
+        outcome = measure_match(match, settings)
+        outcomes.append(outcome)
+        if outcome.trouble:
+            logger.error("A mask failed by a bug in the program:\n%s", outcome.trouble)
+    progress(1.0, "Measured")
+    return (*outcomes, *(_refused(one, settings) for one in matching.unmatched))
+
+
+def measure_match(match: Match, settings: MeasuringSettings) -> Outcome:
+    """Measure one mask on its stack; a failure is its row."""
+    job = Job(match.summary, f"{safe_name(match.summary.stack_id)}.nii.gz")
+    return guarded(job, settings, lambda: _measure(match, job, settings))
+
+
+def elsewhere_case(stack: Stack, labels: LabelArray) -> Case:
+    """Make a case of labels (slice, row, column) that nobody has read here.
+
+    Slices with a label are proposals, those without are unseen: an empty slice of a mask may
+    have been looked at or not.
+    """
+    case = Case.new(stack)
+    case.labels[:] = labels
+    for k in range(stack.n_slices):
+        if labels[k].any():
+            case.readings[k] = SliceReading(status=SliceStatus.PROPOSED)
+    return case
+
+
+def _measure(match: Match, job: Job, settings: MeasuringSettings) -> Outcome:
+    mask = match.mask
+    stack = dicom.read_stack(match.summary, settings.slice_thickness_mm)
+    found = read_mask(mask.path, stack, settings.meaning)
+    case = elsewhere_case(stack, found.labels)
+    name = _name_in_table(mask.path.name, settings)
+    digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
+    labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"
+    outcome = leave(case, job, settings, name, str(mask.kind), labels_from)
+    told = {
+        "source": str(mask.kind),
+        "matched_by": match.evidence.name.lower(),
+        "file_sha256": digest,
+        "meaning": {str(value): label.name for value, label in (settings.meaning or {}).items()},
+    }
+    record = outcome.record
+    provenance = {**record.provenance, "labels": told}
+    outcome = replace(outcome, record=replace(record, provenance=provenance))
+    if found.ignored:
+        note = f"series {stack.stack_id}: segments of other tissues were left out."
+        outcome = warned(outcome, "W_MASK_IGNORED", note)
+    if found.labels.any() and not (found.labels > Label.BLOOD_POOL).any():
+        note = (
+            f"series {stack.stack_id}: the mask holds blood pool alone; say with --values what"
+            " its values stand for (1=scar)."
+        )
+        outcome = warned(outcome, "W_MASK_VALUES", note)
+    return outcome
+
+
+def _refused(one: Unmatched, settings: MeasuringSettings) -> Outcome:
+    """Give the row of a mask without a stack; the file's name may be a patient's."""
+    error: ScarsegError = one.error
+    identity: Mapping[str, Cell] = identity_cells("", "", "", "", "", settings.identify)
+    if one.summary is not None:
+        identity = Job(one.summary, "").identity(settings.identify)
+    record = error_record(identity, error.code, error.message if settings.identify else "")
+    name = _name_in_table(one.mask.path.name, settings)
+    record = replace(record, row={**record.row, "method": str(one.mask.kind), "mask_file": name})
+    return Outcome(record, f"{error.code}: {error.message}")
+
+
+def _name_in_table(name: str, settings: MeasuringSettings) -> str:
+    """Name a mask's file where that names nobody: when it is made of a UID, or when asked."""
+    return name if settings.identify or _UID_NAME.fullmatch(name) else ""
+
+
+def notes_of(matching: Matching) -> Sequence[str]:
+    """Say which mask went with which stack and why, and which stacks have none."""
+    notes = [
+        f"Took {one.mask.path.name} for series {one.summary.stack_id} (by {one.evidence})"
+        for one in matching.matches
+    ]
+    for one in matching.without:
+        notes.append(f"Series {one.stack_id} has no mask and no row")
+    return notes

@@ -1,0 +1,1 @@
+"""A reading: stack, prompts, labels, status and history of every slice."""

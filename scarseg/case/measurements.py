@@ -1,0 +1,107 @@
+"""The numbers, as values with units in their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scarseg.case.history import SliceStatus
+
+
+class MassConvention(StrEnum):
+    """Which depth a slice stands for."""
+
+    THICKNESS = "thickness"
+    SPACING = "spacing"
+
+
+DENSITY_G_PER_ML = 1.05
+"""Density of myocardium used by default, g/ml."""
+
+
+@dataclass(frozen=True)
+class SliceMeasurement:
+    """Numbers of one slice. Infarct = scar and MVO; both conventions side by side.
+
+    ``scar_mass_proposed_*`` is what the models proposed, MVO included, and ``changed`` says
+    whether any label is another now; None where they proposed nothing.
+    """
+
+    slice_index: int
+    sop_instance_uid: str
+    frame: int | None
+    status: SliceStatus
+    position_mm: float
+    depth_thickness_mm: float
+    depth_spacing_mm: float
+    n_infarct_voxels: int
+    n_mvo_voxels: int
+    n_wall_voxels: int
+    scar_area_mm2: float
+    scar_mass_thickness_g: float
+    scar_mass_spacing_g: float
+    mvo_mass_thickness_g: float
+    mvo_mass_spacing_g: float
+    lv_mass_thickness_g: float
+    lv_mass_spacing_g: float
+    scar_mass_proposed_thickness_g: float | None = None
+    scar_mass_proposed_spacing_g: float | None = None
+    changed: bool | None = None
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Numbers of one stack, float64.
+
+    ``scar_mass_g``, ``scar_volume_ml``, ``mvo_mass_g``, ``lv_mass_g`` and ``scar_percent_lv``
+    follow ``convention``. ``lv_mass_g`` and ``scar_percent_lv`` are None without a wall.
+    ``warnings`` are codes, in order, without doubles. ``scar_mass_proposed_*`` sums what the
+    models proposed; None where they proposed nothing on any slice.
+    """
+
+    slices: tuple[SliceMeasurement, ...]
+    convention: MassConvention
+    density_g_per_ml: float
+    scar_mass_thickness_g: float
+    scar_mass_spacing_g: float
+    mvo_mass_thickness_g: float
+    mvo_mass_spacing_g: float
+    lv_mass_thickness_g: float | None
+    lv_mass_spacing_g: float | None
+    scar_volume_ml: float
+    scar_percent_lv: float | None
+    n_slices: int
+    n_slices_reviewed: int
+    complete: bool
+    warnings: tuple[str, ...]
+    scar_mass_proposed_thickness_g: float | None = None
+    scar_mass_proposed_spacing_g: float | None = None
+
+    @property
+    def n_slices_changed(self) -> int:
+        """Count the slices that are other than the models proposed them."""
+        return sum(bool(one.changed) for one in self.slices)
+
+    @property
+    def scar_mass_proposed_g(self) -> float | None:
+        if self.convention is MassConvention.THICKNESS:
+            return self.scar_mass_proposed_thickness_g
+        return self.scar_mass_proposed_spacing_g
+
+    @property
+    def scar_mass_g(self) -> float:
+        if self.convention is MassConvention.THICKNESS:
+            return self.scar_mass_thickness_g
+        return self.scar_mass_spacing_g
+
+    @property
+    def mvo_mass_g(self) -> float:
+        if self.convention is MassConvention.THICKNESS:
+            return self.mvo_mass_thickness_g
+        return self.mvo_mass_spacing_g
+
+    @property
+    def lv_mass_g(self) -> float | None:
+        if self.convention is MassConvention.THICKNESS:
+            return self.lv_mass_thickness_g
+        return self.lv_mass_spacing_g

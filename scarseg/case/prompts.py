@@ -1,0 +1,152 @@
+"""What a reader or a detector asked for on a slice.
+
+Coordinates are source pixels, continuous, (column, row): pixel i covers [i, i + 1), so its
+centre is i + 0.5. Boxes are half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import floor, isfinite
+
+from scarseg.case.labels import Label
+
+ASKED = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
+"""What a prompt can ask for. The wall is the whole wall, whatever scar lies in it."""
+
+
+@dataclass(frozen=True)
+class InsertionPoint:
+    """The anterior insertion of the right ventricle on one slice, in continuous pixels."""
+
+    slice_index: int
+    column: float
+    row: float
+
+
+class Origin(StrEnum):
+    """Who drew a box."""
+
+    READER = "reader"
+    DETECTOR = "detector"
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright rectangle, corners sorted, with positive area."""
+
+    column0: float
+    row0: float
+    column1: float
+    row1: float
+    origin: Origin = Origin.READER
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isfinite(v) for v in (self.column0, self.row0, self.column1, self.row1)):
+            raise ValueError("box corners must be finite")
+        if self.column1 <= self.column0 or self.row1 <= self.row0:
+            raise ValueError("box corners must be sorted and apart")
+
+    @classmethod
+    def spanning(cls, column0: float, row0: float, column1: float, row1: float) -> Box:
+        """Make a reader's box from any two opposite corners."""
+        return cls(min(column0, column1), min(row0, row1), max(column0, column1), max(row0, row1))
+
+    @property
+    def width(self) -> float:
+        return self.column1 - self.column0
+
+    @property
+    def height(self) -> float:
+        return self.row1 - self.row0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Give (column, row) of the middle."""
+        return (self.column0 + self.column1) / 2, (self.row0 + self.row1) / 2
+
+    def contains(self, column: float, row: float) -> bool:
+        return self.column0 <= column < self.column1 and self.row0 <= row < self.row1
+
+    def intersection_over_union(self, other: Box) -> float:
+        width = min(self.column1, other.column1) - max(self.column0, other.column0)
+        height = min(self.row1, other.row1) - max(self.row0, other.row0)
+        if width <= 0 or height <= 0:
+            return 0.0
+        overlap = width * height
+        return overlap / (self.width * self.height + other.width * other.height - overlap)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click: ``positive`` says inside the structure, otherwise outside.
+
+    ``structure`` is scar, the whole wall (MYOCARDIUM, scar included) or the blood pool.
+    """
+
+    column: float
+    row: float
+    positive: bool = True
+    structure: Label = Label.SCAR
+
+    def __post_init__(self) -> None:
+        if self.structure not in ASKED:
+            raise ValueError("a point asks for scar, wall or blood pool")
+
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """Give (column, row) of the pixel that was hit."""
+        return floor(self.column), floor(self.row)
+
+
+@dataclass(frozen=True)
+class SlicePrompts:
+    """Everything asked for on one slice; an immutable value.
+
+    ``boxes`` ask for scar, ``points`` for what each of them names. ``lv_box`` is the box round
+    the left ventricle (outer border of the wall), ``pool_box`` the box round its blood pool
+    (the endocardium, papillary muscles within).
+    """
+
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+    lv_box: Box | None = None
+    no_scar: bool = False
+    pool_box: Box | None = None
+
+    @property
+    def scar_points(self) -> tuple[Point, ...]:
+        """Give the points that ask for scar."""
+        return tuple(point for point in self.points if point.structure is Label.SCAR)
+
+    @property
+    def heart_points(self) -> tuple[Point, ...]:
+        """Give the points that ask for wall or blood pool."""
+        return tuple(point for point in self.points if point.structure is not Label.SCAR)
+
+    @property
+    def asks_for_scar(self) -> bool:
+        return bool(self.boxes or self.scar_points)
+
+    @property
+    def asks_for_heart(self) -> bool:
+        """Say whether wall or blood pool are corrected; the ventricle's box is no correction."""
+        return self.pool_box is not None or bool(self.heart_points)
+
+    @property
+    def scar_alone(self) -> SlicePrompts:
+        """Give what is asked of scar, and where the ventricle is."""
+        return replace(self, points=self.scar_points, pool_box=None)
+
+    def with_point(self, point: Point) -> SlicePrompts:
+        """Add a click. One into scar that no box holds says that the detector's boxes are wrong.
+
+        They are dropped then, since the segmenter would hold to them; a reader's own stay.
+        """
+        boxes = self.boxes
+        asks = point.positive and point.structure is Label.SCAR
+        if asks and not any(box.contains(point.column, point.row) for box in boxes):
+            boxes = tuple(box for box in boxes if box.origin is Origin.READER)
+        return replace(self, boxes=boxes, points=(*self.points, point))

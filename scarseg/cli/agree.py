@@ -1,0 +1,74 @@
+"""What ``agree`` and ``compare`` take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scarseg.cli.parser import Commands, Parser, density
+
+
+def add_agree(commands: Commands) -> None:
+    """Add ``scarseg agree``."""
+    agree = commands.add_parser(
+        "agree",
+        help="compare two tables of the same patients",
+        description="Pair the rows of two tables and print how they agree: Bland-Altman, CCC,"
+        " ICC, errors, Wilcoxon's test. Differences are A - B: a reference is B.",
+    )
+    agree.add_argument("a", type=Path, metavar="A.csv")
+    agree.add_argument("b", type=Path, metavar="B.csv")
+    agree.add_argument(
+        "--column",
+        default="scar_mass_g",
+        metavar="NAME",
+        help="what to compare (default: scar_mass_g)",
+    )
+    agree.add_argument("--column-b", metavar="NAME", help="where B.csv names it otherwise")
+    agree.add_argument(
+        "--key",
+        action="append",
+        metavar="NAME",
+        help="column that names a stack; may be repeated (default: series_uid and part)",
+    )
+    agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
+    _add_page(agree)
+    agree.set_defaults(command="agree")
+
+
+def add_compare(commands: Commands) -> None:
+    """Add ``scarseg compare``."""
+    compare = commands.add_parser(
+        "compare",
+        help="compare two folders of masks of the same patients",
+        description="Pair label maps 0-4 (NIfTI) by file name and print Dice, distances and"
+        " grams, stack by stack and pooled. A reference is B. Exit status: 0 all is well, 2 some"
+        " pair could not be compared, 1 nothing could be done.",
+    )
+    compare.add_argument("a", type=Path, metavar="A_MASKS")
+    compare.add_argument("b", type=Path, metavar="B_MASKS")
+    compare.add_argument(
+        "--dicom", type=Path, metavar="DIR", help="the images, for their slice thickness"
+    )
+    compare.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="with --dicom, what grams follow (default: thickness); without, always spacing",
+    )
+    compare.add_argument(
+        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    _add_page(compare)
+    compare.set_defaults(command="compare")
+
+
+def _add_page(command: Parser) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR|FILE",
+        help="a page (.html or .pdf), the numbers (.json), or a folder for all of them",
+    )
+    command.add_argument("--json", action="store_true", help="for programs, on stdout")
+    command.add_argument("--force", action="store_true", help="replace outputs that exist")

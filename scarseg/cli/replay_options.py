@@ -1,0 +1,55 @@
+"""What ``replay`` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scarseg.cli.parser import Commands, density
+
+
+def add_replay(commands: Commands) -> None:
+    """Add ``scarseg replay``."""
+    replay = commands.add_parser(
+        "replay",
+        help="make a reading again from its case file, and compare",
+        description="Make the mask and the grams of a reading again from what its case file"
+        " remembers: the models answer every prompt anew, in order, and a hand's strokes are drawn"
+        " again. Exit status: 0 all is identical, 2 something differs or cannot be checked (said"
+        " step by step, with the reason as far as it is known), 1 nothing could be done.",
+    )
+    replay.add_argument(
+        "cases", nargs="+", type=Path, metavar="CASE", help="case files (.scarseg) or folders"
+    )
+    replay.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="the images; may be repeated (default: the folder that was opened last)",
+    )
+    replay.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="leave the label maps (NIfTI) and the table that were made again here",
+    )
+    replay.add_argument(
+        "--segmenter", metavar="PATH", help="name or file (default: the recorded weights)"
+    )
+    replay.add_argument("--detector", metavar="PATH", help='name, file or "none"')
+    replay.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    replay.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="what scar_mass_g follows (default: thickness)",
+    )
+    replay.add_argument(
+        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    replay.add_argument("--force", action="store_true", help="replace outputs that exist")
+    replay.set_defaults(command="replay")

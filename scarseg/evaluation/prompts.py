@@ -1,0 +1,122 @@
+"""Ways of asking for scar, and a reader's hand that draws the prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from scarseg.case.labels import MaskArray
+from scarseg.case.prompts import Box, Point
+from scarseg.errors import InputError
+from scarseg.training.prompts import bounding_box, click_inside, components, draw_box
+
+MOST_CLICKS = 20
+
+BOX_EDGES = (0.05, 0.1)
+"""Each edge of a reader's box is off by a normal error of half this share of the side."""
+BOX_GROWTH = (0.0, 0.15)
+"""A reader draws generously: the whole box is larger by this share."""
+
+
+class Asking(StrEnum):
+    """What a strategy gives the segmenter."""
+
+    AUTO = "auto"
+    """Nothing: what the program proposes by itself."""
+    DETECTOR = "detector"
+    """The detector's scar boxes alone."""
+    BOX = "box"
+    """A reader's box per component."""
+    POINT = "point"
+    """A reader's click in every component."""
+    BOX_POINTS = "box+points"
+    """Both."""
+    CLICKS = "clicks"
+    """Boxes, then corrective clicks where the largest error is."""
+    FWHM = "fwhm"
+    """No model: full width at half maximum in the proposed wall and a reader's box."""
+
+
+@dataclass(frozen=True, order=True)
+class Strategy:
+    """One way of asking; ``clicks`` is the most corrective clicks on a slice."""
+
+    asking: Asking
+    clicks: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"clicks:{self.clicks}" if self.asking is Asking.CLICKS else self.asking.value
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether a reader took part: then slices without scar are known to be."""
+        return self.asking not in (Asking.AUTO, Asking.DETECTOR)
+
+
+DEFAULT = ("auto", "box", "clicks:3", "detector")
+
+
+def parse_strategies(words: Iterable[str]) -> tuple[Strategy, ...]:
+    """Read names as ``--prompts`` takes them; each strategy once, in the order given.
+
+    Raises:
+        InputError: E_PROMPTS for a word that names none.
+    """
+    found: list[Strategy] = []
+    for word in (part for text in words for part in text.split(",") if part):
+        name, _, number = word.partition(":")
+        name = {"points": "point", "box+point": "box+points"}.get(name, name)
+        try:
+            asking = Asking(name)
+        except ValueError:
+            asking = Asking.FWHM
+        clicks = int(number) if number.isdecimal() else 0
+        counted = asking is Asking.CLICKS
+        if asking is Asking.FWHM or counted != bool(number) or counted != (clicks > 0):
+            raise InputError(
+                "E_PROMPTS",
+                f"{word!r} is no way of asking; there are box, point, box+points, clicks:N, auto"
+                " and detector.",
+            )
+        if clicks > MOST_CLICKS:
+            raise InputError("E_PROMPTS", f"{word!r}: at most {MOST_CLICKS} clicks.")
+        if Strategy(asking, clicks) not in found:
+            found.append(Strategy(asking, clicks))
+    return tuple(found)
+
+
+class Hand(StrEnum):
+    """What a reader's hand does; each has random numbers of its own."""
+
+    BOXES = "boxes"
+    POINTS = "points"
+    CLICKS = "clicks"
+
+
+def steady(seed: int, patient: str, slice_index: int, draw: int, hand: Hand) -> np.random.Generator:
+    """Give the random numbers of one hand on one slice.
+
+    They depend on nothing else, so that every model and every strategy gets the same boxes.
+    ``draw`` counts independent readings of the same slice.
+    """
+    return np.random.default_rng([seed, draw, slice_index, *hand.encode(), 0, *patient.encode()])
+
+
+def human_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
+    """Draw a reader's boxes round scar (row, column): one per component, generous, imprecise."""
+    return tuple(
+        Box.spanning(*draw_box(bounding_box(part), rng, BOX_EDGES, BOX_GROWTH))
+        for part in (components(scar) if scar.any() else ())
+    )
+
+
+def human_points(scar: MaskArray, rng: np.random.Generator) -> tuple[Point, ...]:
+    """Click once into every component of scar (row, column), mostly where it is deepest."""
+    return tuple(
+        Point(*click_inside(part, rng, central=rng.random() < 0.8))
+        for part in (components(scar) if scar.any() else ())
+    )

@@ -1,0 +1,210 @@
+"""Read a stack as the program alone does, and as a reader would with boxes and clicks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.stack import Stack
+from scarseg.evaluation.prompts import Asking, Hand, Strategy, human_boxes, human_points, steady
+from scarseg.models import Models, Structure
+from scarseg.progress import Progress, silent
+from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
+from scarseg.segmentation.pipeline import Located, locate, propose_slice, segment
+from scarseg.segmentation.predict import SliceProposal, predict
+from scarseg.segmentation.proposal import RULES, ProposalRules, inside
+from scarseg.training.prompts import bounding_box, corrective_click
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What is true of a stack.
+
+    ``labels`` uint8 (slice, row, column), 0 to 4; ``scar_known``, ``wall_known``,
+    ``pool_known`` say per slice what of it is a reference.
+    """
+
+    patient: str
+    labels: LabelArray
+    scar_known: tuple[bool, ...]
+    wall_known: tuple[bool, ...]
+    pool_known: tuple[bool, ...]
+
+    @property
+    def scar(self) -> MaskArray:
+        return infarct_mask(self.labels)
+
+    def lv_box(self, k: int) -> Box | None:
+        """Give the box round pool and wall of slice ``k``; None where there is none."""
+        heart = self.labels[k] > 0
+        known = self.wall_known[k] and bool(heart.any())
+        return Box(*bounding_box(heart), Origin.READER) if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the program makes of a stack by itself, slice by slice.
+
+    ``scores_mm2``: how much scar a slice may hold, to rank slices by: the scar probability
+    summed over the proposed wall, in mm2; None without a wall to look in.
+    """
+
+    located: tuple[Located, ...]
+    proposals: tuple[SliceProposal, ...]
+    scores_mm2: tuple[float | None, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One reading of a stack: its labels, what was asked, and the seconds of every answer."""
+
+    labels: LabelArray
+    prompts: tuple[SlicePrompts, ...]
+    seconds: tuple[float, ...] = ()
+
+    @property
+    def scar(self) -> MaskArray:
+        return infarct_mask(self.labels)
+
+
+def look(
+    stack: Stack,
+    models: Models,
+    lv_boxes: Sequence[Box | None] | None = None,
+    rules: ProposalRules = RULES,
+    progress: Progress = silent,
+) -> Seen:
+    """Let the program propose every slice; ``lv_boxes`` stand for hearts that it need not find."""
+    begin = time.perf_counter()
+    located = locate(stack, models, lambda done, what: progress(0.3 * done, what), rules)
+    proposals = []
+    for k in range(stack.n_slices):
+        progress(0.3 + 0.7 * k / stack.n_slices, f"Slice {k + 1} of {stack.n_slices}")
+        hint = None if lv_boxes is None else lv_boxes[k]
+        proposals.append(propose_slice(stack.image(k), models, hint, rules, located[k]))
+    seconds = time.perf_counter() - begin
+    area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
+    scores = tuple(_score_mm2(models, proposal, area_mm2) for proposal in proposals)
+    return Seen(located, tuple(proposals), scores, seconds)
+
+
+def _score_mm2(models: Models, proposal: SliceProposal, area_mm2: float) -> float | None:
+    if proposal.logits.wall is None:
+        return None
+    logits = predict(models, proposal.embedding, SlicePrompts(lv_box=proposal.prompts.lv_box))
+    if logits.wall is None:
+        return None
+    inside = logits.scar[logits.wall > 0].astype(np.float64)
+    return float((1 / (1 + np.exp(-inside))).sum() * area_mm2)
+
+
+def ask(
+    strategy: Strategy,
+    models: Models,
+    seen: Seen,
+    truth: Reference,
+    seed: int,
+    draw: int = 0,
+    rules: ProposalRules = RULES,
+) -> list[Answer]:
+    """Read a stack one way; give the answer after each round of clicks, the last one last.
+
+    A reader knows which slices hold no scar. Slices whose scar is not known keep the proposal.
+
+    Args:
+        seed, draw: which hand draws; the same give the same prompts for every model.
+    """
+    if strategy.asking is Asking.AUTO:
+        labels = np.stack([proposal.labels for proposal in seen.proposals])
+        return [Answer(labels, tuple(proposal.prompts for proposal in seen.proposals))]
+    rounds: list[list[tuple[LabelArray, SlicePrompts, float]]] = []
+    for k, proposal in enumerate(seen.proposals):
+        if strategy.asking is Asking.DETECTOR:
+            boxes = tuple(
+                replace(one.box, origin=Origin.DETECTOR, score=one.score)
+                for one in seen.located[k].detections
+                if one.structure is Structure.SCAR
+            )
+            asked = SlicePrompts(boxes, lv_box=proposal.prompts.lv_box, no_scar=not boxes)
+            rounds.append(_answers(models, proposal, asked, rules))
+        elif not truth.scar_known[k]:
+            rounds.append([(proposal.labels, proposal.prompts, 0.0)])
+        else:
+            scar = truth.scar[k]
+            asked = _drawn(strategy, proposal, scar, truth.patient, k, (seed, draw))
+            clicking = steady(seed, truth.patient, k, draw, Hand.CLICKS)
+            rounds.append(_answers(models, proposal, asked, rules, scar, strategy.clicks, clicking))
+    return [_joined(rounds, n) for n in range(strategy.clicks + 1)]
+
+
+def _drawn(
+    strategy: Strategy,
+    proposal: SliceProposal,
+    scar: MaskArray,
+    patient: str,
+    k: int,
+    hand: tuple[int, int],
+) -> SlicePrompts:
+    """Draw a reader's first prompts on slice ``k``; ``hand`` is (seed, draw)."""
+    seed, draw = hand
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+    if strategy.asking is not Asking.POINT:
+        boxes = human_boxes(scar, steady(seed, patient, k, draw, Hand.BOXES))
+    if strategy.asking in (Asking.POINT, Asking.BOX_POINTS):
+        points = human_points(scar, steady(seed, patient, k, draw, Hand.POINTS))
+    return SlicePrompts(boxes, points, proposal.prompts.lv_box, no_scar=not scar.any())
+
+
+def _answers(
+    models: Models,
+    proposal: SliceProposal,
+    asked: SlicePrompts,
+    rules: ProposalRules,
+    scar: MaskArray | None = None,
+    n_clicks: int = 0,
+    clicking: np.random.Generator | None = None,
+) -> list[tuple[LabelArray, SlicePrompts, float]]:
+    """Answer first prompts, then corrective clicks at the largest error; all of them in order."""
+    labels, logits, answers = proposal.labels, proposal.logits, []
+    for turn in range(n_clicks + 1):
+        if turn and scar is not None and clicking is not None:
+            clicks = corrective_click(scar, infarct_mask(labels), clicking) if scar.any() else []
+            if not clicks:
+                break
+            column, row, inside = clicks[0]
+            asked = asked.with_point(Point(column, row, bool(inside)))
+        begin = time.perf_counter()
+        labels, logits = segment(models, proposal.embedding, asked, labels, logits, rules)
+        answers.append((labels, asked, time.perf_counter() - begin))
+    return answers
+
+
+def _joined(rounds: Sequence[Sequence[tuple[LabelArray, SlicePrompts, float]]], n: int) -> Answer:
+    """Put the slices together as they stood after ``n`` clicks."""
+    last = [slices[min(n, len(slices) - 1)] for slices in rounds]
+    seconds = tuple(one[2] for slices in rounds for one in slices[: n + 1] if one[2])
+    return Answer(np.stack([one[0] for one in last]), tuple(one[1] for one in last), seconds)
+
+
+STRONGEST = ThresholdRules(maximum_percentile=98)
+"""Half-way from remote muscle to a robust maximum: the best of FWHM's readings on EMIDEC's tuning
+patients (``benchmarks/thresholds.py``). A comparator should be beaten at its best."""
+
+
+def half_maximum(stack: Stack, seen: Seen, boxed: Answer) -> Answer:
+    """Read a stack by FWHM with the boxes of another reading as its region."""
+    walls = np.stack([wall_mask(proposal.labels) for proposal in seen.proposals])
+    regions = np.stack(
+        [inside(asked.boxes, (stack.rows, stack.columns)) for asked in boxed.prompts]
+    )
+    scar = fwhm_mask(stack.pixels, walls, stack.pixel_spacing_mm, regions, rules=STRONGEST)
+    labels = np.where(walls, Label.MYOCARDIUM, Label.BACKGROUND).astype(np.uint8)
+    labels[scar] = Label.SCAR
+    return Answer(labels, boxed.prompts)

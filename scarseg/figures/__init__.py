@@ -1,1 +1,0 @@
-"""Drawings and pages for print, made by matplotlib without a display."""

@@ -1,0 +1,122 @@
+"""Every question the window asks and every sheet it shows; tests put their own answers here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from PyQt6.QtCore import QStandardPaths, Qt
+from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
+
+from scarseg.gui.dialogs.about import NOTICE, About, about_text
+from scarseg.gui.dialogs.export import ExportDialog
+from scarseg.gui.dialogs.reading import ask_reader, ask_reason
+from scarseg.gui.dialogs.rereading import Offer, Plan, ask_rereading, ask_which
+from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.session.export import Part, Wish
+from scarseg.models import Models
+
+__all__ = ["NOTICE", "About", "Dialogs", "KeySheet", "about_text"]
+
+
+class Dialogs:
+    """Ask with Qt's own dialogs."""
+
+    def __init__(self, parent: QWidget) -> None:
+        self._parent = parent
+        documents = QStandardPaths.StandardLocation.DocumentsLocation
+        self._folder = Path(QStandardPaths.writableLocation(documents))
+
+    def folder(self) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(self._parent, "Open folder")
+        return Path(chosen) if chosen else None
+
+    def files(self) -> list[Path]:
+        chosen, _ = QFileDialog.getOpenFileNames(self._parent, "Open files, DICOMDIR or zip")
+        return [Path(name) for name in chosen]
+
+    def save_as(self, title: str, name: str, kind: str) -> Path | None:
+        """Ask for a new file, beside the last one; whether to replace one is asked afterwards."""
+        chosen, used = QFileDialog.getSaveFileName(
+            self._parent,
+            title,
+            str(self._folder / name),
+            kind,
+            options=QFileDialog.Option.DontConfirmOverwrite,
+        )
+        if not chosen:
+            return None
+        self._folder = Path(chosen).parent
+        return _named(Path(chosen), used, kind)
+
+    def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
+        """Ask what to export, and into which folder; beside the last one to begin with."""
+        start = Wish(self._folder, parts)
+        dialog = ExportDialog(self._parent, start, n_series, dicom, self._export_folder)
+        given = dialog.exec() == QDialog.DialogCode.Accepted
+        wish = dialog.wish
+        dialog.deleteLater()
+        if not given:
+            return None
+        self._folder = wish.folder
+        return wish
+
+    def _export_folder(self) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(
+            self._parent, "Export into this folder", str(self._folder)
+        )
+        return Path(chosen) if chosen else None
+
+    def confirm(self, text: str, yes: str) -> bool:
+        """Ask one question; the careful answer is the default."""
+        box = QMessageBox(self._parent)
+        box.setText(text)
+        accept = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        box.exec()
+        return box.clickedButton() is accept
+
+    def reason(self) -> str | None:
+        """Ask why a slice cannot be read."""
+        return ask_reason(self._parent)
+
+    def reader(self, current: str) -> str | None:
+        """Ask for the initials of who reads."""
+        return ask_reader(self._parent, current)
+
+    def rereading(self, offer: Offer) -> Plan | None:
+        """Ask who reads what again."""
+        return ask_rereading(self._parent, offer)
+
+    def which(self, names: list[str]) -> int | None:
+        """Ask which of several re-readings to go on with."""
+        return ask_which(self._parent, names)
+
+    def thickness_mm(self, title: str) -> float | None:
+        """Ask for a slice thickness that the header does not give."""
+        value, given = QInputDialog.getDouble(
+            self._parent,
+            "Slice thickness",
+            f"{title}\nThe header gives no slice thickness. Without it there is no mass.\n"
+            "Slice thickness in mm:",
+            8.0, 0.5, 30.0, 2,
+        )  # fmt: skip
+        return value if given else None
+
+    def keys(self) -> None:
+        _show(KeySheet(self._parent))
+
+    def about(self, models: Models | None, problem: str) -> None:
+        _show(About(self._parent, models, problem))
+
+
+def _named(path: Path, used: str, kind: str) -> Path:
+    """Give a file the suffix of the kind that was chosen, unless it has one of its own."""
+    suffix = used.rpartition("*")[2].rstrip(")")
+    others = {f".{each}" for each in re.findall(r"\*\.(\w+)", kind)}
+    return path.with_suffix(suffix) if suffix and path.suffix in {"", *others} else path
+
+
+def _show(dialog: QDialog) -> None:
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.open()

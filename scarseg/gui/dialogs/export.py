@@ -1,0 +1,169 @@
+"""Ask what is to be written of a reading, and where: tick boxes and a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.gui.session.export import DICOM, Part, Wish
+from scarseg.gui.theme import label
+
+SECTIONS: tuple[tuple[str, tuple[tuple[Part, str, str], ...]], ...] = (
+    (
+        "TABLES",
+        (
+            (Part.CSV, "CSV", "scar.csv: a row for each stack, a per-slice file, a sidecar"),
+            (Part.WORKBOOK, "Workbook (XLSX)", "scar.xlsx: the same tables in one file"),
+        ),
+    ),
+    (
+        "REPORT",
+        (
+            (Part.REPORT, "Report (PDF)", "One page: slices, bull's eye, numbers, provenance"),
+            (Part.SR, "Structured report (DICOM SR)", "Masses in g, for the archive"),
+        ),
+    ),
+    (
+        "MASKS",
+        (
+            (Part.NIFTI, "NIfTI", "Label map: 1 blood pool, 2 wall, 3 scar, 4 MVO"),
+            (Part.SEG, "DICOM SEG", "Segmentation that refers to its images"),
+            (Part.RTSTRUCT, "DICOM RTSTRUCT", "Contours, for planning systems"),
+        ),
+    ),
+)
+NOTE = (
+    "Names and IDs of patients are left out: each has a pseudonym. Files are named by series\n"
+    "UID, and the UIDs of the images stay, so that masks find them."
+)
+NO_FILES = "Needs the DICOM files of the images"
+
+
+class ExportDialog(QDialog):
+    """What, of which readings, into which folder. :meth:`wish` gives the answer.
+
+    Args:
+        start: how the boxes are ticked at first, and the folder.
+        n_series: how many series the list has.
+        dicom: whether there are DICOM files to refer to.
+        browse: asks for a folder.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget,
+        start: Wish,
+        n_series: int,
+        dicom: bool,
+        browse: Callable[[], Path | None],
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export")
+        self._browse = browse
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(22, 18, 22, 16)
+        layout.setSpacing(5)
+        self.one, self.all = QRadioButton("This patient"), QRadioButton(_every(n_series))
+        self.one.setToolTip("The reading on the desk")
+        self.all.setToolTip("Series without a reading are left out, and counted")
+        which = QHBoxLayout()
+        for button in (self.one, self.all):
+            which.addWidget(button)
+        which.addStretch(1)
+        (self.all if start.whole_list and n_series > 1 else self.one).setChecked(True)
+        self.all.setVisible(n_series > 1)
+        self.one.setVisible(n_series > 1)
+        layout.addLayout(which)
+        layout.addSpacing(8 if n_series > 1 else 0)
+        self.boxes: dict[Part, QCheckBox] = {}
+        columns = QHBoxLayout()
+        columns.setSpacing(30)
+        for heading, rows in SECTIONS:
+            columns.addLayout(self._section(heading, rows, start, dicom))
+        layout.addLayout(columns)
+        layout.addSpacing(8)
+        layout.addWidget(label("FOLDER", "heading"))
+        layout.addLayout(self._folder_row(start.folder))
+        layout.addSpacing(4)
+        layout.addWidget(label(NOTE, "quiet"))
+        layout.addSpacing(6)
+        self._buttons(layout)
+        self._look()
+
+    @property
+    def wish(self) -> Wish:
+        """Give what is ticked."""
+        parts = {part for part, box in self.boxes.items() if box.isChecked() and box.isEnabled()}
+        return Wish(Path(self.folder.text()).expanduser(), frozenset(parts), self.all.isChecked())
+
+    def _section(
+        self, heading: str, rows: tuple[tuple[Part, str, str], ...], start: Wish, dicom: bool
+    ) -> QVBoxLayout:
+        made = QVBoxLayout()
+        made.setSpacing(3)
+        made.addWidget(label(heading, "heading"))
+        for part, text, tip in rows:
+            box = QCheckBox(text)
+            able = dicom or part not in DICOM
+            box.setEnabled(able)
+            box.setChecked(able and part in start.parts)
+            box.setToolTip(tip if able else NO_FILES)
+            box.toggled.connect(self._look)
+            self.boxes[part] = box
+            made.addWidget(box)
+        made.addStretch(1)
+        return made
+
+    def _folder_row(self, folder: Path) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.folder = QLineEdit(str(folder))
+        self.folder.setAccessibleName("Folder to export into")
+        self.folder.setToolTip("It is made where it is not there")
+        self.folder.setMinimumWidth(360)
+        self.folder.textChanged.connect(self._look)
+        self.browse = QPushButton("Choose …")
+        self.browse.setAccessibleName("Choose the folder")
+        self.browse.setToolTip("Choose the folder")
+        self.browse.setAutoDefault(False)
+        self.browse.clicked.connect(self._choose_folder)
+        row.addWidget(self.folder, 1)
+        row.addWidget(self.browse)
+        return row
+
+    def _buttons(self, layout: QVBoxLayout) -> None:
+        box = QDialogButtonBox()
+        accept = box.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
+        assert accept is not None
+        accept.setDefault(True)
+        self.accept_button = accept
+        box.addButton(QDialogButtonBox.StandardButton.Cancel)
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        layout.addWidget(box)
+
+    def _choose_folder(self) -> None:
+        chosen = self._browse()
+        if chosen is not None:
+            self.folder.setText(str(chosen))
+
+    def _look(self, *_what: object) -> None:
+        """Let only what can be done be asked for."""
+        if hasattr(self, "accept_button"):
+            ticked = any(box.isChecked() for box in self.boxes.values())
+            self.accept_button.setEnabled(ticked and bool(self.folder.text().strip()))
+
+
+def _every(n: int) -> str:
+    return f"Every reading of the list ({n} series)"

@@ -1,0 +1,263 @@
+"""The bull's eye beside the results: follows the open case a moment after each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PyQt6.QtCore import QEvent, QObject, QTimer, pyqtSignal
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import (
+    QHBoxLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.gui.panels.bullseye_data import Where, look
+from scarseg.gui.panels.bullseye_view import Eye
+from scarseg.gui.panels.insertion_point import Insertion
+from scarseg.gui.panels.results import ResultsPanel
+from scarseg.gui.session.session import Session
+from scarseg.gui.theme import label
+from scarseg.gui.viewer.montage import Views
+from scarseg.quant.segments import SEGMENTS
+from scarseg.quant.wall_map import points_of
+
+PAUSE_MS = 150
+"""After an edit, before the wall is mapped anew: not for each of many."""
+ROOMY = 1200
+"""A column of this height, in pixels, has room for the bull's eye beside all else."""
+NO_WALL = "No slice has a closed wall yet."
+SPREADING = "Looking where the scar lies …"
+
+
+class BullseyePanel(QWidget):
+    """The drawing under its heading, and what is under the hand in words.
+
+    Signals:
+        pointed: number of the segment under the hand, or None.
+        chosen: a slice, by a click on a segment.
+    """
+
+    pointed = pyqtSignal(object)
+    chosen = pyqtSignal(int)
+
+    def __init__(self, place: QAction) -> None:
+        super().__init__()
+        self.setAccessibleName("Where the scar lies")
+        self.shown: Where | None = None
+        self._by_ray = False
+        self.eye = Eye()
+        self.eye.pointed.connect(self._point)
+        self.eye.chosen.connect(self._choose)
+        self.scope = _button("Transmurality by ray", "Scar area of a segment, or the share of")
+        self.scope.setCheckable(True)
+        self.scope.toggled.connect(self._choose_scope)
+        self.scope.setToolTip(
+            "Area: scar in percent of the segment's wall.\n"
+            "Rays: how far through the wall scar goes, where there is any (mean)."
+        )
+        self.words = label("", "quiet", "Segment under the hand, or the insertion point")
+        self.figures = label("", "quiet", "Figures of the segment under the hand")
+        for line in (self.words, self.figures):
+            line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.place = _button("Set the insertion point", place.toolTip())
+        self.place.setText("Set …   Ctrl+I")
+        self.place.clicked.connect(place.trigger)
+        self.reset = _button("Propose the insertion point", "Delete your point: as proposed again")
+        self.reset.setText("✕  As proposed")
+        head, foot = QHBoxLayout(), QHBoxLayout()
+        head.addWidget(label("BULL'S EYE, % SCAR", "heading"))
+        head.addStretch(1)
+        head.addWidget(self.scope)
+        foot.setSpacing(0)
+        foot.setContentsMargins(0, 0, 0, 0)
+        for button in (self.place, self.reset):
+            foot.addWidget(button)
+        foot.addStretch(1)
+        buttons = QWidget()
+        buttons.setLayout(foot)
+        self._row = QStackedWidget()
+        for page in (buttons, self.figures):
+            self._row.addWidget(page)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(2)
+        layout.addLayout(head)
+        for part in (self.eye, self.words, self._row):
+            layout.addWidget(part)
+        self._choose_scope(False)
+        self.hide()
+
+    def show_where(self, where: Where | None, why: str = "") -> None:
+        """Show a map of the wall, or why there is none."""
+        self.shown = where
+        self._tell()
+        if where is None:
+            self.eye.show_nothing(why)
+            return
+        convention = MassConvention.THICKNESS
+        words = {number: where.words(number, convention) for number in where.slices}
+        self.eye.show_percents(where.percents(self._by_ray), where.arteries(convention), words)
+
+    def _choose_scope(self, by_ray: bool) -> None:
+        self._by_ray = by_ray
+        self.scope.setText("Rays" if by_ray else "Area")
+        if self.shown is not None:
+            self.show_where(self.shown)
+
+    def _point(self, number: int | None) -> None:
+        self._tell()
+        self.pointed.emit(number)
+
+    def _choose(self, number: int) -> None:
+        if self.shown is not None:
+            self.chosen.emit(self.shown.fullest[number])
+
+    def _tell(self) -> None:
+        """Say what is under the hand, else where the insertion point is from."""
+        where, number = self.shown, self.eye.at
+        pointing = where is not None and number in where.slices
+        mine = where is not None and where.found.source is None
+        self._row.setCurrentIndex(int(pointing))
+        self.place.setVisible(where is not None)
+        self.reset.setVisible(mine)
+        self.words.setText("" if where is None else where.note())
+        if where is not None and pointing and number is not None:
+            self.words.setText(where.title(SEGMENTS[number - 1]))
+            self.figures.setText(where.figures(number, MassConvention.THICKNESS))
+
+
+class Bullseye(QObject):
+    """Have the wall mapped on the disk lane, and show it here and on the slices."""
+
+    def __init__(
+        self,
+        session: Session,
+        views: Views,
+        results: ResultsPanel,
+        go_to: Callable[[int], None],
+        window: QWidget,
+    ) -> None:
+        super().__init__(window)
+        self._session, self._views, self._results = session, views, results
+        self.insertion = Insertion(session, views, window)
+        self._go_to = go_to
+        self._n_changes, self._n_shown = 0, -1
+        self._own_choice = False
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self.map_now)
+        session.opened.connect(self._follow)
+
+    def handlers(self) -> dict[str, Callable[[], object]]:
+        """Give what the actions do."""
+        return {"bullseye": self._choose, "insertion": self._set_insertion}
+
+    def take(self, actions: dict[str, QAction]) -> None:
+        """Take the switches of the panel and of what else stands in its room."""
+        self._toggle, self._history = actions["bullseye"], actions["history"]
+        self.panel = BullseyePanel(actions["insertion"])
+        self._results.take_panel(self.panel)
+        self.panel.chosen.connect(self._go)
+        self.panel.pointed.connect(self._light)
+        self.panel.reset.clicked.connect(self.insertion.propose)
+        self._toggle.toggled.connect(self._show)
+        self._history.toggled.connect(self._give_way)
+        actions["let_go"].triggered.connect(self.insertion.put_down)
+        self._results.installEventFilter(self)
+
+    def _set_insertion(self) -> None:
+        """Wait for the click, with what it changes in sight."""
+        if not self._toggle.isChecked():
+            self._own_choice = True
+            self._toggle.setChecked(True)
+        self.insertion.take_up()
+
+    # Open and closed
+
+    def _choose(self) -> None:
+        self._own_choice = True
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Stand open where there is room for all, until a reader says otherwise."""
+        if event is not None and event.type() == QEvent.Type.Resize and not self._own_choice:
+            self._toggle.setChecked(self._results.height() >= ROOMY)
+        return super().eventFilter(watched, event)
+
+    def _show(self, shown: bool) -> None:
+        if shown and self._results.short:
+            self._history.setChecked(False)
+        self._results.show_panel(self.panel, shown)
+        self.insertion.show(self.panel.shown if shown else None)
+        self._later()
+
+    def _give_way(self, history_shown: bool) -> None:
+        if history_shown and self._results.short:
+            self._toggle.setChecked(False)
+
+    # What it shows
+
+    def _follow(self) -> None:
+        self.insertion.show(None)
+        self.panel.show_where(None)
+        if self._session.current is not None:
+            document = self._session.current.document
+            document.slice_changed.connect(self._changed)
+            document.placed.connect(self._changed)
+        self._changed()
+
+    def _changed(self, *_what: object) -> None:
+        self._n_changes += 1
+        self._later()
+
+    def _later(self) -> None:
+        if self._toggle.isChecked():
+            self._pause.start()
+
+    def map_now(self) -> None:
+        """Have the wall mapped as it stands; an answer that comes after another edit is dropped."""
+        current, n = self._session.current, self._n_changes
+        if current is None or not self._toggle.isChecked() or n == self._n_shown:
+            return
+        case = current.document.case
+        if self.panel.shown is None:
+            self.panel.show_where(None, SPREADING)
+        self._session.disk_lane.run(
+            "map the wall",
+            look,
+            case.labels.copy(),
+            case.stack,
+            points_of(case),
+            DENSITY_G_PER_ML,
+            done=partial(self._take, n),
+            current=lambda: n == self._n_changes,
+        )
+
+    def _take(self, n: int, where: Where | None) -> None:
+        self._n_shown = n
+        self.panel.show_where(where, NO_WALL)
+        if self._toggle.isChecked():
+            self.insertion.show(where)
+            self._light(self.panel.eye.at)
+
+    def _light(self, number: int | None) -> None:
+        """Light a segment up on its slices."""
+        self.insertion.light(number)
+
+    def _go(self, k: int) -> None:
+        self._go_to(k)
+        self._views.active.setFocus()
+
+
+def _button(name: str, tip: str) -> QToolButton:
+    made = QToolButton()
+    made.setObjectName("foot")
+    made.setAccessibleName(name)
+    made.setToolTip(tip)
+    return made

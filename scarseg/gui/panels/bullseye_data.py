@@ -1,0 +1,133 @@
+"""Where the scar of a case lies, as the bull's eye shows it; no Qt, made on a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import InsertionPoint
+from scarseg.case.stack import Stack
+from scarseg.quant.insertion_point import InsertionSource, on_epicardium
+from scarseg.quant.segments import Amount, Segment, Territory
+from scarseg.quant.transmurality import Transmurality
+from scarseg.quant.wall_map import WallMap, map_wall, whole_percent
+
+
+@dataclass(frozen=True, eq=False)
+class Where:
+    """A wall map with what a reader asks of it.
+
+    ``slices`` are those that a segment lies on, by its number; ``fullest`` of them the one with
+    most infarct there (the middle one where there is none). ``marks`` are places (column, row) of
+    the insertion by slice: the point itself on its own, where its direction leaves the wall on
+    the others.
+    """
+
+    found: WallMap
+    slices: Mapping[int, tuple[int, ...]]
+    fullest: Mapping[int, int]
+    marks: Mapping[int, tuple[float, float]]
+
+    @property
+    def point(self) -> InsertionPoint:
+        """Give the insertion point as it was used."""
+        return self.found.points[0]
+
+    def percents(self, by_ray: bool) -> dict[int, float | None]:
+        """Give transmurality of each segment, mean by ray or by area."""
+        return self.found.ray_percents if by_ray else self.found.area_percents
+
+    def arteries(self, convention: MassConvention) -> dict[Territory, float | None]:
+        """Give scar in percent of each artery's wall."""
+        return {
+            artery: amount.scar_percent(convention)
+            for artery, amount in self.found.measured.territories
+        }
+
+    def mask(self, number: int, k: int) -> MaskArray:
+        """Give the voxels (row, column) of a segment on a slice."""
+        return np.asarray(self.found.segments[k] == number, dtype=np.bool_)
+
+    def words(self, number: int, convention: MassConvention) -> str:
+        """Say everything of one segment."""
+        segment, amount = self.found.measured.segments[number - 1]
+        through = self.found.transmurality[number - 1]
+        name = f"{self.title(segment)} · {segment.territory}"
+        return "\n".join((name, *_figures(through, amount, convention)))
+
+    def title(self, segment: Segment) -> str:
+        """Name a segment: "8 mid anteroseptal · slices 4-6"."""
+        return f"{segment.number} {segment.name} · {spoken(self.slices[segment.number])}"
+
+    def figures(self, number: int, convention: MassConvention) -> str:
+        """Say artery and figures of one segment in a line."""
+        through = self.found.transmurality[number - 1]
+        amount = self.found.measured.amount(number)
+        by_area, by_ray = _percent(through.area_percent), _percent(through.ray_mean_percent)
+        grams = f"{amount.scar_mass_g(convention):.1f} g"
+        return f"{through.segment.territory} · {grams} · area {by_area} · rays {by_ray}"
+
+    def note(self) -> str:
+        """Say where the insertion point is from."""
+        k = self.point.slice_index + 1
+        if self.found.source is None:
+            return f"RV insertion: yours, slice {k}"
+        if self.found.source is InsertionSource.IMAGE:
+            return f"RV insertion: proposed, slice {k}"
+        return "RV insertion: by orientation only"
+
+
+def look(
+    labels: LabelArray, stack: Stack, points: Sequence[InsertionPoint], density: float
+) -> Where | None:
+    """Map the wall; None where no slice has a closed ring to begin from."""
+    found = map_wall(labels, stack, points, density)
+    if found is None:
+        return None
+    infarct = infarct_mask(labels)
+    slices, fullest = {}, {}
+    for segment, _ in found.measured.segments:
+        here = found.segments == segment.number
+        on = np.flatnonzero(here.any(axis=(1, 2))).tolist()
+        if on:
+            scar = (here & infarct).sum(axis=(1, 2))
+            slices[segment.number] = tuple(on)
+            fullest[segment.number] = int(scar.argmax()) if scar.any() else on[len(on) // 2]
+    return Where(found, slices, fullest, _marks(found, labels, stack))
+
+
+def _marks(found: WallMap, labels: LabelArray, stack: Stack) -> dict[int, tuple[float, float]]:
+    marks = {}
+    for k, level in enumerate(found.levels):
+        if level is not None:
+            on = on_epicardium(stack, labels[k], k, found.angles[k])
+            marks[k] = (on.column, on.row)
+    return marks | {one.slice_index: (one.column, one.row) for one in found.points}
+
+
+def spoken(slices: Sequence[int]) -> str:
+    """Name slices: "slice 4", "slices 4-6"; those of a segment lie side by side."""
+    first, last = slices[0] + 1, slices[-1] + 1
+    return f"slice {first}" if first == last else f"slices {first}–{last}"
+
+
+def _figures(through: Transmurality, amount: Amount, convention: MassConvention) -> list[str]:
+    lines = [
+        f"scar {amount.scar_mass_g(convention):.1f} g of {amount.lv_mass_g(convention):.1f} g",
+        f"by area {_percent(through.area_percent)}",
+    ]
+    if through.ray_mean_percent is not None:
+        lines.append(
+            f"through the wall {_percent(through.ray_mean_percent)} where there is scar,"
+            f" at most {_percent(through.ray_maximum_percent)}"
+        )
+        lines.append(f"scar on {_percent(through.extent_percent)} of the rays")
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{whole_percent(value)} %"

@@ -1,0 +1,294 @@
+"""The bull's eye as a drawing: the AHA segments by how far scar goes through their wall."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import hypot
+
+from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import (
+    QBrush,
+    QColor,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+)
+from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from scarseg.gui import theme
+from scarseg.quant import wall_map
+from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
+from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
+from scarseg.quant.wall_map import whole_percent
+
+COLOURS = {
+    TransmuralityClass.NONE: "#26313b",
+    TransmuralityClass.TO_25: "#5a3a1e",
+    TransmuralityClass.TO_50: "#a8600a",
+    TransmuralityClass.TO_75: "#ee9a1c",
+    TransmuralityClass.TO_100: "#ffe4b0",
+}
+"""From the ground of the window to bright: in order for every eye."""
+INKS = {
+    TransmuralityClass.NONE: "#d7dee5",
+    TransmuralityClass.TO_25: "#ffffff",
+    TransmuralityClass.TO_50: "#ffffff",
+    TransmuralityClass.TO_75: "#0c1114",
+    TransmuralityClass.TO_100: "#0c1114",
+}
+EDGE = 15
+"""Room round the drawing for the names of the walls, in pixels."""
+LEGEND = 24
+_ARTERIES = {
+    Territory.LAD: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop,
+    Territory.RCA: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom,
+    Territory.LCX: Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom,
+}
+_TURNS = {"anterior": 0, "septal": -90, "inferior": 0, "lateral": 90}
+_MIDDLE = Qt.AlignmentFlag.AlignCenter
+Percents = Mapping[int, float | None]
+
+
+class Eye(QWidget):
+    """Segments in the colour of their class, numbers and percents in them.
+
+    Signals:
+        pointed: number of the segment under the hand, or None.
+        chosen: number of a segment that was clicked.
+    """
+
+    pointed = pyqtSignal(object)
+    chosen = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Bull's eye")
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._percents: Percents = {}
+        self._arteries: Mapping[Territory, float | None] = {}
+        self._words: Mapping[int, str] = {}
+        self._why = ""
+        self.at: int | None = None
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        self.setFixedHeight(self.width() + LEGEND)
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 200 + LEGEND)
+
+    def show_percents(
+        self,
+        percents: Percents,
+        arteries: Mapping[Territory, float | None],
+        words: Mapping[int, str],
+    ) -> None:
+        """Show these percents by segment number, and by artery; ``words`` say all of each."""
+        self._percents, self._arteries, self._words, self._why = percents, arteries, words, ""
+        told = [f"{n}: {whole_percent(p)} %" for n, p in percents.items() if p is not None]
+        self.setAccessibleDescription("Scar by segment. " + ", ".join(told))
+        self.update()
+
+    def show_nothing(self, why: str) -> None:
+        """Show an empty eye and say why it is."""
+        self._percents, self._arteries, self._words, self._why = {}, {}, {}, why
+        self.setAccessibleDescription(why)
+        self.update()
+
+    def colour_of(self, number: int) -> str | None:
+        """Give the colour of a segment; None where it is not seen."""
+        percent = self._percents.get(number)
+        return None if percent is None else COLOURS[transmurality_class(percent)]
+
+    # The hand
+
+    def position_of(self, number: int) -> QPointF:
+        """Give where the middle of a segment is, in this widget."""
+        x, y = wall_map.middle(SEGMENTS[number - 1])
+        return self._on_screen(x, y)
+
+    def _point(self, number: int | None) -> None:
+        if number is not None and number not in self._words:
+            number = None
+        if number != self.at:
+            self.at = number
+            self.setCursor(
+                Qt.CursorShape.ArrowCursor if number is None else Qt.CursorShape.PointingHandCursor
+            )
+            self.pointed.emit(number)
+            self.update()
+
+    def _segment_at(self, at: QPointF) -> int | None:
+        centre, radius = self._circle()
+        return wall_map.segment_on((at.x() - centre.x()) / radius, (centre.y() - at.y()) / radius)
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            number = self._segment_at(QPointF(event.pos()))
+            QToolTip.showText(event.globalPos(), self._words.get(number or 0, self._why), self)
+            return True
+        return super().event(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None:
+            self._point(self._segment_at(event.position()))
+
+    def leaveEvent(self, event: QEvent | None) -> None:
+        self._point(None)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and event.button() is Qt.MouseButton.LeftButton:
+            number = self._segment_at(event.position())
+            if number in self._words and number is not None:
+                self.chosen.emit(number)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Walk from segment to segment by the arrows across; Ctrl + Return goes to its slice."""
+        if event is None:
+            return
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        known = sorted(self._words)
+        if event.key() in steps and known and not event.modifiers():
+            step = steps[Qt.Key(event.key())]
+            here = known.index(self.at) if self.at in known else (-1 if step > 0 else 0)
+            self._point(known[(here + step) % len(known)])
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.at is not None:
+            self.chosen.emit(self.at)
+        else:
+            event.ignore()
+
+    def focusOutEvent(self, event: object) -> None:
+        self._point(None)
+
+    # Where things are
+
+    def _circle(self) -> tuple[QPointF, float]:
+        room = QRectF(0, 0, self.width(), self.height() - LEGEND)
+        return room.center(), max(min(room.width(), room.height()) / 2 - theme.px(EDGE), 1.0)
+
+    def _on_screen(self, x: float, y: float) -> QPointF:
+        centre, radius = self._circle()
+        return QPointF(centre.x() + radius * x, centre.y() - radius * y)
+
+    def _sector(self, segment: Segment) -> QPainterPath:
+        centre, radius = self._circle()
+        inner, outer = (radius * share for share in wall_map.RADII[segment.level])
+        start, end = wall_map.sector_degrees(segment)
+        path = QPainterPath()
+        around = QRectF(centre.x() - outer, centre.y() - outer, 2 * outer, 2 * outer)
+        if segment.level is Level.APEX:
+            path.addEllipse(around)
+            return path
+        within = QRectF(centre.x() - inner, centre.y() - inner, 2 * inner, 2 * inner)
+        path.arcMoveTo(around, start)
+        path.arcTo(around, start, end - start)
+        path.arcTo(within, end, start - end)
+        path.closeSubpath()
+        return path
+
+    # Paint
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._why:
+            painter.setPen(QColor(theme.QUIET))
+            painter.drawText(self.rect(), _MIDDLE | Qt.TextFlag.TextWordWrap, self._why)
+            return
+        for segment in SEGMENTS:
+            self._paint_segment(painter, segment)
+        for colour, width in ((theme.GROUND, 4.4), (theme.TEXT, 1.8)):
+            painter.setPen(QPen(QColor(colour), width))
+            for line in wall_map.borders():
+                painter.drawPolyline(QPolygonF([self._on_screen(x, y) for x, y in line]))
+        if self.at is not None:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(theme.ACCENT), 2.4))
+            painter.drawPath(self._sector(SEGMENTS[self.at - 1]))
+        self._paint_names(painter)
+        self._paint_legend(painter)
+        if self.hasFocus():
+            painter.setPen(QColor(theme.ACCENT))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        painter.end()
+
+    def _paint_segment(self, painter: QPainter, segment: Segment) -> None:
+        percent = self._percents.get(segment.number)
+        path, centre = self._sector(segment), self.position_of(segment.number)
+        kind = None if percent is None else transmurality_class(percent)
+        painter.setPen(QPen(QColor(theme.GROUND), 1.2))
+        painter.setBrush(QColor(theme.GROUND if kind is None else COLOURS[kind]))
+        painter.drawPath(path)
+        if kind is None or percent is None:
+            painter.fillPath(path, QBrush(QColor(theme.LINE), Qt.BrushStyle.BDiagPattern))
+            self._write(painter, centre, str(segment.number), theme.MUTED, 10)
+            return
+        along = self._along(segment)
+        self._write(painter, centre - 7 * along, whole_percent(percent), INKS[kind], 12, True)
+        ink = theme.colour(INKS[kind], 0.8)
+        self._write(painter, centre + 10 * along, str(segment.number), ink, 9)
+
+    def _along(self, segment: Segment) -> QPointF:
+        """Give the way along a segment, to the right or down: rings are too narrow across."""
+        x, y = wall_map.middle(segment)
+        length = hypot(x, y)
+        if not length:
+            return QPointF(0, 1)
+        along = QPointF(y / length, x / length)
+        forward = along.x() if abs(along.x()) > abs(along.y()) else along.y()
+        return along if forward > 0 else -along
+
+    def _write(
+        self,
+        painter: QPainter,
+        at: QPointF,
+        text: str,
+        ink: str | QColor,
+        size: int,
+        bold: bool = False,
+    ) -> None:
+        font = painter.font()
+        font.setPixelSize(theme.px(size))
+        font.setBold(bold)
+        painter.setFont(font)
+        painter.setPen(QColor(ink))
+        painter.drawText(QRectF(at.x() - 60, at.y() - 12, 120, 24), _MIDDLE, text)
+
+    def _paint_names(self, painter: QPainter) -> None:
+        _centre, radius = self._circle()
+        for name, at_degrees in wall_map.WALLS:
+            x, y = wall_map.place(1 + 0.5 * theme.px(EDGE) / radius, at_degrees)
+            painter.save()
+            painter.translate(self._on_screen(x, y))
+            painter.rotate(_TURNS[name])
+            self._write(painter, QPointF(0, 0), name, theme.QUIET, 10)
+            painter.restore()
+        room = QRectF(0, 0, self.width(), self.height() - LEGEND)
+        for artery, side in _ARTERIES.items():
+            percent = self._arteries.get(artery)
+            painter.setPen(QColor(theme.TEXT))
+            text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
+            font = painter.font()
+            font.setPixelSize(theme.px(11))
+            font.setBold(True)
+            painter.setFont(font)
+            painter.drawText(room, side, text)
+
+    def _paint_legend(self, painter: QPainter) -> None:
+        across = self.width() / len(COLOURS)
+        top = self.height() - LEGEND + 4
+        for n, (kind, name) in enumerate(COLOURS.items()):
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(name))
+            painter.drawRect(QRectF(n * across + 0.5, top, across - 1, 5))
+            text = str(kind).replace(" to ", "–") + (" %" if n == 0 else "")
+            at = QPointF((n + 0.5) * across, top + 12)
+            self._write(painter, at, text, theme.QUIET, 10)

@@ -1,0 +1,347 @@
+"""Read again, blinded: studies under codes in random order, ending in a page of agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PyQt6.QtCore import QObject, QUrl
+from PyQt6.QtGui import QAction, QDesktopServices
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton
+
+from scarseg.errors import ScarsegError
+from scarseg.gui.actions import ACTIONS
+from scarseg.gui.commands import Desk, ReaderName
+from scarseg.gui.dialogs.rereading import Offer
+from scarseg.gui.panels.toolbar import Banner, button_for
+from scarseg.gui.session import rereading as session_rereading
+from scarseg.gui.session.session import Session
+from scarseg.gui.session.study_list import Cover, Entry, Library, Study, likely, standing
+from scarseg.gui.theme import label
+
+if TYPE_CHECKING:
+    from scarseg.io.casefile.rereading import First, Rereading
+
+MINE = ("reread_finish", "reread_leave")
+ALLOWED = frozenset((*MINE, "next_study", "find_study", "save", "quit"))
+"""What of the File menu a blinded reader may do: nothing that shows or writes who it is."""
+GO_ON = "Go on reading again …"
+
+
+class RereadingStrip(QFrame):
+    """One line above everything: who reads for which time, and how many are done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("banner")
+        self.setAccessibleName("Blinded re-reading")
+        self.words = label("", "", "How far the re-reading is")
+        self.images = QPushButton("Show the folder …")
+        self.images.setToolTip("Show the folder with the images that are wanted; no name is shown")
+        self.buttons = {name: QToolButton() for name in ("next_study", *MINE)}
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 3, 8, 3)
+        layout.addWidget(self.words, 1)
+        layout.addWidget(self.images)
+        for button in self.buttons.values():
+            layout.addWidget(button)
+        self.hide()
+
+    def take(self, actions: Mapping[str, QAction]) -> None:
+        """Take what the buttons do."""
+        texts = {"next_study": "Next   Tab", "reread_finish": "Finish …", "reread_leave": "Leave"}
+        for name, button in self.buttons.items():
+            button_for(actions[name], texts[name], button)
+
+    def show_state(self, name: str, n_done: int, n: int, n_missing: int) -> None:
+        """Say how far it is."""
+        said = f"<b>Blinded re-reading</b>, {name}: {n_done} of {n} done"
+        if n_missing:
+            said += f" · the images of {n_missing} are wanted"
+        elif n_done == n:
+            said += " · Finish tells how the readings agree"
+        self.words.setText(said)
+        self.images.setVisible(bool(n_missing))
+        self.show()
+
+
+class Rereadings(QObject):
+    """Start, go on with, leave and finish a blinded re-reading."""
+
+    def __init__(
+        self, session: Session, desk: Desk, reader: ReaderName, banner: Banner, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._desk = session, desk
+        self._reader, self._banner = reader, banner
+        self.strip = RereadingStrip()
+        self.strip.images.clicked.connect(desk.open_folder)
+        self.now: Rereading | None = None
+        self._left: Entry | None = None
+        self._tell_then: Callable[[], None] | None = None
+        self._read: dict[str, tuple[int, int]] = {}
+
+    def handlers(self) -> dict[str, Callable[[], object]]:
+        """Give what the actions do."""
+        return {
+            "reread": self.ask,
+            "reread_go_on": self.go_on,
+            "reread_finish": self.finish,
+            "reread_leave": self.leave,
+        }
+
+    def take(self, actions: Mapping[str, QAction]) -> None:
+        """Take the actions, and follow what is open."""
+        self._actions = actions
+        self.strip.take(actions)
+        self._session.opened.connect(self._allow)
+        self._session.opened.connect(self._tell_opened)
+        self._session.library_changed.connect(self._refresh)
+        self._session.models_ready.connect(self._look)
+        for scanned in (self._session.finder.library_changed, self._session.finder.notice):
+            scanned.connect(self._say_missing)
+        self._allow()
+
+    def _run(
+        self, name: str, work: Callable[..., object], *args: Any, done: Callable[[Any], None]
+    ) -> None:
+        self._session.disk_lane.run(f"reread {name}", work, *args, done=done, failed=self._failed)
+
+    def _failed(self, error: BaseException) -> None:
+        if not isinstance(error, (ScarsegError, OSError)):
+            raise error
+        self._session.notice.emit(str(error))
+
+    # Starting
+
+    def ask(self) -> None:
+        """Ask what to read again, once it is known what is read."""
+        if self.now is not None:
+            return
+        self._save()
+        library = self._session.library
+        listed = [(s, e) for s in library.studies for e in s.entries if e.read and not e.code]
+        sources = [entry.source for _, entry in listed]
+        take = partial(self._offer, listed)
+        self._run(
+            "look", session_rereading.look_at_firsts, self._session.folder, sources, done=take
+        )
+
+    def _save(self) -> None:
+        if self._session.current is not None:
+            self._session.current.saver.save_now()
+
+    def _offer(
+        self,
+        listed: Sequence[tuple[Study, Entry]],
+        looked: tuple[Sequence[First | None], Sequence[Rereading]],
+    ) -> None:
+        """Ask, and plan what was answered."""
+        firsts, earlier = looked
+        read = [(*one, first) for one, first in zip(listed, firsts, strict=True) if first]
+        if not read:
+            self._desk.said.emit("Nothing of the list is read to its end yet.")
+            return
+
+        def number(reader: str, chosen: Sequence[int]) -> int:
+            from scarseg.io.casefile import rereading
+
+            return rereading.next_read_number(reader, [read[k][2] for k in chosen], earlier)
+
+        words = tuple(f"{study.title}   {entry.title}" for study, entry, _ in read)
+        plan = self._desk.dialogs.rereading(Offer(words, self._reader.name, number))
+        if plan is None:
+            return
+        if not self._reader.name:
+            self._reader.name = plan.reader
+        chosen = [read[k][2] for k in plan.chosen]
+        self._run(
+            "start", session_rereading.start, self._session.folder, chosen,
+            plan.reader, plan.read_number, plan.proposals, done=self._begin,
+        )  # fmt: skip
+
+    # Going on
+
+    def go_on(self) -> None:
+        """Go on with a re-reading that is not finished."""
+        if self.now is None:
+            self._save()
+            self._run("find", session_rereading.find, self._session.folder, done=self._choose)
+
+    def _look(self) -> None:
+        """Offer in the menu what waits to be gone on with."""
+        if self.now is None:
+            self._run("find", session_rereading.find, self._session.folder, done=self._name)
+
+    def _name(self, found: session_rereading.Found) -> None:
+        waiting = found.rereadings
+        more = f": {_words(found, waiting[0])}" if waiting else " …"
+        self._actions["reread_go_on"].setText(GO_ON.removesuffix(" …") + more)
+
+    def _choose(self, found: session_rereading.Found) -> None:
+        self._name(found)
+        waiting = found.rereadings
+        if not waiting:
+            self._desk.said.emit("No re-reading waits. File > Read again, blinded starts one.")
+            return
+        which: int | None = 0
+        if len(waiting) > 1:
+            which = self._desk.dialogs.which([f"{_words(found, w)} ({w.code})" for w in waiting])
+        if which is not None:
+            self._begin(session_rereading.Found((waiting[which],), found.read))
+
+    def _begin(self, found: session_rereading.Found) -> None:
+        """Put the list under codes in the place of the list."""
+        current = self._session.current
+        if current is not None and current.saver.problem:
+            self._session.notice.emit("Your reading is not saved: save it before you read again.")
+            return
+        self.now = found.rereadings[0]
+        self._read = dict(found.read[self.now.code])
+        self._left = None if current is None else current.entry
+        self._banner.clear()
+        self._desk.said.emit(f"Under codes, in random order: {self.now.name}.")
+        self._session.blind(self._library())
+        self._refresh()
+        self._open_next()
+
+    def _library(self) -> Library:
+        """Give the stacks whose images are at hand, under their codes; those known already stay."""
+        assert self.now is not None
+        old = {study.study_uid: study for study in self._session.library.studies}
+        made = Library()
+        for covered in self.now.cases:
+            study = old.get(covered.code) if self._session.blinded else None
+            if study is None:
+                try:
+                    full = self._session.finder.library.find(covered.first.stack_id)
+                except LookupError:
+                    continue
+                entry = Entry(full.source, cover=_cover(self.now, covered.code))
+                self._tell(entry, *self._read[covered.code])
+                study = Study(covered.code, covered.code, "", [entry])
+            made.studies.append(study)
+        return made
+
+    @staticmethod
+    def _tell(entry: Entry, n_read: int, n: int) -> None:
+        entry.read = 0 < n == n_read
+        entry.standing = standing(n, n_read, 0) if n_read else ""
+
+    def _open_next(self) -> None:
+        library = self._session.library
+        entry = library.next_unread(None) or likely([e for s in library.studies for e in s.entries])
+        if entry is not None:
+            self._session.open(entry)
+
+    def _refresh(self) -> None:
+        """Follow what is read, and take images that were found."""
+        if self.now is None:
+            return
+        library = self._session.library
+        missing = len(self.now.cases) - len(library.studies)
+        if missing:
+            fuller = self._library()
+            found = len(fuller.studies) - len(library.studies)
+            library.studies[:] = fuller.studies
+            if found:
+                self._session.library_changed.emit()
+                if self._session.current is None:
+                    self._open_next()
+                return
+        here = {study.study_uid: study.entries[0].read for study in library.studies}
+        done = sum(here.get(code, 0 < of == n) for code, (n, of) in self._read.items())
+        self.strip.show_state(self.now.name, done, len(self.now.cases), missing)
+
+    def _say_missing(self) -> None:
+        """Say of a folder that it does not have what is wanted, without naming what it has."""
+        if self.now is not None and not self._session.library.studies:
+            self._desk.said.emit("None of the images that are wanted were found there.")
+
+    # Ending
+
+    def leave(self) -> None:
+        """Leave the re-reading as it is; it can be gone on with."""
+        if self.now is None:
+            return
+        self._uncover()
+        self._desk.said.emit("The re-reading waits: File > Go on reading again.")
+        self._look()
+
+    def _uncover(self) -> None:
+        self.now = None
+        self.strip.hide()
+        self._banner.clear()
+        self._session.unblind()
+        if self._left is not None:
+            self._session.open(self._left)
+
+    def finish(self) -> None:
+        """Write how the readings agree; what is not read again is left out if the reader says."""
+        if self.now is None:
+            return
+        self._save()
+        library = self._session.library
+        sources = {s.study_uid: e.source for s in library.studies for e in s.entries}
+        n, total = sum(e.read for s in library.studies for e in s.entries), len(self.now.cases)
+        if not n:
+            self._desk.said.emit("No case is read again to its end yet.")
+            return
+        asked = f"{total - n} of {total} cases are not read again yet. Finish without them?"
+        if n < total and not self._desk.dialogs.confirm(asked, "Finish"):
+            return
+        kind = "Page, with its numbers and tables beside it (*.html)"
+        path = self._desk.dialogs.save_as("Agreement of the readings", "agreement.html", kind)
+        if path is None:
+            return
+        path = path if path.suffix else path.with_suffix(".html")
+        write = partial(session_rereading.write_page, path, self.now, sources, self._session.folder)
+        done = partial(self._finished, path)
+        self._desk.write(write, path, reports=True, done=done)
+
+    def _finished(self, path: Path, said: str) -> None:
+        show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
+        tell = partial(self._session.asked.emit, said, "Show the page", show, False)
+        # What is opened clears the banner: the sentence comes after it.
+        self._tell_then = None if self._left is None else tell
+        self._uncover()
+        if self._left is None:
+            tell()
+        self._look()
+
+    def _tell_opened(self) -> None:
+        if self._session.current is not None and self._tell_then is not None:
+            tell, self._tell_then = self._tell_then, None
+            tell()
+
+    def _allow(self) -> None:
+        """Keep away, while blinded, from what shows or writes who it is."""
+        blinded = self.now is not None
+        for row in ACTIONS:
+            action = self._actions[row.name]
+            if row.name in MINE:
+                action.setEnabled(blinded)
+            elif row.menu == "File" and row.name not in ALLOWED and blinded:
+                action.setEnabled(False)
+            elif row.menu == "File" and not row.needs_case and row.name != "open_last":
+                action.setEnabled(True)
+        last = self._session.finder.last_folder is not None
+        self._actions["open_last"].setEnabled(last and not blinded)
+
+
+def _cover(now: Rereading, code: str) -> Cover:
+    first = next(each.first for each in now.cases if each.code == code)
+    return Cover(
+        code,
+        now.case_path(code),
+        now.reader,
+        now.read_number,
+        now.proposals,
+        first.thickness_mm,
+    )
+
+
+def _words(found: session_rereading.Found, one: Rereading) -> str:
+    return f"{one.name}, {found.n_done(one)} of {len(one.cases)} done"

@@ -1,0 +1,470 @@
+"""What stands right of the slice: grams in both conventions, and slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from textwrap import fill
+
+from PyQt6.QtCore import QEvent, QObject, QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QScrollArea,
+    QToolButton,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.case.history import SliceStatus
+from scarseg.case.measurements import MassConvention, Measurements, SliceMeasurement
+from scarseg.case.stack import Stack
+from scarseg.gui import theme
+from scarseg.gui.session.interval import Interval
+from scarseg.gui.session.session import Session
+from scarseg.gui.theme import label
+
+LOW_ROW, HIGH_ROW = 15, 21
+"""Height of a row in pixels, where room is scarce and where it is not."""
+LEAST_RANGE_G = 0.05
+"""A narrower interval of a slice is not seen in its grams either."""
+
+
+class SliceBars(QWidget):
+    """Scar grams of every slice as bars, MVO inside them; a click chooses the slice.
+
+    A whisker spans the slice's interval, where it is known.
+
+    ``spent`` gives a slice's (seconds, interactions) for its tool tip.
+    """
+
+    clicked = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Scar mass slice by slice")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.spent: Callable[[int], tuple[float, int]] | None = None
+        self._rows: tuple[SliceMeasurement, ...] = ()
+        self._convention = MassConvention.THICKNESS
+        self._current = 0
+        self._height = LOW_ROW
+        self._ranges: Sequence[tuple[float, float] | None] = ()
+        self._reach = 0.0
+
+    @property
+    def convention(self) -> MassConvention:
+        """Tell by which convention the bars are."""
+        return self._convention
+
+    def show_ranges(self, ranges: Sequence[tuple[float, float] | None]) -> None:
+        """Show the ends of each slice's interval in g; None where it is not known (yet)."""
+        self._ranges = ranges
+        if None not in ranges:  # until then the scale stays: bars that jump cannot be compared
+            self._reach = max((high for _, high in filter(None, ranges)), default=0.0)
+        self.update()
+
+    def forget_ranges(self) -> None:
+        """Show no intervals."""
+        self._ranges, self._reach = (), 0.0
+        self.update()
+
+    def show_measurements(self, measured: Measurements, current: int) -> None:
+        self._rows, self._convention = measured.slices, measured.convention
+        self._current = current
+        self.set_row_height(self._height)
+        changed = [row.slice_index + 1 for row in self._rows if row.changed]
+        self.setAccessibleDescription(
+            f"Changed since the proposal: {', '.join(map(str, changed)) or 'no slice'}"
+        )
+        self.update()
+
+    def set_row_height(self, pixels: int) -> None:
+        """Make the rows higher or lower."""
+        self._height = pixels
+        self.setFixedHeight(pixels * len(self._rows) + 4)
+
+    def choose(self, current: int) -> None:
+        self._current = current
+        self.update()
+
+    def words(self, k: int) -> str:
+        """Say everything of one slice."""
+        row = self._rows[k]
+        lines = [
+            f"Slice {k + 1} · {theme.STATUS_WORDS[row.status]}",
+            f"{row.scar_mass_thickness_g:.1f} g by slice thickness,"
+            f" {row.scar_mass_spacing_g:.1f} g by slice spacing",
+        ]
+        proposed = self._grams(row, "scar", "proposed_")
+        if proposed is not None:
+            word = "changed since" if row.changed else "as proposed"
+            lines.append(f"proposed {proposed:.1f} g, {word}")
+        ends = self._range(k)
+        if ends is not None:
+            lines.append(f"90 % interval {ends[0]:.1f} – {ends[1]:.1f} g")
+        if self.spent is not None:
+            seconds, n = self.spent(k)
+            if seconds or n:
+                lines.append(f"{seconds:.0f} s, {n} interaction{'' if n == 1 else 's'}")
+        return "\n".join(lines)
+
+    def _grams(self, row: SliceMeasurement, what: str, of: str = "") -> float | None:
+        grams = getattr(row, f"{what}_mass_{of}{self._convention.value}_g")
+        return None if grams is None else float(grams)
+
+    def _range(self, k: int) -> tuple[float, float] | None:
+        return self._ranges[k] if k < len(self._ranges) else None
+
+    def _row_at(self, y: float) -> int:
+        return min(max(int(y // self._height), 0), len(self._rows) - 1)
+
+    def event(self, event: QEvent | None) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._rows:
+            QToolTip.showText(event.globalPos(), self.words(self._row_at(event.pos().y())), self)
+            return True
+        return super().event(event)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and self._rows:
+            self.clicked.emit(self._row_at(event.position().y()))
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = painter.font()
+        font.setPixelSize(theme.px(11 if self._height == LOW_ROW else 12))
+        painter.setFont(font)
+        grams = [self._grams(row, "scar") or 0.0 for row in self._rows]
+        proposed = [self._grams(row, "scar", "proposed_") or 0.0 for row in self._rows]
+        most = max((*grams, *proposed, self._reach), default=0.0) or 1.0
+        for k, row in enumerate(self._rows):
+            self._paint_row(painter, k, row, most)
+        painter.end()
+
+    def _paint_row(self, painter: QPainter, k: int, row: SliceMeasurement, most: float) -> None:
+        high, left, right = self._height, 24.0, 50.0
+        top, room = k * high, self.width() - left - right
+        chosen = k == self._current
+        middle = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
+        painter.drawText(QRectF(0, top, 18, high), middle, str(k + 1))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.RAISED))
+        painter.drawRoundedRect(QRectF(left, top + 3, room, high - 6), 3, 3)
+        scar = self._grams(row, "scar") or 0.0
+        faint = 1.0 if row.status.read else 0.55
+        for grams, colour in ((scar, theme.ORANGE), (self._grams(row, "mvo"), theme.VIOLET)):
+            if grams:
+                painter.setBrush(theme.colour(colour, faint))
+                painter.drawRoundedRect(QRectF(left, top + 3, room * grams / most, high - 6), 3, 3)
+        self._paint_tick(painter, row, left, top, room / most)
+        self._paint_whisker(painter, k, left, top + high / 2, room / most)
+        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
+        text = f"{scar:.1f} g"
+        if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
+            text = "n/a"
+        elif row.status is SliceStatus.UNSEEN and scar == 0:
+            text = "–"
+        painter.drawText(QRectF(self.width() - right, top, right, high), middle, text)
+
+    def _paint_whisker(
+        self, painter: QPainter, k: int, left: float, middle: float, scale: float
+    ) -> None:
+        """Span the interval of a slice, with a dark edge to stand out on the bar."""
+        ends = self._range(k)
+        if ends is None or ends[1] - ends[0] < LEAST_RANGE_G:
+            return
+        low, high = (left + grams * scale for grams in ends)
+        painter.setPen(Qt.PenStyle.NoPen)
+        for colour, edge in ((theme.GROUND, 1.0), (theme.TEXT, 0.0)):
+            painter.setBrush(QColor(colour))
+            span = QRectF(low - edge, middle - 0.5 - edge, high - low + 2 * edge, 1 + 2 * edge)
+            painter.drawRect(span)
+            for end in (low, high - 1):
+                cap = QRectF(end - edge, middle - 2.5 - edge, 1 + 2 * edge, 5 + 2 * edge)
+                painter.drawRect(cap)
+
+    def _paint_tick(
+        self, painter: QPainter, row: SliceMeasurement, left: float, top: float, scale: float
+    ) -> None:
+        """Mark where the proposal stood; quietly where it still stands."""
+        proposed = self._grams(row, "scar", "proposed_")
+        if proposed is None or not (row.changed or proposed):
+            return
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.colour(theme.TEXT, 1.0 if row.changed else 0.35))
+        painter.drawRect(QRectF(left + proposed * scale - 1, top + 1.5, 2, self._height - 3))
+
+
+NARROW, WIDE = 256, 336
+"""Width of the column in a window less, or more, than ``BROAD`` pixels wide."""
+BROAD = 1900
+TALL = 900
+"""A column of this height, in pixels, has room for the bars and the history."""
+MOST_REMARKS = 3
+"""More are counted, not spelled out."""
+
+
+class ResultsPanel(QWidget):
+    """The running total; every gram with its convention beside it."""
+
+    slice_chosen = pyqtSignal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("side")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Results")
+        self.setFixedWidth(NARROW)
+        self.headline = label("–", "headline", "Scar mass")
+        self.convention = label("", "quiet", "Mass convention of the headline")
+        self.interval = label("", "quiet", "Interval of the scar mass")
+        self.interval.hide()
+        self.figures: dict[str, QLabel] = {}
+        self._words: dict[str, QLabel] = {}
+        self.bars = SliceBars()
+        self.bars.clicked.connect(self.slice_chosen)
+        self.incomplete = label("", "warning", "Warnings about the numbers")
+        self.incomplete.setWordWrap(True)
+        self.remarks = label("", "remark", "Scar to look at")
+        self.remarks.setWordWrap(True)
+        self._panels: list[QWidget] = []
+        self._arrange()
+
+    def _arrange(self) -> None:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(16, 14, 16, 4)
+        layout.setSpacing(3)
+        layout.addWidget(label("SCAR MASS", "heading"))
+        layout.addWidget(self.headline)
+        layout.addWidget(self.interval)
+        layout.addWidget(self.convention)
+        layout.addSpacing(6)
+        layout.addLayout(self._figures())
+        layout.addSpacing(4)
+        layout.addWidget(self.incomplete)
+        layout.addWidget(self.remarks)
+        layout.addSpacing(8)
+        self.bars_heading = label("SLICE BY SLICE", "heading")
+        layout.addWidget(self.bars_heading)
+        layout.addWidget(self.bars)
+        self._holder = QWidget()
+        self.room = QVBoxLayout(self._holder)
+        self.room.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._holder)
+        self.below = QVBoxLayout()
+        layout.addLayout(self.below, 1)
+        area = QScrollArea()
+        area.setAccessibleName("Results")
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidgetResizable(True)
+        area.setWidget(content)
+        for part in (content, area.viewport()):
+            if part is not None:
+                part.setAutoFillBackground(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 10)
+        column.setSpacing(3)
+        column.addWidget(area, 1)
+        self.history, self.export = QToolButton(), QToolButton()
+        foot = QVBoxLayout()
+        foot.setContentsMargins(16, 0, 16, 0)
+        foot.setSpacing(3)
+        for button in (self.history, self.export):
+            button.setObjectName("foot")
+            foot.addWidget(button)
+        self.history.setStyleSheet(
+            f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.TEXT}; }}"
+        )
+        column.addLayout(foot)
+
+    @property
+    def short(self) -> bool:
+        """Say whether there is room for one panel only, in place of the bars."""
+        return self.height() < TALL
+
+    def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
+        """Give a panel its place beneath everything, closed."""
+        self._panels.append(panel)
+        self.below.insertWidget(0, panel, stretch)
+
+    def take_history(self, panel: QWidget) -> None:
+        """Give the history its place beneath everything, closed."""
+        self.take_panel(panel, 1)
+        self.below.addStretch(0)
+
+    def show_panel(self, panel: QWidget, shown: bool) -> None:
+        """Open or close a panel; where there is no room for all, it stands for the bars."""
+        panel.setVisible(shown)
+        self._fit()
+
+    def _fit(self) -> None:
+        short = self.short and any(panel.isVisibleTo(self) for panel in self._panels)
+        for part in (self.bars_heading, self.bars, self._holder):
+            part.setVisible(not short)
+        self.bars.set_row_height(HIGH_ROW if self.height() > TALL else LOW_ROW)
+
+    def resizeEvent(self, event: object) -> None:
+        window = self.window()
+        broad = window is not None and window.width() >= BROAD
+        self.setFixedWidth(WIDE if broad else NARROW)
+        self._fit()
+
+    def _figures(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(10)
+        rows = {
+            "other": "Scar mass, other convention",
+            "percent": "Scar in percent of LV mass",
+            "mvo": "MVO mass",
+            "change": "Change since the proposal",
+            "to_read": "To read",
+        }
+        for row, (key, name) in enumerate(rows.items()):
+            self.figures[key] = label("", "figure", name)
+            self._words[key] = label("", "quiet")
+            grid.addWidget(self.figures[key], row, 0)
+            grid.addWidget(self._words[key], row, 1)
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def show_remarks(self, remarks: Sequence[str], clips: bool = False) -> None:
+        """Point out what a reader may want to look at; nothing is changed by it."""
+        lines = list(remarks[:MOST_REMARKS])
+        if len(remarks) > MOST_REMARKS:
+            lines.append(f"… and on {len(remarks) - MOST_REMARKS} more slices.")
+        if clips:
+            lines.append("Key I clips the scar of a slice to its wall.")
+        self.remarks.setText("\n".join(lines))
+        self.remarks.setVisible(bool(lines))
+
+    def clear(self) -> None:
+        """Show that nothing is open."""
+        self.setVisible(False)
+
+    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
+        """Show the numbers of the open case."""
+        self.setVisible(True)
+        thickness = measured.convention is MassConvention.THICKNESS
+        other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
+        names = (_by_thickness(stack), _by_spacing(stack))
+        self.headline.setText(f"{measured.scar_mass_g:.1f} g")
+        self.convention.setText(names[0] if thickness else names[1])
+        self._figure("other", f"{other:.1f} g", names[1] if thickness else names[0])
+        percent, lv_mass = measured.scar_percent_lv, measured.lv_mass_g
+        if percent is None or lv_mass is None:
+            self._figure("percent", "–", "no wall drawn")
+        else:
+            self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
+        self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
+        self._show_change(measured)
+        left = measured.n_slices - measured.n_slices_reviewed
+        self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
+        known = {each.code for each in stack.warnings}
+        lines = [f"⚠ {code}" for code in measured.warnings if code not in known]
+        unseen = sum(row.status is SliceStatus.UNSEEN for row in measured.slices)
+        if unseen:
+            lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
+        lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
+        if lost:
+            lines.append(f"{lost} of {measured.n_slices} not assessable: scar there is unknown.")
+        self.headline.setProperty("partial", "true" if unseen else "false")
+        theme.repolish(self.headline)
+        if not measured.complete:
+            lines.append("A slice is missing: the mass is incomplete.")
+        self.incomplete.setText("\n".join(lines))
+        self.incomplete.setVisible(bool(lines))
+        self.bars.show_measurements(measured, current)
+
+    def _show_change(self, measured: Measurements) -> None:
+        """Say what a reader changed of what the models proposed."""
+        before, n = measured.scar_mass_proposed_g, measured.n_slices_changed
+        for part in (self.figures["change"], self._words["change"]):
+            part.setVisible(before is not None)
+        if before is None:
+            return
+        change = round(measured.scar_mass_g - before, 1)
+        figure = f"{change:+.1f} g".replace("-", "−") if change else "±0 g"
+        words = f"since proposed, {n} slice{'' if n == 1 else 's'}" if n else "as proposed"
+        self._figure("change", figure, words)
+        tip = f"{before:.1f} g were proposed; labels of {n} slices are others now."
+        for part in (self.figures["change"], self._words["change"]):
+            part.setToolTip(tip)
+
+    def _figure(self, key: str, figure: str, words: str) -> None:
+        self.figures[key].setText(figure)
+        self._words[key].setText(words)
+
+
+def _by_thickness(stack: Stack) -> str:
+    return f"by slice thickness {stack.slice_thickness_mm:g} mm"
+
+
+def _by_spacing(stack: Stack) -> str:
+    spacing = stack.slice_spacing_mm
+    return "by slice spacing" if spacing is None else f"by slice spacing {spacing:.3g} mm"
+
+
+WAITING = "…"
+TIP_LETTERS = 64
+"""Width of the tool tip."""
+
+
+class IntervalLine(QObject):
+    """Show the interval of the open document, or that it is still to come.
+
+    Args:
+        results: whose headline's convention the interval follows.
+    """
+
+    def __init__(self, session: Session, results: ResultsPanel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._results = session, results
+        self._followed: Interval | None = None
+        session.opened.connect(self._follow)
+        session.models_ready.connect(self.show)
+
+    def _follow(self) -> None:
+        current = self._session.current
+        self._followed = None if current is None else current.interval
+        self._results.bars.forget_ranges()
+        if self._followed is not None:
+            self._followed.changed.connect(self.show)
+        self.show()
+
+    def show(self) -> None:
+        """Say what is known now."""
+        line, interval = self._results.interval, self._followed
+        known = interval is not None and (interval.found is not None or interval.coming)
+        line.setVisible(known)
+        if interval is None or not known:
+            self._results.bars.forget_ranges()
+            return
+        convention = self._results.bars.convention
+        self._results.bars.show_ranges(interval.slices[convention])
+        line.setStyleSheet(f"color: {theme.QUIET if interval.found is None else theme.TEXT};")
+        if interval.found is None:
+            line.setText(f"{WAITING}   90 % interval")
+            line.setToolTip("Computed once you rest for a second.")
+            return
+        found = interval.found[convention]
+        line.setText(f"{found.low_g:.1f} – {found.high_g:.1f} g   90 % interval")
+        line.setToolTip(_tip(interval))
+
+
+def _tip(interval: Interval) -> str:
+    assert interval.found is not None
+    ends = [
+        f"by slice {convention}: {one.low_g:.1f} – {one.high_g:.1f} g"
+        for convention, one in interval.found.items()
+    ]
+    rule = interval.found[MassConvention.THICKNESS].method
+    what = "What another hand and another level would have made of the same slices."
+    return "\n".join((fill(what, TIP_LETTERS), *ends, fill(f"Rule: {rule}.", TIP_LETTERS)))

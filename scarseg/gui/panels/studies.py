@@ -1,0 +1,347 @@
+"""What stands left of the slice: studies, series, geometry, warnings, refusals."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PyQt6.QtCore import QEvent, QModelIndex, QPoint, QRect, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QKeyEvent, QPainter
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from scarseg.gui import theme
+from scarseg.gui.session.study_list import (
+    Entry,
+    Library,
+    Study,
+    StudyState,
+    counts,
+    matches,
+    split_series,
+    state_of,
+    words_of,
+)
+from scarseg.gui.theme import label
+
+SECOND = Qt.ItemDataRole.UserRole + 1
+COLOUR = Qt.ItemDataRole.UserRole + 2
+
+
+class TwoLines(QStyledItemDelegate):
+    """Paint an item as a title and a quieter line beneath it."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        return QSize(100, theme.px(42 if index.data(SECOND) else 24))
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        if painter is None:
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        area = option.rect.adjusted(2, 1, -2, -1)
+        if chosen or option.state & QStyle.StateFlag.State_MouseOver:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.RAISED if chosen else "#1a2027"))
+            painter.drawRoundedRect(area, 5, 5)
+        second = str(index.data(SECOND) or "")
+        first = area.adjusted(9, 4, -6, -theme.px(20)) if second else area.adjusted(9, 0, -6, 0)
+        name = theme.TEXT if second else str(index.data(COLOUR))
+        self._line(painter, first, 12, chosen, name, str(index.data()))
+        below = area.adjusted(9, theme.px(21), -6, -3)
+        self._line(painter, below, 11, False, str(index.data(COLOUR)), second)
+        painter.restore()
+
+    def _line(
+        self, painter: QPainter, area: QRect, size: int, bold: bool, name: str, text: str
+    ) -> None:
+        font = painter.font()
+        font.setPixelSize(theme.px(size))
+        font.setBold(bold)
+        painter.setFont(font)
+        painter.setPen(QColor(name))
+        elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, elided)
+
+
+def list_of_two_lines(name: str) -> QListWidget:
+    made = QListWidget()
+    made.setAccessibleName(name)
+    made.setItemDelegate(TwoLines(made))
+    made.setMouseTracking(True)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return made
+
+
+def two_lines(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
+    item = QListWidgetItem(title)
+    item.setData(SECOND, second)
+    item.setData(COLOUR, colour)
+    item.setData(Qt.ItemDataRole.UserRole, value)
+    item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{title}, {second}")
+    item.setToolTip(tip)
+    return item
+
+
+FOLD = "fold"
+STATE_COLOURS = {
+    StudyState.TO_READ: theme.QUIET,
+    StudyState.IN_PROGRESS: theme.ACCENT,
+    StudyState.READ: theme.GREEN,
+    StudyState.FAILED: theme.RED,
+}
+
+
+class FilterLine(QLineEdit):
+    """The line to type a filter into; Esc empties it and gives the focus back.
+
+    Signals:
+        left: the reader is done here.
+    """
+
+    left = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setPlaceholderText("Find")
+        self.setToolTip("Part of a name, date, state or series (Ctrl+F); Esc shows all again")
+        self.setAccessibleName("Find a study")
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.returnPressed.connect(self.left)
+
+    def event(self, event: QEvent | None) -> bool:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and event.key() in (Qt.Key.Key_Escape, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if event is not None and event.key() == Qt.Key.Key_Escape:
+            self.clear()
+            self.left.emit()
+            return
+        super().keyPressEvent(event)
+
+
+class StudiesPanel(QWidget):
+    """Choose a study, and within it a series.
+
+    Signals:
+        entry_chosen: the reader wants this entry on the desk.
+        left: the reader has done with the filter.
+    """
+
+    entry_chosen = pyqtSignal(object)
+    left = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("side")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Studies and series")
+        self.setFixedWidth(212)
+        self.studies, self.series = (
+            list_of_two_lines("Studies"),
+            list_of_two_lines("Series of this study"),
+        )
+        self.studies.itemClicked.connect(self._study_clicked)
+        self.series.itemClicked.connect(self._series_clicked)
+        self.state, self.line = _state_filter(), FilterLine()
+        self.state.currentIndexChanged.connect(self._refresh)
+        self.line.textChanged.connect(self._refresh)
+        self.line.left.connect(self.left)
+        self.geometry_label = label("", "quiet", "Geometry of the stack")
+        self.geometry_label.setWordWrap(True)
+        self.warnings_label = label("", "warning", "Warnings about the stack")
+        self.warnings_label.setWordWrap(True)
+        self.next = QToolButton()
+        self.next.setObjectName("foot")
+        self._library: Library | None = None
+        self._current: Entry | None = None
+        self._shown: Entry | None = None
+        self._last: dict[str, Entry] = {}
+        self._unfolded = False
+        self._arrange()
+
+    def _arrange(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 14, 8, 10)
+        layout.setSpacing(4)
+        heading, series_heading = label("STUDIES", "heading"), label("SERIES", "heading")
+        for each in (heading, series_heading, self.geometry_label, self.warnings_label):
+            each.setIndent(6)
+        filters = QHBoxLayout()
+        filters.setSpacing(4)
+        filters.addWidget(self.state, 3)
+        filters.addWidget(self.line, 2)
+        layout.addWidget(heading)
+        layout.addLayout(filters)
+        layout.addWidget(self.studies, 3)
+        layout.addWidget(series_heading)
+        layout.addWidget(self.series, 2)
+        layout.addWidget(self.geometry_label)
+        layout.addWidget(self.warnings_label)
+        layout.addSpacing(6)
+        layout.addWidget(self.next)
+
+    def find_study(self) -> None:
+        """Go to the line that filters the list."""
+        self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.line.selectAll()
+
+    def show_library(self, library: Library, current: Entry | None) -> None:
+        """Show the studies that pass the filter, and the series of the current one."""
+        self._library, self._current = library, current
+        if current is not None:
+            self._last[library.study_of(current).study_uid] = current
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._library is None:
+            return
+        current = self._current
+        study = None if current is None else self._library.study_of(current)
+        top = self.studies.indexAt(QPoint(4, 4)).row()
+        self.studies.clear()
+        self._count(self._library)
+        chosen = self._fill(self._library, study)
+        if (first := self.studies.item(max(top, 0))) is not None:
+            self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
+        if current is not self._shown:
+            self._unfolded = False
+            if chosen is not None:
+                self.studies.scrollToItem(chosen)
+        self._shown = current
+        self._fill_series(study)
+        self._show_geometry(current)
+
+    def _entry_of(self, study: Study) -> Entry | None:
+        """Give the series that a study is read by: the one last open, else the proposed one."""
+        return self._last.get(study.study_uid, study.proposed)
+
+    def _count(self, library: Library) -> None:
+        """Say beside each state how many studies are in it."""
+        states = [state_of(self._entry_of(study)) for study in library.studies]
+        states += [StudyState.FAILED] * len(library.refused)
+        self.state.setItemText(0, f"All {len(states)}")
+        for row, (state, n) in enumerate(counts(states).items(), start=1):
+            self.state.setItemText(row, f"{str(state).capitalize()} {n}")
+
+    def _fill(self, library: Library, current: Study | None) -> QListWidgetItem | None:
+        """Fill the list of studies; give the line of the current one."""
+        wanted, text, chosen = self.state.currentData(), self.line.text(), None
+        for study in library.studies:
+            entry = self._entry_of(study)
+            words = words_of(entry)
+            if wanted not in (None, state_of(entry)) or not matches(text, study, words):
+                continue
+            item = _study_item(study, entry, words)
+            self.studies.addItem(item)
+            item.setSelected(study is current)
+            chosen = item if study is current else chosen
+        if wanted in (None, StudyState.FAILED):
+            for refusal in library.refused:
+                name = refusal.path.rsplit("/", 1)[-1]
+                if text.casefold() in f"{name} {refusal.code} failed".casefold():
+                    item = two_lines(
+                        name, f"failed · {refusal.code}", theme.RED, refusal.message, None
+                    )
+                    self.studies.addItem(item)
+        if not self.studies.count() and (library.studies or library.refused):
+            self.studies.addItem(two_lines("No study passes the filter", "", theme.QUIET, "", None))
+        return chosen
+
+    def _fill_series(self, study: Study | None) -> None:
+        self.series.clear()
+        likely, rest = split_series(study.entries if study else (), self._current)
+        for entry in likely:
+            self._add_series(entry)
+        if not rest:
+            return
+        arrow = "▾" if self._unfolded else "▸"
+        words = f"{arrow} {len(rest)} other series"
+        tip = "Show or hide the series that are less likely to be read, such as localizers or cine"
+        self.series.addItem(two_lines(words, "", theme.QUIET, tip, FOLD))
+        for entry in rest if self._unfolded else ():
+            self._add_series(entry)
+
+    def _add_series(self, entry: Entry) -> None:
+        item = _series_item(entry)
+        self.series.addItem(item)
+        item.setSelected(entry is self._current)
+
+    def _show_geometry(self, entry: Entry | None) -> None:
+        self.geometry_label.setText("" if entry is None else entry.geometry.replace(" · ", "\n"))
+        warnings = () if entry is None else entry.warnings
+        self.warnings_label.setText(
+            "".join(
+                f'<p style="margin: 0 0 4px 0">⚠ <b>{each.code}</b>'
+                f'<span style="color: {theme.QUIET}; font-weight: 400"> {escape(each.message)}'
+                "</span></p>"
+                for each in warnings
+            )
+        )
+        self.warnings_label.setVisible(bool(warnings))
+
+    def _study_clicked(self, item: QListWidgetItem) -> None:
+        study = item.data(Qt.ItemDataRole.UserRole)
+        entry = self._entry_of(study) if isinstance(study, Study) else None
+        if entry is not None:
+            self.entry_chosen.emit(entry)
+
+    def _series_clicked(self, item: QListWidgetItem) -> None:
+        entry = item.data(Qt.ItemDataRole.UserRole)
+        if isinstance(entry, Entry):
+            self.entry_chosen.emit(entry)
+        elif entry == FOLD:
+            self._unfolded = not self._unfolded
+            self._refresh()
+
+
+def _state_filter() -> QComboBox:
+    made = QComboBox()
+    made.setAccessibleName("Show studies that are")
+    made.setToolTip("Show only studies in this state, with their number")
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(8)
+    made.addItem("All", None)
+    for state in StudyState:
+        made.addItem(str(state).capitalize(), state)
+    view = made.view()
+    if view is not None:
+        view.setMinimumWidth(140)
+    return made
+
+
+def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetItem:
+    colour = STATE_COLOURS[state_of(entry)]
+    if entry is not None and state_of(entry) is StudyState.TO_READ and entry.standing:
+        colour = theme.YELLOW
+    return two_lines(study.title, words, colour, "" if entry is None else entry.title, study)
+
+
+def _series_item(entry: Entry) -> QListWidgetItem:
+    short = " · ".join(entry.geometry.split(" · ")[:2])
+    mark = " ⚠" if entry.warnings else ""
+    tip = "\n".join([entry.geometry, *(f"{w.code}: {w.message}" for w in entry.warnings)])
+    colour = theme.RED if entry.code else theme.YELLOW if entry.warnings else theme.QUIET
+    return two_lines(entry.title, (entry.code or short) + mark, colour, tip, entry)

@@ -1,0 +1,272 @@
+"""Every threshold method on the open stack, with its mask, to be shown and adopted. No Qt here.
+
+The numbers are those of :func:`scarseg.quant.method_comparison.compare_methods`, which ``batch
+--methods`` prints; here each comes with its mask, and with a manual threshold beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PyQt6.QtGui import QPainterPath
+
+from scarseg.case.case import Case, Change
+from scarseg.case.changes import step_name
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.measurements import Measurements
+from scarseg.gui.viewer import painting
+from scarseg.quant import remote as quant_remote
+from scarseg.quant import scar_checks
+
+if TYPE_CHECKING:
+    from scarseg.quant.method_comparison import MassCurve
+    from scarseg.quant.remote import RemoteSignal
+    from scarseg.quant.thresholds import ThresholdScar
+
+
+SEGMENTED, MANUAL = "segmentation", "manual"
+TITLES = {
+    SEGMENTED: "Segmented",
+    "sd2": "2 SD",
+    "sd3": "3 SD",
+    "sd4": "4 SD",
+    "sd5": "5 SD",
+    "sd6": "6 SD",
+    "fwhm_max": "FWHM max",
+    "fwhm_remote": "FWHM remote",
+    "fwhm_min": "FWHM min",
+    "otsu": "Otsu",
+    MANUAL: "Manual",
+}
+"""What methods are called on the screen, in the order they stand."""
+REASONS = {
+    "W_NO_WALL": "No wall: Shift+L proposes, 2 draws one.",
+    "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
+    "W_METHOD_PSIR": "Not for PSIR: half of a signed maximum means nothing there.",
+}
+IN_SHORT = {"W_NO_WALL": "no wall", "W_NO_REMOTE": "no remote", "W_METHOD_PSIR": "not for PSIR"}
+BELOW = "On some slice the threshold is not above remote wall: the method does not fit here."
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is to be compared: values of one moment.
+
+    ``whole_stack``: maximum, minimum and remote are the stack's, not each slice's own. ``drawn``
+    are the remote regions (row, column) that a reader drew, by slice; ``manual`` in source units,
+    None for the threshold that the stack offers. ``grounds`` (slice, row, column) is what lies
+    beneath scar: what of it does not rest on wall is not searched.
+    """
+
+    case: Case
+    whole_stack: bool = False
+    drawn: Mapping[int, MaskArray] = field(default_factory=dict)
+    manual: float | None = None
+    grounds: LabelArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """What one method makes of the stack, in the headline's convention.
+
+    ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``levels`` per slice in
+    source units. ``percent`` of LV mass, None without wall. ``reason`` is the code of why the
+    method does not apply; there are no masses then.
+    """
+
+    name: str
+    rule: str
+    scar: MaskArray
+    mvo: MaskArray
+    levels: tuple[float | None, ...]
+    slices_g: tuple[float, ...]
+    total_g: float
+    percent: float | None
+    reason: str = ""
+    warning: str = ""
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def why_not(self) -> str:
+        """Say why the method does not apply; nothing where it does."""
+        return REASONS.get(self.reason, "")
+
+    @property
+    def infarct(self) -> MaskArray:
+        return self.scar | self.mvo
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """All methods side by side, and what they share.
+
+    ``wall`` is what was searched, ``remote`` the reference region, (slice, row, column);
+    ``curves`` per slice, the grams above each threshold, None without wall.
+    """
+
+    methods: tuple[Method, ...]
+    wall: MaskArray
+    remote: MaskArray
+    signals: tuple[RemoteSignal | None, ...]
+    curves: tuple[MassCurve | None, ...]
+    measured: Measurements
+
+    def method(self, name: str) -> Method:
+        return next(each for each in self.methods if each.name == name)
+
+
+def compare(question: Question) -> Answer:
+    """Work out every method; scar outside the wall counts for the segmentation alone."""
+    from scarseg.quant import method_comparison
+    from scarseg.quant.mass import measure
+    from scarseg.quant.method_comparison import mass_curve
+    from scarseg.quant.remote import propose_remote_beside, remote_signals
+    from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, threshold_scar
+
+    case, stack = question.case, question.case.stack
+    labels = case.labels if question.grounds is None else clipped(case.labels, question.grounds)
+    wall, infarct = searched_wall(labels), infarct_mask(labels)
+    spacing = stack.pixel_spacing_mm
+    remote = propose_remote_beside(stack.pixels, wall, spacing, infarct)
+    for k, drawn in question.drawn.items():
+        remote[k] = drawn & wall[k]
+    statuses = [reading.status for reading in case.readings]
+    measured = measure(case.labels, stack, statuses)
+    lv_g = measure(labels, stack, statuses).lv_mass_g  # a method may leave no muscle beside scar
+    methods = [_segmentation(case.labels, measured)]
+    rules = replace(RULES, scope=Scope.STACK if question.whole_stack else Scope.SLICE)
+    for method in ThresholdMethod:
+        manual, region = None, None
+        if method is ThresholdMethod.MANUAL:
+            manual = _manual(question)
+        if method is ThresholdMethod.OTSU:
+            region = wall & infarct.any(axis=(1, 2), keepdims=True)
+        found = threshold_scar(
+            method, stack.pixels, wall, spacing,
+            region=region, remote=remote, sequence=stack.sequence, manual=manual, rules=rules,
+        )  # fmt: skip
+        weighed = measure(found.applied_to(labels), stack, statuses)
+        methods.append(_method(found, method_comparison.threshold_rule(method), weighed, lv_g))
+    curves = tuple(
+        mass_curve(stack, wall, _only(k, wall), convention=measured.convention)
+        for k in range(stack.n_slices)
+    )
+    signals = remote_signals(stack.pixels, remote)
+    return Answer(tuple(methods), wall, remote, signals, curves, measured)
+
+
+def clipped(labels: LabelArray, grounds: LabelArray) -> LabelArray:
+    """Give labels (slice, row, column) without the scar that does not lie on wall."""
+    return np.stack([scar_checks.clipped(*each) for each in zip(labels, grounds, strict=True)])
+
+
+def searched_wall(labels: LabelArray) -> MaskArray:
+    """Give the wall of labels (slice, row, column); scar alone is no wall."""
+    wall = wall_mask(labels)
+    return wall if (labels == Label.MYOCARDIUM).any() else np.zeros_like(wall)
+
+
+def adopted(labels: LabelArray, ground: LabelArray, method: Method, k: int) -> LabelArray:
+    """Give the labels of slice ``k`` (row, column) with a method's infarct as their scar.
+
+    Wall and blood pool stay as they are; scar comes only where there is wall. The dark cores of
+    the method are scar too, since no threshold knows MVO; what was labelled MVO stays so in it.
+    """
+    infarct = infarct_mask(labels)
+    out = np.where(infarct, ground, labels).astype(np.uint8)
+    taken = method.infarct[k] & (out == Label.MYOCARDIUM)
+    out[taken] = np.where(labels[taken] == Label.MVO, Label.MVO, Label.SCAR)
+    return out
+
+
+def adopt(case: Case, ground: LabelArray, method: Method, k: int) -> Change:
+    """Take a method's scar on slice ``k`` as something to start from, to be read there."""
+    before = case.readings[k]
+    prompts = replace(before.prompts, no_scar=False)
+    after = replace(before, prompts=prompts, status=SliceStatus.PROPOSED, edited=True, reason="")
+    labels = adopted(case.labels[k], ground, method, k)
+    return case.change(step_name(f"adopt {method.title}", k), k, after, labels)
+
+
+def _only(k: int, wall: MaskArray) -> MaskArray:
+    one = np.zeros_like(wall)
+    one[k] = wall[k]
+    return one
+
+
+def _manual(question: Question) -> float:
+    if question.manual is not None:
+        return question.manual
+    return quant_remote.scar_threshold(question.case).value
+
+
+def _segmentation(labels: LabelArray, measured: Measurements) -> Method:
+    return Method(
+        SEGMENTED,
+        "the labels that are measured",
+        labels == Label.SCAR,
+        labels == Label.MVO,
+        (None,) * len(labels),
+        _grams(measured),
+        measured.scar_mass_g,
+        measured.scar_percent_lv,
+    )
+
+
+def _method(found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float | None) -> Method:
+    return Method(
+        str(found.method),
+        rule,
+        found.scar,
+        found.mvo,
+        found.thresholds,
+        _grams(weighed),
+        weighed.scar_mass_g,
+        100 * weighed.scar_mass_g / lv_g if lv_g else None,
+        "" if found.reason is None else str(found.reason),
+        BELOW if found.warnings else "",
+    )
+
+
+def _grams(measured: Measurements) -> tuple[float, ...]:
+    return tuple(
+        getattr(row, f"scar_mass_{measured.convention.value}_g") for row in measured.slices
+    )
+
+
+Paths = tuple[QPainterPath, ...]
+"""One per slice, in source pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outlined:
+    """An answer with its outlines; those of ``infarct`` and ``mvo`` by the method's name."""
+
+    answer: Answer
+    wall: Paths
+    remote: Paths
+    infarct: Mapping[str, Paths]
+    mvo: Mapping[str, Paths]
+
+
+def work_out(question: Question) -> Outlined:
+    """Compare the methods and trace them; for a worker thread."""
+    answer = compare(question)
+    return Outlined(
+        answer,
+        _traced(answer.wall),
+        _traced(answer.remote),
+        {method.name: _traced(method.infarct) for method in answer.methods},
+        {method.name: _traced(method.mvo) for method in answer.methods},
+    )
+
+
+def _traced(masks: MaskArray) -> Paths:
+    return tuple(painting.outline(mask) for mask in masks)

@@ -1,0 +1,406 @@
+"""What frames the desk: the bar of tools, the banner, the row of view options, the foot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QStatusBar,
+    QToolButton,
+    QWidget,
+)
+
+from scarseg.case.labels import Label
+from scarseg.gui import theme
+from scarseg.gui.actions import ACTIONS, MENUS, key_text
+from scarseg.gui.dialogs.about import NOTICE
+from scarseg.gui.theme import label
+from scarseg.gui.viewer import window_level
+from scarseg.quant.remote import Threshold
+
+BAR = (
+    "box",
+    "point",
+    "brush",
+    "threshold",
+    "eraser",
+    "flood",
+    "lasso",
+    "polygon",
+    "",
+    "segment",
+    "no_scar",
+    "not_assessable",
+    "accept",
+    "",
+)
+MESSAGE_MS = 9000
+SHORT = {"not_assessable": "N/A", "threshold": "Threshold"}
+"""What the bar says where the menu's text is too long."""
+KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
+
+
+def _rule() -> QFrame:
+    """Give the thin line between groups of the bar."""
+    line = QFrame()
+    line.setObjectName("rule")
+    line.setFixedSize(1, 18)
+    return line
+
+
+class Elided(QLabel):
+    """A line that gives way: it ends in an ellipsis where there is no room."""
+
+    def __init__(self, name: str, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._text, self._side = "", side
+
+    def set_line(self, text: str) -> None:
+        self._text = text
+        self.setToolTip(text)
+        self.update()
+
+    def text(self) -> str:
+        return self._text
+
+    def paintEvent(self, event: object) -> None:
+        painter = QPainter(self)
+        line = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
+        painter.setPen(QColor(theme.QUIET))
+        painter.drawText(self.rect(), self._side | Qt.AlignmentFlag.AlignVCenter, line)
+        painter.end()
+
+
+class Bar(QWidget):
+    """Menu, tools and verbs, and the geometry of what is open."""
+
+    def __init__(self, actions: Mapping[str, QAction]) -> None:
+        super().__init__()
+        self.setObjectName("bar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setAccessibleName("Tools")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(8, 4, 12, 4)
+        layout.setSpacing(2)
+        self.menu = _menu(self, actions)
+        layout.addWidget(self._menu_button())
+        rows = {row.name: row for row in ACTIONS}
+        for name in BAR:
+            if not name:
+                layout.addWidget(_rule())
+                continue
+            key = key_text(rows[name])
+            text = f"{SHORT.get(name, rows[name].text)}  {KEY_SIGNS.get(key, key)}"
+            button = button_for(actions[name], text)
+            button.setProperty("tight", True)
+            layout.addWidget(button)
+        layout.addWidget(button_for(actions["undo"], "↶"))
+        layout.addWidget(button_for(actions["redo"], "↷"))
+        montage = button_for(actions["montage"], "▦  M")
+        montage.setProperty("tight", True)
+        layout.addWidget(montage)
+        self.geometry_line = Elided("quiet")
+        self.geometry_line.setAccessibleName("Open stack")
+        self.warning = label("", "warning", "Warnings about the stack")
+        layout.addWidget(self.geometry_line, 1)
+        layout.addSpacing(8)
+        layout.addWidget(self.warning)
+
+    def _menu_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setText("☰")
+        button.setToolTip("Menu")
+        button.setAccessibleName("Menu")
+        button.setMenu(self.menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        return button
+
+
+def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
+    menu = QMenu(parent)
+    menu.setToolTipsVisible(True)
+    for title in MENUS:
+        part = menu.addMenu(title)
+        assert part is not None
+        part.setToolTipsVisible(True)
+        for row in ACTIONS:
+            if row.menu == title:
+                part.addAction(actions[row.name])
+    return menu
+
+
+def button_for(action: QAction, text: str, button: QToolButton | None = None) -> QToolButton:
+    """Give a button (or make one) the part of an action, with its own text."""
+    button = button or QToolButton()
+    button.setDefaultAction(action)
+    button.setText(text)
+    button.setAccessibleName(action.text())
+    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    action.changed.connect(lambda: button.setText(text))
+    return button
+
+
+class Banner(QFrame):
+    """A sentence that stays until it is dealt with or waved away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("banner")
+        self.setAccessibleName("Notice")
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.retry = QPushButton("Try again")
+        self.dismiss = QToolButton()
+        self.dismiss.setText("✕")
+        self.dismiss.setAccessibleName("Dismiss the notice")
+        self.dismiss.setToolTip("Dismiss the notice")
+        self.retry.setToolTip("Try again what failed")
+        self.dismiss.clicked.connect(self.hide)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 6, 8, 6)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self.retry)
+        layout.addWidget(self.dismiss)
+        self._retry: Callable[[], object] | None = None
+        self.lasting, self._severe = False, ""
+        self.retry.clicked.connect(self._act)
+        self.hide()
+
+    def say(
+        self,
+        text: str,
+        severe: bool = False,
+        retry: Callable[[], object] | None = None,
+        verb: str = "Try again",
+        lasts: bool = False,
+    ) -> None:
+        """Show a sentence, and a button for ``retry``.
+
+        A severe one, or one that lasts, cannot be waved away while it holds.
+        """
+        if self.lasting and not (severe or lasts):
+            self.text.setText(f"{self._severe}\n{text}")
+            return
+        self._retry, self.lasting, self._severe = retry, severe or lasts, text
+        self.text.setText(text)
+        self.retry.setText(verb)
+        self.retry.setVisible(retry is not None)
+        self.dismiss.setVisible(not self.lasting)
+        self.setProperty("severe", "true" if severe else "false")
+        theme.repolish(self)
+        self.show()
+
+    def _act(self) -> None:
+        """Do what the button offers; what does not last has been answered."""
+        if not self.lasting:
+            self.hide()
+        if self._retry is not None:
+            self._retry()
+
+    def clear(self) -> None:
+        """Take the sentence away: what it spoke of is over."""
+        self.lasting = False
+        self.hide()
+
+
+class Foot(QStatusBar):
+    """Saved or not, how far the models are, the stopwatch."""
+
+    cancelled = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizeGripEnabled(False)
+        self.saved, self.models = label("", "", "Saved"), label("", "quiet", "Models")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedWidth(120)
+        self.progress.setAccessibleName("Progress")
+        self.cancel = QToolButton()
+        self.cancel.setText("Cancel")
+        self.cancel.setAccessibleName("Cancel the running job")
+        self.cancel.setToolTip("Cancel the running job")
+        self.cancel.clicked.connect(self.cancelled)
+        self.clock = label("", "quiet", "Reading time and corrections")
+        self.message = label("", "message", "Message")
+        self._fade = QTimer(self)
+        self._fade.setSingleShot(True)
+        self._fade.timeout.connect(self.message.clear)
+        # A sentence must not widen the window; its whole is in the tool tip.
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        for widget in (self.saved, self.models, self.progress, self.cancel):
+            self.addWidget(widget)
+        self.addWidget(self.message, 1)
+        for widget in (self.clock, label("?  keys", "quiet"), label("Research use only", "quiet")):
+            self.addPermanentWidget(widget)
+            widget.setContentsMargins(10, 0, 6, 0)
+        self.setContentsMargins(8, 0, 4, 0)
+        self.setToolTip(NOTICE)
+        self.show_progress(1.0, "")
+
+    def show_progress(self, fraction: float, what: str) -> None:
+        """Show a job; below 0 it is not known how far; an empty ``what`` ends it."""
+        running = bool(what)
+        self.progress.setVisible(running)
+        self.cancel.setVisible(running)
+        self.progress.setRange(0, 0 if fraction < 0 else 1000)
+        self.progress.setValue(round(max(fraction, 0) * 1000))
+        if running:
+            self.models.setText(what)
+
+    def say(self, text: str) -> None:
+        """Show a sentence for some seconds, beside what stays in sight."""
+        self.message.setText(text)
+        self.message.setToolTip(text)
+        self._fade.start(MESSAGE_MS)
+
+    def show_saved(self, word: str, colour: str) -> None:
+        self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")
+
+
+STEPS = 200
+"""Steps of the threshold's slider over its range."""
+LABEL_WORDS = {
+    Label.BLOOD_POOL: "blood pool",
+    Label.MYOCARDIUM: "wall",
+    Label.SCAR: "scar",
+    Label.MVO: "MVO",
+    Label.BACKGROUND: "background",
+}
+
+
+DENSEST = 3
+"""Pictures are made for screens with so many pixels for each of a window, at most."""
+
+
+def _dot(name: str) -> QIcon:
+    pixmap = QPixmap(QSize(12, 12) * DENSEST)
+    pixmap.setDevicePixelRatio(DENSEST)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(name))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawEllipse(1, 1, 10, 10)
+    painter.end()
+    return QIcon(pixmap)
+
+
+class ViewRow(QWidget):
+    """Label, brush size, opacity and window level, and what is under the hand.
+
+    Signals:
+        threshold_changed: the reader moved the threshold to this value, in source units.
+        threshold_shown: the value in hand, None with another tool.
+    """
+
+    label_chosen = pyqtSignal(int)
+    radius_changed = pyqtSignal(float)
+    opacity_changed = pyqtSignal(float)
+    preset_chosen = pyqtSignal(str)
+    threshold_changed = pyqtSignal(float)
+    threshold_shown = pyqtSignal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels, self.presets = QComboBox(), QComboBox()
+        for number, (value, word) in enumerate(LABEL_WORDS.items(), start=1):
+            icon = _dot(theme.LABEL_COLOURS.get(value, theme.QUIET))
+            self.labels.addItem(icon, f"{word}   {number}", int(value))
+        for name, use in window_level.PRESETS.items():
+            self.presets.addItem(name)
+            self.presets.setItemData(self.presets.count() - 1, use, Qt.ItemDataRole.ToolTipRole)
+        self.presets.addItem(window_level.BY_HAND)
+        self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
+        self.opacity = _slider("Opacity of the fill", 0, 100, 30)
+        self.threshold = _slider("Threshold of the brush", 0, STEPS, STEPS // 2)
+        self.threshold_word = label("Above", "quiet")
+        self.threshold_text = label("", "figures", "Threshold in the image's own units")
+        self._range = (0.0, 1.0)
+        self.brush_text, self.hover = label("", "quiet"), label("", "quiet", "Pixel under the hand")
+        self.labels.setAccessibleName("Label to draw and erase")
+        self.labels.setToolTip("Label to draw and erase  (1 to 5)")
+        self.presets.setAccessibleName("Window level")
+        self.presets.setToolTip("Window level; drag with the right button  (A: LGE auto)")
+        self.brush.setToolTip("Brush size  ([ and ], Shift + wheel)")
+        self.threshold.setToolTip("The threshold brush paints above this  (Alt + wheel)")
+        self.opacity.setToolTip("Opacity of the fill  (C: contour alone)")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(10, 2, 10, 2)
+        layout.setSpacing(6)
+        for widget in (
+            self.labels, label("Brush", "quiet"), self.brush,
+            self.brush_text, self.threshold_word, self.threshold, self.threshold_text,
+            label("Fill", "quiet"), self.opacity,
+            label("Window", "quiet"), self.presets,
+        ):  # fmt: skip
+            layout.addWidget(widget)
+            if isinstance(widget, QComboBox | QSlider):
+                widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        # Where there is no room, the hand's pixel gives way before the window grows.
+        self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hover.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        layout.addWidget(self.hover, 1)
+        self.labels.activated.connect(
+            lambda index: self.label_chosen.emit(int(self.labels.itemData(index)))
+        )
+        self.presets.textActivated.connect(self.preset_chosen)
+        self.brush.valueChanged.connect(self._brush_moved)
+        self.opacity.valueChanged.connect(lambda value: self.opacity_changed.emit(value / 100))
+        self.threshold.valueChanged.connect(self._threshold_moved)
+        self._brush_moved(self.brush.value())
+        self.show_threshold(None)
+
+    def _brush_moved(self, value: int) -> None:
+        self.brush_text.setText(f"{value / 2:g} mm")
+        self.brush_text.setFixedWidth(44)
+        self.radius_changed.emit(value / 2)
+
+    def _threshold_moved(self, step: int) -> None:
+        low, high = self._range
+        self.threshold_changed.emit(low + (high - low) * step / STEPS)
+
+    def set_threshold(self, value: float) -> None:
+        """Take a threshold, in source units, that the reader sets elsewhere."""
+        low, high = self._range
+        self.threshold_changed.emit(min(max(value, low), high))
+
+    def show_threshold(self, threshold: Threshold | None) -> None:
+        """Show a threshold and the range it can be set in; None hides it."""
+        for widget in (self.threshold_word, self.threshold, self.threshold_text):
+            widget.setVisible(threshold is not None)
+        self.threshold_shown.emit(None if threshold is None else threshold.value)
+        if threshold is None:
+            return
+        self._range = (threshold.low, threshold.high)
+        share = (threshold.value - threshold.low) / (threshold.high - threshold.low)
+        self.threshold.blockSignals(True)
+        self.threshold.setValue(round(share * STEPS))
+        self.threshold.blockSignals(False)
+        self.threshold_text.setText(f"{threshold.value:.4g}")
+        self.threshold_text.setToolTip(threshold.rule)
+
+    def choose_label(self, value: Label) -> None:
+        self.labels.setCurrentIndex(self.labels.findData(int(value)))
+
+
+def _slider(name: str, low: int, high: int, value: int) -> QSlider:
+    made = QSlider(Qt.Orientation.Horizontal)
+    made.setRange(low, high)
+    made.setValue(value)
+    made.setFixedWidth(60)
+    made.setAccessibleName(name)
+    return made

@@ -1,0 +1,393 @@
+"""Keep the widgets in step with the open document: the only place that draws from a case."""
+
+from __future__ import annotations
+
+import numpy as np
+from PyQt6.QtCore import QObject, QSettings, QTimer
+from PyQt6.QtGui import QPainterPath
+
+from scarseg.case.case import ModelIdentity
+from scarseg.case.labels import LabelArray, wall_mask
+from scarseg.case.measurements import Measurements
+from scarseg.case.stack import Stack
+from scarseg.gui import theme
+from scarseg.gui.panels.results import ResultsPanel
+from scarseg.gui.panels.toolbar import Bar, Foot, ViewRow
+from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.document import Document
+from scarseg.gui.session.inference import Inference, Readiness, engine
+from scarseg.gui.session.session import Open, Session
+from scarseg.gui.viewer import painting, window_level
+from scarseg.gui.viewer.canvas import Canvas
+from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, standing_of, tell_grams
+from scarseg.gui.viewer.montage import Cell, Views
+from scarseg.gui.viewer.view_state import find_home
+from scarseg.quant import scar_checks
+
+
+class Tracing:
+    """Outlines, stray scar and the marks round it, per slice of a document.
+
+    A slice is worked out when it is first asked for: a whole reading at once would take longer
+    than a frame.
+    """
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        n = len(document.case.labels)
+        self._seen: list[LabelArray | None] = [None] * n
+        self._tracers = [painting.Tracer() for _ in range(n)]
+        self.outlines: list[painting.Traced] = [[] for _ in range(n)]
+        self.marks = [QPainterPath() for _ in range(n)]
+        self.strays: list[scar_checks.Strays | None] = [None] * n
+
+    @property
+    def rest(self) -> list[int]:
+        """Give the slices not worked out yet, the nearest to the current one first."""
+        near = self._document.current
+        rest = [k for k, seen in enumerate(self._seen) if seen is None]
+        return sorted(rest, key=lambda k: abs(k - near))
+
+    def update(self, k: int) -> bool:
+        """Work out a slice (again); say whether its labels are others than before."""
+        found = self._find_strays(k)
+        self.strays[k], self.marks[k] = found, painting.outline(found.mask)
+        labels = self._document.case.labels[k]
+        before = self._seen[k]
+        if before is not None and np.array_equal(labels, before):
+            return False
+        self._seen[k] = labels.copy()
+        self.outlines[k] = self._tracers[k].trace(labels)
+        return True
+
+    def _find_strays(self, k: int) -> scar_checks.Strays:
+        case = self._document.case
+        return scar_checks.find(
+            case.labels[k],
+            self._document.grounds[k],
+            case.readings[k].prompts,
+            case.stack.pixel_spacing_mm,
+        )
+
+
+SAVE_COLOURS = {
+    SaveState.SAVED: theme.GREEN,
+    SaveState.UNSAVED: theme.YELLOW,
+    SaveState.SAVING: theme.YELLOW,
+    SaveState.FAILED: theme.RED,
+    SaveState.READ_ONLY: theme.VIOLET,
+}
+
+
+class Showing(QObject):
+    """Draw the open document on canvas, strip, panel, bar and foot."""
+
+    def __init__(
+        self,
+        session: Session,
+        settings: QSettings,
+        views: Views,
+        strip: Filmstrip,
+        results: ResultsPanel,
+        bar: Bar,
+        view_row: ViewRow,
+        foot: Foot,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._settings = session, settings
+        self._views, self._canvas, self._strip = views, views.canvas, strip
+        self._results = results
+        self._bar, self._view_row, self._foot = bar, view_row, foot
+        self.measured: Measurements | None = None
+        self._windowed = False
+        self._laid_out: Document | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._trace_rest)
+        views.switched.connect(self.lay_out)
+
+    @property
+    def _open(self) -> Open:
+        assert self._session.current is not None
+        return self._session.current
+
+    def attach(self) -> None:
+        """Show the document that was just opened, and follow it."""
+        current = self._open
+        document, inference, saver = current.document, current.inference, current.saver
+        stack = document.case.stack
+        self._views.let_go()
+        self._set_geometry(self._canvas)
+        self._views.shared.set("editable", not document.read_only)
+        self._windowed = False
+        self._take_levels()
+        self._find_home()
+        self._strip.show_document(document, self._home.crop, self._canvas.levels)
+        self._tracing = Tracing(document)
+        self._tracing.update(document.current)
+        self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
+        self._soon.start()
+        warnings = [each.code for each in stack.warnings]
+        self._bar.geometry_line.set_line(current.entry.short_geometry)
+        self._bar.warning.setText(
+            f"⚠ {len(warnings)}" if len(warnings) > 1 else "".join(f"⚠ {code}" for code in warnings)
+        )
+        self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
+        document.slice_changed.connect(self.slice_changed)
+        document.moved_to.connect(self.moved_to)
+        inference.ready_changed.connect(self.status_changed)
+        inference.pending_changed.connect(self.status_changed)
+        inference.proposing_changed.connect(self.statuses_changed)
+        saver.state_changed.connect(self.saved_changed)
+        self.measured = None  # what is there speaks of the document before
+        self.lay_out()
+        self.measure()
+        self.moved_to(document.current)
+        self.saved_changed()
+        self.show_clock()
+        self._canvas.go_home()
+
+    def lay_out(self) -> None:
+        """Bring every slice to its cell, where the montage is in sight.
+
+        Cells out of sight are not kept up: what is the same when they come back is not drawn
+        again.
+        """
+        if self._session.current is None:
+            return
+        if not self._views.montage:
+            if self._laid_out is not self._open.document:
+                self._laid_out = None
+                self._views.grid.set_count(0)  # they would hold on to the case before
+            return
+        document, cells = self._open.document, self._views.grid
+        stack = document.case.stack
+        cells.set_count(stack.n_slices)
+        if document is not self._laid_out:
+            self._laid_out = document
+            for cell in cells.cells:
+                self._set_geometry(cell.canvas)
+                cell.canvas.show_image(stack.pixels[cell.index])
+                cell.canvas.home = self._home.close_mm
+                cell.canvas.go_home()
+        for k in range(stack.n_slices):
+            self._draw(k)
+            self._tell(k)
+        if self.measured is not None:
+            tell_grams(cells.cells, self.measured)
+            self._show_strays()
+        cells.choose(document.current)
+
+    def _set_geometry(self, canvas: Canvas) -> None:
+        stack = self._open.document.case.stack
+        canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
+
+    def trace_all(self) -> None:
+        """Trace at once what would be traced in the window's own time."""
+        while self._session.current is not None and self._tracing.rest:
+            self._trace_rest()
+
+    def _trace_rest(self) -> None:
+        """Trace one more slice of what was opened, and come back for the next."""
+        rest = self._tracing.rest if self._session.current is not None else []
+        if not rest:
+            return
+        k = rest[0]
+        self._tracing.update(k)
+        self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        self._draw(k)
+        if len(rest) > 1:
+            self._soon.start()
+        else:
+            self._show_strays()
+
+    def slice_changed(self, k: int) -> None:
+        """Draw a slice whose labels, prompts or status changed."""
+        current = self._open
+        if not self._home.found and wall_mask(current.document.case.labels[k]).any():
+            self._find_home()
+            if not self._windowed:
+                self._take_levels()
+            self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
+            for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
+                canvas.go_home()
+        redrawn = self._tracing.update(k)
+        if redrawn:
+            self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        status = current.document.case.readings[k].status
+        self._tell(k)
+        self._draw(k)
+        # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
+        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+            self.measure()
+        else:
+            self._show_strays()
+
+    def moved_to(self, k: int) -> None:
+        """Show another slice."""
+        current = self._open
+        if k in self._tracing.rest:
+            self._tracing.update(k)
+            self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
+        self._canvas.chosen = None
+        self._canvas.show_image(current.document.case.stack.pixels[k])
+        self._draw(k)
+        self.statuses_changed()
+        self._strip.choose(k)
+        self._results.bars.choose(k)
+        if self._views.montage:
+            self._views.grid.choose(k)
+
+    def statuses_changed(self) -> None:
+        """Say again how every slice stands."""
+        for k in range(len(self._strip.tiles)):
+            self._tell(k)
+
+    def status_changed(self, k: int) -> None:
+        """Show that a slice got ready, or waits for an answer."""
+        self._tell(k)
+        self._draw_prompts(k)
+        self.models_changed()
+
+    def saved_changed(self) -> None:
+        """Show whether the last change is on the disk."""
+        if self._session.current is None:
+            return
+        state = self._open.saver.state
+        self._foot.show_saved(state.value, SAVE_COLOURS[state])
+
+    def models_changed(self) -> None:
+        """Say in the foot how far the models are."""
+        session = self._session
+        current = session.current
+        if session.models is None and current is not None and current.document.read_only:
+            self._foot.models.setText(_weights(current.document.case.segmenter))
+            return
+        if session.models is None:
+            self._foot.show_progress(1.0, "")
+            self._foot.models.setText("no models" if session.models_problem else "loading models …")
+            return
+        if current is not None and current.inference.proposing:
+            n, ready = current.document.case.stack.n_slices, current.inference.n_ready
+            self._foot.show_progress(ready / n, f"{ready} of {n} slices ready")
+            return
+        self._foot.show_progress(1.0, "")
+        text = _weights(session.models.segmenter.identity)
+        if current is not None and Readiness.FAILED not in current.inference.readiness:
+            text = f"all slices ready · {text}"
+        self._foot.models.setText(text)
+
+    def measure(self) -> None:
+        """Measure again and show the numbers everywhere."""
+        current = self._open
+        case = current.document.case
+        self.measured = engine().measure(case)
+        self._results.show_measurements(self.measured, case.stack, current.document.current)
+        self._strip.show_grams(self.measured)
+        if self._cells:
+            tell_grams(self._cells, self.measured)
+        self._session.remember(self.measured)
+        self._show_strays()
+
+    def _show_strays(self) -> None:
+        """Point out scar that lies where none is expected."""
+        said = []
+        known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
+        for k, found in known:
+            for shown in self._captions(k):
+                shown.tell(remark=found.words)
+            if found.words:
+                said.append(f"Slice {k + 1}: {found.words}.")
+        self._results.show_remarks(said, any(found.clips for _, found in known))
+
+    def _take_levels(self) -> None:
+        """Show the reader's last levels for this kind of sequence, else automatic ones."""
+        case = self._open.document.case
+        name, values = window_level.recalled(self._settings, case)
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(values)
+
+    def choose_preset(self, name: str) -> None:
+        """Show a preset on the slice and remember it for this kind of sequence."""
+        current = self._session.current
+        if current is None or name not in window_level.PRESETS:
+            return
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(window_level.preset(current.document.case, name))
+        self.levels_settled(name)
+
+    def levels_settled(self, preset: str = "") -> None:
+        """Take the canvas's levels, of a preset or set by hand, to the strip and to memory."""
+        current = self._session.current
+        if current is None:
+            return
+        self._windowed = not preset
+        window_level.remember(self._settings, current.document.case, preset or self._canvas.levels)
+        self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
+
+    def show_clock(self) -> None:
+        """Show reading time and count of corrections."""
+        case = self._open.document.case
+        minutes, seconds = divmod(int(case.seconds), 60)
+        n = case.interactions
+        self._foot.clock.setText(f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}")
+
+    def _draw(self, k: int) -> None:
+        """Draw a slice wherever it is in sight."""
+        document = self._open.document
+        labels = document.case.labels[k].view()
+        labels.flags.writeable = False
+        for canvas in self._views.of_slice(k):
+            canvas.show_labels(labels, document.grounds[k], self._tracing.outlines[k])
+            canvas.marks.show_path(self._tracing.marks[k])
+        self._draw_prompts(k)
+
+    def _draw_prompts(self, k: int) -> None:
+        current = self._open
+        prompts = current.document.case.readings[k].prompts
+        for canvas in self._views.of_slice(k):
+            canvas.show_prompts(prompts, k in current.inference.pending)
+        if k == current.document.current:
+            status = current.document.case.readings[k].status
+            text = self._caption(current.document.case.stack, k, current.inference)
+            self._canvas.say(text, theme.STATUS_COLOURS[status])
+
+    def _tell(self, k: int) -> None:
+        """Say how a slice stands, beside its picture."""
+        document, inference = self._open.document, self._open.inference
+        self._strip.show_status(document, inference, k)
+        if self._cells:
+            word, dot = standing_of(document, inference, k)
+            self._cells[k].tell(word=word, dot=dot)
+
+    @property
+    def _cells(self) -> list[Cell]:
+        """Give the cells of the montage; none while it is out of sight or not laid out."""
+        laid_out = self._laid_out is self._open.document and self._views.montage
+        return self._views.grid.cells if laid_out else []
+
+    def _captions(self, k: int) -> list[Captioned]:
+        return [self._strip.tiles[k], *self._cells[k : k + 1]]
+
+    def _caption(self, stack: Stack, k: int, inference: Inference) -> str:
+        reading = self._open.document.case.readings[k]
+        words = [f"Slice {k + 1} of {stack.n_slices}", theme.STATUS_WORDS[reading.status]]
+        if reading.reason:
+            words.append(reading.reason)
+        if k in inference.pending:
+            words.append("waiting for the model")
+        return " · ".join(words)
+
+    def _find_home(self) -> None:
+        """Find the part worth showing, for every view."""
+        self._home = find_home(self._open.document.case)
+        self._canvas.home = self._home.large_mm
+        for cell in self._cells:
+            cell.canvas.home = self._home.close_mm
+
+
+def _weights(identity: ModelIdentity) -> str:
+    if not identity.name:
+        return ""
+    return f"{identity.name} ({'verified' if identity.verified else 'unverified'})"

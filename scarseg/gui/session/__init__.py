@@ -1,0 +1,1 @@
+"""The open document and the background work on it; no widgets."""

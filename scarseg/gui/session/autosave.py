@@ -1,0 +1,118 @@
+"""Autosave is save: a second after the last change, at most three after the first one that is
+not saved yet, and on switching and closing."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from scarseg.case.case import Case
+from scarseg.errors import ScarsegError
+from scarseg.gui.session.document import Document
+from scarseg.gui.workers import Lane
+
+DELAY_MS = 1000
+LONGEST_MS = 3000
+"""A hand that never rests for a second is not waited for."""
+RETRY_MS = 10_000
+
+
+class SaveState(StrEnum):
+    """What the reader is told; SAVED only once the disk has confirmed the last change."""
+
+    SAVED = "saved"
+    UNSAVED = "unsaved"
+    SAVING = "saving"
+    FAILED = "not saved"
+    READ_ONLY = "read only"
+
+
+def _save(case: Case, path: Path) -> None:
+    from scarseg.io.casefile import store
+
+    store.save_case(case, path)
+
+
+class Saver(QObject):
+    """Save one document through the disk lane.
+
+    Signals:
+        state_changed: ``state`` changed; ``problem`` is the sentence of a failed save.
+    """
+
+    state_changed = pyqtSignal()
+
+    def __init__(
+        self, document: Document, lane: Lane, path: Path, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.document = document
+        self.path = path
+        self.problem = ""
+        self.state = SaveState.READ_ONLY if document.read_only else SaveState.SAVED
+        self._lane = lane
+        self._saved_revision = document.revision
+        self._saving_revision: int | None = None
+        self._touched_at: float | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.save_now)
+        document.edited.connect(self._touch)
+
+    def _touch(self) -> None:
+        if self.state is SaveState.READ_ONLY or self.document.revision == self._saved_revision:
+            return
+        if self.state is not SaveState.FAILED:
+            self._set(SaveState.UNSAVED)
+        now = time.monotonic()
+        self._touched_at = self._touched_at or now
+        left_ms = LONGEST_MS - round((now - self._touched_at) * 1000)
+        self._timer.start(max(min(DELAY_MS, left_ms), 0))
+
+    def save_now(self) -> None:
+        """Hand the case to the disk lane unless the disk has it already."""
+        self._timer.stop()
+        self._touched_at = None
+        revision = self.document.revision
+        if self.state is SaveState.READ_ONLY or revision in (
+            self._saved_revision,
+            self._saving_revision,
+        ):
+            return
+        self._saving_revision = revision
+        if self.state is not SaveState.FAILED:
+            self._set(SaveState.SAVING)
+        self._lane.run(
+            f"save {self.path.name}",
+            _save,
+            self.document.snapshot(),
+            self.path,
+            done=lambda _: self._saved(revision),
+            failed=lambda error: self._failed(revision, error),
+        )
+
+    def _saved(self, revision: int) -> None:
+        self._ended(revision)
+        self._saved_revision = revision
+        self.problem = ""
+        newest = revision == self.document.revision
+        self._set(SaveState.SAVED if newest else SaveState.UNSAVED)
+
+    def _ended(self, revision: int) -> None:
+        if self._saving_revision == revision:
+            self._saving_revision = None
+
+    def _failed(self, revision: int, error: BaseException) -> None:
+        self._ended(revision)
+        if not isinstance(error, (ScarsegError, OSError)):
+            raise error
+        self.problem = str(error)
+        self._set(SaveState.FAILED)
+        self._timer.start(RETRY_MS)
+
+    def _set(self, state: SaveState) -> None:
+        self.state = state
+        self.state_changed.emit()

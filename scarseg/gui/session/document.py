@@ -1,0 +1,296 @@
+"""The open case: its undo stack, its signals, and which answers are still current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from PyQt6.QtCore import QObject, pyqtSignal
+from PyQt6.QtGui import QUndoCommand, QUndoStack
+
+from scarseg.case import changes
+from scarseg.case.case import Case, Change
+from scarseg.case.history import Cause, Sight, SliceReading
+from scarseg.case.labels import LabelArray, resting_on_wall
+from scarseg.case.prompts import Box, InsertionPoint
+from scarseg.quant import scar_checks
+
+UNDO_LIMIT = 200
+ANSWERS = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+"""What joins the step that asked for it."""
+
+
+class Step(QUndoCommand):
+    """One named change on the undo stack.
+
+    A model's answer (``answers`` True) joins the step that asked for it when nothing else was
+    done in between, so that one undo takes back both.
+    """
+
+    def __init__(
+        self,
+        document: Document,
+        change: Change,
+        cause: Cause = Cause.READER,
+        ground: LabelArray | None = None,
+    ) -> None:
+        super().__init__(change.name)
+        self._document = document
+        self.change = change
+        self.at = datetime.now()  # noqa: DTZ005 - the reader's own clock
+        self._cause = cause
+        answers = cause in ANSWERS
+        self._before = document.grounds[change.slice_index].copy()
+        self._ground = ground
+        self._proposed = document.case.proposed[change.slice_index]
+        self.answers = answers
+        self.open = not answers and change.edit is None
+
+    @property
+    def verb(self) -> str:
+        """Say what was done, without its slice."""
+        return self.change.name.removesuffix(f", slice {self.change.slice_index + 1}")
+
+    def redo(self) -> None:
+        self._document._apply(self.change, self._cause, self._ground)
+        if self._cause is Cause.REDO:
+            self._swap_proposed()
+        self._cause = Cause.REDO
+
+    def undo(self) -> None:
+        self._document._apply(self.change.inverse(), Cause.UNDO, self._before)
+        self._swap_proposed()
+
+    def _swap_proposed(self) -> None:
+        """Take back, or renew again, what counts as the proposal of the slice."""
+        proposed, k = self._document.case.proposed, self.change.slice_index
+        proposed[k], self._proposed = self._proposed, proposed[k]
+
+    def id(self) -> int:
+        return 1
+
+    def mergeWith(self, other: QUndoCommand | None) -> bool:
+        if not isinstance(other, Step) or not other.answers or not self.open:
+            return False
+        if other.change.slice_index != self.change.slice_index:
+            return False
+        self.change = changes.merged(self.change, other.change, self._document.case.labels)
+        self._ground = other._ground
+        self.open = False
+        return True
+
+
+class InsertionStep(Step):
+    """Another insertion point of the right ventricle; no label, prompt or status changes.
+
+    ``k`` is the slice that the step belongs to.
+    """
+
+    def __init__(self, document: Document, k: int, name: str, point: InsertionPoint | None) -> None:
+        super().__init__(document, document.case.change(f"{name}, slice {k + 1}", k))
+        self.open = False  # an answer that comes next is a step of its own
+        self._other = point
+
+    def redo(self) -> None:
+        self._other = self._document._place(self._other)
+
+    def undo(self) -> None:
+        self.redo()
+
+
+class Document(QObject):
+    """One case being read. It changes only through :meth:`push`, :meth:`propose`, :meth:`place`.
+
+    ``versions`` counts the changes of each slice: an answer that was asked for at another
+    version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
+    ``earlier`` names the steps of earlier sittings; ``seen`` holds the slices that were on the
+    screen as they stand now.
+
+    Signals:
+        slice_changed: labels, prompts or status of this slice changed.
+        edited: anything that has to be saved changed.
+        moved_to: another slice is the current one.
+        placed: the insertion point of the right ventricle is another.
+    """
+
+    slice_changed = pyqtSignal(int)
+    edited = pyqtSignal()
+    moved_to = pyqtSignal(int)
+    placed = pyqtSignal()
+
+    def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.case = case
+        self.read_only = read_only
+        middle = case.stack.n_slices // 2
+        unread = changes.next_unread(case, middle - 1)
+        self.current = middle if unread is None else unread
+        self.versions = [0] * case.stack.n_slices
+        self.revision = 0
+        if case.grounds is None:
+            case.grounds = np.stack([scar_checks.ground_of(labels) for labels in case.labels])
+        self.grounds = case.grounds
+        self.earlier = case.history
+        self.seen: set[int] = set()
+        self._held: set[int] | None = None
+        self.undo_stack = QUndoStack(self)
+        self.undo_stack.setUndoLimit(UNDO_LIMIT)
+
+    @property
+    def reading(self) -> SliceReading:
+        return self.case.readings[self.current]
+
+    @property
+    def labels(self) -> LabelArray:
+        """Give the labels of the current slice, uint8 (row, column); not to be written."""
+        view: LabelArray = self.case.labels[self.current].view()
+        view.flags.writeable = False
+        return view
+
+    def go_to(self, slice_index: int) -> None:
+        """Make a slice the current one; beyond either end nothing happens."""
+        if 0 <= slice_index < self.case.stack.n_slices and slice_index != self.current:
+            self.current = slice_index
+            self.moved_to.emit(slice_index)
+
+    def push(
+        self,
+        change: Change,
+        answers: bool = False,
+        ground: LabelArray | None = None,
+        cause: Cause | None = None,
+        counts: bool = True,
+    ) -> None:
+        """Carry out a change as one step that can be undone; nothing where nothing changes.
+
+        ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
+        it over what was there. Scar of a model's answer lies on wall. ``cause`` says how the
+        change came about where it is not a reader's, or a plain answer (``answers``). One
+        interaction may take several steps: only one of them ``counts``.
+        """
+        if self.read_only:
+            return
+        cause = cause or (Cause.ANSWER if answers else Cause.READER)
+        if change.edit is None and change.before == change.after:
+            if cause is not Cause.READER:
+                self.case.repeated(change, cause)
+            return
+        if not answers and counts:
+            self.case.interacted(change.slice_index)
+        if answers and ground is None:
+            ground = self._ground_after(change)
+        self.undo_stack.push(Step(self, change, cause, ground))
+
+    def travel(self, index: int) -> None:
+        """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
+        index = min(max(index, 0), self.undo_stack.count())
+        if self.read_only or index == self.undo_stack.index():
+            return
+        step = self.undo_stack.command(max(index - 1, 0))
+        assert step is not None
+        self.go_to(self.slice_of(step))
+        self.case.interacted(self.current)
+        with self.together():
+            self.undo_stack.setIndex(index)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do several steps; each slice that changed is told of once, at the end."""
+        self._held = set()
+        try:
+            yield
+        finally:
+            changed, self._held = self._held, None
+            for k in sorted(changed):
+                self.slice_changed.emit(k)
+            self.edited.emit()
+
+    def place(self, point: InsertionPoint | None) -> None:
+        """Set where the right ventricle inserts in front, as one step; None: as proposed."""
+        before = self.case.insertion
+        if self.read_only or point == before:
+            return
+        k = self.current if point is None else point.slice_index
+        self.case.interacted(k)
+        name = "propose the insertion point" if point is None else "set the insertion point"
+        self.undo_stack.push(InsertionStep(self, k, name, point))
+
+    def _place(self, point: InsertionPoint | None) -> InsertionPoint | None:
+        """Set the point and give the one before."""
+        before, self.case.insertion = self.case.insertion, point
+        self.revision += 1
+        self.placed.emit()
+        self.edited.emit()
+        return before
+
+    def touch(self) -> None:
+        """Have the case saved again although no slice changed."""
+        if not self.read_only:
+            self.revision += 1
+            self.edited.emit()
+
+    def propose(self, change: Change) -> None:
+        """Take a model's first proposal.
+
+        On a slice the reader has never touched it is no step of the reader's; elsewhere it is,
+        so that undoing older steps stays exact.
+        """
+        if self.read_only:
+            return
+        if self.versions[change.slice_index] == 0:
+            self._apply(change, Cause.PROPOSAL, self._ground_after(change))
+            self.versions[change.slice_index] = 0
+        else:
+            step = Step(self, change, Cause.PROPOSAL, self._ground_after(change))
+            self.undo_stack.push(step)
+
+    def looked(
+        self,
+        slice_index: int,
+        lv_hint: Box | None,
+        lv_box: Box | None,
+        sight: Sight,
+        fresh: bool = False,
+    ) -> None:
+        """Record how the models saw a slice: see :meth:`scarseg.case.case.Case.looked`."""
+        if not self.read_only:
+            self.case.looked(slice_index, lv_hint, lv_box, sight, fresh)
+
+    def snapshot(self) -> Case:
+        """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
+        twin = copy(self.case)
+        twin.labels = self.case.labels.copy()
+        twin.grounds = self.grounds.copy()
+        for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
+            setattr(twin, name, list(getattr(self.case, name)))
+        twin.record = self.case.record.copy()
+        return twin
+
+    def slice_of(self, command: QUndoCommand) -> int:
+        """Say which slice a step of the undo stack belongs to."""
+        assert isinstance(command, Step)
+        return command.change.slice_index
+
+    def _ground_after(self, change: Change) -> LabelArray | None:
+        """Give what lies beneath scar after a model's change; None where no label changes."""
+        if change.edit is None:
+            return None
+        labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()
+        replace(change.edit, slice_index=0).apply(labels)
+        return resting_on_wall(labels[0])
+
+    def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
+        k = change.slice_index
+        self.case.apply(change, cause, ground)
+        self.versions[k] += 1
+        self.revision += 1
+        self.seen.discard(k)
+        if self._held is not None:
+            self._held.add(k)
+            return
+        self.slice_changed.emit(k)
+        self.edited.emit()

@@ -1,0 +1,306 @@
+"""Write what was read; the same calls, and so the same bytes, as the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scarseg.case.case import Case
+from scarseg.case.stack import Stack
+from scarseg.errors import Cancelled, InputError, OutputError, ScarsegError
+from scarseg.gui.session.interval import IntervalMaker
+from scarseg.gui.session.study_list import Entry
+from scarseg.progress import Progress, silent
+from scarseg.report import text
+
+if TYPE_CHECKING:
+    from scarseg.io.tables.csv import Record
+    from scarseg.segmentation.interval import MassInterval
+
+
+def export_cases(
+    path: Path,
+    cases: Sequence[Case],
+    force: bool,
+    interval_of: IntervalMaker | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
+    from scarseg.io.tables.export import write_export
+
+    records = []
+    for n, case in enumerate(cases):
+        within = part_of(progress, n / len(cases), 1 / len(cases))
+        within(0.0, f"Measuring {n + 1} of {len(cases)}")
+        records.append(record_of(case, interval_of and interval_of(case, within)))
+    files = write_export(path, records, {}, force=force)
+    return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
+
+
+def record_of(case: Case, interval: MassInterval | None = None, mask_file: str = "") -> Record:
+    """Measure a case; the record holds the interval of its scar mass where there is one."""
+    from scarseg.batch import results
+    from scarseg.segmentation import pipeline
+
+    record = pipeline.case_record(case, mask_file=mask_file)
+    return record if interval is None else results.with_interval(record, interval)
+
+
+def part_of(progress: Progress, begun: float, share: float) -> Progress:
+    """Report a part of the work, which begins where ``begun`` of the whole is done."""
+    return lambda fraction, what: progress(begun + share * fraction, what)
+
+
+def export_list(
+    path: Path,
+    entries: Sequence[Entry],
+    folder: Path,
+    now: Case | None,
+    force: bool,
+    progress: Progress = silent,
+    interval_of: IntervalMaker | None = None,
+) -> str:
+    """Write the CSV of every stack that has a reading, and say how many have none.
+
+    ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
+    nothing is written.
+    """
+    read = read_cases(entries, folder, now, part_of(progress, 0.0, 0.1))
+    cases = [case for _, case in read]
+    said = export_cases(path, cases, force, interval_of, part_of(progress, 0.1, 0.9))
+    return said + without_reading(len(entries) - len(read))
+
+
+def read_cases(
+    entries: Sequence[Entry], folder: Path, now: Case | None, progress: Progress = silent
+) -> list[tuple[Entry, Case]]:
+    """Load the readings of these entries, of those that have one; arguments as above."""
+    read = []
+    for n, entry in enumerate(entries):
+        progress(n / len(entries), f"Reading {n + 1} of {len(entries)} for the table")
+        case = now if now is not None and now.stack.stack_id == entry.stack_id else None
+        case = case or _saved(entry, folder)
+        if case is not None:
+            read.append((entry, case))
+    return read
+
+
+def without_reading(n: int) -> str:
+    """Say how many series had nothing to export."""
+    return f". {n} series have no reading and no row." if n else ""
+
+
+def _saved(entry: Entry, folder: Path) -> Case | None:
+    """Load the reading of an entry: its own, or one that came from elsewhere for it."""
+    from scarseg.io import dicom
+    from scarseg.io.casefile import library, store
+
+    source = entry.source
+    path = store.case_path(folder, source)
+    if not store.has_case(path) and entry.arrival is not None:
+        path = entry.arrival
+    if not store.has_case(path):
+        return None
+    if isinstance(source, Stack):
+        return store.load_case(path, source)
+    return store.load_case(path, dicom.read_stack(source, library.thickness_given(path)))
+
+
+def save_prompts(path: Path, case: Case, force: bool) -> str:
+    """Write boxes and points as the JSON that ``scarseg batch --prompts`` takes."""
+    from scarseg.io import prompts_json
+
+    prompts_json.write_prompts(path, case, force=force)
+    return f"Written: {path.name} in {path.parent}"
+
+
+class Part(StrEnum):
+    """What can be written of a reading."""
+
+    CSV = "csv"
+    WORKBOOK = "workbook"
+    REPORT = "report"
+    NIFTI = "nifti"
+    SEG = "seg"
+    RTSTRUCT = "rtstruct"
+    SR = "sr"
+
+
+MASKS = (Part.NIFTI, Part.SEG, Part.RTSTRUCT)
+DICOM = (Part.SEG, Part.RTSTRUCT, Part.SR)
+"""What refers to the images, and needs their files."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to write where; ``whole_list``: of every reading, not of the one on the desk."""
+
+    folder: Path
+    parts: frozenset[Part]
+    whole_list: bool = False
+
+
+def export_parts(
+    wish: Wish,
+    entries: Sequence[Entry],
+    cases_folder: Path,
+    now: Case | None,
+    force: bool,
+    progress: Progress = silent,
+    interval_of: IntervalMaker | None = None,
+) -> str:
+    """Write what is wished for and say how much that was.
+
+    What one series refuses (its images have changed) is told, and the others are written; where
+    there is but one, it is raised.
+
+    Args:
+        entries: the series; those without a reading are left out.
+        cases_folder: where the readings are.
+        now: the case on the desk, newer than its file.
+        force: replace files that are there.
+        interval_of: makes the interval beside each scar mass; None leaves it out.
+
+    Raises:
+        InputError: there is nothing to write, or nothing but what needs files that are gone.
+        OutputError: E_EXISTS before anything is written, E_WRITE.
+    """
+    from scarseg.io.files import refuse_existing
+
+    read = read_cases(entries, cases_folder, now, part_of(progress, 0.0, 0.1))
+    if not read:
+        raise InputError("E_NO_READING", "Nothing of this list is read yet.")
+    targets = [path for entry, _ in read for path in _files(entry, wish)] + _tables(wish)
+    if not targets:
+        raise InputError("E_NO_FILES", "DICOM masks and reports need images that are in files.")
+    if not force:
+        refuse_existing(targets, "it would be replaced")
+    records, refused = [], []
+    for n, (entry, case) in enumerate(read):
+        within = part_of(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
+        within(0.0, f"Writing {n + 1} of {len(read)}")
+        interval = None if interval_of is None else interval_of(case, within)
+        mask_file = _mask_file(entry, wish)
+        records.append(record_of(case, interval, mask_file))
+        try:
+            _write_one(wish, entry, case, records[-1], interval, force)
+        except (Cancelled, OutputError):
+            raise
+        except ScarsegError as error:
+            if len(read) == 1:
+                raise
+            refused.append(f"{entry.title}: {error.message}")
+    progress(0.95, "Writing the tables")
+    _write_tables(wish, records, force)
+    return _told(wish, targets, refused) + without_reading(len(entries) - len(read))
+
+
+def _told(wish: Wish, targets: Sequence[Path], refused: Sequence[str]) -> str:
+    there = sum(path.exists() for path in targets)
+    said = f"Written: {there} file{'' if there == 1 else 's'} in {wish.folder}"
+    return said + (f". Not of {len(refused)}: {'; '.join(refused[:2])}" if refused else "")
+
+
+def _files(entry: Entry, wish: Wish) -> list[Path]:
+    """Name what is written of one series."""
+    from scarseg.report.patient import report_name
+
+    stem = _stem(entry)
+    names = {
+        Part.NIFTI: f"{stem}.nii.gz",
+        Part.SEG: f"{stem}.seg.dcm",
+        Part.RTSTRUCT: f"{stem}.rtstruct.dcm",
+        Part.SR: f"{stem}.sr.dcm",
+        Part.REPORT: report_name(entry.stack_id),
+    }
+    return [wish.folder / name for part, name in names.items() if part in _able(entry, wish)]
+
+
+def _able(entry: Entry, wish: Wish) -> frozenset[Part]:
+    """Leave out what needs the images' files, where there are none."""
+    return wish.parts - frozenset(DICOM) if isinstance(entry.source, Stack) else wish.parts
+
+
+def _tables(wish: Wish) -> list[Path]:
+    from scarseg.io.tables.export import export_files
+
+    if Part.CSV in wish.parts:
+        return export_files(wish.folder / "scar.csv", Part.WORKBOOK in wish.parts)
+    return [wish.folder / "scar.xlsx"] if Part.WORKBOOK in wish.parts else []
+
+
+def _write_tables(wish: Wish, records: Sequence[Record], force: bool) -> None:
+    from scarseg.io.tables.export import write_export
+
+    files = _tables(wish)
+    if files:
+        both = {Part.CSV, Part.WORKBOOK} <= wish.parts
+        write_export(files[-1], records, {}, workbook=both, force=force)
+
+
+def _write_one(
+    wish: Wish,
+    entry: Entry,
+    case: Case,
+    record: Record,
+    interval: MassInterval | None,
+    force: bool,
+) -> None:
+    from scarseg.batch.results import MaskFormat, write_files
+    from scarseg.batch.selection import Job
+    from scarseg.report import patient
+    from scarseg.segmentation import pipeline
+
+    able, measured = _able(entry, wish), pipeline.measure(case)
+    source = entry.source
+    if isinstance(source, Stack):
+        if Part.NIFTI in able:
+            _write_labels(wish.folder / f"{_stem(entry)}.nii.gz", case, force)
+    else:
+        job = Job(source, f"{_stem(entry)}.nii.gz")
+        for part in (one for one in MASKS if one in able):
+            told = measured if Part.SR in able and part is _beside(able) else None
+            write_files(wish.folder, job, case, MaskFormat(part), told, force=force)
+        if Part.SR in able and _beside(able) is None:
+            write_files(wish.folder, job, case, MaskFormat.NONE, measured, force=force)
+    if Part.REPORT in able:
+        path = wish.folder / patient.report_name(case.stack.stack_id)
+        spread = None
+        if interval is not None:
+            spread = text.Interval(interval.low_g, interval.high_g, interval.method)
+        patient.write_report(
+            path,
+            case,
+            measured,
+            interval=spread,
+            method=str(record.row["method"]),
+            warnings=str(record.row["warnings"]).split(),
+            force=force,
+        )
+
+
+def _beside(able: frozenset[Part]) -> Part | None:
+    """Give the mask that the structured report is written with: the one it refers to."""
+    return Part.SEG if Part.SEG in able else None
+
+
+def _write_labels(path: Path, case: Case, force: bool) -> None:
+    from scarseg.io.masks import nifti
+
+    nifti.write_labels(path, case.labels, case.stack, force)
+
+
+def _mask_file(entry: Entry, wish: Wish) -> str:
+    """Name the mask in the table: of several, the label map."""
+    able = _able(entry, wish)
+    endings = {Part.NIFTI: "nii.gz", Part.SEG: "seg.dcm", Part.RTSTRUCT: "rtstruct.dcm"}
+    return next((f"{_stem(entry)}.{endings[part]}" for part in MASKS if part in able), "")
+
+
+def _stem(entry: Entry) -> str:
+    from scarseg.io.files import safe_name
+
+    return safe_name(entry.stack_id)

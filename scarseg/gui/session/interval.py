@@ -1,0 +1,279 @@
+"""The interval beside the gram, computed for the open case while nothing else is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from scarseg.case.case import Case
+from scarseg.case.measurements import MassConvention
+from scarseg.case.prompts import Box
+from scarseg.errors import Cancelled, ScarsegError
+from scarseg.gui.session.document import Document
+from scarseg.gui.session.inference import Inference
+from scarseg.gui.session.inference_queue import Spare
+from scarseg.models import Embedding, Models
+from scarseg.progress import Progress
+from scarseg.segmentation import interval as segmentation_interval
+from scarseg.segmentation import uncertainty
+
+if TYPE_CHECKING:
+    from scarseg.segmentation.interval import Floats, MassInterval, SliceSpread
+    from scarseg.segmentation.uncertainty import Variation
+
+REST_MS = 1000
+"""A reader who did nothing for this long rests; then the interval is computed."""
+Intervals = dict[MassConvention, "MassInterval"]
+IntervalMaker = Callable[[Case, Progress], "MassInterval | None"]
+
+
+@dataclass(eq=False)
+class Asked:
+    """What was asked of the models about one slice, and how far they have answered.
+
+    Labels are no part of it: a stroke of the brush asks nothing anew.
+    """
+
+    variation: Variation
+    lv_box: Box | None
+    rows: list[Floats] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.rows) == len(self.variation.questions)
+
+
+class Interval(QObject):
+    """Keep the interval of one document, slice by slice, one answer of the models at a time.
+
+    It begins when the reader has rested for a second and the models have nothing else to do,
+    and gives way after every answer. What comes late for the state of a slice is dropped; what
+    was asked about the other slices stays. A slice of a finished case that is at rest is looked
+    at again as the models looked last, so that the interval is the same whenever it is made.
+
+    Signals:
+        changed: there is an interval now, or no longer one that holds for the case as it stands.
+    """
+
+    changed = pyqtSignal()
+
+    def __init__(
+        self, document: Document, inference: Inference, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._document, self._inference = document, inference
+        n = document.case.stack.n_slices
+        self.found: Intervals | None = None
+        self.slices: dict[MassConvention, list[tuple[float, float] | None]] = {
+            each: [None] * n for each in MassConvention
+        }
+        self._asked: dict[int, Asked] = {}
+        self._drawn: dict[int, SliceSpread] = {}
+        self._embedded: dict[int, Embedding] = {}
+        self._todo: list[int] | None = None
+        self._state = 0
+        self._given_up = False
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._begin)
+        inference.spare = self._next
+        document.slice_changed.connect(self._changed)
+        inference.ready_changed.connect(self._looked)
+        inference.pending_changed.connect(self._stir)
+        inference.proposing_changed.connect(self._stir)
+
+    @property
+    def coming(self) -> bool:
+        """Say whether there will be an interval, sooner or later."""
+        return self._inference.models is not None and not self._given_up
+
+    def embeddings(self) -> list[Embedding | None]:
+        """Give the embedding of every slice, None where there is none now."""
+        return [self._inference.embedding(k) for k in self._indices]
+
+    @property
+    def _indices(self) -> range:
+        return range(self._document.case.stack.n_slices)
+
+    # When
+
+    def _changed(self, k: int) -> None:
+        self._drawn.pop(k, None)
+        for each in self.slices.values():
+            each[k] = None
+        self._given_up = False
+        self._drop()
+
+    def _looked(self, k: int) -> None:
+        """Take note that a slice was looked at, maybe in another way."""
+        embedding, asked = self._inference.embedding(k), self._asked.get(k)
+        if embedding is not None and (asked is None or asked.lv_box != embedding.lv_box):
+            self._drop()
+        self._stir()
+
+    def _drop(self) -> None:
+        self._state += 1
+        self._todo = self.found = None
+        self._rest.start()
+        self.changed.emit()
+
+    def _stir(self, *_: object) -> None:
+        if self.found is None:
+            self._todo = None
+            self._rest.start()
+
+    def _begin(self) -> None:
+        """Plan what to ask, once the reader rests."""
+        inference = self._inference
+        idle = not inference.proposing and not inference.pending
+        if self.found is None and inference.models is not None and idle and not self._given_up:
+            self._plan()
+            self.changed.emit()
+            inference.go_on()
+
+    # What
+
+    def _plan(self) -> None:
+        from scarseg.segmentation.interval import slices_to_embed
+        from scarseg.segmentation.uncertainty import variation_of
+
+        case = self._document.case
+        boxes = {
+            k: embedding.lv_box
+            for k, embedding in enumerate(self.embeddings())
+            if embedding is not None
+        }
+        boxes |= slices_to_embed(case, boxes)
+        now: dict[int, Asked] = {}
+        for k, box in boxes.items():
+            variation = variation_of(case, k, box)
+            if variation is not None:
+                known = self._asked.get(k)
+                same = known is not None and (known.variation, known.lv_box) == (variation, box)
+                now[k] = known if known is not None and same else Asked(variation, box)
+        self._asked = now
+        self._embedded = {
+            k: one for k, one in self._embedded.items() if k in now and one.lv_box == boxes[k]
+        }
+        here = self._document.current
+        self._todo = sorted(self._indices, key=lambda k: abs(k - here))
+
+    def _next(self) -> Spare | None:
+        """Give the next short piece of work, or None."""
+        if self._todo is None or self.found is not None:
+            return None
+        while self._todo:
+            work = self._for_slice(self._todo[0])
+            if work is not None:
+                return work
+            self._embedded.pop(self._todo.pop(0), None)
+        return self._put_together()
+
+    def _for_slice(self, k: int) -> Spare | None:
+
+        case, asked, models = self._document.case, self._asked.get(k), self._inference.models
+        assert models is not None
+        if asked is None:
+            spacing, labels = case.stack.pixel_spacing_mm, case.labels[k]
+            looked = self._inference.embedding(k) is not None
+            drawn = uncertainty.footing_of(case, k, looked) is uncertainty.Footing.DRAWN
+            if not drawn or k in self._drawn:
+                return None
+            work: Callable[[], Any] = partial(
+                segmentation_interval.drawn_spread, labels.copy(), spacing
+            )
+            return self._spare(k, work, self._while_it_stands(partial(self._drawn.__setitem__, k)))
+        if asked.complete:
+            return None
+        embedding = self._inference.embedding(k) or self._embedded.get(k)
+        if embedding is None:
+            work = partial(models.segmenter.embed, case.stack.image(k), asked.lv_box)
+            return self._spare(k, work, partial(self._embedded.__setitem__, k))
+        work = partial(
+            segmentation_interval.cut_answer, models, embedding, asked.variation, len(asked.rows)
+        )
+        return self._spare(k, work, asked.rows.append)
+
+    def _put_together(self) -> Spare:
+        from scarseg.segmentation.interval import spread_of
+
+        case = self._document.snapshot()
+        spreads = [
+            spread_of(asked.variation, asked.rows, case.labels[k])
+            if (asked := self._asked.get(k)) is not None
+            else self._drawn.get(k)
+            for k in self._indices
+        ]
+        return self._spare(
+            self._document.current,
+            partial(_both_ways, case, spreads),
+            self._while_it_stands(self._take),
+        )
+
+    def _take(self, found: Intervals) -> None:
+        self.found, self._todo = found, None
+        for convention, one in found.items():
+            self.slices[convention] = list(one.slices_g)
+        self.changed.emit()
+
+    def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> Spare:
+        return Spare(k, work, done, self._failed)
+
+    def _while_it_stands(self, done: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Drop what comes late for the case as it stands."""
+        state = self._state
+
+        def take(what: Any) -> None:
+            if state == self._state:
+                done(what)
+
+        return take
+
+    def _failed(self, error: BaseException) -> None:
+        """Go without: the reading is not held up by it."""
+        if not isinstance(error, (ScarsegError, MemoryError, RuntimeError)):
+            raise error
+        self._todo, self._given_up = None, True
+        self.changed.emit()
+
+
+def _both_ways(case: Case, spreads: Sequence[SliceSpread | None]) -> Intervals:
+    from scarseg.segmentation.interval import interval_of
+
+    return {each: interval_of(case, spreads, each) for each in MassConvention}
+
+
+def interval_maker(
+    models: Models | None, interval: Interval | None, case: Case | None
+) -> IntervalMaker:
+    """Make what gives an exported case its interval: what is known of the open one, else anew.
+
+    Args:
+        models: as far as they are loaded; None leaves the interval blank.
+        interval: of the document on the desk, whose snapshot ``case`` is.
+    """
+    known = None if interval is None or interval.found is None else dict(interval.found)
+    embeddings = [] if interval is None else interval.embeddings()
+
+    def make(one: Case, progress: Progress) -> MassInterval | None:
+        from scarseg.segmentation.interval import case_interval, embedded_again
+
+        mine = one is case
+        if mine and known is not None:
+            return known[MassConvention.THICKNESS]
+        if models is None:
+            return None
+        at_hand = embeddings if mine else [None] * one.stack.n_slices
+        try:
+            return case_interval(one, models, embedded_again(one, models, at_hand, progress))
+        except Cancelled:
+            raise
+        except ScarsegError:
+            return None  # a model that gives no answer keeps no number back
+
+    return make

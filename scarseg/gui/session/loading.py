@@ -1,0 +1,309 @@
+"""Find studies and case files, and read a stack with its case; all of it on the disk lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from scarseg.case.case import Case
+from scarseg.case.stack import Stack
+from scarseg.errors import Cancelled, InputError, ScarsegError, StoreError
+from scarseg.gui.session.resume import words_for_waiting
+from scarseg.gui.session.study_list import Cover, Entry, Library, likely, standing
+from scarseg.gui.workers import Lane
+from scarseg.io.casefile import lock as casefile_lock
+from scarseg.progress import Progress
+from scarseg.simulate import studies
+
+if TYPE_CHECKING:
+    from scarseg.io.casefile.library import CaseFile
+    from scarseg.io.casefile.lock import CaseLock
+    from scarseg.io.casefile.store import Glance
+    from scarseg.io.dicom.types import LoadReport, StackSummary
+
+
+DEMO_SEED = 19
+RESTORED = "scarseg ended suddenly last time. Every change that was saved is here."
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What stood in the inputs: ``report`` is None where there were only case files."""
+
+    report: LoadReport | None
+    arrivals: tuple[CaseFile, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What is to be opened: a stack, and the case file from elsewhere that belongs to it.
+
+    ``replacing``: put the arrived reading in the place of another one, which is kept aside.
+    ``cover``: read it again, blinded, in a case file of its own.
+    """
+
+    source: StackSummary | Stack
+    folder: Path
+    thickness_mm: float | None = None
+    arrival: Path | None = None
+    replacing: bool = False
+    cover: Cover | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What the disk lane hands back: a case, the right to write it, and what must be said.
+
+    ``blocked``: another program writes this case. ``restored`` is said where a program ended
+    without letting go of it. ``question`` is asked where an arrived reading waits beside another.
+    """
+
+    case: Case
+    path: Path
+    lock: CaseLock | None
+    notes: tuple[str, ...] = ()
+    blocked: bool = False
+    restored: str = ""
+    question: str = ""
+    place: int | None = None
+
+
+def look(inputs: Sequence[Path], progress: Progress) -> Looked:
+    """List the stacks and the case files of some inputs.
+
+    Raises:
+        InputError: there is neither the one nor the other.
+    """
+    from scarseg.io import dicom
+    from scarseg.io.casefile import library
+
+    found = library.find(inputs)
+    report = None
+    if found.rest:
+        try:
+            report = dicom.scan(found.rest, progress)
+        except InputError:
+            if not found.cases:
+                raise
+    return Looked(report, found.cases, found.notes)
+
+
+def open_case(wanted: Wanted, progress: Progress) -> Opened:
+    """Read a stack and its saved case."""
+    from scarseg.io import dicom
+    from scarseg.io.casefile import library, store
+
+    source, folder, cover = wanted.source, wanted.folder, wanted.cover
+    path, notes = cover.path if cover else store.case_path(folder, source), []
+    if isinstance(source, Stack):
+        stack = source
+    else:
+        thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
+        thickness = thickness or library.thickness_given(wanted.arrival or path)
+        stack = dicom.read_stack(source, thickness, progress)
+    lock, blocked = None, False
+    try:
+        lock = casefile_lock.CaseLock().acquire(path)
+    except StoreError as error:
+        blocked = error.code == "E_CASE_LOCKED"
+        notes.append(error.message)
+    case, question = Case.new(stack), ""
+    if cover is not None:
+        case.reader, case.read_number = cover.reader, cover.read_number
+    read_from = path
+    if wanted.arrival is not None and not library.is_stored_at(wanted.arrival, path):
+        if lock is None:
+            read_from = wanted.arrival
+            notes.append(f"What you see is the reading in {wanted.arrival.name}.")
+        else:
+            question = _take_arrival(wanted, wanted.arrival, path, stack, notes)
+    if store.has_case(read_from):
+        try:
+            saved = store.read_case(read_from, stack)
+            case, notes = saved.case, [*notes, *saved.notes]
+        except StoreError as error:
+            notes.append(str(error))
+            if lock is not None and error.code != "E_CASE_NEWER":
+                notes.append(f"It was kept as {store.set_aside(path).name}; a new reading begins.")
+            elif lock is not None:
+                lock.release()
+                lock = None
+    restored = RESTORED if lock is not None and lock.took_over else ""
+    place = library.recall(folder, path.name, stack.n_slices)
+    return Opened(case, path, lock, tuple(notes), blocked, restored, question, place)
+
+
+def _take_arrival(wanted: Wanted, arrival: Path, path: Path, stack: Stack, notes: list[str]) -> str:
+    """Bring an arrived case file into the store; give the question where that needs an answer."""
+    from scarseg.io.casefile import library, store
+
+    try:
+        store.read_case(arrival, stack)
+        if store.has_case(path) and library.same_reading(arrival, path):
+            return ""
+        if store.has_case(path) and not wanted.replacing and library.holds_work(path):
+            here, there = library.look(path).words, library.look(arrival).words
+            return (
+                f"This series has a reading here, which you see ({here}). {arrival.name} holds"
+                f" another one ({there}). The one you leave is kept aside."
+            )
+        library.bring_in(arrival, path, stack)
+        notes.append(f"The reading in {arrival.name} was copied; changes are saved in the copy.")
+    except StoreError as error:
+        notes.append(f"{arrival.name} was not opened. {error}")
+    return ""
+
+
+def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, Glance]]:
+    """Look at how the saved readings of a list stand."""
+    from scarseg.io.casefile import store
+
+    found = (
+        (each, store.peek(each.arrival or store.case_path(folder, each.source))) for each in entries
+    )
+    return [(entry, glance) for entry, glance in found if glance is not None]
+
+
+def make_demo(folder: Path) -> Path:
+    """Write the simulated study of the demo unless it is there already."""
+
+    dicom_folder = folder / "study" / "dicom"
+    if dicom_folder.exists():
+        return dicom_folder
+    return studies.write_study(folder / "study", DEMO_SEED).dicom_folder
+
+
+def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
+    from scarseg.io.casefile import library as casefile_library
+
+    casefile_library.keep_folder(folder, shown, names)
+
+
+def _recall_folder(folder: Path) -> Path | None:
+    from scarseg.io.casefile import library as casefile_library
+
+    return casefile_library.recall_folder(folder)
+
+
+class Finder(QObject):
+    """Fill the library from folders, files, zips and case files, on the disk lane.
+
+    Signals:
+        library_changed: studies, or what is known of them.
+        found: the entry to open by itself.
+        working: (fraction or -1, what) a scan is under way; empty ``what`` ends it.
+        notice: a sentence the reader must see.
+        images_wanted: a sentence: case files wait for the folder of their images.
+        remembered: the folder that was opened last time.
+    """
+
+    library_changed = pyqtSignal()
+    found = pyqtSignal(object)
+    working = pyqtSignal(float, str)
+    notice = pyqtSignal(str)
+    images_wanted = pyqtSignal(str)
+    remembered = pyqtSignal(object)
+
+    def __init__(self, library: Library, lane: Lane, folder: Path, parent: QObject) -> None:
+        super().__init__(parent)
+        self.library, self._lane, self._folder = library, lane, folder
+        self.last_folder: Path | None = None
+
+    def recall(self) -> None:
+        """Look which folder was opened last time."""
+        self._lane.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
+
+    def _take_folder(self, folder: Path | None) -> None:
+        self.last_folder = folder
+        if folder is not None:
+            self.remembered.emit(folder)
+
+    def scan(self, inputs: list[Path]) -> None:
+        """Look at folders, files, zips or case files and open the likely stack."""
+        self.working.emit(-1.0, "Looking for short-axis stacks")
+        self._lane.run(
+            "scan",
+            look,
+            inputs,
+            done=lambda looked: self._take_looked(inputs, looked),
+            failed=self.refuse,
+            reports=True,
+        )
+
+    def demo(self) -> None:
+        """Make a simulated study and look at it."""
+        self.working.emit(-1.0, "Making a simulated study")
+        self._lane.run(
+            "demo", make_demo, self._folder.parent / "demo",
+            done=lambda folder: self.scan([folder]), failed=self.refuse,
+        )  # fmt: skip
+
+    def _take_looked(self, inputs: list[Path], looked: Looked) -> None:
+        self.working.emit(1.0, "")
+        report = looked.report
+        fresh = [] if report is None else self.library.add_report(report)
+        met = self.library.expect(looked.arrivals)
+        notes = [*looked.notes, *(() if report is None else report.notes)]
+        if notes:
+            self.notice.emit(" ".join(notes))
+        self.library_changed.emit()
+        entry = likely(met) or likely(fresh)
+        if entry is not None:
+            self.found.emit(entry)
+            self._lane.run(
+                f"peek {id(looked)}",
+                peek_cases,
+                self._folder,
+                [*fresh, *met],
+                done=self._take_glances,
+            )
+        if report is not None:
+            self._remember(inputs, report)
+        if self.library.waiting:
+            self.remind()
+        elif entry is None and report is not None:
+            self._say_nothing_opened(report)
+
+    def _say_nothing_opened(self, report: LoadReport) -> None:
+        if report.refused:
+            first = report.refused[0]
+            self.notice.emit(f"Nothing could be opened. {first.code}: {first.message}")
+        elif not report.stacks:
+            self.notice.emit("E_NO_MR: No MR series was found there.")
+
+    def _remember(self, inputs: list[Path], report: LoadReport) -> None:
+        """Remember a folder of several patients; one that is one patient's may bear the name."""
+        patients = {stack.patient_id for stack in report.stacks}
+        if len(inputs) == 1 and len(patients) > 1:
+            names = [name for s in report.stacks for name in (s.patient_id, s.patient_name)]
+            self._lane.run("keep folder", _keep_folder, self._folder, inputs[0], names)
+
+    def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
+        for entry, glance in found:
+            if not entry.standing:
+                entry.read = glance.n_read == glance.n_slices
+                entry.standing = standing(glance.n_slices, glance.n_read, glance.n_proposed)
+        self.library_changed.emit()
+
+    def refuse(self, error: BaseException) -> None:
+        """Say why looking or opening failed."""
+        self.working.emit(1.0, "")
+        if isinstance(error, Cancelled):
+            return
+        if not isinstance(error, (ScarsegError, OSError)):
+            raise error
+        if self.library.waiting:
+            self.remind(f"{error} ")
+        else:
+            self.notice.emit(str(error))
+
+    def remind(self, before: str = "") -> None:
+        """Say again which images case files wait for, if they do."""
+        waiting = self.library.waiting.values()
+        if waiting:
+            self.images_wanted.emit(before + words_for_waiting(waiting))

@@ -1,0 +1,115 @@
+"""Coming back to a case: where it was left, whether it is free again, which images it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from scarseg.gui.session.document import Document
+from scarseg.gui.workers import Lane
+
+if TYPE_CHECKING:
+    from scarseg.io.casefile.library import CaseFile
+
+SETTLED_MS = 1500
+"""A slice on which a reader stays this long is where the reader is."""
+WATCH_MS = 2000
+
+
+def words_for_waiting(waiting: Iterable[CaseFile]) -> str:
+    """Say which images case files wait for, by UIDs: a case file names no patient."""
+    several = list(waiting)
+    first = several[0]
+    words = (
+        f"{first.path.name} ({first.words}) waits for its images: show the folder with the DICOM"
+        f" of study {first.study_uid}."
+    )
+    if len(several) > 1:
+        words += f" {len(several) - 1} more wait for theirs."
+    return words
+
+
+def _keep(folder: Path, name: str, slice_index: int) -> None:
+    from scarseg.io.casefile import library
+
+    library.keep(folder, name, slice_index)
+
+
+class Places(QObject):
+    """Remember at which slice the open case was left."""
+
+    def __init__(self, lane: Lane, folder: Path, parent: QObject) -> None:
+        super().__init__(parent)
+        self._lane, self._folder = lane, folder
+        self._document: Document | None = None
+        self._name, self._kept = "", -1
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._write)
+
+    def follow(self, document: Document, name: str) -> None:
+        """Follow the document just opened; its case file has this name."""
+        self._timer.stop()
+        self._document = None if document.read_only else document
+        self._name, self._kept = name, document.current
+        document.moved_to.connect(self._moved)
+
+    def _moved(self) -> None:
+        if self.sender() is self._document:
+            self._timer.start(SETTLED_MS)
+
+    def _write(self) -> None:
+        if self._document is None or self._document.current == self._kept:
+            return
+        self._kept = self._document.current
+        self._lane.run(f"place {self._name}", _keep, self._folder, self._name, self._kept)
+
+    def keep(self) -> None:
+        """Keep the place at once and let go of the document: it is being left."""
+        self._timer.stop()
+        self._write()
+        self._document = None
+
+
+def _is_free(path: Path) -> bool:
+    from scarseg.io.casefile import lock
+
+    return lock.is_free(path)
+
+
+class Watch(QObject):
+    """Look now and then whether another window has let go of a case.
+
+    Signals:
+        freed: the case that is followed can be locked.
+    """
+
+    freed = pyqtSignal()
+
+    def __init__(self, lane: Lane, parent: QObject) -> None:
+        super().__init__(parent)
+        self._lane, self._path = lane, Path()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+
+    def follow(self, path: Path) -> None:
+        """Look after the lock of this case file until it is free."""
+        self._path = path
+        self._timer.start(WATCH_MS)
+
+    def forget(self) -> None:
+        self._timer.stop()
+
+    def _look(self) -> None:
+        path = self._path
+        self._lane.run(
+            "look at lock", _is_free, path, done=lambda free: self._answered(path, bool(free))
+        )
+
+    def _answered(self, path: Path, free: bool) -> None:
+        if free and path == self._path and self._timer.isActive():
+            self.forget()
+            self.freed.emit()

@@ -1,0 +1,276 @@
+"""The list of studies and series a reader can open; no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scarseg.case.stack import LoadWarning, Stack
+
+if TYPE_CHECKING:
+    from scarseg.io.casefile.library import CaseFile
+    from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What a series goes by in a blinded re-reading: a study code and a case file of its own.
+
+    ``proposals``: whether the models propose unasked. ``thickness_mm`` is what was given for the
+    first reading, None where the header has one.
+    """
+
+    code: str
+    path: Path
+    reader: str
+    read_number: int
+    proposals: bool = True
+    thickness_mm: float | None = None
+
+
+@dataclass(eq=False)
+class Entry:
+    """One series of the list: a summary still to be read, or a stack already in memory.
+
+    ``standing`` is what is known of its reading, in words; ``code`` why it did not open;
+    ``arrival`` a case file from elsewhere that holds a reading of it; ``cover`` hides what it is.
+    """
+
+    source: StackSummary | Stack
+    standing: str = ""
+    read: bool = False
+    code: str = ""
+    arrival: Path | None = None
+    cover: Cover | None = None
+
+    @property
+    def stack_id(self) -> str:
+        return self.source.stack_id
+
+    @property
+    def warnings(self) -> tuple[LoadWarning, ...]:
+        return tuple(self.source.warnings)
+
+    @property
+    def proposed(self) -> bool:
+        return isinstance(self.source, Stack) or bool(self.source.proposed)
+
+    @property
+    def title(self) -> str:
+        """Name the series: its description, or its kind; its study code where that hides it."""
+        if self.cover is not None:
+            return self.cover.code
+        return self.source.description or f"{self.source.sequence.value} series"
+
+    @property
+    def short_geometry(self) -> str:
+        """Say slices, spacing, thickness and gap in one line."""
+        parts = self.geometry.split(" · ")
+        return " · ".join((parts[0], *parts[2:]))
+
+    @property
+    def geometry(self) -> str:
+        """Say rows x columns, spacing, thickness and gap in one line."""
+        source = self.source
+        row_mm, column_mm = source.pixel_spacing_mm
+        parts = [
+            f"{source.n_slices} slices" if source.n_slices != 1 else "1 slice",
+            f"{source.rows} × {source.columns}",
+            f"{row_mm:.2f} × {column_mm:.2f} mm",
+        ]
+        thickness, spacing = source.slice_thickness_mm, source.slice_spacing_mm
+        parts.append("thickness unknown" if thickness is None else depth(thickness, spacing))
+        if not source.complete:
+            parts.append("slices missing")
+        return " · ".join(parts)
+
+
+def standing(n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None) -> str:
+    """Say how a reading stands: "read · 7.7 g", "3 of 8 read", "proposed"."""
+    if n_read == n_slices:
+        return "read" if scar_mass_g is None else f"read · {scar_mass_g:.1f} g"
+    if n_read:
+        return f"{n_read} of {n_slices} read"
+    return "proposed" if n_proposed == n_slices else f"{n_proposed} of {n_slices} proposed"
+
+
+def depth(thickness_mm: float, spacing_mm: float | None) -> str:
+    """Say thickness and gap: "8 mm + 2 mm gap"."""
+    text = f"{thickness_mm:g} mm"
+    if spacing_mm is None:
+        return text
+    gap = spacing_mm - thickness_mm
+    if gap > 0.05:
+        return f"{text} + {gap:.3g} mm gap"
+    if gap < -0.05:
+        return f"{text}, overlapping {-gap:.3g} mm"
+    return f"{text}, no gap"
+
+
+@dataclass(eq=False)
+class Study:
+    """The series of one study, and what was refused beside them."""
+
+    study_uid: str
+    patient_id: str
+    study_date: str
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Name the study by pseudonymous means: its identifier and date."""
+        date = self.study_date
+        if len(date) == 8 and date.isdigit():
+            date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
+        return "  ".join(part for part in (self.patient_id or "no identifier", date) if part)
+
+    @property
+    def proposed(self) -> Entry | None:
+        """Give the series most likely to be the LGE short-axis stack."""
+        for entry in self.entries:
+            if entry.proposed:
+                return entry
+        return self.entries[0] if self.entries else None
+
+
+class Library:
+    """Everything opened in this session, in the order it came."""
+
+    def __init__(self) -> None:
+        self.studies: list[Study] = []
+        self.refused: list[Refusal] = []
+        self.waiting: dict[str, CaseFile] = {}
+        """Case files whose images are not at hand, by the stack they belong to."""
+
+    def expect(self, arrivals: Sequence[CaseFile]) -> list[Entry]:
+        """Take case files from elsewhere; give the entries, old or new, that have one now."""
+        self.waiting |= {each.stack_id: each for each in arrivals}
+        met = []
+        for study in self.studies:
+            for entry in study.entries:
+                arrived = self.waiting.pop(entry.stack_id, None)
+                if arrived is not None:
+                    entry.arrival = arrived.path
+                    met.append(entry)
+        return met
+
+    def add_report(self, report: LoadReport) -> list[Entry]:
+        """Add what a scan found; give the new entries."""
+        self.refused.extend(report.refused)
+        return [entry for stack in report.stacks if (entry := self._add(stack))]
+
+    def add_stack(self, stack: Stack) -> Entry:
+        """Add a stack that is in memory already."""
+        return self._add(stack) or self.find(stack.stack_id)
+
+    def find(self, stack_id: str) -> Entry:
+        """Give the entry of this stack; LookupError when there is none."""
+        for study in self.studies:
+            for entry in study.entries:
+                if entry.stack_id == stack_id:
+                    return entry
+        raise LookupError(stack_id)
+
+    def study_of(self, entry: Entry) -> Study:
+        """Give the study an entry belongs to."""
+        return next(study for study in self.studies if entry in study.entries)
+
+    def next_unread(self, after: Entry | None) -> Entry | None:
+        """Give the proposed entry of the next study not read yet, going round once."""
+        here = -1 if after is None else self.studies.index(self.study_of(after))
+        n = len(self.studies)
+        for step in range(1, n + 1):
+            entry = self.studies[(here + step) % n].proposed
+            if entry is not None and entry is not after and not entry.read and not entry.code:
+                return entry
+        return None
+
+    def _add(self, source: StackSummary | Stack) -> Entry | None:
+        try:
+            self.find(source.stack_id)
+        except LookupError:
+            entry = Entry(source)
+            self._study(source).entries.append(entry)
+            return entry
+        return None
+
+    def _study(self, source: StackSummary | Stack) -> Study:
+        for study in self.studies:
+            if study.study_uid == source.study_uid:
+                return study
+        study = Study(source.study_uid, source.patient_id, source.study_date)
+        self.studies.append(study)
+        return study
+
+
+def likely(entries: Sequence[Entry]) -> Entry | None:
+    """Give the entry to open by itself: the proposed one, else the first."""
+    for entry in entries:
+        if entry.proposed:
+            return entry
+    return entries[0] if entries else None
+
+
+class StudyState(StrEnum):
+    """What a reader filters the list by."""
+
+    TO_READ = "to read"
+    IN_PROGRESS = "in progress"
+    READ = "read"
+    FAILED = "failed"
+
+
+def state_of(entry: Entry | None) -> StudyState:
+    """Say how the reading of a series stands."""
+    if entry is None or entry.code:
+        return StudyState.FAILED
+    if entry.read:
+        return StudyState.READ
+    return StudyState.IN_PROGRESS if entry.standing.endswith(" read") else StudyState.TO_READ
+
+
+def words_of(entry: Entry | None) -> str:
+    """Say it in words, with what is known: "in progress · 3 of 8 read"."""
+    state = state_of(entry)
+    if entry is None:
+        return "failed · no series"
+    if entry.code:
+        return f"{state} · {entry.code}"
+    if state is StudyState.READ:
+        return entry.standing or str(state)
+    return f"{state} · {entry.standing}" if entry.standing else str(state)
+
+
+def counts(states: Iterable[StudyState]) -> dict[StudyState, int]:
+    """Count the studies in each state, none left out."""
+    found = list(states)
+    return {state: found.count(state) for state in StudyState}
+
+
+def matches(text: str, study: Study, words: str) -> bool:
+    """Say whether every word of ``text`` is in a study's name, state or series."""
+    everything = " ".join((study.title, words, *(entry.title for entry in study.entries)))
+    return all(word in everything.casefold() for word in text.casefold().split())
+
+
+def split_series(
+    entries: Sequence[Entry], current: Entry | None
+) -> tuple[list[Entry], list[Entry]]:
+    """Part the series of a study: those likely to be read, the proposed one first, and the rest.
+
+    What is open, or has a reading, is never in the rest; where nothing is likely, all are shown.
+    """
+    ordered = sorted(entries, key=lambda entry: not entry.proposed)
+    likely = [each for each in ordered if each.proposed or each is current or each.standing]
+    if not any(each.proposed for each in likely):
+        return ordered, []
+    likely += [each for each in ordered if each not in likely and _second_best(each)]
+    return likely, [each for each in ordered if each not in likely]
+
+
+def _second_best(entry: Entry) -> bool:
+    """Say whether nothing speaks against a series but that another is likelier."""
+    return "another stack is likelier" in getattr(entry.source, "reason", "")

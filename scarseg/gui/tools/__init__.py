@@ -1,0 +1,1 @@
+"""Mouse tools that make prompts and labels."""

@@ -1,0 +1,1 @@
+"""Draw slices and take mouse input on them."""

@@ -1,0 +1,1 @@
+"""Case files: the saved reading."""

@@ -1,0 +1,237 @@
+"""Case files that come from elsewhere: found by name, told apart, brought into the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scarseg.case.history import SliceStatus
+from scarseg.case.stack import Stack
+from scarseg.errors import StoreError
+from scarseg.io import files
+from scarseg.io.casefile import rereading, store
+from scarseg.io.casefile.format import Content
+from scarseg.io.casefile.lock import one_at_a_time
+
+SUFFIX = ".scarseg"
+
+
+@dataclass(frozen=True)
+class CaseFile:
+    """What a case file says of itself; it names UIDs and no patient.
+
+    ``thickness_mm`` is the slice thickness that its reader gave, None where the header had one.
+    """
+
+    path: Path
+    study_uid: str
+    stack_id: str
+    n_slices: int
+    n_read: int
+    saved_at_utc: str
+    thickness_mm: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Say how far it is read and when it was saved: "3 of 8 slices read, saved ..."."""
+        return f"{self.n_read} of {self.n_slices} slices read, saved {_moment(self.saved_at_utc)}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Case files among some inputs, the inputs that are something else, and what is damaged."""
+
+    cases: tuple[CaseFile, ...]
+    rest: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def find(inputs: Sequence[Path]) -> Found:
+    """Look for case files: among the inputs themselves, and in folders to any depth."""
+    paths, rest = [], []
+    for each in inputs:
+        if each.suffix == SUFFIX and each.is_file():
+            paths.append(each)
+            continue
+        rest.append(each)
+        for folder, folders, names in os.walk(each) if each.is_dir() else ():
+            if rereading.INDEX in names:  # readings under codes are no readings of a list
+                folders.clear()
+                continue
+            paths += [Path(folder, name) for name in sorted(names) if name.endswith(SUFFIX)]
+    cases, notes = [], []
+    for path in paths:
+        try:
+            cases.append(look(path))
+        except StoreError as error:
+            notes.append(str(error))
+    return Found(tuple(cases), tuple(rest), tuple(notes))
+
+
+def look(path: Path) -> CaseFile:
+    """Read what a case file says of itself, without its images.
+
+    Raises:
+        StoreError: E_CASE_MISSING, E_CASE_DAMAGED, E_CASE_NEWER.
+    """
+    content = store.read_content(path)
+    try:
+        identity, source = content.identity, content.document["source"]
+        statuses = [SliceStatus(each["status"]) for each in content.document["readings"]]
+        series, part = str(identity["series_uid"]), str(identity["part"])
+        given = bool(source["thickness_from_user"])
+        return CaseFile(
+            path,
+            str(source["study_uid"]),
+            f"{series}_{part}" if part else series,
+            len(statuses),
+            sum(status.read for status in statuses),
+            str(content.document["saved_at_utc"]),
+            float(source["slice_thickness_mm"]) if given else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"The saved case {path.name} is damaged: it does not say what it belongs to."
+        raise StoreError("E_CASE_DAMAGED", message, str(path)) from error
+
+
+def thickness_given(path: Path) -> float | None:
+    """Give the slice thickness that a reader gave for a case; None where none is known."""
+    try:
+        return look(path).thickness_mm
+    except StoreError:
+        return None
+
+
+def is_stored_at(arrived: Path, path: Path) -> bool:
+    """Tell whether an arrived file is the store's own one."""
+    return os.path.realpath(arrived) == os.path.realpath(path)
+
+
+def same_reading(one: Path, other: Path) -> bool:
+    """Tell whether two case files hold the same labels, prompts and states."""
+    try:
+        first, second = store.read_content(one), store.read_content(other)
+    except StoreError:
+        return False
+    readings = (each.document.get("readings") for each in (first, second))
+    return first.packed == second.packed and next(readings) == next(readings)
+
+
+def holds_work(path: Path) -> bool:
+    """Tell whether a reader's hand is in a case: something read, drawn or asked for.
+
+    What cannot be read may hold work.
+    """
+    try:
+        content = store.read_content(path)
+        return _is_touched(content)
+    except (StoreError, KeyError, TypeError, ValueError):
+        return True
+
+
+def _is_touched(content: Content) -> bool:
+    document = content.document
+    return int(document["interactions"]) > 0 or any(
+        bool(each["edited"]) or SliceStatus(each["status"]).read for each in document["readings"]
+    )
+
+
+def bring_in(arrived: Path, path: Path, stack: Stack) -> None:
+    """Put an arrived case file into the store, as it is; what was there is kept aside.
+
+    Raises:
+        StoreError: E_CASE_OTHER_STACK, E_CASE_DAMAGED, E_CASE_NEWER for a file that does not
+            fit; E_CASE_WRITE.
+    """
+    saved = store.read_case(arrived, stack)
+    try:
+        data = saved.path.read_bytes()
+        if store.has_case(path):
+            store.set_aside(path)
+        files.make_private_folder(path.parent)
+        files.replace_file(path, data)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"The case could not be brought to {path.parent}: {reason}."
+        raise StoreError("E_CASE_WRITE", message, str(path)) from error
+
+
+def _moment(saved_at_utc: str) -> str:
+    return f"{saved_at_utc[:16].replace('T', ' ')} UTC" if saved_at_utc else "at an unknown time"
+
+
+MOST = 1000
+"""So many cases are remembered, the latest ones."""
+LEAST_LETTERS = 3
+"""Shorter parts of a name or identifier are found in any path."""
+_log = logging.getLogger(__name__)
+
+
+def keep(folder: Path, name: str, slice_index: int) -> None:
+    """Remember the slice at which the case of this name was left."""
+    try:
+        if not folder.is_dir():
+            return
+        with one_at_a_time(folder):
+            places = _read(folder)
+            if places.pop(name, None) == slice_index and not places:
+                return
+            places[name] = slice_index
+            latest = dict(list(places.items())[-MOST:])
+            files.replace_file(_file(folder), json.dumps(latest, indent=0).encode("ascii"))
+    except OSError as error:
+        _log.info("a place was not kept: %s", type(error).__name__)
+
+
+def recall(folder: Path, name: str, n_slices: int) -> int | None:
+    """Give the slice at which the case of this name was left; None where that is not known."""
+    place = _read(folder).get(name)
+    return place if place is not None and 0 <= place < n_slices else None
+
+
+def keep_folder(folder: Path, shown: Path, names: Iterable[str]) -> None:
+    """Remember the folder that was opened, unless its path holds a part of one of these names."""
+    path = shown.absolute()
+    letters = _letters(str(path))
+    parts = {part for name in names for part in re.split(r"[\W_]+", name.casefold())}
+    whole = {_letters(name) for name in names}
+    named = any(len(part) >= LEAST_LETTERS and part in letters for part in parts | whole)
+    kept = folder / "last_folder.json"
+    try:
+        if named or not path.is_dir():
+            kept.unlink(missing_ok=True)
+        else:
+            files.make_private_folder(folder)
+            files.replace_file(kept, json.dumps(str(path)).encode("ascii"))
+    except OSError as error:
+        _log.info("the folder was not kept: %s", type(error).__name__)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+def recall_folder(folder: Path) -> Path | None:
+    """Give the folder of last time, if it is still there."""
+    try:
+        path = Path(json.loads((folder / "last_folder.json").read_bytes()[: 1 << 16]))
+        return path if path.is_dir() else None
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _file(folder: Path) -> Path:
+    return folder / "places.json"
+
+
+def _read(folder: Path) -> dict[str, int]:
+    try:
+        found = json.loads(_file(folder).read_bytes()[: 1 << 20])
+        return {str(name): place for name, place in found.items() if type(place) is int}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}

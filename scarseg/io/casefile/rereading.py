@@ -1,0 +1,288 @@
+"""The plan of a blinded re-reading: which stacks, in which order, under which codes.
+
+Each re-reading has a folder of its own below the case files: ``rereadings/CODE`` with this index
+and one case file per stack, so that the earlier readings stay as they are and out of sight. The
+index names stacks by UIDs, and no patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scarseg.case.history import SliceStatus
+from scarseg.errors import StoreError
+from scarseg.io import files
+from scarseg.io.casefile import store
+from scarseg.io.casefile.store import Named
+
+INDEX = "rereading.json"
+FOLDER = "rereadings"
+SCHEMA = 1
+_LETTERS, _DIGITS = "ACDEFHJKLMNPRTUVWXY", "34679"
+_CODE = re.compile(f"(?:[{_LETTERS}][{_DIGITS}]){{2,4}}")
+_READER = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8})?")
+_FEW = 1000
+"""So many stacks have codes of four characters; more have six."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class First:
+    """What an earlier reading says of itself, without its images.
+
+    ``labels_sha256`` tells afterwards whether it was changed; ``thickness_mm`` is what its reader
+    gave, None where the header had one.
+    """
+
+    study_uid: str
+    series_uid: str
+    part: str
+    n_slices: int
+    pixels_sha256: str
+    labels_sha256: str
+    thickness_mm: float | None = None
+    reader: str = ""
+
+    @property
+    def stack_id(self) -> str:
+        return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
+
+
+@dataclass(frozen=True)
+class Covered:
+    """One stack of a re-reading under its study code."""
+
+    code: str
+    first: First
+
+
+@dataclass(frozen=True)
+class Rereading:
+    """A re-reading: who reads for which time, and the stacks in the order they are read."""
+
+    folder: Path
+    reader: str
+    read_number: int
+    seed: int
+    proposals: bool
+    started_at_utc: str
+    finished_at_utc: str = ""
+    cases: tuple[Covered, ...] = ()
+
+    @property
+    def code(self) -> str:
+        return self.folder.name
+
+    @property
+    def name(self) -> str:
+        """Say whose reading it is: "read 2, reader AB"."""
+        return f"read {self.read_number}, reader {self.reader}"
+
+    def case_path(self, code: str) -> Path:
+        """Give the case file of a study code: it names neither patient nor series."""
+        return self.folder / f"{self.code}-{code}.scarseg"
+
+    def n_read(self, code: str) -> tuple[int, int]:
+        """Tell how many slices of a case are read, and of how many."""
+        glance = store.peek(self.case_path(code))
+        return (0, 0) if glance is None else (glance.n_read, glance.n_slices)
+
+    def done(self, code: str) -> bool:
+        """Tell whether every slice of a case is read."""
+        read, of = self.n_read(code)
+        return 0 < of == read
+
+
+def is_reader(text: str) -> bool:
+    """Tell whether a text is good as a reader's initials: letters and digits, no name, no space."""
+    return _READER.fullmatch(text) is not None
+
+
+def look(path: Path) -> First | None:
+    """Look at a saved reading; None where there is none, or it is not read to its end."""
+    try:
+        content = store.read_content(path)
+        document, identity = content.document, content.identity
+        source = document["source"]
+        statuses = [SliceStatus(each["status"]) for each in document["readings"]]
+        if not statuses or not all(status.read for status in statuses):
+            return None
+        given = bool(source["thickness_from_user"])
+        return First(
+            str(source["study_uid"]),
+            str(identity["series_uid"]),
+            str(identity["part"]),
+            len(statuses),
+            str(identity["pixels_sha256"]),
+            hashlib.sha256(content.packed).hexdigest(),
+            float(source["slice_thickness_mm"]) if given else None,
+            str(document["reader"]),
+        )
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None
+
+
+def first_path(store_folder: Path, stack: Named) -> Path:
+    """Give the case file of the first reading of a stack."""
+    return store.case_path(store_folder, stack)
+
+
+def next_read_number(reader: str, firsts: Sequence[First], earlier: Sequence[Rereading]) -> int:
+    """Give the number that the next read of these stacks by this reader has.
+
+    A first reading that names no reader counts as this reader's.
+    """
+    most = 0
+    for first in firsts:
+        mine = not first.reader or reader in first.reader.split("+")
+        again = sum(
+            one.reader == reader
+            and any(each.first.stack_id == first.stack_id for each in one.cases)
+            for one in earlier
+        )
+        most = max(most, int(mine) + again)
+    return most + 1
+
+
+def in_random_order(firsts: Iterable[First], seed: int) -> tuple[Covered, ...]:
+    """Put stacks in an order, and under codes, that the seed alone decides."""
+    chance = random.Random(seed)
+    # Python promises the same sequence of random() in every version, and of nothing else.
+    drawn = [(chance.random(), first) for first in sorted(firsts, key=lambda one: one.stack_id)]
+    ordered = [first for _, first in sorted(drawn, key=lambda one: one[0])]
+    pairs, codes = 2 if len(ordered) <= _FEW else 3, dict[str, None]()
+    while len(codes) < len(ordered):
+        codes[_code(chance, pairs)] = None
+    return tuple(Covered(code, first) for code, first in zip(codes, ordered, strict=True))
+
+
+def start(
+    store_folder: Path,
+    firsts: Sequence[First],
+    reader: str,
+    read_number: int,
+    proposals: bool = True,
+    seed: int | None = None,
+) -> Rereading:
+    """Plan a re-reading of these stacks and keep the plan on disk.
+
+    Args:
+        store_folder: where the first readings are.
+        firsts: what was read, from :func:`look`.
+        reader: initials, see :func:`is_reader`.
+        read_number: for which time this reader reads them.
+        proposals: whether the models propose unasked.
+        seed: of order and codes; drawn by chance when None.
+
+    Raises:
+        ValueError: no stack, initials or a number that are none.
+        StoreError: E_CASE_WRITE, the disk refuses.
+    """
+    if not firsts or not is_reader(reader) or read_number < 1:
+        raise ValueError("a re-reading needs stacks, initials and a number")
+    seed = secrets.randbits(48) if seed is None else seed
+    folder = store_folder / FOLDER / _code(secrets.SystemRandom(), 3)
+    made = Rereading(
+        folder, reader, read_number, seed, proposals, _now(), "", in_random_order(firsts, seed)
+    )
+    _keep(made)
+    return made
+
+
+def finish(rereading: Rereading) -> Rereading:
+    """Note on disk that a re-reading is over.
+
+    Raises:
+        StoreError: E_CASE_WRITE, the disk refuses.
+    """
+    done = replace(rereading, finished_at_utc=_now())
+    _keep(done)
+    return done
+
+
+def find(store_folder: Path) -> tuple[list[Rereading], list[str]]:
+    """Give the re-readings below a folder of case files, oldest first, and what is damaged."""
+    found, notes = [], []
+    for path in sorted((store_folder / FOLDER).glob(f"*/{INDEX}")):
+        try:
+            found.append(read(path.parent))
+        except StoreError as error:
+            _log.warning("a damaged re-reading is passed over: %s", path.parent.name)
+            notes.append(str(error))
+    return sorted(found, key=lambda one: (one.started_at_utc, one.code)), notes
+
+
+def read(folder: Path) -> Rereading:
+    """Read the index of a re-reading.
+
+    Raises:
+        StoreError: E_REREADING, it is damaged or of a later version.
+    """
+    path = folder / INDEX
+    try:
+        whole = json.loads(path.read_bytes())
+        if whole["schema"] > SCHEMA:
+            message = f"The re-reading {folder.name} is of a later scarseg: update the program."
+            raise StoreError("E_REREADING", message, str(path))
+        content = whole["rereading"]
+        if whole["sha256"] != _digest(content):
+            raise ValueError("checksum")
+        return _parsed(folder, content)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        message = f"The re-reading {folder.name} is damaged; its case files are kept."
+        raise StoreError("E_REREADING", message, str(path)) from error
+
+
+def _parsed(folder: Path, content: dict[str, Any]) -> Rereading:
+    cases = tuple(Covered(each["code"], First(**each["first"])) for each in content["cases"])
+    found = Rereading(folder, **{**content, "cases": cases})
+    codes = [each.code for each in cases]
+    whole = (
+        *map(_CODE.fullmatch, (folder.name, *codes)),
+        is_reader(found.reader),
+        len(set(codes)) == len(codes) > 0,
+        found.read_number >= 1,
+    )
+    if not all(whole):
+        raise ValueError("not what this program writes")
+    return found
+
+
+def _keep(rereading: Rereading) -> None:
+    content = asdict(rereading)
+    del content["folder"]
+    content["cases"] = list(content["cases"])
+    whole = {"schema": SCHEMA, "sha256": _digest(content), "rereading": content}
+    try:
+        files.make_private_folder(rereading.folder)
+        data = json.dumps(whole, indent=1).encode("ascii")
+        files.replace_file(rereading.folder / INDEX, data)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"The re-reading could not be kept in {rereading.folder.parent}: {reason}."
+        raise StoreError("E_CASE_WRITE", message, str(rereading.folder)) from error
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _code(chance: random.Random, pairs: int) -> str:
+    """Draw a code that is easily told and spells nothing: "A7K3"."""
+    return "".join(
+        kind[int(chance.random() * len(kind))] for _ in range(pairs) for kind in (_LETTERS, _DIGITS)
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

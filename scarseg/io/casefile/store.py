@@ -1,0 +1,316 @@
+"""Keep a case on disk: whole or not at all, the generation before it too, every byte checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import platformdirs
+
+from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
+from scarseg.case.stack import Stack
+from scarseg.errors import StoreError
+from scarseg.io import files
+from scarseg.io.casefile.format import (
+    MAX_BYTES,
+    Content,
+    Damaged,
+    Newer,
+    build,
+    encode,
+    has_files_of,
+    parse,
+    stack_identity,
+)
+from scarseg.io.casefile.lock import CaseLock
+
+__all__ = [
+    "CaseLock",
+    "Glance",
+    "SavedCase",
+    "case_path",
+    "default_folder",
+    "has_case",
+    "load_case",
+    "peek",
+    "read_case",
+    "read_content",
+    "save_case",
+    "set_aside",
+]
+
+_log = logging.getLogger(__name__)
+_saving = threading.Lock()
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+_PART = re.compile(r"[0-9A-Za-z_-]{0,64}")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedCase:
+    """A case as it was found on disk.
+
+    ``path`` is the generation it came from; ``notes`` say what was damaged and passed over, one
+    sentence each, empty when all was well.
+    """
+
+    case: Case
+    path: Path
+    saved_at_utc: str
+    software_version: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Glance:
+    """How a saved reading stands: slices in all, those read, those proposed but not read."""
+
+    n_slices: int
+    n_read: int
+    n_proposed: int
+
+
+class Named(Protocol):
+    """What a case file takes its name from: a stack, or what is known of one beforehand."""
+
+    @property
+    def series_uid(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def stack_id(self) -> str: ...
+
+
+def default_folder() -> Path:
+    """Give the folder of case files: ``$SCARSEG_HOME/cases`` or the user's data folder.
+
+    It is made, readable by its owner only, when something is saved.
+    """
+    home = os.environ.get("SCARSEG_HOME")
+    root = Path(home) if home else Path(platformdirs.user_data_dir("scarseg", appauthor=False))
+    return root / "cases"
+
+
+def case_path(folder: Path, stack: Named) -> Path:
+    """Give the case file of a stack: named by its UIDs, or a hash where those are no UIDs."""
+    name = stack.stack_id
+    if not (_UID.fullmatch(stack.series_uid) and _PART.fullmatch(stack.part)):
+        name = "stack-" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    return folder / f"{name}.scarseg"
+
+
+def has_case(path: Path) -> bool:
+    """Tell whether there is anything to load for ``path``, in whichever generation."""
+    return any(os.path.lexists(each) for each in _generations(path))
+
+
+def save_case(case: Case, path: Path) -> None:
+    """Write a case atomically and durably and keep the generation before it.
+
+    The case must not change meanwhile: give a copy when another thread edits it. A damaged
+    file at ``path`` is kept as ``.damaged`` and does not displace the good generation.
+
+    Raises:
+        StoreError: E_CASE_WRITE when the disk refuses (what was there before is kept),
+            E_CASE_OTHER_STACK or E_CASE_NEWER when that would overwrite other work.
+    """
+    data = encode(case)
+    try:
+        with _saving:
+            files.make_private_folder(path.parent)
+            _replace_keeping_previous(path, data, case.stack)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"The case could not be saved in {path.parent}: {reason}."
+        raise StoreError("E_CASE_WRITE", message, str(path)) from error
+
+
+def load_case(path: Path, stack: Stack) -> Case:
+    """Load the newest good generation of a case; see :func:`read_case`."""
+    return read_case(path, stack).case
+
+
+def read_case(path: Path, stack: Stack) -> SavedCase:
+    """Load the newest good generation of a case and tell what was passed over.
+
+    Raises:
+        StoreError: E_CASE_MISSING when nothing was ever saved, E_CASE_DAMAGED when no
+            generation is whole, E_CASE_OTHER_STACK when it was made on other images,
+            E_CASE_NEWER when a later version of the program wrote it.
+    """
+    if not has_case(path):
+        raise StoreError("E_CASE_MISSING", f"There is no saved case at {path}.", str(path))
+    notes: list[str] = []
+    for generation in _generations(path):
+        try:
+            content = _read(generation, stack)
+            if content is None:
+                continue
+            case = build(content, stack)
+        except Damaged as damage:
+            notes.append(f"The saved case {generation.name} is damaged: {damage}.")
+            _log.warning("damaged case file %s: %s", generation.name, damage)
+            continue
+        saved_at, version = _provenance(content)
+        if notes:
+            _log.warning("loaded the generation before it, saved %s", saved_at)
+        return SavedCase(case, generation, saved_at, version, tuple(notes))
+    raise StoreError("E_CASE_DAMAGED", " ".join(notes), str(path))
+
+
+def read_content(path: Path) -> Content:
+    """Give the content of the newest good generation of a case, without its stack.
+
+    Bytes are checked as in :func:`read_case`, but not whether the images are the same.
+
+    Raises:
+        StoreError: E_CASE_MISSING, E_CASE_DAMAGED, E_CASE_NEWER.
+    """
+    if not has_case(path):
+        raise StoreError("E_CASE_MISSING", f"There is no saved case at {path}.", str(path))
+    damage = []
+    for generation in _generations(path):
+        try:
+            return parse(_bytes(generation))
+        except Newer as newer:
+            raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
+        except FileNotFoundError:
+            continue
+        except (OSError, Damaged) as error:
+            damage.append(f"The saved case {generation.name} is damaged: {error}.")
+    raise StoreError("E_CASE_DAMAGED", " ".join(damage), str(path))
+
+
+def _newer(found: Newer) -> str:
+    return f"The case was saved by a later version of scarseg ({found}): update the program."
+
+
+def peek(path: Path) -> Glance | None:
+    """Look at how a saved reading stands, without its stack; None when there is none to be had."""
+    try:
+        readings = read_content(path).document["readings"]
+        statuses = [SliceStatus(each["status"]) for each in readings]
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None
+    proposed = statuses.count(SliceStatus.PROPOSED)
+    return Glance(len(statuses), sum(status.read for status in statuses), proposed)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a case file that cannot be used, so that a new one can begin; give its new name.
+
+    Nothing is deleted.
+
+    Raises:
+        StoreError: E_CASE_WRITE when the folder cannot be written.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.aside{number}")):
+        number += 1
+    try:
+        for generation in _generations(path):
+            if os.path.lexists(generation):
+                suffix = generation.name.removeprefix(path.name)
+                generation.replace(aside.with_name(aside.name + suffix))
+        files.flush_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"The case file {path} could not be set aside: {reason}."
+        raise StoreError("E_CASE_WRITE", message, str(path)) from error
+    return aside
+
+
+def _generations(path: Path) -> tuple[Path, Path]:
+    return path, path.with_name(path.name + ".1")
+
+
+def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
+    newest, kept_as = _generations(path)
+    with contextlib.suppress(Damaged):
+        _read(kept_as, stack)
+    try:
+        content = _read(newest, stack)
+        present = content is not None
+        if content is not None:
+            build(content, stack, with_steps=False)
+    except Damaged:
+        present, kept_as = True, path.with_name(path.name + ".damaged")
+    files.remove_abandoned(path)
+    temporary = files.write_temporary(path, data)
+    try:
+        if present:
+            _keep(newest, kept_as)
+        temporary.replace(newest)
+    finally:
+        files.discard(temporary)
+    files.flush_folder(path.parent)
+
+
+def _keep(newest: Path, kept_as: Path) -> None:
+    """Give the newest file a second name, so that at every moment one of them is there."""
+    second = files.temporary_name(newest)
+    try:
+        try:
+            os.link(newest, second, follow_symlinks=False)
+        except OSError:
+            newest.replace(kept_as)  # a file system without hard links
+        else:
+            second.replace(kept_as)
+    finally:
+        files.discard(second)
+
+
+def _read(path: Path, stack: Stack) -> Content | None:
+    """Read one generation; None when there is none."""
+    try:
+        data = _bytes(path)
+        content = parse(data)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror})") from error
+    except Newer as newer:
+        raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
+    differing = _difference(content, stack)
+    if differing:
+        message = (
+            f"The saved case {path} was made on other images of this series ({differing} differ)."
+        )
+        raise StoreError("E_CASE_OTHER_STACK", message, str(path))
+    return content
+
+
+def _difference(content: Content, stack: Stack) -> str:
+    expected = stack_identity(stack)
+    differing = [key for key in expected if content.identity.get(key) != expected[key]]
+    # Another version may decode the same files to other last digits: still the same images.
+    if differing == ["pixels_sha256"] and has_files_of(content, stack):
+        return ""
+    return ", ".join(differing)
+
+
+def _provenance(content: Content) -> tuple[str, str]:
+    software = content.document.get("software")
+    version = software.get("version", "") if isinstance(software, dict) else ""
+    return str(content.document.get("saved_at_utc", "")), str(version)
+
+
+def _bytes(path: Path) -> bytes:
+    """Read a plain file; neither a link nor a pipe nor a device."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged("it is not a plain file")
+        if status.st_size > MAX_BYTES:
+            raise Damaged("it is far too large")
+        return file.read(MAX_BYTES + 1)

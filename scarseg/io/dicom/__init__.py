@@ -1,0 +1,228 @@
+"""Read DICOM: ``scan`` lists the stacks in folders, files, zips and DICOMDIRs from their headers
+alone, ``read_stack`` reads the pixels of one. Source files are never written.
+
+What cannot be measured is refused: E_SPACING, E_GEOMETRY (position, orientation), E_THICKNESS,
+E_RESCALE, E_HEADER (no UIDs or size), E_TRUNCATED (cut before it says its series), E_DUPLICATE,
+E_DECODE, E_LIMIT, E_ARCHIVE, E_INPUT_MISSING, E_INPUT_EMPTY, E_INPUT_UNREADABLE. One bad file
+refuses the images of its kind in the whole series; leaving only it out would make the mass smaller
+without a word.
+
+What needs a reader's eye comes with a warning: W_GAP, W_OVERLAP (spacing against thickness),
+W_GAP_IRREGULAR, W_SLICE_DAMAGED (both: incomplete), W_SPACING_HEADER, W_FEW_SLICES, W_TILT,
+W_THICKNESS (has to be given), W_SPLIT, W_MERGED, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR,
+W_SIGNED, W_LOSSY.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from scarseg.case.stack import LoadWarning, SliceSource, Stack
+from scarseg.case.stack import Sequence as SequenceKind
+from scarseg.errors import GeometryError, InputError, ScarsegError
+from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
+from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable
+from scarseg.io.dicom.lge_series import propose
+from scarseg.io.dicom.parser import NotDicomError, read_header
+from scarseg.io.dicom.pixels import FramePixels, read_pixels
+from scarseg.io.dicom.series import assemble, damage_warning, frame_name
+from scarseg.io.dicom.sorting import geometry_warnings, spacing_is_regular
+from scarseg.io.dicom.types import Frame, ImageKind, LoadReport, Refusal, StackSummary
+from scarseg.progress import Progress, silent
+
+__all__ = ["ImageKind", "LoadReport", "Refusal", "StackSummary", "read_stack", "scan"]
+
+_log = logging.getLogger(__name__)
+_NEGATIVE_SHARE = 0.005
+
+
+def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
+    """List the stacks in the inputs from their headers.
+
+    Args:
+        inputs: folders (searched to any depth), files, zips, DICOMDIRs.
+        progress: told of every file; may cancel.
+
+    Raises:
+        InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
+            could be looked at. Inputs without MR give a report without MR stacks.
+    """
+    found = find_sources(inputs, progress)
+    refused = [_refusal(fault, "") for fault in found.faults]
+    images: list[ImageFile] = []
+    other: Counter[str] = Counter()
+    skipped = found.skipped
+    with SourceReader() as reader:
+        for index, source in enumerate(found.sources):
+            progress(index / len(found.sources), f"Reading header {index + 1}")
+            try:
+                images.append(_read_one(reader, source))
+            except NotDicomError:
+                skipped += 1
+            except NotAnImageError as error:
+                skipped += 1
+                other[str(error)] += 1
+            except ScarsegError as error:
+                refused.append(_refusal(error, source.name))
+    assembled = assemble(images)
+    refused += assembled.refused
+    proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
+    stacks = sorted(proposed, key=_place)
+    notes = [*found.notes, *assembled.notes]
+    notes += [f"{n} of class {name} skipped." for name, n in sorted(other.items())]
+    _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped)
+    progress(1.0, "Headers read")
+    return LoadReport(tuple(stacks), tuple(refused), skipped, tuple(notes))
+
+
+def _read_one(reader: SourceReader, source: Source) -> ImageFile:
+    with reader.open(source) as (stream, size):
+        return read_image(read_header(stream, size), source)
+
+
+def _refusal(error: ScarsegError, name: str) -> Refusal:
+    return Refusal(printable(error.path or name), error.code, printable(error.message))
+
+
+def _place(stack: StackSummary) -> tuple[object, ...]:
+    return (
+        stack.patient_id,
+        stack.study_uid,
+        stack.series_number if stack.series_number is not None else -1,
+        stack.series_uid,
+        stack.part,
+    )
+
+
+def read_stack(
+    summary: StackSummary,
+    slice_thickness_mm: float | None = None,
+    progress: Progress = silent,
+) -> Stack:
+    """Read the pixels of a stack found by ``scan``.
+
+    Slices that cannot be decoded are left out, named in a ``W_SLICE_DAMAGED`` warning, and make
+    the stack incomplete.
+
+    Args:
+        summary: from ``scan``.
+        slice_thickness_mm: used, and recorded as given by the user, only where the headers
+            hold no thickness.
+        progress: told of every slice; may cancel.
+
+    Raises:
+        GeometryError: ``E_THICKNESS``: the headers hold no thickness and none is given.
+        InputError: ``E_DECODE``: no slice could be decoded.
+    """
+    thickness = _thickness(summary, slice_thickness_mm)
+    read: dict[tuple[str, int], FramePixels] = {}
+    by_file = sorted(summary.frames, key=lambda f: (f.source, f.number or 0))
+    for result in read_pixels(by_file):
+        progress(len(read) / len(by_file), f"Reading slice {len(read) + 1}")
+        read[_identity(result.frame)] = result
+    results = [read[_identity(frame)] for frame in summary.frames]
+    good = [result for result in results if result.pixels is not None]
+    bad = [result for result in results if result.pixels is None]
+    if not good:
+        raise InputError(
+            "E_DECODE",
+            f"No slice could be read; of {frame_name(bad[0].frame)}, {bad[0].damage}.",
+            bad[0].frame.source.name,
+        )
+    pixels = np.stack([result.pixels for result in good if result.pixels is not None])
+    progress(1.0, "Pixels read")
+    return _stack(summary, good, bad, pixels, thickness)
+
+
+def _identity(frame: Frame) -> tuple[str, int]:
+    return (frame.sop_uid, frame.number or 0)
+
+
+def _thickness(summary: StackSummary, given_mm: float | None) -> float:
+    if summary.slice_thickness_mm is not None:
+        return summary.slice_thickness_mm
+    path = summary.frames[0].source.name
+    if given_mm is None:
+        raise GeometryError(
+            "E_THICKNESS",
+            f"SliceThickness is {summary.frames[0].thickness_text}; give it in mm.",
+            path,
+        )
+    if not (np.isfinite(given_mm) and 0 < given_mm <= 1000):
+        raise GeometryError("E_THICKNESS", f"A slice cannot be {given_mm} mm thick.", path)
+    return float(given_mm)
+
+
+def _stack(
+    summary: StackSummary,
+    good: Sequence[FramePixels],
+    bad: Sequence[FramePixels],
+    pixels: np.ndarray,
+    thickness: float,
+) -> Stack:
+    frames = [result.frame for result in good]
+    sequence, more = _sequence(summary, pixels)
+    warnings = _warnings(summary, frames, bad, thickness) + more
+    return Stack(
+        pixels=pixels,
+        pixel_spacing_mm=summary.pixel_spacing_mm,
+        slice_thickness_mm=thickness,
+        orientation=summary.orientation,
+        origins_mm=tuple(frame.position_mm for frame in frames),
+        sources=tuple(
+            SliceSource(
+                result.frame.sop_uid,
+                result.frame.number,
+                result.frame.instance_number,
+                result.sha256,
+            )
+            for result in good
+        ),
+        series_uid=summary.series_uid,
+        study_uid=summary.study_uid,
+        sequence=sequence,
+        description=summary.description,
+        patient_id=summary.patient_id,
+        patient_name=summary.patient_name,
+        study_date=summary.study_date,
+        thickness_from_user=summary.slice_thickness_mm is None,
+        spacing_between_slices_mm=summary.spacing_between_slices_mm,
+        complete=summary.complete and not bad and spacing_is_regular(frames),
+        part=summary.part,
+        warnings=warnings,
+    )
+
+
+def _sequence(
+    summary: StackSummary, pixels: np.ndarray
+) -> tuple[SequenceKind, tuple[LoadWarning, ...]]:
+    """Take signed pixels for PSIR even where the headers never say so."""
+    if summary.sequence is SequenceKind.PSIR or summary.kind is not ImageKind.MAGNITUDE:
+        return summary.sequence, ()
+    share = float(np.mean(pixels < 0))
+    if summary.modality != "MR" or share <= _NEGATIVE_SHARE:
+        return summary.sequence, ()
+    warning = LoadWarning(
+        "W_SIGNED", f"{100 * share:.0f} % of the pixels are negative: taken for PSIR."
+    )
+    return SequenceKind.PSIR, (warning,)
+
+
+def _warnings(
+    summary: StackSummary,
+    frames: Sequence[Frame],
+    bad: Sequence[FramePixels],
+    thickness: float,
+) -> tuple[LoadWarning, ...]:
+    """Judge the geometry again: with the thickness given and without the lost slices."""
+    before = geometry_warnings(summary.frames, summary.slice_thickness_mm)
+    kept = [w for w in summary.warnings if w not in before and w.code != "W_THICKNESS"]
+    now = [*geometry_warnings(frames, thickness), *kept]
+    if bad:
+        now.append(damage_warning([frame_name(r.frame) for r in bad], bad[0].damage))
+    return tuple(now)

@@ -1,0 +1,466 @@
+"""One DICOM file's header -> frames with geometry, or the verdict on a bad value.
+
+Every length comes from the element the standard keeps it in. What is missing or impossible is
+refused with its raw text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from pydicom._uid_dict import UID_dictionary
+
+from scarseg.errors import GeometryError, InputError, LimitError, ScarsegError
+from scarseg.io.dicom import parser
+from scarseg.io.dicom.inputs import Source
+from scarseg.io.dicom.parser import (
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    MAX_ITEMS,
+    NATIVE_SYNTAXES,
+    Elements,
+    Header,
+)
+from scarseg.io.dicom.types import Frame, ImageKind, PixelLayout
+
+_LOCALIZER = {"LOCALIZER", "LOCALISER", "SCOUT"}
+_PSIR = {"PSIR", "PSMDE", "PS", "CR", "R", "REAL"}
+_PHASE = {"P", "PHASE", "PHASEMAP", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "I", "IMAGINARY", "B0"}
+_DERIVED = {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "SUBTRACTION", "T1 MAP", "T2 MAP", "ADC"}
+_DERIVED |= {"T1MAP", "T2MAP", "MAP", "ECV", "RESAMPLED", "VOLUME RENDERING"}
+_MAGNITUDE = {"MAG", "MAGNITUDE"}
+_COMPONENTS = {
+    "REAL": ImageKind.PSIR,
+    "PHASE": ImageKind.PHASE,
+    "IMAGINARY": ImageKind.PHASE,
+}
+
+
+def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> ImageKind | None:
+    """Tell the kind of one frame, None where its own header leaves it open.
+
+    ``image_type`` the values of ImageType or FrameType; ``component`` ComplexImageComponent;
+    ``signed`` says that the header shows values below zero. The single
+    letter M says little: scanners write it on PSIR as well.
+    """
+    words = {value.replace("_", " ") for value in image_type}
+    words |= {part for value in image_type for part in value.split("_")}
+    if words & _LOCALIZER:
+        return ImageKind.LOCALIZER
+    if words & _DERIVED:
+        return ImageKind.DERIVED
+    if component in _COMPONENTS:
+        return _COMPONENTS[component]
+    if words & _PSIR:
+        return ImageKind.PSIR
+    if words & _PHASE:
+        return ImageKind.PHASE
+    if words & _MAGNITUDE or component == "MAGNITUDE":
+        return ImageKind.MAGNITUDE
+    if signed:
+        return ImageKind.PSIR
+    return None
+
+
+def words_of(*texts: str) -> set[str]:
+    """Split descriptions into lower-case words and numbers, CamelCase into its words."""
+    apart = [re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower() for text in texts]
+    return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
+
+
+def open_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
+    """Tell the kind of frames that leave it open, from their series and its description.
+
+    Where others in the series say that they are PSIR or magnitude, the open ones are
+    magnitude; otherwise the description decides.
+    """
+    words = words_of(description)
+    if set(described) & {ImageKind.PSIR, ImageKind.MAGNITUDE}:
+        return ImageKind.MAGNITUDE
+    if words & {"mag", "magnitude", "magn"}:
+        return ImageKind.MAGNITUDE
+    if words & {"localizer", "localiser", "scout", "survey", "loc"}:
+        return ImageKind.LOCALIZER
+    if words & {"psir", "psmde", "psde"}:
+        return ImageKind.PSIR
+    return ImageKind.MAGNITUDE
+
+
+MAX_SIDE = 4096
+ENHANCED_CLASSES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR
+        "1.2.840.10008.5.1.4.1.1.4.4",  # Legacy Converted Enhanced MR
+        "1.2.840.10008.5.1.4.1.1.2.1",  # Enhanced CT
+        "1.2.840.10008.5.1.4.1.1.2.2",  # Legacy Converted Enhanced CT
+    }
+)
+CLASSIC_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"})
+COMPRESSED_SYNTAXES = frozenset(
+    {
+        "1.2.840.10008.1.2.5",
+        *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)),
+    }
+)
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_MEASURES, _TRANSFORM, _POSITION, _ORIENTATION = 0x00289110, 0x00289145, 0x00209113, 0x00209116
+_CONTENT, _CARDIAC, _ECHO, _FRAME_TYPE, _MODIFIER = (
+    *(0x00209111, 0x00189118, 0x00189114, 0x00189226, 0x00189115),
+)
+_ORTHONORMAL_TOLERANCE = 1e-3
+_MAX_SPACING_MM, _MIN_SPACING_MM, _MAX_POSITION_MM, _MAX_THICKNESS_MM = 100.0, 0.01, 1e5, 1000.0
+
+
+class NotAnImageError(Exception):
+    """DICOM, but no image plane that could belong to a stack; the file is skipped."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """What one file says of its patient, study and series, and its frames.
+
+    ``error`` is the verdict that refuses the file; ``damage`` says that it ends too early, and
+    then ``frames`` holds only what is known. ``merged`` are the series UIDs of all slices, base to
+    apex, where every slice of a stack came as a series of its own.
+    """
+
+    source: Source
+    sop_uid: str
+    series_uid: str
+    study_uid: str
+    patient_id: str
+    patient_name: str
+    study_date: str
+    modality: str
+    description: str
+    protocol: str
+    sequence_name: str
+    body_part: str
+    series_number: int | None
+    contrast: bool
+    cardiac_images: int | None
+    lossy: bool
+    frame_of_reference: str = ""
+    kind: ImageKind | None = None
+    frames: tuple[Frame, ...] = field(default=())
+    error: ScarsegError | None = None
+    damage: str = ""
+    merged: tuple[str, ...] = ()
+
+
+def read_image(header: Header, source: Source) -> ImageFile:
+    """Turn a header into an image file with frames.
+
+    Raises:
+        NotAnImageError: no MR or CT image plane.
+        InputError: ``E_HEADER``: it does not say which image or series it is.
+    """
+    root = header.elements
+    sop_class = parser.uid(root, 0x00080016) or parser.uid(root, 0x00020002)
+    _check_is_image(root, sop_class, header)
+    image = _describe(root, source)
+    if not (image.sop_uid and image.series_uid and image.study_uid):
+        if header.damage or header.pixel_offset < 0:
+            why = header.damage or "the file ends before the pixel data"
+            raise InputError("E_TRUNCATED", f"The header is damaged: {why}.", source.name)
+        raise InputError(
+            "E_HEADER",
+            "SOPInstanceUID, SeriesInstanceUID or StudyInstanceUID is missing or no UID.",
+            source.name,
+        )
+    if header.damage:
+        return replace(image, damage=f"the header is damaged: {header.damage}")
+    try:
+        return replace(image, frames=tuple(_frames(header, source, image.sop_uid, sop_class)))
+    except ScarsegError as error:
+        error.path = source.name
+        return replace(image, error=error)
+
+
+def _check_is_image(root: Elements, sop_class: str, header: Header) -> None:
+    if sop_class not in ENHANCED_CLASSES | CLASSIC_CLASSES:
+        has_plane = 0x00200032 in root.values and 0x00200037 in root.values
+        if not has_plane or (0x00280010 not in root.values and not header.damage):
+            raise NotAnImageError(_class_name(sop_class))
+    colour = parser.codes(root, 0x00280004)
+    if colour and colour[0] not in ("MONOCHROME1", "MONOCHROME2"):
+        raise NotAnImageError("colour image")
+
+
+def _class_name(sop_class: str) -> str:
+    known = UID_dictionary.get(sop_class)
+    return known[0] if known else "unknown"
+
+
+def _describe(root: Elements, source: Source) -> ImageFile:
+    image_type = parser.codes(root, 0x00080008)
+    intercept = parser.number(root, 0x00281052)
+    return ImageFile(
+        source=source,
+        sop_uid=parser.uid(root, 0x00080018) or parser.uid(root, 0x00020003),
+        series_uid=parser.uid(root, 0x0020000E),
+        study_uid=parser.uid(root, 0x0020000D),
+        patient_id=parser.text(root, 0x00100020),
+        patient_name=parser.text(root, 0x00100010),
+        study_date=parser.text(root, 0x00080020),
+        modality=(parser.codes(root, 0x00080060) or ("",))[0],
+        description=parser.text(root, 0x0008103E),
+        protocol=parser.text(root, 0x00181030),
+        sequence_name=parser.text(root, 0x00180024),
+        body_part=parser.text(root, 0x00180015),
+        series_number=parser.whole(root, 0x00200011),
+        contrast=bool(parser.text(root, 0x00180010)),
+        cardiac_images=parser.whole(root, 0x00181090),
+        lossy=parser.raw_text(root, 0x00282110) == "01",
+        frame_of_reference=parser.uid(root, 0x00200052),
+        kind=frame_kind(image_type, "", _below_zero(root, intercept)),
+    )
+
+
+def _below_zero(root: Elements, intercept: float | None) -> bool:
+    """Tell whether an MR header shows values below zero: only PSIR has them."""
+    if parser.codes(root, 0x00080060) != ("MR",):
+        return False
+    smallest = root.values.get(0x00280106, (b"", b""))[0] == b"SS"
+    return (intercept or 0) < 0 or (smallest and (parser.number(root, 0x00280106) or 0) < 0)
+
+
+def _frames(header: Header, source: Source, sop_uid: str, sop_class: str) -> list[Frame]:
+    root = header.elements
+    layout = _layout(header)
+    groups = root.sequences.get(_PER_FRAME)
+    if sop_class not in ENHANCED_CLASSES:  # classic files with stray functional groups exist
+        if layout.frames > 1:
+            raise GeometryError(
+                "E_GEOMETRY", f"{layout.frames} frames without functional groups for positions."
+            )
+        return [_classic_frame(root, layout, source, sop_uid)]
+    if groups is None or len(groups) != layout.frames:
+        raise GeometryError(
+            "E_GEOMETRY",
+            f"{layout.frames} frames but {len(groups or [])} per-frame functional groups.",
+        )
+    shared = root.item(_SHARED)
+    return [
+        _enhanced_frame(root, (group, shared), layout, source, sop_uid, number)
+        for number, group in enumerate(groups, 1)
+    ]
+
+
+def _layout(header: Header) -> PixelLayout:
+    root = header.elements
+    frames_text = parser.raw_text(root, 0x00280008)
+    frames = parser.whole(root, 0x00280008) if frames_text else 1
+    rows, columns = (parser.whole(root, tag) for tag in (0x00280010, 0x00280011))
+    for name, value in (("Rows", rows), ("Columns", columns), ("NumberOfFrames", frames)):
+        if value is None or value < 1:
+            raise InputError("E_HEADER", f"{name} is missing or no positive whole number.")
+        if value > (MAX_ITEMS if name == "NumberOfFrames" else MAX_SIDE):
+            raise LimitError("E_LIMIT", f"{name} is {value}; at most 4096 are read.")
+    assert rows is not None and columns is not None and frames is not None
+    if header.transfer_syntax not in NATIVE_SYNTAXES | COMPRESSED_SYNTAXES:
+        raise InputError("E_DECODE", f"Transfer syntax {header.transfer_syntax} is not supported.")
+    allocated = parser.whole(root, 0x00280100)
+    stored = parser.whole(root, 0x00280101) or allocated
+    high_bit = parser.whole(root, 0x00280102)
+    if (
+        allocated not in (8, 16, 32)
+        or stored is None
+        or not 1 <= stored <= allocated
+        or (parser.whole(root, 0x00280002) or 1) != 1
+        or (allocated == 8 and header.transfer_syntax == EXPLICIT_BE)
+    ):
+        raise InputError(
+            "E_DECODE",
+            f"Pixels of {allocated} allocated and {stored} stored bits cannot be read.",
+        )
+    if high_bit is None or not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    return PixelLayout(
+        transfer_syntax=header.transfer_syntax,
+        offset=header.pixel_offset,
+        length=header.pixel_length,
+        size=header.size,
+        rows=rows,
+        columns=columns,
+        frames=frames,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high_bit,
+        signed=parser.whole(root, 0x00280103) == 1,
+        inverted=parser.codes(root, 0x00280004) == ("MONOCHROME1",),
+    )
+
+
+def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid: str) -> Frame:
+    slope, intercept = _rescale(root)
+    image_type = parser.codes(root, 0x00080008)
+    thickness, thickness_text = _thickness(root)
+    return Frame(
+        source=source,
+        layout=layout,
+        sop_uid=sop_uid,
+        number=None,
+        instance_number=parser.whole(root, 0x00200013),
+        position_mm=_position(root),
+        orientation=_orientation(root),
+        spacing_mm=_spacing(root),
+        thickness_mm=thickness,
+        thickness_text=thickness_text,
+        header_spacing_mm=_positive(parser.number(root, 0x00180088)),
+        slope=slope,
+        intercept=intercept,
+        kind=frame_kind(image_type, "", _below_zero(root, intercept)),
+        derived=image_type[:1] == ("DERIVED",),
+        image_type=image_type,
+        description=parser.text(root, 0x0008103E),
+        temporal=parser.number(root, 0x00200100),
+        trigger_ms=parser.number(root, 0x00181060),
+        acquisition=parser.number(root, 0x00200012),
+        echo_ms=parser.number(root, 0x00180081),
+        inversion_ms=_positive(parser.number(root, 0x00180082)),
+        time=parser.raw_text(root, 0x00080032) or parser.raw_text(root, 0x00080033) or "",
+        damage=_pixel_damage(layout, 0),
+    )
+
+
+def _enhanced_frame(
+    root: Elements,
+    groups: tuple[Elements, Elements | None],
+    layout: PixelLayout,
+    source: Source,
+    sop_uid: str,
+    number: int,
+) -> Frame:
+    def item(tag: int) -> Elements | None:
+        own = groups[0].item(tag)
+        return own if own is not None or groups[1] is None else groups[1].item(tag)
+
+    measures, content, frame_type = item(_MEASURES), item(_CONTENT), item(_FRAME_TYPE)
+    thickness, thickness_text = _thickness(measures)
+    slope, intercept = _rescale(item(_TRANSFORM))
+    image_type = parser.codes(frame_type, 0x00089007) or parser.codes(root, 0x00080008)
+    component = (parser.codes(frame_type, 0x00089208) or parser.codes(root, 0x00089208) or ("",))[0]
+    return Frame(
+        source=source,
+        layout=layout,
+        sop_uid=sop_uid,
+        number=number,
+        instance_number=parser.whole(root, 0x00200013),
+        position_mm=_position(item(_POSITION)),
+        orientation=_orientation(item(_ORIENTATION)),
+        spacing_mm=_spacing(measures),
+        thickness_mm=thickness,
+        thickness_text=thickness_text,
+        header_spacing_mm=_positive(
+            parser.number(measures, 0x00180088) or parser.number(root, 0x00180088)
+        ),
+        slope=slope,
+        intercept=intercept,
+        kind=frame_kind(image_type, component, _below_zero(root, intercept)),
+        derived=image_type[:1] == ("DERIVED",),
+        image_type=image_type,
+        description=parser.text(root, 0x0008103E),
+        temporal=parser.number(content, 0x00209128),
+        trigger_ms=parser.number(item(_CARDIAC), 0x00209153),
+        acquisition=parser.number(content, 0x00209156),
+        echo_ms=parser.number(item(_ECHO), 0x00189082),
+        inversion_ms=_positive(parser.number(item(_MODIFIER), 0x00189079)),
+        time="",
+        damage=_pixel_damage(layout, number - 1),
+    )
+
+
+def _pixel_damage(layout: PixelLayout, index: int) -> str:
+    """Say what the header alone shows to be wrong with a frame's pixels."""
+    if layout.offset < 0:
+        return "it has no pixel data"
+    if layout.transfer_syntax not in NATIVE_SYNTAXES:
+        return ""
+    if layout.length is None:
+        return "its pixel data have no length"
+    there = layout.length
+    if layout.transfer_syntax != DEFLATED_LE:
+        there = min(there, layout.size - layout.offset)
+    if there < layout.frame_bytes * (index + 1):
+        there = max(0, there - layout.frame_bytes * index)
+        return f"its pixel data have {there} of {layout.frame_bytes} bytes"
+    return ""
+
+
+def _shown(text: str | None) -> str:
+    return "missing" if text is None else f"'{text[:60]}'"
+
+
+def _spacing(elements: Elements | None) -> tuple[float, float]:
+    parsed = parser.numbers(elements, 0x00280030)
+    if (
+        parsed is None
+        or len(parsed) != 2
+        or not all(_MIN_SPACING_MM <= value <= _MAX_SPACING_MM for value in parsed)
+    ):
+        raise GeometryError(
+            "E_SPACING",
+            f"PixelSpacing is {_shown(parser.raw_text(elements, 0x00280030))}; two positive "
+            "numbers in mm are needed.",
+        )
+    return (parsed[0], parsed[1])
+
+
+def _position(elements: Elements | None) -> tuple[float, float, float]:
+    parsed = parser.numbers(elements, 0x00200032)
+    if parsed is None or len(parsed) != 3 or any(abs(value) > _MAX_POSITION_MM for value in parsed):
+        raise GeometryError(
+            "E_GEOMETRY",
+            f"ImagePositionPatient is {_shown(parser.raw_text(elements, 0x00200032))}; three "
+            "numbers in mm are needed.",
+        )
+    return (parsed[0], parsed[1], parsed[2])
+
+
+def _orientation(elements: Elements | None) -> tuple[float, float, float, float, float, float]:
+    parsed = parser.numbers(elements, 0x00200037)
+    if parsed is not None and len(parsed) == 6 and all(abs(value) < 2 for value in parsed):
+        cosines = np.asarray(parsed, dtype=np.float64).reshape(2, 3)
+        product = cosines @ cosines.T
+        if np.abs(product - np.eye(2)).max() <= _ORTHONORMAL_TOLERANCE:
+            a, b, c, d, e, f = (float(value) for value in parsed)
+            return (a, b, c, d, e, f)
+    raise GeometryError(
+        "E_GEOMETRY",
+        f"ImageOrientationPatient is {_shown(parser.raw_text(elements, 0x00200037))}; two unit "
+        "vectors at right angles are needed.",
+    )
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _thickness(elements: Elements | None) -> tuple[float | None, str]:
+    """Give the thickness, None where it is missing or impossible, and its raw text."""
+    text = parser.raw_text(elements, 0x00180050)
+    parsed = parser.numbers(elements, 0x00180050)
+    if parsed is None or len(parsed) != 1 or not 0 < parsed[0] <= _MAX_THICKNESS_MM:
+        return None, _shown(text or None)
+    return parsed[0], _shown(text)
+
+
+def _rescale(elements: Elements | None) -> tuple[float, float]:
+    """Give slope and intercept; both absent means stored values, as the standard says."""
+    pair = []
+    for tag, name, absent in (
+        (0x00281053, "RescaleSlope", 1.0),
+        (0x00281052, "RescaleIntercept", 0.0),
+    ):
+        text = parser.raw_text(elements, tag)
+        parsed = parser.numbers(elements, tag) if text else (absent,)
+        if parsed is None or len(parsed) != 1 or abs(parsed[0]) > 1e9:
+            raise InputError("E_RESCALE", f"{name} is {_shown(text)}; a number is needed.")
+        pair.append(parsed[0])
+    if pair[0] == 0:
+        raise InputError("E_RESCALE", "RescaleSlope is '0'; every pixel would be the same.")
+    return pair[0], pair[1]

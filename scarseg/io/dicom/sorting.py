@@ -1,0 +1,410 @@
+"""Frames of one series -> stacks: split what does not belong together, order what does.
+
+Nothing depends on the order or the names of the files, nor on instance numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+
+from scarseg.case.stack import LoadWarning
+from scarseg.io.dicom.types import Frame, ImageKind
+
+K = TypeVar("K", bound=Hashable)
+Labels = tuple[tuple[str, str], ...]
+Divided = list[tuple[str, list[Frame]]]
+
+ORIENTATION_TOLERANCE = 1e-4
+SPACING_TOLERANCE_MM = 1e-4
+SAME_POSITION_MM = 0.05
+_TOWARDS_APEX = np.array([1.0, -1.0, -1.0])  # left, anterior, inferior in LPS
+
+
+@dataclass(frozen=True)
+class Group:
+    """Frames that make one stack, in order, base to apex.
+
+    ``labels`` maps what was split by to this group's value, in file-name-safe words;
+    ``repeat`` is how often the fullest position of the unsplit frames was acquired, ``ranked``
+    says that repeats were split by order in time at every position, and ``told_apart`` is False
+    where nothing in the headers tells them apart.
+    """
+
+    frames: tuple[Frame, ...]
+    kind: ImageKind
+    labels: Labels
+    repeat: int = 1
+    repeated_by: str = ""
+    ranked: bool = False
+    told_apart: bool = True
+
+
+def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
+    """Split the frames of one patient, study and series into stacks.
+
+    By kind and derivation, orientation, rows x columns, pixel spacing and thickness; then,
+    where positions repeat, by time or acquisition.
+    """
+    parts: list[tuple[Labels, list[Frame]]] = [((), sorted(frames, key=_stable))]
+    for name, divide in (
+        ("kind", lambda members: _by_kind(members, kind_of)),
+        ("plane", _by_plane),
+        ("matrix", _by_matrix),
+        ("spacing", _by_spacing),
+        ("thickness", _by_thickness),
+    ):
+        parts = [
+            ((*labels, (name, word)), part)
+            for labels, members in parts
+            for word, part in divide(members)
+        ]
+    return [
+        group
+        for labels, members in parts
+        for group in _split_repeats(members, kind_of(members[0]), labels)
+    ]
+
+
+def _stable(frame: Frame) -> tuple[object, ...]:
+    return (
+        frame.orientation,
+        frame.spacing_mm,
+        frame.position_mm,
+        frame.image_type,
+        frame.sop_uid,
+        frame.number or 0,
+    )
+
+
+def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> Divided:
+    divided = _by(frames, lambda f: kind_of(f).value + ("-derived" if f.derived else ""))
+    return list(divided.items())
+
+
+def _by_plane(frames: Sequence[Frame]) -> Divided:
+    clusters = cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
+
+
+def _by_matrix(frames: Sequence[Frame]) -> Divided:
+    divided = _by(frames, lambda f: f"{f.layout.rows}x{f.layout.columns}")
+    return list(divided.items())
+
+
+def _by_spacing(frames: Sequence[Frame]) -> Divided:
+    clusters = cluster(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
+    return [(_word("{:g}x{:g}mm".format(*c[0].spacing_mm)), c) for c in clusters]
+
+
+def _by_thickness(frames: Sequence[Frame]) -> Divided:
+    """Split by thickness, unless some frames lack it: then it has to be asked for anyway."""
+    if any(frame.thickness_mm is None for frame in frames):
+        return [("", list(frames))]
+    return list(_by(frames, lambda f: _word(f"d{round(f.thickness_mm or 0, 3):g}")).items())
+
+
+def _word(text: str) -> str:
+    """Make numbers safe in file names."""
+    return text.replace(".", "p").replace("-", "m").replace("+", "")
+
+
+def _by(frames: Iterable[Frame], key: Callable[[Frame], K]) -> dict[K, list[Frame]]:
+    groups: defaultdict[K, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[key(frame)].append(frame)
+    return dict(groups)
+
+
+def cluster(
+    frames: Sequence[Frame], value: Callable[[Frame], tuple[float, ...]], tolerance: float
+) -> list[list[Frame]]:
+    """Group frames whose values lie within ``tolerance`` of a group's smallest member."""
+    clusters: list[tuple[np.ndarray, list[Frame]]] = []
+    for frame in sorted(frames, key=lambda f: (value(f), _stable(f))):
+        own = np.asarray(value(frame))
+        for seed, members in clusters:
+            if np.abs(own - seed).max() <= tolerance:
+                members.append(frame)
+                break
+        else:
+            clusters.append((own, [frame]))
+    return [members for _, members in clusters]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    text = "\\".join("0.000" if part == "-0.000" else part for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def normal_towards_apex(frame: Frame) -> np.ndarray:
+    """Give the unit slice normal that points left, anterior and down: base to apex."""
+    normal = np.cross(frame.orientation[:3], frame.orientation[3:])
+    normal /= np.linalg.norm(normal)
+    lean = float(normal @ _TOWARDS_APEX)
+    if abs(lean) < 1e-6:
+        lean = float(normal[np.argmax(np.abs(normal))])
+    return normal if lean > 0 else -normal
+
+
+def positions_mm(frames: Sequence[Frame]) -> np.ndarray:
+    """Give every frame's position along the normal, base to apex, in mm."""
+    return np.array([f.position_mm for f in frames]) @ normal_towards_apex(frames[0])
+
+
+def _sorted_by_position(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    return tuple(frames[i] for i in np.argsort(positions_mm(frames), kind="stable"))
+
+
+def _slots(frames: Sequence[Frame]) -> dict[int, list[Frame]]:
+    """Group frames by position along the normal; keys count positions."""
+    ordered = _sorted_by_position(frames)
+    along = positions_mm(ordered)
+    index = np.concatenate([[0], np.cumsum(np.diff(along) > SAME_POSITION_MM)])
+    slots: defaultdict[int, list[Frame]] = defaultdict(list)
+    for slot, frame in zip(index.tolist(), ordered, strict=True):
+        slots[slot].append(frame)
+    return dict(slots)
+
+
+_REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
+    ("tp", "temporal position", lambda f: f.temporal),
+    ("tt", "trigger time", lambda f: f.trigger_ms),
+    ("acq", "acquisition number", lambda f: f.acquisition),
+    ("te", "echo time", lambda f: f.echo_ms),
+    ("ti", "inversion time", lambda f: f.inversion_ms),
+    ("type", "image type", lambda f: f.image_type or None),
+    ("desc", "description", lambda f: f.description or None),
+    ("time", "acquisition time", lambda f: f.time or None),
+)
+
+
+def _split_repeats(frames: Sequence[Frame], kind: ImageKind, labels: Labels) -> list[Group]:
+    """Split frames of which several share a position."""
+    repeat = max(len(slot) for slot in _slots(frames).values())
+    if repeat == 1:
+        return [Group(_sorted_by_position(frames), kind, labels)]
+    for count in (1, 2, 3):
+        for chosen in combinations(_REPEATED_BY, count):
+            parts = _parted(frames, [key for _, _, key in chosen], repeat)
+            if parts is not None:
+                by = " and ".join(name for _, name, _ in chosen)
+                prefix = chosen[0][0] if count == 1 else "x"
+                return [
+                    Group(
+                        _sorted_by_position(members),
+                        kind,
+                        (*labels, ("repeat", _repeat_word(prefix, value))),
+                        repeat,
+                        by,
+                    )
+                    for value, members in sorted(parts.items(), key=lambda p: repr(p[0]))
+                ]
+    return _ranked(frames, kind, labels, repeat)
+
+
+def _parted(
+    frames: Sequence[Frame], keys: Sequence[Callable[[Frame], Hashable]], repeat: int
+) -> dict[tuple[Hashable, ...], list[Frame]] | None:
+    """Split by ``keys`` if that leaves no repeats and makes no more groups than repeats."""
+    parts = _by(frames, lambda f: tuple(key(f) for key in keys))
+    if len(parts) != repeat or any(None in value for value in parts):
+        return None
+    if any(len(slot) > 1 for members in parts.values() for slot in _slots(members).values()):
+        return None
+    return parts
+
+
+def _repeat_word(prefix: str, value: tuple[Hashable, ...]) -> str:
+    if len(value) == 1 and isinstance(value[0], float):
+        return _word(f"{prefix}{value[0]:g}")
+    return prefix + _digest(repr(part) for part in value)
+
+
+def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: int) -> list[Group]:
+    """Split by order in time at every position: jittering trigger times, a repeated slice.
+
+    The newest acquisition of every position comes first: a slice is repeated because the one
+    before was not good enough.
+    """
+    told_apart = True
+    ranks: defaultdict[int, list[Frame]] = defaultdict(list)
+    for slot in _slots(frames).values():
+        newest_first = sorted(slot, key=_when, reverse=True)
+        told_apart &= len({_when(frame)[:-1] for frame in slot}) == len(slot)
+        for rank, frame in enumerate(newest_first):
+            ranks[rank].append(frame)
+    return [
+        Group(
+            _sorted_by_position(members),
+            kind,
+            (*labels, ("repeat", f"r{rank + 1}")),
+            repeat,
+            "order in time" if told_apart else "nothing",
+            True,
+            told_apart,
+        )
+        for rank, members in ranks.items()
+    ]
+
+
+def _when(frame: Frame) -> tuple[object, ...]:
+    early = float("-inf")
+    return (
+        early if frame.temporal is None else frame.temporal,
+        early if frame.acquisition is None else frame.acquisition,
+        frame.time,
+        early if frame.trigger_ms is None else frame.trigger_ms,
+        early if frame.echo_ms is None else frame.echo_ms,
+        (frame.sop_uid, frame.number or 0),
+    )
+
+
+def name_parts(groups: Sequence[Group]) -> list[str]:
+    """Name the groups of one series for file names: empty where the series is whole.
+
+    A name holds what differs between the groups and depends on nothing else.
+    """
+    if len(groups) < 2:
+        return [""] * len(groups)
+    values: defaultdict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        for name in {label for other in groups for label, _ in other.labels}:
+            values[name].add(dict(group.labels).get(name, ""))
+    parts = [
+        "-".join(word for name, word in group.labels if len(values[name]) > 1 and word)
+        for group in groups
+    ]
+    return [
+        part if part and parts.count(part) == 1 else f"{part or 'part'}-{_uids_digest(group)}"
+        for part, group in zip(parts, groups, strict=True)
+    ]
+
+
+def _uids_digest(group: Group) -> str:
+    return _digest(sorted(f"{frame.sop_uid}:{frame.number}" for frame in group.frames))
+
+
+def with_patient(group: Group, patient: str) -> Group:
+    """Mark a group of a series that carries several patients."""
+    return replace(group, labels=(("patient", patient), *group.labels))
+
+
+RELATIVE_TOLERANCE = 0.01
+_ROUNDING_MM = 0.01
+_DRIFT_MM = 0.5
+FEW_SLICES = 3
+
+
+def measured_spacing_mm(frames: Sequence[Frame]) -> float | None:
+    """Give the median distance between neighbours along the normal, None for one slice."""
+    if len(frames) < 2:
+        return None
+    return float(np.median(np.diff(positions_mm(frames))))
+
+
+def spacing_is_regular(frames: Sequence[Frame]) -> bool:
+    """Tell whether every distance between neighbours is the same to 1 %."""
+    if len(frames) < 3:
+        return True
+    gaps = np.diff(positions_mm(frames))
+    base = float(np.min(gaps))
+    return float(np.max(gaps)) - base <= max(RELATIVE_TOLERANCE * base, 2 * _ROUNDING_MM)
+
+
+def geometry_warnings(
+    frames: Sequence[Frame], thickness_mm: float | None
+) -> tuple[LoadWarning, ...]:
+    """Judge the slice positions of frames in order, base to apex."""
+    warnings: list[LoadWarning] = []
+    if len(frames) < FEW_SLICES:
+        warnings.append(
+            LoadWarning("W_FEW_SLICES", f"{_slices(len(frames))}: too few for a left ventricle.")
+        )
+    spacing = measured_spacing_mm(frames)
+    if not spacing_is_regular(frames):
+        warnings.append(_irregular(frames))
+    if spacing is not None:
+        warnings += _against_thickness(spacing, thickness_mm)
+        warnings += _against_header(frames, spacing)
+    warnings += _drift(frames)
+    return tuple(warnings)
+
+
+def _slices(n: int) -> str:
+    return "1 slice" if n == 1 else f"{n} slices"
+
+
+def _irregular(frames: Sequence[Frame]) -> LoadWarning:
+    gaps = np.diff(positions_mm(frames))
+    base, index = float(np.min(gaps)), int(np.argmax(gaps))
+    gap = float(gaps[index])
+    missing = round(gap / base) - 1
+    whole = missing >= 1 and abs(gap / base - missing - 1) < 0.05
+    guess = (
+        f"{missing} slice{'s' if missing > 1 else ''} may be missing"
+        if whole
+        else ("the spacing is irregular")
+    )
+    return LoadWarning(
+        "W_GAP_IRREGULAR",
+        f"Slices {index + 1} and {index + 2} lie {gap:.4g} mm apart, others {base:.4g} mm: "
+        f"{guess}, the mass is incomplete.",
+    )
+
+
+def _against_thickness(spacing: float, thickness_mm: float | None) -> list[LoadWarning]:
+    if thickness_mm is None or abs(spacing - thickness_mm) <= RELATIVE_TOLERANCE * thickness_mm:
+        return []
+    code, word = ("W_GAP", "gaps") if spacing > thickness_mm else ("W_OVERLAP", "overlaps")
+    return [
+        LoadWarning(
+            code,
+            f"Slices are {thickness_mm:.4g} mm thick and lie {spacing:.4g} mm apart: {word} of "
+            f"{abs(spacing - thickness_mm):.3g} mm; the two mass conventions differ.",
+        )
+    ]
+
+
+def _against_header(frames: Sequence[Frame], spacing: float) -> list[LoadWarning]:
+    header = next((f.header_spacing_mm for f in frames if f.header_spacing_mm is not None), None)
+    if header is None or abs(spacing - header) <= RELATIVE_TOLERANCE * header:
+        return []
+    return [
+        LoadWarning(
+            "W_SPACING_HEADER",
+            f"SpacingBetweenSlices says {header:.4g} mm, positions {spacing:.4g} mm; positions "
+            "are used.",
+        )
+    ]
+
+
+def in_plane_drift_mm(frames: Sequence[Frame]) -> float:
+    """Give how far, at most, slice origins shift within the plane against the first."""
+    normal = normal_towards_apex(frames[0])
+    steps = np.array([f.position_mm for f in frames]) - np.asarray(frames[0].position_mm)
+    return float(np.linalg.norm(steps - np.outer(steps @ normal, normal), axis=1).max())
+
+
+def _drift(frames: Sequence[Frame]) -> list[LoadWarning]:
+    """Warn of a tilted gantry or shifted slices.
+
+    The slices are still parallel and the distance along their normal is measured, so by
+    Cavalieri's principle every mass is right; only a three-dimensional view would be skewed.
+    """
+    drift = in_plane_drift_mm(frames)
+    if drift <= _DRIFT_MM:
+        return []
+    return [
+        LoadWarning(
+            "W_TILT",
+            f"Slices shift by up to {drift:.3g} mm within their plane (tilted stack); distances "
+            "are measured along the normal.",
+        )
+    ]

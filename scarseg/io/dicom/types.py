@@ -1,0 +1,154 @@
+"""What a scan of DICOM input found, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scarseg.case.stack import LoadWarning, Sequence, Vector
+from scarseg.io.dicom.inputs import Source
+
+
+class ImageKind(StrEnum):
+    """What an image shows, as far as its header tells."""
+
+    MAGNITUDE = "magnitude"
+    PSIR = "psir"
+    PHASE = "phase"
+    LOCALIZER = "localizer"
+    DERIVED = "derived"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Something that was not opened, and why.
+
+    ``path`` names the file (inside a zip: ``archive.zip!member``); ``code`` starts with ``E_``.
+    ``series_uid`` and all after it are empty where the file never said them.
+    """
+
+    path: str
+    code: str
+    message: str
+    series_uid: str = ""
+    study_uid: str = ""
+    patient_id: str = field(default="", repr=False)
+    study_date: str = ""
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """How the pixels of one file lie in its bytes.
+
+    ``offset`` as in ``dicom_elements.Header``; ``length`` None for undefined length.
+    """
+
+    transfer_syntax: str
+    offset: int
+    length: int | None
+    size: int
+    rows: int
+    columns: int
+    frames: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    inverted: bool
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.rows * self.columns * (self.bits_allocated // 8)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image plane with its geometry, pixels not yet read.
+
+    ``number`` is 1-based within a multi-frame file, None for a classic file. ``position_mm``
+    and ``orientation`` in LPS; ``spacing_mm`` (row, column). ``kind`` is None where the frame
+    itself does not tell. ``damage`` says why its pixels cannot be read, else empty.
+    """
+
+    source: Source
+    layout: PixelLayout
+    sop_uid: str
+    number: int | None
+    instance_number: int | None
+    position_mm: Vector
+    orientation: tuple[float, float, float, float, float, float]
+    spacing_mm: tuple[float, float]
+    thickness_mm: float | None
+    thickness_text: str
+    header_spacing_mm: float | None
+    slope: float
+    intercept: float
+    kind: ImageKind | None
+    derived: bool
+    image_type: tuple[str, ...]
+    description: str
+    temporal: float | None
+    trigger_ms: float | None
+    acquisition: float | None
+    echo_ms: float | None
+    inversion_ms: float | None
+    time: str
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class StackSummary:
+    """One stack as its headers describe it; cheap, no pixels.
+
+    ``n_slices`` counts the slices that can be opened. ``pixel_spacing_mm`` (row, column).
+    ``slice_spacing_mm`` is measured from positions, None for a single slice. ``frames`` are in
+    order, base to apex. ``kind`` tells localizers and phase images from what can be measured.
+    ``reason`` says in words why the stack is proposed or not. ``merged`` are the series UIDs of
+    all slices, base to apex, where every slice came as a series of its own; ``series_uid`` is the
+    first of them.
+    """
+
+    series_uid: str
+    study_uid: str
+    part: str
+    description: str
+    sequence: Sequence
+    n_slices: int
+    rows: int
+    columns: int
+    pixel_spacing_mm: tuple[float, float]
+    slice_thickness_mm: float | None
+    slice_spacing_mm: float | None
+    complete: bool
+    warnings: tuple[LoadWarning, ...]
+    proposed: bool
+    reason: str
+    patient_id: str
+    patient_name: str
+    study_date: str
+    modality: str
+    kind: ImageKind
+    series_number: int | None
+    spacing_between_slices_mm: float | None
+    orientation: tuple[float, float, float, float, float, float]
+    frames: tuple[Frame, ...]
+    merged: tuple[str, ...] = ()
+
+    @property
+    def stack_id(self) -> str:
+        """Name this stack in files, as ``Stack.stack_id`` does."""
+        return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was found, refused and skipped, and why.
+
+    ``stacks`` in a stable order (patient, study, series number, series, part). ``skipped``
+    counts files that are no images of this kind. ``notes`` are sentences without identities.
+    """
+
+    stacks: tuple[StackSummary, ...]
+    refused: tuple[Refusal, ...]
+    skipped: int
+    notes: tuple[str, ...]

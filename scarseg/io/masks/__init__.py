@@ -1,0 +1,1 @@
+"""Label maps made elsewhere."""

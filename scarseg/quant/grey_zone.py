@@ -1,0 +1,131 @@
+"""Core and grey zone of an infarct, by the published schemes, each under its own name.
+
+They differ threefold on the same image: a grey zone without its scheme is no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from scarseg.case.labels import MaskArray
+from scarseg.case.stack import FloatArray
+from scarseg.case.stack import Sequence as LgeSequence
+from scarseg.quant.components import without_islands
+from scarseg.quant.remote import remote_signals, stack_remote_signal
+from scarseg.quant.thresholds import (
+    RULES,
+    NoThreshold,
+    Scope,
+    ThresholdMethod,
+    ThresholdRules,
+    threshold_levels,
+)
+
+ROES_GREY = 0.35
+"""Share of the maximum where Roes' grey zone begins."""
+
+
+class ZoneScheme(StrEnum):
+    """Who drew the lines; names as they appear in tables."""
+
+    SCHMIDT = "schmidt"
+    """Core over 50 % of the maximum, grey from the peak of remote (Schmidt 2007)."""
+    ROES = "roes"
+    """Core over 50 % of the maximum, grey from 35 % (Roes 2009)."""
+    YAN = "yan"
+    """Core over remote and 3 SD, grey from 2 SD (Yan 2006)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Zones:
+    """Core and grey zone (slice, row, column), apart from each other, with their thresholds.
+
+    Thresholds are per slice, in source units. ``reason`` says why a scheme does not apply; its
+    masks are then empty and no mass is to be printed.
+    """
+
+    scheme: ZoneScheme
+    core: MaskArray
+    grey: MaskArray
+    core_thresholds: tuple[float | None, ...]
+    grey_thresholds: tuple[float | None, ...]
+    reason: NoThreshold | None = None
+
+
+def grey_zone(
+    scheme: ZoneScheme,
+    pixels: FloatArray,
+    wall: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    *,
+    region: MaskArray | None = None,
+    remote: MaskArray | None = None,
+    sequence: LgeSequence = LgeSequence.MAGNITUDE,
+    rules: ThresholdRules = RULES,
+) -> Zones:
+    """Part an infarct in core and grey zone; arguments as for a threshold method.
+
+    Islands are judged by core and grey zone together. Shares of the maximum need a magnitude
+    image. Where remote reaches above the core's threshold there is no grey zone.
+    """
+    area = wall if region is None else wall & region
+    nothing = np.zeros(wall.shape, dtype=bool)
+    blank: tuple[float | None, ...] = (None,) * len(wall)
+    reason = _why_not(scheme, wall, remote, pixels, sequence)
+    if reason is not None:
+        return Zones(scheme, nothing, nothing, blank, blank, reason)
+    above = ThresholdMethod.SD_3 if scheme is ZoneScheme.YAN else ThresholdMethod.FWHM_MAX
+    cores = threshold_levels(above, pixels, wall, area, remote, rules)
+    greys = _grey_levels(scheme, pixels, wall, area, remote, rules, cores)
+    core, either = nothing.copy(), nothing.copy()
+    for k, (high, low) in enumerate(zip(cores, greys, strict=True)):
+        if high is not None and low is not None:
+            core[k] = area[k] & (pixels[k] > high)
+            either[k] = area[k] & (pixels[k] > min(low, high))
+    either = without_islands(either, pixel_spacing_mm, rules.island_mm2)
+    core &= either
+    return Zones(scheme, core, either & ~core, tuple(cores), tuple(greys))
+
+
+def _why_not(
+    scheme: ZoneScheme,
+    wall: MaskArray,
+    remote: MaskArray | None,
+    pixels: FloatArray,
+    sequence: LgeSequence,
+) -> NoThreshold | None:
+    if not wall.any():
+        return NoThreshold.NO_WALL
+    if scheme is not ZoneScheme.YAN and sequence is LgeSequence.PSIR:
+        return NoThreshold.PSIR
+    if scheme is ZoneScheme.ROES:
+        return None
+    known = remote is not None and stack_remote_signal(pixels, remote) is not None
+    return None if known else NoThreshold.NO_REMOTE
+
+
+def _grey_levels(
+    scheme: ZoneScheme,
+    pixels: FloatArray,
+    wall: MaskArray,
+    area: MaskArray,
+    remote: MaskArray | None,
+    rules: ThresholdRules,
+    cores: Sequence[float | None],
+) -> list[float | None]:
+    if scheme is ZoneScheme.YAN:
+        return threshold_levels(ThresholdMethod.SD_2, pixels, wall, area, remote, rules)
+    if scheme is ZoneScheme.ROES or remote is None:
+        return [None if half is None else 2 * ROES_GREY * half for half in cores]
+    if rules.scope is Scope.STACK:
+        signals = (stack_remote_signal(pixels, remote),) * len(wall)
+    else:
+        signals = remote_signals(pixels, remote)
+    return [
+        None if half is None or signal is None else signal.peak
+        for half, signal in zip(cores, signals, strict=True)
+    ]

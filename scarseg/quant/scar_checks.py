@@ -1,0 +1,153 @@
+"""Scar where none is expected: outside the wall, in the blood pool, far from its box. No Qt here.
+
+It is pointed out, never changed unless a reader asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from skimage.measure import label as connected
+
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, resting_on_wall
+from scarseg.case.prompts import SlicePrompts
+
+FAR_MM = 5.0
+"""A piece of scar is far from its box when all of it is further than this from every box."""
+SMALLEST_MM2 = 10.0
+"""Less than this is not worth a word."""
+
+
+@dataclass(frozen=True, eq=False)
+class Strays:
+    """What was found on one slice; masks (row, column), areas in mm2."""
+
+    outside: MaskArray
+    in_pool: MaskArray
+    far: MaskArray
+    pixel_mm2: float
+
+    @cached_property
+    def mask(self) -> MaskArray:
+        """Give all that is worth a word."""
+        parts = [part for part in self._parts() if self._area_mm2(part) >= SMALLEST_MM2]
+        return np.logical_or.reduce([np.zeros_like(self.outside), *parts])
+
+    @cached_property
+    def clips(self) -> bool:
+        """Say whether any of that would be clipped to the wall."""
+        return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
+
+    @cached_property
+    def words(self) -> str:
+        """Say what was found, or nothing."""
+        places = ("outside the wall", "in the blood pool", "far from its box")
+        said = [
+            f"{area:.0f} mm² {place}"
+            for part, place in zip(self._parts(), places, strict=True)
+            if (area := self._area_mm2(part)) >= SMALLEST_MM2
+        ]
+        return f"scar {', '.join(said)}" if said else ""
+
+    def _parts(self) -> tuple[MaskArray, MaskArray, MaskArray]:
+        return self.outside, self.in_pool, self.far & ~self.outside & ~self.in_pool
+
+    def _area_mm2(self, part: MaskArray) -> float:
+        return float(np.count_nonzero(part)) * self.pixel_mm2
+
+
+def find(
+    labels: LabelArray, ground: LabelArray, prompts: SlicePrompts, spacing: tuple[float, float]
+) -> Strays:
+    """Find stray scar (MVO included) of one slice.
+
+    Args:
+        labels: uint8 (row, column).
+        ground: what lies beneath scar and MVO, of the same shape.
+        prompts: the boxes that scar should be near to; without any, none is far.
+        spacing: (row, column) in mm.
+    """
+    infarct = infarct_mask(labels)
+    nothing = np.zeros_like(infarct)
+    known = knows_wall(ground)
+    return Strays(
+        infarct & (ground == Label.BACKGROUND) if known else nothing,
+        infarct & (ground == Label.BLOOD_POOL) if known else nothing,
+        _far_pieces(infarct, prompts, spacing) if prompts.boxes else nothing,
+        spacing[0] * spacing[1],
+    )
+
+
+def _far_pieces(
+    infarct: MaskArray, prompts: SlicePrompts, spacing: tuple[float, float]
+) -> MaskArray:
+    far = np.zeros_like(infarct)
+    down_any, across_any = np.flatnonzero(infarct.any(axis=1)), np.flatnonzero(infarct.any(axis=0))
+    if down_any.size == 0:
+        return far
+    top, bottom = int(down_any[0]), int(down_any[-1]) + 1
+    left, right = int(across_any[0]), int(across_any[-1]) + 1
+    rows, columns = np.arange(top + 0.5, bottom), np.arange(left + 0.5, right)
+    part = infarct[top:bottom, left:right]
+    far[top:bottom, left:right] = _far_within(part, rows, columns, prompts, spacing)
+    return far
+
+
+def _far_within(
+    infarct: MaskArray,
+    rows: npt.NDArray[np.floating],
+    columns: npt.NDArray[np.floating],
+    prompts: SlicePrompts,
+    spacing: tuple[float, float],
+) -> MaskArray:
+    """Find the pieces far from every box on a part of a slice whose voxels lie at these places."""
+    near = np.zeros_like(infarct)
+    for box in prompts.boxes:
+        down = np.maximum(np.maximum(box.row0 - rows, rows - box.row1), 0) * spacing[0]
+        across = np.maximum(np.maximum(box.column0 - columns, columns - box.column1), 0)
+        near |= np.hypot(down[:, None], across[None, :] * spacing[1]) <= FAR_MM
+    pieces = connected(infarct, connectivity=2)
+    return infarct & ~np.isin(pieces, pieces[near & infarct])
+
+
+def knows_wall(ground: LabelArray) -> bool:
+    """Say whether a slice has a wall that scar could be outside of."""
+    return bool((ground == Label.MYOCARDIUM).any())
+
+
+def clipped(labels: LabelArray, ground: LabelArray) -> LabelArray:
+    """Turn scar and MVO outside the wall into what lies beneath, blood pool or background."""
+    out = labels.copy()
+    gone = infarct_mask(labels) & (ground != Label.MYOCARDIUM)
+    out[gone] = ground[gone]
+    return out
+
+
+def ground_of(labels: LabelArray) -> LabelArray:
+    """Guess what lies beneath the scar of one slice (row, column) whose ground is not known.
+
+    Case files of earlier versions keep none. A piece of scar that touches wall lies on wall; one
+    that touches none, on a slice that has some, lies on what it touches most, blood pool or
+    background.
+    """
+    ground = resting_on_wall(labels)
+    wall = labels == Label.MYOCARDIUM
+    if not wall.any():
+        return ground
+    pieces = connected(infarct_mask(labels), connectivity=2)
+    for piece in range(1, int(pieces.max()) + 1):
+        rim = labels[_grown(pieces == piece)]
+        if not (rim == Label.MYOCARDIUM).any():
+            in_pool = np.count_nonzero(rim == Label.BLOOD_POOL) * 2 > np.count_nonzero(rim < 2)
+            ground[pieces == piece] = Label.BLOOD_POOL if in_pool else Label.BACKGROUND
+    return ground
+
+
+def _grown(mask: MaskArray) -> MaskArray:
+    """Grow a mask (row, column) by one pixel to all eight sides."""
+    wide = np.pad(mask, 1)
+    wide = wide[:-2] | wide[1:-1] | wide[2:]
+    return np.asarray(wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:], dtype=np.bool_)

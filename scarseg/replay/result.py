@@ -1,0 +1,185 @@
+"""What a replay found: step by step, and all in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from scarseg.case.case import Case
+from scarseg.case.history import Cause
+from scarseg.case.labels import LabelArray
+from scarseg.case.measurements import Measurements
+from scarseg.models import Embedding, Models
+
+MODEL_CAUSES = (
+    Cause.ANSWER,
+    Cause.CORRECTION,
+    Cause.PROPOSAL,
+    Cause.RELOCATED,
+    Cause.WALL,
+)
+"""Steps whose labels came from the models."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a step came out otherwise than it was recorded.
+
+    ``number`` counts the steps of the record from 1; ``n_voxels`` have another label, ``dice`` is
+    that of the infarct, None where neither has any. ``follows``: something had come out
+    otherwise on this slice before. ``also`` says what else differs than labels.
+    """
+
+    number: int
+    slice_index: int
+    name: str
+    n_voxels: int
+    dice: float | None
+    follows: bool
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A step of the models that could not be made again, and why."""
+
+    number: int
+    slice_index: int
+    name: str
+    why: str
+
+
+@dataclass
+class Findings:
+    """What came of the steps; ``reasons`` are what is known to be other than at the reading.
+
+    ``edits_hold``: the recorded labels, put on each other in order, are those of the case.
+    """
+
+    edits_hold: bool = True
+    n_steps: int = 0
+    n_answers: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def because(self, reason: str) -> None:
+        """Note a reason, once."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """A case made again: ``labels`` uint8 (slice, row, column), and what it measures.
+
+    ``differing`` are the slices whose final labels are not the recorded ones, with the number of
+    voxels and the Dice of the infarct. ``models`` and ``embeddings``, one per slice, are those of
+    the last looks, None where there was none.
+    """
+
+    case: Case
+    labels: LabelArray
+    findings: Findings
+    recorded: Measurements
+    measured: Measurements
+    differing: tuple[tuple[int, int, float | None], ...]
+    models: Models | None = None
+    embeddings: tuple[Embedding | None, ...] = ()
+
+    @property
+    def same_mask(self) -> bool:
+        return self.findings.edits_hold and not self.differing
+
+    @property
+    def same_grams(self) -> bool:
+        return self.recorded == self.measured
+
+    @property
+    def identical(self) -> bool:
+        """Say whether all of it was made again and nothing came out otherwise."""
+        found = self.findings
+        return self.same_mask and self.same_grams and not found.differences and not found.unchecked
+
+
+UNEXPLAINED = (
+    "the record and these weights are the same: another processor, number of threads or library"
+    " may round otherwise"
+)
+MOST_LINES = 12
+"""So many steps are named; the rest is counted."""
+
+
+def lines_of(name: str, replayed: Replayed) -> list[str]:
+    """Say in lines how a case came out; the first names it and says all in all."""
+    found = replayed.findings
+    grams = f"{replayed.measured.scar_mass_g:.2f} g ({replayed.measured.convention})"
+    made = f"{_count(found.n_steps, 'step')}, {_count(found.n_answers, 'answer')} of the models"
+    if replayed.identical:
+        return [f"{name}: identical: {made}, {grams}"]
+    verdict = "differs"
+    if not found.differences and replayed.same_mask and replayed.same_grams:
+        verdict = "not all of it can be checked; the rest is identical"
+    return [f"{name}: {verdict}: {made}, {grams}", *(f"  {line}" for line in _told(replayed))]
+
+
+def _told(replayed: Replayed) -> Iterator[str]:
+    found = replayed.findings
+    if not found.edits_hold:
+        yield "the recorded steps do not lead to the labels and states of the case"
+    for k, n, overlap in replayed.differing:
+        yield f"slice {k + 1} in the end: {_voxels(n, overlap)}"
+    yield from _some([_difference(one) for one in found.differences])
+    yield from _some([_unchecked(one) for one in found.unchecked])
+    if not replayed.same_grams:
+        yield from _grams(replayed)
+    differs = found.differences or replayed.differing or not found.edits_hold
+    for reason in found.reasons if differs or found.unchecked else ():
+        yield f"because of {reason}" if differs else f"also {reason}"
+    if differs and not found.reasons:
+        yield UNEXPLAINED
+
+
+def _difference(one: Difference) -> str:
+    where = f"step {one.number}, slice {one.slice_index + 1} ({_verb(one.name)})"
+    told = [_voxels(one.n_voxels, one.dice)] if one.n_voxels else []
+    told += [one.also] if one.also else []
+    return f"{where}: {', '.join(told)}{', after an earlier difference' if one.follows else ''}"
+
+
+def _unchecked(one: Unchecked) -> str:
+    where = f"step {one.number}, slice" if one.number else "slice"
+    return f"{where} {one.slice_index + 1} ({_verb(one.name)}): not checked: {one.why}"
+
+
+def _verb(name: str) -> str:
+    """Leave out the slice that a step's name ends in."""
+    return name.partition(", slice ")[0]
+
+
+def _voxels(n: int, overlap: float | None) -> str:
+    dice = "no scar in either" if overlap is None else f"Dice of scar {overlap:.4f}"
+    return f"{_count(n, 'voxel')} differ{'s' if n == 1 else ''}, {dice}"
+
+
+def _grams(replayed: Replayed) -> Iterator[str]:
+    then, now = replayed.recorded, replayed.measured
+    names = ("scar_mass_thickness_g", "scar_mass_spacing_g", "mvo_mass_g", "lv_mass_g")
+    for name in names:
+        one, other = getattr(then, name), getattr(now, name)
+        if one != other:
+            yield f"{name}: {_number(one)} in the case, {_number(other)} made again"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
+
+
+def _some(lines: Sequence[str]) -> Iterator[str]:
+    yield from lines[:MOST_LINES]
+    if len(lines) > MOST_LINES:
+        yield f"and {len(lines) - MOST_LINES} more of these"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

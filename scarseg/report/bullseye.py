@@ -1,0 +1,140 @@
+"""The bull's eye: the 17 segments of the American Heart Association, base outside, apex inside.
+
+Colours are the five classes of transmurality in one hue that only darkens, so that they stay in
+order for every eye and on a grey print; the number stands in every segment all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Wedge
+
+from scarseg.quant import wall_map
+from scarseg.quant.segments import SEGMENTS, Segment, Territory
+from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
+from scarseg.quant.wall_map import sector_degrees, whole_percent
+
+COLOURS = {
+    TransmuralityClass.NONE: "#f5f5f5",
+    TransmuralityClass.TO_25: "#fde0c0",
+    TransmuralityClass.TO_50: "#fdae6b",
+    TransmuralityClass.TO_75: "#e6550d",
+    TransmuralityClass.TO_100: "#7f2704",
+}
+UNSEEN = "#ffffff"
+_DARK = (TransmuralityClass.TO_75, TransmuralityClass.TO_100)
+_ARTERY_AT = {Territory.LAD: 130, Territory.RCA: 225, Territory.LCX: 330}
+_EDGE, _BORDER = "#555555", "#000000"
+
+
+def bullseye_figure(
+    percents: Mapping[int, float | None],
+    title: str = "Scar, % of each segment",
+    territories: Mapping[Territory, float | None] | None = None,
+) -> Figure:
+    """Draw a bull's eye as a figure of its own.
+
+    Args:
+        percents: 0 to 100 by segment number; None or missing is drawn as not seen.
+        title: what the percents are.
+        territories: percents of the coronary territories, written beside them.
+    """
+    figure = Figure(figsize=(4.6, 5.0), layout="constrained")
+    draw_bullseye(figure.subplots(), percents, title, territories)
+    return figure
+
+
+def draw_bullseye(
+    panel: Axes,
+    percents: Mapping[int, float | None],
+    title: str = "",
+    territories: Mapping[Territory, float | None] | None = None,
+    *,
+    scale: float = 1.0,
+    legend_columns: int = 6,
+) -> None:
+    """Draw a bull's eye into ``panel``; see :func:`bullseye_figure`.
+
+    Args:
+        scale: of all letters and lines, for a smaller picture.
+        legend_columns: of the classes below.
+    """
+    for segment in SEGMENTS:
+        _draw_segment(panel, segment, percents.get(segment.number), scale)
+    for line in wall_map.borders():
+        across, up = zip(*line, strict=True)
+        panel.plot(across, up, color=_BORDER, linewidth=2.2 * scale)
+    for name, angle in wall_map.WALLS:
+        turn = {180.0: 90, 0.0: -90}.get(angle, 0)
+        at = wall_map.place(1.07, angle)
+        panel.text(*at, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
+    for artery, angle in _ARTERY_AT.items():
+        percent = None if territories is None else territories.get(artery)
+        text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
+        size = 8.5 * scale
+        panel.text(
+            *wall_map.place(1.2, angle),
+            text,
+            ha="center",
+            va="center",
+            fontsize=size,
+            weight="bold",
+        )
+    panel.set_xlim(-1.24, 1.24)
+    panel.set_ylim(-1.16, 1.16)
+    panel.set_aspect("equal")
+    panel.set_axis_off()
+    if title:
+        panel.set_title(title, fontsize=10 * scale)
+    panel.legend(
+        handles=[
+            *(
+                Patch(facecolor=colour, edgecolor=_EDGE, label=f"{name} %".replace(" to ", "–"))
+                for name, colour in COLOURS.items()
+            ),
+            Patch(facecolor=UNSEEN, edgecolor=_EDGE, hatch="////", label="not seen"),
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=legend_columns,
+        fontsize=max(5.5, 7 * scale),
+        frameon=False,
+        handlelength=1.2,
+        columnspacing=0.9,
+        handletextpad=0.4,
+    )
+
+
+def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: float) -> None:
+    inner, outer = wall_map.RADII[segment.level]
+    start, end = sector_degrees(segment)
+    kind = None if percent is None else transmurality_class(percent)
+    wedge = Wedge(
+        (0, 0),
+        outer,
+        start,
+        end,
+        width=outer - inner,
+        facecolor=UNSEEN if kind is None else COLOURS[kind],
+        edgecolor="#aaaaaa" if kind is None else _EDGE,
+        linewidth=0.8 * scale,
+        hatch="////" if kind is None else None,
+    )
+    panel.add_patch(wedge)
+    x, y = wall_map.middle(segment)
+    ink = "white" if kind in _DARK else "black"
+    if percent is None:
+        panel.text(
+            x, y, str(segment.number), ha="center", va="center", color="#666666",
+            fontsize=7 * scale,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+        )  # fmt: skip
+        return
+    big, small = 11 * scale, max(4.5, 6 * scale)
+    panel.text(
+        x, y - 0.02, whole_percent(percent), ha="center", va="bottom", fontsize=big, color=ink
+    )
+    panel.text(x, y - 0.045, str(segment.number), ha="center", va="top", fontsize=small, color=ink)

@@ -1,0 +1,291 @@
+"""What a report says in words: rows of its tables, geometry, warnings, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import scarseg
+from scarseg.case.case import Case, ModelIdentity
+from scarseg.case.history import SliceStatus
+from scarseg.case.measurements import MassConvention, Measurements
+from scarseg.case.prompts import Origin
+from scarseg.io.tables.csv import export_status, pseudonym
+from scarseg.io.tables.provenance import labels_sha256, reading_times
+from scarseg.quant.grey_zone import ZoneScheme
+from scarseg.quant.insertion_point import InsertionSource
+from scarseg.quant.method_comparison import MethodComparison
+from scarseg.quant.thresholds import Scope, ThresholdMethod
+from scarseg.quant.wall_map import WallMap
+
+BLANK = "–"
+CONVENTIONS = {
+    MassConvention.THICKNESS: "slice thickness",
+    MassConvention.SPACING: "slice spacing",
+}
+METHOD_NAMES = {
+    **{one: f"{one.n_sd} SD" for one in ThresholdMethod if one.n_sd is not None},
+    ThresholdMethod.FWHM_MAX: "FWHM (max)",
+    ThresholdMethod.FWHM_REMOTE: "FWHM (remote)",
+    ThresholdMethod.FWHM_MIN: "FWHM (min)",
+    ThresholdMethod.OTSU: "Otsu",
+}
+_SCHEME_NAMES = {
+    ZoneScheme.SCHMIDT: "Schmidt",
+    ZoneScheme.ROES: "Roes",
+    ZoneScheme.YAN: "Yan",
+}
+_MEANINGS = {
+    "W_GAP": "slices lie further apart than they are thick",
+    "W_OVERLAP": "slices lie closer than they are thick",
+    "W_CONVENTION": "the two masses differ by over 1 %",
+    "W_GAP_IRREGULAR": "a slice is missing or the spacing is irregular",
+    "W_INCOMPLETE": "the stack is incomplete, and so is the mass",
+    "W_SLICE_DAMAGED": "a slice could not be decoded and is left out",
+    "W_SINGLE_SLICE": "a single slice: its depth is not measured",
+    "W_FEW_SLICES": "few slices for a left ventricle",
+    "W_THICKNESS": "the header has no slice thickness",
+    "W_SPACING_HEADER": "the header's spacing disagrees with the positions",
+    "W_TILT": "the slice direction disagrees with the positions",
+    "W_SPLIT": "the series held several stacks",
+    "W_REPEAT": "the series held repeats",
+    "W_PATIENT": "the series held images of several patients",
+    "W_MERGED": "put together from series of one slice each",
+    "W_NOT_LGE": "nothing in the header says LGE",
+    "W_NOT_MR": "not MR",
+    "W_SIGNED": "taken for PSIR by its negative pixels",
+    "W_LOSSY": "images were compressed with loss",
+    "W_NO_PROMPTS": "no prompts for this series",
+    "W_UNVERIFIED_WEIGHTS": "weights that are not in the manifest",
+    "W_MASK_IGNORED": "segments of other tissues were left out",
+    "W_MASK_VALUES": "the mask holds blood pool alone",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An interval of the headline's scar mass; ``rule`` names how it was made."""
+
+    low_g: float
+    high_g: float
+    rule: str
+
+
+def patient_line(case: Case, identify: bool) -> str:
+    """Name patient and study; by pseudonym unless asked otherwise."""
+    stack = case.stack
+    who = pseudonym(stack.patient_id) or "without an ID"
+    if identify:
+        who = " ".join(part for part in (stack.patient_id, _spoken(stack.patient_name)) if part)
+    told = f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
+    date = stack.study_date
+    with suppress(ValueError):  # 00 for a month that was taken out stays as it is
+        date = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
+    return f"{told}     Study of {date}" if date else told
+
+
+def _spoken(name: str) -> str:
+    return " ".join(part for part in name.split("=")[0].split("^") if part)
+
+
+def status_line(case: Case, measured: Measurements, method: str) -> tuple[str, bool]:
+    """Say how far the reading has come, and whether it is one."""
+    seen = f"{measured.n_slices_reviewed} of {measured.n_slices} slices reviewed"
+    if export_status(case) == "read":
+        return f"Read: {seen}", True
+    if is_elsewhere(method):
+        return f"Not read here: labels made elsewhere, {seen}", False
+    if measured.n_slices_reviewed:
+        return f"Reading incomplete: {seen}", False
+    return f"Proposal, not a reading: {seen}", False
+
+
+def looked_at(measured: Measurements) -> bool:
+    """Tell whether anything was read or proposed: zero grams never means "not read"."""
+    unseen = all(one.status is SliceStatus.UNSEEN for one in measured.slices)
+    return not unseen or measured.scar_mass_g > 0
+
+
+def is_elsewhere(method: str) -> bool:
+    """Tell whether the labels came from a file of another maker."""
+    return method.startswith("from_")
+
+
+def result_rows(measured: Measurements, interval: Interval | None) -> list[tuple[str, str, str]]:
+    """Give name, value by thickness and value by spacing of every number."""
+    density = measured.density_g_per_ml
+    by = {
+        MassConvention.THICKNESS: (
+            measured.scar_mass_thickness_g,
+            measured.mvo_mass_thickness_g,
+            measured.lv_mass_thickness_g,
+        ),
+        MassConvention.SPACING: (
+            measured.scar_mass_spacing_g,
+            measured.mvo_mass_spacing_g,
+            measured.lv_mass_spacing_g,
+        ),
+    }
+    columns: list[tuple[float | None, ...]] = []
+    for scar, mvo, lv in by.values():
+        share = None if lv is None else 100 * scar / lv
+        columns.append((scar, mvo, lv, share, scar / density))
+    if not looked_at(measured):
+        columns = [(None,) * 5, (None,) * 5]
+    names = ("Scar (infarct), g", "   of it MVO, g", "LV mass, g", "Scar, % of LV mass",
+             "Scar volume, ml")  # fmt: skip
+    digits = (2, 2, 1, 1, 2)
+    rows = [
+        (name, shown(one, places), shown(other, places))
+        for name, one, other, places in zip(names, *columns, digits, strict=True)
+    ]
+    if interval is not None:
+        text = f"{interval.low_g:.1f} to {interval.high_g:.1f}"
+        thick = measured.convention is MassConvention.THICKNESS
+        rows.insert(1, ("   interval, g", text if thick else "", "" if thick else text))
+    return rows
+
+
+def method_lines(found: MethodComparison, convention: MassConvention) -> list[tuple[str, str, str]]:
+    """Give name, grams and percent of LV of every threshold method, a threshold per slice."""
+    rows = []
+    for method, name in METHOD_NAMES.items():
+        one = found.result(str(method), Scope.SLICE)
+        if one is None:
+            continue
+        star = " *" if one.warnings else ""
+        grams = None if one.scar is None else one.scar.total(convention)
+        rows.append((name + star, shown(grams, 1), shown(found.percent(one, convention), 1)))
+    return rows
+
+
+def zone_lines(found: MethodComparison, convention: MassConvention) -> list[tuple[str, str, str]]:
+    """Give scheme, core and grey zone in grams."""
+    rows = []
+    for scheme, name in _SCHEME_NAMES.items():
+        parts = [found.result(f"{scheme}_{part}", Scope.SLICE) for part in ("core", "grey")]
+        if any(one is None for one in parts):
+            continue
+        core, grey = (
+            None if one is None or one.scar is None else one.scar.total(convention) for one in parts
+        )
+        star = " *" if any(one.warnings for one in parts if one is not None) else ""
+        rows.append((name + star, shown(core, 1), shown(grey, 1)))
+    return rows
+
+
+def method_note(case: Case, found: MethodComparison) -> str:
+    """Say by which rules the comparators were made."""
+    if not any(found.wall.thickness):
+        return "No threshold method without a wall."
+    told = ["In the whole wall, a threshold per slice; dark cores shut in by scar count as MVO."]
+    signal = found.remote_stack
+    if signal is not None:
+        told.append(
+            f"Remote region proposed: {signal.n_voxels} voxels, signal {signal.mean:.0f} ± "
+            f"{signal.sd:.0f}."
+        )
+    told.append("Otsu on slices with segmented scar.")
+    if any(one.reason == "W_METHOD_PSIR" for one in found.results):
+        told.append("Half of a maximum means nothing on PSIR.")
+    if any(one.warnings for one in found.results):
+        told.append("* On some slice the threshold lies below remote muscle: unfit here.")
+    return " ".join(told)
+
+
+def insertion_note(found: WallMap) -> str:
+    """Say where the segments' first angle comes from."""
+    if found.source is None:
+        return "RV insertion set by the reader."
+    by = "the image" if found.source is InsertionSource.IMAGE else "the slices' orientation"
+    return f"RV insertion proposed from {by}, not checked by a reader."
+
+
+def geometry_line(case: Case, measured: Measurements) -> str:
+    """Tell what the mass was made from."""
+    stack = case.stack
+    spacing = stack.slice_spacing_mm
+    apart = "spacing unknown (one slice)" if spacing is None else f"{spacing:.2f} mm apart"
+    source = "given by the user" if stack.thickness_from_user else "header"
+    row_mm, column_mm = stack.pixel_spacing_mm
+    return (
+        f"{stack.n_slices} slices of {stack.slice_thickness_mm:g} mm ({source}), {apart}; pixels "
+        f"{row_mm:.4g} × {column_mm:.4g} mm (row × column), {stack.rows} × {stack.columns}; "
+        f"{'PSIR' if stack.sequence == 'psir' else 'magnitude'}; density "
+        f"{measured.density_g_per_ml:g} g/ml. Mass = density × sum of voxels × row spacing × column"
+        f" spacing × depth; depth is the slice thickness, or half the distance between the"
+        f" neighbouring slices (spacing)."
+    )
+
+
+def warning_line(measured: Measurements, more: Sequence[str] = ()) -> str:
+    """Tell every warning by its code and meaning; raw header text stays where it is."""
+    codes = list(dict.fromkeys((*measured.warnings, *more)))
+    told = [f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes]
+    return "; ".join(told) + "." if told else "None."
+
+
+def provenance_lines(case: Case, method: str, interval: Interval | None) -> list[str]:
+    """Tell version, weights, reader, times and prompts."""
+    stack = case.stack
+    models = [
+        _model(role, one)
+        for role, one in (("Segmenter", case.segmenter), ("Detector", case.detector))
+        if one.name or one.sha256
+    ]
+    reader = f"Reader {case.reader}; method {method}" if case.reader else f"Method {method}"
+    if case.interactions or case.seconds:
+        reader += f"; {case.seconds:.0f} s of active reading, {case.interactions} interactions"
+    return [
+        f"scarseg {scarseg.__version__}. {reader}{_read_when(case)}. {_prompts(case)}",
+        *([f"Interval of the scar mass: {interval.rule}."] if interval is not None else []),
+        *models,
+        f"Study {stack.study_uid}",
+        f"Series {stack.stack_id}; mask sha256 {labels_sha256(case)}",
+    ]
+
+
+def _model(role: str, one: ModelIdentity) -> str:
+    verified = "verified" if one.verified else "not in the manifest"
+    return f"{role} {one.name}, {verified}, sha256 {one.sha256 or BLANK}"
+
+
+def _read_when(case: Case) -> str:
+    """Give when a reader worked on it, UTC; nothing for what no reader touched."""
+    times = reading_times(case)
+    if times is None:
+        return ""
+    first, last = times
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    return f", {first:%Y-%m-%d %H:%M} to {until} UTC"
+
+
+def _prompts(case: Case) -> str:
+    """Count what was asked; every corner stands in the table's sidecar."""
+    boxes = dict.fromkeys(Origin, 0)
+    points, slices = 0, []
+    for k, reading in enumerate(case.readings):
+        for box in reading.prompts.boxes:
+            boxes[box.origin] += 1
+        points += len(reading.prompts.points)
+        if reading.prompts.boxes or reading.prompts.points:
+            slices.append(str(k + 1))
+    if not slices:
+        return "No prompts."
+    own, found = boxes[Origin.READER], sum(boxes.values()) - boxes[Origin.READER]
+    told = [f"{_count(own, 'box', 'boxes')} by the reader"] if own else []
+    told += [f"{_count(found, 'box', 'boxes')} by the detector"] if found else []
+    told += [_count(points, "point", "points")] if points else []
+    where = f"slice{'s' if len(slices) > 1 else ''} {', '.join(slices)}"
+    return f"Prompts: {', '.join(told)}, on {where}."
+
+
+def _count(n: int, one: str, more: str) -> str:
+    return f"{n} {one if n == 1 else more}"
+
+
+def shown(value: float | None, digits: int) -> str:
+    """Write a number, a dash where there is none."""
+    return BLANK if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Propose, predict and correct the labels of slices; the interval of the mass."""

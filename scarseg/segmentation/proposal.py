@@ -1,0 +1,365 @@
+"""Turn what the models say into boxes and labels: the rules of a proposal, all in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from scarseg.case.labels import Label, LabelArray, MaskArray
+from scarseg.case.prompts import Box, Origin
+from scarseg.case.stack import FloatArray
+from scarseg.models import Detection, Logits, Structure
+from scarseg.quant.components import without_islands
+
+
+class ScarChoice(StrEnum):
+    """Where the scar of a proposal comes from, once its boxes are known."""
+
+    RESTRICTED = "restricted"
+    """The automatic mask, inside the boxes."""
+    PREDICTED = "predicted"
+    """A second answer of the segmenter, with the boxes as prompt."""
+
+
+@dataclass(frozen=True)
+class ProposalRules:
+    """Every threshold between logits and a proposal.
+
+    Args:
+        scar: how the mask of the boxes is made; a segmenter of scar alone always predicts.
+        automatic_logit: automatic scar is where the logit is above this.
+        prompted_logit: the same where boxes or points were given.
+        previous_with_points: whether a reader's points also see the answer before them. Without,
+            the same prompts always give the same mask.
+        island_mm2: components of scar smaller than this are dropped from a proposal.
+        box_island_mm2: smaller components of automatic scar get no box of their own.
+        tight_boxes: a box is drawn round the scar that stands in it, since the segmenter takes a
+            box for the size of a scar when it is asked again. Without, it is also never smaller
+            than the detector's.
+        empty_box_score: a detector's box where the segmenter sees no scar is dropped below this.
+        box_growth: each box is wider than its component by this share on every side, since a
+            box too small costs more than one too large; at least one pixel.
+        detector_scar_score: scar boxes below this score are dropped, beside what the detector
+            itself drops.
+        detector_lv_score: the same for boxes of the left ventricle.
+        merge_overlap: boxes sharing more than this part of the smaller one become one.
+        recrops: how often to look again round the segmenter's own pool and wall.
+        recrop_overlap: ... when that box and the one looked at share less than this (IoU).
+        lv_outlier: an LV box off its neighbours' by more than this share of its size is not
+            believed.
+        lv_dip: an LV box smaller than both its neighbours' by more than this factor, or larger,
+            is not believed either: hearts taper, they have no waist.
+    """
+
+    scar: ScarChoice = ScarChoice.RESTRICTED
+    automatic_logit: float = 0.0
+    prompted_logit: float = 0.0
+    previous_with_points: bool = False
+    island_mm2: float = 30.0
+    box_island_mm2: float = 40.0
+    tight_boxes: bool = True
+    empty_box_score: float = 0.5
+    box_growth: float = 0.08
+    detector_scar_score: float = 0.0
+    detector_lv_score: float = 0.0
+    merge_overlap: float = 0.3
+    recrops: int = 2
+    recrop_overlap: float = 0.85
+    lv_outlier: float = 0.5
+    lv_dip: float = 1.25
+
+
+RULES = ProposalRules()
+
+
+def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -> Detection | None:
+    """Give the best detection of the left ventricle, or None."""
+    found = [
+        one
+        for one in detections
+        if one.structure is Structure.LEFT_VENTRICLE and one.score >= rules.detector_lv_score
+    ]
+    return max(found, key=lambda one: one.score, default=None)
+
+
+def settle_lv_boxes(
+    found: Sequence[Sequence[Detection]], rules: ProposalRules = RULES
+) -> list[Box | None]:
+    """Make the LV boxes of a stack agree: one per slice, or None everywhere if none was found.
+
+    Slices vote for the place of the heart with their scores, since a kidney may look like one
+    on some of them. A box away from that place or of a size unlike its neighbours' is not
+    believed; missing boxes are interpolated between the nearest slices that have one, and copied
+    beyond the ends.
+
+    Args:
+        found: the detections of every slice; those of other structures do not count.
+    """
+    hearts = [
+        [
+            one
+            for one in several
+            if one.structure is Structure.LEFT_VENTRICLE and one.score >= rules.detector_lv_score
+        ]
+        for several in found
+    ]
+    believed = _elected(hearts, rules.lv_outlier)
+    if not believed:
+        return [None] * len(found)
+    slices = sorted(believed)
+    corners = np.array([_corners(believed[k].box) for k in slices])
+    kept = ~_dips((corners[:, 2:] - corners[:, :2]).mean(axis=1), rules.lv_dip)
+    known = np.array(slices)[kept]
+    settled: list[Box | None] = []
+    for k in range(len(found)):
+        if k in known:
+            one = believed[k]
+            settled.append(replace(one.box, origin=Origin.DETECTOR, score=one.score))
+            continue
+        column0, row0, column1, row1 = (
+            float(np.interp(k, known, corners[kept][:, axis])) for axis in range(4)
+        )
+        settled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
+    return settled
+
+
+def _elected(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, Detection]:
+    """Give each slice's best heart near the place with the highest sum of best scores.
+
+    Near is a distance of centres under ``reach`` sizes of the box at that place.
+    """
+    best: dict[int, Detection] = {}
+    most = -1.0
+    for anchor in (one for several in hearts for one in several):
+        size = (anchor.box.width + anchor.box.height) / 2
+        near = {
+            k: max(some, key=lambda one: one.score)
+            for k, several in enumerate(hearts)
+            if (some := [one for one in several if _apart(one.box, anchor.box) <= reach * size])
+        }
+        support = sum(one.score for one in near.values())
+        if support > most:
+            best, most = near, support
+    return best
+
+
+def _apart(a: Box, b: Box) -> float:
+    return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]))
+
+
+def _dips(sizes: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.bool_]:
+    """Tell which sizes along a stack lie under or over both their neighbours' by a factor."""
+    dips = np.zeros(len(sizes), dtype=bool)
+    before, own, after = sizes[:-2], sizes[1:-1], sizes[2:]
+    dips[1:-1] = (own * factor < np.minimum(before, after)) | (
+        own > factor * np.maximum(before, after)
+    )
+    return dips
+
+
+def heart_box(logits: Logits) -> Box | None:
+    """Give the box round the segmenter's own pool and wall, largest component; None without."""
+    if logits.wall is None:
+        return None
+    heart = logits.wall > 0
+    if logits.blood_pool is not None:
+        heart |= logits.blood_pool > 0
+    heart = largest_component(heart)
+    return box_round(heart) if heart.any() else None
+
+
+def compose_labels(
+    logits: Logits,
+    pixel_spacing_mm: tuple[float, float],
+    scar_logit: float,
+    rules: ProposalRules = RULES,
+) -> LabelArray:
+    """Make labels (row, column) of one slice: pool, wall, and scar only in the wall.
+
+    Of pool and wall the largest piece stays. Islands of scar under ``rules.island_mm2`` become
+    wall. A segmenter of scar alone gives scar alone, not clipped.
+    """
+    scar = logits.scar > scar_logit
+    labels = np.zeros(scar.shape, dtype=np.uint8)
+    if logits.wall is not None:
+        wall, pool = split_heart(logits)
+        labels[pool] = Label.BLOOD_POOL
+        labels[wall] = Label.MYOCARDIUM
+        scar &= wall
+    labels[without_islands(scar, pixel_spacing_mm, rules.island_mm2)] = Label.SCAR
+    return labels
+
+
+def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
+    """Give wall and blood pool, apart from each other, as one piece without holes.
+
+    Where both claim a pixel, and where neither claims a hole between them, the stronger logit
+    has it.
+    """
+    assert logits.wall is not None
+    wall: MaskArray = logits.wall > 0
+    if logits.blood_pool is None:
+        return largest_component(wall), np.zeros_like(wall)
+    claimed = wall | (logits.blood_pool > 0)
+    heart = np.zeros_like(claimed)
+    # A hole lies within the rectangle round its rim: no need to search a large slice for it.
+    around = _rectangle(claimed)
+    heart[around] = ndimage.binary_fill_holes(largest_component(claimed[around]))
+    stronger = logits.wall >= logits.blood_pool
+    wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
+    return wall, heart & ~wall
+
+
+def _rectangle(mask: MaskArray) -> tuple[slice, slice]:
+    """Give the smallest rectangle (row, column) that holds a mask; empty where it is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def scar_boxes(
+    automatic: FloatArray,
+    scar: MaskArray,
+    detections: Iterable[Detection],
+    pixel_spacing_mm: tuple[float, float],
+    rules: ProposalRules = RULES,
+) -> tuple[Box, ...]:
+    """Give boxes for the detector's scars and the components of automatic scar.
+
+    With ``rules.tight_boxes`` a component has a box where it is large enough or the detector
+    sees scar there too, and of the detector's boxes those stay that hold no component. Boxes
+    that overlap become one; best score first. A component's score is its mean probability, or
+    that of the detector's box where that is higher.
+
+    Args:
+        automatic: scar logits (row, column) without prompts. A segmenter that answers prompts
+            alone says the same everywhere; then all boxes of the detector stay.
+        scar: the mask made of them.
+        detections: of the same slice.
+    """
+    mute = np.ptp(automatic) == 0
+    holding, empty = _detected_scars(
+        scar, detections, 0.0 if mute else rules.empty_box_score, rules
+    )
+    held = holding if rules.tight_boxes else []
+    boxes = empty if rules.tight_boxes else [*holding, *empty]
+    pieces, n = ndimage.label(scar)
+    smallest = rules.box_island_mm2 / (pixel_spacing_mm[0] * pixel_spacing_mm[1])
+    for piece in range(1, n + 1):
+        mask = pieces == piece
+        round_it = [box for box in held if (mask & inside((box,), mask.shape)).any()]
+        if round_it or np.count_nonzero(mask) >= smallest:
+            score = float(np.mean(1 / (1 + np.exp(-automatic[mask].astype(np.float64)))))
+            best = max((score, *(_score(box) for box in round_it)))
+            boxes.append(grown_box(mask, best, rules.box_growth))
+    merged = _merge(boxes, rules.merge_overlap)
+    return tuple(sorted(merged, key=lambda box: (-_score(box), _corners(box))))
+
+
+def _detected_scars(
+    scar: MaskArray, detections: Iterable[Detection], least_empty: float, rules: ProposalRules
+) -> tuple[list[Box], list[Box]]:
+    """Give the detector's scar boxes that hold scar, and those that hold none but score enough."""
+    found = [
+        replace(one.box, origin=Origin.DETECTOR, score=one.score)
+        for one in detections
+        if one.structure is Structure.SCAR and one.score >= rules.detector_scar_score
+    ]
+    holding = [box for box in found if (scar & inside((box,), scar.shape)).any()]
+    empty = [box for box in found if box not in holding and _score(box) >= least_empty]
+    return holding, empty
+
+
+def inside(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
+    """Give the mask (row, column) of pixels whose centre lies in any of the boxes."""
+    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
+    mask = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask |= (
+            (columns >= box.column0)
+            & (columns < box.column1)
+            & (rows >= box.row0)
+            & (rows < box.row1)
+        )
+    return mask
+
+
+def largest_component(mask: MaskArray) -> MaskArray:
+    """Keep the largest component (four neighbours) of a mask (row, column)."""
+    pieces, n = ndimage.label(mask)
+    if n < 2:
+        return mask
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    largest: MaskArray = pieces == int(np.argmax(sizes))
+    return largest
+
+
+def box_round(mask: MaskArray, score: float | None = None) -> Box:
+    """Give the tight box round a mask that is not empty."""
+    rows, columns = np.nonzero(mask)
+    return Box(
+        float(columns.min()),
+        float(rows.min()),
+        float(columns.max() + 1),
+        float(rows.max() + 1),
+        Origin.DETECTOR,
+        score,
+    )
+
+
+def grown_box(mask: MaskArray, score: float, growth: float) -> Box:
+    """Give the box round a mask, drawn generously, within the image."""
+    tight = box_round(mask, score)
+    dx, dy = max(1.0, growth * tight.width), max(1.0, growth * tight.height)
+    rows, columns = mask.shape
+    return replace(
+        tight,
+        column0=max(0.0, tight.column0 - dx),
+        row0=max(0.0, tight.row0 - dy),
+        column1=min(float(columns), tight.column1 + dx),
+        row1=min(float(rows), tight.row1 + dy),
+    )
+
+
+def _merge(boxes: list[Box], overlap: float) -> list[Box]:
+    """Unite boxes that share more than ``overlap`` of the smaller one, until none do."""
+    boxes = list(boxes)
+    for i in range(len(boxes)):
+        for j in range(i + 1, len(boxes)):
+            if _shared(boxes[i], boxes[j]) > overlap:
+                a, b = boxes[i], boxes[j]
+                united = Box(
+                    min(a.column0, b.column0),
+                    min(a.row0, b.row0),
+                    max(a.column1, b.column1),
+                    max(a.row1, b.row1),
+                    Origin.DETECTOR,
+                    max(_score(a), _score(b)),
+                )
+                rest = [box for k, box in enumerate(boxes) if k not in (i, j)]
+                return _merge([*rest, united], overlap)
+    return boxes
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Give the overlap of two boxes as a share of the smaller one."""
+    width = min(a.column1, b.column1) - max(a.column0, b.column0)
+    height = min(a.row1, b.row1) - max(a.row0, b.row0)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min(a.width * a.height, b.width * b.height)
+
+
+def _score(box: Box) -> float:
+    return box.score or 0.0
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    return box.column0, box.row0, box.column1, box.row1

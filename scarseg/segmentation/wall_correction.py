@@ -1,0 +1,330 @@
+"""Borders of wall and blood pool that a reader's clicks pull along.
+
+1. The heart (pool and wall together) and the pool each become a signed distance to their border,
+   in mm, positive inside.
+2. A click that the slice contradicts pulls the border to itself and :data:`BEYOND` of that way
+   further, since one clicks into the middle of what is missing and not on its edge. The pull
+   fades along the border as a Gaussian of :data:`SIGMA_MM`, less in a small structure, so that
+   its far side stays. A click that agrees does nothing.
+   - wall: inside the heart, outside the pool;
+   - not wall: pool or background, whichever is nearer to the click;
+   - pool: inside both, and new pool keeps a wall of :data:`THINNEST_WALL_MM` round it;
+   - not pool: outside the pool, which makes it wall.
+3. A box round the pool stretches the pool to it first, side by side where they disagree; the
+   outer border gives way only where the wall would get too thin.
+4. The heart is one piece without holes, as in a proposal.
+
+Clicks are obeyed in order, then once more, so that a later one does not undo an earlier one.
+The constants were chosen with benchmarks/structure_prompts.py on patients kept for tuning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import FloatArray
+from scarseg.models import Logits
+from scarseg.segmentation.proposal import box_round, largest_component, split_heart
+
+SIGMA_MM = 14.0
+"""How far along the border a click reaches at most,"""
+SIGMA_OF_RADIUS = 0.7
+"""and as a share of the radius of a disc as large as the structure."""
+BEYOND = 0.4
+"""How much further than to the click the border goes, as a share of the way there."""
+BEYOND_MM = 4.0
+"""... and at most."""
+MARGIN_MM = 0.7
+"""How far inside its structure a clicked pixel lies at least."""
+FIRST_MM = 4.0
+"""The radius of what a click makes where there was nothing of its structure."""
+THINNEST_WALL_MM = 3.0
+"""New pool has at least so much wall round it."""
+BOX_AGREES = 0.06
+"""A side of the pool that is off its box by this share of it agrees: no hand is exact."""
+ROUNDS = 2
+ROOM_MM = 20.0
+"""So far from the heart and from what is asked, nothing changes."""
+NOWHERE_MM = 50.0
+"""The distance to something that is not there."""
+
+Distances = npt.NDArray[np.float64]
+Spacing = tuple[float, float]
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Heart:
+    """The whole wall (scar included) and the blood pool of a slice, apart from each other.
+
+    Masks (row, column).
+    """
+
+    wall: MaskArray
+    pool: MaskArray
+
+    @classmethod
+    def of_logits(cls, logits: Logits) -> Heart:
+        """Take what a segmenter with a wall answered."""
+        return cls(*split_heart(logits))
+
+    @classmethod
+    def of_labels(cls, labels: LabelArray) -> Heart:
+        """Take what stands on a slice (row, column)."""
+        return cls(wall_mask(labels), labels == Label.BLOOD_POOL)
+
+    @property
+    def labels(self) -> LabelArray:
+        """Give labels (row, column) of wall and pool."""
+        labels = np.zeros(self.wall.shape, dtype=np.uint8)
+        labels[self.wall], labels[self.pool] = Label.MYOCARDIUM, Label.BLOOD_POOL
+        return labels
+
+
+def corrected(
+    heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing, drawn: bool = False
+) -> Heart:
+    """Move the borders of wall and pool as a reader's points and box ask.
+
+    Args:
+        heart: what stands there.
+        prompts: of which only those for wall and pool count; one at least.
+        spacing_mm: (row, column).
+        drawn: a hand drew the heart: then no hole is filled and no piece dropped.
+    """
+    rows, columns = _window(heart, prompts, spacing_mm)
+    up, left = rows.start, columns.start
+    borders = Borders(Heart(heart.wall[rows, columns], heart.pool[rows, columns]), spacing_mm)
+    if prompts.pool_box is not None:
+        borders.stretch_pool(_shifted(prompts.pool_box, -left, -up))
+    for _ in range(ROUNDS):
+        for point in prompts.heart_points:
+            nearer = replace(point, column=point.column - left, row=point.row - up)
+            borders.obey(nearer, tidy=not drawn)
+    found = borders.heart(tidy=not drawn)
+    whole = Heart(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
+    whole.wall[rows, columns], whole.pool[rows, columns] = found.wall, found.pool
+    return whole
+
+
+def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
+    """Give the rows and columns that hold the heart, all that is asked, and room round it."""
+    found = np.nonzero(heart.wall | heart.pool)
+    rows, columns = ([int(i) for i in each] for each in found)
+    for point in prompts.heart_points:
+        columns.append(point.pixel[0])
+        rows.append(point.pixel[1])
+    if (box := prompts.pool_box) is not None:
+        columns += [int(box.column0), int(box.column1)]
+        rows += [int(box.row0), int(box.row1)]
+    spans = []
+    for places, n, spacing in zip((rows, columns), heart.wall.shape, spacing_mm, strict=True):
+        room = int(ROOM_MM / spacing) + 1
+        first, last = np.clip([min(places) - room, max(places) + room + 1], 0, n)
+        spans.append(slice(int(first), int(last)))
+    return spans[0], spans[1]
+
+
+def _shifted(box: Box, columns: float, rows: float) -> Box:
+    return Box(box.column0 + columns, box.row0 + rows, box.column1 + columns, box.row1 + rows)
+
+
+class Borders:
+    """The outer border of the wall and the border of the pool as signed distances in mm."""
+
+    def __init__(self, heart: Heart, spacing_mm: Spacing) -> None:
+        self.spacing_mm = spacing_mm
+        self.outer = _distances(heart.wall | heart.pool, spacing_mm)
+        self.pool = _distances(heart.pool, spacing_mm)
+
+    def heart(self, tidy: bool) -> Heart:
+        whole: MaskArray = self.outer > 0
+        if tidy:
+            whole = ndimage.binary_fill_holes(largest_component(whole))
+        pool = whole & (self.pool > 0)
+        return Heart(whole & ~pool, pool)
+
+    def obey(self, point: Point, tidy: bool) -> None:
+        """Pull the borders so that this click is true; a click off the image says nothing."""
+        column, row = point.pixel
+        if not (0 <= row < self.outer.shape[0] and 0 <= column < self.outer.shape[1]):
+            return
+        at, now = (row, column), self.heart(tidy)
+        in_wall, in_pool = bool(now.wall[at]), bool(now.pool[at])
+        if point.structure is Label.BLOOD_POOL:
+            if point.positive and not in_pool:
+                self._add_pool(at)
+            elif not point.positive and in_pool:
+                self.pool = self._pulled(self.pool, at, -1)
+        elif point.positive:
+            if not (in_wall or in_pool):
+                self.outer = self._pulled(self.outer, at, 1)
+            self.pool = self._pulled(self.pool, at, -1)
+        elif in_wall and now.pool.any() and -self.pool[at] < self.outer[at]:
+            self._add_pool(at)
+        elif in_wall:
+            self.outer = self._pulled(self.outer, at, -1)
+
+    def _add_pool(self, at: tuple[int, int]) -> None:
+        before = self.pool
+        self.outer = self._pulled(self.outer, at, 1)
+        self.pool = self._pulled(self.pool, at, 1)
+        self._keep_wall(before)
+
+    def _pulled(self, distances: Distances, at: tuple[int, int], sign: int) -> Distances:
+        """Pull a border over a pixel: outwards (1) or inwards (-1)."""
+        depth = sign * distances[at]
+        if depth > 0:
+            return distances
+        if not (distances > 0).any():
+            rows, columns = np.ogrid[: distances.shape[0], : distances.shape[1]]
+            down, across = (rows - at[0]) * self.spacing_mm[0], (columns - at[1])
+            first: Distances = FIRST_MM - np.hypot(down, across * self.spacing_mm[1])
+            return first
+        pull = MARGIN_MM - depth + min(-depth * BEYOND, BEYOND_MM)
+        pulled: Distances = distances + sign * pull * self._nearness(distances > 0, at)
+        return pulled
+
+    def _nearness(self, mask: MaskArray, at: tuple[int, int]) -> Distances:
+        """Tell how near, 0 to 1, the border is that a pixel lies at to the one a click lies at."""
+        row_mm, column_mm = self.spacing_mm
+        rim = mask & ~ndimage.binary_erosion(mask)
+        rows, columns = ndimage.distance_transform_edt(
+            ~rim, self.spacing_mm, return_distances=False, return_indices=True
+        )
+        away = ((rows - rows[at]) * row_mm) ** 2 + ((columns - columns[at]) * column_mm) ** 2
+        radius_mm = np.sqrt(np.count_nonzero(mask) * row_mm * column_mm / np.pi)
+        sigma_mm = min(SIGMA_MM, SIGMA_OF_RADIUS * radius_mm)
+        near: Distances = np.exp(-away / (2 * sigma_mm**2))
+        return near
+
+    def stretch_pool(self, box: Box) -> None:
+        """Stretch the pool's four halves until they fill a box; an ellipse without a pool.
+
+        A side that is off the box by no more than :data:`BOX_AGREES` of its length is left.
+        """
+        before = self.pool
+        rows: Distances = np.arange(before.shape[0]) + np.float64(0.5)
+        columns: Distances = np.arange(before.shape[1]) + np.float64(0.5)
+        if not (before > 0).any():
+            across, down = columns - box.centre[0], rows - box.centre[1]
+            inside = np.hypot(across / (box.width / 2), (down / (box.height / 2))[:, None]) <= 1
+        else:
+            own = box_round(largest_component(before > 0))
+            down = _unstretched(rows, (own.row0, own.row1), (box.row0, box.row1))
+            ends = (own.column0, own.column1), (box.column0, box.column1)
+            where = np.broadcast_arrays(down[:, None] - 0.5, _unstretched(columns, *ends) - 0.5)
+            inside = ndimage.map_coordinates(before, where, order=1, mode="nearest") > 0
+        self.pool = _distances(inside, self.spacing_mm)
+        self._keep_wall(before)
+
+    def _keep_wall(self, before: Distances) -> None:
+        """Push the outer border away from pool that was not there before."""
+        new = (self.pool > 0) & (before <= 0)
+        if new.any():
+            rim = _distances(new, self.spacing_mm) + THINNEST_WALL_MM
+            self.outer = np.maximum(self.outer, np.minimum(rim, THINNEST_WALL_MM))
+
+
+def _unstretched(places: Distances, own: Ends, wanted: Ends) -> Distances:
+    """Tell where along an axis each place was before both halves of ``own`` met ``wanted``."""
+    middle = (own[0] + own[1]) / 2
+    slack = BOX_AGREES * (wanted[1] - wanted[0])
+    ends = [one if abs(one - to) <= slack else to for one, to in zip(own, wanted, strict=True)]
+    if not ends[0] < middle < ends[1]:
+        share = (places - wanted[0]) / (wanted[1] - wanted[0])
+        moved: Distances = own[0] + share * (own[1] - own[0])
+        return moved
+    away = places - middle
+    before = away * (middle - own[0]) / (middle - ends[0])
+    after = away * (own[1] - middle) / (ends[1] - middle)
+    found: Distances = middle + np.where(away < 0, before, after)
+    return found
+
+
+def _distances(mask: MaskArray, spacing_mm: Spacing) -> Distances:
+    """Give the distance of pixel centres to the border of a mask, in mm, positive inside."""
+    half = min(spacing_mm) / 2
+    inside = np.full(mask.shape, NOWHERE_MM)
+    outside = np.full(mask.shape, NOWHERE_MM)
+    if not mask.all():
+        inside = ndimage.distance_transform_edt(mask, spacing_mm) - half
+    if mask.any():
+        outside = ndimage.distance_transform_edt(~mask, spacing_mm) - half
+    found: Distances = np.where(mask, inside, -outside)
+    return found
+
+
+WEAK_LOGIT = 0.1
+"""The least that is said of a pixel in a corrected answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeartAnswer:
+    """What a reader's points and box for wall and pool make of a slice.
+
+    ``labels`` uint8 (row, column) with the scar that stood there; ``ground`` the same without
+    it, so that scar off the wall can be told; ``logits`` the segmenter's answer corrected, None
+    where a drawing was corrected instead.
+    """
+
+    labels: LabelArray
+    ground: LabelArray
+    logits: Logits | None
+
+    @classmethod
+    def on_scar(cls, before: LabelArray, heart: Heart, logits: Logits | None) -> HeartAnswer:
+        """Put the scar and MVO of ``before`` (row, column) on a heart, to the pixel."""
+        ground = heart.labels
+        return cls(np.where(infarct_mask(before), before, ground), ground, logits)
+
+
+def redrawn(
+    prompts: SlicePrompts, before: LabelArray, ground: LabelArray, spacing_mm: Spacing
+) -> HeartAnswer:
+    """Correct a heart that a hand drew, round what it contradicts; the scar stays.
+
+    Args:
+        before: labels uint8 (row, column); ``ground`` what lies beneath their scar.
+        spacing_mm: (row, column).
+    """
+    heart = Heart.of_labels(ground)
+    if prompts.asks_for_heart:
+        heart = corrected(heart, prompts, spacing_mm, drawn=True)
+    return HeartAnswer.on_scar(before, heart, None)
+
+
+def is_heart_of(labels: LabelArray, logits: Logits) -> bool:
+    """Tell whether wall and pool (row, column) are the segmenter's own, untouched by a hand.
+
+    What lies beneath scar and MVO is not seen.
+    """
+    if logits.wall is None:
+        return False
+    seen = ~infarct_mask(labels)
+    return np.array_equal(labels[seen], Heart.of_logits(logits).labels[seen])
+
+
+def corrected_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
+    """Make a segmenter's answer obey what a reader asks of wall and pool.
+
+    The answer before stays in ``raw``. A segmenter of scar alone has nothing to correct.
+    """
+    logits = logits.raw or logits
+    if logits.wall is None or logits.blood_pool is None or not prompts.asks_for_heart:
+        return logits
+    heart = corrected(Heart.of_logits(logits), prompts, spacing_mm)
+    pool = _signed(logits.blood_pool, heart.pool)
+    return replace(logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), raw=logits)
+
+
+def _signed(logits: FloatArray, mask: MaskArray) -> FloatArray:
+    """Give logits the sign that a mask asks for."""
+    strength = np.maximum(np.abs(logits), np.float32(WEAK_LOGIT))
+    return np.where(mask, strength, -strength).astype(np.float32)
