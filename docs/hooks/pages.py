@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 88
 """Columns of a usage line."""
 CODES_SECTION = "Warnings and errors"
+HEADINGS = {"positional arguments": "argument", "options": "option"}
+"""What argparse calls its two groups, and what a column of the reference is called."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -68,7 +70,7 @@ def _section(parser: argparse.ArgumentParser, summary: str, level: str) -> Itera
     """Yield the section of one command, then those of its own subcommands."""
     yield f"{level} {parser.prog} {{#{_anchor(parser)}}}\n"
     yield f"{_sentence(parser.description or summary)}\n"
-    usage = parser.format_usage().removeprefix("usage: ").rstrip()
+    usage = parser.format_usage().removeprefix("usage: ").rstrip().replace("\n       ", "\n")
     yield f"```text\n{usage}\n```\n"
     for group in parser._action_groups:
         rows = [
@@ -80,7 +82,7 @@ def _section(parser: argparse.ArgumentParser, summary: str, level: str) -> Itera
             continue
         if group.description:
             yield f"{_escaped(f'{group.title}: {group.description}')}\n"
-        yield from _table((group.title or "", "meaning"), rows)
+        yield from _table((HEADINGS.get(group.title or "", group.title or ""), "meaning"), rows)
     for _, text, one in _subparsers(parser):
         yield from _section(one, text, level + "#")
 
