@@ -8,21 +8,20 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from scarseg import pipeline
 from scarseg.agreement.masks import compare_files
-from scarseg.agreement.rereads import Again, Against, write_rereading
-from scarseg.case import Case
+from scarseg.agreement.rereading import Again, Against, write_rereading
+from scarseg.case.case import Case
+from scarseg.case.stack import Stack
 from scarseg.cli import main
-from scarseg.evaluation.output import PATIENT_COLUMNS
-from scarseg.evaluation.output import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
-from scarseg.io.exporting import IDENTITY
-from scarseg.io.nifti import write_labels
-from scarseg.io.table import COLUMNS, SLICE_COLUMNS, table_contents
-from scarseg.io.table_reading import read_csv
-from scarseg.io.workbook import render_workbook
-from scarseg.quant.method_rows import CURVE_COLUMNS, METHOD_COLUMNS, METHOD_SLICE_COLUMNS
+from scarseg.evaluation.tables import PATIENT_COLUMNS
+from scarseg.evaluation.tables import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
+from scarseg.io.masks.nifti import write_labels
+from scarseg.io.tables.csv import COLUMNS, SLICE_COLUMNS, read_csv, table_contents
+from scarseg.io.tables.export import IDENTITY
+from scarseg.io.tables.workbook import render_workbook
+from scarseg.quant.method_tables import CURVE_COLUMNS, METHOD_COLUMNS, METHOD_SLICE_COLUMNS
+from scarseg.segmentation import pipeline
 from scarseg.simulate.studies import TRUTH_COLUMNS
-from scarseg.stack import Stack
 from tests.agreement.tables import two_readings
 from tests.conftest import phantom_labels
 from tests.docs.pages import first_cells, section, text_of
