@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scarseg.case.positions import SAME_POSITION_MM
 from scarseg.io.dicom.geometry import (
     FEW_SLICES,
     RELATIVE_TOLERANCE,
@@ -19,7 +20,6 @@ from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.kinds import resolve_kind, words_of
 from scarseg.io.dicom.sorting import (
     ORIENTATION_TOLERANCE,
-    SAME_POSITION_MM,
     cluster_frames,
 )
 from scarseg.io.dicom.types import Frame, ImageKind
