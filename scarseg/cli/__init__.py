@@ -263,7 +263,7 @@ def _measure(options: argparse.Namespace) -> int:
     return _measured(batch.run_measure(options, _bar, _say))
 
 
-def _measured(done: batch.Done) -> int:
+def _measured(done: batch.BatchOutput) -> int:
     print(f"{done.file}: {done.measured} measured, {done.failed} failed")
     return SOME_FAILED if done.some_failed else DONE
 
