@@ -236,7 +236,7 @@ def _write_report(
         measured,
         interval=None
         if interval is None
-        else text.Interval(interval.low_g, interval.high_g, interval.method),
+        else text.ScarInterval(interval.low_g, interval.high_g, interval.method),
         method=str(record.row["method"]),
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,

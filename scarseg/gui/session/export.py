@@ -270,7 +270,7 @@ def _write_one(
         path = wish.folder / patient.report_name(case.stack.stack_id)
         spread = None
         if interval is not None:
-            spread = text.Interval(interval.low_g, interval.high_g, interval.method)
+            spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
         patient.write_report(
             path,
             case,
