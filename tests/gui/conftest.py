@@ -96,7 +96,7 @@ class Reader:
         )
 
     def wait(self, until: Callable[[], object]) -> None:
-        self.qtbot.waitUntil(lambda: bool(until()), timeout=10_000)
+        self.qtbot.waitUntil(lambda: bool(until()), timeout=60_000)
 
     def wait_ready(self) -> None:
         self.wait(lambda: all(r is Readiness.READY for r in self.inference.readiness))

@@ -15,9 +15,9 @@ from scarseg.gui.dialogs import reading as dialogs_reading
 def large(reading):
     """A reading in the large view, where one slice is on the screen."""
     reading.window.views.show_montage(False)
-    reading.wait(lambda: not reading.window.reading_time.seen._dwell.isActive())
+    reading.wait(lambda: not reading.window.reading_time.viewed._dwell.isActive())
     reading.document.viewed.clear()
-    reading.window.reading_time.seen.begin()
+    reading.window.reading_time.viewed.begin()
     return reading
 
 
