@@ -21,15 +21,15 @@ from scarseg.gui import actions, theme
 from scarseg.gui.commands import Commands, ExportCommands, ReaderName
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import toolbar, welcome
-from scarseg.gui.panels.bullseye import Bullseye
+from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.histogram import Histogram
-from scarseg.gui.panels.pictures import Pictures
-from scarseg.gui.panels.rereading import Rereadings
-from scarseg.gui.panels.results import IntervalLine, ResultsPanel
+from scarseg.gui.panels.pictures import PictureExport
+from scarseg.gui.panels.rereading import RereadingController
+from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.threshold_methods import Comparison
-from scarseg.gui.panels.tool_selection import Hand
-from scarseg.gui.panels.toolbar import Foot, ViewRow
+from scarseg.gui.panels.threshold_methods import ThresholdComparison
+from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.panels.toolbar import StatusBar, ViewOptionsBar
 from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.autosave import SaveState
@@ -50,10 +50,10 @@ class Cancellation(QObject):
 
     said = pyqtSignal(str)
 
-    def __init__(self, session: Session, views: Views, foot: Foot, parent: QObject) -> None:
+    def __init__(self, session: Session, views: Views, foot: StatusBar, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._views = session, views
-        self.said.connect(foot.say)
+        self.said.connect(foot.show_message)
         foot.cancelled.connect(self.cancel)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -94,7 +94,7 @@ class ViewAids(QObject):
         self,
         session: Session,
         views: Views,
-        view_row: ViewRow,
+        view_row: ViewOptionsBar,
         room: QVBoxLayout,
         window: QWidget,
     ) -> None:
@@ -113,7 +113,7 @@ class ViewAids(QObject):
 
     def take(self, actions: Mapping[str, QAction]) -> None:
         """Take the actions that switch things on and off."""
-        self.histogram.take(actions["histogram"], self._window)
+        self.histogram.bind(actions["histogram"], self._window)
         self.keyboard.take(actions)
         self._window.installEventFilter(self)
 
@@ -146,10 +146,14 @@ class MainWindow(QMainWindow):
         self.views, self.strip = Views(self.commands, settings, self), Filmstrip()
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
-        self.banner, self.status_bar, self.view_row = toolbar.Banner(), toolbar.Foot(), ViewRow()
-        self.hand = Hand(session, self.views, self.view_row, self)
+        self.banner, self.status_bar, self.view_row = (
+            toolbar.Banner(),
+            toolbar.StatusBar(),
+            ViewOptionsBar(),
+        )
+        self.hand = ToolSelection(session, self.views, self.view_row, self)
         self.view_aids = ViewAids(session, self.views, self.view_row, self.results.room, self)
-        self.pictures = Pictures(
+        self.pictures = PictureExport(
             self.commands, self.views, self.strip, lambda: self.presenter.measured, self
         )
         self.reading_time = ReadingTime(
@@ -161,17 +165,21 @@ class MainWindow(QMainWindow):
             self.status_bar.clock,
             self,
         )
-        self.comparison = Comparison(
+        self.comparison = ThresholdComparison(
             session, self.views, self.view_row, self.hand.choose_tool, self
         )
-        self.interval_line = IntervalLine(session, self.results, self)
-        self.bullseye = Bullseye(session, self.views, self.results, self.commands.go_to, self)
+        self.interval_line = IntervalLabel(session, self.results, self)
+        self.bullseye = BullseyeController(
+            session, self.views, self.results, self.commands.go_to, self
+        )
         self.export_commands = ExportCommands(session, self.commands, settings, self)
         self.reader = ReaderName(session, self.commands, settings, self)
-        self.rereadings = Rereadings(session, self.commands, self.reader, self.banner, self)
+        self.rereadings = RereadingController(
+            session, self.commands, self.reader, self.banner, self
+        )
         self.cancellation = Cancellation(session, self.views, self.status_bar, self)
         self.actions_by_name = actions.create_actions(self, self._handlers())
-        self.tool_bar = toolbar.Bar(self.actions_by_name)
+        self.tool_bar = toolbar.ToolBar(self.actions_by_name)
         self.presenter = Presenter(
             session, settings, self.views, self.strip, self.results, self.tool_bar, self.view_row,
             self.status_bar, self,
@@ -181,18 +189,18 @@ class MainWindow(QMainWindow):
             ("history", "History   Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
-            toolbar.button_for(self.actions_by_name[name], text, button)
+            toolbar.configure_button(self.actions_by_name[name], text, button)
         self._arrange()
         self._connect()
         self._show_open()
         for name in ("undo", "redo", "open_last"):
             self.actions_by_name[name].setEnabled(False)
-        self.hand.take(self.actions_by_name)
+        self.hand.bind(self.actions_by_name)
         self.reading_time.take(self.actions_by_name)
         self.view_aids.take(self.actions_by_name)
-        self.bullseye.take(self.actions_by_name)
-        self.comparison.take(self.actions_by_name)
-        self.rereadings.take(self.actions_by_name)
+        self.bullseye.bind(self.actions_by_name)
+        self.comparison.bind(self.actions_by_name)
+        self.rereadings.bind(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -268,8 +276,8 @@ class MainWindow(QMainWindow):
         session, desk, views = self.session, self.commands, self.views
         session.opened.connect(self._show_open)
         session.study_list_changed.connect(self._show_library)
-        session.notice.connect(self.banner.say)
-        session.said.connect(self.status_bar.say)
+        session.notice.connect(self.banner.show_notice)
+        session.said.connect(self.status_bar.show_message)
         session.scanner.remembered.connect(self._offer_last)
         session.asked.connect(self._ask)
         session.images_needed.connect(
@@ -277,14 +285,14 @@ class MainWindow(QMainWindow):
         )
         session.working.connect(self._show_work)
         session.models_ready.connect(self.presenter.models_changed)
-        desk.said.connect(self.status_bar.say)
-        self.hand.said.connect(self.status_bar.say)
-        self.bullseye.insertion.said.connect(self.status_bar.say)
-        self.comparison.said.connect(self.status_bar.say)
+        desk.said.connect(self.status_bar.show_message)
+        self.hand.said.connect(self.status_bar.show_message)
+        self.bullseye.insertion.said.connect(self.status_bar.show_message)
+        self.comparison.said.connect(self.status_bar.show_message)
         self.comparison.fitted.connect(self._show_parts)
-        self.view_aids.keyboard.said.connect(self.status_bar.say)
+        self.view_aids.keyboard.said.connect(self.status_bar.show_message)
         self.reading_time.stopwatch.ticked.connect(self.presenter.show_clock)
-        views.refused.connect(self.status_bar.say)
+        views.refused.connect(self.status_bar.show_message)
         views.hovered.connect(self.view_row.hover.setText)
         views.levels_changed.connect(
             lambda: self.view_row.presets.setCurrentText(window_level.BY_HAND)
@@ -322,7 +330,7 @@ class MainWindow(QMainWindow):
         self.steps.addStack(current.document.undo_stack)
         self.steps.setActiveStack(current.document.undo_stack)
         current.saver.state_changed.connect(self._show_save)
-        current.inference.failed.connect(self.banner.say)
+        current.inference.failed.connect(self.banner.show_notice)
         self.views.active.setFocus()
 
     def _show_parts(self) -> None:
@@ -354,7 +362,7 @@ class MainWindow(QMainWindow):
             self.presenter.models_changed()
 
     def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
-        self.banner.say(text, retry=act, verb=verb, lasts=lasts)
+        self.banner.show_notice(text, retry=act, verb=verb, lasts=lasts)
 
     def _offer_last(self, folder: Path) -> None:
         name = folder.name if len(folder.parts) < 3 else f"… / {folder.parent.name} / {folder.name}"
@@ -366,7 +374,7 @@ class MainWindow(QMainWindow):
         if current is None:
             return
         if current.saver.state is SaveState.FAILED:
-            self.banner.say(
+            self.banner.show_notice(
                 f"Not saved. {current.saver.problem}", severe=True, retry=current.saver.save_now
             )
         elif self.banner.lasting and current.saver.state is SaveState.SAVED:
@@ -416,7 +424,9 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:
         if not self.session.shut_down(force=self._asked_to_close) and event is not None:
             self._asked_to_close = True
-            self.banner.say("Your reading is not saved. Close again to leave without it.", True)
+            self.banner.show_notice(
+                "Your reading is not saved. Close again to leave without it.", True
+            )
             event.ignore()
             return
         super().closeEvent(event)

@@ -13,8 +13,8 @@ from scarseg.gui.commands import Commands
 from scarseg.gui.main_window import MainWindow, ViewAids
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.tool_selection import Hand
-from scarseg.gui.panels.toolbar import Banner, Foot
+from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.panels.toolbar import Banner, StatusBar
 from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.resume import LastSlice, LockWatcher
@@ -22,8 +22,8 @@ from scarseg.gui.viewer.filmstrip import Filmstrip
 from tests.reliability.invariants import Watched, differences_on_disk
 
 CLASSES = (
-    Presenter, Commands, Hand, ViewAids, ReadingTime, Filmstrip, ResultsPanel, StudiesPanel, Foot,
-    LastSlice, LockWatcher, MainWindow,
+    Presenter, Commands, ToolSelection, ViewAids, ReadingTime, Filmstrip, ResultsPanel,
+    StudiesPanel, StatusBar, LastSlice, LockWatcher, MainWindow,
 )  # fmt: skip
 KEPT = ("closeEvent", "_tick")
 
