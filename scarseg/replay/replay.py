@@ -180,7 +180,7 @@ class ReplayedSlice:
 
     @property
     def hand_drawn(self) -> bool:
-        """Say what :meth:`scarseg.gui.session.inference.Inference.is_hand_drawn` said then."""
+        """Say what :meth:`scarseg.gui.session.inference.Inference.is_drawn_manually` said then."""
         drawn = self.reading.edited and bool(self.remade.any())
         return drawn and not self.answers.knows(self.remade)
 

@@ -54,7 +54,7 @@ def opened(reader):
 
 
 def settled(reader):
-    return not reader.window.comparison.stale and not reader.session.numbers_lane.busy
+    return not reader.window.comparison.stale and not reader.session.measurement_worker.busy
 
 
 def choose(reader, name):
@@ -172,7 +172,7 @@ def test_adopting_on_all_slices_leaves_what_is_read(comparing):
     for k in (0, 2, 3, 4):
         assert np.array_equal(infarct_mask(labels[k]), infarct[k])
     assert comparing.case.interactions == steps + 1
-    comparing.document.travel(done)
+    comparing.document.go_to_step(done)
     assert labels.tobytes() == before.tobytes()
 
 
@@ -358,7 +358,7 @@ def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
     compared = comparing.window.comparison
     comparing.act("remote")
     comparing.act("keyboard")
-    hand = comparing.window.looking.keyboard
+    hand = comparing.window.view_aids.keyboard
     while hand.at[1] > 21.5:
         comparing.press_key(Qt.Key.Key_Up)
     comparing.press_key(Qt.Key.Key_Space)

@@ -59,7 +59,7 @@ def test_the_fill_tool_fills_what_is_clicked_as_one_step(reading):
     assert reading.case.labels.tobytes() == before
     reading.drag((3, 3))
     assert reading.case.labels.tobytes() == before
-    assert "not closed" in reading.window.foot.message.text()
+    assert "not closed" in reading.window.status_bar.message.text()
 
 
 def test_the_lasso_fills_its_outline_on_release(reading):
@@ -140,7 +140,7 @@ def test_the_threshold_belongs_to_its_stack(reading):
 
 
 def test_what_a_click_asks_for_is_said(reading):
-    message = reading.window.foot.message
+    message = reading.window.status_bar.message
     reading.act("brush")
     reading.act("label_2")
     assert message.text() == ""

@@ -89,14 +89,14 @@ def test_painting_asks_the_models_nothing_anew(make_reader, phantom_stack):
     reader.go_to(k)
     reader.accept()
     wait_interval(reader)
-    mass = reader.window.showing.measured.scar_mass_g
+    mass = reader.window.presenter.measured.scar_mass_g
     answers = segmenter.answers
     reader.go_to(k)
     reader.paint((28, 26), (34, 26))
     wait_interval(reader)
-    assert reader.window.showing.measured.scar_mass_g != mass
+    assert reader.window.presenter.measured.scar_mass_g != mass
     ends = found(reader)[MassConvention.THICKNESS]
-    assert ends.low_g <= reader.window.showing.measured.scar_mass_g <= ends.high_g
+    assert ends.low_g <= reader.window.presenter.measured.scar_mass_g <= ends.high_g
     assert segmenter.answers == answers
 
 
@@ -114,7 +114,7 @@ def test_a_click_waits_for_one_answer_at_most(make_reader, phantom_stack):
     reader.wait_answer()
     segmenter.gate.clear()
     answers = segmenter.answers
-    reader.wait(lambda: reader.session.inference_lane.busy)  # the first of the interval's answers
+    reader.wait(lambda: reader.session.inference_worker.busy)  # the first of the interval's answers
     reader.click(46, 31)
     assert k in reader.inference.pending
     order = []

@@ -56,7 +56,7 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     reading.go_to(1)
     reading.act("no_scar")
     third = replace(make_phantom_stack(), series_uid="1.2.3.10", study_uid="1.2.9")
-    reading.session.library.add_stack(third)
+    reading.session.study_list.add_stack(third)
     reading.export(tmp_path / "all.csv", "export_all")
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert len(lines) == 3
@@ -65,7 +65,7 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     # The clock of the first case went on until it was left.
     assert lines[0] == expected.read_text().splitlines()[0]
     assert {line.split(",")[2] for line in lines[1:]} == {"1.2.3.4", "1.2.3.9"}
-    assert "1 series have no reading" in reading.window.foot.message.text()
+    assert "1 series have no reading" in reading.window.status_bar.message.text()
 
 
 @pytest.mark.parametrize("what", ["export", "export_all", "save_prompts", "save_slice"])
@@ -86,7 +86,7 @@ def test_a_failing_disk_is_said_until_it_is_tried_again(reading, tmp_path, what)
     reading.settle()
     assert path.is_file()
     assert not banner.isVisible()
-    assert "Written" in reading.window.foot.message.text()
+    assert "Written" in reading.window.status_bar.message.text()
 
 
 def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):

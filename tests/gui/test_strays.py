@@ -79,7 +79,7 @@ def test_clip_gives_back_what_lay_beneath_as_one_step(reading):
     reading.undo()
     reading.act("clip")
     assert reading.document.undo_stack.index() == 0
-    assert "within the wall" in reading.window.foot.message.text()
+    assert "within the wall" in reading.window.status_bar.message.text()
 
 
 def test_without_a_wall_nothing_is_stray_and_nothing_is_clipped(reading):
@@ -91,7 +91,7 @@ def test_without_a_wall_nothing_is_stray_and_nothing_is_clipped(reading):
     assert reading.window.strip.tiles[0].remark == ""
     reading.act("clip")
     np.testing.assert_array_equal(reading.document.labels, labels)
-    assert "no wall" in reading.window.foot.message.text()
+    assert "no wall" in reading.window.status_bar.message.text()
 
 
 def test_an_answer_lies_on_wall_and_undo_brings_back_what_was_beneath(reading):
@@ -121,7 +121,7 @@ def test_wall_and_pool_come_anew_and_the_scar_stays(reading):
     healthy = np.where(before >= Label.SCAR, Label.MYOCARDIUM, before)
     np.testing.assert_array_equal(after[~infarct], healthy[~infarct])
     assert "outside the wall" in reading.window.strip.tiles[2].remark
-    assert reading.inference.is_hand_drawn(2)
+    assert reading.inference.is_drawn_manually(2)
     reading.undo()
     np.testing.assert_array_equal(reading.document.labels, drawn)
 
@@ -269,4 +269,4 @@ def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader)
     reader.go_to(3)
     reader.act("propose_mvo")
     assert reader.document.undo_stack.index() == 0
-    assert "No dark core" in reader.window.foot.message.text()
+    assert "No dark core" in reader.window.status_bar.message.text()

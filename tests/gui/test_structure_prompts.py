@@ -124,7 +124,7 @@ def test_a_box_round_the_wall_is_the_ventricles_box(at_slice):
 )
 def test_what_cannot_be_asked_for_is_refused_with_a_word(label, word, at_slice):
     before = at_slice.document.reading
-    said = at_slice.window.foot.message
+    said = at_slice.window.status_bar.message
     at_slice.act(label)
     at_slice.click(*BEYOND)
     assert word in said.text()
@@ -142,7 +142,7 @@ def test_a_drawing_is_corrected_round_the_click_alone(at_slice):
     assert label_at(at_slice, BEYOND) == Label.MYOCARDIUM
     np.testing.assert_array_equal(at_slice.document.labels[:20], drawn[:20])
     ask(at_slice, "label_3", 44.5, 30.5)
-    assert "drawn by hand" in at_slice.window.foot.message.text()
+    assert "drawn by hand" in at_slice.window.status_bar.message.text()
     at_slice.undo()
     at_slice.undo()
     np.testing.assert_array_equal(at_slice.document.labels, drawn)

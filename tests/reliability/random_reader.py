@@ -221,9 +221,9 @@ class RandomReader:
             if saving and session.current is not None:
                 session.current.saver.save_now()
             if not (
-                session.disk_lane.busy
-                or session.export_lane.busy
-                or session.inference_lane.busy
+                session.disk_worker.busy
+                or session.export_worker.busy
+                or session.inference_worker.busy
                 or saving
             ):
                 return
@@ -243,7 +243,7 @@ class RandomReader:
         for _ in range(self.chance.choice((1, 1, 2, 5))):
             self.qt.processEvents()
 
-    def _choose_action(self) -> actions.ActionRow:
+    def _choose_action(self) -> actions.ActionSpec:
         while True:
             row = self.chance.choice(actions.ACTIONS)
             if row.name == "quit" or (row.name in OPENING and self.chance.random() < 0.85):

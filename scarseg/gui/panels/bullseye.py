@@ -209,7 +209,7 @@ class BullseyeController(QObject):
         if self._session.current is not None:
             document = self._session.current.document
             document.slice_changed.connect(self._changed)
-            document.placed.connect(self._changed)
+            document.insertion_changed.connect(self._changed)
         self._changed()
 
     def _changed(self, *_what: object) -> None:
@@ -228,7 +228,7 @@ class BullseyeController(QObject):
         case = current.document.case
         if self.panel.shown is None:
             self.panel.show_summary(None, COMPUTING)
-        self._session.disk_lane.run(
+        self._session.disk_worker.run(
             "map the wall",
             summarize,
             case.labels.copy(),

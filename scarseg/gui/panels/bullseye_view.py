@@ -204,7 +204,7 @@ class BullseyeView(QWidget):
             return
         for segment in SEGMENTS:
             self._paint_segment(painter, segment)
-        for colour, width in ((theme.GROUND, 4.4), (theme.TEXT, 1.8)):
+        for colour, width in ((theme.BACKGROUND, 4.4), (theme.TEXT, 1.8)):
             painter.setPen(QPen(QColor(colour), width))
             for line in wall_map.borders():
                 painter.drawPolyline(QPolygonF([self._on_screen(x, y) for x, y in line]))
@@ -224,8 +224,8 @@ class BullseyeView(QWidget):
         percent = self._percents.get(segment.number)
         path, centre = self._sector(segment), self.position_of(segment.number)
         kind = None if percent is None else transmurality_class(percent)
-        painter.setPen(QPen(QColor(theme.GROUND), 1.2))
-        painter.setBrush(QColor(theme.GROUND if kind is None else COLOURS[kind]))
+        painter.setPen(QPen(QColor(theme.BACKGROUND), 1.2))
+        painter.setBrush(QColor(theme.BACKGROUND if kind is None else COLOURS[kind]))
         painter.drawPath(path)
         if kind is None or percent is None:
             painter.fillPath(path, QBrush(QColor(theme.LINE), Qt.BrushStyle.BDiagPattern))

@@ -322,7 +322,7 @@ class Histogram(QWidget):
             return
         self._remote.clear()
         current.document.slice_changed.connect(self._changed)
-        current.document.moved_to.connect(self._later)
+        current.document.current_changed.connect(self._later)
         self._later()
 
     def _changed(self, k: int) -> None:

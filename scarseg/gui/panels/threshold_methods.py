@@ -144,7 +144,7 @@ class ThresholdComparison(QObject):
         self._outlined, self._manual = None, None
         if self.document is not None:
             self.document.slice_changed.connect(self._changed)
-            self.document.moved_to.connect(self._show)
+            self.document.current_changed.connect(self._show)
         self._changed()
 
     def _changed(self, *_what: object) -> None:
@@ -182,7 +182,7 @@ class ThresholdComparison(QObject):
         question = threshold_results.MethodRequest(
             case, self._whole_stack, dict(self.regions.here), self._manual, document.grounds.copy()
         )
-        self._session.numbers_lane.run(
+        self._session.measurement_worker.run(
             "compare", compute_methods, question,
             done=self._take_answer, current=lambda: number == self._asked,
         )  # fmt: skip
@@ -275,7 +275,7 @@ class ThresholdComparison(QObject):
         case = document.case
         walls = [int(k) for k in np.flatnonzero(self.answer.wall.any(axis=(1, 2)))]
         here = [k for k in walls if not case.readings[k].status.read]
-        with document.together():
+        with document.grouped():
             for k in here:
                 change = threshold_results.adopt(case, document.grounds[k], method, k)
                 document.push(change, counts=k == here[0])

@@ -23,7 +23,7 @@ from PyQt6.QtWidgets import (
 
 from scarseg.case.labels import Label
 from scarseg.gui import theme
-from scarseg.gui.actions import ACTIONS, MENUS, key_text
+from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
 from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
@@ -102,7 +102,7 @@ class ToolBar(QWidget):
             if not name:
                 layout.addWidget(_rule())
                 continue
-            key = key_text(rows[name])
+            key = shortcut_text(rows[name])
             text = f"{SHORT_TEXTS.get(name, rows[name].text)}  {KEY_SYMBOLS.get(key, key)}"
             button = configure_button(actions[name], text)
             button.setProperty("tight", True)

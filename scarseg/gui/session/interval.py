@@ -15,7 +15,7 @@ from scarseg.case.prompts import Box
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference import Inference
-from scarseg.gui.session.inference_queue import Spare
+from scarseg.gui.session.inference_queue import IdleTask
 from scarseg.models import Embedding, Models
 from scarseg.progress import Progress
 from scarseg.quant.mass import headline_convention
@@ -33,7 +33,7 @@ IntervalMaker = Callable[[Case, Progress], "MassInterval | None"]
 
 
 @dataclass(eq=False)
-class Asked:
+class SliceVariation:
     """What was asked of the models about one slice, and how far they have answered.
 
     Labels are no part of it: a stroke of the brush asks nothing anew.
@@ -48,7 +48,7 @@ class Asked:
         return len(self.rows) == len(self.variation.questions)
 
 
-class Interval(QObject):
+class IntervalUpdater(QObject):
     """Keep the interval of one document, slice by slice, one answer of the models at a time.
 
     It begins when the reader has rested for a second and the models have nothing else to do,
@@ -72,7 +72,7 @@ class Interval(QObject):
         self.slices: dict[MassConvention, list[tuple[float, float] | None]] = {
             each: [None] * n for each in MassConvention
         }
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[int, SliceVariation] = {}
         self._drawn: dict[int, SliceSpread] = {}
         self._embedded: dict[int, Embedding] = {}
         self._todo: list[int] | None = None
@@ -82,7 +82,7 @@ class Interval(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._rest.timeout.connect(self._begin)
-        inference.spare = self._next
+        inference.idle_task = self._next
         document.slice_changed.connect(self._changed)
         inference.ready_changed.connect(self._looked)
         inference.pending_changed.connect(self._stir)
@@ -135,7 +135,7 @@ class Interval(QObject):
         if self.found is None and inference.models is not None and idle and not self._given_up:
             self._plan()
             self.changed.emit()
-            inference.go_on()
+            inference.resume()
 
     # What
 
@@ -150,13 +150,13 @@ class Interval(QObject):
             if embedding is not None
         }
         boxes |= slices_to_embed(case, boxes)
-        now: dict[int, Asked] = {}
+        now: dict[int, SliceVariation] = {}
         for k, box in boxes.items():
             variation = variation_of(case, k, box)
             if variation is not None:
                 known = self._asked.get(k)
                 same = known is not None and (known.variation, known.lv_box) == (variation, box)
-                now[k] = known if known is not None and same else Asked(variation, box)
+                now[k] = known if known is not None and same else SliceVariation(variation, box)
         self._asked = now
         self._embedded = {
             k: one for k, one in self._embedded.items() if k in now and one.lv_box == boxes[k]
@@ -164,7 +164,7 @@ class Interval(QObject):
         here = self._document.current
         self._todo = sorted(self._indices, key=lambda k: abs(k - here))
 
-    def _next(self) -> Spare | None:
+    def _next(self) -> IdleTask | None:
         """Give the next short piece of work, or None."""
         if self._todo is None or self.found is not None:
             return None
@@ -175,7 +175,7 @@ class Interval(QObject):
             self._embedded.pop(self._todo.pop(0), None)
         return self._put_together()
 
-    def _for_slice(self, k: int) -> Spare | None:
+    def _for_slice(self, k: int) -> IdleTask | None:
 
         case, asked, models = self._document.case, self._asked.get(k), self._inference.models
         assert models is not None
@@ -200,7 +200,7 @@ class Interval(QObject):
         )
         return self._spare(k, work, asked.rows.append)
 
-    def _put_together(self) -> Spare:
+    def _put_together(self) -> IdleTask:
         from scarseg.segmentation.interval import spread_of
 
         case = self._document.snapshot()
@@ -222,8 +222,8 @@ class Interval(QObject):
             self.slices[convention] = list(one.slices_g)
         self.changed.emit()
 
-    def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> Spare:
-        return Spare(k, work, done, self._failed)
+    def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> IdleTask:
+        return IdleTask(k, work, done, self._failed)
 
     def _while_it_stands(self, done: Callable[[Any], None]) -> Callable[[Any], None]:
         """Drop what comes late for the case as it stands."""
@@ -250,7 +250,7 @@ def _both_ways(case: Case, spreads: Sequence[SliceSpread | None]) -> Intervals:
 
 
 def interval_maker(
-    models: Models | None, interval: Interval | None, case: Case | None
+    models: Models | None, interval: IntervalUpdater | None, case: Case | None
 ) -> IntervalMaker:
     """Make what gives an exported case its interval: what is known of the open one, else anew.
 
