@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.case.stack import LgeSequence
+from scarseg.case.stack import Sequence
 from scarseg.io.dicom.kinds import frame_kind
 from scarseg.io.dicom.lge_series import LgeEvidence, propose
 from scarseg.io.dicom.series_words import plain, read_words, split_words
@@ -32,7 +32,7 @@ def hint(row: Row, name: str) -> str:
 
 
 def verdict(description: str) -> str:
-    words = read_words(split_words(description), description)
+    words = read_words(split_words(description))
     if words.never or (words.other and not words.lge):
         return "not_lge"
     if not words.lge:
@@ -75,7 +75,7 @@ def _stack(row: Row, number: int) -> tuple[StackSummary, LgeEvidence]:
         study_uid="1.2",
         part="",
         description=row["series_description"],
-        sequence=LgeSequence.PSIR if kind is ImageKind.PSIR else LgeSequence.MAGNITUDE,
+        sequence=Sequence.PSIR if kind is ImageKind.PSIR else Sequence.MAGNITUDE,
         n_slices=int(hint(row, "slices")),
         rows=192,
         columns=160,
@@ -112,11 +112,7 @@ def _stack(row: Row, number: int) -> tuple[StackSummary, LgeEvidence]:
 def check_proposal(study: str, change: Callable[[Row], Row] = lambda row: row) -> None:
     stacks = stacks_of(study, change)
     expected = [row["expected"] for row in ROWS if row["study"] == study]
-    taken = [
-        (one, expected[index])
-        for index, one in enumerate(propose(stacks))
-        if one.proposed
-    ]
+    taken = [(one, expected[index]) for index, one in enumerate(propose(stacks)) if one.proposed]
     if "lge_sax" in expected:
         assert [label for _, label in taken] == ["lge_sax"]
         assert not any(w.code == "W_NOT_LGE" for w in taken[0][0].warnings)
@@ -177,7 +173,7 @@ def test_prefix_of_the_scanner_changes_nothing(study: str) -> None:
         ("stress perfusion", "not_lge"),
         ("DE after stress SAX", "lge_sax"),
         ("LGE 2CH", "lge_other"),
-        ("LGE_4c", "lge_sax"),
+        ("LGE_4c", "lge_other"),
         ("Realce tardío 4C", "lge_other"),
     ],
 )

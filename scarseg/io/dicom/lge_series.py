@@ -91,7 +91,7 @@ def _read_names(stacks: Sequence[tuple[StackSummary, LgeEvidence]]) -> list[_Nam
     for stack, evidence in stacks:
         words, field = _deciding_words(evidence, in_protocols, several)
         unshared = _without(split_words(evidence.description), in_descriptions)
-        own = read_words(unshared, evidence.description)
+        own = read_words(unshared)
         named.append(_Named(stack, evidence, words, own, field))
     return named
 
@@ -114,11 +114,11 @@ def _deciding_words(
     The protocol of a single series may be that of the examination: it can only add late
     enhancement, never rule out. So can the sequence name.
     """
-    described = read_words(split_words(evidence.description), evidence.description)
+    described = read_words(split_words(evidence.description))
     if described.decides:
         return described, "description"
     own = _without(split_words(evidence.protocol), in_protocols)
-    protocol = read_words(own, " ".join(own))
+    protocol = read_words(own)
     view = {
         "short_axis": described.short_axis or protocol.short_axis,
         "long_axis": described.long_axis or ("" if described.short_axis else protocol.long_axis),
@@ -126,7 +126,7 @@ def _deciding_words(
     }
     if protocol.lge or (several and protocol.decides):
         return replace(protocol, **view), "protocol"
-    sequence = read_words(split_words(evidence.sequence_name), evidence.sequence_name)
+    sequence = read_words(split_words(evidence.sequence_name))
     return replace(described, lge=sequence.lge, **view), "sequence name"
 
 

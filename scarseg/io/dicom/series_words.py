@@ -127,18 +127,13 @@ class SeriesWords:
         return bool(self.lge or self.never or self.other)
 
 
-def read_words(words: Sequence[str], text: str = "") -> SeriesWords:
-    """Read the words of a name.
-
-    Args:
-        words: from :func:`split_words`, as written but for accents.
-        text: the name they come from, for numbers joined to letters (``4C``).
-    """
+def read_words(words: Sequence[str]) -> SeriesWords:
+    """Read the words of a name, from :func:`split_words`: as written but for accents."""
     lower = [word.casefold() for word in words]
     known = set(lower)
     known |= {part for part in _WITHIN_WORDS for word in lower if part in word}
     long_axis = _find(_LONG_AXIS, known, lower)
-    if not long_axis and re.search(r"\b[234] ?C\b|\b[234] (cav|cam|kam|bos)", plain(text)):
+    if not long_axis and any(map(_counts_chambers, lower, lower[1:])):
         long_axis = "chamber"
     romance = known & _ROMANCE
     if not long_axis and "LA" in words and not romance:
@@ -154,6 +149,12 @@ def read_words(words: Sequence[str], text: str = "") -> SeriesWords:
         short_axis,
         long_axis,
         _find(_ELSEWHERE, known, lower),
+    )
+
+
+def _counts_chambers(number: str, word: str) -> bool:
+    return number in ("2", "3", "4") and (
+        word == "c" or word.startswith(("cav", "cam", "kam", "bos"))
     )
 
 
