@@ -17,7 +17,13 @@ from scarseg.io.files import refuse_existing, write_files
 from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import render_csv
-from scarseg.quant.agreement import Agreement, Interval, agreement, bland_altman, concordance
+from scarseg.quant.agreement import (
+    Agreement,
+    ConfidenceInterval,
+    agreement,
+    bland_altman,
+    concordance,
+)
 
 FEWEST_FOR_TERTILES = 6
 
@@ -68,7 +74,7 @@ def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
     def add(
         what: str,
         value: float | None,
-        interval: Interval | None = None,
+        interval: ConfidenceInterval | None = None,
         decimals: int = 2,
         of: str = unit,
     ) -> None:

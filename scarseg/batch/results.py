@@ -185,7 +185,7 @@ def write_results(
         labels_from: which file labels made elsewhere came from, for the report.
         interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
-    record = pipeline.case_record(
+    record = pipeline.measured_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
     )
     if method:

@@ -25,7 +25,7 @@ from scarseg.progress import Progress
 from scarseg.replay.replay import ReplayWeights, replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import case_interval, embedded_again
+from scarseg.segmentation.interval import case_interval, embed_missing
 
 TABLE = "scar.csv"
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
@@ -161,11 +161,11 @@ def _leave(options: argparse.Namespace, replayed: ReplayResult) -> StackRecord:
     io_files.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
     convention, density = MassConvention(options.mass), options.density
-    record = pipeline.case_record(case, convention, density, mask_file=path.name)
+    record = pipeline.measured_record(case, convention, density, mask_file=path.name)
     if replayed.models is None:
         return record
     try:
-        embeddings = embedded_again(case, replayed.models, replayed.embeddings)
+        embeddings = embed_missing(case, replayed.models, replayed.embeddings)
         found = case_interval(case, replayed.models, embeddings, convention, density)
     except ModelError:
         return record  # a model that gives no answer keeps no number back

@@ -47,7 +47,7 @@ def build_record(
     from scarseg.batch import results
     from scarseg.segmentation import pipeline
 
-    record = pipeline.case_record(case, mask_file=mask_file)
+    record = pipeline.measured_record(case, mask_file=mask_file)
     return record if interval is None else results.with_interval(record, interval)
 
 

@@ -201,4 +201,4 @@ def _again(code: str, a: Case, b: Case) -> RereadCase:
     from scarseg.segmentation import pipeline
 
     masks = compare_labels(code, a.labels, b.labels, a.stack)
-    return RereadCase(code, pipeline.case_record(a), pipeline.case_record(b), masks)
+    return RereadCase(code, pipeline.measured_record(a), pipeline.measured_record(b), masks)
