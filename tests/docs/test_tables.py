@@ -89,8 +89,8 @@ def test_page_lists_the_pairs_of_a_rereading(tmp_path: Path, phantom_stack: Stac
     mask = tmp_path / "mask.nii.gz"
     write_labels(mask, phantom_labels(), phantom_stack)
     record = pipeline.measured_record(Case.new(phantom_stack))
-    case = Again("A3", record, record, compare_files("mask", mask, mask))
-    write_rereading(tmp_path / "page.html", "read 2", [Against("read 1", (case,))], [])
+    case = RereadCase("A3", record, record, compare_files("mask", mask, mask))
+    write_rereading(tmp_path / "page.html", "read 2", [ReadingComparison("read 1", (case,))], [])
     first = documented("Files of a blinded re-reading")
     compared = [name for name in documented(COMPARED) if name not in ("name", *first)]
     assert list(read_csv(tmp_path / "page_pairs.csv").columns) == [*first, *compared]
