@@ -102,7 +102,7 @@ class Commands(QObject):
         k = document.current
         if self._session.current is not None and k in self._session.current.inference.pending:
             self.said.emit("The model has not answered yet: accept when the mask is there.")
-        elif changes.acceptable(document.case, k):
+        elif changes.can_accept(document.case, k):
             document.push(changes.accept(document.case, k))
             self._go_on()
         else:
@@ -138,13 +138,13 @@ class Commands(QObject):
             self.said.emit("This slice is not read yet.")
             return
         emptied = document.reading.status is SliceStatus.NOT_ASSESSABLE
-        document.push(changes.reopened(document.case, k))
+        document.push(changes.reopen(document.case, k))
         if emptied:
             self.said.emit("To be read again. Ctrl+R lets the models propose it anew.")
 
     def no_scar(self) -> None:
         if self.document is not None and not self.document.read_only:
-            self.document.push(changes.no_scar(self.document.case, self.document.current))
+            self.document.push(changes.mark_no_scar(self.document.case, self.document.current))
             self._go_on()
 
     def not_assessable(self) -> None:
@@ -154,7 +154,7 @@ class Commands(QObject):
         k = document.current
         reason = self.dialogs.reason()
         if reason is not None:
-            document.push(changes.not_assessable(document.case, k, reason))
+            document.push(changes.mark_not_assessable(document.case, k, reason))
             self._go_on()
 
     def copy(self, by: int) -> None:
@@ -163,8 +163,10 @@ class Commands(QObject):
             return
         target = document.current + by
         if 0 <= target < document.case.stack.n_slices:
-            ground = document.grounds[document.current].copy()
-            document.push(changes.copied(document.case, document.current, target), ground=ground)
+            ground = document.labels_under_scar[document.current].copy()
+            document.push(
+                changes.copy_slice(document.case, document.current, target), ground=ground
+            )
             document.go_to(target)
 
     def carry(self, by: int) -> None:
@@ -176,7 +178,7 @@ class Commands(QObject):
         if not document.reading.prompts.boxes:
             self.said.emit("There is no box on this slice to carry.")
         elif 0 <= target < document.case.stack.n_slices:
-            document.push(changes.carried(document.case, source, target))
+            document.push(changes.copy_boxes(document.case, source, target))
             document.go_to(target)
             self._answer()
 
@@ -189,8 +191,8 @@ class Commands(QObject):
             return
         k, current = document.current, self._session.current
         heart = current is not None and not current.inference.awaits_scar_answer(k)
-        heart &= not changes.asks_anew(document.reading.prompts, outcome.prompts)
-        document.push(changes.reprompt(document.case, k, outcome.verb, outcome.prompts))
+        heart &= not changes.scar_prompts_changed(document.reading.prompts, outcome.prompts)
+        document.push(changes.set_prompts(document.case, k, outcome.verb, outcome.prompts))
         if heart and current is not None and outcome.verb != prompts.VENTRICLE:
             current.inference.correct_wall(k)
         else:
@@ -212,7 +214,7 @@ class Commands(QObject):
     def painted(self, outcome: drawing.Painted) -> None:
         document = self.document
         if document is not None:
-            change = changes.painted(document.case, document.current, outcome.verb, outcome.labels)
+            change = changes.paint(document.case, document.current, outcome.verb, outcome.labels)
             document.push(change)
 
     def clip(self) -> None:
@@ -220,12 +222,12 @@ class Commands(QObject):
         document = self.document
         if document is None or document.read_only:
             return
-        labels, ground = document.labels, document.grounds[document.current]
-        if not scar_checks.knows_wall(ground):
+        labels, ground = document.labels, document.labels_under_scar[document.current]
+        if not scar_checks.has_wall(ground):
             self.said.emit("There is no wall on this slice to clip scar to.")
             return
         nothing = "All scar of this slice lies within the wall."
-        self._redraw("clip scar to the wall", scar_checks.clipped(labels, ground), nothing)
+        self._redraw("clip scar to the wall", scar_checks.clip_to_wall(labels, ground), nothing)
 
     def propose_mvo(self) -> None:
         """Label the dark cores within scar as MVO, where there are any."""
@@ -238,7 +240,7 @@ class Commands(QObject):
             return
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
-        labels = remote.with_mvo(pixels, document.labels, signal, spacing)
+        labels = remote.label_mvo(pixels, document.labels, signal, spacing)
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
@@ -277,7 +279,7 @@ class Commands(QObject):
         if command is None:
             return
         document.go_to(document.slice_of(command))
-        document.case.interacted(document.current)
+        document.case.count_interaction(document.current)
         (stack.redo if forward else stack.undo)()
 
     def go_to_step(self, index: int) -> None:

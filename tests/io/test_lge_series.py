@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scarseg.case.stack import Sequence
+from scarseg.case.stack import LgeSequence
 from scarseg.io.dicom.kinds import frame_kind
 from scarseg.io.dicom.lge_series import LgeEvidence, propose
 from scarseg.io.dicom.series_words import plain, read_words, split_words
@@ -75,7 +75,7 @@ def _stack(row: Row, number: int) -> tuple[StackSummary, LgeEvidence]:
         study_uid="1.2",
         part="",
         description=row["series_description"],
-        sequence=Sequence.PSIR if kind is ImageKind.PSIR else Sequence.MAGNITUDE,
+        sequence=LgeSequence.PSIR if kind is ImageKind.PSIR else LgeSequence.MAGNITUDE,
         n_slices=int(hint(row, "slices")),
         rows=192,
         columns=160,

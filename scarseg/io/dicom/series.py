@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from scarseg.case.stack import Sequence as SequenceKind
+from scarseg.case.stack import LgeSequence as SequenceKind
 from scarseg.errors import InputError, LimitError, ScarsegError
 from scarseg.io.dicom.geometry import (
     geometry_warnings,
