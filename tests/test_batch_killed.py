@@ -34,12 +34,13 @@ def load_endless() -> Models:
 SCRIPT = """
 import sys
 from pathlib import Path
-from scarseg import batch
-from scarseg.io import dicom, selection
+from scarseg.batch.models import BatchSettings, measure_jobs
+from scarseg.batch.selection import select_stacks
+from scarseg.io import dicom
 from tests.test_batch_killed import load_endless
 if __name__ == "__main__":
-    jobs = selection.select(dicom.scan([Path(sys.argv[1])])).jobs
-    batch.run(jobs, batch.BatchSettings(), load_endless, 2)
+    jobs = select_stacks(dicom.scan([Path(sys.argv[1])])).jobs
+    measure_jobs(jobs, BatchSettings(), load_endless, 2)
 """
 
 

@@ -390,7 +390,7 @@ class DetectorTraining:
         slices: Sequence[LabelledSlice],
         tuning: Sequence[LabelledSlice] = (),
         limits: Limits | None = None,
-        board: ProgressDisplay | None = None,
+        display: ProgressDisplay | None = None,
         stop: StopRequest | None = None,
     ) -> Ending:
         """Train until the budget is spent, see :func:`scarseg.training.loop.run_training`.
@@ -400,7 +400,7 @@ class DetectorTraining:
         """
         self._sampler = Sampler(slices, self.recipe.batch, self.recipe.seed + 1 + self.step)
         self.tuning = tuning
-        return run_training(self, limits, board, stop)
+        return run_training(self, limits, display, stop)
 
 
 def split_slices(cases: Iterable[TrainingCase], split: Split) -> dict[str, list[LabelledSlice]]:
