@@ -16,7 +16,13 @@ from scarseg.errors import OutputError
 from scarseg.io.files import refuse_existing, write_all
 from scarseg.io.tables.csv import Cell, render_rows
 from scarseg.io.tables.provenance import RESEARCH_USE
-from scarseg.quant.agreement import Agreement, Interval, agreement, bland_altman, concordance
+from scarseg.quant.agreement import (
+    Agreement,
+    ConfidenceInterval,
+    agreement,
+    bland_altman,
+    concordance,
+)
 
 FEWEST_FOR_TERTILES = 6
 
@@ -67,7 +73,7 @@ def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
     def add(
         what: str,
         value: float | None,
-        interval: Interval | None = None,
+        interval: ConfidenceInterval | None = None,
         decimals: int = 2,
         of: str = unit,
     ) -> None:

@@ -31,7 +31,7 @@ from scarseg.errors import InputError, OutputError, StoreError, WeightsError
 from scarseg.io.casefile.lock import CaseLock
 from scarseg.io.files import flush_folder, make_folder, replace_file
 from scarseg.io.tables.csv import Record
-from scarseg.models.weights import resolve
+from scarseg.models.weights import resolve_weights
 
 RUN, TABLES = "run.json", "tables"
 NOT_KEPT = frozenset({"E_CRASH", "E_MEMORY", "E_WRITE"})
@@ -243,7 +243,7 @@ def weights_in_use(segmenter: object, detector: object) -> dict[str, str]:
     found = {}
     for kind, given in (("segmenter", segmenter), ("detector", detector)):
         try:
-            found[kind] = "" if given == "none" else resolve(given, kind).identity.sha256  # type: ignore[arg-type]
+            found[kind] = "" if given == "none" else resolve_weights(given, kind).identity.sha256  # type: ignore[arg-type]
         except WeightsError:
             found[kind] = ""
     return found

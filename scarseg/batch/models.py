@@ -130,7 +130,7 @@ def _measure(
     if settings.prompts is not None:
         used |= settings.prompts.keys_in(stack)
         prompts = settings.prompts.for_stack(stack)
-    case, embeddings = pipeline.propose_embedded(stack, models, progress, prompts)
+    case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
     if settings.interval:
         # A slice that a reader's file does not mention is, by that file, free of scar.

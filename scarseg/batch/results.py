@@ -221,13 +221,13 @@ def write_results(
         labels_from: the file that labels made elsewhere came from, for the report.
         interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
-    record = pipeline.case_record(
+    record = pipeline.measured_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
     )
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        record = with_interval(record, interval)
+        record = pipeline.with_interval(record, interval)
     placer = FilePlacer(settings.staging, settings.force)
     if settings.masks is not None:
         measured = None
@@ -247,15 +247,6 @@ def write_results(
         _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
     compared = _compared(case, record, settings) if settings.methods else {}
     return StackResult(record, compared=compared, files=tuple(placer.staged))
-
-
-def with_interval(record: Record, interval: MassInterval) -> Record:
-    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
-    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
-    rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
-    return replace(
-        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
-    )
 
 
 def _write_report(

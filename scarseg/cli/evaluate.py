@@ -144,13 +144,13 @@ def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str,
     """Return the models to evaluate, not loaded yet, and the sha256 of their weights by name."""
     from scarseg import models
     from scarseg.evaluation.run import Candidate
-    from scarseg.models.weights import resolve
+    from scarseg.models.weights import resolve_weights
 
     requested = list(dict.fromkeys(options.segmenter or [None]))
-    detector = None if options.detector == "none" else resolve(options.detector, "detector")
+    detector = None if options.detector == "none" else resolve_weights(options.detector, "detector")
     identities: dict[str, Any] = {}
     candidates = []
-    found = [resolve(one, "segmenter") for one in requested]
+    found = [resolve_weights(one, "segmenter") for one in requested]
     n_named = Counter(one.identity.name for one in found)
     for one, path in zip(found, requested, strict=True):
         name = one.identity.name

@@ -116,7 +116,7 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
     entries = []
     for source, reading in zip(case.stack.sources, case.readings, strict=True):
         prompts = reading.prompts
-        if not (prompts.asks_for_scar or prompts.asks_for_heart or prompts.no_scar):
+        if not (prompts.has_scar_prompts or prompts.has_heart_prompts or prompts.no_scar):
             continue
         entry: dict[str, object] = {"sop_instance_uid": source.sop_instance_uid}
         if source.frame is not None:
@@ -191,7 +191,7 @@ def _prompts(entry: dict[str, object], where: str) -> SlicePrompts:
         for name in ("lv_box", "pool_box")
     }
     prompts = SlicePrompts(boxes, points, hearts["lv_box"], no_scar, hearts["pool_box"])
-    if no_scar and prompts.asks_for_scar:
+    if no_scar and prompts.has_scar_prompts:
         _refuse(f"{where} says no_scar and asks for scar by boxes or points.")
     return prompts
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import scarseg
-from scarseg.batch.results import with_interval
 from scarseg.case.measurements import MassConvention
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, ModelError, ScarsegError
@@ -25,7 +24,7 @@ from scarseg.progress import Progress
 from scarseg.replay.replay import ReplayWeights, replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import case_interval, embedded_again
+from scarseg.segmentation.interval import case_interval, embed_missing
 
 TABLE = "scar.csv"
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
@@ -165,15 +164,15 @@ def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> Record:
     io_files.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
     convention, density = MassConvention(options.mass), options.density
-    record = pipeline.case_record(case, convention, density, mask_file=path.name)
+    record = pipeline.measured_record(case, convention, density, mask_file=path.name)
     if replayed.models is None:
         return record
     try:
-        embeddings = embedded_again(case, replayed.models, replayed.embeddings)
+        embeddings = embed_missing(case, replayed.models, replayed.embeddings)
         found = case_interval(case, replayed.models, embeddings, convention, density)
     except ModelError:
         return record  # without an answer of the models only the interval is missing
-    return with_interval(record, found)
+    return pipeline.with_interval(record, found)
 
 
 def _write_table(

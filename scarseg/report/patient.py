@@ -17,7 +17,7 @@ from scarseg.io.files import safe_name, write_whole
 from scarseg.io.tables.csv import method as method_of
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.quant.method_comparison import MethodComparison, compare_methods
-from scarseg.quant.wall_map import WallMap, map_wall, points_of
+from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
 from scarseg.report.layout import (
@@ -316,7 +316,7 @@ def prepare(
     return ReportInput(
         case,
         measured,
-        map_wall(case.labels, stack, points or points_of(case), density),
+        map_wall(case.labels, stack, points or reader_insertion(case), density),
         compare_methods(stack, case.labels, density_g_per_ml=density),
         method or method_of(case),
         interval,

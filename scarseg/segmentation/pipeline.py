@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,27 +21,29 @@ from scarseg.progress import Progress, silent
 from scarseg.quant import mass
 from scarseg.segmentation.predict import (
     SliceProposal,
-    answer_file,
     correct_heart,
     detect,
     predict,
     propose,
+    propose_prompted,
 )
-from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, settle_lv_boxes
-from scarseg.segmentation.wall_correction import Heart, HeartAnswer, is_heart_of
+from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, reconcile_lv_boxes
+from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
+
+if TYPE_CHECKING:
+    from scarseg.segmentation.interval import MassInterval
 
 __all__ = [
-    "HeartAnswer",
-    "Located",
+    "LocatedHeart",
     "SliceProposal",
-    "case_record",
     "correct_heart",
     "export_table",
-    "locate",
+    "locate_hearts",
     "measure",
+    "measured_record",
     "proposal_change",
     "propose_case",
-    "propose_embedded",
+    "propose_case_with_embeddings",
     "propose_slice",
     "propose_stack",
     "segment",
@@ -48,16 +51,16 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedHeart:
     """What the detector says of one slice, its LV box settled with the neighbours'."""
 
     lv_box: Box | None
     detections: tuple[Detection, ...]
 
 
-def locate(
+def locate_hearts(
     stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules = RULES
-) -> tuple[Located, ...]:
+) -> tuple[LocatedHeart, ...]:
     """Let the detector see the whole stack, one answer per slice, base to apex.
 
     A slice where it fails leans on its neighbours. ``progress`` is called before every slice.
@@ -66,9 +69,10 @@ def locate(
     for k in range(stack.n_slices):
         progress(k / stack.n_slices, "Looking for the heart")
         detections.append(detect(models, stack.image(k)))
-    lv_boxes = settle_lv_boxes(detections, rules)
+    lv_boxes = reconcile_lv_boxes(detections, rules)
     return tuple(
-        Located(lv_box, tuple(found)) for lv_box, found in zip(lv_boxes, detections, strict=True)
+        LocatedHeart(lv_box, tuple(found))
+        for lv_box, found in zip(lv_boxes, detections, strict=True)
     )
 
 
@@ -77,7 +81,7 @@ def propose_slice(
     models: Models,
     lv_hint: Box | None = None,
     rules: ProposalRules = RULES,
-    located: Located | None = None,
+    located: LocatedHeart | None = None,
 ) -> SliceProposal:
     """Find the left ventricle and scar boxes on one slice and segment them.
 
@@ -88,7 +92,7 @@ def propose_slice(
     if located is None:
         detections = detect(models, image)
         found = best_lv_box(detections, rules)
-        located = Located(None if found is None else found.box, tuple(detections))
+        located = LocatedHeart(None if found is None else found.box, tuple(detections))
     return propose(image, models, lv_hint or located.lv_box, located.detections, rules)
 
 
@@ -112,14 +116,14 @@ def propose_stack(
             slices, without the detector's scar boxes; the wall is proposed on all.
     """
     chosen = range(stack.n_slices) if order is None else order
-    located = locate(stack, models, lambda done, what: progress(0.4 * done, what), rules)
+    located = locate_hearts(stack, models, lambda done, what: progress(0.4 * done, what), rules)
     for done, k in enumerate(chosen):
         progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
         image = stack.image(k)
         if prompts is None:
             yield k, propose(image, models, located[k].lv_box, located[k].detections, rules)
         else:
-            yield k, answer_file(image, models, located[k].lv_box, prompts.get(k), rules)
+            yield k, propose_prompted(image, models, located[k].lv_box, prompts.get(k), rules)
     progress(1.0, "Proposed")
 
 
@@ -131,10 +135,10 @@ def propose_case(
     rules: ProposalRules = RULES,
 ) -> Case:
     """Start a case and put a proposal on every slice."""
-    return propose_embedded(stack, models, progress, prompts, rules)[0]
+    return propose_case_with_embeddings(stack, models, progress, prompts, rules)[0]
 
 
-def propose_embedded(
+def propose_case_with_embeddings(
     stack: Stack,
     models: Models,
     progress: Progress = silent,
@@ -173,13 +177,13 @@ def segment(
     """
     swayed = previous if rules.previous_with_points and prompts.points else None
     logits = predict(models, embedding, prompts, swayed)
-    threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
+    threshold = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
     labels = _cleared(before)
     if logits.wall is not None:
-        if not prompts.no_scar and previous is not None and is_heart_of(before, previous):
+        if not prompts.no_scar and previous is not None and is_heart_from(before, previous):
             labels[:] = Label.BACKGROUND
         labels = _with_heart(labels, logits)
         scar &= labels == Label.MYOCARDIUM
@@ -221,13 +225,13 @@ def measure(
     proposed = [
         None
         if patch is None
-        else mass.Proposed(patch.n_infarct_voxels, case.differs_from_proposal(k))
+        else mass.ProposedInfarct(patch.n_infarct_voxels, case.differs_from_proposal(k))
         for k, patch in enumerate(case.proposed)
     ]
     return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml, proposed)
 
 
-def case_record(
+def measured_record(
     case: Case,
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
@@ -266,7 +270,7 @@ def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
     """Add the segmenter's wall, or pool, to labels that have none, where nothing stands yet."""
     if (labels == Label.MYOCARDIUM).any():
         return labels
-    heart = Heart.of_logits(logits)
+    heart = HeartMasks.of_logits(logits)
     labels = labels.copy()
     free = labels == Label.BACKGROUND
     if not (labels == Label.BLOOD_POOL).any():
@@ -283,3 +287,12 @@ def _cleared(before: LabelArray) -> LabelArray:
         Label.MYOCARDIUM if has_wall else Label.BACKGROUND
     )
     return labels
+
+
+def with_interval(record: Record, interval: MassInterval) -> Record:
+    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
+    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
+    rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    return replace(
+        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
+    )

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from scarseg.errors import InputError
 from scarseg.models import limit_threads
 from scarseg.models.segmenter import choose_device
-from scarseg.models.weights import ResolvedWeights, list_weights, resolve
+from scarseg.models.weights import ResolvedWeights, list_weights, resolve_weights
 from scarseg.progress import Progress, silent
 from scarseg.training import model_card, runs
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_data
@@ -170,11 +170,11 @@ def find_init(given: str | None, kind: str) -> ResolvedWeights | None:
     """Return the weights a run begins with; None for random ones.
 
     Raises:
-        WeightsError: as :func:`scarseg.models.weights.resolve`.
+        WeightsError: as :func:`scarseg.models.weights.resolve_weights`.
     """
     if given is None:
         return None
-    return resolve(None if given == "default" else given, kind)
+    return resolve_weights(None if given == "default" else given, kind)
 
 
 def licence_of(weights: ResolvedWeights | None) -> str:
@@ -205,9 +205,9 @@ def initial_weights_note(history: ValidationHistory) -> tuple[str, ...]:
 def stopped_output(options: argparse.Namespace, step: int) -> TrainingOutput:
     """Return how to resume a run that was stopped."""
     words = [word for word in options.words if word != "--resume"]
+    command = shlex.join(["scarseg", *words, "--resume"])
     return TrainingOutput(
-        Ending.STOPPED,
-        how_to_resume=f"Stopped at step {step}. To go on:\n  scarseg {shlex.join([*words, '--resume'])}",
+        Ending.STOPPED, how_to_resume=f"Stopped at step {step}. To go on:\n  {command}"
     )
 
 

@@ -63,7 +63,7 @@ def test_page_lists_the_columns_of_the_provenance_sheet() -> None:
 def test_page_names_every_part_of_the_sidecar(phantom_stack: Stack) -> None:
     import json
 
-    record = pipeline.case_record(Case.new(phantom_stack))
+    record = pipeline.measured_record(Case.new(phantom_stack))
     sidecar = json.loads(table_contents(Path("scar.csv"), [record], {})[Path("scar.json")])
     text = section(text_of("docs/tables.md"), "## scar.json: the sidecar")
     assert [name for name in sidecar if f"`{name}`" not in text] == []
@@ -87,7 +87,7 @@ def test_page_lists_the_pairs_of_compare(tmp_path: Path, phantom_stack: Stack) -
 def test_page_lists_the_pairs_of_a_rereading(tmp_path: Path, phantom_stack: Stack) -> None:
     mask = tmp_path / "mask.nii.gz"
     write_labels(mask, phantom_labels(), phantom_stack)
-    record = pipeline.case_record(Case.new(phantom_stack))
+    record = pipeline.measured_record(Case.new(phantom_stack))
     case = Again("A3", record, record, compare_files("mask", mask, mask))
     write_rereading(tmp_path / "page.html", "read 2", [Against("read 1", (case,))], [])
     first = documented("Files of a blinded re-reading")

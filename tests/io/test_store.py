@@ -19,9 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
+from scarseg.case.history import (
+    Cause,
+    DetectorScope,
+    ModelRun,
+    ReadingRecord,
+    SliceReading,
+    SliceStatus,
+    Step,
+)
 from scarseg.case.labels import Patch
-from scarseg.case.prompts import ASKED, Box, InsertionPoint, Origin, Point, SlicePrompts
+from scarseg.case.prompts import PROMPT_STRUCTURES, Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import StoreError
 from scarseg.io.casefile import format, lock, store
@@ -83,7 +91,8 @@ readings = st.builds(
         SlicePrompts,
         boxes=st.lists(boxes, max_size=3).map(tuple),
         points=st.lists(
-            st.builds(Point, numbers, numbers, st.booleans(), st.sampled_from(ASKED)), max_size=3
+            st.builds(Point, numbers, numbers, st.booleans(), st.sampled_from(PROMPT_STRUCTURES)),
+            max_size=3,
         ).map(tuple),
         lv_box=st.none() | boxes,
         no_scar=st.booleans(),
@@ -97,9 +106,11 @@ models = st.builds(ModelIdentity, texts, texts, st.booleans())
 patches = st.integers(0, 2**32).map(
     lambda seed: Patch.of(np.random.default_rng(seed).integers(0, 5, (60, 72), np.uint8))
 )
-looks = st.builds(Look, texts, texts, st.none() | boxes, st.none() | boxes, st.sampled_from(Sight))
+looks = st.builds(
+    ModelRun, texts, texts, st.none() | boxes, st.none() | boxes, st.sampled_from(DetectorScope)
+)
 steps = st.builds(
-    Recorded,
+    Step,
     st.integers(0, 2**45),
     st.sampled_from(Cause),
     texts,
@@ -123,7 +134,9 @@ cases = st.builds(
     slice_interactions=st.lists(st.integers(0, 10**6), min_size=5, max_size=5),
     slice_seconds=st.lists(st.floats(0, 1e7), min_size=5, max_size=5),
     proposed=st.lists(st.none() | patches, min_size=5, max_size=5),
-    record=st.lists(steps, max_size=5).map(lambda made: Record(STACK.pixels.shape, steps=made)),
+    record=st.lists(steps, max_size=5).map(
+        lambda made: ReadingRecord(STACK.pixels.shape, steps=made)
+    ),
 )
 
 
@@ -565,12 +578,12 @@ def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert (found.readings, found.seconds) == (expected.readings, expected.seconds)
     assert found.slice_seconds == [0.0] * 5 and found.proposed == [None] * 5
-    assert found.grounds is None and found.record.steps == []
-    labels, readings = found.record.outcome()
+    assert found.labels_under_scar is None and found.record.steps == []
+    labels, readings = found.record.final_state()
     np.testing.assert_array_equal(labels, expected.labels)
     assert readings == expected.readings
     store.save_case(found, path)
-    again = store.load_case(path, STACK).record.outcome()
+    again = store.load_case(path, STACK).record.final_state()
     np.testing.assert_array_equal(again[0], expected.labels)
     assert again[1] == expected.readings
 
@@ -578,7 +591,9 @@ def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path
 def test_what_lies_beneath_scar_comes_back(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     case = example_case()
-    case.grounds = np.where(case.labels >= 3, 1, case.labels).astype(np.uint8)
-    case.grounds[1][case.labels[1] >= 3] = 2
+    case.labels_under_scar = np.where(case.labels >= 3, 1, case.labels).astype(np.uint8)
+    case.labels_under_scar[1][case.labels[1] >= 3] = 2
     store.save_case(case, path)
-    np.testing.assert_array_equal(store.load_case(path, STACK).grounds, case.grounds)
+    np.testing.assert_array_equal(
+        store.load_case(path, STACK).labels_under_scar, case.labels_under_scar
+    )

@@ -54,7 +54,7 @@ def test_every_column_of_the_design_is_there() -> None:
 
 def test_row_tells_the_grams_with_all_digits(case: Case, tmp_path: Path) -> None:
     measured = pipeline.measure(case, MassConvention.SPACING)
-    record = pipeline.case_record(case, MassConvention.SPACING, mask_file="m.nii.gz")
+    record = pipeline.measured_record(case, MassConvention.SPACING, mask_file="m.nii.gz")
     files = pipeline.export_table(tmp_path / "scar.csv", [record])
     [row] = read_csv(files.table)
     assert float(row["scar_mass_g"]) == measured.scar_mass_spacing_g
@@ -72,7 +72,7 @@ def test_row_tells_the_grams_with_all_digits(case: Case, tmp_path: Path) -> None
 
 
 def test_slice_rows_add_up_to_the_stack(case: Case, tmp_path: Path) -> None:
-    files = pipeline.export_table(tmp_path / "scar.csv", [pipeline.case_record(case)])
+    files = pipeline.export_table(tmp_path / "scar.csv", [pipeline.measured_record(case)])
     [row] = read_csv(files.table)
     slices = read_csv(files.slices)
     assert files.slices.name == "scar_slices.csv"
@@ -83,7 +83,7 @@ def test_slice_rows_add_up_to_the_stack(case: Case, tmp_path: Path) -> None:
 
 
 def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: Path) -> None:
-    record = pipeline.case_record(Case.new(phantom_stack))
+    record = pipeline.measured_record(Case.new(phantom_stack))
     [row] = read_csv(pipeline.export_table(tmp_path / "scar.csv", [record]).table)
     assert row["lv_mass_g"] == row["scar_percent_lv"] == ""
     assert row["scar_mass_g"] == "0.0"
@@ -112,14 +112,16 @@ def test_method_says_how_far_a_reader_had_a_hand_in_it(case: Case) -> None:
 
 def test_unverified_weights_are_marked(case: Case) -> None:
     case.detector = ModelIdentity("mine", "b" * 64, False)
-    record = pipeline.case_record(case)
+    record = pipeline.measured_record(case)
     assert "W_UNVERIFIED_WEIGHTS" in str(record.row["warnings"]).split()
 
 
 def test_patient_is_a_pseudonym_unless_identified(case: Case, tmp_path: Path) -> None:
     case.stack = replace(case.stack, patient_id="CANARY^77", patient_name="CANARY^NAME")
-    hidden = pipeline.export_table(tmp_path / "a.csv", [pipeline.case_record(case)])
-    named = pipeline.export_table(tmp_path / "b.csv", [pipeline.case_record(case, identify=True)])
+    hidden = pipeline.export_table(tmp_path / "a.csv", [pipeline.measured_record(case)])
+    named = pipeline.export_table(
+        tmp_path / "b.csv", [pipeline.measured_record(case, identify=True)]
+    )
     assert all(b"CANARY" not in path.read_bytes() for path in hidden)
     [row] = read_csv(hidden.table)
     assert row["patient_id"] == pseudonym("CANARY^77")
@@ -151,7 +153,7 @@ def test_harmless_text_comes_back_as_it_was(text: str) -> None:
 
 def test_any_order_gives_the_same_bytes(phantom_stack: Stack, tmp_path: Path) -> None:
     records = [
-        pipeline.case_record(
+        pipeline.measured_record(
             Case.new(replace(phantom_stack, patient_id=who, study_date=day, part=part))
         )
         for who, day, part in [("B", "2", ""), ("A", "1", ""), ("A", "2", "psir"), ("A", "2", "m")]
@@ -169,7 +171,7 @@ def test_any_order_gives_the_same_bytes(phantom_stack: Stack, tmp_path: Path) ->
 def test_sidecar_carries_provenance_and_the_statement(case: Case, tmp_path: Path) -> None:
     case.readings[1] = SliceReading(SlicePrompts(boxes=(Box(1, 2, 3, 4),)))
     files = pipeline.export_table(
-        tmp_path / "s.csv", [pipeline.case_record(case)], {"device": "cpu"}
+        tmp_path / "s.csv", [pipeline.measured_record(case)], {"device": "cpu"}
     )
     sidecar = json.loads(files.sidecar.read_text())
     assert sidecar["statement"] == "For research use only. Not a medical device."
@@ -185,10 +187,10 @@ def test_existing_output_is_never_replaced_unasked(which: int, case: Case, tmp_p
     path = tmp_path / "scar.csv"
     table_files(path)[which].write_text("mine")
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(path, [pipeline.case_record(case)])
+        pipeline.export_table(path, [pipeline.measured_record(case)])
     assert [p.name for p in tmp_path.iterdir()] == [table_files(path)[which].name]
     assert table_files(path)[which].read_text() == "mine"
-    files = pipeline.export_table(path, [pipeline.case_record(case)], force=True)
+    files = pipeline.export_table(path, [pipeline.measured_record(case)], force=True)
     assert all(file.stat().st_size > 10 for file in files)
 
 
@@ -199,8 +201,8 @@ def test_links_are_not_followed(case: Case, tmp_path: Path) -> None:
     out.mkdir()
     (out / "scar.csv").symlink_to(victim)
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(out / "scar.csv", [pipeline.case_record(case)])
-    pipeline.export_table(out / "scar.csv", [pipeline.case_record(case)], force=True)
+        pipeline.export_table(out / "scar.csv", [pipeline.measured_record(case)])
+    pipeline.export_table(out / "scar.csv", [pipeline.measured_record(case)], force=True)
     assert victim.read_text() == "precious"
     assert not (out / "scar.csv").is_symlink()
 
@@ -208,12 +210,12 @@ def test_links_are_not_followed(case: Case, tmp_path: Path) -> None:
 def test_dangling_link_counts_as_existing(case: Case, tmp_path: Path) -> None:
     (tmp_path / "scar.csv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(tmp_path / "scar.csv", [pipeline.case_record(case)])
+        pipeline.export_table(tmp_path / "scar.csv", [pipeline.measured_record(case)])
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_files_are_private_and_folders_made(case: Case, tmp_path: Path) -> None:
-    files = pipeline.export_table(tmp_path / "new" / "scar.csv", [pipeline.case_record(case)])
+    files = pipeline.export_table(tmp_path / "new" / "scar.csv", [pipeline.measured_record(case)])
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
@@ -231,7 +233,7 @@ def test_failing_disk_leaves_nothing_or_the_old(
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OutputError, match=r"E_WRITE.*No space left"):
-        pipeline.export_table(path, [pipeline.case_record(case)], force=force)
+        pipeline.export_table(path, [pipeline.measured_record(case)], force=force)
     assert [p.name for p in tmp_path.iterdir()] == (["scar.csv"] if force else [])
     assert not force or path.read_text() == "old"
 
@@ -256,10 +258,10 @@ def test_tables_tell_what_changed_since_the_proposal_and_where_the_time_went(
     fewer = case.labels[2].copy()
     fewer[:30] = 0
     proposals.apply(proposals.change("erase", 2, None, fewer))
-    proposals.interacted(2)
-    proposals.spent(2, 3.25)
+    proposals.count_interaction(2)
+    proposals.add_reading_time(2, 3.25)
     measured = pipeline.measure(proposals, MassConvention.SPACING)
-    record = pipeline.case_record(proposals, MassConvention.SPACING)
+    record = pipeline.measured_record(proposals, MassConvention.SPACING)
     files = pipeline.export_table(tmp_path / "scar.csv", [record])
     [row] = read_csv(files.table)
     one, two = (measured.slices[k] for k in (1, 2))

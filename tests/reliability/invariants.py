@@ -8,7 +8,7 @@ import numpy as np
 
 from scarseg.case.labels import Label
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.session import Open
+from scarseg.gui.session.session import OpenCase
 from scarseg.io.casefile import format
 
 TIMES = ("saved_at_utc", "seconds", "slice_seconds")
@@ -82,7 +82,7 @@ class Watched:
             self.broken.append("labels that do not exist")
 
 
-def differences_on_disk(current: Open) -> list[str]:
+def differences_on_disk(current: OpenCase) -> list[str]:
     """Name what the saved case file holds otherwise than the memory; times aside."""
     if not current.saver.path.exists():
         if current.document.revision:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RereadingProgress:
     """Re-readings of a store with how far each of their cases is: code to (slices read, of)."""
 
     rereadings: tuple[Rereading, ...]
@@ -29,21 +29,21 @@ class Found:
         return sum(0 < of == n for n, of in self.read[one.code].values())
 
 
-def find(store_folder: Path) -> Found:
+def find_unfinished(store_folder: Path) -> RereadingProgress:
     """Look for the re-readings that are not finished, the newest first."""
     from scarseg.io.casefile import rereading
 
     found = [one for one in rereading.find(store_folder)[0] if not one.finished_at_utc]
-    return look_at(*reversed(found))
+    return read_progress(*reversed(found))
 
 
-def look_at(*rereadings: Rereading) -> Found:
+def read_progress(*rereadings: Rereading) -> RereadingProgress:
     """Look how far the cases of some re-readings are."""
     read = {one.code: {c.code: one.n_read(c.code) for c in one.cases} for one in rereadings}
-    return Found(rereadings, read)
+    return RereadingProgress(rereadings, read)
 
 
-def look_at_firsts(
+def find_first_readings(
     store_folder: Path, sources: Sequence[StackSummary | Stack]
 ) -> tuple[list[First | None], list[Rereading]]:
     """Look which stacks are read to their end, and which re-readings there were."""
@@ -55,11 +55,11 @@ def look_at_firsts(
 
 def start(
     store_folder: Path, firsts: Sequence[First], reader: str, read_number: int, proposals: bool
-) -> Found:
+) -> RereadingProgress:
     """Plan a re-reading; see :func:`scarseg.io.casefile.rereading.start`."""
     from scarseg.io.casefile import rereading
 
-    return look_at(rereading.start(store_folder, firsts, reader, read_number, proposals))
+    return read_progress(rereading.start(store_folder, firsts, reader, read_number, proposals))
 
 
 def write_page(
@@ -192,4 +192,4 @@ def _again(code: str, a: Case, b: Case) -> RereadCase:
     from scarseg.segmentation import pipeline
 
     masks = compare_labels(code, a.labels, b.labels, a.stack)
-    return RereadCase(code, pipeline.case_record(a), pipeline.case_record(b), masks)
+    return RereadCase(code, pipeline.measured_record(a), pipeline.measured_record(b), masks)

@@ -34,7 +34,15 @@ import numpy as np
 
 from scarseg import __version__
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
+from scarseg.case.history import (
+    Cause,
+    DetectorScope,
+    ModelRun,
+    ReadingRecord,
+    SliceReading,
+    SliceStatus,
+    Step,
+)
 from scarseg.case.labels import Label, LabelArray, Patch, infarct_mask
 from scarseg.case.prompts import Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
@@ -129,10 +137,10 @@ def flag(value: object) -> bool:
     return value
 
 
-_lines: WeakKeyDictionary[Recorded, bytes] = WeakKeyDictionary()
+_lines: WeakKeyDictionary[Step, bytes] = WeakKeyDictionary()
 
 
-def encode_steps(record: Record) -> bytes:
+def encode_steps(record: ReadingRecord) -> bytes:
     """Turn a record into bytes."""
     start = None
     if record.start is not None:
@@ -141,7 +149,7 @@ def encode_steps(record: Record) -> bytes:
     return b"\n".join((_line(head), *(_step_line(step) for step in record.steps)))
 
 
-def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
+def decode_steps(data: bytes, shape: tuple[int, ...]) -> ReadingRecord:
     """Turn bytes into the record of a stack of this shape (slice, row, column).
 
     Raises:
@@ -154,7 +162,7 @@ def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
     ]
     if start is not None and len(start) != shape[0]:
         raise ValueError("a record must begin on every slice")
-    record = Record(shape, start, n_forgotten=int(head["n_forgotten"]))
+    record = ReadingRecord(shape, start, n_forgotten=int(head["n_forgotten"]))
     for line in others:
         step = _step(json.loads(line), shape)
         _lines[step] = line
@@ -162,14 +170,14 @@ def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
     return record
 
 
-def _step_line(step: Recorded) -> bytes:
+def _step_line(step: Step) -> bytes:
     line = _lines.get(step)
     if line is None:
         line = _lines[step] = _line(_step_document(step))
     return line
 
 
-def _step_document(step: Recorded) -> dict[str, Any]:
+def _step_document(step: Step) -> dict[str, Any]:
     document: dict[str, Any] = {
         "at_ms": step.at_ms,
         "cause": step.cause.value,
@@ -180,29 +188,29 @@ def _step_document(step: Recorded) -> dict[str, Any]:
         document["reading"] = reading_document(step.reading)
     if step.patch is not None:
         document["patch"] = patch_document(step.patch)
-    if step.ground is not None:
-        document["ground"] = patch_document(step.ground)
-    if step.look is not None:
-        look = step.look
+    if step.labels_under_scar is not None:
+        document["ground"] = patch_document(step.labels_under_scar)
+    if step.model_run is not None:
+        look = step.model_run
         document["look"] = {
             "segmenter": look.segmenter_sha256,
             "detector": look.detector_sha256,
             "lv_hint": look.lv_hint and box_document(look.lv_hint),
             "lv_box": look.lv_box and box_document(look.lv_box),
-            "sight": look.sight.value,
+            "sight": look.detector_scope.value,
             "fresh": look.fresh,
             "software": look.software,
         }
     return document
 
 
-def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
+def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Step:
     k = int(document["slice"])
     if not 0 <= k < shape[0]:
         raise ValueError("a step must be on a slice of its stack")
     names = ("reading", "patch", "look", "ground")
     reading, patch, look, ground = (document.get(name) for name in names)
-    return Recorded(
+    return Step(
         int(document["at_ms"]),
         Cause(document["cause"]),
         text(document["name"]),
@@ -214,13 +222,13 @@ def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
     )
 
 
-def _look(document: dict[str, Any]) -> Look:
-    return Look(
+def _look(document: dict[str, Any]) -> ModelRun:
+    return ModelRun(
         text(document["segmenter"]),
         text(document["detector"]),
         _box(document["lv_hint"]),
         _box(document["lv_box"]),
-        Sight(document["sight"]),
+        DetectorScope(document["sight"]),
         flag(document.get("fresh", False)),
         text(document.get("software", "")),
     )
@@ -302,8 +310,10 @@ def encode(case: Case) -> bytes:
         "labels": zlib.compress(labels.tobytes(), 1),
         "steps": encode_steps(case.record),
     }
-    if case.grounds is not None:
-        records["grounds"] = zlib.compress(case.grounds[infarct_mask(labels)].tobytes(), 1)
+    if case.labels_under_scar is not None:
+        records["grounds"] = zlib.compress(
+            case.labels_under_scar[infarct_mask(labels)].tobytes(), 1
+        )
     table = json.dumps(
         [
             {"name": name, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -374,8 +384,8 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
                 None if each is None else read_patch(each, shape)
                 for each in _per_slice(document, "proposed", stack)
             ],
-            grounds=_grounds(records.get("grounds"), labels),
-            record=_record(records, shape) if with_steps else Record(shape),
+            labels_under_scar=_grounds(records.get("grounds"), labels),
+            record=_record(records, shape) if with_steps else ReadingRecord(shape),
             insertion=_insertion(document.get("insertion"), stack),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
@@ -439,9 +449,9 @@ def _insertion(document: dict[str, Any] | None, stack: Stack) -> InsertionPoint 
     return point
 
 
-def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> Record:
+def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> ReadingRecord:
     """Give the steps; those of a file that is older than they begin where the case stands."""
-    return decode_steps(records["steps"], shape) if "steps" in records else Record(())
+    return decode_steps(records["steps"], shape) if "steps" in records else ReadingRecord(())
 
 
 def _labels(packed: bytes, stack: Stack) -> LabelArray:

@@ -28,23 +28,25 @@ from scarseg.training.commands import (
     start_or_resume,
     stopped_output,
 )
-from scarseg.training.detector.data import SHARES, TUNING
+from scarseg.training.detector.data import TUNING
 from scarseg.training.detector.evaluate import shift_slices
+from scarseg.training.detector.sampling import SHARES, SMALL_SCARS, WHOLE_SLICE_SHARE
 from scarseg.training.detector.train import (
     LEARNING_RATE,
     MASK_WEIGHT,
     WEIGHT_DECAY,
     DetectorRecipe,
     DetectorTraining,
-    choose_weights,
-    measure_weights,
     split_slices,
 )
+from scarseg.training.detector.weights import choose_weights, measure_weights
 from scarseg.training.loop import Ending, Limits, StopRequest, open_display
 
 ARCHITECTURE: dict[str, Any] = {
     "architecture": "YOLO11n (ultralytics), one input channel, two classes",
     "shares": SHARES,
+    "whole_slice_share": WHOLE_SLICE_SHARE,
+    "small_scars": SMALL_SCARS,
     "learning_rate": LEARNING_RATE,
     "weight_decay": WEIGHT_DECAY,
     "mask_weight": MASK_WEIGHT,

@@ -78,7 +78,9 @@ class VitTraining(SegmenterTraining):
         self._slices: list[list[tuple[TrainingCase, int]]] = [[], []]
         self._kept: dict[tuple[int, int], Tensor] = {}
         self._rng = np.random.default_rng(recipe.seed)
-        self._segmenter = _CachingSegmenter(VitSegmenter(sam, UNFINISHED, str(self.device)), self.whole)
+        self._segmenter = _CachingSegmenter(
+            VitSegmenter(sam, UNFINISHED, str(self.device)), self.whole
+        )
 
     def load_initial_weights(self, weights: Path) -> None:
         """Do nothing: the checkpoint was loaded when the run was created."""
