@@ -39,7 +39,7 @@ from scarseg.io.dicom.types import StackSummary
 from scarseg.io.files import safe_name
 from scarseg.io.masks.nifti import LabelMap, read_label_map
 from scarseg.progress import Progress
-from scarseg.quant.mass import MM3_PER_ML, measure
+from scarseg.quant.mass import MM3_PER_ML, headline_convention, measure
 from scarseg.quant.overlap import (
     Overlap,
     compare_masks,
@@ -184,6 +184,7 @@ def compare_labels(
     density_g_per_ml: float = DENSITY_G_PER_ML,
 ) -> MaskPair:
     """Compare two label maps (slice, row, column) of a stack that is at hand."""
+    convention = headline_convention(stack, convention)
     between = stack.slice_spacing_mm or stack.slice_thickness_mm
     spacing = (between, *stack.pixel_spacing_mm)
     return _compared(name, a, b, _VoxelScale(spacing, stack, convention, density_g_per_ml))

@@ -13,9 +13,10 @@ import numpy as np
 import scarseg
 from scarseg.agreement.pairing import Pair
 from scarseg.errors import OutputError
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.csv import Cell, render_rows
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
+from scarseg.io.tables.table import render_csv
 from scarseg.quant.agreement import (
     Agreement,
     ConfidenceInterval,
@@ -208,7 +209,7 @@ def write_agreement(output: Path, written: AgreementPage, force: bool = False) -
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_all({path: file_bytes(path, written) for path in files}, force)
+    write_files({path: file_bytes(path, written) for path in files}, force)
     return files
 
 
@@ -234,7 +235,7 @@ def file_bytes(path: Path, written: AgreementPage) -> bytes:
     if ending == ".json":
         return numbers_json(written.numbers).encode()
     if ending == ".csv":
-        return render_rows(written.columns, written.rows)
+        return render_csv(written.columns, written.rows)
     from scarseg.report import layout
 
     make = layout.pdf_page if ending == ".pdf" else layout.html_page

@@ -30,7 +30,7 @@ from scarseg.batch.selection import BatchJob
 from scarseg.errors import InputError, OutputError, StoreError, WeightsError
 from scarseg.io.casefile.lock import CaseLock
 from scarseg.io.files import flush_folder, make_folder, replace_file
-from scarseg.io.tables.csv import Record
+from scarseg.io.tables.table import StackRecord
 from scarseg.models.weights import resolve_weights
 
 RUN, TABLES = "run.json", "tables"
@@ -336,7 +336,7 @@ def _document(result: StackResult) -> dict[str, Any]:
 def _result(document: Mapping[str, Any]) -> StackResult:
     record = document["record"]
     return StackResult(
-        Record(record["row"], tuple(record["slices"]), record["provenance"]),
+        StackRecord(record["row"], tuple(record["slices"]), record["provenance"]),
         document["note"],
         document["trouble"],
         frozenset((uid, frame) for uid, frame in document["used"]),

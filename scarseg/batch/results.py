@@ -15,8 +15,9 @@ from scarseg.errors import Cancelled, OutputError, ScarsegError
 from scarseg.io.files import refuse_existing
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
-from scarseg.io.tables.csv import Record, error_record
-from scarseg.io.tables.export import IDENTITY, ExtraTable, Row
+from scarseg.io.tables.columns import IDENTITY_COLUMNS
+from scarseg.io.tables.export import ExtraTable, Row
+from scarseg.io.tables.table import StackRecord, error_record
 from scarseg.quant.method_comparison import compare_methods
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
@@ -107,7 +108,7 @@ def write_files(
         try:
             nifti.write_labels(place(mask), case.labels, case.stack, force)
         except OutputError as error:
-            if error.code != "E_EXISTS" or not nifti.holds_labels(mask, case.labels, case.stack):
+            if error.code != "E_EXISTS" or not nifti.file_holds_labels(mask, case.labels, case.stack):
                 raise
     if kind in (MaskFormat.NIFTI, MaskFormat.NONE) and measured is None:
         return
@@ -169,7 +170,7 @@ class StackResult:
     ``compared`` the rows of the tables of methods, by name; ``files`` those that are staged.
     """
 
-    record: Record
+    record: StackRecord
     note: str = ""
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
@@ -253,7 +254,7 @@ def _write_report(
     placer: FilePlacer,
     folder: Path,
     case: Case,
-    record: Record,
+    record: StackRecord,
     settings: ResultSettings,
     labels_from: str,
     interval: MassInterval | None,
@@ -286,7 +287,7 @@ def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
     )
 
 
-def _compared(case: Case, record: Record, settings: ResultSettings) -> dict[str, tuple[Row, ...]]:
+def _compared(case: Case, record: StackRecord, settings: ResultSettings) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
     found = compare_methods(stack, case.labels, settings.methods, density)
     rows = {
@@ -294,7 +295,7 @@ def _compared(case: Case, record: Record, settings: ResultSettings) -> dict[str,
         "method_slices": method_slice_rows(found, stack),
         "curve": curve_rows(stack, case.labels, density),
     }
-    identity = {name: record.row.get(name) for name in IDENTITY}
+    identity = {name: record.row.get(name) for name in IDENTITY_COLUMNS}
     return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
-from scarseg.cli.parser import INPUT, Commands, Parser, count, density, length
+from scarseg.cli.parser import (
+    INPUT,
+    Commands,
+    Parser,
+    count,
+    density,
+    label_values,
+    length,
+)
 from scarseg.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from scarseg.batch.models import BatchSettings
     from scarseg.batch.results import StackResult
     from scarseg.batch.selection import BatchJob
-    from scarseg.io.tables.csv import Record
+    from scarseg.io.tables.table import StackRecord
 
 
 def add_batch(commands: Commands) -> None:
@@ -110,7 +118,7 @@ def add_measure(commands: Commands) -> None:
     )
     measure.add_argument(
         "--values",
-        type=_values,
+        type=label_values,
         default=(),
         metavar="1=scar,...",
         help="what values of a label map, or numbers of segments, stand for: background,"
@@ -257,7 +265,7 @@ def _run_measure(options: argparse.Namespace) -> int:
         report = dicom.scan(options.dicom, progress)
     require_mr(report)
     refuse_inputs(files, [*input_files(report), *(one.path for one in masks)])
-    stacks = match.stacks_named(report.stacks, options.series)
+    stacks = match.select_series(report.stacks, options.series)
     with progress_bar("Matching") as progress:
         matching = match.match_masks(masks, stacks, meaning, progress)
     for note in (*report.notes, *batch_masks.matching_notes(matching)):
@@ -314,7 +322,7 @@ def _may_replace_tables(options: argparse.Namespace) -> bool:
 
 def _write_tables(
     options: argparse.Namespace,
-    records: Sequence[Record],
+    records: Sequence[StackRecord],
     results: Sequence[StackResult],
     told: Mapping[str, object],
     force: bool,
@@ -344,22 +352,6 @@ def _sidecar_settings(options: argparse.Namespace) -> dict[str, object]:
         "methods": list(options.methods),
         "identify": options.identify,
     }
-
-
-def _values(text: str) -> tuple[tuple[int, object], ...]:
-    """Read ``1=scar,2=myocardium``."""
-    from scarseg.case.labels import Label
-
-    names = {label.name.lower(): label for label in Label}
-    meaning = {}
-    for part in text.split(","):
-        value, _, name = part.partition("=")
-        if not value.strip().isdecimal() or name.strip().lower() not in names:
-            raise argparse.ArgumentTypeError(
-                f"{part!r} is not a value and what it stands for (1=scar)"
-            )
-        meaning[int(value)] = names[name.strip().lower()]
-    return tuple(meaning.items())
 
 
 def _methods(text: str) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from scarseg.case.stack import Stack
 from scarseg.errors import InputError, ModelError, ScarsegError
 from scarseg.io import dicom
 from scarseg.io import files as io_files
-from scarseg.io.casefile import library, store
-from scarseg.io.casefile.format import has_files_of, stack_identity
+from scarseg.io.casefile import last_position, library, store
+from scarseg.io.casefile.file_format import has_same_files, stack_identity
 from scarseg.io.casefile.library import CaseFile
 from scarseg.io.dicom.types import LoadReport
 from scarseg.io.masks import nifti
-from scarseg.io.tables.csv import Record
+from scarseg.io.tables.table import StackRecord
 from scarseg.progress import Progress
 from scarseg.replay.replay import ReplayWeights, replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
@@ -53,7 +53,7 @@ def replay_files(options: argparse.Namespace, bar: ProgressBar, say: Print) -> R
     missing = next((one for one in options.cases if not one.exists()), None)
     if missing is not None:
         raise InputError("E_INPUT_MISSING", f"{missing} does not exist.", str(missing))
-    found = library.find(options.cases)
+    found = library.find_case_files(options.cases)
     for note in found.notes:
         say(note)
     if not found.cases:
@@ -64,7 +64,7 @@ def replay_files(options: argparse.Namespace, bar: ProgressBar, say: Print) -> R
         report = dicom.scan(_images(options.dicom, found.rest), progress)
     source = ReplayWeights(options.segmenter, options.detector, options.device)
     lines: list[str] = []
-    records: list[Record] = []
+    records: list[StackRecord] = []
     identical = not found.notes
     for one in found.cases:
         with bar(one.path.name) as progress:
@@ -80,7 +80,7 @@ def _images(given: Sequence[Path], rest: Sequence[Path]) -> list[Path]:
     """Return the folders to search for images: those given, else the folder of last time."""
     if given:
         return list(given)
-    last = library.recall_folder(store.default_folder())
+    last = last_position.load_last_folder(store.default_folder())
     folders = [*rest, *([] if last is None else [last])]
     if not folders:
         raise InputError(
@@ -95,7 +95,7 @@ def _replay(
     source: ReplayWeights,
     options: argparse.Namespace,
     progress: Progress,
-) -> tuple[list[str], Record | None, bool]:
+) -> tuple[list[str], StackRecord | None, bool]:
     """Make one case again: what to print, its row, and whether it is identical."""
     name = one.path.name
     try:
@@ -142,7 +142,7 @@ def _replay_case(
     content = store.read_content(one.path)
     if content.identity.get("pixels_sha256") != stack_identity(stack)["pixels_sha256"]:
         found.because("images that decode to other values than they did")
-    elif all(each.sha256 for each in stack.sources) and not has_files_of(content, stack):
+    elif all(each.sha256 for each in stack.sources) and not has_same_files(content, stack):
         found.because("image files that were changed, though not their pixels")
     return replayed
 
@@ -152,12 +152,12 @@ def _mask(folder: Path, stack_id: str) -> Path:
 
 
 def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
-    from scarseg.io.tables.csv import table_files
+    from scarseg.io.tables.table import table_files
 
     return [*table_files(folder / TABLE), *(_mask(folder, one.stack_id) for one in cases)]
 
 
-def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> Record:
+def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> StackRecord:
     """Write the label map that was made again; return its row."""
     case = replayed.case
     path = _mask(options.output, case.stack.stack_id)
@@ -176,7 +176,7 @@ def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> Record:
 
 
 def _write_table(
-    options: argparse.Namespace, cases: Sequence[CaseFile], records: Sequence[Record]
+    options: argparse.Namespace, cases: Sequence[CaseFile], records: Sequence[StackRecord]
 ) -> tuple[Path, ...]:
     if options.output is None or not records:
         return ()

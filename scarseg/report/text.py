@@ -12,8 +12,9 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.case.prompts import Origin
-from scarseg.io.tables.csv import export_status, pseudonym
 from scarseg.io.tables.provenance import labels_sha256, reading_times
+from scarseg.io.tables.pseudonyms import pseudonym
+from scarseg.io.tables.table import export_status
 from scarseg.quant.grey_zone import GreyZoneScheme
 from scarseg.quant.insertion_point import InsertionSource
 from scarseg.quant.method_comparison import MethodComparison

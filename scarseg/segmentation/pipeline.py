@@ -15,7 +15,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
-from scarseg.io.tables import csv
+from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
@@ -237,13 +237,13 @@ def measured_record(
     density_g_per_ml: float = DENSITY_G_PER_ML,
     identify: bool = False,
     mask_file: str = "",
-) -> csv.Record:
+) -> table.StackRecord:
     """Measure a case and give its rows for :func:`export_table`.
 
     ``identify`` writes the patient ID as it is instead of its pseudonym.
     """
     measured = measure(case, convention, density_g_per_ml)
-    record = csv.case_record(case, measured, identify=identify, mask_file=mask_file)
+    record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
@@ -251,10 +251,10 @@ def measured_record(
 
 def export_table(
     path: Path,
-    records: Sequence[csv.Record],
+    records: Sequence[table.StackRecord],
     settings: Mapping[str, object] | None = None,
     force: bool = False,
-) -> csv.TableFiles:
+) -> table.TableFiles:
     """Write the CSV, the per-slice CSV and the sidecar beside it, each whole or not at all.
 
     The window and the command line both call this: the same cases give the same bytes, in
@@ -263,7 +263,7 @@ def export_table(
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
-    return csv.write_tables(path, records, settings or {}, force)
+    return table.write_tables(path, records, settings or {}, force)
 
 
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:

@@ -15,7 +15,7 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import write_series
-from scarseg.io.files import make_folder, refuse_existing, write_whole
+from scarseg.io.files import make_folder, refuse_existing, write_file
 from scarseg.io.masks.nifti import write_labels
 from scarseg.progress import Progress, silent
 from scarseg.quant.mass import measure
@@ -131,7 +131,7 @@ def write_study(
         )
     study = SimulatedStudy(dicom_folder, tuple(series))
     if truth_folder is None:
-        write_whole(masks / "truth.csv", truth_table([study]))
+        write_file(masks / "truth.csv", truth_table([study]))
     return study
 
 
@@ -163,7 +163,7 @@ def simulate_patients(
         named = replace(options, patient_id=options.patient_id or f"SIM{seed}-{i + 1:04d}")
         target = folder / "dicom" / str(named.patient_id)
         studies.append(write_study(target, patient_seed, named, truth_folder=folder / "truth"))
-    write_whole(table, truth_table(studies))
+    write_file(table, truth_table(studies))
     progress(1.0, "Done")
     return tuple(studies)
 

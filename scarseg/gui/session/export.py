@@ -17,7 +17,7 @@ from scarseg.progress import Progress, silent
 from scarseg.report import text
 
 if TYPE_CHECKING:
-    from scarseg.io.tables.csv import Record
+    from scarseg.io.tables.table import StackRecord
     from scarseg.segmentation.interval import MassInterval
 
 
@@ -40,7 +40,9 @@ def export_cases(
     return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
 
 
-def build_record(case: Case, interval: MassInterval | None = None, mask_file: str = "") -> Record:
+def build_record(
+    case: Case, interval: MassInterval | None = None, mask_file: str = ""
+) -> StackRecord:
     """Measure a case; the record holds the interval of its scar mass where there is one."""
     from scarseg.segmentation import pipeline
 
@@ -105,7 +107,7 @@ def _saved(entry: Entry, folder: Path) -> Case | None:
         return None
     if isinstance(source, Stack):
         return store.load_case(path, source)
-    return store.load_case(path, dicom.read_stack(source, library.thickness_given(path)))
+    return store.load_case(path, dicom.read_stack(source, library.reader_thickness_mm(path)))
 
 
 def save_prompts(path: Path, case: Case, force: bool) -> str:
@@ -231,7 +233,7 @@ def _tables(wish: ExportRequest) -> list[Path]:
     return [wish.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in wish.parts else []
 
 
-def _write_tables(wish: ExportRequest, records: Sequence[Record], force: bool) -> None:
+def _write_tables(wish: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
     from scarseg.io.tables.export import write_export
 
     files = _tables(wish)
@@ -244,7 +246,7 @@ def _write_one(
     wish: ExportRequest,
     entry: Entry,
     case: Case,
-    record: Record,
+    record: StackRecord,
     interval: MassInterval | None,
     force: bool,
 ) -> None:
