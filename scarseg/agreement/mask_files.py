@@ -21,7 +21,14 @@ from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.masks.match import MaskFile, MaskKind, Match, Unmatched, find_masks, match_masks
+from scarseg.io.masks.match import (
+    MaskFile,
+    MaskMatch,
+    MaskSource,
+    UnmatchedMask,
+    find_masks,
+    match_masks,
+)
 from scarseg.io.masks.nifti import LPS_TO_RAS, LabelMap, read_label_map
 from scarseg.io.masks.read import read_mask
 
@@ -128,15 +135,15 @@ def pair_by_stack(
 
 def _match(
     path: Path, stacks: Sequence[StackSummary], meaning: Meaning
-) -> tuple[dict[int, Match], list[tuple[str, ScarsegError]]]:
+) -> tuple[dict[int, MaskMatch], list[tuple[str, ScarsegError]]]:
     """Return the masks below a path by the identity of their stack, and the refused ones.
 
     A run can write a mask as NIfTI and as SEG: the NIfTI is compared then.
     """
     masks = find_masks([path])
-    found: dict[int, Match] = {}
+    found: dict[int, MaskMatch] = {}
     refused: list[tuple[str, ScarsegError]] = []
-    for kind in MaskKind:
+    for kind in MaskSource:
         some: list[MaskFile] = [one for one in masks if one.kind is kind]
         if not some:
             continue
@@ -147,7 +154,7 @@ def _match(
     return found, refused
 
 
-def _refusal(one: Unmatched) -> tuple[str, ScarsegError]:
+def _refusal(one: UnmatchedMask) -> tuple[str, ScarsegError]:
     return one.mask.stem, one.error
 
 
@@ -170,11 +177,9 @@ def compare_files(
     name = files.name
     if files.stack is not None:
         stack = dicom.read_stack(files.stack)
-        labels = [
-            read_mask(path, stack, meaning).labels
-            for path, meaning in ((files.a, meaning_a), (files.b, meaning_b))
-        ]
-        return compare_labels(name, *labels, stack, convention, density_g_per_ml)
+        a = read_mask(files.a, stack, meaning_a).labels
+        b = read_mask(files.b, stack, meaning_b).labels
+        return compare_labels(name, a, b, stack, convention, density_g_per_ml)
     for path in (files.a, files.b):
         _require_nifti(path)
     one, other = read_label_map(files.a, meaning_a), read_label_map(files.b, meaning_b)
@@ -219,7 +224,7 @@ def _on_one_grid(a: LabelMap, b: LabelMap) -> bool:
     lengths = [
         abs(x - y) * n for x, y, n in zip(a.spacing_mm, b.spacing_mm, a.labels.shape, strict=True)
     ]
-    return max(apart, *lengths) <= GRID_TOLERANCE_MM
+    return bool(max(apart, *lengths) <= GRID_TOLERANCE_MM)
 
 
 def _slices_first(grid: LabelMap) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scarseg.errors import InputError
-from scarseg.io.tables.reading import CsvTable, number_parser
+from scarseg.io.tables.csv_reader import CsvTable, number_parser
 
 KEY = ("series_uid", "part")
 """The columns that identify a stack in the tables of this program."""

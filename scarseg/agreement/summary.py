@@ -13,10 +13,17 @@ import numpy as np
 import scarseg
 from scarseg.agreement.pairing import Pair
 from scarseg.errors import OutputError
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.csv import Cell, render_rows
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
-from scarseg.quant.agreement import Agreement, Interval, agreement, bland_altman, concordance
+from scarseg.io.tables.table import render_csv
+from scarseg.quant.agreement import (
+    Agreement,
+    ConfidenceInterval,
+    agreement,
+    bland_altman,
+    concordance,
+)
 
 MIN_PAIRS_FOR_TERTILES = 6
 
@@ -67,7 +74,7 @@ def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
     def add(
         what: str,
         value: float | None,
-        interval: Interval | None = None,
+        interval: ConfidenceInterval | None = None,
         decimals: int = 2,
         of: str = unit,
     ) -> None:
@@ -206,7 +213,7 @@ def write_agreement(output: Path, page: AgreementPage, force: bool = False) -> l
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_all({path: file_bytes(path, page) for path in files}, force)
+    write_files({path: file_bytes(path, page) for path in files}, force)
     return files
 
 
@@ -232,7 +239,7 @@ def file_bytes(path: Path, page: AgreementPage) -> bytes:
     if ending == ".json":
         return numbers_json(page.numbers).encode()
     if ending == ".csv":
-        return render_rows(page.columns, page.rows)
+        return render_csv(page.columns, page.rows)
     from scarseg.report import layout
 
     render = layout.document_pdf if ending == ".pdf" else layout.document_html

@@ -35,7 +35,7 @@ from scarseg.agreement.summary import (
 )
 from scarseg.errors import InputError
 from scarseg.io.files import refuse_existing, refuse_inputs, require_writable
-from scarseg.io.tables.reading import CsvTable, read_tables
+from scarseg.io.tables.csv_reader import CsvTable, read_tables
 from scarseg.quant.agreement import Agreement
 
 PLAIN_WIDTH = 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scarseg.agreement.pairing import pair_tables
-from scarseg.io.tables.reading import read_csv
+from scarseg.io.tables.csv_reader import read_csv
 from tests.agreement.tables import row, write
 
 

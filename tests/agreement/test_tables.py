@@ -12,9 +12,10 @@ import pytest
 
 from scarseg import cli
 from scarseg.agreement.summary import CSV_NAME, HTML_NAME, JSON_NAME, PDF_NAME
-from scarseg.io.tables.csv import COLUMNS, Record, render_rows
+from scarseg.io.tables.columns import COLUMNS
+from scarseg.io.tables.csv_reader import read_csv
 from scarseg.io.tables.export import ExtraTable, write_export
-from scarseg.io.tables.reading import read_csv
+from scarseg.io.tables.table import StackRecord, render_csv
 from scarseg.quant.agreement import agreement
 from tests.agreement.tables import row, two_readings, write
 
@@ -201,7 +202,7 @@ def methods_table(path: Path, masses: dict[tuple[str, str, str], float]) -> Path
         }
         for (uid, method, scope), grams in masses.items()
     ]
-    path.write_bytes(render_rows(columns, rows))
+    path.write_bytes(render_csv(columns, rows))
     return path
 
 
@@ -274,7 +275,7 @@ def test_a_method_needs_a_table_of_methods(
 def test_the_sheets_of_a_workbook_are_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = Record({**dict.fromkeys(COLUMNS), **row(1, 5.0)}, [], {})
+    record = StackRecord({**dict.fromkeys(COLUMNS), **row(1, 5.0)}, [], {})
     columns = ("method", "threshold_scope", "scar_mass_g")
     identity = {"patient_id": "patient01", "series_uid": "1.2.1"}
     cells = {"method": "sd5", "threshold_scope": "slice", "scar_mass_g": 4.25}

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from scarseg.errors import InputError
-from scarseg.io.tables.reading import number_parser, parse_csv, read_csv, read_tables
+from scarseg.io.tables.csv_reader import number_parser, parse_csv, read_csv, read_tables
 from tests.agreement.tables import row, write
 
 
