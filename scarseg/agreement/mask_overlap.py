@@ -11,7 +11,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.stack import Stack
-from scarseg.quant.mass import MM3_PER_ML, measure
+from scarseg.quant.mass import MM3_PER_ML, headline_convention, measure
 from scarseg.quant.overlap import (
     Overlap,
     compare_masks,
@@ -73,6 +73,7 @@ def compare_labels(
     density_g_per_ml: float = DENSITY_G_PER_ML,
 ) -> MaskPair:
     """Compare two label maps (slice, row, column) of a stack with images."""
+    convention = headline_convention(stack, convention)
     between = stack.slice_spacing_mm or stack.slice_thickness_mm
     spacing = (between, *stack.pixel_spacing_mm)
     return _compare(name, a, b, _VoxelScale(spacing, stack, convention, density_g_per_ml))
