@@ -108,7 +108,9 @@ def write_files(
         try:
             nifti.write_labels(place(mask), case.labels, case.stack, force)
         except OutputError as error:
-            if error.code != "E_EXISTS" or not nifti.file_holds_labels(mask, case.labels, case.stack):
+            if error.code != "E_EXISTS" or not nifti.file_holds_labels(
+                mask, case.labels, case.stack
+            ):
                 raise
     if kind in (MaskFormat.NIFTI, MaskFormat.NONE) and measured is None:
         return
@@ -262,8 +264,7 @@ def _write_report(
     from scarseg.report import patient  # matplotlib takes a second to load
 
     measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-    patient.write_report(
-        placer.place(folder / patient.report_name(case.stack.stack_id)),
+    report = patient.prepare(
         case,
         measured,
         interval=None
@@ -273,8 +274,9 @@ def _write_report(
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
         labels_from=labels_from,
-        force=settings.force,
     )
+    path = placer.place(folder / patient.report_name(case.stack.stack_id))
+    patient.write_report(path, report, settings.force)
 
 
 def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
@@ -287,7 +289,9 @@ def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
     )
 
 
-def _compared(case: Case, record: StackRecord, settings: ResultSettings) -> dict[str, tuple[Row, ...]]:
+def _compared(
+    case: Case, record: StackRecord, settings: ResultSettings
+) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
     found = compare_methods(stack, case.labels, settings.methods, density)
     rows = {

@@ -289,7 +289,7 @@ def _cleared(before: LabelArray) -> LabelArray:
     return labels
 
 
-def with_interval(record: csv.Record, interval: MassInterval) -> csv.Record:
+def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
     """Add the interval to a record: its ends to the row, its rule to the sidecar."""
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
