@@ -61,9 +61,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Read all files; a report names the moment it was made and is compared by name alone."""
+    """Read all files; reports hold the moment they were made and are compared by name alone."""
     found = {
-        str(path.relative_to(folder)): b"" if path.suffix == ".pdf" else path.read_bytes()
+        str(path.relative_to(folder)): b"" if path.suffix in (".pdf", ".dcm") else path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
     }
