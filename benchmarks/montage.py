@@ -125,7 +125,9 @@ def measure(window: MainWindow, case: Case) -> None:
         1,
     )
     timed(
-        "montage: undo and redo", FRAME_MS, lambda k: (window.desk.redo, window.desk.undo)[~k % 2]()
+        "montage: undo and redo",
+        FRAME_MS,
+        lambda k: (window.commands.redo, window.commands.undo)[~k % 2](),
     )
 
 
@@ -142,7 +144,7 @@ def main() -> None:
         settings = QSettings(str(Path(folder) / "settings.ini"), QSettings.Format.IniFormat)
         window = app.make_window(lambda: None, Path(folder), settings)  # type: ignore[arg-type, return-value]
         window.resize(*options.size)
-        window.session.show_finished(case, None)
+        window.session.show_case(case, None)
         window.show()
         for _ in range(10):
             application.processEvents()

@@ -22,7 +22,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
-from scarseg.gui.session.interval import Interval
+from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 
@@ -179,7 +179,7 @@ class SliceBars(QWidget):
             return
         low, high = (left + grams * scale for grams in ends)
         painter.setPen(Qt.PenStyle.NoPen)
-        for colour, edge in ((theme.GROUND, 1.0), (theme.TEXT, 0.0)):
+        for colour, edge in ((theme.BACKGROUND, 1.0), (theme.TEXT, 0.0)):
             painter.setBrush(QColor(colour))
             span = QRectF(low - edge, middle - 0.5 - edge, high - low + 2 * edge, 1 + 2 * edge)
             painter.drawRect(span)
@@ -427,7 +427,7 @@ class IntervalLabel(QObject):
     def __init__(self, session: Session, results: ResultsPanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._results = session, results
-        self._followed: Interval | None = None
+        self._followed: IntervalUpdater | None = None
         session.opened.connect(self._follow)
         session.models_ready.connect(self.show)
 
@@ -459,7 +459,7 @@ class IntervalLabel(QObject):
         line.setToolTip(_tip(interval))
 
 
-def _tip(interval: Interval) -> str:
+def _tip(interval: IntervalUpdater) -> str:
     assert interval.found is not None
     ends = [
         f"by slice {convention}: {one.low_g:.1f} – {one.high_g:.1f} g"

@@ -211,7 +211,7 @@ class SliceView(QWidget):
         painter.end()
 
     def _paint(self, painter: QPainter) -> None:
-        painter.fillRect(self.rect(), QColor(theme.GROUND))
+        painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
         to_screen = self._to_screen()
         painter.setTransform(to_screen)
         back, _ = to_screen.inverted()
