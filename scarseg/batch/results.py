@@ -231,8 +231,7 @@ def _write_report(
     from scarseg.report import patient  # matplotlib takes a second to load
 
     measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-    patient.write_report(
-        folder / patient.report_name(case.stack.stack_id),
+    report = patient.prepare(
         case,
         measured,
         interval=None
@@ -242,8 +241,9 @@ def _write_report(
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
         labels_from=labels_from,
-        force=settings.force,
     )
+    path = folder / patient.report_name(case.stack.stack_id)
+    patient.write_report(path, report, settings.force)
 
 
 def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:

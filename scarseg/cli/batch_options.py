@@ -92,7 +92,7 @@ def add_measure(commands: Commands) -> None:
     )
     measure.add_argument(
         "--values",
-        type=_values,
+        type=label_values,
         default=(),
         metavar="1=scar,...",
         help="what values of a label map, or numbers of segments, stand for: background,"
@@ -144,7 +144,7 @@ def _add_measuring(command: Parser) -> None:
     command.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
-def _values(text: str) -> tuple[tuple[int, object], ...]:
+def label_values(text: str) -> tuple[tuple[int, object], ...]:
     """Read ``1=scar,2=myocardium``."""
     from scarseg.case.labels import Label
 

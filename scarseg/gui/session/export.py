@@ -273,15 +273,14 @@ def _write_one(
         spread = None
         if interval is not None:
             spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
-        patient.write_report(
-            path,
+        report = patient.prepare(
             case,
             measured,
             interval=spread,
             method=str(record.row["method"]),
             warnings=str(record.row["warnings"]).split(),
-            force=force,
         )
+        patient.write_report(path, report, force)
 
 
 def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:
