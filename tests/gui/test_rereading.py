@@ -393,5 +393,5 @@ def test_a_cover_hides_what_a_series_is(phantom_stack):
     from scarseg.gui.session.study_list import BlindedEntry
 
     cover = BlindedEntry("A7K3", Path("x"), "AB", 2)
-    assert Entry(phantom_stack, cover=cover).title == "A7K3"
+    assert Entry(phantom_stack, blinding=cover).title == "A7K3"
     assert Entry(phantom_stack).title == phantom_stack.description
