@@ -1,9 +1,10 @@
-"""What ``agree`` and ``compare`` take."""
+"""Options of ``scarseg agree`` and ``scarseg compare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from scarseg.cli.batch_options import label_values
 from scarseg.cli.parser import Commands, Parser, density
 
 
@@ -15,8 +16,8 @@ def add_agree(commands: Commands) -> None:
         description="Pair the rows of two tables and print how they agree: Bland-Altman, CCC,"
         " ICC, errors, Wilcoxon's test. Differences are A - B: a reference is B.",
     )
-    agree.add_argument("a", type=Path, metavar="A.csv")
-    agree.add_argument("b", type=Path, metavar="B.csv")
+    agree.add_argument("a", type=Path, metavar="A.csv", help="a table: CSV, or a workbook (.xlsx)")
+    agree.add_argument("b", type=Path, metavar="B.csv", help="the other table, or the reference")
     agree.add_argument(
         "--column",
         default="scar_mass_g",
@@ -30,6 +31,18 @@ def add_agree(commands: Commands) -> None:
         metavar="NAME",
         help="column that names a stack; may be repeated (default: series_uid and part)",
     )
+    agree.add_argument(
+        "--method",
+        metavar="NAME",
+        help="threshold method to compare, in a table that lists them (scar_methods.csv)",
+    )
+    agree.add_argument("--method-b", metavar="NAME", help="where it is another one in B.csv")
+    agree.add_argument(
+        "--scope",
+        choices=("slice", "stack"),
+        default="slice",
+        help="with --method, whether each slice or the stack has its threshold (default: slice)",
+    )
     agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
     _add_page(agree)
     agree.set_defaults(command="agree")
@@ -40,14 +53,29 @@ def add_compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
         help="compare two folders of masks of the same patients",
-        description="Pair label maps 0-4 (NIfTI) by file name and print Dice, distances and"
-        " grams, stack by stack and pooled. A reference is B. Exit status: 0 all is well, 2 some"
-        " pair could not be compared, 1 nothing could be done.",
+        description="Pair label maps 0-4 (NIfTI) by file name, or with --dicom label maps and DICOM"
+        " Segmentations by their images, and print Dice, distances and grams, stack by stack and"
+        " pooled. Masks may be turned, flipped or cropped. A reference is B. Exit status: 0 all is"
+        " well, 2 some pair could not be compared, 1 nothing could be done.",
     )
     compare.add_argument("a", type=Path, metavar="A_MASKS")
     compare.add_argument("b", type=Path, metavar="B_MASKS")
     compare.add_argument(
         "--dicom", type=Path, metavar="DIR", help="the images, for their slice thickness"
+    )
+    compare.add_argument(
+        "--values",
+        type=label_values,
+        default=(),
+        metavar="1=scar,...",
+        help="what values of a label map, or numbers of segments, stand for, as in measure",
+    )
+    compare.add_argument(
+        "--values-b",
+        type=label_values,
+        default=(),
+        metavar="1=scar,...",
+        help="where they stand for something else in B_MASKS",
     )
     compare.add_argument(
         "--mass",

@@ -92,7 +92,7 @@ def add_measure(commands: Commands) -> None:
     )
     measure.add_argument(
         "--values",
-        type=_values,
+        type=label_values,
         default=(),
         metavar="1=scar,...",
         help="what values of a label map, or numbers of segments, stand for: background,"
@@ -144,7 +144,7 @@ def _add_measuring(command: Parser) -> None:
     command.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
-def _values(text: str) -> tuple[tuple[int, object], ...]:
+def label_values(text: str) -> tuple[tuple[int, object], ...]:
     """Read ``1=scar,2=myocardium``."""
     from scarseg.case.labels import Label
 
@@ -162,14 +162,14 @@ def _values(text: str) -> tuple[tuple[int, object], ...]:
 
 def _methods(text: str) -> tuple[str, ...]:
     """Read ``all``, ``none`` or names with commas between."""
-    from scarseg.quant.method_comparison import CHOICES
+    from scarseg.quant.method_comparison import METHOD_CHOICES
 
     if text in ("all", "none"):
-        return CHOICES if text == "all" else ()
+        return METHOD_CHOICES if text == "all" else ()
     asked = [part.strip().lower() for part in text.split(",")]
     for name in asked:
-        if name not in CHOICES:
+        if name not in METHOD_CHOICES:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is no method (all, none, {', '.join(CHOICES)})"
+                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
             )
-    return tuple(name for name in CHOICES if name in asked)
+    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -39,7 +39,7 @@ class OutlineCache:
         self._tracers = [painting.Tracer() for _ in range(n)]
         self.outlines: list[painting.Traced] = [[] for _ in range(n)]
         self.marks = [QPainterPath() for _ in range(n)]
-        self.strays: list[scar_checks.Strays | None] = [None] * n
+        self.strays: list[scar_checks.ScarOutsideWall | None] = [None] * n
 
     @property
     def rest(self) -> list[int]:
@@ -60,11 +60,11 @@ class OutlineCache:
         self.outlines[k] = self._tracers[k].trace(labels)
         return True
 
-    def _find_strays(self, k: int) -> scar_checks.Strays:
+    def _find_strays(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case
-        return scar_checks.find(
+        return scar_checks.find_scar_outside_wall(
             case.labels[k],
-            self._document.grounds[k],
+            self._document.labels_under_scar[k],
             case.readings[k].prompts,
             case.stack.pixel_spacing_mm,
         )
@@ -296,10 +296,10 @@ class Presenter(QObject):
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
             for shown in self._captions(k):
-                shown.tell(remark=found.words)
-            if found.words:
-                said.append(f"Slice {k + 1}: {found.words}.")
-        self._results.show_remarks(said, any(found.clips for _, found in known))
+                shown.tell(remark=found.description)
+            if found.description:
+                said.append(f"Slice {k + 1}: {found.description}.")
+        self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -339,7 +339,7 @@ class Presenter(QObject):
         labels = document.case.labels[k].view()
         labels.flags.writeable = False
         for canvas in self._views.of_slice(k):
-            canvas.show_labels(labels, document.grounds[k], self._tracing.outlines[k])
+            canvas.show_labels(labels, document.labels_under_scar[k], self._tracing.outlines[k])
             canvas.marks.show_path(self._tracing.marks[k])
         self._draw_prompts(k)
 

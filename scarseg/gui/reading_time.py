@@ -69,7 +69,7 @@ class Stopwatch(QObject):
             return
         document = self._session.current.document
         if self.running:
-            document.case.spent(document.current, 1.0)
+            document.case.add_reading_time(document.current, 1.0)
             self._unsaved_s += 1
             self.ticked.emit()
         elif self._unsaved_s and document.revision:

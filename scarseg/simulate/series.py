@@ -1,4 +1,4 @@
-"""Whole stacks: an LGE examination with its truth, from a seed."""
+"""Simulated series: an LGE stack with its truth, scouts and localizers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, infarct_mask
-from scarseg.case.stack import FloatArray, Sequence, SliceSource, Stack, Vector
+from scarseg.case.stack import FloatArray, LgeSequence, SliceSource, Stack, Vector
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import write_series
 from scarseg.quant.segments import Territory
@@ -25,7 +25,7 @@ class SimulatedStack:
     """A stack with its truth.
 
     ``truth`` uint8 (slice, row, column), values of :class:`scarseg.case.labels.Label`;
-    ``scars`` what was drawn, also where no slice shows it.
+    ``scars`` the infarcts of the heart, also those that no slice shows.
     """
 
     stack: Stack
@@ -77,7 +77,7 @@ def simulate_stack(
 
 
 def _stack(
-    name: str, seed: int, pixels: FloatArray, geometry: Geometry, sequence: Sequence
+    name: str, seed: int, pixels: FloatArray, geometry: Geometry, sequence: LgeSequence
 ) -> Stack:
     series = derived_uid("simulated", name, "series", sequence)
     return Stack(
@@ -93,7 +93,7 @@ def _stack(
         series_uid=series,
         study_uid=derived_uid("simulated", name, "study"),
         sequence=sequence,
-        description="LGE SAX PSIR" if sequence is Sequence.PSIR else "LGE SAX",
+        description="LGE SAX PSIR" if sequence is LgeSequence.PSIR else "LGE SAX",
         patient_id=f"SIM{seed % 10**8:08d}",
         patient_name="Simulated^Phantom",
         study_date="20240102",
@@ -102,7 +102,7 @@ def _stack(
 
 
 ERRORS = (-0.45, -0.3, -0.15, 0.0, 0.2, 0.4)
-"""Inversion times, as deviation from the one that nulls remote myocardium."""
+"""Inversion times of a scout, relative to the one that nulls remote myocardium, minus 1."""
 
 
 def write_scout(
@@ -112,15 +112,15 @@ def write_scout(
     options: SimulationOptions,
     header: Mapping[str, object],
 ) -> list[Path]:
-    """Write the middle slice of the heart of ``seed`` as a magnitude series of its own.
+    """Write an inversion-time scout: the middle slice of a heart at several inversion times.
 
-    ``stack`` gives study and patient; ``header`` the vendor's values. All images lie at one
-    position, as those of cine and scout series do.
+    Study and patient are those of ``stack``; ``header`` are values of the vendor. All images have
+    the same position, as in cine and scout series.
     """
     series = derived_uid(stack.series_uid, "scout")
     files = []
     for k, error in enumerate(ERRORS):
-        fixed = replace(options, sequence=Sequence.MAGNITUDE, inversion_error=error)
+        fixed = replace(options, sequence=LgeSequence.MAGNITUDE, inversion_error=error)
         simulated = simulate_stack(seed, fixed)
         middle = simulated.stack.n_slices // 2
         image = replace(
@@ -130,7 +130,7 @@ def write_scout(
             sources=(SliceSource(derived_uid(series, k), instance_number=k + 1),),
             series_uid=series,
             description="TI_SCOUT_SAX",
-            sequence=Sequence.MAGNITUDE,
+            sequence=LgeSequence.MAGNITUDE,
             spacing_between_slices_mm=None,
         )
         values = {
@@ -176,7 +176,7 @@ def write_localizer(folder: Path, stack: Stack) -> list[Path]:
             sources=(SliceSource(derived_uid(series, k), instance_number=k + 1),),
             series_uid=series,
             description="localizer",
-            sequence=Sequence.MAGNITUDE,
+            sequence=LgeSequence.MAGNITUDE,
         )
         header = {
             "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
@@ -194,7 +194,7 @@ def _vector(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Vector
 
 
 def _image(rng: np.random.Generator) -> FloatArray:
-    """Make a body with soft insides, float32 (row, column)."""
+    """Return a body with soft tissue inside, float32 (row, column)."""
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     body = np.hypot(x / 0.8, y / 0.6) < 1
     texture = ndimage.gaussian_filter(rng.standard_normal((SIZE, SIZE)), 6) * 900

@@ -1,4 +1,4 @@
-"""Signal of every tissue after inversion, from its T1 after contrast."""
+"""Signal of every tissue after inversion, slice geometry, image formation and vendor headers."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scarseg.case.stack import FloatArray, Sequence, Vector
+from scarseg.case.stack import FloatArray, LgeSequence, Vector
 from scarseg.io.dicom.write_enhanced import Storage
 from scarseg.simulate.anatomy import SimulationOptions
 
 
 def inversion_signal(t1_ms: float, inversion_ms: float, repetition_ms: float) -> float:
-    """Give the longitudinal magnetisation read after an inversion, signed, full being 1.
+    """Return the longitudinal magnetisation read after an inversion: signed, 1 at equilibrium.
 
-    ``1 - 2 exp(-TI/T1) + exp(-TR/T1)`` for complete inversion every TR.
+    ``1 - 2 exp(-TI/T1) + exp(-TR/T1)``: steady state of a complete inversion every TR.
     """
     return float(1 - 2 * np.exp(-inversion_ms / t1_ms) + np.exp(-repetition_ms / t1_ms))
 
 
 def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
-    """Give the inversion time at which a tissue gives no signal."""
+    """Return the inversion time at which a tissue has no signal."""
     return float(t1_ms * np.log(2 / (1 + np.exp(-repetition_ms / t1_ms))))
 
 
 @dataclass(frozen=True)
 class TissueSignals:
-    """Signed signals relative to full magnetisation, and how they were made."""
+    """Signed signals of all tissues relative to full magnetisation, and the inversion time."""
 
     blood: float
     myocardium: float
@@ -130,7 +130,7 @@ TYPICAL_NORMAL = np.array([-0.62, 0.62, 0.48])
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where the slices lie. Lengths in mm, base to apex.
+    """Position of the slices. Lengths in mm, base to apex.
 
     ``heart_position_mm`` is where the LV axis meets the base, in the image (x to the right, y
     down) from the outer corner of pixel (0, 0); ``z_mm`` the middle of every slice on the axis;
@@ -236,9 +236,9 @@ def draw_geometry(
 
 @dataclass(frozen=True, eq=False)
 class Scanner:
-    """Image formation, as drawn; ``sequence`` may be replaced without redrawing."""
+    """Parameters of image formation; ``sequence`` may be replaced without redrawing the rest."""
 
-    sequence: Sequence
+    sequence: LgeSequence
     gain: float
     noise: float
     blur: float
@@ -266,12 +266,12 @@ def draw_scanner(rng: np.random.Generator, options: SimulationOptions) -> Scanne
     }
     if options.noise is not None:
         scanner["noise"] = options.noise
-    sequence = options.sequence or (Sequence.PSIR if psir else Sequence.MAGNITUDE)
+    sequence = options.sequence or (LgeSequence.PSIR if psir else LgeSequence.MAGNITUDE)
     return Scanner(sequence=sequence, coil=coil, **scanner)  # type: ignore[arg-type]
 
 
 def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArray:
-    """Turn signed signal (slice, row, column) into what the scanner reconstructs, same shape.
+    """Return the reconstructed images of a signed signal (slice, row, column), same shape.
 
     Complex noise is added, so that magnitude images are Rician and phase-sensitive ones signed.
     """
@@ -296,7 +296,7 @@ def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArra
         if soften:
             one = ndimage.gaussian_filter(one, soften) * 1.2
             two = ndimage.gaussian_filter(two, soften) * 1.2
-        if scanner.sequence is Sequence.PSIR:
+        if scanner.sequence is LgeSequence.PSIR:
             images[k] = (real + one) * flatten
         else:
             images[k] = np.hypot(real + one, two) * flatten
@@ -304,7 +304,7 @@ def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArra
 
 
 class Vendor(StrEnum):
-    """A flavour of header."""
+    """Manufacturer whose header conventions are imitated."""
 
     SIEMENS = "siemens"
     GE = "ge"
@@ -313,7 +313,7 @@ class Vendor(StrEnum):
 
 @dataclass(frozen=True)
 class SeriesStyle:
-    """One series of one vendor: description, header values and way of storing pixels."""
+    """Description, header values and pixel storage of one series of one vendor."""
 
     description: str
     header: Mapping[str, object]
@@ -321,12 +321,12 @@ class SeriesStyle:
 
 
 _DESCRIPTIONS = {
-    (Vendor.SIEMENS, Sequence.MAGNITUDE): ("DelayedEnhancement_SAX_MAG", "de_tfl_psir_sax_MAG"),
-    (Vendor.SIEMENS, Sequence.PSIR): ("DelayedEnhancement_SAX_PSIR", "de_tfl_psir_sax_PSIR"),
-    (Vendor.GE, Sequence.MAGNITUDE): ("SAX MDE", "2D MDE SA VIABILITY"),
-    (Vendor.GE, Sequence.PSIR): ("SAX PSMDE", "PSMDE SA 10 MIN"),
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): ("LGE_SA_BH", "sIR_TFE_SA LATE ENHANCEMENT"),
-    (Vendor.PHILIPS, Sequence.PSIR): ("LGE_PSIR_SA_BH", "PSIR_TFE_SA"),
+    (Vendor.SIEMENS, LgeSequence.MAGNITUDE): ("DelayedEnhancement_SAX_MAG", "de_tfl_psir_sax_MAG"),
+    (Vendor.SIEMENS, LgeSequence.PSIR): ("DelayedEnhancement_SAX_PSIR", "de_tfl_psir_sax_PSIR"),
+    (Vendor.GE, LgeSequence.MAGNITUDE): ("SAX MDE", "2D MDE SA VIABILITY"),
+    (Vendor.GE, LgeSequence.PSIR): ("SAX PSMDE", "PSMDE SA 10 MIN"),
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): ("LGE_SA_BH", "sIR_TFE_SA LATE ENHANCEMENT"),
+    (Vendor.PHILIPS, LgeSequence.PSIR): ("LGE_PSIR_SA_BH", "PSIR_TFE_SA"),
 }
 _MODELS = {
     Vendor.SIEMENS: ("SIEMENS", ("Avanto", "Aera", "Skyra"), "syngo MR E11"),
@@ -334,22 +334,22 @@ _MODELS = {
     Vendor.PHILIPS: ("Philips Medical Systems", ("Achieva", "Ingenia", "Intera"), "5.3.1"),
 }
 _IMAGE_TYPES = {
-    (Vendor.SIEMENS, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"],
-    (Vendor.SIEMENS, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "M", "PSIR"],
-    (Vendor.GE, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "OTHER"],
-    (Vendor.GE, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "OTHER"],
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M_IR", "M", "IR"],
-    (Vendor.PHILIPS, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "CR_IR", "CR", "IR"],
+    (Vendor.SIEMENS, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"],
+    (Vendor.SIEMENS, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "M", "PSIR"],
+    (Vendor.GE, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "OTHER"],
+    (Vendor.GE, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "OTHER"],
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M_IR", "M", "IR"],
+    (Vendor.PHILIPS, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "CR_IR", "CR", "IR"],
 }
 _STORAGE = {
-    (Vendor.SIEMENS, Sequence.PSIR): Storage.OFFSET,
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): Storage.SCALED,
-    (Vendor.PHILIPS, Sequence.PSIR): Storage.SCALED,
+    (Vendor.SIEMENS, LgeSequence.PSIR): Storage.OFFSET,
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): Storage.SCALED,
+    (Vendor.PHILIPS, LgeSequence.PSIR): Storage.SCALED,
 }
 
 
-def series_style(vendor: Vendor, sequence: Sequence, choice: int) -> SeriesStyle:
-    """Give how a vendor writes this sequence; ``choice`` picks model and description."""
+def series_style(vendor: Vendor, sequence: LgeSequence, choice: int) -> SeriesStyle:
+    """Return the style of a vendor for a sequence; ``choice`` selects model and description."""
     manufacturer, models, software = _MODELS[vendor]
     descriptions = _DESCRIPTIONS[vendor, sequence]
     strong = choice % 4 == 3

@@ -7,7 +7,7 @@ import pytest
 from scarseg.case.prompts import Box
 from scarseg.gui.session.inference_queue import InferenceQueue, RequestKind, Task
 from scarseg.models import Detection, Structure
-from scarseg.segmentation.pipeline import Located
+from scarseg.segmentation.pipeline import LocatedHeart
 
 HEART = (Detection(Box(1, 1, 9, 9), Structure.LEFT_VENTRICLE, 0.9),)
 TWO_HEARTS = (*HEART, Detection(Box(30, 30, 39, 39), Structure.LEFT_VENTRICLE, 0.8))
@@ -28,7 +28,7 @@ def carry_out(agenda: InferenceQueue, here: int, found=HEART) -> list[tuple[Task
             agenda.found[k] = found
             if None not in agenda.found:
                 agenda.set_located(
-                    tuple(Located(HEART[0].box, several) for several in agenda.found)
+                    tuple(LocatedHeart(HEART[0].box, several) for several in agenda.found)
                 )
         elif task is Task.PROPOSE:
             if not agenda.located:
@@ -66,7 +66,7 @@ def test_a_slice_that_was_proposed_by_another_box_is_proposed_again_at_once(agen
 
 def test_it_follows_the_reader(agenda):
     assert agenda.next_task(4) == (Task.LOOK, 4)
-    agenda.located = tuple(Located(None, ()) for _ in range(5))
+    agenda.located = tuple(LocatedHeart(None, ()) for _ in range(5))
     assert agenda.next_task(0) == (Task.PROPOSE, 0)
     agenda.waiting.discard(0)
     assert agenda.next_task(0) == (Task.PROPOSE, 1)

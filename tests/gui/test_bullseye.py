@@ -15,7 +15,7 @@ from scarseg.errors import WeightsError
 from scarseg.gui import theme
 from scarseg.gui.panels import bullseye, bullseye_view
 from scarseg.quant import segments
-from scarseg.quant.segment_rows import segment_rows
+from scarseg.quant.segment_tables import segment_rows
 from scarseg.quant.wall_map import map_wall
 from tests.conftest import make_phantom_stack
 from tests.gui.test_palette import APART, READABLE, VISION, _contrast, _distance

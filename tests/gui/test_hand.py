@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.gui.tools import drawing
-from scarseg.quant.remote import scar_threshold
+from scarseg.quant.remote import suggest_threshold
 from tests.conftest import SCAR_LEVEL, WALL_LEVEL, make_phantom_stack, phantom_labels
 
 HALFWAY = (SCAR_LEVEL + WALL_LEVEL) / 2
@@ -163,14 +163,14 @@ def test_without_scar_the_threshold_is_two_sd_above_remote_wall():
     case = _case(labels)
     noise = np.random.default_rng(2).normal(0, 5, labels.shape)
     case.stack = replace(stack, pixels=(levels[labels] + noise).astype(np.float32))
-    found = scar_threshold(case)
+    found = suggest_threshold(case)
     assert "2 SD" in found.rule
     assert found.value == pytest.approx(60, abs=4)
     assert found.low < found.value < found.high
 
 
 def test_without_a_wall_a_threshold_is_offered_all_the_same():
-    found = scar_threshold(_case(np.zeros_like(phantom_labels())))
+    found = suggest_threshold(_case(np.zeros_like(phantom_labels())))
     assert found.low <= found.value <= found.high
 
 

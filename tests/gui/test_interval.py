@@ -12,7 +12,7 @@ from scarseg.gui.session import interval
 from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
 from scarseg.segmentation.interval import case_interval
-from scarseg.segmentation.pipeline import propose_embedded
+from scarseg.segmentation.pipeline import propose_case_with_embeddings
 from tests.fakes import FakeDetector, FakeSegmenter
 
 
@@ -54,7 +54,7 @@ def scarred(reader):
 def test_the_interval_comes_when_the_reader_rests(reading, phantom_stack):
     line = reading.window.results.interval
     wait_interval(reading)
-    case, embeddings = propose_embedded(phantom_stack, reading.session.models)
+    case, embeddings = propose_case_with_embeddings(phantom_stack, reading.session.models)
     for convention in MassConvention:
         assert found(reading)[convention] == case_interval(
             case, reading.session.models, embeddings, convention

@@ -27,9 +27,9 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
     case = reading.document.snapshot()
-    _, embeddings = pipeline.propose_embedded(case.stack, reading.session.models)
+    _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
     record = results.with_interval(
-        pipeline.case_record(case), case_interval(case, reading.session.models, embeddings)
+        pipeline.measured_record(case), case_interval(case, reading.session.models, embeddings)
     )
     pipeline.export_table(theirs / "scar.csv", [record])
     assert _read_bytes(mine) == _read_bytes(theirs)
@@ -61,7 +61,9 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert len(lines) == 3
     expected = tmp_path / "expected.csv"
-    pipeline.export_table(expected, [pipeline.case_record(case) for case in (reading.case, first)])
+    pipeline.export_table(
+        expected, [pipeline.measured_record(case) for case in (reading.case, first)]
+    )
     # The clock of the first case went on until it was left.
     assert lines[0] == expected.read_text().splitlines()[0]
     assert {line.split(",")[2] for line in lines[1:]} == {"1.2.3.4", "1.2.3.9"}

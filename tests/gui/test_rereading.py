@@ -186,7 +186,9 @@ def test_nothing_in_sight_tells_whose_a_stack_is(read_once):
         reader.act("next_study")
         reader.settle()
     shown = [window.studies.studies.item(k).text().split()[0] for k in range(N)]
-    codes = [each.code for each in rereading.read(index(reader.session.folder).parent).cases]
+    codes = [
+        each.code for each in rereading.read_rereading(index(reader.session.folder).parent).cases
+    ]
     assert shown == codes
     assert "read 1, reader AB: 3 of 3 done" in window.rereadings.strip.words.text()
 
@@ -305,14 +307,14 @@ def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     cells = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     assert (cells["reader"], cells["read_number"]) == ("AB", "1")
 
-    plan = rereading.read(index(reader.session.folder).parent)
+    plan = rereading.read_rereading(index(reader.session.folder).parent)
     assert plan.finished_at_utc
     stacks = {one.stack_id: dicom.read_stack(one) for one in dicom.scan([tmp_path / CANARY]).stacks}
     for covered in plan.cases:
         stack = stacks[covered.first.stack_id]
         for name, path in (
             ("a", plan.case_path(covered.code)),
-            ("b", rereading.first_path(reader.session.folder, stack)),
+            ("b", rereading.first_reading_path(reader.session.folder, stack)),
         ):
             (tmp_path / name).mkdir(exist_ok=True)
             labels = store.load_case(path, stack).labels

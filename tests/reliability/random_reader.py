@@ -32,7 +32,7 @@ from PyQt6.QtGui import QDropEvent, QKeySequence, QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QMenu, QWidget
 
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.gui import actions, app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
@@ -76,7 +76,7 @@ def make_studies(folder: Path, n: int = 4) -> list[Path]:
         study: Stack = replace(
             stack, pixels=np.array(pixels), origins_mm=stack.origins_mm[:keep], sources=sources,
             series_uid=f"1.2.7.{k}", study_uid=f"1.2.6.{k}", patient_id=f"P{k}",
-            sequence=Sequence.PSIR if k == 3 else Sequence.MAGNITUDE,
+            sequence=LgeSequence.PSIR if k == 3 else LgeSequence.MAGNITUDE,
         )  # fmt: skip
         write_series(folder / str(k), study)
         made.append(folder / str(k))

@@ -27,10 +27,10 @@ class SegmentationCommands(CommandGroup):
         k = document.current
         # Prompts for wall and blood pool correct them and keep the scar, unless an answer that
         # includes the scar is due anyway.
-        wall_only = not inference.awaits_scar_answer(k) and not changes.asks_anew(
+        wall_only = not inference.awaits_scar_answer(k) and not changes.scar_prompts_changed(
             document.reading.prompts, outcome.prompts
         )
-        document.push(changes.reprompt(document.case, k, outcome.verb, outcome.prompts))
+        document.push(changes.set_prompts(document.case, k, outcome.verb, outcome.prompts))
         ventricle = outcome.verb == prompts.VENTRICLE
         if wall_only and not ventricle:
             inference.correct_wall(k)
@@ -54,7 +54,7 @@ class SegmentationCommands(CommandGroup):
         """Set labels that were drawn on the current slice."""
         document = self.document
         if document is not None:
-            change = changes.painted(document.case, document.current, outcome.verb, outcome.labels)
+            change = changes.paint(document.case, document.current, outcome.verb, outcome.labels)
             document.push(change)
 
     def clip(self) -> None:
@@ -62,12 +62,12 @@ class SegmentationCommands(CommandGroup):
         document = self.editable
         if document is None:
             return
-        labels, ground = document.labels, document.grounds[document.current]
-        if not scar_checks.knows_wall(ground):
+        labels, ground = document.labels, document.labels_under_scar[document.current]
+        if not scar_checks.has_wall(ground):
             self._show_message("There is no wall on this slice to clip scar to.")
             return
         nothing = "All scar of this slice lies within the wall."
-        self._redraw("clip scar to the wall", scar_checks.clipped(labels, ground), nothing)
+        self._redraw("clip scar to the wall", scar_checks.clip_to_wall(labels, ground), nothing)
 
     def propose_mvo(self) -> None:
         """Label the dark cores within scar as MVO, where there are any."""
@@ -80,7 +80,7 @@ class SegmentationCommands(CommandGroup):
             return
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
-        labels = remote.with_mvo(pixels, document.labels, signal, spacing)
+        labels = remote.label_mvo(pixels, document.labels, signal, spacing)
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
@@ -113,8 +113,10 @@ class SegmentationCommands(CommandGroup):
             return
         target = document.current + by
         if 0 <= target < document.case.stack.n_slices:
-            ground = document.grounds[document.current].copy()
-            document.push(changes.copied(document.case, document.current, target), ground=ground)
+            ground = document.labels_under_scar[document.current].copy()
+            document.push(
+                changes.copy_slice(document.case, document.current, target), ground=ground
+            )
             document.go_to(target)
 
     def carry(self, by: int) -> None:
@@ -126,6 +128,6 @@ class SegmentationCommands(CommandGroup):
         if not document.reading.prompts.boxes:
             self._show_message("There is no box on this slice to carry.")
         elif 0 <= target < document.case.stack.n_slices:
-            document.push(changes.carried(document.case, source, target))
+            document.push(changes.copy_boxes(document.case, source, target))
             document.go_to(target)
             self._answer()

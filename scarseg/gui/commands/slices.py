@@ -38,7 +38,7 @@ class SliceCommands(CommandGroup):
         k = document.current
         if self._session.current is not None and k in self._session.current.inference.pending:
             self._show_message("The model has not answered yet: accept when the mask is there.")
-        elif changes.acceptable(document.case, k):
+        elif changes.can_accept(document.case, k):
             document.push(changes.accept(document.case, k))
             self.go_to_unread()
         else:
@@ -73,7 +73,7 @@ class SliceCommands(CommandGroup):
             self._show_message("This slice is not read yet.")
             return
         emptied = document.reading.status is SliceStatus.NOT_ASSESSABLE
-        document.push(changes.reopened(document.case, document.current))
+        document.push(changes.reopen(document.case, document.current))
         if emptied:
             self._show_message("To be read again. Ctrl+R lets the models propose it anew.")
 
@@ -81,7 +81,7 @@ class SliceCommands(CommandGroup):
         """Mark the current slice as without scar and go on."""
         document = self.editable
         if document is not None:
-            document.push(changes.no_scar(document.case, document.current))
+            document.push(changes.mark_no_scar(document.case, document.current))
             self.go_to_unread()
 
     def not_assessable(self) -> None:
@@ -92,7 +92,7 @@ class SliceCommands(CommandGroup):
         k = document.current
         reason = self._dialogs.reason()
         if reason is not None:
-            document.push(changes.not_assessable(document.case, k, reason))
+            document.push(changes.mark_not_assessable(document.case, k, reason))
             self.go_to_unread()
 
     def undo(self) -> None:
@@ -112,7 +112,7 @@ class SliceCommands(CommandGroup):
         if command is None:
             return
         document.go_to(document.slice_of(command))
-        document.case.interacted(document.current)
+        document.case.count_interaction(document.current)
         (stack.redo if forward else stack.undo)()
 
     def go_to_step(self, index: int) -> None:

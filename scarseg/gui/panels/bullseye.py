@@ -26,7 +26,7 @@ from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
 from scarseg.quant.segments import SEGMENTS
-from scarseg.quant.wall_map import points_of
+from scarseg.quant.wall_map import reader_insertion
 
 PAUSE_MS = 150
 """After an edit, before the wall is mapped anew: not for each of many."""
@@ -229,7 +229,7 @@ class BullseyeController(QObject):
             summarize,
             case.labels.copy(),
             case.stack,
-            points_of(case),
+            reader_insertion(case),
             DENSITY_G_PER_ML,
             done=partial(self._take, n),
             current=lambda: n == self._n_changes,

@@ -29,7 +29,7 @@ from scarseg.gui.viewer.window_level import Levels
 from scarseg.quant.remote import propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
 from scarseg.quant.wall_histogram import Counts, WallHistogram, signal_range, wall_histogram
-from scarseg.segmentation.proposal import inside
+from scarseg.segmentation.proposal import inside_boxes
 
 LOW, HIGH = 92, 150
 """How high the plot is, in a small window and in a large one."""
@@ -343,7 +343,7 @@ class Histogram(QWidget):
         each = range(case.stack.n_slices)[chosen]
         shape = (case.stack.rows, case.stack.columns)
         asked = [reading.prompts for reading in case.readings[chosen]]
-        region = np.stack([inside(prompts.boxes, shape) for prompts in asked])
+        region = np.stack([inside_boxes(prompts.boxes, shape) for prompts in asked])
         span = signal_range(case.stack.pixels, case.labels)
         found = wall_histogram(
             case.stack.pixels[chosen],

@@ -84,7 +84,7 @@ def write_png(path: Path, image: QImage, force: bool) -> str:
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")
-    files.write_whole(path, bytes(buffer.data().data()), force)
+    files.write_file(path, bytes(buffer.data().data()), force)
     return f"Written: {path.name} in {path.parent}"
 
 

@@ -29,7 +29,7 @@ from scarseg.gui.session.study_list import (
 from scarseg.gui.theme import label
 
 if TYPE_CHECKING:
-    from scarseg.io.casefile.rereading import First, Rereading
+    from scarseg.io.casefile.rereading import FirstReading, Rereading
 
 REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
@@ -143,7 +143,7 @@ class RereadingController(QObject):
     def _offer(
         self,
         listed: Sequence[tuple[Study, Entry]],
-        looked: tuple[Sequence[First | None], Sequence[Rereading]],
+        looked: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
     ) -> None:
         """Ask, and plan what was answered."""
         firsts, earlier = looked

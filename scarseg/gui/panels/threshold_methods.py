@@ -179,7 +179,11 @@ class ThresholdComparison(QObject):
         number, case = self._asked, copy(document.case)
         case.labels, case.readings = case.labels.copy(), list(case.readings)
         question = threshold_results.MethodRequest(
-            case, self._whole_stack, dict(self.regions.here), self._manual, document.grounds.copy()
+            case,
+            self._whole_stack,
+            dict(self.regions.here),
+            self._manual,
+            document.labels_under_scar.copy(),
         )
         self._session.measurement_worker.run(
             "compare", compute_methods, question,
@@ -263,7 +267,9 @@ class ThresholdComparison(QObject):
         if not self.answer.wall[k].any():
             self.said.emit("There is no wall on this slice for a method to look in.")
             return
-        document.push(threshold_results.adopt(document.case, document.grounds[k], method, k))
+        document.push(
+            threshold_results.adopt(document.case, document.labels_under_scar[k], method, k)
+        )
         self.said.emit(f"{method.title} adopted: correct it, then accept. Ctrl+Z takes it back.")
 
     def adopt_all(self) -> None:
@@ -276,7 +282,7 @@ class ThresholdComparison(QObject):
         here = [k for k in walls if not case.readings[k].status.read]
         with document.grouped():
             for k in here:
-                change = threshold_results.adopt(case, document.grounds[k], method, k)
+                change = threshold_results.adopt(case, document.labels_under_scar[k], method, k)
                 document.push(change, counts=k == here[0])
         kept = len(walls) - len(here)
         rest = f" {kept} that are read stay as they are." if kept else ""

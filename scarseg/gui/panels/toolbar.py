@@ -27,7 +27,7 @@ from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
 from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
-from scarseg.quant.remote import Threshold
+from scarseg.quant.remote import SuggestedThreshold
 
 TOOL_BAR_ACTIONS = (
     "box",
@@ -378,7 +378,7 @@ class ViewOptionsBar(QWidget):
         low, high = self._range
         self.threshold_changed.emit(min(max(value, low), high))
 
-    def show_threshold(self, threshold: Threshold | None) -> None:
+    def show_threshold(self, threshold: SuggestedThreshold | None) -> None:
         """Show a threshold and the range it can be set in; None hides it."""
         for widget in (self.threshold_word, self.threshold, self.threshold_text):
             widget.setVisible(threshold is not None)

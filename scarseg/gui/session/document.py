@@ -14,8 +14,8 @@ from PyQt6.QtGui import QUndoCommand, QUndoStack
 
 from scarseg.case import changes
 from scarseg.case.case import Case, Change
-from scarseg.case.history import Cause, Sight, SliceReading
-from scarseg.case.labels import LabelArray, resting_on_wall
+from scarseg.case.history import Cause, DetectorScope, SliceReading
+from scarseg.case.labels import LabelArray, without_infarct
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
@@ -44,7 +44,7 @@ class SliceCommand(QUndoCommand):
         self.at = datetime.now()  # noqa: DTZ005 - the reader's own clock
         self._cause = cause
         answers = cause in ANSWER_CAUSES
-        self._before = document.grounds[change.slice_index].copy()
+        self._before = document.labels_under_scar[change.slice_index].copy()
         self._ground = ground
         self._proposed = document.case.proposed[change.slice_index]
         self.answers = answers
@@ -78,7 +78,7 @@ class SliceCommand(QUndoCommand):
             return False
         if other.change.slice_index != self.change.slice_index:
             return False
-        self.change = changes.merged(self.change, other.change, self._document.case.labels)
+        self.change = changes.merge(self.change, other.change, self._document.case.labels)
         self._ground = other._ground
         self.open = False
         return True
@@ -133,9 +133,11 @@ class Document(QObject):
         self.current = middle if unread is None else unread
         self.versions = [0] * case.stack.n_slices
         self.revision = 0
-        if case.grounds is None:
-            case.grounds = np.stack([scar_checks.ground_of(labels) for labels in case.labels])
-        self.grounds = case.grounds
+        if case.labels_under_scar is None:
+            case.labels_under_scar = np.stack(
+                [scar_checks.estimate_labels_under_scar(labels) for labels in case.labels]
+            )
+        self.labels_under_scar = case.labels_under_scar
         self.previous_history = case.history
         self.viewed: set[int] = set()
         self._held: set[int] | None = None
@@ -179,10 +181,10 @@ class Document(QObject):
         cause = cause or (Cause.ANSWER if answers else Cause.READER)
         if change.edit is None and change.before == change.after:
             if cause is not Cause.READER:
-                self.case.repeated(change, cause)
+                self.case.record_repeat(change, cause)
             return
         if not answers and counts:
-            self.case.interacted(change.slice_index)
+            self.case.count_interaction(change.slice_index)
         if answers and ground is None:
             ground = self._ground_after(change)
         self.undo_stack.push(SliceCommand(self, change, cause, ground))
@@ -195,7 +197,7 @@ class Document(QObject):
         step = self.undo_stack.command(max(index - 1, 0))
         assert step is not None
         self.go_to(self.slice_of(step))
-        self.case.interacted(self.current)
+        self.case.count_interaction(self.current)
         with self.grouped():
             self.undo_stack.setIndex(index)
 
@@ -217,7 +219,7 @@ class Document(QObject):
         if self.read_only or point == before:
             return
         k = self.current if point is None else point.slice_index
-        self.case.interacted(k)
+        self.case.count_interaction(k)
         name = "propose the insertion point" if point is None else "set the insertion point"
         self.undo_stack.push(InsertionCommand(self, k, name, point))
 
@@ -255,18 +257,18 @@ class Document(QObject):
         slice_index: int,
         lv_hint: Box | None,
         lv_box: Box | None,
-        sight: Sight,
+        sight: DetectorScope,
         fresh: bool = False,
     ) -> None:
-        """Record how the models saw a slice: see :meth:`scarseg.case.case.Case.looked`."""
+        """Record a model run: see :meth:`scarseg.case.case.Case.record_model_run`."""
         if not self.read_only:
-            self.case.looked(slice_index, lv_hint, lv_box, sight, fresh)
+            self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
         twin = copy(self.case)
         twin.labels = self.case.labels.copy()
-        twin.grounds = self.grounds.copy()
+        twin.labels_under_scar = self.labels_under_scar.copy()
         for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
             setattr(twin, name, list(getattr(self.case, name)))
         twin.record = self.case.record.copy()
@@ -283,7 +285,7 @@ class Document(QObject):
             return None
         labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()
         replace(change.edit, slice_index=0).apply(labels)
-        return resting_on_wall(labels[0])
+        return without_infarct(labels[0])
 
     def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
         k = change.slice_index

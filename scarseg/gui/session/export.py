@@ -17,7 +17,7 @@ from scarseg.progress import Progress, silent
 from scarseg.report import text
 
 if TYPE_CHECKING:
-    from scarseg.io.tables.csv import Record
+    from scarseg.io.tables.table import StackRecord
     from scarseg.segmentation.interval import MassInterval
 
 
@@ -40,12 +40,14 @@ def export_cases(
     return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
 
 
-def build_record(case: Case, interval: MassInterval | None = None, mask_file: str = "") -> Record:
+def build_record(
+    case: Case, interval: MassInterval | None = None, mask_file: str = ""
+) -> StackRecord:
     """Measure a case; the record holds the interval of its scar mass where there is one."""
     from scarseg.batch import results
     from scarseg.segmentation import pipeline
 
-    record = pipeline.case_record(case, mask_file=mask_file)
+    record = pipeline.measured_record(case, mask_file=mask_file)
     return record if interval is None else results.with_interval(record, interval)
 
 
@@ -106,7 +108,7 @@ def _saved(entry: Entry, folder: Path) -> Case | None:
         return None
     if isinstance(source, Stack):
         return store.load_case(path, source)
-    return store.load_case(path, dicom.read_stack(source, library.thickness_given(path)))
+    return store.load_case(path, dicom.read_stack(source, library.reader_thickness_mm(path)))
 
 
 def save_prompts(path: Path, case: Case, force: bool) -> str:
@@ -236,7 +238,7 @@ def _tables(request: ExportRequest) -> list[Path]:
     return [request.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in request.formats else []
 
 
-def _write_tables(request: ExportRequest, records: Sequence[Record], force: bool) -> None:
+def _write_tables(request: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
     from scarseg.io.tables.export import write_export
 
     files = _tables(request)
@@ -249,7 +251,7 @@ def _write_one(
     request: ExportRequest,
     entry: Entry,
     case: Case,
-    record: Record,
+    record: StackRecord,
     interval: MassInterval | None,
     force: bool,
 ) -> None:
@@ -275,15 +277,14 @@ def _write_one(
         spread = None
         if interval is not None:
             spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
-        patient.write_report(
-            path,
+        report = patient.prepare(
             case,
             measured,
             interval=spread,
             method=str(record.row["method"]),
             warnings=str(record.row["warnings"]).split(),
-            force=force,
         )
+        patient.write_report(path, report, force)
 
 
 def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:

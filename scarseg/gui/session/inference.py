@@ -12,20 +12,20 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case import changes
 from scarseg.case.case import CaseStatus, Change
-from scarseg.case.history import Cause, Sight, SliceReading, SliceStatus
-from scarseg.case.labels import LabelArray, resting_on_wall
+from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
+from scarseg.case.labels import LabelArray, without_infarct
 from scarseg.case.prompts import Box, Origin
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference_queue import IdleTask, InferenceQueue, RequestKind, Task
 from scarseg.gui.workers import Worker
 from scarseg.models import Detection, Embedding, Logits, Models
-from scarseg.segmentation.predict import Answers
+from scarseg.segmentation.predict import PredictionCache
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.pipeline import Located
+    from scarseg.segmentation.pipeline import LocatedHeart
     from scarseg.segmentation.predict import SliceProposal
-    from scarseg.segmentation.wall_correction import HeartAnswer
+    from scarseg.segmentation.wall_correction import CorrectedHeart
 
 
 def load_pipeline() -> ModuleType:
@@ -82,7 +82,7 @@ class Inference(QObject):
         n = document.case.stack.n_slices
         self.readiness = [Readiness.WAITING] * n
         self._embeddings: list[Embedding | None] = [None] * n
-        self._answers = [Answers() for _ in range(n)]
+        self._answers = [PredictionCache() for _ in range(n)]
         self._hearts: set[int] = set()
         self._queue = InferenceQueue(n)
         self.idle_task: Callable[[], IdleTask | None] | None = None
@@ -169,13 +169,13 @@ class Inference(QObject):
             return False
         if not self.document.case.labels[slice_index].any():
             return False
-        return not self._answers[slice_index].knows(self.document.case.labels[slice_index])
+        return not self._answers[slice_index].contains(self.document.case.labels[slice_index])
 
     def _remember(self, k: int, logits: Logits) -> None:
-        self._answers[k].remember(self.document.case.labels[k], logits)
+        self._answers[k].store(self.document.case.labels[k], logits)
 
     def _behind(self, k: int) -> Logits | None:
-        return self._answers[k].behind(self.document.case.labels[k])
+        return self._answers[k].lookup(self.document.case.labels[k])
 
     def segment(self, slice_index: int) -> None:
         """Answer the slice's prompts; waits for its embedding when that is not there yet."""
@@ -336,13 +336,13 @@ class Inference(QObject):
         why = self._queue.requests.pop(k, None)
         mine = box is not None and (known or reading.protected or box.origin is Origin.READER)
         hint = box if mine else None
-        located: Located | None = None
-        sight = Sight.STACK if self._queue.located else Sight.SLICE
+        located: LocatedHeart | None = None
+        sight = DetectorScope.STACK if self._queue.located else DetectorScope.SLICE
         if self._queue.located:
             located = self._queue.located[k]
         elif known and why is None:
-            located = load_pipeline().Located(box, ())
-            sight = Sight.NOTHING
+            located = load_pipeline().LocatedHeart(box, ())
+            sight = DetectorScope.NONE
         elif (found := self._queue.found[k]) is not None:
             located = _settled([found])[0]
             if hint is None:
@@ -360,7 +360,7 @@ class Inference(QObject):
         version: int,
         why: RequestKind | None,
         hint: Box | None,
-        sight: Sight,
+        sight: DetectorScope,
         proposal: SliceProposal,
     ) -> None:
         agenda, case = self._queue, self.document.case
@@ -378,7 +378,7 @@ class Inference(QObject):
         drawn = why is RequestKind.WALL and self.is_drawn_manually(k)
         if change is not None:
             if why is not None:
-                ground = resting_on_wall(proposal.labels)
+                ground = without_infarct(proposal.labels)
                 self.document.push(change, why is RequestKind.RELOCATED, ground, CAUSES[why])
             else:
                 self.document.propose(change)
@@ -387,12 +387,14 @@ class Inference(QObject):
         self._set_ready(k, Readiness.READY)
         prompts = case.readings[k].prompts
         if why is RequestKind.RELOCATED and change is not None:
-            if prompts.asks_for_scar:
+            if prompts.has_scar_prompts:
                 self._ask(k)
-            elif prompts.asks_for_heart:
+            elif prompts.has_heart_prompts:
                 self.correct_wall(k)
 
-    def _keep(self, k: int, hint: Box | None, sight: Sight, proposal: SliceProposal) -> None:
+    def _keep(
+        self, k: int, hint: Box | None, sight: DetectorScope, proposal: SliceProposal
+    ) -> None:
         """Keep what later clicks on this slice need, and write down whose it is."""
         assert self._models is not None
         case = self.document.case
@@ -416,11 +418,11 @@ class Inference(QObject):
         if why is RequestKind.RELOCATED:
             if not fresh:
                 return None
-            return changes.relocated(case, k, proposal.prompts, proposal.labels)
+            return changes.apply_relocation(case, k, proposal.prompts, proposal.labels)
         if proposal.logits.wall is None:
             self.failed.emit("These weights know scar alone: draw wall and blood pool by hand.")
             return None
-        return changes.walled(case, k, proposal.labels, proposal.prompts.lv_box)
+        return changes.apply_wall_proposal(case, k, proposal.labels, proposal.prompts.lv_box)
 
     # Answering
 
@@ -430,7 +432,7 @@ class Inference(QObject):
             self._run(
                 Task.ANSWER, k, load_pipeline().correct_heart, self._models, self._embeddings[k],
                 case.readings[k].prompts, case.labels[k].copy(),
-                self.document.grounds[k].copy(), self._behind(k),
+                self.document.labels_under_scar[k].copy(), self._behind(k),
                 done=partial(self._take_correction, k, question),
                 failed=partial(self._fail, k, question=question),
             )  # fmt: skip
@@ -447,16 +449,16 @@ class Inference(QObject):
             return
         labels, logits = answer
         self._answers[k].last = logits
-        self.document.push(changes.answered(self.document.case, k, labels), answers=True)
+        self.document.push(changes.apply_prediction(self.document.case, k, labels), answers=True)
         self._remember(k, logits)
         self.cancel_answer(k)
 
-    def _take_correction(self, k: int, question: int, answer: HeartAnswer) -> None:
+    def _take_correction(self, k: int, question: int, answer: CorrectedHeart) -> None:
         if self._queue.asked.get(k) != question:
             return
         drawn = self.is_drawn_manually(k)
-        change = changes.corrected(self.document.case, k, answer.labels)
-        self.document.push(change, True, answer.ground, Cause.CORRECTION)
+        change = changes.correct_wall(self.document.case, k, answer.labels)
+        self.document.push(change, True, answer.labels_under_scar, Cause.CORRECTION)
         if answer.logits is not None:
             self._answers[k].last = answer.logits
             if not drawn:
@@ -490,11 +492,11 @@ class Inference(QObject):
             self.ready_changed.emit(k)
 
 
-def _settled(found: list[tuple[Detection, ...]]) -> tuple[Located, ...]:
-    """Settle slices detected one by one as :func:`scarseg.segmentation.pipeline.locate` does."""
-    from scarseg.segmentation.proposal import settle_lv_boxes
+def _settled(found: list[tuple[Detection, ...]]) -> tuple[LocatedHeart, ...]:
+    """Reconcile slices detected singly, as ``pipeline.locate_hearts`` does for a stack."""
+    from scarseg.segmentation.proposal import reconcile_lv_boxes
 
-    located = load_pipeline().Located
+    located = load_pipeline().LocatedHeart
     return tuple(
-        located(box, several) for box, several in zip(settle_lv_boxes(found), found, strict=True)
+        located(box, several) for box, several in zip(reconcile_lv_boxes(found), found, strict=True)
     )

@@ -11,7 +11,7 @@ from scarseg.case.prompts import Box
 from scarseg.models import Detection, Structure
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.pipeline import Located
+    from scarseg.segmentation.pipeline import LocatedHeart
 
 
 class Task(StrEnum):
@@ -68,7 +68,7 @@ class InferenceQueue:
 
     n: int
     found: list[tuple[Detection, ...] | None] = field(default_factory=list)
-    located: tuple[Located, ...] = ()
+    located: tuple[LocatedHeart, ...] = ()
     waiting: set[int] = field(default_factory=set)
     known: set[int] = field(default_factory=set)
     later: set[int] = field(default_factory=set)
@@ -131,7 +131,7 @@ class InferenceQueue:
         hearts = [d for d in self.found[k] or () if d.structure is Structure.LEFT_VENTRICLE]
         return len(hearts) == 1
 
-    def set_located(self, located: tuple[Located, ...]) -> None:
+    def set_located(self, located: tuple[LocatedHeart, ...]) -> None:
         """Take where the heart is; slices that were proposed by another box are unsettled."""
         self.located = located
         self.unsettled |= {k for k, box in self.alone.items() if located[k].lv_box != box}

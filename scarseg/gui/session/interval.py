@@ -18,12 +18,13 @@ from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_queue import IdleTask
 from scarseg.models import Embedding, Models
 from scarseg.progress import Progress
+from scarseg.quant.mass import headline_convention
 from scarseg.segmentation import interval as segmentation_interval
 from scarseg.segmentation import uncertainty
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.interval import Floats, MassInterval, SliceSpread
-    from scarseg.segmentation.uncertainty import Variation
+    from scarseg.segmentation.interval import Floats, MassInterval, SliceMassSpread
+    from scarseg.segmentation.uncertainty import PromptVariation
 
 REST_MS = 1000
 """A reader who did nothing for this long rests; then the interval is computed."""
@@ -38,13 +39,13 @@ class SliceVariation:
     Labels are no part of it: a stroke of the brush asks nothing anew.
     """
 
-    variation: Variation
+    variation: PromptVariation
     lv_box: Box | None
     rows: list[Floats] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        return len(self.rows) == len(self.variation.questions)
+        return len(self.rows) == len(self.variation.prompts)
 
 
 class IntervalUpdater(QObject):
@@ -72,7 +73,7 @@ class IntervalUpdater(QObject):
             each: [None] * n for each in MassConvention
         }
         self._asked: dict[int, SliceVariation] = {}
-        self._drawn: dict[int, SliceSpread] = {}
+        self._drawn: dict[int, SliceMassSpread] = {}
         self._embedded: dict[int, Embedding] = {}
         self._todo: list[int] | None = None
         self._state = 0
@@ -140,7 +141,7 @@ class IntervalUpdater(QObject):
 
     def _plan(self) -> None:
         from scarseg.segmentation.interval import slices_to_embed
-        from scarseg.segmentation.uncertainty import variation_of
+        from scarseg.segmentation.uncertainty import slice_variation
 
         case = self._document.case
         boxes = {
@@ -151,7 +152,7 @@ class IntervalUpdater(QObject):
         boxes |= slices_to_embed(case, boxes)
         now: dict[int, SliceVariation] = {}
         for k, box in boxes.items():
-            variation = variation_of(case, k, box)
+            variation = slice_variation(case, k, box)
             if variation is not None:
                 known = self._asked.get(k)
                 same = known is not None and (known.variation, known.lv_box) == (variation, box)
@@ -181,7 +182,7 @@ class IntervalUpdater(QObject):
         if asked is None:
             spacing, labels = case.stack.pixel_spacing_mm, case.labels[k]
             looked = self._inference.embedding(k) is not None
-            drawn = uncertainty.footing_of(case, k, looked) is uncertainty.Footing.DRAWN
+            drawn = uncertainty.mass_basis(case, k, looked) is uncertainty.MassBasis.DRAWN
             if not drawn or k in self._drawn:
                 return None
             work: Callable[[], Any] = partial(
@@ -195,16 +196,20 @@ class IntervalUpdater(QObject):
             work = partial(models.segmenter.embed, case.stack.image(k), asked.lv_box)
             return self._spare(k, work, partial(self._embedded.__setitem__, k))
         work = partial(
-            segmentation_interval.cut_answer, models, embedding, asked.variation, len(asked.rows)
+            segmentation_interval.count_at_levels,
+            models,
+            embedding,
+            asked.variation,
+            len(asked.rows),
         )
         return self._spare(k, work, asked.rows.append)
 
     def _put_together(self) -> IdleTask:
-        from scarseg.segmentation.interval import spread_of
+        from scarseg.segmentation.interval import mass_spread
 
         case = self._document.snapshot()
         spreads = [
-            spread_of(asked.variation, asked.rows, case.labels[k])
+            mass_spread(asked.variation, asked.rows, case.labels[k])
             if (asked := self._asked.get(k)) is not None
             else self._drawn.get(k)
             for k in self._indices
@@ -242,10 +247,10 @@ class IntervalUpdater(QObject):
         self.changed.emit()
 
 
-def _both_ways(case: Case, spreads: Sequence[SliceSpread | None]) -> Intervals:
-    from scarseg.segmentation.interval import interval_of
+def _both_ways(case: Case, spreads: Sequence[SliceMassSpread | None]) -> Intervals:
+    from scarseg.segmentation.interval import interval_from_spreads
 
-    return {each: interval_of(case, spreads, each) for each in MassConvention}
+    return {each: interval_from_spreads(case, spreads, each) for each in MassConvention}
 
 
 def interval_maker(
@@ -261,16 +266,16 @@ def interval_maker(
     embeddings = [] if interval is None else interval.embeddings()
 
     def make(one: Case, progress: Progress) -> MassInterval | None:
-        from scarseg.segmentation.interval import case_interval, embedded_again
+        from scarseg.segmentation.interval import case_interval, embed_missing
 
         mine = one is case
         if mine and known is not None:
-            return known[MassConvention.THICKNESS]
+            return known[headline_convention(one.stack, MassConvention.THICKNESS)]
         if models is None:
             return None
         at_hand = embeddings if mine else [None] * one.stack.n_slices
         try:
-            return case_interval(one, models, embedded_again(one, models, at_hand, progress))
+            return case_interval(one, models, embed_missing(one, models, at_hand, progress))
         except Cancelled:
             raise
         except ScarsegError:

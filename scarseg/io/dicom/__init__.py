@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scarseg.case.stack import LgeSequence as SequenceKind
 from scarseg.case.stack import LoadWarning, SliceSource, Stack
-from scarseg.case.stack import Sequence as SequenceKind
 from scarseg.errors import GeometryError, InputError, ScarsegError
 from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image

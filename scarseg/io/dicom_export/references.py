@@ -31,7 +31,7 @@ from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from scarseg.io.dicom.write_enhanced import decimal_string
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 
 MANUFACTURER = "scarseg"
 MODEL = "scarseg"

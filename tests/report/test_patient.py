@@ -14,7 +14,7 @@ from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.case.stack import Sequence, SliceSource, Stack
+from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.errors import OutputError
 from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrap_text
 from scarseg.report.patient import prepare, render_report, report_figures, write_report
@@ -150,7 +150,7 @@ def test_nothing_leaves_the_sheet(
 ) -> None:
     case = case_of(phantom_stack, phantom_truth, 30 if kind == "long" else 11)
     if kind == "psir":
-        case.stack = replace(case.stack, sequence=Sequence.PSIR)
+        case.stack = replace(case.stack, sequence=LgeSequence.PSIR)
     elif kind == "no wall":
         case.labels[case.labels != Label.SCAR] = 0
     elif kind == "nothing":
@@ -177,14 +177,14 @@ def test_nothing_leaves_the_sheet(
 
 def test_writing_replaces_nothing_unasked(case: Case, tmp_path: Path) -> None:
     measured, path = pipeline.measure(case), tmp_path / "r" / "1.2.3.4.pdf"
-    write_report(path, case, measured)
+    write_report(path, prepare(case, measured))
     before = path.read_bytes()
-    write_report(path, case, measured)  # what a killed run left is its own
+    write_report(path, prepare(case, measured))  # what a killed run left is its own
     case.labels[1] = 0
     with pytest.raises(OutputError, match="E_EXISTS"):
-        write_report(path, case, pipeline.measure(case))
+        write_report(path, prepare(case, pipeline.measure(case)))
     assert path.read_bytes() == before
-    write_report(path, case, pipeline.measure(case), force=True)
+    write_report(path, prepare(case, pipeline.measure(case)), force=True)
     assert path.read_bytes() != before
     assert [one.name for one in path.parent.iterdir()] == ["1.2.3.4.pdf"]
 
