@@ -95,7 +95,8 @@ def _cluster_limit_mm(z: FloatVector, gaps: FloatVector) -> float:
 
 
 def _first_of_each(z: FloatVector, limit: float) -> FloatVector:
-    return z[np.concatenate([[True], np.diff(z) > limit])]
+    first: FloatVector = z[np.concatenate([[True], np.diff(z) > limit])]
+    return first
 
 
 def is_regular(positions: Sequence[float] | FloatVector, rounding_mm: float = 0.0) -> bool:

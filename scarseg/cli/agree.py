@@ -1,11 +1,17 @@
-"""Options of ``scarseg agree`` and ``scarseg compare``."""
+"""``scarseg agree`` and ``scarseg compare``: how far two readings agree."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scarseg.cli.batch_options import label_values
-from scarseg.cli.parser import Commands, Parser, density
+from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
+from scarseg.cli.parser import Commands, Parser, density, label_values
+
+if TYPE_CHECKING:
+    from scarseg.agreement.tables import ComparisonOutput
 
 
 def add_agree(commands: Commands) -> None:
@@ -45,7 +51,7 @@ def add_agree(commands: Commands) -> None:
     )
     agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
     _add_page(agree)
-    agree.set_defaults(command="agree")
+    agree.set_defaults(run=_agree)
 
 
 def add_compare(commands: Commands) -> None:
@@ -87,7 +93,7 @@ def add_compare(commands: Commands) -> None:
         "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
     )
     _add_page(compare)
-    compare.set_defaults(command="compare")
+    compare.set_defaults(run=_compare)
 
 
 def _add_page(command: Parser) -> None:
@@ -100,3 +106,31 @@ def _add_page(command: Parser) -> None:
     )
     command.add_argument("--json", action="store_true", help="for programs, on stdout")
     command.add_argument("--force", action="store_true", help="replace outputs that exist")
+
+
+def _agree(options: argparse.Namespace) -> int:
+    from scarseg.agreement import tables
+
+    return _print(tables.agree(options), options.json)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from scarseg.agreement import masks
+
+    with progress_bar("Comparing") as progress:
+        output = masks.compare(options, progress)
+    return _print(output, options.json)
+
+
+def _print(output: ComparisonOutput, as_json: bool) -> int:
+    from scarseg.agreement.tables import PLAIN_WIDTH
+
+    for note in output.notes:
+        say(note)
+    if as_json:
+        print(output.json, end="")
+    else:
+        print_tables(output.tables, PLAIN_WIDTH)
+    for path in output.files:
+        print(path, file=sys.stderr if as_json else sys.stdout)
+    return SOME_FAILED if output.failed else DONE
