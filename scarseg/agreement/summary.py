@@ -16,13 +16,8 @@ from scarseg.errors import OutputError
 from scarseg.io.files import refuse_existing, write_all
 from scarseg.io.tables.csv import Cell, render_rows
 from scarseg.io.tables.provenance import RESEARCH_USE
-from scarseg.quant.agreement import (
-    Agreement,
-    ConfidenceInterval,
-    agreement,
-    bland_altman,
-    concordance,
-)
+from scarseg.quant.agreement import Agreement, agreement, bland_altman, concordance
+from scarseg.quant.paired_series import ConfidenceInterval
 
 FEWEST_FOR_TERTILES = 6
 

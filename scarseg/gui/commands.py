@@ -23,7 +23,7 @@ from scarseg.gui.session.interval import IntervalMaker, interval_maker
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import Entry
 from scarseg.gui.tools import drawing, prompts
-from scarseg.quant import remote, scar_checks
+from scarseg.quant import mvo, remote, scar_checks
 
 TABLE_FILTER = "CSV (*.csv);;Workbook (*.xlsx)"
 
@@ -240,7 +240,7 @@ class Commands(QObject):
             return
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
-        labels = remote.label_mvo(pixels, document.labels, signal, spacing)
+        labels = mvo.label_mvo(pixels, document.labels, signal, spacing)
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:

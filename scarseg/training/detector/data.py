@@ -13,7 +13,6 @@ from torch import Tensor
 
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import FloatArray
-from scarseg.models.detector import CLASSES
 from scarseg.models.detector_crop import (
     DETECTOR_CROP_PIXELS,
     FAR_MM_PER_PIXEL,
@@ -22,6 +21,7 @@ from scarseg.models.detector_crop import (
     crop_image,
     resample,
 )
+from scarseg.models.detector_network import CLASSES
 from scarseg.simulate.series import simulate_stack
 from scarseg.training.augmentation import paint_scar, to_lge_contrast
 from scarseg.training.cases import INNER, TrainingCase

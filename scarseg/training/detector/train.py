@@ -21,11 +21,11 @@ from scarseg.io.files import discard, temporary_name
 from scarseg.models.detector import (
     DetectorSettings,
     YoloDetector,
-    build_network,
     open_detector,
     read_weights,
     save_weights,
 )
+from scarseg.models.detector_network import build_network
 from scarseg.training.cases import TrainingCase
 from scarseg.training.detector.data import LabelledSlice, Sampler, labelled_slices
 from scarseg.training.detector.evaluate import (
