@@ -1,4 +1,4 @@
-"""Choose what of a load report a batch measures, and what gets a row with a code instead."""
+"""Select the stacks of a load report that a batch measures; the others get a row with a code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import PurePath
 from scarseg.errors import InputError
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from scarseg.io.files import safe_name
-from scarseg.io.tables.csv import Cell, Record, error_record, identity_cells
+from scarseg.io.tables.columns import Cell
+from scarseg.io.tables.table import StackRecord, error_record, identity_cells
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,17 @@ class BatchJob:
 
 @dataclass(frozen=True)
 class Selection:
-    """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on what was taken and why."""
+    """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on the choice."""
 
     jobs: tuple[BatchJob, ...]
-    records: tuple[Record, ...]
+    records: tuple[StackRecord, ...]
     notes: tuple[str, ...]
 
 
 def select_stacks(
     report: LoadReport, series: Sequence[str] = (), identify: bool = False
 ) -> Selection:
-    """Take the proposed stack of every study, or the series asked for.
+    """Select the proposed stack of every study, or the series requested.
 
     A study without a proposed stack gets a row with E_NO_LGE, or with the codes of what was
     refused in it. A refusal beside a stack that is measured is a note.
@@ -55,11 +56,11 @@ def select_stacks(
     measured = {one.study_uid for one in taken}
     records, refusal_notes = _refused(report.refused, measured, identify)
     # Two patients may share a study UID by mistake: each gets a row.
-    answered = {(one.patient_id, one.study_uid) for one in taken}
+    with_stack = {(one.patient_id, one.study_uid) for one in taken}
     refused = {one.study_uid for one in report.refused}
     for study in _studies(report.stacks):
         first = study[0]
-        if (first.patient_id, first.study_uid) in answered or first.study_uid in refused:
+        if (first.patient_id, first.study_uid) in with_stack or first.study_uid in refused:
             continue
         message = f"No stack looks like LGE short axis ({_reasons(study)}); choose with --series."
         cells = {**_identity(first, identify), "series_uid": "", "part": ""}
@@ -69,7 +70,7 @@ def select_stacks(
 
 
 def input_files(report: LoadReport) -> set[str]:
-    """Name the files of a load report, read or refused: no output may replace them."""
+    """Return the files of a load report, read or refused: no output may replace them."""
     read = {str(frame.source.path) for one in report.stacks for frame in one.frames}
     return read | {one.path for one in report.refused}
 
@@ -85,7 +86,7 @@ def require_mr(report: LoadReport) -> None:
 
 def _select_series(report: LoadReport, series: Sequence[str], identify: bool) -> Selection:
     taken: list[StackSummary] = []
-    records: list[Record] = []
+    records: list[StackRecord] = []
     notes: list[str] = []
     for wanted in dict.fromkeys(series):
         parts = [one for one in report.stacks if one.stack_id == wanted]
@@ -104,9 +105,9 @@ def _select_series(report: LoadReport, series: Sequence[str], identify: bool) ->
 
 def _refused(
     refused: Sequence[Refusal], measured: set[str], identify: bool
-) -> tuple[list[Record], list[str]]:
-    """Give one row per series (or folder) and code; notes alone in studies that are measured."""
-    records: dict[tuple[str, ...], Record] = {}
+) -> tuple[list[StackRecord], list[str]]:
+    """Return one row per series (or folder) and code; notes alone in studies that are measured."""
+    records: dict[tuple[str, ...], StackRecord] = {}
     notes = []
     for one in refused:
         notes.append(f"{one.code}: {one.message} [{one.path}]")
@@ -121,7 +122,7 @@ def _refused(
 
 
 def _reasons(study: Sequence[StackSummary]) -> str:
-    """Say why none was taken, each reason once, the most frequent first."""
+    """Return why none was selected, each reason once, the most frequent first."""
     counted = Counter(one.reason.removeprefix("not proposed: ") for one in study)
     return "; ".join(f"{n} x {reason}" if n > 1 else reason for reason, n in counted.most_common(3))
 
@@ -134,7 +135,7 @@ def _studies(stacks: Sequence[StackSummary]) -> list[list[StackSummary]]:
 
 
 def _jobs(taken: Sequence[StackSummary]) -> tuple[BatchJob, ...]:
-    """Name the masks: by stack id, and apart where two patients share one."""
+    """Return the jobs with names for their masks: by stack id, and apart where two share one."""
     jobs = []
     names: set[str] = set()
     for one in sorted(taken, key=lambda one: (one.stack_id, one.patient_id, one.study_uid)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
-from scarseg.io.tables import csv
+from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
@@ -27,6 +28,9 @@ from scarseg.segmentation.predict import (
 )
 from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, reconcile_lv_boxes
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
+
+if TYPE_CHECKING:
+    from scarseg.segmentation.interval import MassInterval
 
 
 @dataclass(frozen=True)
@@ -220,13 +224,13 @@ def measured_record(
     density_g_per_ml: float = DENSITY_G_PER_ML,
     identify: bool = False,
     mask_file: str = "",
-) -> csv.Record:
+) -> table.StackRecord:
     """Measure a case and return its rows for :func:`export_table`.
 
     ``identify`` writes the patient ID as it is instead of its pseudonym.
     """
     measured = measure(case, convention, density_g_per_ml)
-    record = csv.case_record(case, measured, identify=identify, mask_file=mask_file)
+    record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
@@ -234,10 +238,10 @@ def measured_record(
 
 def export_table(
     path: Path,
-    records: Sequence[csv.Record],
+    records: Sequence[table.StackRecord],
     settings: Mapping[str, object] | None = None,
     force: bool = False,
-) -> csv.TableFiles:
+) -> table.TableFiles:
     """Write the CSV, the per-slice CSV and the sidecar beside it, each whole or not at all.
 
     The same cases give the same bytes, in whatever order they are passed.
@@ -245,7 +249,7 @@ def export_table(
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
-    return csv.write_tables(path, records, settings or {}, force)
+    return table.write_tables(path, records, settings or {}, force)
 
 
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
@@ -269,3 +273,12 @@ def _without_scar(before: LabelArray) -> LabelArray:
         Label.MYOCARDIUM if has_wall else Label.BACKGROUND
     )
     return labels
+
+
+def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
+    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
+    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
+    rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    return replace(
+        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
+    )

@@ -22,10 +22,10 @@ from scarseg.case.labels import INFARCT, Label, LabelArray
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io import dicom
-from scarseg.io.casefile import format, store
+from scarseg.io.casefile import file_format, store
 from scarseg.io.dicom.types import LoadReport, StackSummary
 from scarseg.io.masks.nifti import read_image, read_labels
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.progress import Progress, silent
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def find_images(
     """
     waiting: dict[str, Path] = {}
     for path in case_files(folder):
-        glance = store.peek(path)
+        glance = store.read_progress(path)
         if glance is not None and not glance.n_read:
             _log.warning(
                 "a case file has no slice that was read: left out (%s)", short_id(path.stem)
@@ -90,9 +90,16 @@ def saved_thickness_mm(path: Path) -> float | None:
     """Give the slice thickness a reader gave where the header has none; None if none is saved."""
     for generation in (path, path.with_name(path.name + ".1")):
         try:
-            content = format.parse(generation.read_bytes())
+            content = file_format.parse_case(generation.read_bytes())
             return float(content.document["source"]["slice_thickness_mm"])
-        except (OSError, format.Damaged, format.Newer, KeyError, TypeError, ValueError):
+        except (
+            OSError,
+            file_format.DamagedCaseError,
+            file_format.NewerFormatError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ):
             continue
     return None
 
@@ -348,3 +355,29 @@ def _emidec_folders(folder: Path) -> list[Path]:
 def _patient(summary: StackSummary) -> str:
     """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
     return pseudonym(summary.patient_id) or short_id(summary.study_uid)
+
+
+def simulate_cases(n: int, first_seed: int, digits: int = 1) -> list[TrainingCase]:
+    """Simulate stacks in memory, patient and scanner different in each.
+
+    Args:
+        digits: of the number in a name. A split that was kept knows its patients by these names.
+    """
+    from scarseg.simulate.series import simulate_stack
+
+    cases = []
+    for number in range(n):
+        made = simulate_stack(first_seed + number)
+        stack = made.stack
+        spacing_mm = stack.slice_spacing_mm or stack.slice_thickness_mm
+        cases.append(
+            TrainingCase(
+                f"simulated{number:0{digits}d}",
+                "simulated",
+                np.array(stack.pixels),
+                made.truth,
+                stack.pixel_spacing_mm,
+                spacing_mm,
+            )
+        )
+    return cases

@@ -16,9 +16,8 @@ from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.gui.panels.studies import SECOND_LINE_ROLE
 from scarseg.gui.session.study_list import Entry, StudyList, thickness_text
-from scarseg.io.casefile import library as casefile_library
-from scarseg.io.casefile import store
-from scarseg.io.dicom.write import write_series
+from scarseg.io.casefile import last_position, store
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 
 
@@ -233,4 +232,4 @@ def test_a_folder_that_may_name_a_patient_is_not_remembered(make_reader, tmp_pat
         reader.session.scan([folder])
         reader.settle()
         assert not (store_folder / "last_folder.json").exists()
-    assert casefile_library.recall_folder(store_folder) is None
+    assert last_position.load_last_folder(store_folder) is None

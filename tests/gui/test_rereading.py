@@ -28,8 +28,8 @@ from scarseg.gui.dialogs.rereading import RereadingDialog, RereadingOptions, Rer
 from scarseg.gui.session.study_list import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
-from scarseg.io.dicom.write import write_series
 from scarseg.io.masks.nifti import write_labels
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.gui.conftest import Reader
 
@@ -186,7 +186,9 @@ def test_nothing_in_sight_tells_whose_a_stack_is(read_once):
         reader.act("next_study")
         reader.settle()
     shown = [window.studies.studies.item(k).text().split()[0] for k in range(N)]
-    codes = [each.code for each in rereading.read(index(reader.session.folder).parent).cases]
+    codes = [
+        each.code for each in rereading.read_rereading(index(reader.session.folder).parent).cases
+    ]
     assert shown == codes
     assert "read 1, reader AB: 3 of 3 done" in window.rereadings.strip.words.text()
 
@@ -256,8 +258,8 @@ def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
     again = make_reader()
     again.wait(lambda: again.session.models is not None)
     again.settle()
-    assert "read 1, reader AB, 1 of 3" in again.window.actions_by_name["reread_go_on"].text()
-    again.act("reread_go_on")
+    assert "read 1, reader AB, 1 of 3" in again.window.actions_by_name["reread_resume"].text()
+    again.act("reread_resume")
     again.wait(lambda: again.session.blinded)
     assert "the images of 3 are wanted" in again.window.rereadings.strip.words.text()
     (tmp_path / "empty").mkdir()
@@ -305,14 +307,14 @@ def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     cells = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     assert (cells["reader"], cells["read_number"]) == ("AB", "1")
 
-    plan = rereading.read(index(reader.session.folder).parent)
+    plan = rereading.read_rereading(index(reader.session.folder).parent)
     assert plan.finished_at_utc
     stacks = {one.stack_id: dicom.read_stack(one) for one in dicom.scan([tmp_path / CANARY]).stacks}
     for covered in plan.cases:
         stack = stacks[covered.first.stack_id]
         for name, path in (
             ("a", plan.case_path(covered.code)),
-            ("b", rereading.first_path(reader.session.folder, stack)),
+            ("b", rereading.first_reading_path(reader.session.folder, stack)),
         ):
             (tmp_path / name).mkdir(exist_ok=True)
             labels = store.load_case(path, stack).labels
@@ -393,5 +395,5 @@ def test_a_cover_hides_what_a_series_is(phantom_stack):
     from scarseg.gui.session.study_list import BlindedEntry
 
     cover = BlindedEntry("A7K3", Path("x"), "AB", 2)
-    assert Entry(phantom_stack, cover=cover).title == "A7K3"
+    assert Entry(phantom_stack, blinding=cover).title == "A7K3"
     assert Entry(phantom_stack).title == phantom_stack.description

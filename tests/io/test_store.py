@@ -32,7 +32,7 @@ from scarseg.case.labels import Patch
 from scarseg.case.prompts import PROMPT_STRUCTURES, Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import StoreError
-from scarseg.io.casefile import format, lock, store
+from scarseg.io.casefile import file_format, lock, store
 from tests.conftest import make_phantom_stack, phantom_labels
 
 STACK = make_phantom_stack()
@@ -152,7 +152,7 @@ def test_origin_of_the_numbers_travels_with_the_case(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     stack = replace(STACK, sources=tuple(replace(s, sha256="ef" * 32) for s in STACK.sources))
     store.save_case(Case.new(stack), path)
-    document = format.parse(path.read_bytes()).document
+    document = file_format.parse_case(path.read_bytes()).document
     assert document["source"]["study_uid"] == "1.2.3"
     assert [each["sha256"] for each in document["source"]["files"]] == ["ef" * 32] * 5
     assert document["software"]["version"]
@@ -166,7 +166,7 @@ def test_no_patient_in_the_file_or_its_name(tmp_path: Path):
     )
     path = store.case_path(tmp_path, stack)
     store.save_case(Case.new(stack), path)
-    document = json.dumps(format.parse(path.read_bytes()).document)
+    document = json.dumps(file_format.parse_case(path.read_bytes()).document)
     assert "CANARY" not in path.name
     assert "CANARY^A" not in document
     assert document.count("CANARY") == document.count('"part": "CANARY+"') == 1
@@ -295,10 +295,10 @@ def sealed(data: bytes) -> bytes:
 
 def test_a_newer_format_is_neither_loaded_nor_overwritten(tmp_path: Path):
     path = tmp_path / "case.scarseg"
-    newer = sealed(struct.pack("<16sI", format.MAGIC, 3) + b"whatever comes")
+    newer = sealed(struct.pack("<16sI", file_format.MAGIC, 3) + b"whatever comes")
     path.write_bytes(newer)
     previous = path.with_name(path.name + ".1")
-    previous.write_bytes(format.encode(example_case()))
+    previous.write_bytes(file_format.encode_case(example_case()))
     for act in (
         lambda: store.load_case(path, STACK),
         lambda: store.save_case(example_case(), path),
@@ -410,7 +410,7 @@ def test_only_plain_files_are_read(tmp_path: Path, kind: str):
 
 def with_document(change: dict[str, object], packed: bytes | None = None, **others: bytes) -> bytes:
     """Forge a case file with right checksums and wrong content."""
-    content = format.parse(format.encode(example_case()))
+    content = file_format.parse_case(file_format.encode_case(example_case()))
     records = {
         "case": json.dumps({**content.document, **change}).encode(),
         "labels": content.packed if packed is None else packed,
@@ -422,7 +422,7 @@ def with_document(change: dict[str, object], packed: bytes | None = None, **othe
             for n, d in records.items()
         ]
     ).encode()
-    head = struct.pack("<16sII", format.MAGIC, 2, len(table))
+    head = struct.pack("<16sII", file_format.MAGIC, 2, len(table))
     return sealed(b"".join((head, table, *records.values())))
 
 
@@ -476,19 +476,19 @@ FORGED: dict[str, bytes] = {
     "labels unknown": with_document({}, zlib.compress(b"\x05" * STACK.pixels.size)),
     "labels trailing": with_document({}, zlib.compress(bytes(STACK.pixels.size)) + b"x"),
     "table deep": sealed(
-        struct.pack("<16sII", format.MAGIC, 1, 200_000) + b"[" * 100_000 + b"]" * 100_000
+        struct.pack("<16sII", file_format.MAGIC, 1, 200_000) + b"[" * 100_000 + b"]" * 100_000
     ),
-    "table length": sealed(struct.pack("<16sII", format.MAGIC, 1, 2**32 - 1) + b"[]"),
-    "table null": sealed(struct.pack("<16sII", format.MAGIC, 1, 4) + b"null"),
-    "empty table": sealed(struct.pack("<16sII", format.MAGIC, 1, 2) + b"[]"),
+    "table length": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 2**32 - 1) + b"[]"),
+    "table null": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 4) + b"null"),
+    "empty table": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 2) + b"[]"),
     "negative length": sealed(
-        struct.pack("<16sII", format.MAGIC, 1, 68)
+        struct.pack("<16sII", file_format.MAGIC, 1, 68)
         + b'[{"name":"case","length":-1,"sha256":"%s"}]' % (b"0" * 27)
     ),
-    "head only": sealed(struct.pack("<16sII", format.MAGIC, 1, 0)),
+    "head only": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 0)),
     "empty": b"",
     "digest only": bytes(32),
-    "version 0": sealed(struct.pack("<16sII", format.MAGIC, 0, 2) + b"[]"),
+    "version 0": sealed(struct.pack("<16sII", file_format.MAGIC, 0, 2) + b"[]"),
 }
 
 
@@ -510,7 +510,7 @@ def test_forged_steps_with_right_checksums_are_refused(tmp_path: Path, name: str
     with pytest.raises(StoreError) as refusal:
         store.load_case(path, STACK)
     assert refusal.value.code == "E_CASE_DAMAGED"
-    path.with_name(path.name + ".1").write_bytes(format.encode(example_case(3)))
+    path.with_name(path.name + ".1").write_bytes(file_format.encode_case(example_case(3)))
     assert_same(store.load_case(path, STACK), example_case(3))
 
 
@@ -522,7 +522,7 @@ def test_forged_content_with_right_checksums_is_refused(tmp_path: Path, name: st
         store.load_case(path, STACK)
     assert refusal.value.code == "E_CASE_DAMAGED"
     good = path.with_name(path.name + ".1")
-    good.write_bytes(format.encode(example_case(3)))
+    good.write_bytes(file_format.encode_case(example_case(3)))
     store.save_case(example_case(4), path)
     assert_same(store.load_case(good, STACK), example_case(3))
 
@@ -537,23 +537,23 @@ def test_labels_must_fit_the_stack(tmp_path: Path):
 
 def test_a_glance_tells_how_a_reading_stands_without_its_images(tmp_path):
     path = tmp_path / "case.scarseg"
-    assert store.peek(path) is None
+    assert store.read_progress(path) is None
     case = Case.new(STACK)
     case.readings[0] = SliceReading(status=SliceStatus.PROPOSED)
     for k, status in ((1, SliceStatus.NO_SCAR), (2, SliceStatus.ACCEPTED)):
         case.readings[k] = SliceReading(status=status)
     store.save_case(case, path)
     store.save_case(case, path)
-    assert store.peek(path) == store.Glance(5, 2, 1)
+    assert store.read_progress(path) == store.ReadingProgress(5, 2, 1)
     path.write_bytes(path.read_bytes()[:-3])
-    assert store.peek(path) == store.Glance(5, 2, 1), "the generation before it"
+    assert store.read_progress(path) == store.ReadingProgress(5, 2, 1), "the generation before it"
     path.with_name(path.name + ".1").write_bytes(b"SCARSEG?")
-    assert store.peek(path) is None
+    assert store.read_progress(path) is None
 
 
 def old_file(case: Case) -> bytes:
     """Write a case file as version 1 did: no steps, no proposals, no grounds."""
-    content = format.parse(format.encode(case))
+    content = file_format.parse_case(file_format.encode_case(case))
     later = ("slice_interactions", "slice_seconds", "proposed")
     document = {name: value for name, value in content.document.items() if name not in later}
     for reading in document["readings"]:
@@ -566,7 +566,7 @@ def old_file(case: Case) -> bytes:
             for n, d in records.items()
         ]
     ).encode()
-    head = struct.pack("<16sII", format.MAGIC, 1, len(table))
+    head = struct.pack("<16sII", file_format.MAGIC, 1, len(table))
     return sealed(b"".join((head, table, *records.values())))
 
 

@@ -21,8 +21,10 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.errors import OutputError
-from scarseg.io.tables import csv as tables_csv
-from scarseg.io.tables.csv import COLUMNS, Record, error_record, pseudonym, render_rows, table_files
+from scarseg.io.tables import table
+from scarseg.io.tables.columns import COLUMNS
+from scarseg.io.tables.pseudonyms import pseudonym
+from scarseg.io.tables.table import StackRecord, error_record, render_csv, table_files
 from scarseg.segmentation import pipeline
 
 DESIGN_COLUMNS = """
@@ -91,11 +93,11 @@ def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: 
 
 def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
     for k in range(5):
-        assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
+        assert table.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
         case.readings[k] = SliceReading(status=SliceStatus.NO_SCAR if k else SliceStatus.ACCEPTED)
-    assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "read"
+    assert table.case_record(case, pipeline.measure(case)).row["status"] == "read"
     case.stack = replace(case.stack, complete=False)
-    record = tables_csv.case_record(case, pipeline.measure(case))
+    record = table.case_record(case, pipeline.measure(case))
     assert record.row["status"] == "incomplete"
     assert "W_INCOMPLETE" in str(record.row["warnings"])
 
@@ -103,11 +105,11 @@ def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
 def test_method_says_how_far_a_reader_had_a_hand_in_it(case: Case) -> None:
     proposed = Box(1, 1, 5, 5, Origin.DETECTOR)
     case.readings[0] = SliceReading(SlicePrompts(boxes=(proposed,)))
-    assert tables_csv.method(case) == "automatic"
+    assert table.reading_method(case) == "automatic"
     case.readings[0] = SliceReading(SlicePrompts(boxes=(replace(proposed, origin=Origin.READER),)))
-    assert tables_csv.method(case) == "prompted"
+    assert table.reading_method(case) == "prompted"
     case.readings[1] = SliceReading(edited=True)
-    assert tables_csv.method(case) == "edited"
+    assert table.reading_method(case) == "edited"
 
 
 def test_unverified_weights_are_marked(case: Case) -> None:
@@ -140,14 +142,14 @@ def test_pseudonym_is_stable_and_takes_a_key_of_ones_own(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝"])
 def test_text_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
-    rows = render_rows(["a", "b"], [{"a": f'{start}cmd("x"),1', "b": -1.5}])
+    rows = render_csv(["a", "b"], [{"a": f'{start}cmd("x"),1', "b": -1.5}])
     [_, row] = list(csv.reader(io.StringIO(rows.decode(), newline="")))
     assert row == [f'\'{start}cmd("x"),1', "-1.5"]
 
 
 @pytest.mark.parametrize("text", ["Müller, „LGE“", 'a"b', "1.2.840", "x\ny"])
 def test_harmless_text_comes_back_as_it_was(text: str) -> None:
-    rows = render_rows(["a"], [{"a": text}])
+    rows = render_csv(["a"], [{"a": text}])
     assert list(csv.reader(io.StringIO(rows.decode("utf-8"), newline="")))[1] == [text]
 
 
@@ -240,12 +242,12 @@ def test_failing_disk_leaves_nothing_or_the_old(
 
 def test_table_must_not_be_its_own_sidecar(case: Case, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="E_OUTPUT_NAME"):
-        pipeline.export_table(tmp_path / "scar.json", [Record({})])
+        pipeline.export_table(tmp_path / "scar.json", [StackRecord({})])
 
 
 def test_numpy_numbers_are_numbers() -> None:
     cells = {"a": np.float64(0.1), "b": True}
-    assert render_rows(["a", "b"], [cells]) == b"a,b\n0.1,True\n"
+    assert render_csv(["a", "b"], [cells]) == b"a,b\n0.1,True\n"
 
 
 def test_tables_tell_what_changed_since_the_proposal_and_where_the_time_went(

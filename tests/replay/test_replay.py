@@ -17,14 +17,14 @@ from scarseg.case.labels import Label, without_infarct
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
-from scarseg.io.casefile import format, library, store
-from scarseg.io.dicom.write import write_series
+from scarseg.io.casefile import file_format, last_position, store
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
 from scarseg.replay import replay as replay_replay
 from scarseg.replay.replay import ReplayWeights
 from scarseg.replay.result import ReplayResult
 from scarseg.segmentation import pipeline
+from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models, load_fakes
 
@@ -256,28 +256,28 @@ def test_what_lies_before_the_record_is_said_not_to_be_checked(replay, images, t
 
 
 def test_a_case_file_of_format_1_is_said_not_to_be_checked(replay, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(format, "encode_steps", lambda record: b"")
+    monkeypatch.setattr(file_format, "encode_steps", lambda record: b"")
     case = read_case(stack_in(images))
-    data = format.encode(case)
-    content = format.parse(data)
+    data = file_format.encode_case(case)
+    content = file_format.parse_case(data)
     monkeypatch.undo()
     del content.records["steps"]
-    assert format.build(content, case.stack).record.start is not None
-    again = remade(format.build(content, case.stack))
+    assert file_format.build_case(content, case.stack).record.start is not None
+    again = remade(file_format.build_case(content, case.stack))
     assert again.same_mask and again.findings.edits_hold and not again.identical
 
 
 def test_looks_of_an_earlier_build_are_read(images):
     """They say neither which version looked nor whether a sitting began."""
     case = read_case(stack_in(images))
-    content = format.parse(format.encode(case))
+    content = file_format.parse_case(file_format.encode_case(case))
     lines = [json.loads(line) for line in content.records["steps"].split(b"\n")]
     for line in lines:
         if "look" in line:
             assert line["look"].pop("fresh") is True
             assert line["look"].pop("software") == __version__
     content.records["steps"] = b"\n".join(json.dumps(line).encode() for line in lines)
-    assert remade(format.build(content, case.stack)).identical
+    assert remade(file_format.build_case(content, case.stack)).identical
 
 
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
@@ -316,7 +316,7 @@ def test_images_elsewhere_are_asked_for_and_the_last_folder_is_known(
     assert status == 1 and "E_INPUT_MISSING" in said and "--dicom" in said
     status, said = replay(saved, "--dicom", write(tmp_path / "others", 2))
     assert status == 2 and "E_INPUT_MISSING" in said
-    library.keep_folder(store.default_folder(), images, [])
+    last_position.save_last_folder(store.default_folder(), images, [])
     assert replay(saved)[0] == 0
 
 

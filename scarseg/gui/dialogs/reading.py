@@ -75,7 +75,7 @@ def get_reason(parent: QWidget) -> str | None:
 
 
 INITIALS = "[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})?"
-"""As :func:`scarseg.io.casefile.rereading.is_reader` has it."""
+"""As :func:`scarseg.io.casefile.rereading.is_reader_code` has it."""
 
 
 class InitialsLine(QLineEdit):

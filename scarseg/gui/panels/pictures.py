@@ -84,7 +84,7 @@ def write_png(path: Path, image: QImage, force: bool) -> str:
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")
-    files.write_whole(path, bytes(buffer.data().data()), force)
+    files.write_file(path, bytes(buffer.data().data()), force)
     return f"Written: {path.name} in {path.parent}"
 
 
@@ -138,4 +138,4 @@ class PictureExport(QObject):
     def _save(self, image: QImage | None, title: str, name: str) -> None:
         path = None if image is None else self._commands.dialogs.save_as(title, name, "PNG (*.png)")
         if image is not None and path is not None:
-            self._commands.write(partial(write_png, path, image), path)
+            self._commands.export.write(partial(write_png, path, image), path)

@@ -27,7 +27,7 @@ from scarseg.progress import Progress
 if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
     from scarseg.io.casefile.lock import CaseLock
-    from scarseg.io.casefile.store import Glance
+    from scarseg.io.casefile.store import ReadingProgress
     from scarseg.io.dicom.types import LoadReport, StackSummary
 
 
@@ -87,7 +87,7 @@ def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
     from scarseg.io import dicom
     from scarseg.io.casefile import library
 
-    found = library.find(inputs)
+    found = library.find_case_files(inputs)
     report = None
     if found.rest:
         try:
@@ -101,7 +101,7 @@ def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
 def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
     """Read a stack and its saved case."""
     from scarseg.io import dicom
-    from scarseg.io.casefile import library, store
+    from scarseg.io.casefile import last_position, library, store
 
     source, folder, cover = wanted.source, wanted.folder, wanted.blinding
     path, notes = cover.path if cover else store.case_path(folder, source), []
@@ -109,7 +109,7 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
         stack = source
     else:
         thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
-        thickness = thickness or library.thickness_given(wanted.imported_case or path)
+        thickness = thickness or library.reader_thickness_mm(wanted.imported_case or path)
         stack = dicom.read_stack(source, thickness, progress)
     lock, blocked = None, False
     try:
@@ -138,8 +138,8 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
             elif lock is not None:
                 lock.release()
                 lock = None
-    restored = RESTORED_MESSAGE if lock is not None and lock.took_over else ""
-    place = library.recall(folder, path.name, stack.n_slices)
+    restored = RESTORED_MESSAGE if lock is not None and lock.replaced_dead_owner else ""
+    place = last_position.load_last_slice(folder, path.name, stack.n_slices)
     return OpenedCase(case, path, lock, tuple(notes), blocked, restored, question, place)
 
 
@@ -153,25 +153,25 @@ def _take_arrival(
         store.read_case(arrival, stack)
         if store.has_case(path) and library.same_reading(arrival, path):
             return ""
-        if store.has_case(path) and not wanted.replacing and library.holds_work(path):
-            here, there = library.look(path).words, library.look(arrival).words
+        if store.has_case(path) and not wanted.replacing and library.has_reader_work(path):
+            here, there = library.read_case_file(path).words, library.read_case_file(arrival).words
             return (
                 f"This series has a reading here, which you see ({here}). {arrival.name} holds"
                 f" another one ({there}). The one you leave is kept aside."
             )
-        library.bring_in(arrival, path, stack)
+        library.import_case(arrival, path, stack)
         notes.append(f"The reading in {arrival.name} was copied; changes are saved in the copy.")
     except StoreError as error:
         notes.append(f"{arrival.name} was not opened. {error}")
     return ""
 
 
-def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, Glance]]:
+def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, ReadingProgress]]:
     """Look at how the saved readings of a list stand."""
     from scarseg.io.casefile import store
 
     found = (
-        (each, store.peek(each.imported_case or store.case_path(folder, each.source)))
+        (each, store.read_progress(each.imported_case or store.case_path(folder, each.source)))
         for each in entries
     )
     return [(entry, glance) for entry, glance in found if glance is not None]
@@ -188,15 +188,15 @@ def write_demo_study(folder: Path) -> Path:
 
 
 def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
-    from scarseg.io.casefile import library
+    from scarseg.io.casefile import last_position
 
-    library.keep_folder(folder, shown, names)
+    last_position.save_last_folder(folder, shown, names)
 
 
 def _recall_folder(folder: Path) -> Path | None:
-    from scarseg.io.casefile import library
+    from scarseg.io.casefile import last_position
 
-    return library.recall_folder(folder)
+    return last_position.load_last_folder(folder)
 
 
 class StudyScanner(QObject):
@@ -292,7 +292,7 @@ class StudyScanner(QObject):
             names = [name for s in report.stacks for name in (s.patient_id, s.patient_name)]
             self._worker.run("keep folder", _keep_folder, self._folder, inputs[0], names)
 
-    def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
+    def _take_glances(self, found: list[tuple[Entry, ReadingProgress]]) -> None:
         for entry, glance in found:
             if not entry.reading_summary:
                 entry.read = glance.n_read == glance.n_slices

@@ -33,9 +33,9 @@ def missing_images_message(waiting: Iterable[CaseFile]) -> str:
 
 
 def _keep(folder: Path, name: str, slice_index: int) -> None:
-    from scarseg.io.casefile import library
+    from scarseg.io.casefile import last_position
 
-    library.keep(folder, name, slice_index)
+    last_position.save_last_slice(folder, name, slice_index)
 
 
 class LastSlice(QObject):
@@ -77,7 +77,7 @@ class LastSlice(QObject):
 def _is_free(path: Path) -> bool:
     from scarseg.io.casefile import lock
 
-    return lock.is_free(path)
+    return lock.is_unlocked(path)
 
 
 class LockWatcher(QObject):
