@@ -84,7 +84,7 @@ def test_a_lasso_given_up_or_merely_clicked_draws_nothing(reading):
     reading.mouse(QMouseEvent.Type.MouseButtonPress, (20, 20))
     reading.mouse(QMouseEvent.Type.MouseMove, (40, 20))
     reading.mouse(QMouseEvent.Type.MouseMove, (40, 40))
-    reading.act("let_go")
+    reading.act("cancel_gesture")
     reading.mouse(QMouseEvent.Type.MouseButtonRelease, (20, 40))
     assert reading.document.undo_stack.count() == 0
 

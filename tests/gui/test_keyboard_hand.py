@@ -25,7 +25,7 @@ class Keys:
 
     def __init__(self, reader):
         self.reader = reader
-        self.hand = reader.window.view_aids.keyboard
+        self.hand = reader.window.keyboard
 
     def _back(self):
         """Give the window the focus after a dialog, as a window manager would."""
