@@ -128,7 +128,7 @@ def _add_member(
             raise ArchiveError(
                 "E_ARCHIVE", f"It lies in archives {MAX_DEPTH} deep; unpack them.", name
             )
-        with open_inner(archive, member) as inner, zipfile.ZipFile(inner) as inside:
+        with spool(archive, member) as inner, zipfile.ZipFile(inner) as inside:
             if is_office_document(member.filename, inside):
                 contents.skipped["office document"] += 1
                 return
@@ -148,16 +148,16 @@ def other_archive(kind: str, name: str) -> ArchiveError:
     return ArchiveError("E_ARCHIVE", f"It is a {kind} archive; unpack it, open the folder.", name)
 
 
-@contextmanager
-def open_inner(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    """Open a zip inside a zip so that it can be searched: in memory up to 64 MB."""
-    with SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spooled, archive.open(member) as source:
+def spool(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """Return a zip inside a zip as a file that can be searched: in memory up to 64 MB."""
+    spooled: IO[bytes] = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - returned
+    with archive.open(member) as source:
         left = member.file_size
         while left > 0 and (block := source.read(min(left, _BLOCK_BYTES))):
             spooled.write(block)
             left -= len(block)
-        spooled.seek(0)
-        yield spooled
+    spooled.seek(0)
+    return spooled
 
 
 def _untrusted(member: zipfile.ZipInfo) -> str:
@@ -212,11 +212,7 @@ class ZipReader:
             self._open.append(zipfile.ZipFile(path))
             for name in within:
                 archive = self._open[-1]
-                with open_inner(archive, archive.getinfo(name)) as source:
-                    spooled: IO[bytes] = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
-                    self._spooled.append(spooled)
-                    while block := source.read(_BLOCK_BYTES):
-                        spooled.write(block)
-                self._open.append(zipfile.ZipFile(spooled))
+                self._spooled.append(spool(archive, archive.getinfo(name)))
+                self._open.append(zipfile.ZipFile(self._spooled[-1]))
             self._key = (path, within)
         return self._open[-1]
