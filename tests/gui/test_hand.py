@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.gui.tools import drawing
-from scarseg.quant.remote import suggest_threshold
+from scarseg.quant.suggested_threshold import suggest_threshold
 from tests.conftest import SCAR_LEVEL, WALL_LEVEL, make_phantom_stack, phantom_labels
 
 HALFWAY = (SCAR_LEVEL + WALL_LEVEL) / 2

@@ -28,8 +28,8 @@ from scarseg.gui.dialogs.rereading import RereadingDialog, RereadingOptions, Rer
 from scarseg.gui.session.study_list import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
-from scarseg.io.dicom.write import write_series
 from scarseg.io.masks.nifti import write_labels
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.gui.conftest import Reader
 

@@ -9,7 +9,7 @@ from scarseg.case.labels import LabelArray
 from scarseg.gui.commands.base import CommandGroup
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.tools import drawing, prompts
-from scarseg.quant import remote, scar_checks
+from scarseg.quant import mvo, remote, scar_checks
 
 
 class SegmentationCommands(CommandGroup):
@@ -80,7 +80,7 @@ class SegmentationCommands(CommandGroup):
             return
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
-        labels = remote.label_mvo(pixels, document.labels, signal, spacing)
+        labels = mvo.label_mvo(pixels, document.labels, signal, spacing)
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:

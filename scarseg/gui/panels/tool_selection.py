@@ -14,7 +14,7 @@ from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
 from scarseg.gui.viewer.montage import Views
-from scarseg.quant.remote import SuggestedThreshold, suggest_threshold
+from scarseg.quant.suggested_threshold import SuggestedThreshold, suggest_threshold
 
 LABEL_ACTIONS = {
     "label_1": Label.BLOOD_POOL,
