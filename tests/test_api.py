@@ -16,7 +16,7 @@ from scarseg import api, cli
 from scarseg.case.labels import Label
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, OutputError
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import COLUMN_SPACING, ROW_SPACING
 from tests.fakes import fake_models
 
