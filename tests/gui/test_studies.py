@@ -30,9 +30,9 @@ def panel(reader):
     for k in range(4):
         library.add_stack(numbered(k))
     library.refused.append(Refusal("/data/broken.dcm", "E_DICOM", "Not DICOM.", ""))
-    library.studies[1].entries[0].standing = "3 of 5 read"
+    library.studies[1].entries[0].reading_summary = "3 of 5 read"
     library.studies[2].entries[0].read = True
-    library.studies[2].entries[0].standing = "read · 7.7 g"
+    library.studies[2].entries[0].reading_summary = "read · 7.7 g"
     library.studies[3].entries[0].code = "E_SPACING"
     reader.open(numbered(0))
     reader.wait_ready()
