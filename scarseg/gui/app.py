@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from PyQt6 import sip
 from PyQt6.QtCore import QEventLoop, QSettings, QSize, QSocketNotifier, QTimer
 from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
@@ -126,9 +127,10 @@ def close_on_signals(window: MainWindow) -> Iterator[None]:
     receiver, sender = socket.socketpair()
     for end in (receiver, sender):
         end.setblocking(False)
-    notifier = QSocketNotifier(receiver.fileno(), QSocketNotifier.Type.Read)
+    descriptor = sip.voidptr(receiver.fileno())
+    notifier = QSocketNotifier(descriptor, QSocketNotifier.Type.Read)
     notifier.activated.connect(lambda *_: receiver.recv(4096))
-    descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
     def handle(number: int, frame: FrameType | None) -> None:
         QTimer.singleShot(0, partial(_close_and_quit, window))
@@ -143,7 +145,7 @@ def close_on_signals(window: MainWindow) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(descriptor)
+        signal.set_wakeup_fd(wakeup)
         notifier.setEnabled(False)
         receiver.close()
         sender.close()

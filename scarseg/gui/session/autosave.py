@@ -102,7 +102,7 @@ class Autosave(QObject):
             return
         try:
             snapshot = self.document.snapshot()
-        except Exception as error:  # such as MemoryError: to be shown and tried again
+        except Exception as error:  # noqa: BLE001 - MemoryError too is shown and tried again
             self._failed(revision, error)
             return
         self._saving_revision = revision
