@@ -216,7 +216,7 @@ class RereadingController(QObject):
         self._left = None if current is None else current.entry
         self._banner.clear()
         self._commands.said.emit(f"Under codes, in random order: {self.now.name}.")
-        self._session.blind(self._library())
+        self._session.show_list(self._library())
         self._refresh()
         self._open_next()
 
@@ -289,7 +289,7 @@ class RereadingController(QObject):
         self.now = None
         self.strip.hide()
         self._banner.clear()
-        self._session.unblind()
+        self._session.show_list(self._session.scanner.study_list)
         if self._left is not None:
             self._session.open(self._left)
 

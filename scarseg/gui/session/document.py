@@ -261,7 +261,7 @@ class Document(QObject):
             step = SliceCommand(self, change, Cause.PROPOSAL, self._ground_after(change))
             self.undo_stack.push(step)
 
-    def looked(
+    def record_model_run(
         self,
         slice_index: int,
         lv_hint: Box | None,

@@ -82,7 +82,7 @@ class IntervalUpdater(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._rest.timeout.connect(self._begin)
-        inference.idle_task = self._next
+        inference.set_idle_task(self._next)
         document.slice_changed.connect(self._changed)
         inference.ready_changed.connect(self._looked)
         inference.pending_changed.connect(self._stir)

@@ -244,6 +244,11 @@ class StudyScanner(QObject):
             reports=True,
         )
 
+    def scan_last(self) -> None:
+        """Scan the folder that was opened last time."""
+        if self.last_folder is not None:
+            self.scan([self.last_folder])
+
     def demo(self) -> None:
         """Make a simulated study and look at it."""
         self.working.emit(-1.0, "Making a simulated study")
