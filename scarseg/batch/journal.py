@@ -175,7 +175,7 @@ def open_journal(
     if n_kept:
         run = _read_run(folder)
         _require_same_run(folder, run.get("settings", {}), journal.settings)
-        journal.force = force or bool(run.get("force"))
+        journal.force = force or tables_may_be_replaced(table)
         _load(journal)
     return journal
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -292,6 +293,7 @@ if __name__ == "__main__":
 def test_a_killed_program_leaves_what_it_has_finished(
     jobs: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.rmtree(tmp_path / "in" / "p3")
     write_marked(tmp_path / "in", 3)
     assert run("whole", "--masks", "masks") == 0
     script = tmp_path / "run.py"
