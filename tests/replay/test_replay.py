@@ -21,8 +21,8 @@ from scarseg.io.casefile import file_format, last_position, store
 from scarseg.io.dicom.write import write_series
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
-from scarseg.replay import replay as replay_replay
-from scarseg.replay.replay import ReplayWeights
+from scarseg.replay.model_runs import ReplayWeights
+from scarseg.replay.replay import replay_case
 from scarseg.replay.result import ReplayResult
 from scarseg.segmentation import pipeline
 from tests.cohorts import patient, rows_of, spoil, tree, write
@@ -111,7 +111,7 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]
 
 
 def remade(case: Case) -> ReplayResult:
-    return replay_replay.replay_case(case, ReplayWeights())
+    return replay_case(case, ReplayWeights())
 
 
 def test_identical_leaves_mask_and_row_and_says_the_grams(replay, saved, images, tmp_path):
@@ -164,10 +164,10 @@ def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch)
     monkeypatch.setattr("scarseg.models.load", lambda *words: asked.append(words) or load_fakes())
     source = ReplayWeights()
     for _ in range(2):
-        source.of(ModelRun("a" * 64, "c" * 64, None, None))
-    source.of(ModelRun("a" * 64, "", None, None))
-    source.of(ModelRun("d" * 64, "c" * 64, None, None))
-    ReplayWeights("mine.safetensors").of(ModelRun("a" * 64, "c" * 64, None, None))
+        source.models_of(ModelRun("a" * 64, "c" * 64, None, None))
+    source.models_of(ModelRun("a" * 64, "", None, None))
+    source.models_of(ModelRun("d" * 64, "c" * 64, None, None))
+    ReplayWeights("mine.safetensors").models_of(ModelRun("a" * 64, "c" * 64, None, None))
     assert asked == [
         ("older", "finder", "auto"),
         ("older", "none", "auto"),
