@@ -52,7 +52,7 @@ def test_a_checkpoint_learns_and_opens_again(
     part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = [case(f"case-{k}") for k in range(4)]
-    monkeypatch.setattr(train, "read_data", lambda *_: cases)
+    monkeypatch.setattr("scarseg.training.commands.read_data", lambda *_: cases)
     out = tmp_path / "tuned"
     words = ["train", "segmenter", str(tmp_path), "-o", str(out), "--init", str(checkpoint)]
     words += ["--train", part, "--steps", "2", "--batch", "2", "--threads", "1"]
