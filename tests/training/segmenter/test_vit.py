@@ -13,7 +13,7 @@ import torch
 
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
-from scarseg.cli import main, train
+from scarseg.cli import main
 from scarseg.models import load, sam_vit
 from scarseg.models.sam_vit import VitSegmenter
 from scarseg.training.cases import TrainingCase
