@@ -210,6 +210,8 @@ def publish(staging: Path, files: Sequence[StagedFile]) -> None:
         staged = staging / file.name
         if not staged.exists():
             continue
+        if file.target.is_file() and file.target.read_bytes() == staged.read_bytes():
+            continue
         make_folder(file.target.parent)
         try:
             staged.replace(file.target)

@@ -283,7 +283,7 @@ def test_looks_of_an_earlier_build_are_read(images):
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
     case = read_case(stack_in(images))
     while case.record.steps[0].cause is not Cause.READER:
-        case.record._forget()
+        case.record._merge_oldest()
     found = remade(case).findings
     assert found.edits_hold and not found.differences
     assert "segment" in [one.name for one in found.unchecked]
