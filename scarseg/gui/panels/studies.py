@@ -1,4 +1,4 @@
-"""What stands left of the slice: studies, series, geometry, warnings, refusals."""
+"""Study list left of the slices: studies, series, geometry, warnings, refused files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLOUR_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
 class TwoLineDelegate(QStyledItemDelegate):
-    """Paint an item as a title and a quieter line beneath it."""
+    """Delegate that paints an item as a title with a second, quieter line."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         return QSize(100, theme.px(42 if index.data(SECOND_LINE_ROLE) else 24))
@@ -78,13 +78,13 @@ class TwoLineDelegate(QStyledItemDelegate):
 
 
 def two_line_list(name: str) -> QListWidget:
-    made = QListWidget()
-    made.setAccessibleName(name)
-    made.setItemDelegate(TwoLineDelegate(made))
-    made.setMouseTracking(True)
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return made
+    widget = QListWidget()
+    widget.setAccessibleName(name)
+    widget.setItemDelegate(TwoLineDelegate(widget))
+    widget.setMouseTracking(True)
+    widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    widget.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return widget
 
 
 def two_line_item(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
@@ -107,10 +107,10 @@ STATE_COLOURS = {
 
 
 class FilterEdit(QLineEdit):
-    """The line to type a filter into; Esc empties it and gives the focus back.
+    """Line edit of the filter; Esc clears it and leaves it.
 
     Signals:
-        left: the reader is done here.
+        left: the reader leaves the filter.
     """
 
     left = pyqtSignal()
@@ -142,11 +142,11 @@ class FilterEdit(QLineEdit):
 
 
 class StudiesPanel(QWidget):
-    """Choose a study, and within it a series.
+    """Lists of the studies and of the series of the current study.
 
     Signals:
-        entry_chosen: the reader wants this entry on the desk.
-        left: the reader has done with the filter.
+        entry_chosen: the entry to open.
+        left: the reader leaves the filter.
     """
 
     entry_chosen = pyqtSignal(object)
@@ -177,7 +177,7 @@ class StudiesPanel(QWidget):
         self._library: StudyList | None = None
         self._current: Entry | None = None
         self._shown: Entry | None = None
-        self._last: dict[str, Entry] = {}
+        self._last_opened: dict[str, Entry] = {}
         self._unfolded = False
         self._arrange()
 
@@ -203,7 +203,7 @@ class StudiesPanel(QWidget):
         layout.addWidget(self.next)
 
     def find_study(self) -> None:
-        """Go to the line that filters the list."""
+        """Focus the filter."""
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()
 
@@ -211,7 +211,7 @@ class StudiesPanel(QWidget):
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
-            self._last[library.study_of(current).study_uid] = current
+            self._last_opened[library.study_of(current).study_uid] = current
         self._refresh()
 
     def _refresh(self) -> None:
@@ -221,7 +221,7 @@ class StudiesPanel(QWidget):
         study = None if current is None else self._library.study_of(current)
         top = self.studies.indexAt(QPoint(4, 4)).row()
         self.studies.clear()
-        self._count(self._library)
+        self._count_states(self._library)
         chosen = self._fill(self._library, study)
         if (first := self.studies.item(max(top, 0))) is not None:
             self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
@@ -234,11 +234,11 @@ class StudiesPanel(QWidget):
         self._show_geometry(current)
 
     def _entry_of(self, study: Study) -> Entry | None:
-        """Give the series that a study is read by: the one last open, else the proposed one."""
-        return self._last.get(study.study_uid, study.proposed)
+        """Return the series of a study to open: the last opened one, else the proposed one."""
+        return self._last_opened.get(study.study_uid, study.proposed)
 
-    def _count(self, library: StudyList) -> None:
-        """Say beside each state how many studies are in it."""
+    def _count_states(self, library: StudyList) -> None:
+        """Show the number of studies in each state in the filter."""
         states = [state_of(self._entry_of(study)) for study in library.studies]
         states += [StudyState.FAILED] * len(library.refused)
         self.state.setItemText(0, f"All {len(states)}")
@@ -246,7 +246,7 @@ class StudiesPanel(QWidget):
             self.state.setItemText(row, f"{str(state).capitalize()} {n}")
 
     def _fill(self, library: StudyList, current: Study | None) -> QListWidgetItem | None:
-        """Fill the list of studies; give the line of the current one."""
+        """Fill the list of studies; return the item of the current one."""
         wanted, text, chosen = self.state.currentData(), self.line.text(), None
         for study in library.studies:
             entry = self._entry_of(study)
@@ -319,19 +319,19 @@ class StudiesPanel(QWidget):
 
 
 def _state_filter() -> QComboBox:
-    made = QComboBox()
-    made.setAccessibleName("Show studies that are")
-    made.setToolTip("Show only studies in this state, with their number")
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(8)
-    made.addItem("All", None)
+    combo = QComboBox()
+    combo.setAccessibleName("Show studies that are")
+    combo.setToolTip("Show only studies in this state, with their number")
+    combo.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.addItem("All", None)
     for state in StudyState:
-        made.addItem(str(state).capitalize(), state)
-    view = made.view()
+        combo.addItem(str(state).capitalize(), state)
+    view = combo.view()
     if view is not None:
         view.setMinimumWidth(140)
-    return made
+    return combo
 
 
 def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetItem:
