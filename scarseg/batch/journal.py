@@ -176,7 +176,7 @@ def open_journal(
     if n_kept:
         run = _read_run(folder)
         _require_same_run(folder, run.get("settings", {}), journal.settings)
-        journal.force = force or bool(run.get("force"))
+        journal.force = force or tables_may_be_replaced(table)
         _load(journal)
     return journal
 
@@ -209,6 +209,8 @@ def publish(staging: Path, files: Sequence[StagedFile]) -> None:
     for file in files:
         staged = staging / file.name
         if not staged.exists():
+            continue
+        if file.target.is_file() and file.target.read_bytes() == staged.read_bytes():
             continue
         make_folder(file.target.parent)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.errors import Cancelled, OutputError, ScarsegError
-from scarseg.io.files import refuse_existing
+from scarseg.io.files import make_folder, refuse_existing
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
@@ -55,7 +57,8 @@ class FilePlacer:
     """Decide where the files of one stack are written: in place, or in a staging folder.
 
     Staged files are moved to their places when the row of the stack is kept: see
-    :mod:`scarseg.batch.journal`.
+    :mod:`scarseg.batch.journal`. A file that is at its place already is staged as a copy, so that
+    what writes it finds the same there: it leaves a file of the same content and refuses others.
     """
 
     def __init__(self, staging: Path | None = None, force: bool = False) -> None:
@@ -66,14 +69,28 @@ class FilePlacer:
         """Return where to write a file that is to end up at ``target``.
 
         Raises:
-            OutputError: E_EXISTS, it is to be staged and something is at its place already.
+            OutputError: E_EXISTS, there is a link; E_WRITE.
         """
         if self._staging is None:
             return target
-        if not self._force:
-            refuse_existing([target])
-        self.staged.append(StagedFile(f"{len(self.staged)}-{target.name}", target.absolute()))
-        return self._staging / self.staged[-1].name
+        file = StagedFile(f"{len(self.staged)}-{target.name}", target.absolute())
+        staged = self._staging / file.name
+        if not self._force and os.path.lexists(target):
+            if not target.is_file() or target.is_symlink():
+                refuse_existing([target])
+            make_folder(self._staging)
+            shutil.copyfile(target, staged)
+        self.staged.append(file)
+        return staged
+
+    def error_at_target(self, error: OutputError) -> OutputError:
+        """Return an error about a staged file as one about its place."""
+        message, path = error.message, error.path
+        for file in self.staged:
+            staged = str((self._staging or Path()) / file.name)
+            message = message.replace(staged, str(file.target))
+            path = str(file.target) if path == staged else path
+        return OutputError(error.code, message, path)
 
 
 def mask_name(job: BatchJob, kind: MaskFormat) -> str:
@@ -236,6 +253,7 @@ def write_results(
     if interval is not None:
         record = pipeline.with_interval(record, interval)
     placer = FilePlacer(settings.staging, settings.force)
+<<<<<<< HEAD
     if settings.masks is not None:
         measured = None
         if settings.sr:
@@ -254,6 +272,29 @@ def write_results(
         _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
     tables = _further_rows(case, record, settings)
     return StackResult(record, tables=tables, files=tuple(placer.staged))
+=======
+    try:
+        if settings.masks is not None:
+            measured = None
+            if settings.sr:
+                measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
+            write_files(
+                settings.masks,
+                job,
+                case,
+                settings.mask_format,
+                measured,
+                settings.identify,
+                settings.force,
+                placer,
+            )
+        if settings.reports is not None:
+            _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
+    except OutputError as error:
+        raise placer.error_at_target(error) from error
+    compared = _compared(case, record, settings) if settings.methods else {}
+    return StackResult(record, compared=compared, files=tuple(placer.staged))
+>>>>>>> main
 
 
 def _write_report(

@@ -149,6 +149,7 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     chosen = []
     made = ExportDialog(
         reading.window,
+        "P0",
         ExportRequest(tmp_path, DEFAULT_FORMATS),
         3,
         False,

@@ -136,6 +136,6 @@ class PictureExport(QObject):
             self._commands.said.emit(f"{what} is on the clipboard.")
 
     def _save(self, image: QImage | None, title: str, name: str) -> None:
-        path = None if image is None else self._commands.dialogs.save_as(title, name, "PNG (*.png)")
+        path = None if image is None else self._commands.export.picture_path(title, name)
         if image is not None and path is not None:
             self._commands.export.write(partial(write_png, path, image), path)

@@ -24,10 +24,10 @@ from scarseg.gui import theme
 from scarseg.gui.session.study_list import (
     Entry,
     Study,
+    StudyFilter,
     StudyList,
     StudyState,
     count_states,
-    matches,
     split_series,
     state_of,
     state_text,
@@ -107,13 +107,15 @@ STATE_COLOURS = {
 
 
 class FilterEdit(QLineEdit):
-    """Line edit of the filter; Esc clears it and leaves it.
+    """Line edit for the filter; Esc clears it and returns the focus, Enter opens what was found.
 
     Signals:
-        left: the reader leaves the filter.
+        left: Esc was pressed.
+        entered: Enter was pressed.
     """
 
     left = pyqtSignal()
+    entered = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +123,7 @@ class FilterEdit(QLineEdit):
         self.setToolTip("Part of a name, date, state or series (Ctrl+F); Esc shows all again")
         self.setAccessibleName("Find a study")
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.returnPressed.connect(self.left)
+        self.returnPressed.connect(self.entered)
 
     def event(self, event: QEvent | None) -> bool:
         if (
@@ -147,10 +149,12 @@ class StudiesPanel(QWidget):
     Signals:
         entry_chosen: the entry to open.
         left: the reader leaves the filter.
+        open_row_hidden: whether the filter hides the row of the open study.
     """
 
     entry_chosen = pyqtSignal(object)
     left = pyqtSignal()
+    open_row_hidden = pyqtSignal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,6 +172,7 @@ class StudiesPanel(QWidget):
         self.state.currentIndexChanged.connect(self._refresh)
         self.line.textChanged.connect(self._refresh)
         self.line.left.connect(self.left)
+        self.line.entered.connect(self._open_first)
         self.geometry_label = label("", "quiet", "Geometry of the stack")
         self.geometry_label.setWordWrap(True)
         self.warnings_label = label("", "warning", "Warnings about the stack")
@@ -177,7 +182,8 @@ class StudiesPanel(QWidget):
         self._library: StudyList | None = None
         self._current: Entry | None = None
         self._shown: Entry | None = None
-        self._last_opened: dict[str, Entry] = {}
+        self._filter = StudyFilter()
+        self._hidden = False
         self._unfolded = False
         self._arrange()
 
@@ -211,7 +217,7 @@ class StudiesPanel(QWidget):
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
-            self._last_opened[library.study_of(current).study_uid] = current
+            library.last_opened[library.study_of(current).study_uid] = current
         self._refresh()
 
     def _refresh(self) -> None:
@@ -220,40 +226,51 @@ class StudiesPanel(QWidget):
         current = self._current
         study = None if current is None else self._library.study_of(current)
         top = self.studies.indexAt(QPoint(4, 4)).row()
+        self._library.filter = StudyFilter(self.line.text(), self.state.currentData())
+        filtered_anew, self._filter = self._library.filter != self._filter, self._library.filter
+        # The open study stays in the list although reading changes its state, until the filter
+        # is another or another study is opened: no key acts on a row that is out of sight.
+        stays = current is self._shown and not filtered_anew and not self._hidden
         self.studies.clear()
         self._count_states(self._library)
-        chosen = self._fill(self._library, study)
+        chosen = self._fill(self._library, study, study if stays else None)
         if (first := self.studies.item(max(top, 0))) is not None:
             self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
         if current is not self._shown:
             self._unfolded = False
-            if chosen is not None:
-                self.studies.scrollToItem(chosen)
+        if chosen is not None and (current is not self._shown or filtered_anew):
+            self.studies.scrollToItem(chosen)
         self._shown = current
+        hidden = study is not None and chosen is None
+        if hidden is not self._hidden:
+            self._hidden = hidden
+            self.open_row_hidden.emit(hidden)
         self._fill_series(study)
         self._show_geometry(current)
 
-    def _entry_of(self, study: Study) -> Entry | None:
-        """Return the series of a study to open: the last opened one, else the proposed one."""
-        return self._last_opened.get(study.study_uid, study.proposed)
+    @property
+    def hides_open(self) -> bool:
+        """Whether the filter hides the row of the open study."""
+        return self._hidden
 
     def _count_states(self, library: StudyList) -> None:
         """Show the number of studies in each state in the filter."""
-        states = [state_of(self._entry_of(study)) for study in library.studies]
+        states = [state_of(library.entry_of(study)) for study in library.studies]
         states += [StudyState.FAILED] * len(library.refused)
         self.state.setItemText(0, f"All {len(states)}")
         for row, (state, n) in enumerate(count_states(states).items(), start=1):
             self.state.setItemText(row, f"{str(state).capitalize()} {n}")
 
-    def _fill(self, library: StudyList, current: Study | None) -> QListWidgetItem | None:
-        """Fill the list of studies; return the item of the current one."""
-        wanted, text, chosen = self.state.currentData(), self.line.text(), None
+    def _fill(
+        self, library: StudyList, current: Study | None, stays: Study | None
+    ) -> QListWidgetItem | None:
+        """Fill the list of studies and return the row of the current one, if it is shown."""
+        wanted, text, chosen = library.filter.state, library.filter.text, None
         for study in library.studies:
-            entry = self._entry_of(study)
-            words = state_text(entry)
-            if wanted not in (None, state_of(entry)) or not matches(text, study, words):
+            if study is not stays and not library.shows(study):
                 continue
-            item = _study_item(study, entry, words)
+            entry = library.entry_of(study)
+            item = _study_item(study, entry, state_text(entry))
             self.studies.addItem(item)
             item.setSelected(study is current)
             chosen = item if study is current else chosen
@@ -305,9 +322,26 @@ class StudiesPanel(QWidget):
 
     def _study_clicked(self, item: QListWidgetItem) -> None:
         study = item.data(Qt.ItemDataRole.UserRole)
-        entry = self._entry_of(study) if isinstance(study, Study) else None
+        if isinstance(study, Study):
+            self._open(study)
+
+    def _open(self, study: Study) -> None:
+        entry = None if self._library is None else self._library.entry_of(study)
         if entry is not None:
             self.entry_chosen.emit(entry)
+
+    def _open_first(self) -> None:
+        """Open the first study that was found, where something was looked for."""
+        found = self.studies.item(0)
+        study = None if found is None else found.data(Qt.ItemDataRole.UserRole)
+        if self.line.text().strip() and isinstance(study, Study):
+            self._open(study)
+        self.left.emit()
+
+    def show_all(self) -> None:
+        """Clear the filter; the list scrolls to the open study."""
+        self.state.setCurrentIndex(0)
+        self.line.clear()
 
     def _series_clicked(self, item: QListWidgetItem) -> None:
         entry = item.data(Qt.ItemDataRole.UserRole)
