@@ -253,26 +253,6 @@ def write_results(
     if interval is not None:
         record = pipeline.with_interval(record, interval)
     placer = FilePlacer(settings.staging, settings.force)
-<<<<<<< HEAD
-    if settings.masks is not None:
-        measured = None
-        if settings.sr:
-            measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-        write_files(
-            settings.masks,
-            job,
-            case,
-            settings.mask_format,
-            measured,
-            settings.identify,
-            settings.force,
-            placer,
-        )
-    if settings.reports is not None:
-        _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
-    tables = _further_rows(case, record, settings)
-    return StackResult(record, tables=tables, files=tuple(placer.staged))
-=======
     try:
         if settings.masks is not None:
             measured = None
@@ -292,9 +272,8 @@ def write_results(
             _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
     except OutputError as error:
         raise placer.error_at_target(error) from error
-    compared = _compared(case, record, settings) if settings.methods else {}
-    return StackResult(record, compared=compared, files=tuple(placer.staged))
->>>>>>> main
+    tables = _further_rows(case, record, settings)
+    return StackResult(record, tables=tables, files=tuple(placer.staged))
 
 
 def _write_report(
