@@ -51,11 +51,22 @@ _CONTENT, _CARDIAC, _ECHO, _FRAME_TYPE, _MODIFIER = (
     *(0x00209111, 0x00189118, 0x00189114, 0x00189226, 0x00189115),
 )
 _ORTHONORMAL_TOLERANCE = 1e-3
-_MAX_SPACING_MM, _MIN_SPACING_MM, _MAX_POSITION_MM, _MAX_THICKNESS_MM = 100.0, 0.01, 1e5, 1000.0
+_MAX_POSITION_MM = 1e5
+_SPACING_MM = (0.1, 10.0)
+THICKNESS_MM = (0.1, 30.0)
+"""Lengths outside these are beyond belief in an image of the heart."""
 
 
 class NotAnImageError(Exception):
-    """DICOM, but no image plane that could belong to a stack; the file is skipped."""
+    """DICOM, but no image plane that could belong to a stack; the file is skipped.
+
+    ``reason`` is set where the file holds pixels all the same, ``series_uid`` their series.
+    """
+
+    def __init__(self, class_name: str, reason: str = "", series_uid: str = "") -> None:
+        super().__init__(class_name)
+        self.reason = reason
+        self.series_uid = series_uid
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,10 @@ class ImageFile:
     """What one file says of its patient, study and series, and its frames.
 
     ``error`` is the verdict that refuses the file; ``damage`` says that it ends too early, and
-    then ``frames`` holds only what is known. ``merged`` are the series UIDs of all slices, base to
-    apex, where every slice of a stack came as a series of its own.
+    then ``frames`` holds only what is known. ``own_series_uid`` is set where every slice of a stack
+    came as a series of its own (and ``own_study`` as a study): its series UID before it was
+    joined. ``concatenation`` is UID, number and total (0: not given) of a part of a multi-frame
+    image.
     """
 
     source: Source
@@ -88,7 +101,9 @@ class ImageFile:
     frames: tuple[Frame, ...] = field(default=())
     error: ScarsegError | None = None
     damage: str = ""
-    merged: tuple[str, ...] = ()
+    own_series_uid: str = ""
+    own_study: bool = False
+    concatenation: tuple[str, int, int] | None = None
 
 
 def read_image(header: Header, source: Source) -> ImageFile:
@@ -124,10 +139,13 @@ def _check_is_image(root: Elements, sop_class: str, header: Header) -> None:
     if sop_class not in ENHANCED_CLASSES | CLASSIC_CLASSES:
         has_plane = 0x00200032 in root.values and 0x00200037 in root.values
         if not has_plane or (0x00280010 not in root.values and not header.damage):
-            raise NotAnImageError(_class_name(sop_class))
+            holds_pixels = 0x00280010 in root.values and header.pixel_offset >= 0
+            reason = "it has no position and orientation" if holds_pixels else ""
+            raise NotAnImageError(_class_name(sop_class), reason, values.uid(root, 0x0020000E))
     colour = values.codes(root, 0x00280004)
     if colour and colour[0] not in ("MONOCHROME1", "MONOCHROME2"):
-        raise NotAnImageError("colour image")
+        series_uid = values.uid(root, 0x0020000E)
+        raise NotAnImageError("colour image", "it is a colour image", series_uid)
 
 
 def _class_name(sop_class: str) -> str:
@@ -156,7 +174,14 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         lossy=values.raw_text(root, 0x00282110) == "01",
         frame_of_reference=values.uid(root, 0x00200052),
         kind=frame_kind(image_type, vendor=vendor_kind(root)),
+        concatenation=_concatenation(root),
     )
+
+
+def _concatenation(root: Elements) -> tuple[str, int, int] | None:
+    uid = values.uid(root, 0x00209161)
+    number = values.whole(root, 0x00209162)
+    return (uid, number, values.whole(root, 0x00209163) or 0) if uid and number else None
 
 
 def _below_zero(root: Elements, layout: PixelLayout, rescale: tuple[float, float]) -> bool | None:
@@ -232,6 +257,7 @@ def _layout(header: Header) -> PixelLayout:
         offset=header.pixel_offset,
         length=header.pixel_length,
         size=header.size,
+        modified_ns=header.modified_ns,
         rows=rows,
         columns=columns,
         frames=frames,
@@ -329,6 +355,7 @@ def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid:
         below_zero=_below_zero(root, layout, (slope, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
+        frame_of_reference=values.uid(root, 0x00200052),
         description=values.text(root, 0x0008103E),
         temporal=values.number(root, 0x00200100),
         trigger_ms=values.number(root, 0x00181060),
@@ -350,7 +377,10 @@ def _enhanced_frame(
 ) -> Frame:
     def item(tag: int) -> Elements | None:
         own = groups[0].item(tag)
-        return own if own is not None or groups[1] is None else groups[1].item(tag)
+        common = None if groups[1] is None else groups[1].item(tag)
+        if own is not None and common is not None:
+            _check_agreement(own, common, number)
+        return common if own is None else own
 
     measures, content, frame_type = item(_MEASURES), item(_CONTENT), item(_FRAME_TYPE)
     thickness, thickness_text = _thickness(measures)
@@ -378,6 +408,7 @@ def _enhanced_frame(
         below_zero=_below_zero(root, layout, (slope, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
+        frame_of_reference=values.uid(root, 0x00200052),
         description=values.text(root, 0x0008103E),
         temporal=values.number(content, 0x00209128),
         trigger_ms=values.number(item(_CARDIAC), 0x00209153),
@@ -387,6 +418,30 @@ def _enhanced_frame(
         time="",
         damage=_pixel_damage(layout, number - 1),
     )
+
+
+_GEOMETRY = {
+    0x00200032: "ImagePositionPatient",
+    0x00200037: "ImageOrientationPatient",
+    0x00280030: "PixelSpacing",
+    0x00180050: "SliceThickness",
+    0x00281052: "RescaleIntercept",
+    0x00281053: "RescaleSlope",
+}
+
+
+def _check_agreement(own: Elements, common: Elements, number: int) -> None:
+    """Raise GeometryError where shared and per-frame functional groups contradict each other."""
+    for tag, name in _GEOMETRY.items():
+        mine, shared = values.raw_text(own, tag), values.raw_text(common, tag)
+        if mine is None or shared is None:
+            continue
+        if mine != shared and values.numbers(own, tag) != values.numbers(common, tag):
+            raise GeometryError(
+                "E_GEOMETRY",
+                f"{name} is {_shown(shared)} in the shared and {_shown(mine)} in the per-frame "
+                f"groups of frame {number}.",
+            )
 
 
 def _pixel_damage(layout: PixelLayout, index: int) -> str:
@@ -412,15 +467,15 @@ def _shown(text: str | None) -> str:
 
 def _spacing(elements: Elements | None) -> tuple[float, float]:
     parsed = values.numbers(elements, 0x00280030)
-    if (
-        parsed is None
-        or len(parsed) != 2
-        or not all(_MIN_SPACING_MM <= value <= _MAX_SPACING_MM for value in parsed)
-    ):
+    shown = _shown(values.raw_text(elements, 0x00280030))
+    if parsed is None or len(parsed) != 2 or min(parsed) <= 0:
         raise GeometryError(
-            "E_SPACING",
-            f"PixelSpacing is {_shown(values.raw_text(elements, 0x00280030))}; two positive "
-            "numbers in mm are needed.",
+            "E_SPACING", f"PixelSpacing is {shown}; two positive numbers in mm are needed."
+        )
+    low, high = _SPACING_MM
+    if not all(low <= value <= high for value in parsed):
+        raise GeometryError(
+            "E_SPACING", f"PixelSpacing is {shown}; {low:g} to {high:g} mm is read."
         )
     return (parsed[0], parsed[1])
 
@@ -467,11 +522,20 @@ def _positive(value: float | None) -> float | None:
 
 
 def _thickness(elements: Elements | None) -> tuple[float | None, str]:
-    """Give the thickness, None where it is missing or impossible, and its raw text."""
+    """Return the thickness, None where it is missing or no positive number, and its raw text.
+
+    Raises:
+        GeometryError: ``E_THICKNESS``: a length beyond belief.
+    """
     text = values.raw_text(elements, 0x00180050)
     parsed = values.numbers(elements, 0x00180050)
-    if parsed is None or len(parsed) != 1 or not 0 < parsed[0] <= _MAX_THICKNESS_MM:
+    if parsed is None or len(parsed) != 1 or parsed[0] <= 0:
         return None, _shown(text or None)
+    low, high = THICKNESS_MM
+    if not low <= parsed[0] <= high:
+        raise GeometryError(
+            "E_THICKNESS", f"SliceThickness is {_shown(text)}; {low:g} to {high:g} mm is read."
+        )
     return parsed[0], _shown(text)
 
 

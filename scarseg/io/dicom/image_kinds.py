@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scarseg.io.dicom.geometry import cluster_orientations
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.pixels import read_pixels
-from scarseg.io.dicom.sorting import Group, cluster_orientations
+from scarseg.io.dicom.sorting import Group
 from scarseg.io.dicom.types import Frame, ImageKind
 
 NEGATIVE_SHARE = 0.005

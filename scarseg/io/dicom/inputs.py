@@ -98,6 +98,14 @@ class SourceReader:
             ) from error
 
 
+def modified_ns(source: Source) -> int:
+    """Return when a file, or the zip that holds it, was last written; 0 where it is gone."""
+    try:
+        return source.path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> SourceList:
     """List every file under the inputs, in a stable order, each once.
 
