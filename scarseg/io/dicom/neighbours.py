@@ -47,25 +47,29 @@ def mark_incomplete(stacks: Sequence[StackSummary], lost: Sequence[LostFile]) ->
 
 
 def _with_neighbours(stack: StackSummary, stacks: Sequence[StackSummary]) -> StackSummary:
-    if stack.n_slices < FEW_SLICES or stack.rank > 1:
+    if stack.rank > 1:
         return stack
-    parts = []
+    texts = []
     for other in stacks:
         if other is stack or other.rank > 1:
             continue
         difference = _difference(stack, other)
         if not difference:
             continue
-        beside = [frame for frame in other.frames if _continues(stack, frame)]
-        if beside:
-            parts.append((beside, difference))
-    if not parts:
+        if stack.n_slices >= FEW_SLICES:
+            texts += [
+                f"{frame.source.file_name} lies at this stack's pitch but its {difference} differs"
+                for frame in other.frames
+                if _continues(stack, frame)
+            ]
+        elif other.n_slices >= FEW_SLICES and any(_continues(other, f) for f in stack.frames):
+            text = (
+                f"This lies at the pitch of a stack of {other.n_slices} slices, but its "
+                f"{difference} differs: the mass is incomplete."
+            )
+            return _incomplete(stack, "W_SPLIT_OFF", text)
+    if not texts:
         return stack
-    texts = [
-        f"{frame.source.file_name} lies at this stack's pitch but its {difference} differs"
-        for beside, difference in parts
-        for frame in beside
-    ]
     more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
     text = f"{'; '.join(texts[:_NAMED])}{more}: left out, the mass is incomplete."
     return _incomplete(stack, "W_SPLIT_OFF", text)
@@ -79,14 +83,14 @@ def _incomplete(stack: StackSummary, code: str, text: str) -> StackSummary:
 def _difference(stack: StackSummary, other: StackSummary) -> str:
     """Return what separates two parts, empty where they have nothing to do with each other.
 
-    Parts of one series belong together. Other series must be one or two slices that differ in a
-    single property.
+    Parts of one series belong together. Of two series one must hold one or two slices and differ in
+    a single property.
     """
     differences = _differences(stack, other)
     if stack.series_uid == other.series_uid:
         return differences[0] if differences else "series"
     same_owner = stack.patient_id == other.patient_id or stack.study_uid == other.study_uid
-    if not same_owner or other.n_slices >= FEW_SLICES:
+    if not same_owner or min(stack.n_slices, other.n_slices) >= FEW_SLICES:
         return ""
     words = [sorted(w.casefold() for w in split_words(s.description)) for s in (stack, other)]
     alike = [w for w in words[0] if not w.isdecimal()] == [w for w in words[1] if not w.isdecimal()]
@@ -123,8 +127,8 @@ def _continues(stack: StackSummary, frame: Frame) -> bool:
     if not typical:
         return False
     normal = normal_towards_apex(stack.orientation)
-    tilt = abs(float(normal @ normal_towards_apex(frame.orientation)))
-    if tilt < np.cos(np.radians(_PARALLEL_DEGREES)):
+    parallel = abs(float(normal @ normal_towards_apex(frame.orientation)))
+    if parallel < np.cos(np.radians(_PARALLEL_DEGREES)):
         return False
     centre, axis = _centre(frame), _centre(stack.frames[0])
     z = float(centre @ normal)
@@ -138,7 +142,10 @@ def _continues(stack: StackSummary, frame: Frame) -> bool:
     if middles[0] < z < middles[-1]:
         k = int(np.searchsorted(middles, z))
         return bool(middles[k] - middles[k - 1] >= HOLE * typical)
-    return abs(nearest - typical) <= _PITCH_TOLERANCE * typical
+    # A tilted plane turns about its corner: its centre moves along the normal.
+    arm = float(np.linalg.norm(centre - np.asarray(frame.position_mm)))
+    allowed = _PITCH_TOLERANCE * typical + arm * float(np.sqrt(max(0.0, 1 - parallel * parallel)))
+    return abs(nearest - typical) <= allowed
 
 
 def _centre(frame: Frame) -> np.ndarray:
