@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -236,7 +236,7 @@ def _encoded(pixels: _Encapsulated, layout: PixelLayout, index: int) -> bytes:
     frames, fragments = layout.frames, pixels.fragments
     starts = {at for at, _ in fragments}
     for table in (layout.frame_offsets, pixels.table):
-        if len(table) != frames or frames == 1:
+        if len(table) != frames or frames == 1 or any(a >= b for a, b in pairwise(table)):
             continue
         end = table[index + 1] if index + 1 < frames else None
         if not pixels.whole and (end is None or end > pixels.end):
