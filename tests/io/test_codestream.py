@@ -19,14 +19,14 @@ from pydicom.uid import (
 
 from scarseg.case.stack import Stack
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.codestream import (
+from scarseg.io.dicom.pixel_data.codestream import (
     CodestreamError,
     check_lossless_jpeg,
     describe_loss,
     group_fragments,
     trimmed,
 )
-from scarseg.io.dicom.decoder import FrameCode, decode_here
+from scarseg.io.dicom.pixel_data.decoder import FrameCode, decode_here
 from tests.io.dicom_files import (
     COLUMNS,
     N_SLICES,

@@ -25,17 +25,10 @@ import numpy as np
 
 from scarseg.case.stack import LgeSequence, LoadWarning, SliceSource, Stack
 from scarseg.errors import GeometryError, InputError, ScarsegError
-from scarseg.io.dicom.file_classes import DAMAGED_DICOM, START_BYTES, classify, describe_skipped
+from scarseg.io.dicom.frames import THICKNESS_MM
 from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
-from scarseg.io.dicom.headers import THICKNESS_MM, ImageFile, NotAnImageError, read_image
+from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
 from scarseg.io.dicom.image_kinds import NEGATIVE_SHARE, frame_key
-from scarseg.io.dicom.inputs import (
-    Source,
-    SourceReader,
-    find_sources,
-    modified_ns,
-    printable_name,
-)
 from scarseg.io.dicom.lge_series import LgeEvidence, propose
 from scarseg.io.dicom.load_warnings import (
     BY_SYNTAX,
@@ -46,8 +39,21 @@ from scarseg.io.dicom.load_warnings import (
 )
 from scarseg.io.dicom.neighbours import LostFile
 from scarseg.io.dicom.parser import NotDicomError, read_header
-from scarseg.io.dicom.pixels import FramePixels, read_pixels
+from scarseg.io.dicom.pixel_data.pixels import FramePixels, read_pixels
 from scarseg.io.dicom.series import assemble_stacks
+from scarseg.io.dicom.sources.file_classes import (
+    DAMAGED_DICOM,
+    START_BYTES,
+    classify,
+    describe_skipped,
+)
+from scarseg.io.dicom.sources.inputs import (
+    Source,
+    SourceReader,
+    find_sources,
+    modified_ns,
+    printable_name,
+)
 from scarseg.io.dicom.types import ImageKind, LoadReport, Refusal, StackSummary
 from scarseg.progress import Progress, silent
 

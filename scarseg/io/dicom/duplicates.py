@@ -12,8 +12,8 @@ import numpy as np
 
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io.dicom.headers import ImageFile
-from scarseg.io.dicom.inputs import Source, SourceReader
-from scarseg.io.dicom.pixels import read_pixels
+from scarseg.io.dicom.pixel_data.pixels import read_pixels
+from scarseg.io.dicom.sources.inputs import Source, SourceReader
 from scarseg.io.dicom.types import Frame
 
 _ANY_SOURCE = Source(Path())

@@ -15,7 +15,7 @@ import numpy as np
 
 from scarseg.io.dicom.geometry import cluster_orientations
 from scarseg.io.dicom.kinds import resolve_kind
-from scarseg.io.dicom.pixels import read_pixels
+from scarseg.io.dicom.pixel_data.pixels import read_pixels
 from scarseg.io.dicom.sorting import Group
 from scarseg.io.dicom.types import Frame, ImageKind
 

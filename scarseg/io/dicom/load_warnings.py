@@ -59,7 +59,8 @@ def header_warnings(
             LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
         )
     if first.own_series_uid:
-        text = f"{len(good)} series of one slice each make this stack; they are alike."
+        series = f"{len(good)} series of one slice each make" if len(good) > 1 else "1 series makes"
+        text = f"{series} this stack, joined by likeness."
         warnings.append(LoadWarning("W_MERGED", text))
     if first.own_study:
         text = "Every image came with a study UID of its own; they are taken for one study."

@@ -21,9 +21,9 @@ from scarseg.io.dicom.geometry import (
     normal_towards_apex,
     positions_mm,
 )
-from scarseg.io.dicom.inputs import Source
 from scarseg.io.dicom.patients import name_key
 from scarseg.io.dicom.series_words import split_words
+from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, StackSummary
 
 _PARALLEL_DEGREES = 10.0

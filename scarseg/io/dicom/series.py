@@ -17,7 +17,6 @@ from scarseg.io.dicom.geometry import (
 )
 from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.image_kinds import are_copies, decide_kinds, frame_key
-from scarseg.io.dicom.inputs import Source
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.lge_series import LgeEvidence
 from scarseg.io.dicom.load_warnings import damage_warning, frame_name, header_warnings
@@ -29,6 +28,7 @@ from scarseg.io.dicom.sorting import (
     name_parts,
     split_series,
 )
+from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, ImageKind, Refusal, StackSummary
 
 MAX_STACK_BYTES = 2 * 2**30

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.stack import LgeSequence, LoadWarning, Vector
-from scarseg.io.dicom.inputs import Source
+from scarseg.io.dicom.sources.inputs import Source
 
 Orientation = tuple[float, float, float, float, float, float]
 

@@ -123,3 +123,8 @@ def _decode(raw: bytes, sets: list[str]) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def shown(text: str | None) -> str:
+    """Return raw text as a message shows it."""
+    return "missing" if text is None else f"'{text[:60]}'"

@@ -25,8 +25,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.sources.inputs import Source, SourceReader
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import (
     IMPLEMENTATION_NAME,

@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import BinaryIO
 
 from scarseg.errors import ArchiveError, InputError, LimitError, ScarsegError
-from scarseg.io.dicom.archives import ZIP_STARTS, ZipReader, list_zip, other_archive
-from scarseg.io.dicom.file_classes import (
+from scarseg.io.dicom.parser import NotDicomError, read_header
+from scarseg.io.dicom.sources.archives import ZIP_STARTS, ZipReader, list_zip, other_archive
+from scarseg.io.dicom.sources.file_classes import (
     BROKEN_LINK,
     OFFICE_SUFFIXES,
     START_BYTES,
     archive_format,
 )
-from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.progress import Progress, silent
 
 

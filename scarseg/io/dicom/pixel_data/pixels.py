@@ -16,10 +16,7 @@ import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray
 from scarseg.errors import ScarsegError
-from scarseg.io.dicom.codestream import describe_loss, group_fragments
-from scarseg.io.dicom.decoder import DecodeError, FrameCode, decode_frame
 from scarseg.io.dicom.headers import NotAnImageError, read_image
-from scarseg.io.dicom.inputs import Source, SourceReader, modified_ns
 from scarseg.io.dicom.parser import (
     DEFLATED_LE,
     EXPLICIT_BE,
@@ -28,7 +25,10 @@ from scarseg.io.dicom.parser import (
     open_inflated,
     read_header,
 )
-from scarseg.io.dicom.stored_values import StoredValuesError, to_intensities
+from scarseg.io.dicom.pixel_data.codestream import describe_loss, group_fragments
+from scarseg.io.dicom.pixel_data.decoder import DecodeError, FrameCode, decode_frame
+from scarseg.io.dicom.pixel_data.stored_values import StoredValuesError, to_intensities
+from scarseg.io.dicom.sources.inputs import Source, SourceReader, modified_ns
 from scarseg.io.dicom.types import Frame, PixelLayout
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
