@@ -68,11 +68,11 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
 
     Args:
         inputs: folders (searched to any depth), files, zips, DICOMDIRs.
-        progress: told of every file; may cancel.
+        progress: called for every file; may cancel.
 
     Raises:
         InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
-            could be looked at. Inputs without MR give a report without MR stacks.
+            could be read. Inputs without MR give a report without MR stacks.
     """
     found = find_sources(inputs, progress)
     refused = [_refusal(fault, "") for fault in found.faults]
@@ -190,7 +190,7 @@ def read_stack(
         summary: from ``scan``.
         slice_thickness_mm: used, and recorded as given by the user, only where the headers
             hold no thickness.
-        progress: told of every slice; may cancel.
+        progress: called for every slice; may cancel.
 
     Raises:
         GeometryError: ``E_THICKNESS``: the headers hold no thickness and none is given.
@@ -315,7 +315,7 @@ def _warnings(
     bad: Sequence[FramePixels],
     thickness: float,
 ) -> tuple[LoadWarning, ...]:
-    """Judge again what the headers alone showed: geometry without lost slices, compression."""
+    """Return the warnings, corrected by what the pixels show: lost slices, compression."""
     frames = [result.frame for result in good]
     before = geometry_warnings(summary.frames, summary.slice_thickness_mm)
     kept = [w for w in summary.warnings if w not in before and w.code != "W_THICKNESS"]

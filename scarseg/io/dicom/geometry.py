@@ -110,7 +110,7 @@ def _rounding_mm(frames: Sequence[Frame]) -> float:
 def geometry_warnings(
     frames: Sequence[Frame], thickness_mm: float | None
 ) -> tuple[LoadWarning, ...]:
-    """Judge the slice positions of frames in order, base to apex."""
+    """Return the warnings about the positions of frames in order, base to apex."""
     warnings: list[LoadWarning] = []
     if len(frames) < FEW_SLICES:
         warnings.append(
@@ -174,14 +174,14 @@ def _against_header(frames: Sequence[Frame], spacing: float) -> list[LoadWarning
 
 
 def in_plane_drift_mm(frames: Sequence[Frame]) -> float:
-    """Give how far, at most, slice origins shift within the plane against the first."""
+    """Return how far, at most, slice origins shift within the plane against the first."""
     normal = normal_towards_apex(orientation_of(frames))
     steps = np.array([f.position_mm for f in frames]) - np.asarray(frames[0].position_mm)
     return float(np.linalg.norm(steps - np.outer(steps @ normal, normal), axis=1).max())
 
 
 def _drift(frames: Sequence[Frame]) -> list[LoadWarning]:
-    """Warn of a tilted gantry or shifted slices.
+    """Return a warning of a tilted or sheared stack.
 
     The slices are still parallel and the distance along their normal is measured, so by
     Cavalieri's principle every mass is right; only a three-dimensional view would be skewed.

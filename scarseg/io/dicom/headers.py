@@ -44,7 +44,7 @@ class NotAnImageError(Exception):
 class ImageFile:
     """What one file says of its patient, study and series, and its frames.
 
-    ``error`` is the verdict that refuses the file; ``damage`` says that it ends too early, and
+    ``error`` is why the file is refused; ``damage`` says that it ends too early, and
     then ``frames`` holds only what is known. ``own_series_uid`` is set where every slice of a stack
     came as a series of its own (and ``own_study`` as a study): its series UID before it was
     joined. ``concatenation`` is UID, number and total (0: not given) of a part of a multi-frame
@@ -78,7 +78,7 @@ class ImageFile:
 
 
 def read_image(header: Header, source: Source) -> ImageFile:
-    """Turn a header into an image file with frames.
+    """Return the image file of a header, with its frames.
 
     Raises:
         NotAnImageError: no MR or CT image plane.

@@ -16,13 +16,13 @@ _LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
 
 
 def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
-    """Name the slices that are left out because they cannot be read."""
+    """Return the warning that names slices left out because they cannot be read."""
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
 
 
 def frame_name(frame: Frame) -> str:
-    """Name a frame for a message: its file, and its number in a multi-frame file."""
+    """Return the name of a frame for a message: its file, and its number in a multi-frame file."""
     name = frame.source.file_name
     return name if frame.number is None else f"{name} frame {frame.number}"
 
@@ -35,7 +35,7 @@ def header_warnings(
     n_parts: int,
     owners: str,
 ) -> list[LoadWarning]:
-    """Say what else of a stack's headers a reader must know.
+    """Return the warnings about a stack's headers, beside those about its geometry.
 
     Args:
         group: the stack as it was split out.

@@ -1,4 +1,4 @@
-"""Tell patients apart: one ID with two names is two patients until somebody looks."""
+"""Distinguish patients: one ID with two names is two patients until somebody checks."""
 
 from __future__ import annotations
 

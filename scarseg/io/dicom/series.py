@@ -44,7 +44,7 @@ class AssembledStacks:
 
 
 def assemble_stacks(images: Sequence[ImageFile], lost: Sequence[LostFile] = ()) -> AssembledStacks:
-    """Turn the image files of a scan into stacks.
+    """Build the stacks of the image files of a scan.
 
     Args:
         images: what the headers hold.
@@ -94,7 +94,7 @@ def _assemble_series(
 
 
 def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
-    """Refuse what cannot be measured; split the rest."""
+    """Split the images into stacks; refuse what cannot be measured."""
     decided = {image.kind for image in images}
     kinds = {i.source: i.kind or resolve_kind(decided, i.description) for i in images}
     refused = _refuse(images, kinds, result)
@@ -126,7 +126,7 @@ def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Gro
 def _without_copies(
     groups: Sequence[Group], owner: Mapping[str, ImageFile], result: AssembledStacks
 ) -> list[Group]:
-    """Refuse repeats that nothing tells apart, unless their pixels are the same."""
+    """Remove copies; refuse repeats that nothing distinguishes."""
     kept: list[Group] = []
     families: defaultdict[object, list[Group]] = defaultdict(list)
     for group in groups:
@@ -159,7 +159,7 @@ def _refuse_kinds(
 
 
 def _refusal(image: ImageFile, path: str, code: str, message: str) -> Refusal:
-    """Refuse what ``image`` stands for, whose study and patient the refusal names."""
+    """Return the refusal of an image's series, with its study and patient."""
     owner = (image.series_uid, image.study_uid, image.patient_id, image.study_date)
     return Refusal(path, code, message, *owner)
 
@@ -171,18 +171,18 @@ def _refuse(
 
     Leaving out only the bad file would give a smaller mass without a word.
     """
-    by_verdict: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
+    by_code: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
     for image in images:
         if image.error is not None:
-            by_verdict[(kinds[image.source], image.error.code)].append(image)
-    for (kind, code), bad in sorted(by_verdict.items()):
+            by_code[(kinds[image.source], image.error.code)].append(image)
+    for (kind, code), bad in sorted(by_code.items()):
         error = bad[0].error
         assert error is not None
         total = sum(kinds[image.source] is kind for image in images)
         count = f" ({len(bad)} of {total} files of the series)" if total > 1 else ""
         message = error.message + count
         result.refused.append(_refusal(bad[0], bad[0].source.name, code, message))
-    return {kind for kind, _ in by_verdict}
+    return {kind for kind, _ in by_code}
 
 
 def _summarize(

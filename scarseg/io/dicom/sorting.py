@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
@@ -128,7 +128,7 @@ def _by_thickness(frames: Sequence[Frame]) -> Divided:
 
 
 def _word(text: str) -> str:
-    """Make numbers safe in file names."""
+    """Return numbers as text that is safe in file names."""
     return text.replace(".", "p").replace("-", "m").replace("+", "")
 
 
@@ -279,7 +279,7 @@ def _when(frame: Frame) -> tuple[object, ...]:
 
 
 def name_parts(groups: Sequence[Group]) -> list[str]:
-    """Name the groups of one series for file names: empty where the series is whole.
+    """Return names of the groups of one series for file names: empty where the series is whole.
 
     A name holds what differs between the groups and depends on nothing else.
     """
@@ -301,8 +301,3 @@ def name_parts(groups: Sequence[Group]) -> list[str]:
 
 def _uids_digest(group: Group) -> str:
     return _digest(sorted(f"{frame.sop_uid}:{frame.number}" for frame in group.frames))
-
-
-def label_patient(group: Group, patient: str) -> Group:
-    """Mark a group of a series that carries several patients."""
-    return replace(group, labels=(("patient", patient), *group.labels))

@@ -161,7 +161,7 @@ class StackSummary:
 
     @property
     def stack_id(self) -> str:
-        """Name this stack in files, as ``Stack.stack_id`` does."""
+        """Name of this stack in files, as ``Stack.stack_id``."""
         return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
 
 

@@ -25,7 +25,7 @@ from scarseg.progress import Progress, silent
 
 
 def printable_name(name: str) -> str:
-    """Give a name as text that can be written as UTF-8."""
+    """Return a name as text that can be written as UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -111,7 +111,7 @@ def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> SourceL
 
     Raises:
         InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
-            could be looked at.
+            could be read.
     """
     found = SourceList()
     for path in inputs:
@@ -285,7 +285,7 @@ def _check_parts(parts: list[str], path: Path) -> None:
 
 
 def _find(folder: Path, parts: list[str]) -> Path | None:
-    """Follow the parts below ``folder``, in any case and with or without an extension."""
+    """Find a file by its path below ``folder``, in any case and with or without an extension."""
     here = folder
     for part in parts:
         if (here / part).exists():
