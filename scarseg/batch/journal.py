@@ -332,7 +332,7 @@ def _document(result: StackResult) -> dict[str, Any]:
         "note": result.note,
         "trouble": result.trouble,
         "used": [list(key) for key in sorted(result.used, key=str)],
-        "compared": {name: [dict(row) for row in rows] for name, rows in result.compared.items()},
+        "tables": {name: [dict(row) for row in rows] for name, rows in result.tables.items()},
         "files": [[file.name, str(file.target)] for file in result.files],
     }
 
@@ -344,7 +344,7 @@ def _result(document: Mapping[str, Any]) -> StackResult:
         document["note"],
         document["trouble"],
         frozenset((uid, frame) for uid, frame in document["used"]),
-        {name: tuple(rows) for name, rows in document["compared"].items()},
+        {name: tuple(rows) for name, rows in document["tables"].items()},
         tuple(StagedFile(name, Path(target)) for name, target in document["files"]),
     )
 

@@ -31,6 +31,8 @@ from scarseg.quant.method_tables import (
     method_rows,
     method_slice_rows,
 )
+from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
+from scarseg.quant.wall_map import map_wall, reader_insertion
 from scarseg.report import text
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import MassInterval
@@ -158,6 +160,8 @@ METHOD_TABLES = {
     "curve": CURVE_COLUMNS,
 }
 """Tables of a comparison of methods, beside the main one: their names and columns."""
+SEGMENT_TABLE = {"segments": SEGMENT_COLUMNS}
+"""The table of segments and coronary territories, which every run writes."""
 
 
 @dataclass(frozen=True)
@@ -191,14 +195,14 @@ class StackResult:
 
     ``note`` is a sentence on what failed or is to be known; ``trouble`` the traceback of a bug
     without the values in it; ``used`` the entries of the prompts file that belong to this stack;
-    ``compared`` the rows of the tables of methods, by name; ``files`` those that are staged.
+    ``tables`` the rows of the further tables, by name; ``files`` those that are staged.
     """
 
     record: StackRecord
     note: str = ""
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
-    compared: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     files: tuple[StagedFile, ...] = ()
 
 
@@ -275,8 +279,8 @@ def write_results(
             _write_case(placer, store.case_path(settings.cases, job.summary), case, settings.force)
     except OutputError as error:
         raise placer.error_at_target(error) from error
-    compared = _compared(case, record, settings) if settings.methods else {}
-    return StackResult(record, compared=compared, files=tuple(placer.staged))
+    tables = _further_rows(case, record, settings)
+    return StackResult(record, tables=tables, files=tuple(placer.staged))
 
 
 def _write_report(
@@ -313,28 +317,51 @@ def _write_case(placer: FilePlacer, path: Path, case: Case, force: bool) -> None
     write_file(placer.place(path), encode_case(case), force)
 
 
-def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
-    """Return the tables of methods of all stacks."""
+def further_tables(methods: bool) -> dict[str, tuple[str, ...]]:
+    """Return the names and columns of the tables beside the main one."""
+    return {**SEGMENT_TABLE, **(METHOD_TABLES if methods else {})}
+
+
+def collect_tables(results: Sequence[StackResult], methods: bool) -> tuple[ExtraTable, ...]:
+    """Return the further tables of a run, with the rows of all stacks."""
     return tuple(
-        ExtraTable(
-            name, columns, tuple(row for one in outcomes for row in one.compared.get(name, ()))
-        )
-        for name, columns in METHOD_TABLES.items()
+        ExtraTable(name, columns, tuple(row for one in results for row in one.tables.get(name, ())))
+        for name, columns in further_tables(methods).items()
     )
 
 
-def _compared(
+def segment_table_rows(
+    case: Case,
+    record: StackRecord,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> tuple[Row, ...]:
+    """Return the rows of a case in the table of segments; none where no slice has a closed wall."""
+    found = map_wall(case.labels, case.stack, reader_insertion(case), density_g_per_ml)
+    rows = [] if found is None else segment_rows(found, convention)
+    return _identified(rows, record)
+
+
+def _further_rows(
     case: Case, record: StackRecord, settings: ResultSettings
 ) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
+    tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
+    if not settings.methods:
+        return tables
     found = compare_methods(stack, case.labels, settings.methods, density)
-    rows = {
-        "methods": method_rows(found, stack, settings.convention),
-        "method_slices": method_slice_rows(found, stack),
-        "curve": curve_rows(stack, case.labels, density),
+    return {
+        **tables,
+        "methods": _identified(method_rows(found, stack, settings.convention), record),
+        "method_slices": _identified(method_slice_rows(found, stack), record),
+        "curve": _identified(curve_rows(stack, case.labels, density), record),
     }
+
+
+def _identified(rows: Sequence[Row], record: StackRecord) -> tuple[Row, ...]:
+    """Return rows with the columns that identify the stack."""
     identity = {name: record.row.get(name) for name in IDENTITY_COLUMNS}
-    return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
+    return tuple({**identity, **row} for row in rows)
 
 
 def with_warning(outcome: StackResult, code: str, note: str) -> StackResult:

@@ -29,7 +29,7 @@ from scarseg.gui import theme
 from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
-from scarseg.gui.panels import toolbar, welcome
+from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel
@@ -92,7 +92,7 @@ class MainWindow(QMainWindow):
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.history = HistoryPanel()
-        self.banner, self.status_bar = toolbar.Banner(), toolbar.StatusBar()
+        self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
         self.subject = theme.label("", "subject", "Open patient, date and series")
         self.subject.setContentsMargins(10, 4, 10, 4)
