@@ -26,7 +26,7 @@ from scarseg.gui import theme
 from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
-from scarseg.gui.panels import toolbar, welcome
+from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.gestures import GestureGuard
 from scarseg.gui.panels.histogram import Histogram
@@ -88,7 +88,7 @@ class MainWindow(QMainWindow):
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.history = HistoryPanel()
-        self.banner, self.status_bar = toolbar.Banner(), toolbar.StatusBar()
+        self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
         self.magnifier = Magnifier(self)
         for name, text, button in (

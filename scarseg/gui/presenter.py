@@ -12,7 +12,8 @@ from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.panels.toolbar import StatusBar, ToolBar, ViewOptionsBar
+from scarseg.gui.panels.status_bar import StatusBar
+from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference import Inference

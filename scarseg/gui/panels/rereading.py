@@ -15,7 +15,8 @@ from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
-from scarseg.gui.panels.toolbar import Banner, configure_button
+from scarseg.gui.panels.status_bar import Banner
+from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import (

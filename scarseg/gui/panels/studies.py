@@ -1,4 +1,4 @@
-"""What stands left of the slice: studies, series, geometry, warnings, refusals."""
+"""Study list left of the slices: studies, series, geometry, warnings, refused files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLOUR_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
 class TwoLineDelegate(QStyledItemDelegate):
-    """Paint an item as a title and a quieter line beneath it."""
+    """Delegate that paints an item as a title with a second, quieter line."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         return QSize(100, theme.px(42 if index.data(SECOND_LINE_ROLE) else 24))
@@ -78,13 +78,13 @@ class TwoLineDelegate(QStyledItemDelegate):
 
 
 def two_line_list(name: str) -> QListWidget:
-    made = QListWidget()
-    made.setAccessibleName(name)
-    made.setItemDelegate(TwoLineDelegate(made))
-    made.setMouseTracking(True)
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return made
+    widget = QListWidget()
+    widget.setAccessibleName(name)
+    widget.setItemDelegate(TwoLineDelegate(widget))
+    widget.setMouseTracking(True)
+    widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    widget.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return widget
 
 
 def two_line_item(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
@@ -144,11 +144,11 @@ class FilterEdit(QLineEdit):
 
 
 class StudiesPanel(QWidget):
-    """Choose a study, and within it a series.
+    """Lists of the studies and of the series of the current study.
 
     Signals:
-        entry_chosen: the reader wants this entry on the desk.
-        left: the reader has done with the filter.
+        entry_chosen: the entry to open.
+        left: the reader leaves the filter.
         open_row_hidden: whether the filter hides the row of the open study.
     """
 
@@ -209,7 +209,7 @@ class StudiesPanel(QWidget):
         layout.addWidget(self.next)
 
     def find_study(self) -> None:
-        """Go to the line that filters the list."""
+        """Focus the filter."""
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()
 
@@ -232,7 +232,7 @@ class StudiesPanel(QWidget):
         # is another or another study is opened: no key acts on a row that is out of sight.
         stays = current is self._shown and not filtered_anew and not self._hidden
         self.studies.clear()
-        self._count(self._library)
+        self._count_states(self._library)
         chosen = self._fill(self._library, study, study if stays else None)
         if (first := self.studies.item(max(top, 0))) is not None:
             self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
@@ -253,8 +253,8 @@ class StudiesPanel(QWidget):
         """Whether the filter hides the row of the open study."""
         return self._hidden
 
-    def _count(self, library: StudyList) -> None:
-        """Say beside each state how many studies are in it."""
+    def _count_states(self, library: StudyList) -> None:
+        """Show the number of studies in each state in the filter."""
         states = [state_of(library.entry_of(study)) for study in library.studies]
         states += [StudyState.FAILED] * len(library.refused)
         self.state.setItemText(0, f"All {len(states)}")
@@ -353,19 +353,19 @@ class StudiesPanel(QWidget):
 
 
 def _state_filter() -> QComboBox:
-    made = QComboBox()
-    made.setAccessibleName("Show studies that are")
-    made.setToolTip("Show only studies in this state, with their number")
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(8)
-    made.addItem("All", None)
+    combo = QComboBox()
+    combo.setAccessibleName("Show studies that are")
+    combo.setToolTip("Show only studies in this state, with their number")
+    combo.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.addItem("All", None)
     for state in StudyState:
-        made.addItem(str(state).capitalize(), state)
-    view = made.view()
+        combo.addItem(str(state).capitalize(), state)
+    view = combo.view()
     if view is not None:
         view.setMinimumWidth(140)
-    return made
+    return combo
 
 
 def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetItem:
