@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PyQt6.QtCore import QObject
 
 from scarseg.gui.commands import Commands
-from scarseg.gui.panels.toolbar import Banner
+from scarseg.gui.panels.status_bar import Banner
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.session import Session
 
