@@ -1,4 +1,4 @@
-"""Keep the widgets in step with the open document: the only place that draws from a case."""
+"""Update the widgets from the open document: slices, thumbnails, status bar, window level."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ from scarseg.quant import scar_checks
 
 
 class OutlineCache:
-    """Outlines, stray scar and the marks round it, per slice of a document.
+    """Outlines, scar outside the wall and the marks round it, per slice of a document.
 
-    A slice is worked out when it is first asked for: a whole reading at once would take longer
-    than a frame.
+    A slice is computed when it is first shown: all of a stack would take longer than a frame.
     """
 
     def __init__(self, document: Document) -> None:
@@ -47,13 +46,13 @@ class OutlineCache:
 
     @property
     def rest(self) -> list[int]:
-        """Give the slices not worked out yet, the nearest to the current one first."""
+        """Return the slices not computed yet, the nearest to the current one first."""
         near = self._document.current
         rest = [k for k, seen in enumerate(self._seen) if seen is None]
         return sorted(rest, key=lambda k: abs(k - near))
 
     def update(self, k: int) -> bool:
-        """Work out a slice (again); say whether its labels are others than before."""
+        """Compute a slice (again); return whether its labels differ from before."""
         found = self._find_strays(k)
         self.strays[k], self.marks[k] = found, painting.outline(found.mask)
         labels = self._document.case.labels[k]
@@ -91,7 +90,7 @@ class StatusPresenter(QObject):
         self._session, self._status_bar = session, status_bar
 
     def saved_changed(self) -> None:
-        """Show whether the last change is on the disk."""
+        """Show whether the last change is saved."""
         if self._session.current is None:
             return
         state = self._session.current.saver.state
@@ -176,7 +175,7 @@ class WindowLevelPresenter(QObject):
         self.levels_settled(name)
 
     def levels_settled(self, preset: str = "") -> None:
-        """Take the canvas's levels, of a preset or set by hand, to the strip and to memory."""
+        """Show the canvas's levels in the thumbnails, and remember them or their preset."""
         current = self._session.current
         if current is None:
             return
@@ -254,10 +253,10 @@ class Presenter(QObject):
         self._canvas.go_home()
 
     def update_montage(self) -> None:
-        """Bring every slice to its cell, where the montage is in sight.
+        """Draw every slice in its cell, while the montage is visible.
 
-        Cells out of sight are not kept up: what is the same when they come back is not drawn
-        again.
+        Invisible cells are not updated; what has not changed when they are shown again is not
+        drawn again.
         """
         if self._session.current is None:
             return
@@ -289,12 +288,12 @@ class Presenter(QObject):
         canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
 
     def trace_all(self) -> None:
-        """Trace at once what would be traced in the window's own time."""
+        """Trace at once what is left."""
         while self._session.current is not None and self._tracing.rest:
             self._trace_rest()
 
     def _trace_rest(self) -> None:
-        """Trace one more slice of what was opened, and come back for the next."""
+        """Trace one more slice of the opened stack, and start the timer for the next."""
         rest = self._tracing.rest if self._session.current is not None else []
         if not rest:
             return
@@ -345,7 +344,7 @@ class Presenter(QObject):
             self._views.grid.choose(k)
 
     def statuses_changed(self) -> None:
-        """Say again how every slice stands."""
+        """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
             self._tell(k)
 
@@ -374,7 +373,7 @@ class Presenter(QObject):
         self._show_strays()
 
     def _show_strays(self) -> None:
-        """Point out scar that lies where none is expected."""
+        """Show remarks about scar that lies where none is expected."""
         said = []
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
@@ -385,7 +384,7 @@ class Presenter(QObject):
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
     def _draw(self, k: int) -> None:
-        """Draw a slice wherever it is in sight."""
+        """Draw a slice wherever it is visible."""
         document = self._open.document
         labels = document.case.labels[k].view()
         labels.flags.writeable = False
@@ -405,7 +404,7 @@ class Presenter(QObject):
             self._canvas.say(text, theme.STATUS_COLOURS[status])
 
     def _tell(self, k: int) -> None:
-        """Say how a slice stands, beside its picture."""
+        """Show the status of a slice beside its picture."""
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
@@ -414,7 +413,7 @@ class Presenter(QObject):
 
     @property
     def _cells(self) -> list[Cell]:
-        """Give the cells of the montage; none while it is out of sight or not laid out."""
+        """Cells of the montage; none while it is invisible or not laid out."""
         laid_out = self._laid_out is self._open.document and self._views.montage
         return self._views.grid.cells if laid_out else []
 
@@ -431,7 +430,7 @@ class Presenter(QObject):
         return " · ".join(words)
 
     def _find_home(self) -> None:
-        """Find the part worth showing, for every view."""
+        """Find the field of view of the heart, for every view."""
         self._home = find_home(self._open.document.case)
         self._canvas.home = self._home.large_mm
         for cell in self._cells:

@@ -121,7 +121,7 @@ class Inference(InferenceState):
             self.set_ready(k, Readiness.WAITING)
 
     def _schedule(self, k: int) -> None:
-        """Have a slice that a reader asked for embedded, and soon."""
+        """Queue the embedding of a slice that a reader asked for, and start."""
         if self.models is None:
             return
         if Readiness.RESTING in self.readiness:

@@ -42,7 +42,7 @@ class CaseOpener(QObject):
         self._number += 1
 
     def wait(self, entry: Entry, replacing: bool) -> None:
-        """Have an entry opened by :meth:`open_waiting`."""
+        """Set the entry that :meth:`open_waiting` opens."""
         self.waiting = (entry, replacing)
 
     def open_waiting(self) -> None:
