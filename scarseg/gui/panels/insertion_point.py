@@ -38,7 +38,7 @@ class PlaceLayer(Guest):
     """The mark of the insertion, and the segment that is lit up, on one view of a slice."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:
-        super().__init__(canvas.update)
+        super().__init__(canvas.overlay.redraw)
         self.k = k
         self.small = k is not None
         self.lit = NOTHING

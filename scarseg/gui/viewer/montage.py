@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
-from PyQt6.QtCore import QObject, QRectF, QSettings, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSettings, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
     QImage,
@@ -18,7 +18,7 @@ from PyQt6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PyQt6.QtWidgets import QScrollArea, QStackedWidget, QWidget
+from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 
 from scarseg.gui import theme
 from scarseg.gui.commands import Desk
@@ -140,6 +140,7 @@ class Grid(QScrollArea):
         self._sheet = QWidget()
         self.setWidget(self._sheet)
         self.cells: list[Cell] = []
+        self._linking = False
 
     def set_count(self, n: int) -> None:
         """Have exactly so many cells; those that stay are used again."""
@@ -152,6 +153,7 @@ class Grid(QScrollArea):
             cell.setParent(self._sheet)
             cell.show()
             self.cells.append(cell)
+            cell.canvas.seen_changed.connect(partial(self._link, cell.canvas))
             self.made.emit(cell)
         self._arrange()
 
@@ -171,6 +173,15 @@ class Grid(QScrollArea):
             row, column = divmod(n, planned.columns)
             x, y = (GAP + column * (planned.width + GAP), GAP + row * (planned.height + GAP))
             cell.setGeometry(x, y, planned.width, planned.height)
+
+    def _link(self, moved: Canvas) -> None:
+        """Show the same part of every slice as the one that was panned or zoomed."""
+        if not self._linking:
+            self._linking = True
+            for cell in self.cells:
+                if cell.canvas.seen != moved.seen:
+                    cell.canvas.look_at(moved.seen)
+            self._linking = False
 
     @property
     def busy(self) -> bool:
@@ -274,6 +285,8 @@ class Views(QStackedWidget):
         self.setCurrentIndex(int(montage))
         self._settings.setValue(KEY, montage)
         self.switched.emit()
+        # Lay out now: else every cell is painted once at the size it has beside the strip.
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         self.active.setFocus()
 
     def picture(self, caption: str) -> QImage:
