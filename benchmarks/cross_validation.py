@@ -22,14 +22,14 @@ from scarseg import models
 from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, Origin
 from scarseg.case.stack import SliceImage
-from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, moved_case
+from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, off_centre_case
 from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.summary import summarise
-from scarseg.evaluation.tables import columns
+from scarseg.evaluation.tables import result_columns
 from scarseg.models import Detection, Models, Structure
 from scarseg.training.cases import TrainingCase, read_cases
 from scarseg.training.prompts import bounding_box, draw_box
-from scarseg.training.segmenter.compact import Training, simulated_cases
+from scarseg.training.segmenter.compact import CompactTraining, simulated_cases
 from scarseg.training.segmenter.recipe import Recipe
 from scarseg.training.splits import folds
 
@@ -43,7 +43,7 @@ class DrawnHeart:
 
     def __init__(self, case: TrainingCase, seed: int) -> None:
         rng = np.random.default_rng(seed + 1)
-        moved = moved_case(case, seed)
+        moved = off_centre_case(case, seed)
         self.boxes: dict[bytes, Box] = {}
         for pixels, labels in zip(moved.pixels, moved.labels, strict=True):
             heart = (labels >= 1) & (labels <= 4)
@@ -69,9 +69,9 @@ def train(
     done = folder / "done"
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        training = Training(Recipe(minutes=1e6, steps=steps, seed=seed), folder)
+        training = CompactTraining(Recipe(minutes=1e6, steps=steps, seed=seed), folder)
         if init is not None:
-            training.begin_with(init)
+            training.load_initial_weights(init)
         if training.checkpoint.exists():
             training.resume()
         training.run(cases, 0, SHARES)
@@ -81,7 +81,7 @@ def train(
 
 def flat(results: Sequence[PatientResult]) -> dict[str, float]:
     """Take the figures to print from a summary."""
-    by_prompts = {column.prompts: summarise(column) for column in columns(results)}
+    by_prompts = {column.prompts: summarise(column) for column in result_columns(results)}
     auto, clicks = by_prompts["auto"], by_prompts["clicks:3"]
     return {
         "automatic_dice": auto["scar"]["dice"]["mean"],

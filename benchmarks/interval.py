@@ -21,10 +21,16 @@ from scarseg import models as models_module
 from scarseg.case.labels import LabelArray, infarct_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.stack import Stack
-from scarseg.evaluation.patient import moved_case, reference_of
+from scarseg.evaluation.patient import off_centre_case, reference_of
 from scarseg.evaluation.patients import as_stack
-from scarseg.evaluation.prompts import Asking, Strategy
-from scarseg.evaluation.reader import Answer, Reference, Seen, ask, look
+from scarseg.evaluation.prompts import PromptKind, PromptStrategy
+from scarseg.evaluation.reader import (
+    Reference,
+    SimulatedReading,
+    StackProposal,
+    propose_stack,
+    simulate_reading,
+)
 from scarseg.models import Models
 from scarseg.quant.mass import slice_depths_mm
 from scarseg.segmentation.interval import (
@@ -63,14 +69,19 @@ def voxel_grams(stack: Stack) -> list[float]:
 
 
 def spreads_of(
-    models: Models, stack: Stack, seen: Seen, truth: Reference, answer: Answer, asking: str
+    models: Models,
+    stack: Stack,
+    seen: StackProposal,
+    truth: Reference,
+    answer: SimulatedReading,
+    asking: str,
 ) -> list[SliceSpread | None]:
     """Vary one reading as the program would: slices that a reader knows free of scar are sure."""
     spreads: list[SliceSpread | None] = []
     spacing = stack.pixel_spacing_mm
     for k, proposal in enumerate(seen.proposals):
         labels, embedding = answer.labels[k], proposal.embedding
-        if asking == Asking.AUTO:
+        if asking == PromptKind.AUTO:
             spreads.append(proposed_spread(models, embedding, labels))
         elif truth.scar[k].any():
             prompts = answer.prompts[k]
@@ -91,17 +102,23 @@ def levelled(
 
 def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
     """Read a patient by itself, with boxes and with three clicks."""
-    moved = moved_case(case, PROTOCOL.seed)
+    moved = off_centre_case(case, PROTOCOL.seed)
     stack, truth = as_stack(moved), reference_of(moved)
-    seen = look(stack, models)
+    seen = propose_stack(stack, models)
     voxel_g = voxel_grams(stack)
 
     def grams(labels: LabelArray) -> float:
         masses = [infarct_mask(one).sum() * g for one, g in zip(labels, voxel_g, strict=True)]
         return float(sum(masses))
 
-    readings = {"auto": ask(Strategy(Asking.AUTO), models, seen, truth, PROTOCOL.seed)[-1]}
-    rounds = ask(Strategy(Asking.CLICKS, 3), models, seen, truth, PROTOCOL.seed)
+    readings = {
+        "auto": simulate_reading(
+            PromptStrategy(PromptKind.AUTO), models, seen, truth, PROTOCOL.seed
+        )[-1]
+    }
+    rounds = simulate_reading(
+        PromptStrategy(PromptKind.CLICKS, 3), models, seen, truth, PROTOCOL.seed
+    )
     readings |= {"box": rounds[0], "box + 3 clicks": rounds[-1]}
     rows = []
     for asking, answer in readings.items():
@@ -109,7 +126,7 @@ def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
         counts = [int(infarct_mask(one).sum()) for one in answer.labels]
         ways = {"": spreads}
         if sweep:
-            shifts = (0.0, -1.0, -2.0, -3.0) if asking == Asking.AUTO else (0.0,)
+            shifts = (0.0, -1.0, -2.0, -3.0) if asking == PromptKind.AUTO else (0.0,)
             ways = {
                 f" level SD {w:g}, shift {z:g}": levelled(spreads, w, z)
                 for w in WIDTHS
@@ -136,8 +153,8 @@ def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]
 
 
 def show(rows: Sequence[Row]) -> None:
-    for asking in dict.fromkeys(row.asking for row in rows):
-        some = [row for row in rows if row.asking == asking]
+    for asking in dict.fromkeys(row.kind for row in rows):
+        some = [row for row in rows if row.kind == asking]
         scarred = [row for row in some if row.true_g > 0]
         widths = [row.interval.high_g - row.interval.low_g for row in scarred]
         shares = [
@@ -172,7 +189,7 @@ def main() -> int:
         flat = [
             [
                 one.patient,
-                one.asking,
+                one.kind,
                 one.true_g,
                 one.measured_g,
                 one.interval.low_g,

@@ -26,10 +26,16 @@ from scarseg import models as models_module
 from scarseg.case.labels import Label, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.case.stack import Stack
-from scarseg.evaluation.patient import moved_case, reference_of
+from scarseg.evaluation.patient import off_centre_case, reference_of
 from scarseg.evaluation.patients import as_stack
-from scarseg.evaluation.prompts import Asking, Strategy
-from scarseg.evaluation.reader import Answer, Reference, Seen, ask, look
+from scarseg.evaluation.prompts import PromptKind, PromptStrategy
+from scarseg.evaluation.reader import (
+    Reference,
+    SimulatedReading,
+    StackProposal,
+    propose_stack,
+    simulate_reading,
+)
 from scarseg.models import Models
 from scarseg.quant.agreement import agreement
 from scarseg.quant.mass import MM3_PER_ML
@@ -88,14 +94,16 @@ def found_masks(
     case: TrainingCase, models: Models
 ) -> tuple[Stack, Reference, dict[str, MaskArray]]:
     """Read one patient in every way; masks (slice, row, column) by name."""
-    case = moved_case(case, SEED)
+    case = off_centre_case(case, SEED)
     stack, truth = as_stack(case), reference_of(case)
-    seen = look(stack, models)
-    clicked: list[Answer] = ask(Strategy(Asking.CLICKS, 3), models, seen, truth, SEED)
+    seen = propose_stack(stack, models)
+    clicked: list[SimulatedReading] = simulate_reading(
+        PromptStrategy(PromptKind.CLICKS, 3), models, seen, truth, SEED
+    )
     found = {
         BOX: clicked[0].scar,
         CLICKS: clicked[-1].scar,
-        AUTO: ask(Strategy(Asking.AUTO), models, seen, truth, SEED)[0].scar,
+        AUTO: simulate_reading(PromptStrategy(PromptKind.AUTO), models, seen, truth, SEED)[0].scar,
     }
     found[CORRECTED] = _in_reference_wall(models, seen, truth, clicked[0])
     boxes = np.stack([inside(one.boxes, (stack.rows, stack.columns)) for one in clicked[0].prompts])
@@ -120,7 +128,9 @@ def found_masks(
     return stack, truth, found
 
 
-def _in_reference_wall(models: Models, seen: Seen, truth: Reference, boxed: Answer) -> MaskArray:
+def _in_reference_wall(
+    models: Models, seen: StackProposal, truth: Reference, boxed: SimulatedReading
+) -> MaskArray:
     """Ask for scar in the same boxes once a reader has put wall and pool right."""
     heart = np.where(wall_mask(truth.labels), Label.MYOCARDIUM, truth.labels).astype(np.uint8)
     slices = [

@@ -21,8 +21,8 @@ from scarseg import models
 from scarseg.evaluation.patient import Protocol
 from scarseg.evaluation.patients import choose_patients
 from scarseg.evaluation.prompts import parse_strategies
-from scarseg.evaluation.run import Contender, evaluate
-from scarseg.evaluation.tables import summary_of
+from scarseg.evaluation.run import Candidate, evaluate_patients
+from scarseg.evaluation.tables import summarise_results
 from scarseg.training.cases import TrainingCase, read_data
 
 Image = npt.NDArray[np.float32]
@@ -113,8 +113,8 @@ def main() -> None:
     print(f"{'':20s}", *(f"{name:>8s}" for name in names))
     for scanner in SCANNERS:
         made = [seen_by(scanner, case, options.seed) for case in cases]
-        results = evaluate(made, [Contender("shipped", load)], protocol, options.jobs)
-        columns = {one["prompts"]: one for one in summary_of(results)}
+        results = evaluate_patients(made, [Candidate("shipped", load)], protocol, options.jobs)
+        columns = {one["prompts"]: one for one in summarise_results(results)}
         automatic, clicked = columns["auto"], columns["clicks:3"]
         heart, false = automatic["heart"], automatic["false_scar"]
         shown = (

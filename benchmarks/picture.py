@@ -19,9 +19,10 @@ from scarseg.case.stack import Sequence, Stack
 from scarseg.io import dicom
 from scarseg.models import Models
 from scarseg.progress import silent
+from scarseg.quant.segments import Territory
 from scarseg.segmentation import pipeline
 from scarseg.simulate import studies
-from scarseg.simulate.anatomy import SimulationOptions, Territory
+from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

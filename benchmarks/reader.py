@@ -56,8 +56,8 @@ from benchmarks.reader_tables import (
     print_patients,
 )
 from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
-from scarseg.evaluation.prompts import Hand as Habit
-from scarseg.evaluation.prompts import steady
+from scarseg.evaluation.prompts import RandomStream as Habit
+from scarseg.evaluation.prompts import rng_for
 from scarseg.gui import app
 from scarseg.gui.main_window import MainWindow
 from scarseg.quant.mass import measure as measure_labels
@@ -118,7 +118,7 @@ def read_patient(
     case = hand.case
     if truth.shape != case.labels.shape:
         raise ValueError(f"{name}: the reference is not of this stack")
-    hands = [steady(seed, name, k, 0, Habit.CLICKS) for k in range(len(truth))]
+    hands = [rng_for(seed, name, k, 0, Habit.CLICKS) for k in range(len(truth))]
     slices = []
     if montage:
         hand.show_montage()

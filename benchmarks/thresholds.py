@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scarseg import models
 from scarseg.case.labels import LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import Stack
-from scarseg.evaluation.prompts import human_boxes
+from scarseg.evaluation.prompts import reader_boxes
 from scarseg.quant.agreement import agreement
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import propose_remote_beside
@@ -104,7 +104,7 @@ def print_table(title: str, patients: list[Patient], boxed: bool) -> None:
 
 def boxes_of(scar: MaskArray, seed: int) -> MaskArray:
     rng = np.random.default_rng(seed)
-    return np.stack([inside(human_boxes(one, rng), one.shape) for one in scar])
+    return np.stack([inside(reader_boxes(one, rng), one.shape) for one in scar])
 
 
 def main() -> int:

@@ -227,7 +227,7 @@ def test_series_that_kills_its_process_costs_one_row(
 
 
 def test_cancelled_batch_writes_nothing(tmp_path: Path) -> None:
-    chosen = selection.select(dicom.scan([write(tmp_path / "in", 1, 2)]))
+    chosen = selection.select_stacks(dicom.scan([write(tmp_path / "in", 1, 2)]))
 
     def progress(fraction: float, what: str) -> None:
         if fraction > 0.6:
@@ -235,7 +235,7 @@ def test_cancelled_batch_writes_nothing(tmp_path: Path) -> None:
 
     settings = models.BatchSettings(masks=tmp_path / "masks")
     with pytest.raises(Cancelled):
-        models.run(chosen.jobs, settings, load_fakes, 1, progress)
+        models.measure_jobs(chosen.jobs, settings, load_fakes, 1, progress)
     assert [p.name for p in (tmp_path / "masks").iterdir()] == ["1.2.1.1.nii.gz"]
 
 

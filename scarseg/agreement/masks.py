@@ -14,16 +14,21 @@ from rich.table import Table
 
 from scarseg.agreement.pairing import Pair
 from scarseg.agreement.summary import (
-    Statement,
-    Written,
+    AgreementPage,
+    StatisticLine,
     agreement_of,
+    format_number,
     numbers_json,
-    plain,
-    shown,
-    statements,
-    write,
+    statistic_lines,
+    to_dict,
+    write_agreement,
 )
-from scarseg.agreement.tables import NOT_EQUIVALENCE, Done, check_output, statement_table
+from scarseg.agreement.tables import (
+    NOT_EQUIVALENCE,
+    ComparisonOutput,
+    check_output,
+    statistics_table,
+)
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
@@ -51,7 +56,7 @@ STRUCTURES = ("scar", "mvo", "wall")
 
 
 @dataclass(frozen=True)
-class StructureFigures:
+class StructureOverlap:
     """One structure in two masks of a stack; B is the reference.
 
     Dice and 3-D distances are pooled over the stack; ``slice_`` figures are means over the
@@ -83,9 +88,9 @@ class MaskPair:
 
     name: str
     convention: MassConvention
-    scar: StructureFigures
-    mvo: StructureFigures
-    wall: StructureFigures
+    scar: StructureOverlap
+    mvo: StructureOverlap
+    wall: StructureOverlap
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def compare_files(
     one, other = read_label_map(a), read_label_map(b)
     _require_one_grid(name, one, other)
     if stack is None:
-        scale = _Scale(other.spacing_mm, None, MassConvention.SPACING, density_g_per_ml)
+        scale = _VoxelScale(other.spacing_mm, None, MassConvention.SPACING, density_g_per_ml)
         return _compared(name, one.labels, other.labels, scale)
     if stack.pixels.shape != one.labels.shape:
         raise InputError(
@@ -181,10 +186,10 @@ def compare_labels(
     """Compare two label maps (slice, row, column) of a stack that is at hand."""
     between = stack.slice_spacing_mm or stack.slice_thickness_mm
     spacing = (between, *stack.pixel_spacing_mm)
-    return _compared(name, a, b, _Scale(spacing, stack, convention, density_g_per_ml))
+    return _compared(name, a, b, _VoxelScale(spacing, stack, convention, density_g_per_ml))
 
 
-def _compared(name: str, a: LabelArray, b: LabelArray, scale: _Scale) -> MaskPair:
+def _compared(name: str, a: LabelArray, b: LabelArray, scale: _VoxelScale) -> MaskPair:
     figures = {
         structure: _figures(_mask(a, structure), _mask(b, structure), scale)
         for structure in STRUCTURES
@@ -193,7 +198,7 @@ def _compared(name: str, a: LabelArray, b: LabelArray, scale: _Scale) -> MaskPai
 
 
 @dataclass(frozen=True)
-class _Scale:
+class _VoxelScale:
     """What turns voxels into mm and grams; ``spacing_mm`` (slice, row, column)."""
 
     spacing_mm: tuple[float, float, float]
@@ -210,10 +215,10 @@ class _Scale:
         return measure(labels, self.stack, statuses, self.convention, self.density).scar_mass_g
 
 
-def _figures(a: MaskArray, b: MaskArray, scale: _Scale) -> StructureFigures:
+def _figures(a: MaskArray, b: MaskArray, scale: _VoxelScale) -> StructureOverlap:
     whole: Overlap = compare_masks(a, b, scale.spacing_mm)
     plane = scale.spacing_mm[1:]
-    return StructureFigures(
+    return StructureOverlap(
         whole.n_found_voxels,
         whole.n_reference_voxels,
         int(np.count_nonzero(a & b)),
@@ -270,7 +275,7 @@ def _require_one_grid(name: str, a: LabelMap, b: LabelMap) -> None:
         )
 
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 SPREAD = "spread or 95 % interval"
 _FIGURES: tuple[tuple[str, str, int], ...] = (
     ("Dice", "dice", 3),
@@ -290,7 +295,7 @@ PUBLISHED = (
 """Published overlaps, to stand beside."""
 
 
-def compare(options: argparse.Namespace, progress: Progress) -> Done:
+def compare(options: argparse.Namespace, progress: Progress) -> ComparisonOutput:
     """Run ``scarseg compare`` with parsed options.
 
     Raises:
@@ -325,15 +330,15 @@ def compare(options: argparse.Namespace, progress: Progress) -> Done:
     written: list[Path] = []
     if options.output is not None:
         page = mask_page(names, results, [*failed, *notes], numbers)
-        written = write(options.output, page, options.force)
+        written = write_agreement(options.output, page, options.force)
     errors = [f"{error.code}: {error.message}" for _, error in refused]
     tables = [_patients_table(results)]
     tables += [
-        statement_table(f"{name}: A {options.a.name}, B {options.b.name}", lines, SPREAD)
+        statistics_table(f"{name}: A {options.a.name}, B {options.b.name}", lines, SPREAD)
         for name, lines in pooled.items()
         if lines
     ]
-    return Done(
+    return ComparisonOutput(
         tuple(tables), numbers_json(numbers), (*errors, *notes), tuple(written), len(refused)
     )
 
@@ -361,8 +366,8 @@ def _unpaired(options: argparse.Namespace, files: PairedFiles) -> list[str]:
         (options.b, options.a, files.only_b),
     ):
         if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            listed = ", ".join(names[:MOST_NAMED])
+            more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+            listed = ", ".join(names[:MAX_NAMED])
             notes.append(f"{len(names)} of {mine.name} not in {other.name}: {listed}{more}.")
     return notes
 
@@ -383,34 +388,34 @@ def _said(results: Sequence[MaskPair], options: argparse.Namespace) -> list[str]
     return notes
 
 
-def _pooled(results: Sequence[MaskPair], structure: str) -> list[Statement]:
+def _pooled(results: Sequence[MaskPair], structure: str) -> list[StatisticLine]:
     """Give the statistics of one structure over all stacks; nothing where no mask has it."""
-    figures: list[StructureFigures] = [getattr(one, structure) for one in results]
+    figures: list[StructureOverlap] = [getattr(one, structure) for one in results]
     seen = [one for one in figures if not one.both_empty]
     if not seen:
         return []
     lines = [
-        Statement("stacks", str(len(figures))),
-        Statement("empty in both", str(len(figures) - len(seen))),
-        Statement("only in A", str(sum(one.n_voxels_b == 0 for one in seen))),
-        Statement("only in B", str(sum(one.n_voxels_a == 0 for one in seen))),
+        StatisticLine("stacks", str(len(figures))),
+        StatisticLine("empty in both", str(len(figures) - len(seen))),
+        StatisticLine("only in A", str(sum(one.n_voxels_b == 0 for one in seen))),
+        StatisticLine("only in B", str(sum(one.n_voxels_a == 0 for one in seen))),
     ]
     voxels = sum(one.n_voxels_a + one.n_voxels_b for one in seen)
     shared = 2 * sum(one.n_voxels_both for one in seen) / voxels
-    lines.append(Statement("Dice of all voxels together", f"{shared:.3f}"))
+    lines.append(StatisticLine("Dice of all voxels together", f"{shared:.3f}"))
     for what, name, decimals in _FIGURES:
         known = [v for one in seen if (v := getattr(one, name)) is not None]
         if known:
             lines.append(_spread(what, known, decimals))
     masses = agreement_of(_mass_pairs(results, structure))
-    return [*lines, *statements(masses, "g")[1:]]
+    return [*lines, *statistic_lines(masses, "g")[1:]]
 
 
-def _spread(what: str, values: Sequence[float], decimals: int) -> Statement:
+def _spread(what: str, values: Sequence[float], decimals: int) -> StatisticLine:
     v = np.asarray(values, dtype=np.float64)
     low, middle, high = (float(one) for one in np.percentile(v, (25, 50, 75)))
     sd = f" ± {v.std(ddof=1):.{decimals}f}" if len(v) > 1 else ""
-    return Statement(
+    return StatisticLine(
         what,
         f"{v.mean():.{decimals}f}{sd}",
         f"median {middle:.{decimals}f}, IQR {low:.{decimals}f} to {high:.{decimals}f}",
@@ -421,12 +426,12 @@ def _patient_rows(results: Sequence[MaskPair]) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             one.name,
-            "both empty" if one.scar.both_empty else shown(one.scar.dice, 3),
-            shown(one.scar.hd95_mm, 1),
-            shown(one.scar.slice_hd95_mm, 1),
-            shown(one.scar.mass_a_g),
-            shown(one.scar.mass_b_g),
-            shown(one.scar.mass_a_g - one.scar.mass_b_g),
+            "both empty" if one.scar.both_empty else format_number(one.scar.dice, 3),
+            format_number(one.scar.hd95_mm, 1),
+            format_number(one.scar.slice_hd95_mm, 1),
+            format_number(one.scar.mass_a_g),
+            format_number(one.scar.mass_b_g),
+            format_number(one.scar.mass_a_g - one.scar.mass_b_g),
         )
         for one in results
     )
@@ -451,9 +456,9 @@ def mask_numbers(
         "difference": "a - b",
         "mass_convention": str(results[0].convention),
         "density_g_per_ml": density_g_per_ml,
-        "stacks": [plain(one) for one in results],
+        "stacks": [to_dict(one) for one in results],
         "agreement": {
-            name: plain(agreement_of(pairs))
+            name: to_dict(agreement_of(pairs))
             for name in STRUCTURES
             if (pairs := _mass_pairs(results, name))
         },
@@ -462,7 +467,7 @@ def mask_numbers(
 
 def _mass_pairs(results: Sequence[MaskPair], structure: str) -> list[Pair]:
     """Give the grams of a structure where either mask has it: two empty masks are no reading."""
-    figures: list[StructureFigures] = [getattr(one, structure) for one in results]
+    figures: list[StructureOverlap] = [getattr(one, structure) for one in results]
     return [
         Pair((one.name,), one.name, mine.mass_a_g, mine.mass_b_g)
         for one, mine in zip(results, figures, strict=True)
@@ -489,7 +494,7 @@ def mask_page(
     results: Sequence[MaskPair],
     notes: Sequence[str],
     numbers: dict[str, Any],
-) -> Written:
+) -> AgreementPage:
     """Give what a page says of two sets of masks: figure, statistics, stack by stack."""
     from scarseg.report.layout import FigureBlock, TableBlock
     from scarseg.report.plots import agreement_figure
@@ -508,14 +513,14 @@ def mask_page(
     blocks += mask_tables(results)
     blocks.append(TableBlock("Published figures, to stand beside", ("", ""), PUBLISHED))
     about = f"A = {names[0]}, B = {names[1]}; {len(results)} pairs; mass convention {convention}"
-    keys = ("name", *(f"{s}_{f}" for s in STRUCTURES for f in plain(results[0].scar)))
+    keys = ("name", *(f"{s}_{f}" for s in STRUCTURES for f in to_dict(results[0].scar)))
     rows: tuple[dict[str, Any], ...] = tuple(
         {
             "name": one.name,
-            **{f"{s}_{f}": v for s in STRUCTURES for f, v in plain(getattr(one, s)).items()},
+            **{f"{s}_{f}": v for s in STRUCTURES for f, v in to_dict(getattr(one, s)).items()},
         }
         for one in results
     )
-    return Written(
+    return AgreementPage(
         "Two sets of masks", (about, *notes, NOT_EQUIVALENCE), tuple(blocks), numbers, keys, rows
     )

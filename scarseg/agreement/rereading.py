@@ -9,8 +9,8 @@ from typing import Any
 
 from scarseg.agreement.masks import STRUCTURES, MaskPair, mask_numbers, mask_tables
 from scarseg.agreement.pairing import Paired, pair_tables
-from scarseg.agreement.summary import Written, contents, plain
-from scarseg.agreement.tables import NOT_EQUIVALENCE, agreed_on
+from scarseg.agreement.summary import AgreementPage, file_bytes, to_dict
+from scarseg.agreement.tables import NOT_EQUIVALENCE, table_agreement
 from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.io.files import refuse_existing, write_all
 from scarseg.io.tables.csv import Cell, Record, parse_csv, table_contents
@@ -19,7 +19,7 @@ COLUMN = "scar_mass_g"
 
 
 @dataclass(frozen=True)
-class Again:
+class RereadCase:
     """One case in two readings: its study code, the rows of both, and their masks compared."""
 
     code: str
@@ -29,15 +29,19 @@ class Again:
 
 
 @dataclass(frozen=True)
-class Against:
+class ReadingComparison:
     """The other reading, by its name, and the cases that both have."""
 
     name: str
-    cases: tuple[Again, ...]
+    cases: tuple[RereadCase, ...]
 
 
 def write_rereading(
-    path: Path, name: str, others: Sequence[Against], notes: Sequence[str], force: bool = False
+    path: Path,
+    name: str,
+    others: Sequence[ReadingComparison],
+    notes: Sequence[str],
+    force: bool = False,
 ) -> tuple[list[Path], str]:
     """Write the page, its print, the numbers, the pairs, and the table of every reading.
 
@@ -64,12 +68,12 @@ def write_rereading(
     ]
     if not force:
         refuse_existing([*tables, *files])
-    write_all({**tables, **{file: contents(file, page) for file in files}}, force)
+    write_all({**tables, **{file: file_bytes(file, page) for file in files}}, force)
     return files, said
 
 
 def _tables(
-    path: Path, name: str, others: Sequence[Against]
+    path: Path, name: str, others: Sequence[ReadingComparison]
 ) -> tuple[dict[Path, bytes], list[Paired]]:
     """Make the table of each reading, and pair A with each of the others."""
     stem = path.with_suffix("").name
@@ -104,13 +108,13 @@ def _labelled(paired: Paired, codes: Mapping[tuple[str, ...], str]) -> Paired:
 
 
 def _page(
-    name: str, others: Sequence[Against], paired: Sequence[Paired], notes: Sequence[str]
-) -> tuple[Written, str]:
+    name: str, others: Sequence[ReadingComparison], paired: Sequence[Paired], notes: Sequence[str]
+) -> tuple[AgreementPage, str]:
     lead: list[str] = []
     blocks: list[Any] = []
     comparisons, rows, said = [], [], ""
     for other, pairs in zip(others, paired, strict=True):
-        agreed, names = agreed_on(pairs), (name, other.name)
+        agreed, names = table_agreement(pairs), (name, other.name)
         masks = [one.masks for one in other.cases]
         overlap = mask_numbers(names, masks, DENSITY_G_PER_ML)
         tables = agreed.page()
@@ -124,7 +128,7 @@ def _page(
     columns = tuple(rows[0])
     title = f"Blinded re-reading: {name}"
     told = (*lead, *notes, NOT_EQUIVALENCE)
-    return Written(title, told, tuple(blocks), numbers, columns, tuple(rows)), said
+    return AgreementPage(title, told, tuple(blocks), numbers, columns, tuple(rows)), said
 
 
 def _headed(of: str, block: Any) -> Any:
@@ -141,7 +145,7 @@ def _empty(masks: Sequence[MaskPair]) -> list[str]:
     return [f"{n} of {len(masks)} pairs have no scar in either mask: no overlap."] if n else []
 
 
-def _rows(other: Against) -> list[dict[str, Cell]]:
+def _rows(other: ReadingComparison) -> list[dict[str, Cell]]:
     return [
         {
             "against": other.name,
@@ -149,7 +153,9 @@ def _rows(other: Against) -> list[dict[str, Cell]]:
             **{key: one.a.row[key] for key in ("patient_id", "series_uid", "part")},
             "scar_mass_a_g": one.a.row[COLUMN],
             "scar_mass_b_g": one.b.row[COLUMN],
-            **{f"{s}_{f}": v for s in STRUCTURES for f, v in plain(getattr(one.masks, s)).items()},
+            **{
+                f"{s}_{f}": v for s in STRUCTURES for f, v in to_dict(getattr(one.masks, s)).items()
+            },
         }
         for one in other.cases
     ]

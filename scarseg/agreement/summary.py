@@ -31,7 +31,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class Statement:
+class StatisticLine:
     """One line: ``interval`` is the 95 % confidence interval, or empty."""
 
     what: str
@@ -59,10 +59,10 @@ def unit_of(column: str) -> str:
     return next((unit for ending, unit in endings.items() if column.endswith(ending)), "")
 
 
-def statements(found: Agreement, unit: str) -> list[Statement]:
+def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
     """Give every statistic with its interval; what could not be had is left out."""
     ba, error = found.bland_altman, found.absolute_error
-    lines = [Statement("pairs", str(found.n))]
+    lines = [StatisticLine("pairs", str(found.n))]
 
     def add(
         what: str,
@@ -73,7 +73,9 @@ def statements(found: Agreement, unit: str) -> list[Statement]:
     ) -> None:
         if value is not None:
             ends = "" if interval is None else _between(interval.low, interval.high, decimals)
-            lines.append(Statement(f"{what}, {of}" if of else what, f"{value:.{decimals}f}", ends))
+            lines.append(
+                StatisticLine(f"{what}, {of}" if of else what, f"{value:.{decimals}f}", ends)
+            )
 
     add("bias (A - B)", ba.bias, ba.bias_ci)
     add("SD of differences", ba.sd)
@@ -87,7 +89,9 @@ def statements(found: Agreement, unit: str) -> list[Statement]:
         add("Pearson's R2", found.correlation.r_squared, None, 3, "")
     add("mean absolute error", error.mae)
     quartiles = _between(error.lower_quartile, error.upper_quartile, 2)
-    median = Statement(_in("median absolute error (IQR)", unit), f"{error.median:.2f}", quartiles)
+    median = StatisticLine(
+        _in("median absolute error (IQR)", unit), f"{error.median:.2f}", quartiles
+    )
     lines.append(median)
     add("largest absolute error", error.maximum)
     add("coefficient of variation", found.cv_percent, None, 1, "%")
@@ -95,9 +99,9 @@ def statements(found: Agreement, unit: str) -> list[Statement]:
     rank = found.wilcoxon
     if rank.p_value is not None:
         ties = f"{rank.n_zeros} equal, {rank.n_ties} tied"
-        lines.append(Statement("Wilcoxon signed rank, p", _p(rank.p_value), ties))
+        lines.append(StatisticLine("Wilcoxon signed rank, p", _p(rank.p_value), ties))
     else:
-        lines.append(Statement("Wilcoxon signed rank, p", "none", f"{rank.n_zeros} equal"))
+        lines.append(StatisticLine("Wilcoxon signed rank, p", "none", f"{rank.n_zeros} equal"))
     return lines
 
 
@@ -127,7 +131,7 @@ def agreement_of(pairs: Sequence[Pair]) -> Agreement:
     return agreement([one.a for one in pairs], [one.b for one in pairs])
 
 
-def shown(value: float | None, decimals: int = 2) -> str:
+def format_number(value: float | None, decimals: int = 2) -> str:
     """Write a number, nothing for None."""
     return "" if value is None else f"{value:.{decimals}f}"
 
@@ -151,12 +155,12 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-PAGE, PRINT, NUMBERS = "agreement.html", "agreement.pdf", "agreement.json"
-PAIRS = "pairs.csv"
+HTML_NAME, PDF_NAME, JSON_NAME = "agreement.html", "agreement.pdf", "agreement.json"
+CSV_NAME = "pairs.csv"
 
 
 @dataclass(frozen=True)
-class Written:
+class AgreementPage:
     """What can be written: bytes made only when they are asked for."""
 
     title: str
@@ -186,10 +190,10 @@ def output_files(output: Path) -> list[Path]:
             f"{output} must be a folder or end in .html, .pdf or .json.",
             str(output),
         )
-    return [output / name for name in (PRINT, PAIRS, NUMBERS, PAGE)]
+    return [output / name for name in (PDF_NAME, CSV_NAME, JSON_NAME, HTML_NAME)]
 
 
-def write(output: Path, written: Written, force: bool = False) -> list[Path]:
+def write_agreement(output: Path, written: AgreementPage, force: bool = False) -> list[Path]:
     """Write what ``-o`` asks for, all or none; give the files.
 
     Raises:
@@ -198,7 +202,7 @@ def write(output: Path, written: Written, force: bool = False) -> list[Path]:
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_all({path: contents(path, written) for path in files}, force)
+    write_all({path: file_bytes(path, written) for path in files}, force)
     return files
 
 
@@ -213,12 +217,12 @@ def numbers_json(numbers: Mapping[str, Any]) -> str:
     return json.dumps(about, indent=1, allow_nan=False) + "\n"
 
 
-def plain(value: Any) -> dict[str, Any]:
+def to_dict(value: Any) -> dict[str, Any]:
     """Turn a result into dictionaries that JSON takes."""
     return asdict(value)
 
 
-def contents(path: Path, written: Written) -> bytes:
+def file_bytes(path: Path, written: AgreementPage) -> bytes:
     """Make the file of this name: page, print, numbers or pairs by its ending."""
     ending = path.suffix.lower()
     if ending == ".json":

@@ -12,19 +12,19 @@ from rich.table import Table
 from scarseg.agreement.pairing import KEY, Paired, pair_tables
 from scarseg.agreement.summary import (
     PUBLISHED,
-    Statement,
+    AgreementPage,
+    StatisticLine,
     Stratum,
-    Written,
     agreement_of,
+    format_number,
     key_text,
     numbers_json,
     output_files,
-    plain,
-    shown,
-    statements,
+    statistic_lines,
     strata,
+    to_dict,
     unit_of,
-    write,
+    write_agreement,
 )
 from scarseg.io.files import refuse_existing, refuse_inputs, require_writable
 from scarseg.io.tables.csv import read_csv
@@ -32,12 +32,12 @@ from scarseg.quant.agreement import Agreement
 
 PLAIN_WIDTH = 120
 """Columns of a table that does not go to a terminal."""
-MOST_NAMED = 20
+MAX_NAMED = 20
 NOT_EQUIVALENCE = "No p value here shows that two readings are equivalent."
 
 
 @dataclass(frozen=True)
-class Done:
+class ComparisonOutput:
     """What to print: tables or JSON on stdout, notes on stderr, files, how many failed."""
 
     tables: tuple[Table, ...]
@@ -47,7 +47,7 @@ class Done:
     failed: int = 0
 
 
-def agree(options: argparse.Namespace) -> Done:
+def agree(options: argparse.Namespace) -> ComparisonOutput:
     """Run ``scarseg agree`` with parsed options.
 
     Raises:
@@ -62,38 +62,38 @@ def agree(options: argparse.Namespace) -> Done:
         options.key or KEY,
         options.strata,
     )
-    agreed = agreed_on(paired, options.strata)
+    agreed = table_agreement(paired, options.strata)
     files: list[Path] = []
     if options.output is not None:
-        files = write(options.output, agreed.page(), options.force)
-    tables = [statement_table(_title(paired), agreed.lines)]
+        files = write_agreement(options.output, agreed.page(), options.force)
+    tables = [statistics_table(_title(paired), agreed.lines)]
     if agreed.parts:
         tables.append(_strata_table(agreed.parts, agreed.unit))
     numbers = numbers_json(agreed.numbers)
-    return Done(tuple(tables), numbers, tuple(_notes(paired)), tuple(files))
+    return ComparisonOutput(tuple(tables), numbers, tuple(_notes(paired)), tuple(files))
 
 
 @dataclass(frozen=True)
-class Agreed:
+class TableAgreement:
     """Two tables laid side by side, with all their statistics in words and as numbers."""
 
     paired: Paired
     unit: str
-    lines: list[Statement]
+    lines: list[StatisticLine]
     parts: list[Stratum]
     numbers: dict[str, Any]
 
-    def page(self) -> Written:
+    def page(self) -> AgreementPage:
         """Give what a page says of it."""
         return _written(self.paired, self.unit, self.lines, self.parts, self.numbers)
 
 
-def agreed_on(paired: Paired, stratum: str | None = None) -> Agreed:
+def table_agreement(paired: Paired, stratum: str | None = None) -> TableAgreement:
     """Compute every statistic of two tables; by ``stratum``, a column of the first, as well."""
     found, unit = agreement_of(paired.pairs), unit_of(paired.column_a)
     parts = strata(paired.pairs, unit, stratum)
     numbers = _numbers(paired, unit, found, parts)
-    return Agreed(paired, unit, statements(found, unit), parts, numbers)
+    return TableAgreement(paired, unit, statistic_lines(found, unit), parts, numbers)
 
 
 def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:
@@ -108,7 +108,9 @@ def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:
         require_writable(file)
 
 
-def statement_table(title: str, lines: list[Statement], interval: str = "95 % interval") -> Table:
+def statistics_table(
+    title: str, lines: list[StatisticLine], interval: str = "95 % interval"
+) -> Table:
     """Make the table of all statistics; ``interval`` heads the last column."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
@@ -132,8 +134,8 @@ def _notes(paired: Paired) -> list[str]:
         ("both tables has no value in one of them", paired.blank),
     ):
         if keys:
-            named = ", ".join(key_text(keys)[:MOST_NAMED])
-            more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+            named = ", ".join(key_text(keys)[:MAX_NAMED])
+            more = f" and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
             notes.append(f"{len(keys)} of {which}: {named}{more}.")
     return notes
 
@@ -146,8 +148,8 @@ def _numbers(paired: Paired, unit: str, found: Agreement, parts: list[Stratum]) 
         "column_b": paired.column_b,
         "unit": unit,
         "difference": "a - b",
-        "agreement": plain(found),
-        "strata": [plain(one) for one in parts],
+        "agreement": to_dict(found),
+        "strata": [to_dict(one) for one in parts],
         "pairs": [
             {"key": list(one.key), "a": one.a, "b": one.b, "difference": one.a - one.b}
             for one in paired.pairs
@@ -162,10 +164,10 @@ def _numbers(paired: Paired, unit: str, found: Agreement, parts: list[Stratum]) 
 def _written(
     paired: Paired,
     unit: str,
-    lines: list[Statement],
+    lines: list[StatisticLine],
     parts: list[Stratum],
     numbers: dict[str, Any],
-) -> Written:
+) -> AgreementPage:
     from scarseg.report.layout import FigureBlock, TableBlock
     from scarseg.report.plots import agreement_figure, bars_figure
 
@@ -196,7 +198,7 @@ def _written(
         blocks.append(TableBlock("Published figures, to stand beside", ("", ""), PUBLISHED))
     blocks.append(_pairs_block(paired, unit))
     notes = (*_notes(paired), NOT_EQUIVALENCE)
-    return Written(
+    return AgreementPage(
         "Agreement of two readings",
         (f"{quantity}: A = {names[0]}, B = {names[1]}; {what}", *notes),
         tuple(blocks),
@@ -219,7 +221,8 @@ def _pairs_block(paired: Paired, unit: str) -> Any:
     from scarseg.report.layout import TableBlock
 
     rows = tuple(
-        (one.label, shown(one.a), shown(one.b), shown(one.a - one.b)) for one in paired.pairs
+        (one.label, format_number(one.a), format_number(one.b), format_number(one.a - one.b))
+        for one in paired.pairs
     )
     of = f", {unit}" if unit else ""
     return TableBlock("Pairs", ("", f"A{of}", f"B{of}", f"A - B{of}"), rows)
@@ -235,10 +238,10 @@ def _strata_rows(parts: list[Stratum]) -> tuple[tuple[str, ...], ...]:
         (
             one.name,
             str(one.n),
-            shown(one.bias),
-            shown(one.sd),
-            shown(one.mae),
-            shown(one.ccc, 3),
+            format_number(one.bias),
+            format_number(one.sd),
+            format_number(one.mae),
+            format_number(one.ccc, 3),
         )
         for one in parts
     )

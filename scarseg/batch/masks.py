@@ -8,8 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scarseg.batch.results import Outcome, OutcomeSettings, guarded, leave, warned
-from scarseg.batch.selection import Job
+from scarseg.batch.results import (
+    ResultSettings,
+    StackResult,
+    run_guarded,
+    with_warning,
+    write_results,
+)
+from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray
@@ -28,7 +34,7 @@ _UID_NAME = re.compile(r"[0-9.]+(_[0-9]+)?(\.seg\.dcm|\.dcm|\.nii|\.nii\.gz)")
 
 
 @dataclass(frozen=True)
-class MeasuringSettings(OutcomeSettings):
+class MaskSettings(ResultSettings):
     """What all masks of a run share; ``meaning`` as for
     :func:`scarseg.io.masks.read.read_mask`."""
 
@@ -36,8 +42,8 @@ class MeasuringSettings(OutcomeSettings):
 
 
 def measure_masks(
-    matching: Matching, settings: MeasuringSettings, progress: Progress = silent
-) -> tuple[Outcome, ...]:
+    matching: Matching, settings: MaskSettings, progress: Progress = silent
+) -> tuple[StackResult, ...]:
     """Measure every mask on the stack it belongs to; those without get a row with a code.
 
     Raises:
@@ -54,13 +60,13 @@ def measure_masks(
     return (*outcomes, *(_refused(one, settings) for one in matching.unmatched))
 
 
-def measure_match(match: Match, settings: MeasuringSettings) -> Outcome:
+def measure_match(match: Match, settings: MaskSettings) -> StackResult:
     """Measure one mask on its stack; a failure is its row."""
-    job = Job(match.summary, f"{safe_name(match.summary.stack_id)}.nii.gz")
-    return guarded(job, settings, lambda: _measure(match, job, settings))
+    job = BatchJob(match.summary, f"{safe_name(match.summary.stack_id)}.nii.gz")
+    return run_guarded(job, settings, lambda: _measure(match, job, settings))
 
 
-def elsewhere_case(stack: Stack, labels: LabelArray) -> Case:
+def case_from_labels(stack: Stack, labels: LabelArray) -> Case:
     """Make a case of labels (slice, row, column) that nobody has read here.
 
     Slices with a label are proposals, those without are unseen: an empty slice of a mask may
@@ -74,15 +80,15 @@ def elsewhere_case(stack: Stack, labels: LabelArray) -> Case:
     return case
 
 
-def _measure(match: Match, job: Job, settings: MeasuringSettings) -> Outcome:
+def _measure(match: Match, job: BatchJob, settings: MaskSettings) -> StackResult:
     mask = match.mask
     stack = dicom.read_stack(match.summary, settings.slice_thickness_mm)
     found = read_mask(mask.path, stack, settings.meaning)
-    case = elsewhere_case(stack, found.labels)
+    case = case_from_labels(stack, found.labels)
     name = _name_in_table(mask.path.name, settings)
     digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
     labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"
-    outcome = leave(case, job, settings, name, str(mask.kind), labels_from)
+    outcome = write_results(case, job, settings, name, str(mask.kind), labels_from)
     told = {
         "source": str(mask.kind),
         "matched_by": match.evidence.name.lower(),
@@ -94,34 +100,34 @@ def _measure(match: Match, job: Job, settings: MeasuringSettings) -> Outcome:
     outcome = replace(outcome, record=replace(record, provenance=provenance))
     if found.ignored:
         note = f"series {stack.stack_id}: segments of other tissues were left out."
-        outcome = warned(outcome, "W_MASK_IGNORED", note)
+        outcome = with_warning(outcome, "W_MASK_IGNORED", note)
     if found.labels.any() and not (found.labels > Label.BLOOD_POOL).any():
         note = (
             f"series {stack.stack_id}: the mask holds blood pool alone; say with --values what"
             " its values stand for (1=scar)."
         )
-        outcome = warned(outcome, "W_MASK_VALUES", note)
+        outcome = with_warning(outcome, "W_MASK_VALUES", note)
     return outcome
 
 
-def _refused(one: Unmatched, settings: MeasuringSettings) -> Outcome:
+def _refused(one: Unmatched, settings: MaskSettings) -> StackResult:
     """Give the row of a mask without a stack; the file's name may be a patient's."""
     error: ScarsegError = one.error
     identity: Mapping[str, Cell] = identity_cells("", "", "", "", "", settings.identify)
     if one.summary is not None:
-        identity = Job(one.summary, "").identity(settings.identify)
+        identity = BatchJob(one.summary, "").identity(settings.identify)
     record = error_record(identity, error.code, error.message if settings.identify else "")
     name = _name_in_table(one.mask.path.name, settings)
     record = replace(record, row={**record.row, "method": str(one.mask.kind), "mask_file": name})
-    return Outcome(record, f"{error.code}: {error.message}")
+    return StackResult(record, f"{error.code}: {error.message}")
 
 
-def _name_in_table(name: str, settings: MeasuringSettings) -> str:
+def _name_in_table(name: str, settings: MaskSettings) -> str:
     """Name a mask's file where that names nobody: when it is made of a UID, or when asked."""
     return name if settings.identify or _UID_NAME.fullmatch(name) else ""
 
 
-def notes_of(matching: Matching) -> Sequence[str]:
+def matching_notes(matching: Matching) -> Sequence[str]:
     """Say which mask went with which stack and why, and which stacks have none."""
     notes = [
         f"Took {one.mask.path.name} for series {one.summary.stack_id} (by {one.evidence})"

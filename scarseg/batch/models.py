@@ -15,15 +15,15 @@ from multiprocessing import get_context, parent_process
 
 from scarseg.batch.results import (
     MaskFormat,
-    Outcome,
-    OutcomeSettings,
-    failed,
-    guarded,
-    leave,
+    ResultSettings,
+    StackResult,
+    failure_result,
     mask_name,
-    warned,
+    run_guarded,
+    with_warning,
+    write_results,
 )
-from scarseg.batch.selection import Job
+from scarseg.batch.selection import BatchJob
 from scarseg.errors import WeightsError
 from scarseg.io import dicom
 from scarseg.io.files import require_writable
@@ -44,7 +44,7 @@ differ in its last digit."""
 
 
 @dataclass(frozen=True)
-class BatchSettings(OutcomeSettings):
+class BatchSettings(ResultSettings):
     """What every series of a batch shares; ``prompts`` switch scar to a reader's.
 
     ``interval`` asks for one beside the scar mass: one answer more per slice, six where a reader
@@ -59,13 +59,13 @@ class BatchSettings(OutcomeSettings):
 class BatchResult:
     """What became of all jobs, what failed in words, and prompts that spoke of no series."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[StackResult, ...]
     notes: tuple[str, ...] = ()
     unused_prompts: tuple[SliceKey, ...] = ()
 
 
-def run(
-    jobs: Sequence[Job],
+def measure_jobs(
+    jobs: Sequence[BatchJob],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int = 1,
@@ -82,7 +82,7 @@ def run(
         require_writable(settings.masks / "mask")
     if not jobs:  # all was refused: no reason to wait for the models
         return BatchResult((), (), tuple(settings.prompts.slices if settings.prompts else ()))
-    outcomes: list[Outcome] = []
+    outcomes: list[StackResult] = []
     spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
     for outcome in spread(jobs, settings, load_models, n_processes, progress):
         outcomes.append(outcome)
@@ -98,17 +98,17 @@ def run(
 
 
 def measure_job(
-    job: Job, settings: BatchSettings, models: Models, progress: Progress = silent
-) -> Outcome:
+    job: BatchJob, settings: BatchSettings, models: Models, progress: Progress = silent
+) -> StackResult:
     """Read, propose, measure and write the mask of one series; a failure is its record."""
     used: set[SliceKey] = set()
-    outcome = guarded(job, settings, lambda: _measure(job, settings, models, progress, used))
+    outcome = run_guarded(job, settings, lambda: _measure(job, settings, models, progress, used))
     return replace(outcome, used=frozenset(used))
 
 
 def _measure(
-    job: Job, settings: BatchSettings, models: Models, progress: Progress, used: set[SliceKey]
-) -> Outcome:
+    job: BatchJob, settings: BatchSettings, models: Models, progress: Progress, used: set[SliceKey]
+) -> StackResult:
     """Measure one series; adds to ``used`` the entries of the prompts file that speak of it."""
     stack = dicom.read_stack(job.summary, settings.slice_thickness_mm)
     prompts = None
@@ -126,20 +126,20 @@ def _measure(
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
     unasked = prompts is not None and not prompts
     method = "prompted" if unasked else ""
-    outcome = leave(case, job, settings, mask_name(job, kind), method, interval=interval)
+    outcome = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
     if unasked:
         note = f"series {stack.stack_id}: no prompts, so no scar."
-        outcome = warned(outcome, "W_NO_PROMPTS", note)
+        outcome = with_warning(outcome, "W_NO_PROMPTS", note)
     return outcome
 
 
 def _one_by_one(
-    jobs: Sequence[Job],
+    jobs: Sequence[BatchJob],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Iterator[StackResult]:
     progress(0.0, "Loading the models")
     models = load_models()
     before = limit_threads(THREADS)
@@ -157,17 +157,17 @@ def _one_by_one(
 
 
 def _side_by_side(
-    jobs: Sequence[Job],
+    jobs: Sequence[BatchJob],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
     progress: Progress,
-) -> Iterator[Outcome]:
+) -> Iterator[StackResult]:
     """Measure in several processes; a job that kills its process costs only itself."""
     work = partial(_work, settings=settings, load_models=load_models)
     done = 0
     progress(0.0, "Loading the models")
-    suspects: list[Job] = []
+    suspects: list[BatchJob] = []
     for job, outcome in _pooled(jobs, work, min(n_processes, len(jobs))):
         if outcome is None:
             suspects.append(job)
@@ -181,20 +181,20 @@ def _side_by_side(
         done += 1
         progress(done / len(jobs), f"Series {done} of {len(jobs)}")
         yield (
-            failed(job, settings, "E_CRASH", "The process that read this series died.")
+            failure_result(job, settings, "E_CRASH", "The process that read this series died.")
             if outcome is None
             else _loaded(outcome)
         )
 
 
 def _pooled(
-    jobs: Sequence[Job], work: Callable[[Job], Outcome | _NoModels], n_processes: int
-) -> Iterator[tuple[Job, Outcome | _NoModels | None]]:
+    jobs: Sequence[BatchJob], work: Callable[[BatchJob], StackResult | _NoModels], n_processes: int
+) -> Iterator[tuple[BatchJob, StackResult | _NoModels | None]]:
     """Yield each job with its outcome as it comes, None where the process died."""
     # spawn: a forked child of a program with threads (torch, Qt) may hang.
     pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _start_worker)
     try:
-        running: dict[Future[Outcome | _NoModels], Job] = {
+        running: dict[Future[StackResult | _NoModels], BatchJob] = {
             pool.submit(work, job): job for job in jobs
         }
         left = set(running)
@@ -218,7 +218,7 @@ class _NoModels:
     path: str | None
 
 
-def _loaded(outcome: Outcome | _NoModels) -> Outcome:
+def _loaded(outcome: StackResult | _NoModels) -> StackResult:
     if isinstance(outcome, _NoModels):
         raise WeightsError(outcome.code, outcome.message, outcome.path)
     return outcome
@@ -240,7 +240,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(job: Job, settings: BatchSettings, load_models: ModelsLoader) -> Outcome | _NoModels:
+def _work(
+    job: BatchJob, settings: BatchSettings, load_models: ModelsLoader
+) -> StackResult | _NoModels:
     """Measure one job in a worker, which loads the models once."""
     if not _worker_models:
         try:

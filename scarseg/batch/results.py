@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from scarseg.batch.selection import Job
+from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.errors import Cancelled, OutputError, ScarsegError
@@ -39,7 +39,7 @@ class MaskFormat(StrEnum):
     NONE = "none"
 
 
-def mask_name(job: Job, kind: MaskFormat) -> str:
+def mask_name(job: BatchJob, kind: MaskFormat) -> str:
     """Name the mask of a series as the table tells it, empty where there is none."""
     if kind is MaskFormat.NONE:
         return ""
@@ -48,7 +48,7 @@ def mask_name(job: Job, kind: MaskFormat) -> str:
 
 def write_files(
     folder: Path,
-    job: Job,
+    job: BatchJob,
     case: Case,
     kind: MaskFormat,
     measured: Measurements | None = None,
@@ -83,7 +83,7 @@ def write_files(
     )
 
 
-def _stem(job: Job) -> str:
+def _stem(job: BatchJob) -> str:
     return job.mask_file.removesuffix(".nii.gz")
 
 
@@ -104,7 +104,7 @@ METHOD_TABLES = {
 
 
 @dataclass(frozen=True)
-class OutcomeSettings:
+class ResultSettings:
     """What every case of a run shares; a value that crosses processes.
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
@@ -125,7 +125,7 @@ class OutcomeSettings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StackResult:
     """What became of one series.
 
     ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
@@ -140,40 +140,42 @@ class Outcome:
     compared: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
-def guarded(job: Job, settings: OutcomeSettings, work: Callable[[], Outcome]) -> Outcome:
+def run_guarded(
+    job: BatchJob, settings: ResultSettings, work: Callable[[], StackResult]
+) -> StackResult:
     """Do the work of one series; a failure is its row, never the end of the others."""
     try:
         return work()
     except (Cancelled, KeyboardInterrupt):
         raise
     except ScarsegError as error:
-        return failed(job, settings, error.code, error.message)
+        return failure_result(job, settings, error.code, error.message)
     except MemoryError:
-        return failed(job, settings, "E_MEMORY", "The series did not fit into memory.")
+        return failure_result(job, settings, "E_MEMORY", "The series did not fit into memory.")
     except Exception as error:  # noqa: BLE001 - the boundary of one series
-        return failed(
+        return failure_result(
             job, settings, "E_INTERNAL", "A bug in the program; see the log.", _frames(error)
         )
 
 
-def failed(
-    job: Job, settings: OutcomeSettings, code: str, message: str, trouble: str = ""
-) -> Outcome:
+def failure_result(
+    job: BatchJob, settings: ResultSettings, code: str, message: str, trouble: str = ""
+) -> StackResult:
     """Give the row of a failure; its message may hold a path, so it is written on request."""
     cells = job.identity(settings.identify)
     record = error_record(cells, code, message if settings.identify else "")
-    return Outcome(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
+    return StackResult(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
 
 
-def leave(
+def write_results(
     case: Case,
-    job: Job,
-    settings: OutcomeSettings,
+    job: BatchJob,
+    settings: ResultSettings,
     mask_file: str,
     method: str = "",
     labels_from: str = "",
     interval: MassInterval | None = None,
-) -> Outcome:
+) -> StackResult:
     """Measure a case and write the files that are asked for.
 
     Args:
@@ -205,7 +207,7 @@ def leave(
     if settings.reports is not None:
         _write_report(settings.reports, case, record, settings, labels_from, interval)
     compared = _compared(case, record, settings) if settings.methods else {}
-    return Outcome(record, compared=compared)
+    return StackResult(record, compared=compared)
 
 
 def with_interval(record: Record, interval: MassInterval) -> Record:
@@ -221,7 +223,7 @@ def _write_report(
     folder: Path,
     case: Case,
     record: Record,
-    settings: OutcomeSettings,
+    settings: ResultSettings,
     labels_from: str,
     interval: MassInterval | None,
 ) -> None:
@@ -234,7 +236,7 @@ def _write_report(
         measured,
         interval=None
         if interval is None
-        else text.Interval(interval.low_g, interval.high_g, interval.method),
+        else text.ScarInterval(interval.low_g, interval.high_g, interval.method),
         method=str(record.row["method"]),
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
@@ -243,7 +245,7 @@ def _write_report(
     )
 
 
-def method_tables(outcomes: Sequence[Outcome]) -> tuple[ExtraTable, ...]:
+def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
     """Put the methods of all series together."""
     return tuple(
         ExtraTable(
@@ -253,7 +255,7 @@ def method_tables(outcomes: Sequence[Outcome]) -> tuple[ExtraTable, ...]:
     )
 
 
-def _compared(case: Case, record: Record, settings: OutcomeSettings) -> dict[str, tuple[Row, ...]]:
+def _compared(case: Case, record: Record, settings: ResultSettings) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
     found = compare_methods(stack, case.labels, settings.methods, density)
     rows = {
@@ -265,7 +267,7 @@ def _compared(case: Case, record: Record, settings: OutcomeSettings) -> dict[str
     return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
 
 
-def warned(outcome: Outcome, code: str, note: str) -> Outcome:
+def with_warning(outcome: StackResult, code: str, note: str) -> StackResult:
     """Add a warning to the row of a series, and say it in words."""
     warnings = f"{outcome.record.row['warnings']} {code}".strip()
     record = replace(outcome.record, row={**outcome.record.row, "warnings": warnings})

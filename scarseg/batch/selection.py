@@ -14,7 +14,7 @@ from scarseg.io.tables.csv import Cell, Record, error_record, identity_cells
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchJob:
     """One stack to be measured, and the name of its mask."""
 
     summary: StackSummary
@@ -28,12 +28,14 @@ class Job:
 class Selection:
     """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on what was taken and why."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[BatchJob, ...]
     records: tuple[Record, ...]
     notes: tuple[str, ...]
 
 
-def select(report: LoadReport, series: Sequence[str] = (), identify: bool = False) -> Selection:
+def select_stacks(
+    report: LoadReport, series: Sequence[str] = (), identify: bool = False
+) -> Selection:
     """Take the proposed stack of every study, or the series asked for.
 
     A study without a proposed stack gets a row with E_NO_LGE, or with the codes of what was
@@ -66,7 +68,7 @@ def select(report: LoadReport, series: Sequence[str] = (), identify: bool = Fals
     return Selection(_jobs(taken), tuple(records), (*notes, *refusal_notes))
 
 
-def files_of(report: LoadReport) -> set[str]:
+def input_files(report: LoadReport) -> set[str]:
     """Name the files of a load report, read or refused: no output may replace them."""
     read = {str(frame.source.path) for one in report.stacks for frame in one.frames}
     return read | {one.path for one in report.refused}
@@ -131,7 +133,7 @@ def _studies(stacks: Sequence[StackSummary]) -> list[list[StackSummary]]:
     return list(studies.values())
 
 
-def _jobs(taken: Sequence[StackSummary]) -> tuple[Job, ...]:
+def _jobs(taken: Sequence[StackSummary]) -> tuple[BatchJob, ...]:
     """Name the masks: by stack id, and apart where two patients share one."""
     jobs = []
     names: set[str] = set()
@@ -140,7 +142,7 @@ def _jobs(taken: Sequence[StackSummary]) -> tuple[Job, ...]:
         while name in names:
             name, n = f"{safe_name(one.stack_id)}_{n}", n + 1
         names.add(name)
-        jobs.append(Job(one, f"{name}.nii.gz"))
+        jobs.append(BatchJob(one, f"{name}.nii.gz"))
     return tuple(jobs)
 
 

@@ -24,7 +24,7 @@ from scarseg.errors import Cancelled, InputError, ScarsegError
 from scarseg.simulate import studies
 
 if TYPE_CHECKING:
-    from scarseg.agreement.tables import Done
+    from scarseg.agreement.tables import ComparisonOutput
     from scarseg.cli import batch
     from scarseg.io.dicom.types import LoadReport, StackSummary
     from scarseg.progress import Progress
@@ -263,7 +263,7 @@ def _measure(options: argparse.Namespace) -> int:
     return _measured(batch.run_measure(options, _bar, _say))
 
 
-def _measured(done: batch.Done) -> int:
+def _measured(done: batch.BatchOutput) -> int:
     print(f"{done.file}: {done.measured} measured, {done.failed} failed")
     return SOME_FAILED if done.some_failed else DONE
 
@@ -400,7 +400,7 @@ def _replay(options: argparse.Namespace) -> int:
     return DONE if done.identical else SOME_FAILED
 
 
-def _show(done: Done, as_json: bool, plain_width: int) -> int:
+def _show(done: ComparisonOutput, as_json: bool, plain_width: int) -> int:
     """Print an agreement."""
     from rich.console import Console
 

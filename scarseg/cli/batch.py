@@ -14,7 +14,7 @@ from scarseg import models
 from scarseg.batch import masks as batch_masks
 from scarseg.batch import models as batch_models
 from scarseg.batch import selection
-from scarseg.batch.results import METHOD_TABLES, MaskFormat, Outcome, method_tables
+from scarseg.batch.results import METHOD_TABLES, MaskFormat, StackResult, method_tables
 from scarseg.case.measurements import MassConvention
 from scarseg.errors import InputError
 from scarseg.io import dicom
@@ -25,12 +25,12 @@ from scarseg.io.tables.csv import Record
 from scarseg.io.tables.export import export_files, write_export
 from scarseg.progress import Progress
 
-Bar = Callable[[str], AbstractContextManager[Progress]]
-Say = Callable[[str], None]
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Done:
+class BatchOutput:
     """What a run left: its main file, how many rows were measured and failed."""
 
     file: Path
@@ -39,7 +39,7 @@ class Done:
     some_failed: bool
 
 
-def run_batch(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
+def run_batch(options: argparse.Namespace, bar: ProgressBar, say: Print) -> BatchOutput:
     """Measure the LGE stack of every study with models.
 
     Raises:
@@ -59,13 +59,13 @@ def run_batch(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
     )
     with bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)
-    io_files.refuse_inputs(files, selection.files_of(report))
-    chosen = selection.select(report, options.series, options.identify)
+    io_files.refuse_inputs(files, selection.input_files(report))
+    chosen = selection.select_stacks(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         say(note)
     load = partial(models.load, options.segmenter, options.detector, options.device)
     with bar("Measuring") as progress:
-        result = batch_models.run(chosen.jobs, settings, load, options.jobs, progress)
+        result = batch_models.measure_jobs(chosen.jobs, settings, load, options.jobs, progress)
     told = {
         "device": options.device,
         "prompts_file": options.prompts is not None,
@@ -78,10 +78,12 @@ def run_batch(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
     for uid, frame in result.unused_prompts:
         which = uid if frame is None else f"{uid}, frame {frame}"
         say(f"W_PROMPTS_UNUSED: no series that was read holds slice {which}.")
-    return Done(done.file, done.measured, done.failed, bool(done.failed or result.unused_prompts))
+    return BatchOutput(
+        done.file, done.measured, done.failed, bool(done.failed or result.unused_prompts)
+    )
 
 
-def run_measure(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
+def run_measure(options: argparse.Namespace, bar: ProgressBar, say: Print) -> BatchOutput:
     """Measure labels made elsewhere on the stacks they belong to.
 
     Raises:
@@ -89,16 +91,16 @@ def run_measure(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
     """
     files = _checked_files(options, [*options.masks_in, *options.dicom])
     meaning = dict(options.values) or None
-    settings = batch_masks.MeasuringSettings(**_shared(options), meaning=meaning)
+    settings = batch_masks.MaskSettings(**_shared(options), meaning=meaning)
     masks = match.find_masks(options.masks_in)
     with bar("Reading headers") as progress:
         report = dicom.scan(options.dicom, progress)
     selection.require_mr(report)
-    io_files.refuse_inputs(files, [*selection.files_of(report), *(one.path for one in masks)])
+    io_files.refuse_inputs(files, [*selection.input_files(report), *(one.path for one in masks)])
     stacks = match.stacks_named(report.stacks, options.series)
     with bar("Matching") as progress:
         matching = match.match_masks(masks, stacks, meaning, progress)
-    for note in (*report.notes, *batch_masks.notes_of(matching)):
+    for note in (*report.notes, *batch_masks.matching_notes(matching)):
         say(note)
     with bar("Measuring") as progress:
         outcomes = batch_masks.measure_masks(matching, settings, progress)
@@ -138,9 +140,9 @@ def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[
 def _write(
     options: argparse.Namespace,
     records: Sequence[Record],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[StackResult],
     told: Mapping[str, object],
-) -> Done:
+) -> BatchOutput:
     files = write_export(
         options.output,
         records,
@@ -150,7 +152,7 @@ def _write(
         options.force,
     )
     failed = sum(record.failed for record in records)
-    return Done(files[-1], len(records) - failed, failed, bool(failed))
+    return BatchOutput(files[-1], len(records) - failed, failed, bool(failed))
 
 
 def _told(options: argparse.Namespace) -> dict[str, object]:

@@ -46,7 +46,7 @@ def measure_study(folder: Path, study: Path, progress: Progress) -> tuple[Path, 
 
     Those are the CSV, the per-slice CSV, the sidecar, the mask, and a picture of the desk.
     """
-    chosen = selection.select(dicom.scan([study]))
+    chosen = selection.select_stacks(dicom.scan([study]))
     if not chosen.jobs:
         raise InputError("E_NO_LGE", "The simulated study holds no LGE stack.")
     job = chosen.jobs[0]

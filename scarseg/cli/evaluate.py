@@ -14,9 +14,9 @@ from scarseg import models
 from scarseg.evaluation import tables as evaluation_tables
 from scarseg.evaluation.patient import Protocol
 from scarseg.evaluation.patients import choose_patients
-from scarseg.evaluation.prompts import DEFAULT, Asking, parse_strategies
-from scarseg.evaluation.run import Contender, evaluate
-from scarseg.evaluation.tables import tables
+from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
+from scarseg.evaluation.run import Candidate, evaluate_patients
+from scarseg.evaluation.tables import build_tables
 from scarseg.io.files import refuse_existing, require_writable
 from scarseg.models.weights import resolve
 from scarseg.progress import Progress
@@ -27,7 +27,7 @@ PLAIN_WIDTH = 140
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationOutput:
     """What to print: tables, notes, how many patients failed, and a last line."""
 
     tables: tuple[Table, ...]
@@ -36,14 +36,14 @@ class Evaluated:
     said: str
 
 
-def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluated:
+def evaluate_folder(options: argparse.Namespace, progress: Progress) -> EvaluationOutput:
     """Run ``scarseg evaluate`` with parsed options.
 
     Raises:
         InputError: E_PROMPTS, E_PATIENTS, E_REFERENCE, and what the data are refused for.
         WeightsError: models cannot be loaded; OutputError: E_EXISTS, E_WRITE.
     """
-    strategies = parse_strategies(options.prompts or DEFAULT)
+    strategies = parse_strategies(options.prompts or DEFAULT_STRATEGIES)
     files = evaluation_tables.result_files(options.output)
     if not options.force:
         refuse_existing(files)
@@ -53,8 +53,8 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluate
     progress(0.0, "reading")
     cases, which = choose_patients(read_data(options.data, options.dicom), options.patients)
     protocol = Protocol(strategies, options.seed, options.lv == "truth")
-    results = evaluate(cases, contenders, protocol, options.jobs, progress)
-    summaries = evaluation_tables.summary_of(results)
+    results = evaluate_patients(cases, contenders, protocol, options.jobs, progress)
+    summaries = evaluation_tables.summarise_results(results)
     settings: dict[str, Any] = {
         "patients": [case.name for case in cases],
         "chosen": which,
@@ -67,7 +67,7 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluate
     drawn: dict[str, bytes] = {}
     if not options.no_figures:
         progress(1.0, "drawing")
-        drawn = evaluation_tables.pictures(results, cases, options.seed)
+        drawn = evaluation_tables.draw_figures(results, cases, options.seed)
     evaluation_tables.write_results(
         options.output, results, summaries, settings, drawn, options.force
     )
@@ -79,12 +79,12 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluate
     }
     said = f"{len(results) - len(failed)} of {len(results)} patients evaluated ({which})"
     notes = tuple(result.note for result in results if result.note)
-    asked = {*settings["prompts"], Asking.FWHM.value}
+    asked = {*settings["prompts"], PromptKind.FWHM.value}
     printed = [one for one in summaries if one["prompts"] in asked]
-    return Evaluated(tuple(tables(printed)), notes, len(failed), said)
+    return EvaluationOutput(tuple(build_tables(printed)), notes, len(failed), said)
 
 
-def _contenders(options: argparse.Namespace) -> tuple[list[Contender], dict[str, Any]]:
+def _contenders(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
     """Name every set of models, without loading it."""
     wanted = list(dict.fromkeys(options.segmenter or [None]))
     detector = None if options.detector == "none" else resolve(options.detector, "detector")
@@ -97,7 +97,7 @@ def _contenders(options: argparse.Namespace) -> tuple[list[Contender], dict[str,
         if count[name] > 1:
             name = f"{name} {one.identity.sha256[:8]}"
         load = partial(models.load, path, options.detector, options.device)
-        contenders.append(Contender(name, load))
+        contenders.append(Candidate(name, load))
         identities[name] = one.identity.sha256
     if detector is not None:
         identities["detector"] = detector.identity.sha256

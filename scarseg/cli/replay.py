@@ -22,18 +22,18 @@ from scarseg.io.dicom.types import LoadReport
 from scarseg.io.masks import nifti
 from scarseg.io.tables.csv import Record
 from scarseg.progress import Progress
-from scarseg.replay.replay import Weights, remake
-from scarseg.replay.result import Replayed, lines_of
+from scarseg.replay.replay import ReplayWeights, replay_case
+from scarseg.replay.result import ReplayResult, describe_replay
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import case_interval, embedded_again
 
 TABLE = "scar.csv"
-Bar = Callable[[str], AbstractContextManager[Progress]]
-Say = Callable[[str], None]
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Done:
+class ReplayOutput:
     """What to print, the files that were written, and whether every case came out identical."""
 
     lines: tuple[str, ...]
@@ -41,7 +41,7 @@ class Done:
     identical: bool
 
 
-def run_replay(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
+def run_replay(options: argparse.Namespace, bar: ProgressBar, say: Print) -> ReplayOutput:
     """Make the readings of case files again and compare.
 
     Raises:
@@ -59,7 +59,7 @@ def run_replay(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
         io_files.refuse_existing(_outputs(options.output, found.cases))
     with bar("Reading headers") as progress:
         report = dicom.scan(_images(options.dicom, found.rest), progress)
-    source = Weights(options.segmenter, options.detector, options.device)
+    source = ReplayWeights(options.segmenter, options.detector, options.device)
     lines: list[str] = []
     records: list[Record] = []
     identical = not found.notes
@@ -70,7 +70,7 @@ def run_replay(options: argparse.Namespace, bar: Bar, say: Say) -> Done:
         records += [] if record is None else [record]
         identical &= same
     files = _written(options, found.cases, records)
-    return Done(tuple(lines), files, identical)
+    return ReplayOutput(tuple(lines), files, identical)
 
 
 def _images(asked: Sequence[Path], rest: Sequence[Path]) -> list[Path]:
@@ -89,7 +89,7 @@ def _images(asked: Sequence[Path], rest: Sequence[Path]) -> list[Path]:
 def _replay(
     one: CaseFile,
     report: LoadReport,
-    source: Weights,
+    source: ReplayWeights,
     options: argparse.Namespace,
     progress: Progress,
 ) -> tuple[list[str], Record | None, bool]:
@@ -103,7 +103,7 @@ def _replay(
             record = _leave(options, replayed)
     except ScarsegError as error:
         return [f"{name}: {error.code}: {error.message}"], None, False
-    return lines_of(name, replayed), record, replayed.identical
+    return describe_replay(name, replayed), record, replayed.identical
 
 
 def _stack(one: CaseFile, report: LoadReport) -> Stack:
@@ -120,10 +120,16 @@ def _stack(one: CaseFile, report: LoadReport) -> Stack:
 
 
 def _remade(
-    one: CaseFile, stack: Stack, source: Weights, options: argparse.Namespace, progress: Progress
-) -> Replayed:
+    one: CaseFile,
+    stack: Stack,
+    source: ReplayWeights,
+    options: argparse.Namespace,
+    progress: Progress,
+) -> ReplayResult:
     saved = store.read_case(one.path, stack)
-    replayed = remake(saved.case, source, progress, MassConvention(options.mass), options.density)
+    replayed = replay_case(
+        saved.case, source, progress, MassConvention(options.mass), options.density
+    )
     found = replayed.findings
     if saved.software_version != scarseg.__version__:
         found.because(
@@ -148,7 +154,7 @@ def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
     return [*table_files(folder / TABLE), *(_mask(folder, one.stack_id) for one in cases)]
 
 
-def _leave(options: argparse.Namespace, replayed: Replayed) -> Record:
+def _leave(options: argparse.Namespace, replayed: ReplayResult) -> Record:
     """Write the label map that was made again; give its row."""
     case = replayed.case
     path = _mask(options.output, case.stack.stack_id)

@@ -18,20 +18,28 @@ from scarseg.models.weights import ResolvedWeights, list_weights, resolve
 from scarseg.progress import Progress, silent
 from scarseg.training import model_card, runs
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_data
-from scarseg.training.loop import Board, Ending, History, Limits, Stop, board_on, duration
-from scarseg.training.segmenter.compact import Training, simulated_cases
+from scarseg.training.loop import (
+    Ending,
+    Limits,
+    ProgressDisplay,
+    StopRequest,
+    ValidationHistory,
+    format_duration,
+    open_display,
+)
+from scarseg.training.segmenter.compact import CompactTraining, simulated_cases
 from scarseg.training.segmenter.losses import LossWeights
 from scarseg.training.segmenter.recipe import Recipe
-from scarseg.training.segmenter.validate import choose_slices
+from scarseg.training.segmenter.validate import choose_validation_slices
 from scarseg.training.segmenter.vit import DECODER_RATE, ENCODER_RATE, VitTraining
 from scarseg.training.splits import Split, keep_split
 
-SHARE_KEPT = 0.2
-Reading = Callable[[], AbstractContextManager[Progress]]
+VALIDATION_SHARE = 0.2
+OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutput:
     """How a command ended: the files it left, or how to go on."""
 
     ending: Ending
@@ -40,7 +48,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What a run learns from and is tried on."""
 
     cases: list[TrainingCase]
@@ -56,12 +64,14 @@ class Material:
 
 
 @contextmanager
-def unseen() -> Iterator[Progress]:
+def no_progress() -> Iterator[Progress]:
     """Show nothing of the reading."""
     yield silent
 
 
-def train_segmenter(options: argparse.Namespace, reading: Reading = unseen) -> Outcome:
+def train_segmenter(
+    options: argparse.Namespace, reading: OpenProgress = no_progress
+) -> TrainingOutput:
     """Train a segmenter as the command line asks; see ``scarseg train segmenter --help``.
 
     Args:
@@ -72,13 +82,13 @@ def train_segmenter(options: argparse.Namespace, reading: Reading = unseen) -> O
         ScarsegError: data, weights, folder or loss are not what they should be.
     """
     folder: Path = options.output
-    resuming = runs.claim(folder, options.resume)
-    with runs.locked(folder):
+    resuming = runs.claim_folder(folder, options.resume)
+    with runs.lock_folder(folder):
         began = find_init(options.init, "segmenter")
-        device = begin(options)
+        device = set_up_device(options)
         with reading() as progress:
-            material = read_material(options, resuming, simulated_cases, INNER, progress)
-        with Stop() as stop, board_on(sys.stderr) as board:
+            material = read_training_data(options, resuming, simulated_cases, INNER, progress)
+        with StopRequest() as stop, open_display(sys.stderr) as board:
             training = _segmenter_training(options, began, device)
             recipe = {
                 "kind": "segmenter",
@@ -86,33 +96,35 @@ def train_segmenter(options: argparse.Namespace, reading: Reading = unseen) -> O
                 **data_recipe(options),
                 "shares": options.shares,
             }
-            start(folder, recipe, training, material, began, board)
+            start_or_resume(folder, recipe, training, material, began, board)
             ending = _run(options, training, material, board, stop)
             if ending is Ending.STOPPED:
-                return stopped(options, training.step)
+                return stopped_output(options, training.step)
             files = _export(options, training, material, recipe, began, ending, board)
-            return Outcome(ending, files)
+            return TrainingOutput(ending, files)
 
 
 def _run(
     options: argparse.Namespace,
-    training: Training | VitTraining,
-    material: Material,
-    board: Board,
-    stop: Stop,
+    training: CompactTraining | VitTraining,
+    material: TrainingData,
+    board: ProgressDisplay,
+    stop: StopRequest,
 ) -> Ending:
-    tried_on = choose_slices(material.part("validation"), options.seed)
-    say_data(board, material, len(tried_on))
+    validation_slices = choose_validation_slices(material.part("validation"), options.seed)
+    report_data(board, material, len(validation_slices))
     limits = Limits(patience=options.patience)
     learned = material.part("training")
     if isinstance(training, VitTraining):
-        return training.run(learned, tried_on, limits, board, stop)
-    return training.run(learned, options.workers, options.shares, tried_on, limits, board, stop)
+        return training.run(learned, validation_slices, limits, board, stop)
+    return training.run(
+        learned, options.workers, options.shares, validation_slices, limits, board, stop
+    )
 
 
 def _segmenter_training(
     options: argparse.Namespace, began: ResolvedWeights | None, device: str
-) -> Training | VitTraining:
+) -> CompactTraining | VitTraining:
     vit = began is not None and began.path.suffix in (".pth", ".pt")
     rates = (ENCODER_RATE, DECODER_RATE)
     if not vit:
@@ -141,40 +153,40 @@ def _segmenter_training(
     if vit:
         assert began is not None
         return VitTraining(recipe, options.output, began, device)
-    return Training(recipe, options.output, device)
+    return CompactTraining(recipe, options.output, device)
 
 
-class Startable(Protocol):
+class ResumableRun(Protocol):
     """A run that begins with weights or goes on from its checkpoint."""
 
     step: int
     seconds: float
 
-    def begin_with(self, weights: Path) -> None: ...
+    def load_initial_weights(self, weights: Path) -> None: ...
 
     def resume(self) -> None: ...
 
 
-def start(
+def start_or_resume(
     folder: Path,
     recipe: dict[str, Any],
-    training: Startable,
-    material: Material,
+    training: ResumableRun,
+    material: TrainingData,
     began: ResolvedWeights | None,
-    board: Board,
+    board: ProgressDisplay,
 ) -> None:
     """Begin a run, or go on with the one that stands in its folder."""
     if material.resuming:
-        runs.require_same(folder, recipe)
+        runs.require_same_recipe(folder, recipe)
         training.resume()
-        spent = duration(training.seconds / 60)
+        spent = format_duration(training.seconds / 60)
         board.say(f"going on at step {training.step}, after {spent} of training")
     elif began is not None:
-        training.begin_with(began.path)
+        training.load_initial_weights(began.path)
     runs.write_recipe(folder, recipe)
 
 
-def begin(options: argparse.Namespace) -> str:
+def set_up_device(options: argparse.Namespace) -> str:
     """Settle threads and device."""
     device = choose_device(options.device)
     limit_threads(options.threads)
@@ -186,13 +198,13 @@ def data_recipe(options: argparse.Namespace) -> dict[str, Any]:
     return {"simulated": options.simulated, "use_inner": options.use_inner}
 
 
-def read_material(
+def read_training_data(
     options: argparse.Namespace,
     resuming: bool,
     simulated: Callable[[int, int], list[TrainingCase]],
     fixed: Collection[str],
     progress: Progress,
-) -> Material:
+) -> TrainingData:
     """Read and simulate the cases and split them by patient; the split is kept in the folder.
 
     Args:
@@ -214,7 +226,7 @@ def read_material(
     share = options.validation
     if share is None:
         listed = bool({case.patient for case in cases} & {*fixed, *INNER})
-        share = 0.0 if listed else SHARE_KEPT
+        share = 0.0 if listed else VALIDATION_SHARE
     split = keep_split(path, cases, options.seed, share, fixed)
     if path != kept:
         split.save(kept)
@@ -228,13 +240,13 @@ def read_material(
     if not split.cases(cases, "training"):
         message = "The split leaves no patient to learn from; see --validation and --split."
         raise InputError("E_INPUT_EMPTY", message)
-    return Material(cases, split, resuming)
+    return TrainingData(cases, split, resuming)
 
 
-def say_data(board: Board, material: Material, n_tried: int) -> None:
+def report_data(board: ProgressDisplay, material: TrainingData, n_tried: int) -> None:
     """Tell what is learned from and what for validation is kept."""
     counts, parts = material.counts(), []
-    for kind, n in model_card.count(material.part("training")).items():
+    for kind, n in model_card.count_data(material.part("training")).items():
         parts.append(f"{_n(n['slices'], 'slice')} of {_n(n['patients'], 'patient')} ({kind})")
     board.say(f"learning from {', '.join(parts)}")
     if counts["validation"]:
@@ -272,26 +284,30 @@ def licence_of(weights: ResolvedWeights | None) -> str:
     return str(known) if known else f"the terms of {weights.path.name}"
 
 
-def worse_than_before(history: History) -> tuple[str, ...]:
+def initial_weights_note(history: ValidationHistory) -> tuple[str, ...]:
     """Say so where training has not helped, as far as the validation patients can tell."""
-    if history.at_start is None or history.best is None or history.best > history.at_start:
+    if (
+        history.initial_score is None
+        or history.best is None
+        or history.best > history.initial_score
+    ):
         return ()
     return (
-        f"The weights it began with did better on the validation patients: {history.at_start:.3f}"
-        f" against {history.best:.3f}.",
+        "The weights it began with did better on the validation patients:"
+        f" {history.initial_score:.3f} against {history.best:.3f}.",
     )
 
 
-def stopped(options: argparse.Namespace, step: int) -> Outcome:
+def stopped_output(options: argparse.Namespace, step: int) -> TrainingOutput:
     """Say how to go on with a run that was asked to stop."""
     words = [word for word in options.words if word != "--resume"]
-    return Outcome(
+    return TrainingOutput(
         Ending.STOPPED,
         go_on=f"Stopped at step {step}. To go on:\n  scarseg {shlex.join([*words, '--resume'])}",
     )
 
 
-def typed(words: Sequence[str]) -> str:
+def command_line(words: Sequence[str]) -> str:
     """Give the command as it was typed, paths cut to their last name."""
     cut = [Path(word).name if "/" in word or "\\" in word else word for word in words]
     return shlex.join(["scarseg", *(word for word in cut if word != "--resume")])
@@ -299,41 +315,41 @@ def typed(words: Sequence[str]) -> str:
 
 def _export(
     options: argparse.Namespace,
-    training: Training | VitTraining,
-    material: Material,
+    training: CompactTraining | VitTraining,
+    material: TrainingData,
     recipe: dict[str, Any],
     began: ResolvedWeights | None,
     ending: Ending,
-    board: Board,
+    board: ProgressDisplay,
 ) -> tuple[Path, ...]:
     history, folder = training.history, training.folder
     best = folder / "best.safetensors"
-    tried = [one for one in history.tries if one["step"] == history.best_step]
+    tried = [one for one in history.validations if one["step"] == history.best_step]
     chosen = best if history.best is not None else folder / "average.safetensors"
     figures: dict[str, Any] = {}
     if history.best is not None:
         figures = {k: v for k, v in tried[-1].items() if k not in ("step", "minutes")}
-    notes = worse_than_before(history)
+    notes = initial_weights_note(history)
     for note in notes:
         board.say(note)
     learned = material.part("training")
-    card = model_card.Card(
-        name=runs.name_of(folder),
+    card = model_card.ModelCard(
+        name=runs.weights_name(folder),
         kind="segmenter",
-        data=model_card.count(learned),
+        data=model_card.count_data(learned),
         split=material.counts(),
-        sources=model_card.sources_of(learned),
+        sources=model_card.public_sources(learned),
         recipe=recipe,
-        command=typed(options.words),
+        command=command_line(options.words),
         run={
             "steps": training.step,
             "minutes": round(training.seconds / 60, 2),
             "device": str(training.device),
             "threads": options.threads,
             "ending": str(ending),
-            "steps_left_out": history.left_out,
+            "steps_left_out": history.skipped,
             "exported_step": history.best_step if figures else training.step,
-            "validations": history.tries,
+            "validations": history.validations,
         },
         figures=figures,
         init=recipe["init"],

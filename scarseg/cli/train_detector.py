@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from scarseg.cli.train import (
-    Material,
-    Outcome,
-    Reading,
-    begin,
+    OpenProgress,
+    TrainingData,
+    TrainingOutput,
+    command_line,
     data_recipe,
     find_init,
+    initial_weights_note,
     licence_of,
-    read_material,
-    say_data,
-    start,
-    stopped,
-    typed,
-    unseen,
-    worse_than_before,
+    no_progress,
+    read_training_data,
+    report_data,
+    set_up_device,
+    start_or_resume,
+    stopped_output,
 )
 from scarseg.errors import InputError
 from scarseg.models.weights import ResolvedWeights
@@ -34,12 +34,12 @@ from scarseg.training.detector.train import (
     MASK_WEIGHT,
     WEIGHT_DECAY,
     DetectorRecipe,
-    Training,
+    DetectorTraining,
     choose_weights,
-    measure,
+    measure_weights,
     split_slices,
 )
-from scarseg.training.loop import Ending, Limits, Stop, board_on
+from scarseg.training.loop import Ending, Limits, StopRequest, open_display
 
 ARCHITECTURE: dict[str, Any] = {
     "architecture": "YOLO11n (ultralytics), one input channel, two classes",
@@ -50,7 +50,9 @@ ARCHITECTURE: dict[str, Any] = {
 }
 
 
-def train_detector(options: argparse.Namespace, reading: Reading = unseen) -> Outcome:
+def train_detector(
+    options: argparse.Namespace, reading: OpenProgress = no_progress
+) -> TrainingOutput:
     """Train a detector as the command line asks; see ``scarseg train detector --help``.
 
     Args:
@@ -61,37 +63,39 @@ def train_detector(options: argparse.Namespace, reading: Reading = unseen) -> Ou
         ScarsegError: data, weights, folder or loss are not what they should be.
     """
     folder: Path = options.output
-    resuming = runs.claim(folder, options.resume)
-    with runs.locked(folder):
+    resuming = runs.claim_folder(folder, options.resume)
+    with runs.lock_folder(folder):
         began = find_init(options.init, "detector")
-        device = begin(options)
+        device = set_up_device(options)
         with reading() as progress:
-            material = read_material(options, resuming, simulated_cases, TUNING, progress)
+            material = read_training_data(options, resuming, simulated_cases, TUNING, progress)
         parts = split_slices(material.cases, material.split)
-        if not any(piece.heart.any() for piece in parts["training"]):
+        if not any(labelled.heart.any() for labelled in parts["training"]):
             message = "No slice shows a left ventricle with its wall drawn to learn from."
             raise InputError("E_INPUT_EMPTY", message)
-        with Stop() as stop, board_on(sys.stderr) as board:
+        with StopRequest() as stop, open_display(sys.stderr) as board:
             recipe = _recipe(options, began)
-            training = Training(recipe, folder, device)
+            training = DetectorTraining(recipe, folder, device)
             document = {
                 "kind": "detector",
                 **asdict(recipe),
                 **data_recipe(options),
                 **ARCHITECTURE,
             }
-            start(folder, document, training, material, began, board)
+            start_or_resume(folder, document, training, material, began, board)
             tuning = shift_slices(parts["validation"])
-            say_data(board, material, len(tuning))
+            report_data(board, material, len(tuning))
             limits = Limits(patience=options.patience)
             ending = training.run(parts["training"], tuning, limits, board, stop)
             if ending is Ending.STOPPED:
-                return stopped(options, training.step)
+                return stopped_output(options, training.step)
             board.say("choosing checkpoint and thresholds")
             chosen = choose_weights(folder, parts["validation"])
-            figures = measure(chosen, parts["validation"])
+            figures = measure_weights(chosen, parts["validation"])
             card = _card(options, training, material, document, began, ending, figures)
-            return Outcome(ending, tuple(model_card.export(folder, chosen.read_bytes(), card)))
+            return TrainingOutput(
+                ending, tuple(model_card.export(folder, chosen.read_bytes(), card))
+            )
 
 
 def _recipe(options: argparse.Namespace, began: ResolvedWeights | None) -> DetectorRecipe:
@@ -107,22 +111,22 @@ def _recipe(options: argparse.Namespace, began: ResolvedWeights | None) -> Detec
 
 def _card(
     options: argparse.Namespace,
-    training: Training,
-    material: Material,
+    training: DetectorTraining,
+    material: TrainingData,
     recipe: dict[str, Any],
     began: ResolvedWeights | None,
     ending: Ending,
     figures: dict[str, dict[str, float]],
-) -> model_card.Card:
+) -> model_card.ModelCard:
     learned = material.part("training")
-    return model_card.Card(
-        name=runs.name_of(training.folder),
+    return model_card.ModelCard(
+        name=runs.weights_name(training.folder),
         kind="detector",
-        data=model_card.count(learned),
+        data=model_card.count_data(learned),
         split=material.counts(),
-        sources=model_card.sources_of(learned),
+        sources=model_card.public_sources(learned),
         recipe=recipe,
-        command=typed(options.words),
+        command=command_line(options.words),
         run={
             "steps": training.step,
             "images": training.state.images,
@@ -130,12 +134,12 @@ def _card(
             "device": str(training.device),
             "threads": options.threads,
             "ending": str(ending),
-            "steps_left_out": training.history.left_out,
+            "steps_left_out": training.history.skipped,
             "exported_step": None,
-            "validations": training.history.tries,
+            "validations": training.history.validations,
         },
         figures=figures,
         init=recipe["init"],
         init_licence=licence_of(began),
-        notes=worse_than_before(training.history),
+        notes=initial_weights_note(training.history),
     )

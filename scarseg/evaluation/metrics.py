@@ -13,15 +13,15 @@ from scarseg.case.labels import Label, MaskArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.case.prompts import Box
 from scarseg.case.stack import Stack
-from scarseg.evaluation.prompts import Asking, Strategy
-from scarseg.evaluation.reader import Answer, Reference, Seen
+from scarseg.evaluation.prompts import PromptKind, PromptStrategy
+from scarseg.evaluation.reader import Reference, SimulatedReading, StackProposal
 from scarseg.quant.mass import MM3_PER_ML
 from scarseg.quant.overlap import dice, hausdorff_mm, precision, recall
 from scarseg.training.prompts import bounding_box, components
 
 LOOSE, FAIR, GOOD, TIGHT = 0.1, 0.3, 0.5, 0.75
 """Overlaps (IoU) from which a proposed box counts as found."""
-GOAL, HIGH_GOAL = 0.75, 0.80
+DICE_GOAL, HIGH_DICE_GOAL = 0.75, 0.80
 """Dice that clicks are counted up to."""
 
 
@@ -117,7 +117,7 @@ class PatientFigures:
         return self.segmenter, self.prompts
 
 
-def matched(true: Sequence[Box], proposed: Sequence[Box], least_iou: float) -> int:
+def count_matched_boxes(true: Sequence[Box], proposed: Sequence[Box], least_iou: float) -> int:
     """Count true boxes that a proposed one meets with at least this overlap (IoU).
 
     Each box is used once, the best overlaps first.
@@ -144,12 +144,12 @@ FOUND_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class EvaluatedStack:
     """What all ways of asking share on one stack."""
 
     stack: Stack
     truth: Reference
-    seen: Seen
+    seen: StackProposal
     segmenter: str
     kind: str
     quality: str = ""
@@ -178,7 +178,7 @@ class Reading:
 
 
 def measure_slices(
-    reading: Reading, strategy: Strategy, rounds: Sequence[Answer]
+    reading: EvaluatedStack, strategy: PromptStrategy, rounds: Sequence[SimulatedReading]
 ) -> list[SliceFigures]:
     """Measure every slice that has a reference; ``rounds`` are the answers after each click."""
     truth = reading.truth
@@ -192,13 +192,13 @@ def _known(truth: Reference) -> list[bool]:
 
 
 def _measure_slice(
-    reading: Reading, strategy: Strategy, rounds: Sequence[Answer], k: int
+    reading: EvaluatedStack, strategy: PromptStrategy, rounds: Sequence[SimulatedReading], k: int
 ) -> SliceFigures:
     truth, answer = reading.truth, rounds[-1]
     labels, true = answer.labels[k], truth.labels[k]
     values: dict[str, float | int | None] = {}
     has_wall = reading.seen.proposals[k].logits.wall is not None
-    walled = has_wall and strategy.asking is not Asking.FWHM
+    walled = has_wall and strategy.kind is not PromptKind.FWHM
     if truth.wall_known[k] and walled:
         values["wall_dice"] = dice(wall_mask(labels), wall_mask(true))
     if truth.pool_known[k] and walled:
@@ -216,14 +216,14 @@ def _measure_slice(
             "hd95_mm": hausdorff_mm(found, scar, spacing, 95.0),
             "n_interactions": _interactions(strategy, answer, k),
         }
-        if strategy.asking is Asking.AUTO:
+        if strategy.kind is PromptKind.AUTO:
             values["scar_score_mm2"] = reading.seen.scores_mm2[k]
-        if strategy.asking in (Asking.AUTO, Asking.DETECTOR):
+        if strategy.kind in (PromptKind.AUTO, PromptKind.DETECTOR):
             values |= _boxes(scar, answer.prompts[k].boxes)
-        if strategy.asking is Asking.CLICKS and scar.any():
+        if strategy.kind is PromptKind.CLICKS and scar.any():
             masks = [one.scar[k] for one in rounds]
-            values["clicks_to_dice_075"] = clicks_to(masks, scar, GOAL)
-            values["clicks_to_dice_080"] = clicks_to(masks, scar, HIGH_GOAL)
+            values["clicks_to_dice_075"] = clicks_to(masks, scar, DICE_GOAL)
+            values["clicks_to_dice_080"] = clicks_to(masks, scar, HIGH_DICE_GOAL)
     return SliceFigures(
         patient=truth.patient,
         segmenter=reading.segmenter,
@@ -235,9 +235,9 @@ def _measure_slice(
     )
 
 
-def _interactions(strategy: Strategy, answer: Answer, k: int) -> int:
+def _interactions(strategy: PromptStrategy, answer: SimulatedReading, k: int) -> int:
     """Count a reader's boxes and clicks on a slice; a slice without scar takes none."""
-    if not strategy.is_read:
+    if not strategy.uses_reader:
         return 0
     return len(answer.prompts[k].boxes) + len(answer.prompts[k].points)
 
@@ -247,10 +247,10 @@ def _boxes(scar: MaskArray, proposed: Sequence[Box]) -> dict[str, float | int | 
     return {
         "n_true_boxes": len(true),
         "n_boxes": len(proposed),
-        "n_boxes_iou10": matched(true, proposed, LOOSE),
-        "n_boxes_iou30": matched(true, proposed, FAIR),
-        "n_boxes_iou50": matched(true, proposed, GOOD),
-        "n_boxes_iou75": matched(true, proposed, TIGHT),
+        "n_boxes_iou10": count_matched_boxes(true, proposed, LOOSE),
+        "n_boxes_iou30": count_matched_boxes(true, proposed, FAIR),
+        "n_boxes_iou50": count_matched_boxes(true, proposed, GOOD),
+        "n_boxes_iou75": count_matched_boxes(true, proposed, TIGHT),
     }
 
 
@@ -263,7 +263,10 @@ def clicks_to(rounds: Sequence[MaskArray], scar: MaskArray, goal: float) -> int 
 
 
 def measure_patient(
-    reading: Reading, strategy: Strategy, rounds: Sequence[Answer], again: Answer | None
+    reading: EvaluatedStack,
+    strategy: PromptStrategy,
+    rounds: Sequence[SimulatedReading],
+    again: SimulatedReading | None,
 ) -> PatientFigures:
     """Measure a stack over the slices that have a reference; ``again`` is a second reading."""
     truth, answer = reading.truth, rounds[-1]
@@ -278,7 +281,7 @@ def measure_patient(
         if again is not None:
             values["redrawn_scar_mass_g"] = reading.grams(again.scar[known])
             values["redrawn_dice"] = dice(again.scar[known], scars[-1])
-        if strategy.asking is not Asking.CLICKS:
+        if strategy.kind is not PromptKind.CLICKS:
             values["clicks_to_dice_075"] = values["clicks_to_dice_080"] = None
     values |= _heart(reading, strategy, answer, values)
     return PatientFigures(
@@ -294,7 +297,7 @@ def measure_patient(
 
 
 def _scar(
-    reading: Reading, scar: MaskArray, rounds: Sequence[MaskArray]
+    reading: EvaluatedStack, scar: MaskArray, rounds: Sequence[MaskArray]
 ) -> dict[str, float | int | None]:
     """Compare scar (slice, row, column) of the slices where it is known."""
     found = rounds[-1]
@@ -317,15 +320,15 @@ def _scar(
         "hd_3d_mm": hausdorff_mm(found, scar, reading.spacing_mm),
         "hd95_3d_mm": hausdorff_mm(found, scar, reading.spacing_mm, 95.0),
         "false_scar_mass_g": reading.grams(found[~with_scar]),
-        "clicks_to_dice_075": clicks_to(rounds, scar, GOAL) if scar.any() else None,
-        "clicks_to_dice_080": clicks_to(rounds, scar, HIGH_GOAL) if scar.any() else None,
+        "clicks_to_dice_075": clicks_to(rounds, scar, DICE_GOAL) if scar.any() else None,
+        "clicks_to_dice_080": clicks_to(rounds, scar, HIGH_DICE_GOAL) if scar.any() else None,
     }
 
 
 def _heart(
-    reading: Reading,
-    strategy: Strategy,
-    answer: Answer,
+    reading: EvaluatedStack,
+    strategy: PromptStrategy,
+    answer: SimulatedReading,
     scar: dict[str, float | int | None],
 ) -> dict[str, float | int | None]:
     """Compare wall, pool and the left ventricle's box; ``scar`` holds the grams of scar."""
@@ -346,7 +349,7 @@ def _heart(
             "scar_error_percent_lv": 100 * error / true_g,
         }
     has_wall = any(one.logits.wall is not None for one in reading.seen.proposals)
-    if not has_wall or strategy.asking is Asking.FWHM:
+    if not has_wall or strategy.kind is PromptKind.FWHM:
         return values
     found_g = reading.grams(found)
     if walls.any():

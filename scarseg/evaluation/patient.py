@@ -12,15 +12,22 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.evaluation.metrics import (
+    EvaluatedStack,
     PatientFigures,
-    Reading,
     SliceFigures,
     measure_patient,
     measure_slices,
 )
 from scarseg.evaluation.patients import as_stack, shifted_case
-from scarseg.evaluation.prompts import Asking, Strategy
-from scarseg.evaluation.reader import Answer, Reference, Seen, ask, half_maximum, look
+from scarseg.evaluation.prompts import PromptKind, PromptStrategy
+from scarseg.evaluation.reader import (
+    Reference,
+    SimulatedReading,
+    StackProposal,
+    propose_stack,
+    read_by_fwhm,
+    simulate_reading,
+)
 from scarseg.models import Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.image_quality import stack_quality
@@ -35,7 +42,7 @@ class Protocol:
     ``true_lv``: the left ventricle's box is the reference's instead of what the program finds.
     """
 
-    strategies: tuple[Strategy, ...]
+    strategies: tuple[PromptStrategy, ...]
     seed: int = 7
     true_lv: bool = False
     rules: ProposalRules = RULES
@@ -53,7 +60,7 @@ class PatientResult:
     trouble: str = ""
 
 
-def moved_case(case: TrainingCase, seed: int) -> TrainingCase:
+def off_centre_case(case: TrainingCase, seed: int) -> TrainingCase:
     """Give a case as the evaluation sees it: the heart off the centre."""
     return shifted_case(case, np.random.default_rng(seed))
 
@@ -89,18 +96,18 @@ def evaluate_patient(
         InputError: E_REFERENCE, the labels are empty.
         ModelError: a model gave no usable answer.
     """
-    case = moved_case(case, protocol.seed)
+    case = off_centre_case(case, protocol.seed)
     stack, truth = as_stack(case), reference_of(case)
     boxes = [truth.lv_box(k) for k in range(stack.n_slices)] if protocol.true_lv else None
-    seen = look(stack, models, boxes, protocol.rules, progress)
+    seen = propose_stack(stack, models, boxes, protocol.rules, progress)
     name = segmenter or models.segmenter.identity.name
     # By the reference, so that no model decides in which stratum it is judged.
     quality = stack_quality(stack.pixels, truth.labels, stack.pixel_spacing_mm)
     grades = tuple(str(one.grade or "") for one in quality.slices)
-    reading = Reading(stack, truth, seen, name, case.kind, str(quality.grade or ""), grades)
+    reading = EvaluatedStack(stack, truth, seen, name, case.kind, str(quality.grade or ""), grades)
     rows: list[PatientFigures] = []
     slices: list[SliceFigures] = []
-    kept: dict[str, Answer] = {}
+    kept: dict[str, SimulatedReading] = {}
     for strategy, rounds, again in _readings(models, stack, seen, truth, protocol):
         found, row = rounds[-1], measure_patient(reading, strategy, rounds, again)
         if found.seconds:
@@ -116,44 +123,46 @@ def evaluate_patient(
     )
 
 
-def all_strategies(asked: Sequence[Strategy]) -> tuple[Strategy, ...]:
+def with_fewer_clicks(asked: Sequence[PromptStrategy]) -> tuple[PromptStrategy, ...]:
     """Add to the most clicks asked for all fewer ones: they are answered on the way."""
-    every: list[Strategy] = []
+    every: list[PromptStrategy] = []
     for strategy in asked:
         steps = range(1, strategy.clicks + 1)
-        on_the_way = [Strategy(strategy.asking, n) for n in steps] or [strategy]
+        on_the_way = [PromptStrategy(strategy.kind, n) for n in steps] or [strategy]
         every += [one for one in on_the_way if one not in every]
     return tuple(every)
 
 
 def _readings(
-    models: Models, stack: Stack, seen: Seen, truth: Reference, protocol: Protocol
-) -> list[tuple[Strategy, Sequence[Answer], Answer | None]]:
+    models: Models, stack: Stack, seen: StackProposal, truth: Reference, protocol: Protocol
+) -> list[tuple[PromptStrategy, Sequence[SimulatedReading], SimulatedReading | None]]:
     """Read in every way: the answers after each click, and a second reading drawn anew.
 
     Boxes alone are where clicks begin, so both share one reading.
     """
     seed, rules = protocol.seed, protocol.rules
-    wanted = list(all_strategies(protocol.strategies))
+    wanted = list(with_fewer_clicks(protocol.strategies))
     most = max((one.clicks for one in wanted), default=0)
-    boxed: dict[int, list[Answer]] = {}
+    boxed: dict[int, list[SimulatedReading]] = {}
 
-    def read(strategy: Strategy, draw: int) -> list[Answer]:
-        if strategy.asking not in (Asking.BOX, Asking.CLICKS):
-            return ask(strategy, models, seen, truth, seed, draw, rules)
+    def read(strategy: PromptStrategy, draw: int) -> list[SimulatedReading]:
+        if strategy.kind not in (PromptKind.BOX, PromptKind.CLICKS):
+            return simulate_reading(strategy, models, seen, truth, seed, draw, rules)
         if draw not in boxed:
-            all_clicks = Strategy(Asking.CLICKS, most)
-            boxed[draw] = ask(all_clicks, models, seen, truth, seed, draw, rules)
+            all_clicks = PromptStrategy(PromptKind.CLICKS, most)
+            boxed[draw] = simulate_reading(all_clicks, models, seen, truth, seed, draw, rules)
         return boxed[draw][: strategy.clicks + 1]
 
-    readings: list[tuple[Strategy, Sequence[Answer], Answer | None]] = []
+    readings: list[tuple[PromptStrategy, Sequence[SimulatedReading], SimulatedReading | None]] = []
     for strategy in wanted:
-        if strategy.asking is Asking.DETECTOR and models.detector is None:
+        if strategy.kind is PromptKind.DETECTOR and models.detector is None:
             continue
-        again = read(strategy, 1)[-1] if strategy.is_read else None
+        again = read(strategy, 1)[-1] if strategy.uses_reader else None
         readings.append((strategy, read(strategy, 0), again))
-    if Strategy(Asking.BOX) in wanted and any(p.logits.wall is not None for p in seen.proposals):
-        box = Strategy(Asking.BOX)
-        first, second = (half_maximum(stack, seen, read(box, draw)[0]) for draw in (0, 1))
-        readings.append((Strategy(Asking.FWHM), [first], second))
+    if PromptStrategy(PromptKind.BOX) in wanted and any(
+        p.logits.wall is not None for p in seen.proposals
+    ):
+        box = PromptStrategy(PromptKind.BOX)
+        first, second = (read_by_fwhm(stack, seen, read(box, draw)[0]) for draw in (0, 1))
+        readings.append((PromptStrategy(PromptKind.FWHM), [first], second))
     return readings

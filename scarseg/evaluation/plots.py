@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from scarseg.case.labels import Label, MaskArray, infarct_mask
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures
 from scarseg.evaluation.patient import PatientResult, reference_of
-from scarseg.evaluation.prompts import Asking
+from scarseg.evaluation.prompts import PromptKind
 from scarseg.evaluation.summary import Column, roc, values_of
 from scarseg.io.files import safe_name
 from scarseg.quant.agreement import bland_altman, concordance
@@ -28,12 +28,12 @@ WITH_SCAR, WITHOUT, LINE = "#0072b2", "#999999", "#d55e00"
 SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
 
 
-def charts(columns: Sequence[Column]) -> dict[str, bytes]:
+def draw_charts(columns: Sequence[Column]) -> dict[str, bytes]:
     """Draw every chart that the columns have data for; file name to PNG."""
     with_scar = [one for one in columns if any(p.n_scar_slices for p in one.patients)]
     drawn: dict[str, bytes] = {}
     if with_scar:
-        main = [one for one in with_scar if not fewer_clicks(one.prompts, columns)]
+        main = [one for one in with_scar if not has_fewer_clicks(one.prompts, columns)]
         drawn["bland_altman.png"] = _panels(main, _bland_altman)
         drawn["scatter.png"] = _panels(main, _scatter)
         drawn["dice_by_patient.png"] = _dice_by_patient(main)
@@ -45,13 +45,13 @@ def charts(columns: Sequence[Column]) -> dict[str, bytes]:
     return drawn
 
 
-def fewer_clicks(prompts: str, columns: Sequence[Column]) -> bool:
+def has_fewer_clicks(prompts: str, columns: Sequence[Column]) -> bool:
     """Tell whether another column allows more clicks than this one."""
     counts = [int(one.prompts[7:]) for one in columns if one.prompts.startswith("clicks:")]
     return prompts.startswith("clicks:") and int(prompts[7:]) < max(counts)
 
 
-def png(figure: Figure) -> bytes:
+def render_png(figure: Figure) -> bytes:
     """Give a figure as PNG bytes: the same for the same figure."""
     FigureCanvasAgg(figure)
     stream = BytesIO()
@@ -69,13 +69,13 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
     several = len({one.segmenter for one in columns}) > 1
     for panel, column in zip(panels, columns, strict=False):
         draw(panel, column)
-        panel.set_title(title(column, several), fontsize=9)
+        panel.set_title(column_title(column, several), fontsize=9)
     for panel in panels[len(columns) :]:
         panel.set_axis_off()
-    return png(figure)
+    return render_png(figure)
 
 
-def title(column: Column, several: bool) -> str:
+def column_title(column: Column, several: bool) -> str:
     """Name a column in a picture."""
     return f"{column.segmenter}: {column.prompts}" if several else column.prompts
 
@@ -152,7 +152,7 @@ def _dice_by_patient(columns: Sequence[Column]) -> bytes:
             markersize=4,
             linewidth=0.6,
             color=SERIES[number % len(SERIES)],
-            label=title(column, several),
+            label=column_title(column, several),
         )
     panel.set_xticks(range(len(names)))
     labels = [f"{name}\n{masses[name]:.0f} g" for name in names]
@@ -162,7 +162,7 @@ def _dice_by_patient(columns: Sequence[Column]) -> bytes:
     panel.tick_params(axis="y", labelsize=7)
     panel.grid(axis="y", linewidth=0.3)
     figure.legend(fontsize=7, loc="outside right upper")
-    return png(figure)
+    return render_png(figure)
 
 
 def _can_rank(column: Column) -> bool:
@@ -190,7 +190,7 @@ def _roc(columns: Sequence[Column]) -> bytes:
     panel.set_ylim(0, 1.02)
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, loc="lower right", title="dot: the mask itself", title_fontsize=7)
-    return png(figure)
+    return render_png(figure)
 
 
 def _clicks(columns: Sequence[Column]) -> bytes:
@@ -214,7 +214,7 @@ def _clicks(columns: Sequence[Column]) -> bytes:
     panel.grid(axis="y", linewidth=0.3)
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, loc="lower right")
-    return png(figure)
+    return render_png(figure)
 
 
 ACROSS = 4
@@ -223,10 +223,10 @@ AROUND_MM = 18.0
 """What is shown round the heart."""
 TRUE, FOUND, WALL, BOX = "#00e5ff", "#ff9e00", "#ffffff", "#ff5cb8"
 
-Sort = tuple[str, list[SliceFigures]]
+ExampleRow = tuple[str, list[SliceFigures]]
 
 
-def examples(
+def draw_example_slices(
     results: Sequence[PatientResult], cases: Mapping[str, TrainingCase]
 ) -> dict[str, bytes]:
     """Draw one sheet per segmenter and way of asking; file name to PNG.
@@ -248,7 +248,9 @@ def examples(
         if not prompts.startswith("clicks:") or _last_clicks(rows, segmenter, prompts):
             parts = ("slices", *([segmenter] if several else []), prompts.replace(":", ""))
             chosen = [(one, answers[segmenter, prompts, one.patient]) for one in slices]
-            sheet = _sheet(f"{segmenter}, {prompts}", sorts(slices), dict(_keyed(chosen)), cases)
+            sheet = _sheet(
+                f"{segmenter}, {prompts}", choose_examples(slices), dict(_keyed(chosen)), cases
+            )
             drawn[f"{safe_name('_'.join(parts))}.png"] = sheet
     return drawn
 
@@ -264,7 +266,7 @@ def _keyed(
     return [((one.patient, one.slice_index), result) for one, result in chosen]
 
 
-def sorts(slices: Sequence[SliceFigures]) -> list[Sort]:
+def choose_examples(slices: Sequence[SliceFigures]) -> list[ExampleRow]:
     """Choose the slices to draw: by Dice where there is scar, by false area where there is none."""
     with_scar = [one for one in slices if one.true_scar_area_mm2]
     ranked = sorted(with_scar, key=lambda one: (-(one.dice or 0.0), one.patient, one.slice_index))
@@ -282,7 +284,7 @@ def sorts(slices: Sequence[SliceFigures]) -> list[Sort]:
 
 def _sheet(
     title: str,
-    chosen: Sequence[Sort],
+    chosen: Sequence[ExampleRow],
     answers: Mapping[tuple[str, int], PatientResult],
     cases: Mapping[str, TrainingCase],
 ) -> bytes:
@@ -300,7 +302,7 @@ def _sheet(
             plain.set_title(f"{name}: {one.patient}, slice {one.slice_index + 1}", fontsize=7)
             marked.set_title(_caption(one), fontsize=7)
     figure.suptitle(f"{title}. Cyan: true scar; orange: found; dotted: found wall", fontsize=8)
-    return png(figure)
+    return render_png(figure)
 
 
 def _caption(one: SliceFigures) -> str:
@@ -331,7 +333,7 @@ def _draw(
             aspect=aspect,
             interpolation="nearest",
         )
-    if one.prompts != Asking.FWHM:
+    if one.prompts != PromptKind.FWHM:
         _outline(marked, found >= Label.BLOOD_POOL, WALL, 0.5, "dotted")
         _outline(marked, found == Label.BLOOD_POOL, WALL, 0.5, "dotted")
     _outline(marked, infarct_mask(true), TRUE, 1.1, "solid")

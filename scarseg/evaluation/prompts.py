@@ -13,7 +13,7 @@ from scarseg.case.prompts import Box, Point
 from scarseg.errors import InputError
 from scarseg.training.prompts import bounding_box, click_inside, components, draw_box
 
-MOST_CLICKS = 20
+MAX_CLICKS = 20
 
 BOX_EDGES = (0.05, 0.1)
 """Each edge of a reader's box is off by a normal error of half this share of the side."""
@@ -21,7 +21,7 @@ BOX_GROWTH = (0.0, 0.15)
 """A reader draws generously: the whole box is larger by this share."""
 
 
-class Asking(StrEnum):
+class PromptKind(StrEnum):
     """What a strategy gives the segmenter."""
 
     AUTO = "auto"
@@ -41,55 +41,55 @@ class Asking(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Strategy:
+class PromptStrategy:
     """One way of asking; ``clicks`` is the most corrective clicks on a slice."""
 
-    asking: Asking
+    kind: PromptKind
     clicks: int = 0
 
     @property
     def name(self) -> str:
-        return f"clicks:{self.clicks}" if self.asking is Asking.CLICKS else self.asking.value
+        return f"clicks:{self.clicks}" if self.kind is PromptKind.CLICKS else self.kind.value
 
     @property
-    def is_read(self) -> bool:
+    def uses_reader(self) -> bool:
         """Tell whether a reader took part: then slices without scar are known to be."""
-        return self.asking not in (Asking.AUTO, Asking.DETECTOR)
+        return self.kind not in (PromptKind.AUTO, PromptKind.DETECTOR)
 
 
-DEFAULT = ("auto", "box", "clicks:3", "detector")
+DEFAULT_STRATEGIES = ("auto", "box", "clicks:3", "detector")
 
 
-def parse_strategies(words: Iterable[str]) -> tuple[Strategy, ...]:
+def parse_strategies(words: Iterable[str]) -> tuple[PromptStrategy, ...]:
     """Read names as ``--prompts`` takes them; each strategy once, in the order given.
 
     Raises:
         InputError: E_PROMPTS for a word that names none.
     """
-    found: list[Strategy] = []
+    found: list[PromptStrategy] = []
     for word in (part for text in words for part in text.split(",") if part):
         name, _, number = word.partition(":")
         name = {"points": "point", "box+point": "box+points"}.get(name, name)
         try:
-            asking = Asking(name)
+            asking = PromptKind(name)
         except ValueError:
-            asking = Asking.FWHM
+            asking = PromptKind.FWHM
         clicks = int(number) if number.isdecimal() else 0
-        counted = asking is Asking.CLICKS
-        if asking is Asking.FWHM or counted != bool(number) or counted != (clicks > 0):
+        counted = asking is PromptKind.CLICKS
+        if asking is PromptKind.FWHM or counted != bool(number) or counted != (clicks > 0):
             raise InputError(
                 "E_PROMPTS",
                 f"{word!r} is no way of asking; there are box, point, box+points, clicks:N, auto"
                 " and detector.",
             )
-        if clicks > MOST_CLICKS:
-            raise InputError("E_PROMPTS", f"{word!r}: at most {MOST_CLICKS} clicks.")
-        if Strategy(asking, clicks) not in found:
-            found.append(Strategy(asking, clicks))
+        if clicks > MAX_CLICKS:
+            raise InputError("E_PROMPTS", f"{word!r}: at most {MAX_CLICKS} clicks.")
+        if PromptStrategy(asking, clicks) not in found:
+            found.append(PromptStrategy(asking, clicks))
     return tuple(found)
 
 
-class Hand(StrEnum):
+class RandomStream(StrEnum):
     """What a reader's hand does; each has random numbers of its own."""
 
     BOXES = "boxes"
@@ -97,7 +97,9 @@ class Hand(StrEnum):
     CLICKS = "clicks"
 
 
-def steady(seed: int, patient: str, slice_index: int, draw: int, hand: Hand) -> np.random.Generator:
+def rng_for(
+    seed: int, patient: str, slice_index: int, draw: int, hand: RandomStream
+) -> np.random.Generator:
     """Give the random numbers of one hand on one slice.
 
     They depend on nothing else, so that every model and every strategy gets the same boxes.
@@ -106,7 +108,7 @@ def steady(seed: int, patient: str, slice_index: int, draw: int, hand: Hand) -> 
     return np.random.default_rng([seed, draw, slice_index, *hand.encode(), 0, *patient.encode()])
 
 
-def human_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
+def reader_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
     """Draw a reader's boxes round scar (row, column): one per component, generous, imprecise."""
     return tuple(
         Box.spanning(*draw_box(bounding_box(part), rng, BOX_EDGES, BOX_GROWTH))
@@ -114,7 +116,7 @@ def human_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
     )
 
 
-def human_points(scar: MaskArray, rng: np.random.Generator) -> tuple[Point, ...]:
+def reader_points(scar: MaskArray, rng: np.random.Generator) -> tuple[Point, ...]:
     """Click once into every component of scar (row, column), mostly where it is deepest."""
     return tuple(
         Point(*click_inside(part, rng, central=rng.random() < 0.8))

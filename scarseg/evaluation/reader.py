@@ -11,7 +11,14 @@ import numpy as np
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
-from scarseg.evaluation.prompts import Asking, Hand, Strategy, human_boxes, human_points, steady
+from scarseg.evaluation.prompts import (
+    PromptKind,
+    PromptStrategy,
+    RandomStream,
+    reader_boxes,
+    reader_points,
+    rng_for,
+)
 from scarseg.models import Models, Structure
 from scarseg.progress import Progress, silent
 from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
@@ -47,7 +54,7 @@ class Reference:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class StackProposal:
     """What the program makes of a stack by itself, slice by slice.
 
     ``scores_mm2``: how much scar a slice may hold, to rank slices by: the scar probability
@@ -61,7 +68,7 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class SimulatedReading:
     """One reading of a stack: its labels, what was asked, and the seconds of every answer."""
 
     labels: LabelArray
@@ -73,13 +80,13 @@ class Answer:
         return infarct_mask(self.labels)
 
 
-def look(
+def propose_stack(
     stack: Stack,
     models: Models,
     lv_boxes: Sequence[Box | None] | None = None,
     rules: ProposalRules = RULES,
     progress: Progress = silent,
-) -> Seen:
+) -> StackProposal:
     """Let the program propose every slice; ``lv_boxes`` stand for hearts that it need not find."""
     begin = time.perf_counter()
     located = locate(stack, models, lambda done, what: progress(0.3 * done, what), rules)
@@ -91,7 +98,7 @@ def look(
     seconds = time.perf_counter() - begin
     area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
     scores = tuple(_score_mm2(models, proposal, area_mm2) for proposal in proposals)
-    return Seen(located, tuple(proposals), scores, seconds)
+    return StackProposal(located, tuple(proposals), scores, seconds)
 
 
 def _score_mm2(models: Models, proposal: SliceProposal, area_mm2: float) -> float | None:
@@ -104,15 +111,15 @@ def _score_mm2(models: Models, proposal: SliceProposal, area_mm2: float) -> floa
     return float((1 / (1 + np.exp(-inside))).sum() * area_mm2)
 
 
-def ask(
-    strategy: Strategy,
+def simulate_reading(
+    strategy: PromptStrategy,
     models: Models,
-    seen: Seen,
+    seen: StackProposal,
     truth: Reference,
     seed: int,
     draw: int = 0,
     rules: ProposalRules = RULES,
-) -> list[Answer]:
+) -> list[SimulatedReading]:
     """Read a stack one way; give the answer after each round of clicks, the last one last.
 
     A reader knows which slices hold no scar. Slices whose scar is not known keep the proposal.
@@ -120,12 +127,12 @@ def ask(
     Args:
         seed, draw: which hand draws; the same give the same prompts for every model.
     """
-    if strategy.asking is Asking.AUTO:
+    if strategy.kind is PromptKind.AUTO:
         labels = np.stack([proposal.labels for proposal in seen.proposals])
-        return [Answer(labels, tuple(proposal.prompts for proposal in seen.proposals))]
+        return [SimulatedReading(labels, tuple(proposal.prompts for proposal in seen.proposals))]
     rounds: list[list[tuple[LabelArray, SlicePrompts, float]]] = []
     for k, proposal in enumerate(seen.proposals):
-        if strategy.asking is Asking.DETECTOR:
+        if strategy.kind is PromptKind.DETECTOR:
             boxes = tuple(
                 replace(one.box, origin=Origin.DETECTOR, score=one.score)
                 for one in seen.located[k].detections
@@ -138,13 +145,13 @@ def ask(
         else:
             scar = truth.scar[k]
             asked = _drawn(strategy, proposal, scar, truth.patient, k, (seed, draw))
-            clicking = steady(seed, truth.patient, k, draw, Hand.CLICKS)
+            clicking = rng_for(seed, truth.patient, k, draw, RandomStream.CLICKS)
             rounds.append(_answers(models, proposal, asked, rules, scar, strategy.clicks, clicking))
     return [_joined(rounds, n) for n in range(strategy.clicks + 1)]
 
 
 def _drawn(
-    strategy: Strategy,
+    strategy: PromptStrategy,
     proposal: SliceProposal,
     scar: MaskArray,
     patient: str,
@@ -155,10 +162,10 @@ def _drawn(
     seed, draw = hand
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
-    if strategy.asking is not Asking.POINT:
-        boxes = human_boxes(scar, steady(seed, patient, k, draw, Hand.BOXES))
-    if strategy.asking in (Asking.POINT, Asking.BOX_POINTS):
-        points = human_points(scar, steady(seed, patient, k, draw, Hand.POINTS))
+    if strategy.kind is not PromptKind.POINT:
+        boxes = reader_boxes(scar, rng_for(seed, patient, k, draw, RandomStream.BOXES))
+    if strategy.kind in (PromptKind.POINT, PromptKind.BOX_POINTS):
+        points = reader_points(scar, rng_for(seed, patient, k, draw, RandomStream.POINTS))
     return SlicePrompts(boxes, points, proposal.prompts.lv_box, no_scar=not scar.any())
 
 
@@ -186,25 +193,29 @@ def _answers(
     return answers
 
 
-def _joined(rounds: Sequence[Sequence[tuple[LabelArray, SlicePrompts, float]]], n: int) -> Answer:
+def _joined(
+    rounds: Sequence[Sequence[tuple[LabelArray, SlicePrompts, float]]], n: int
+) -> SimulatedReading:
     """Put the slices together as they stood after ``n`` clicks."""
     last = [slices[min(n, len(slices) - 1)] for slices in rounds]
     seconds = tuple(one[2] for slices in rounds for one in slices[: n + 1] if one[2])
-    return Answer(np.stack([one[0] for one in last]), tuple(one[1] for one in last), seconds)
+    return SimulatedReading(
+        np.stack([one[0] for one in last]), tuple(one[1] for one in last), seconds
+    )
 
 
-STRONGEST = ThresholdRules(maximum_percentile=98)
+FWHM_RULES = ThresholdRules(maximum_percentile=98)
 """Half-way from remote muscle to a robust maximum: the best of FWHM's readings on EMIDEC's tuning
 patients (``benchmarks/thresholds.py``). A comparator should be beaten at its best."""
 
 
-def half_maximum(stack: Stack, seen: Seen, boxed: Answer) -> Answer:
+def read_by_fwhm(stack: Stack, seen: StackProposal, boxed: SimulatedReading) -> SimulatedReading:
     """Read a stack by FWHM with the boxes of another reading as its region."""
     walls = np.stack([wall_mask(proposal.labels) for proposal in seen.proposals])
     regions = np.stack(
         [inside(asked.boxes, (stack.rows, stack.columns)) for asked in boxed.prompts]
     )
-    scar = fwhm_mask(stack.pixels, walls, stack.pixel_spacing_mm, regions, rules=STRONGEST)
+    scar = fwhm_mask(stack.pixels, walls, stack.pixel_spacing_mm, regions, rules=FWHM_RULES)
     labels = np.where(walls, Label.MYOCARDIUM, Label.BACKGROUND).astype(np.uint8)
     labels[scar] = Label.SCAR
-    return Answer(labels, boxed.prompts)
+    return SimulatedReading(labels, boxed.prompts)

@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from scarseg.batch.models import THREADS
 from scarseg.errors import Cancelled, ScarsegError, WeightsError
 from scarseg.evaluation.metrics import PatientFigures
-from scarseg.evaluation.patient import PatientResult, Protocol, all_strategies, evaluate_patient
+from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, with_fewer_clicks
 from scarseg.models import Models, limit_threads
 from scarseg.progress import Progress, silent
 from scarseg.training.cases import TrainingCase
@@ -30,7 +30,7 @@ ModelsLoader = Callable[[], Models]
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """One set of models under the name that its rows carry."""
 
     name: str
@@ -39,7 +39,7 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    contender: Contender
+    contender: Candidate
     case: TrainingCase
 
 
@@ -55,9 +55,9 @@ class _NoModels:
 _Outcome = PatientResult | _NoModels
 
 
-def evaluate(
+def evaluate_patients(
     cases: Sequence[TrainingCase],
-    contenders: Sequence[Contender],
+    contenders: Sequence[Candidate],
     protocol: Protocol,
     n_processes: int = 1,
     progress: Progress = silent,
@@ -139,7 +139,7 @@ def _failed(
             prompts=strategy.name,
             error_code=code,
         )
-        for strategy in all_strategies(protocol.strategies)
+        for strategy in with_fewer_clicks(protocol.strategies)
     )
     return PatientResult(rows, note=f"{code}: {name}: {message}", trouble=trouble)
 

@@ -31,7 +31,7 @@ class Column:
     slices: tuple[SliceFigures, ...]
 
 
-def columns_of(
+def group_columns(
     patients: Iterable[PatientFigures], slices: Iterable[SliceFigures]
 ) -> tuple[Column, ...]:
     """Sort rows into columns, in the order in which they first appear."""
@@ -81,7 +81,7 @@ def _of(rows: Iterable[Any], name: str) -> float | None:
     return mean([getattr(row, name) for row in rows])
 
 
-def spread(values: Values, with_interval: bool = False) -> Figures:
+def distribution(values: Values, with_interval: bool = False) -> Figures:
     """Give mean, SD, median and quartiles, and the mean's bootstrap interval where asked for.
 
     Empty without values.
@@ -111,21 +111,21 @@ def _scar(sick: Sequence[PatientFigures]) -> Figures:
         return {}
     true, found = values_of(sick, "true_scar_mass_g"), values_of(sick, "scar_mass_g")
     return {
-        "dice": spread(values_of(sick, "dice"), with_interval=True),
+        "dice": distribution(values_of(sick, "dice"), with_interval=True),
         "pooled_dice": pooled_dice(sick),
-        "slice_dice": spread(values_of(sick, "slice_dice")),
+        "slice_dice": distribution(values_of(sick, "slice_dice")),
         "precision": _of(sick, "precision"),
         "recall": _of(sick, "recall"),
-        "hd_mm": spread(values_of(sick, "hd_mm")),
-        "hd95_mm": spread(values_of(sick, "hd95_mm")),
-        "hd_3d_mm": spread(values_of(sick, "hd_3d_mm")),
-        "hd95_3d_mm": spread(values_of(sick, "hd95_3d_mm")),
-        "true_scar_mass_g": spread(true),
-        "scar_mass_g": spread(found),
-        "mass_error_g": spread(found - true),
-        "mass_absolute_error_g": spread(np.abs(found - true), with_interval=True),
-        "mass_error_percent_lv": spread(values_of(sick, "scar_error_percent_lv")),
-        "mass_agreement": plain(agreement(found, true)),
+        "hd_mm": distribution(values_of(sick, "hd_mm")),
+        "hd95_mm": distribution(values_of(sick, "hd95_mm")),
+        "hd_3d_mm": distribution(values_of(sick, "hd_3d_mm")),
+        "hd95_3d_mm": distribution(values_of(sick, "hd95_3d_mm")),
+        "true_scar_mass_g": distribution(true),
+        "scar_mass_g": distribution(found),
+        "mass_error_g": distribution(found - true),
+        "mass_absolute_error_g": distribution(np.abs(found - true), with_interval=True),
+        "mass_error_percent_lv": distribution(values_of(sick, "scar_error_percent_lv")),
+        "mass_agreement": to_plain(agreement(found, true)),
         "percent_lv_agreement": _percent(sick),
         "true_lv_mass_g": _of(sick, "true_lv_mass_g"),
     }
@@ -147,7 +147,7 @@ def _percent(sick: Sequence[PatientFigures]) -> Figures:
     if len(rows) < MIN_FOR_AGREEMENT:
         return {}
     found, true = values_of(rows, "scar_percent_lv"), values_of(rows, "true_scar_percent_lv")
-    figures: Figures = plain(agreement(found, true))
+    figures: Figures = to_plain(agreement(found, true))
     return figures
 
 
@@ -158,9 +158,9 @@ def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures])
     masses = values_of(empty, "scar_mass_g")
     figures: Figures = {}
     if well:
-        figures["on_patients_without_scar_g"] = spread(values_of(well, "scar_mass_g"))
+        figures["on_patients_without_scar_g"] = distribution(values_of(well, "scar_mass_g"))
     if empty:
-        figures["on_slices_without_scar_g"] = spread(masses)
+        figures["on_slices_without_scar_g"] = distribution(masses)
         figures["slices_without_scar"] = len(masses)
         figures["slices_with_false_scar"] = int((masses > 0).sum())
     return figures
@@ -170,16 +170,16 @@ def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -
     """Give the wall over patients, and the left ventricle's box over slices that have one."""
     overlaps = values_of(slices, "lv_iou")
     figures: Figures = {
-        "lv_iou": spread(overlaps),
+        "lv_iou": distribution(overlaps),
         "lv_found_percent": found_percent(overlaps),
-        "wall_dice": spread(values_of(patients, "wall_dice")),
-        "pool_dice": spread(values_of(patients, "pool_dice")),
-        "lv_mass_error_g": spread(values_of(patients, "lv_mass_error_g")),
+        "wall_dice": distribution(values_of(patients, "wall_dice")),
+        "pool_dice": distribution(values_of(patients, "pool_dice")),
+        "lv_mass_error_g": distribution(values_of(patients, "lv_mass_error_g")),
     }
     rows = [r for r in patients if r.lv_mass_g is not None and r.true_lv_mass_g is not None]
     if len(rows) >= MIN_FOR_AGREEMENT:
         found, true = values_of(rows, "lv_mass_g"), values_of(rows, "true_lv_mass_g")
-        figures["lv_mass_agreement"] = plain(agreement(found, true))
+        figures["lv_mass_agreement"] = to_plain(agreement(found, true))
     return {name: value for name, value in figures.items() if value not in ({}, None)}
 
 
@@ -272,8 +272,8 @@ def _repeatability(sick: Sequence[PatientFigures]) -> Figures:
     return {
         "ccc": None if both.concordance is None else both.concordance.ccc,
         "mean_absolute_difference_g": both.absolute_error.mae,
-        "agreement": plain(both),
-        "dice": spread(values_of(rows, "redrawn_dice")),
+        "agreement": to_plain(both),
+        "dice": distribution(values_of(rows, "redrawn_dice")),
     }
 
 
@@ -321,7 +321,7 @@ def _short(rows: Sequence[PatientFigures]) -> Figures:
     }
 
 
-def gain(column: Column, over: Column) -> Figures:
+def dice_gain(column: Column, over: Column) -> Figures:
     """Compare the Dice of two columns patient by patient: mean difference and Wilcoxon's test."""
     other = {one.patient: one.dice for one in over.patients if one.n_scar_slices}
     rows = [one for one in column.patients if one.n_scar_slices and one.patient in other]
@@ -331,17 +331,17 @@ def gain(column: Column, over: Column) -> Figures:
     second = np.array([other[one.patient] or 0.0 for one in rows])
     return {
         "over": over.prompts,
-        "dice_difference": spread(first - second, with_interval=True),
-        "wilcoxon": plain(wilcoxon(first, second)),
+        "dice_difference": distribution(first - second, with_interval=True),
+        "wilcoxon": to_plain(wilcoxon(first, second)),
     }
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Turn the dataclasses of a result into dictionaries that JSON takes."""
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return to_plain(asdict(value))
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): to_plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [to_plain(one) for one in value]
     return value

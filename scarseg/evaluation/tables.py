@@ -13,9 +13,17 @@ from rich.table import Table
 
 import scarseg
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures
-from scarseg.evaluation.patient import PatientResult, moved_case
-from scarseg.evaluation.prompts import Asking
-from scarseg.evaluation.summary import Column, Figures, columns_of, gain, plain, strata, summarise
+from scarseg.evaluation.patient import PatientResult, off_centre_case
+from scarseg.evaluation.prompts import PromptKind
+from scarseg.evaluation.summary import (
+    Column,
+    Figures,
+    dice_gain,
+    group_columns,
+    strata,
+    summarise,
+    to_plain,
+)
 from scarseg.io.files import write_all
 from scarseg.io.tables.csv import render_rows
 from scarseg.io.tables.provenance import RESEARCH_USE
@@ -89,7 +97,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 )
 
 
-def tables(summaries: Sequence[Figures]) -> Iterator[Table]:
+def build_tables(summaries: Sequence[Figures]) -> Iterator[Table]:
     """Make the tables to print: figures down, ways of asking across; strata last.
 
     With several segmenters a table that compares them comes first.
@@ -116,7 +124,7 @@ def _main_table(segmenter: str, summaries: Sequence[Figures]) -> Table:
         if not path:
             table.add_section()
             continue
-        cells = [shown(one, path, decimals) for one in summaries]
+        cells = [format_figure(one, path, decimals) for one in summaries]
         if any(cells):
             table.add_row(title, *cells)
     return table
@@ -133,8 +141,8 @@ def _comparison(summaries: Sequence[Figures], segmenters: Sequence[str]) -> Tabl
         cells = []
         for name in segmenters:
             one = by_place.get((prompts, name), {})
-            dice = shown(one, ("scar", "dice", "mean"), 3)
-            error = shown(one, ("scar", "mass_absolute_error_g", "mean"), 2)
+            dice = format_figure(one, ("scar", "dice", "mean"), 3)
+            error = format_figure(one, ("scar", "mass_absolute_error_g", "mean"), 2)
             cells.append(f"{dice} ({error})" if dice else "")
         table.add_row(prompts, *cells)
     return table
@@ -148,13 +156,13 @@ def _strata_table(summary: Figures) -> Table:
     keys = (("dice", 3), ("hd95_mm", 1), ("mass_mae_g", 2), ("mass_bias_g", 2), ("mass_ccc", 3))
     for by, groups in summary.get("strata", {}).items():
         for name, figures in groups.items():
-            cells = [shown(figures, (key,), decimals) for key, decimals in keys]
+            cells = [format_figure(figures, (key,), decimals) for key, decimals in keys]
             title = f"{by.replace('_', ' ')}: {name}"
             table.add_row(title, str(figures["patients"]), *cells)
     return table
 
 
-def shown(figures: Figures, path: Sequence[str], decimals: int) -> str:
+def format_figure(figures: Figures, path: Sequence[str], decimals: int) -> str:
     """Look a figure up and write it; empty where it is not there."""
     value: Any = figures
     for name in path:
@@ -193,31 +201,34 @@ def result_files(folder: Path) -> list[Path]:
     return [folder / PATIENTS, folder / SLICES, folder / SUMMARY]
 
 
-def pictures(
+def draw_figures(
     results: Sequence[PatientResult], cases: Iterable[TrainingCase], seed: int
 ) -> dict[str, bytes]:
     """Draw charts and example slices; file name to PNG."""
     from scarseg.evaluation import plots
 
     moved = {
-        case.name: moved_case(case, seed)
+        case.name: off_centre_case(case, seed)
         for case in cases
         if any(one.patient == case.name for result in results for one in result.slices)
     }
-    return {**plots.charts(columns(results)), **plots.examples(results, moved)}
+    return {
+        **plots.draw_charts(result_columns(results)),
+        **plots.draw_example_slices(results, moved),
+    }
 
 
-def columns(results: Sequence[PatientResult]) -> tuple[Column, ...]:
+def result_columns(results: Sequence[PatientResult]) -> tuple[Column, ...]:
     """Sort the rows of all patients into columns: one per segmenter and way of asking."""
-    return columns_of(
+    return group_columns(
         [row for result in results for row in result.patients],
         [row for result in results for row in result.slices],
     )
 
 
-def summary_of(results: Sequence[PatientResult]) -> list[Figures]:
+def summarise_results(results: Sequence[PatientResult]) -> list[Figures]:
     """Summarise every column, each with its strata; boxes also against FWHM."""
-    everything = columns(results)
+    everything = result_columns(results)
     failed = [row for result in results for row in result.patients if row.error_code]
     summaries = []
     for column in everything:
@@ -228,10 +239,10 @@ def summary_of(results: Sequence[PatientResult]) -> list[Figures]:
             **summarise(column),
             "strata": strata(column),
         }
-        name = Asking.FWHM.value
+        name = PromptKind.FWHM.value
         others = {one.prompts: one for one in everything if one.segmenter == column.segmenter}
         if name in others and column.prompts != name:
-            figures["over_fwhm"] = gain(column, others[name])
+            figures["over_fwhm"] = dice_gain(column, others[name])
         summaries.append(figures)
     return summaries
 
@@ -240,7 +251,7 @@ def _nested(summaries: Sequence[Figures]) -> dict[str, dict[str, Any]]:
     """Arrange summaries by segmenter, then by way of asking."""
     nested: dict[str, dict[str, Any]] = {}
     for one in summaries:
-        figures = {k: v for k, v in plain(one).items() if k not in ("segmenter", "prompts")}
+        figures = {k: v for k, v in to_plain(one).items() if k not in ("segmenter", "prompts")}
         nested.setdefault(one["segmenter"], {})[one["prompts"]] = figures
     return nested
 

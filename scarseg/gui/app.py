@@ -105,7 +105,7 @@ def excepthook(window: MainWindow) -> Hook:
         if window.session.current is not None:
             window.session.current.saver.save_now()
             saved = "Your reading is being saved; the mark at the lower left tells when it is."
-        window.banner.say(f"An error in scarseg ({kind.__name__}: {error}). {saved}")
+        window.banner.show_notice(f"An error in scarseg ({kind.__name__}: {error}). {saved}")
 
     return hook
 

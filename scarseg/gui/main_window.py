@@ -21,15 +21,15 @@ from scarseg.gui import actions, theme
 from scarseg.gui.commands import Desk, Leaving, ReaderName
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import toolbar, welcome
-from scarseg.gui.panels.bullseye import Bullseye
+from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.histogram import Histogram
-from scarseg.gui.panels.pictures import Pictures
-from scarseg.gui.panels.rereading import Rereadings
-from scarseg.gui.panels.results import IntervalLine, ResultsPanel
+from scarseg.gui.panels.pictures import PictureExport
+from scarseg.gui.panels.rereading import RereadingController
+from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.threshold_methods import Comparison
-from scarseg.gui.panels.tool_selection import Hand
-from scarseg.gui.panels.toolbar import Foot, ViewRow
+from scarseg.gui.panels.threshold_methods import ThresholdComparison
+from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.panels.toolbar import StatusBar, ViewOptionsBar
 from scarseg.gui.presenter import Showing
 from scarseg.gui.reading_time import Sitting
 from scarseg.gui.session.autosave import SaveState
@@ -50,10 +50,10 @@ class Flow(QObject):
 
     said = pyqtSignal(str)
 
-    def __init__(self, session: Session, views: Views, foot: Foot, parent: QObject) -> None:
+    def __init__(self, session: Session, views: Views, foot: StatusBar, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._views = session, views
-        self.said.connect(foot.say)
+        self.said.connect(foot.show_message)
         foot.cancelled.connect(self.cancel)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
@@ -94,7 +94,7 @@ class Looking(QObject):
         self,
         session: Session,
         views: Views,
-        view_row: ViewRow,
+        view_row: ViewOptionsBar,
         room: QVBoxLayout,
         window: QWidget,
     ) -> None:
@@ -113,7 +113,7 @@ class Looking(QObject):
 
     def take(self, actions: Mapping[str, QAction]) -> None:
         """Take the actions that switch things on and off."""
-        self.histogram.take(actions["histogram"], self._window)
+        self.histogram.bind(actions["histogram"], self._window)
         self.keyboard.take(actions)
         self._window.installEventFilter(self)
 
@@ -146,26 +146,30 @@ class MainWindow(QMainWindow):
         self.views, self.strip = Views(self.desk, settings, self), Filmstrip()
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
-        self.banner, self.foot, self.view_row = toolbar.Banner(), toolbar.Foot(), ViewRow()
-        self.hand = Hand(session, self.views, self.view_row, self)
+        self.banner, self.foot, self.view_row = (
+            toolbar.Banner(),
+            toolbar.StatusBar(),
+            ViewOptionsBar(),
+        )
+        self.hand = ToolSelection(session, self.views, self.view_row, self)
         self.looking = Looking(session, self.views, self.view_row, self.results.room, self)
-        self.pictures = Pictures(
+        self.pictures = PictureExport(
             self.desk, self.views, self.strip, lambda: self.showing.measured, self
         )
         self.sitting = Sitting(
             session, self.desk, self.results, self.studies, self.views, self.foot.clock, self
         )
-        self.comparison = Comparison(
+        self.comparison = ThresholdComparison(
             session, self.views, self.view_row, self.hand.choose_tool, self
         )
-        self.interval_line = IntervalLine(session, self.results, self)
-        self.bullseye = Bullseye(session, self.views, self.results, self.desk.go_to, self)
+        self.interval_line = IntervalLabel(session, self.results, self)
+        self.bullseye = BullseyeController(session, self.views, self.results, self.desk.go_to, self)
         self.leaving = Leaving(session, self.desk, settings, self)
         self.reader = ReaderName(session, self.desk, settings, self)
-        self.rereadings = Rereadings(session, self.desk, self.reader, self.banner, self)
+        self.rereadings = RereadingController(session, self.desk, self.reader, self.banner, self)
         self.flow = Flow(session, self.views, self.foot, self)
         self.actions_by_name = actions.build(self, self._handlers())
-        self.bar = toolbar.Bar(self.actions_by_name)
+        self.bar = toolbar.ToolBar(self.actions_by_name)
         self.showing = Showing(
             session, settings, self.views, self.strip, self.results, self.bar, self.view_row,
             self.foot, self,
@@ -175,18 +179,18 @@ class MainWindow(QMainWindow):
             ("history", "History   Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
-            toolbar.button_for(self.actions_by_name[name], text, button)
+            toolbar.configure_button(self.actions_by_name[name], text, button)
         self._arrange()
         self._connect()
         self._show_open()
         for name in ("undo", "redo", "open_last"):
             self.actions_by_name[name].setEnabled(False)
-        self.hand.take(self.actions_by_name)
+        self.hand.bind(self.actions_by_name)
         self.sitting.take(self.actions_by_name)
         self.looking.take(self.actions_by_name)
-        self.bullseye.take(self.actions_by_name)
-        self.comparison.take(self.actions_by_name)
-        self.rereadings.take(self.actions_by_name)
+        self.bullseye.bind(self.actions_by_name)
+        self.comparison.bind(self.actions_by_name)
+        self.rereadings.bind(self.actions_by_name)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -262,8 +266,8 @@ class MainWindow(QMainWindow):
         session, desk, views = self.session, self.desk, self.views
         session.opened.connect(self._show_open)
         session.library_changed.connect(self._show_library)
-        session.notice.connect(self.banner.say)
-        session.said.connect(self.foot.say)
+        session.notice.connect(self.banner.show_notice)
+        session.said.connect(self.foot.show_message)
         session.finder.remembered.connect(self._offer_last)
         session.asked.connect(self._ask)
         session.images_wanted.connect(
@@ -271,14 +275,14 @@ class MainWindow(QMainWindow):
         )
         session.working.connect(self._show_work)
         session.models_ready.connect(self.showing.models_changed)
-        desk.said.connect(self.foot.say)
-        self.hand.said.connect(self.foot.say)
-        self.bullseye.insertion.said.connect(self.foot.say)
-        self.comparison.said.connect(self.foot.say)
+        desk.said.connect(self.foot.show_message)
+        self.hand.said.connect(self.foot.show_message)
+        self.bullseye.insertion.said.connect(self.foot.show_message)
+        self.comparison.said.connect(self.foot.show_message)
         self.comparison.fitted.connect(self._show_parts)
-        self.looking.keyboard.said.connect(self.foot.say)
+        self.looking.keyboard.said.connect(self.foot.show_message)
         self.sitting.stopwatch.ticked.connect(self.showing.show_clock)
-        views.refused.connect(self.foot.say)
+        views.refused.connect(self.foot.show_message)
         views.hovered.connect(self.view_row.hover.setText)
         views.levels_changed.connect(
             lambda: self.view_row.presets.setCurrentText(window_level.BY_HAND)
@@ -316,7 +320,7 @@ class MainWindow(QMainWindow):
         self.steps.addStack(current.document.undo_stack)
         self.steps.setActiveStack(current.document.undo_stack)
         current.saver.state_changed.connect(self._show_save)
-        current.inference.failed.connect(self.banner.say)
+        current.inference.failed.connect(self.banner.show_notice)
         self.views.active.setFocus()
 
     def _show_parts(self) -> None:
@@ -348,7 +352,7 @@ class MainWindow(QMainWindow):
             self.showing.models_changed()
 
     def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
-        self.banner.say(text, retry=act, verb=verb, lasts=lasts)
+        self.banner.show_notice(text, retry=act, verb=verb, lasts=lasts)
 
     def _offer_last(self, folder: Path) -> None:
         name = folder.name if len(folder.parts) < 3 else f"… / {folder.parent.name} / {folder.name}"
@@ -360,7 +364,7 @@ class MainWindow(QMainWindow):
         if current is None:
             return
         if current.saver.state is SaveState.FAILED:
-            self.banner.say(
+            self.banner.show_notice(
                 f"Not saved. {current.saver.problem}", severe=True, retry=current.saver.save_now
             )
         elif self.banner.lasting and current.saver.state is SaveState.SAVED:
@@ -410,7 +414,9 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:
         if not self.session.shut_down(force=self._asked_to_close) and event is not None:
             self._asked_to_close = True
-            self.banner.say("Your reading is not saved. Close again to leave without it.", True)
+            self.banner.show_notice(
+                "Your reading is not saved. Close again to leave without it.", True
+            )
             event.ignore()
             return
         super().closeEvent(event)

@@ -12,7 +12,7 @@ from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.panels.toolbar import Bar, Foot, ViewRow
+from scarseg.gui.panels.toolbar import StatusBar, ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference import Inference, Readiness, engine
@@ -89,9 +89,9 @@ class Showing(QObject):
         views: Views,
         strip: Filmstrip,
         results: ResultsPanel,
-        bar: Bar,
-        view_row: ViewRow,
-        foot: Foot,
+        bar: ToolBar,
+        view_row: ViewOptionsBar,
+        foot: StatusBar,
         parent: QObject,
     ) -> None:
         super().__init__(parent)

@@ -34,7 +34,8 @@ class Strays:
     def mask(self) -> MaskArray:
         """Give all that is worth a word."""
         parts = [part for part in self._parts() if self._area_mm2(part) >= SMALLEST_MM2]
-        return np.logical_or.reduce([np.zeros_like(self.outside), *parts])
+        combined: MaskArray = np.logical_or.reduce([np.zeros_like(self.outside), *parts])
+        return combined
 
     @cached_property
     def clips(self) -> bool:

@@ -19,25 +19,31 @@ from scarseg.errors import ModelError, WeightsError
 from scarseg.models import Detection, Models, weights
 from scarseg.progress import Progress, silent
 from scarseg.quant.overlap import dice
-from scarseg.replay.result import MODEL_CAUSES, Difference, Findings, Replayed, Unchecked
+from scarseg.replay.result import (
+    MODEL_CAUSES,
+    ReplayFindings,
+    ReplayResult,
+    StepDifference,
+    UncheckedStep,
+)
 from scarseg.segmentation import pipeline, predict
 from scarseg.segmentation.pipeline import Located
 from scarseg.segmentation.predict import Answers, SliceProposal, detect
 from scarseg.segmentation.proposal import settle_lv_boxes
 
-SAME_PIXELS, SAME_SCORE = 0.01, 0.001
+BOX_TOLERANCE_PIXELS, SCORE_TOLERANCE = 0.01, 0.001
 """Boxes that are nearer than this are the same."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class RepeatedRun:
     """What the models say of a slice now, and who they are."""
 
     models: Models
     proposal: SliceProposal
 
 
-class Weights:
+class ReplayWeights:
     """Models by the weights that a record names, loaded once each.
 
     Weights given beforehand take their place; so do the default ones where the manifest does not
@@ -75,7 +81,11 @@ def same_box(one: Box | None, other: Box | None) -> bool:
         for side in ("column0", "row0", "column1", "row1")
     )
     scores = abs((one.score or 0.0) - (other.score or 0.0))
-    return max(corners) <= SAME_PIXELS and scores <= SAME_SCORE and one.origin is other.origin
+    return (
+        max(corners) <= BOX_TOLERANCE_PIXELS
+        and scores <= SCORE_TOLERANCE
+        and one.origin is other.origin
+    )
 
 
 def same_prompts(one: SlicePrompts, other: SlicePrompts) -> bool:
@@ -107,15 +117,15 @@ def _named(sha256: str, kind: str) -> str | None:
     return next((e.name for e in entries if (e.sha256, e.kind) == (sha256, kind)), None)
 
 
-class Looking:
+class ModelRunner:
     """Look at the slices of one stack; what the detector says of each is asked for once."""
 
-    def __init__(self, stack: Stack, source: Weights) -> None:
+    def __init__(self, stack: Stack, source: ReplayWeights) -> None:
         self._stack, self._source = stack, source
         self._found: dict[tuple[int, int], list[Detection]] = {}
         self._located: dict[int, list[Box | None]] = {}
 
-    def at(self, k: int, look: Look) -> Seen:
+    def at(self, k: int, look: Look) -> RepeatedRun:
         """Look at a slice as a record says.
 
         Raises:
@@ -133,7 +143,7 @@ class Looking:
         located = _as_recorded(located, look)
         image = self._stack.image(k)
         proposal = pipeline.propose_slice(image, asked, look.lv_hint, located=located)
-        return Seen(asked, proposal)
+        return RepeatedRun(asked, proposal)
 
     def _detected(self, asked: Models, k: int) -> list[Detection]:
         key = (id(asked), k)
@@ -149,7 +159,7 @@ class Looking:
 
 
 @dataclass
-class RemadeSlice:
+class ReplayedSlice:
     """One slice on its way: as it was recorded, and as it is made again.
 
     ``ground`` lies beneath the scar of ``remade``, None where that is not known. ``twins`` are
@@ -161,7 +171,7 @@ class RemadeSlice:
     ground: LabelArray | None
     reading: SliceReading = field(default_factory=SliceReading)
     answers: Answers = field(default_factory=Answers)
-    seen: Seen | None = None
+    seen: RepeatedRun | None = None
     twins: dict[bytes, tuple[LabelArray, LabelArray | None]] = field(default_factory=dict)
 
     @property
@@ -175,7 +185,7 @@ class RemadeSlice:
         return drawn and not self.answers.knows(self.remade)
 
 
-def beginning(record: Record) -> list[RemadeSlice]:
+def initial_slices(record: Record) -> list[ReplayedSlice]:
     """Give every slice as it stood before the first step."""
     slices = []
     for k in range(record.shape[0]):
@@ -185,19 +195,19 @@ def beginning(record: Record) -> list[RemadeSlice]:
             reading, patch = record.start[k]
             patch.paste(labels)
         ground = None if infarct_mask(labels).any() else labels.copy()
-        slices.append(RemadeSlice(labels, labels.copy(), ground, reading))
+        slices.append(ReplayedSlice(labels, labels.copy(), ground, reading))
     return slices
 
 
-def draw(one: RemadeSlice, step: Recorded, before: LabelArray) -> None:
+def apply_manual_edit(one: ReplayedSlice, step: Recorded, before: LabelArray) -> None:
     """Change what a hand changed, and nothing else."""
     labels = one.remade.copy()
     drawn = one.recorded != before
     labels[drawn] = one.recorded[drawn]
-    lay(one, step, labels)
+    set_labels(one, step, labels)
 
 
-def lay(one: RemadeSlice, step: Recorded, labels: LabelArray) -> None:
+def set_labels(one: ReplayedSlice, step: Recorded, labels: LabelArray) -> None:
     """Set labels, and the labels under their scar, as :class:`scarseg.case.case.Case` does."""
     infarct = infarct_mask(labels)
     if step.ground is not None:
@@ -216,22 +226,22 @@ def infarct_dice(one: LabelArray, other: LabelArray) -> float | None:
     return dice(infarct_mask(one), infarct_mask(other))
 
 
-FORGOTTEN = "the record begins later"
-NO_LOOK = "the record does not say how the models had looked at the slice"
-NO_GROUND = "the record does not say what lay beneath the scar"
+RECORD_INCOMPLETE = "the record begins later"
+NO_MODEL_RUN = "the record does not say how the models had looked at the slice"
+NO_UNDERLYING_LABELS = "the record does not say what lay beneath the scar"
 
 
 class _CannotBeMade(Exception):  # noqa: N818 - a finding
     """A step lacks what it was made from; the words say what."""
 
 
-def remake(
+def replay_case(
     case: Case,
-    source: Weights,
+    source: ReplayWeights,
     progress: Progress = silent,
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
-) -> Replayed:
+) -> ReplayResult:
     """Make a case again from its record and compare it with what stands in the case.
 
     Every answer of the models is computed anew on what was made again so far, so that the mask
@@ -257,7 +267,7 @@ def remake(
         if not np.array_equal(one, other)
     )
     seen = [one.seen for one in remaking.slices]
-    return Replayed(
+    return ReplayResult(
         again,
         labels,
         remaking.findings,
@@ -272,14 +282,14 @@ def remake(
 class _Remaking:
     """The steps of one case, one after another."""
 
-    def __init__(self, case: Case, source: Weights) -> None:
+    def __init__(self, case: Case, source: ReplayWeights) -> None:
         self.case = case
-        self.findings = Findings(n_steps=len(case.record.steps))
-        self.looking = Looking(case.stack, source)
-        self.slices = beginning(case.record)
+        self.findings = ReplayFindings(n_steps=len(case.record.steps))
+        self.looking = ModelRunner(case.stack, source)
+        self.slices = initial_slices(case.record)
         self.used: Models | None = None
         self._proposals: dict[tuple[int, bytes], Patch] = {}
-        self.answer: dict[Cause, Callable[[RemadeSlice, Recorded], LabelArray]] = {
+        self.answer: dict[Cause, Callable[[ReplayedSlice, Recorded], LabelArray]] = {
             Cause.ANSWER: self._answered,
             Cause.CORRECTION: self._corrected,
             Cause.PROPOSAL: self._proposed,
@@ -291,7 +301,9 @@ class _Remaking:
         self._hold_edits()
         for k, one in enumerate(self.slices):
             if one.recorded.any():
-                self.findings.unchecked.append(Unchecked(0, k, "what stood before", FORGOTTEN))
+                self.findings.unchecked.append(
+                    UncheckedStep(0, k, "what stood before", RECORD_INCOMPLETE)
+                )
         steps = self.case.record.steps
         for n, step in enumerate(steps):
             progress(n / len(steps), f"step {n + 1} of {len(steps)}")
@@ -328,7 +340,7 @@ class _Remaking:
         elif step.cause in (Cause.UNDO, Cause.REDO) and one.recorded.tobytes() in one.twins:
             one.remade, one.ground = one.twins[one.recorded.tobytes()]
         else:
-            draw(one, step, before)
+            apply_manual_edit(one, step, before)
         if step.reading is not None:
             one.reading = step.reading
         if one.differs:
@@ -336,7 +348,7 @@ class _Remaking:
         else:
             one.twins.pop(one.recorded.tobytes(), None)
 
-    def _look(self, number: int, one: RemadeSlice, step: Recorded, look: Look) -> None:
+    def _look(self, number: int, one: ReplayedSlice, step: Recorded, look: Look) -> None:
         if look.fresh:
             one.answers = Answers()
         try:
@@ -350,12 +362,12 @@ class _Remaking:
         self._tell_weights(look, one.seen)
         box = one.seen.proposal.embedding.lv_box
         if not same_box(box, look.lv_box):
-            place = Difference(
+            place = StepDifference(
                 number, step.slice_index, step.name, 0, None, one.differs, "another ventricle box"
             )
             self.findings.differences.append(place)
 
-    def _tell_weights(self, look: Look, seen: Seen) -> None:
+    def _tell_weights(self, look: Look, seen: RepeatedRun) -> None:
         if look.software not in ("", scarseg.__version__):
             self.findings.because(
                 f"another version: scarseg {look.software} read it, this is {scarseg.__version__}"
@@ -374,7 +386,7 @@ class _Remaking:
                 )
 
     def _ask(
-        self, number: int, one: RemadeSlice, step: Recorded, before: LabelArray, off: bool
+        self, number: int, one: ReplayedSlice, step: Recorded, before: LabelArray, off: bool
     ) -> None:
         """Make an answer again, and compare it with what was recorded."""
         try:
@@ -383,9 +395,9 @@ class _Remaking:
             self._cannot(
                 number, step, error.message if isinstance(error, ModelError) else f"{error}"
             )
-            draw(one, step, before)
+            apply_manual_edit(one, step, before)
             return
-        lay(one, step, labels)
+        set_labels(one, step, labels)
         if step.cause in (Cause.PROPOSAL, Cause.RELOCATED):
             place = step.slice_index, one.recorded.tobytes()
             self._proposals[place] = Patch.of(one.remade)
@@ -394,13 +406,13 @@ class _Remaking:
             n = int(np.count_nonzero(one.remade != one.recorded))
             overlap = infarct_dice(one.recorded, one.remade)
             self.findings.differences.append(
-                Difference(number, step.slice_index, step.name, n, overlap, off, also)
+                StepDifference(number, step.slice_index, step.name, n, overlap, off, also)
             )
 
     def _cannot(self, number: int, step: Recorded, why: str) -> None:
-        self.findings.unchecked.append(Unchecked(number, step.slice_index, step.name, why))
+        self.findings.unchecked.append(UncheckedStep(number, step.slice_index, step.name, why))
 
-    def _other_prompts(self, one: RemadeSlice, step: Recorded) -> str:
+    def _other_prompts(self, one: ReplayedSlice, step: Recorded) -> str:
         """Say whether the models propose other boxes than they did."""
         if step.cause is not Cause.PROPOSAL or one.seen is None:
             return ""
@@ -409,7 +421,7 @@ class _Remaking:
 
     # What the models say
 
-    def _answered(self, one: RemadeSlice, step: Recorded) -> LabelArray:
+    def _answered(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
         seen = _seen(one)
         labels, logits = pipeline.segment(
             seen.models,
@@ -422,10 +434,10 @@ class _Remaking:
         one.answers.remember(labels, logits)
         return labels
 
-    def _corrected(self, one: RemadeSlice, step: Recorded) -> LabelArray:
+    def _corrected(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
         seen = _seen(one)
         if one.ground is None:
-            raise _CannotBeMade(NO_GROUND)
+            raise _CannotBeMade(NO_UNDERLYING_LABELS)
         drawn = one.hand_drawn
         answer = predict.correct_heart(
             seen.models,
@@ -441,12 +453,12 @@ class _Remaking:
                 one.answers.remember(answer.labels, answer.logits)
         return answer.labels
 
-    def _proposed(self, one: RemadeSlice, step: Recorded) -> LabelArray:
+    def _proposed(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
         proposal = _seen(one).proposal
         one.answers.remember(proposal.labels, proposal.logits)
         return proposal.labels
 
-    def _walled(self, one: RemadeSlice, step: Recorded) -> LabelArray:
+    def _walled(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
         proposal = _seen(one).proposal
         drawn = one.hand_drawn
         heart = resting_on_wall(proposal.labels)
@@ -456,7 +468,7 @@ class _Remaking:
         return labels
 
 
-def _seen(one: RemadeSlice) -> Seen:
+def _seen(one: ReplayedSlice) -> RepeatedRun:
     if one.seen is None:
-        raise _CannotBeMade(NO_LOOK)
+        raise _CannotBeMade(NO_MODEL_RUN)
     return one.seen

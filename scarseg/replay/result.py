@@ -22,7 +22,7 @@ MODEL_CAUSES = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class StepDifference:
     """Where a step came out otherwise than it was recorded.
 
     ``number`` counts the steps of the record from 1; ``n_voxels`` have another label, ``dice`` is
@@ -40,7 +40,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Unchecked:
+class UncheckedStep:
     """A step of the models that could not be made again, and why."""
 
     number: int
@@ -50,7 +50,7 @@ class Unchecked:
 
 
 @dataclass
-class Findings:
+class ReplayFindings:
     """What came of the steps; ``reasons`` are what is known to be other than at the reading.
 
     ``edits_hold``: the recorded labels, put on each other in order, are those of the case.
@@ -59,8 +59,8 @@ class Findings:
     edits_hold: bool = True
     n_steps: int = 0
     n_answers: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    unchecked: list[Unchecked] = field(default_factory=list)
+    differences: list[StepDifference] = field(default_factory=list)
+    unchecked: list[UncheckedStep] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     def because(self, reason: str) -> None:
@@ -70,7 +70,7 @@ class Findings:
 
 
 @dataclass(frozen=True, eq=False)
-class Replayed:
+class ReplayResult:
     """A case made again: ``labels`` uint8 (slice, row, column), and what it measures.
 
     ``differing`` are the slices whose final labels are not the recorded ones, with the number of
@@ -80,7 +80,7 @@ class Replayed:
 
     case: Case
     labels: LabelArray
-    findings: Findings
+    findings: ReplayFindings
     recorded: Measurements
     measured: Measurements
     differing: tuple[tuple[int, int, float | None], ...]
@@ -106,11 +106,11 @@ UNEXPLAINED = (
     "the record and these weights are the same: another processor, number of threads or library"
     " may round otherwise"
 )
-MOST_LINES = 12
+MAX_LINES = 12
 """So many steps are named; the rest is counted."""
 
 
-def lines_of(name: str, replayed: Replayed) -> list[str]:
+def describe_replay(name: str, replayed: ReplayResult) -> list[str]:
     """Say in lines how a case came out; the first names it and says all in all."""
     found = replayed.findings
     grams = f"{replayed.measured.scar_mass_g:.2f} g ({replayed.measured.convention})"
@@ -123,7 +123,7 @@ def lines_of(name: str, replayed: Replayed) -> list[str]:
     return [f"{name}: {verdict}: {made}, {grams}", *(f"  {line}" for line in _told(replayed))]
 
 
-def _told(replayed: Replayed) -> Iterator[str]:
+def _told(replayed: ReplayResult) -> Iterator[str]:
     found = replayed.findings
     if not found.edits_hold:
         yield "the recorded steps do not lead to the labels and states of the case"
@@ -140,14 +140,14 @@ def _told(replayed: Replayed) -> Iterator[str]:
         yield UNEXPLAINED
 
 
-def _difference(one: Difference) -> str:
+def _difference(one: StepDifference) -> str:
     where = f"step {one.number}, slice {one.slice_index + 1} ({_verb(one.name)})"
     told = [_voxels(one.n_voxels, one.dice)] if one.n_voxels else []
     told += [one.also] if one.also else []
     return f"{where}: {', '.join(told)}{', after an earlier difference' if one.follows else ''}"
 
 
-def _unchecked(one: Unchecked) -> str:
+def _unchecked(one: UncheckedStep) -> str:
     where = f"step {one.number}, slice" if one.number else "slice"
     return f"{where} {one.slice_index + 1} ({_verb(one.name)}): not checked: {one.why}"
 
@@ -162,7 +162,7 @@ def _voxels(n: int, overlap: float | None) -> str:
     return f"{_count(n, 'voxel')} differ{'s' if n == 1 else ''}, {dice}"
 
 
-def _grams(replayed: Replayed) -> Iterator[str]:
+def _grams(replayed: ReplayResult) -> Iterator[str]:
     then, now = replayed.recorded, replayed.measured
     names = ("scar_mass_thickness_g", "scar_mass_spacing_g", "mvo_mass_g", "lv_mass_g")
     for name in names:
@@ -176,9 +176,9 @@ def _number(value: float | None) -> str:
 
 
 def _some(lines: Sequence[str]) -> Iterator[str]:
-    yield from lines[:MOST_LINES]
-    if len(lines) > MOST_LINES:
-        yield f"and {len(lines) - MOST_LINES} more of these"
+    yield from lines[:MAX_LINES]
+    if len(lines) > MAX_LINES:
+        yield f"and {len(lines) - MAX_LINES} more of these"
 
 
 def _count(n: int, what: str) -> str:

@@ -20,11 +20,11 @@ from matplotlib.textpath import text_to_path
 
 WIDTH_MM, HEIGHT_MM = 210.0, 297.0
 LEFT_MM, RIGHT_MM = 13.0, 197.0
-INK, QUIET, HAIRLINE, ALARM = "#1a1a1a", "#626262", "#c4c4c4", "#a3201a"
+INK, QUIET, RULE_COLOUR, WARNING_COLOUR = "#1a1a1a", "#626262", "#c4c4c4", "#a3201a"
 _MM_PER_INCH, _POINTS_PER_INCH = 25.4, 72.0
 
 
-class Sheet:
+class Page:
     """One page; every place and length in mm, every letter in points."""
 
     def __init__(self) -> None:
@@ -67,12 +67,12 @@ class Sheet:
         most: int = 99,
     ) -> float:
         """Write text in lines of at most ``width``; give the base of the line that would follow."""
-        lines = wrapped(text, 0.985 * width, size)  # a screen's letters are a little wider
+        lines = wrap_text(text, 0.985 * width, size)  # a screen's letters are a little wider
         if len(lines) > most:
             lines = [*lines[: most - 1], f"{lines[most - 1]} …"]
         for line in lines:
             self.text(x, y, line, size, colour=colour)
-            y += leading(size)
+            y += line_height_mm(size)
         return y
 
     def line(
@@ -80,7 +80,7 @@ class Sheet:
     ) -> None:
         """Draw a rule."""
         place = [start / WIDTH_MM, end / WIDTH_MM], [1 - y / HEIGHT_MM] * 2
-        colour, width = (INK, 0.8) if strong else (HAIRLINE, 0.5)
+        colour, width = (INK, 0.8) if strong else (RULE_COLOUR, 0.5)
         self.figure.add_artist(Line2D(*place, color=colour, linewidth=width))
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
@@ -116,7 +116,7 @@ class Sheet:
             self.text(place, y, cell, size, align=align, colour=colour, bold=bold)
 
 
-def leading(size: float) -> float:
+def line_height_mm(size: float) -> float:
     """Give the distance between lines of a size, in mm."""
     return size * 1.32 * _MM_PER_INCH / _POINTS_PER_INCH
 
@@ -128,7 +128,7 @@ def width_mm(text: str, size: float) -> float:
     return float(points) * _MM_PER_INCH / _POINTS_PER_INCH
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
+def wrap_text(text: str, width: float, size: float) -> list[str]:
     """Break text at spaces into lines of at most ``width`` mm; a longer word is cut."""
     lines: list[str] = []
     line = ""
@@ -153,7 +153,7 @@ DPI = 150
 A4_INCHES = (8.27, 11.69)
 
 
-def png(figure: Figure, dpi: int = DPI) -> bytes:
+def render_png(figure: Figure, dpi: int = DPI) -> bytes:
     """Give a figure as PNG."""
     FigureCanvasAgg(figure)
     stream = BytesIO()
@@ -161,7 +161,7 @@ def png(figure: Figure, dpi: int = DPI) -> bytes:
     return stream.getvalue()
 
 
-def pdf(figures: Sequence[Figure], title: str) -> bytes:
+def render_pdf(figures: Sequence[Figure], title: str) -> bytes:
     """Give figures as the pages of a PDF, without a clock time in it."""
     stream = BytesIO()
     metadata = {"Title": title, "Creator": "scarseg", "CreationDate": None}
@@ -236,7 +236,7 @@ def html_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: st
 
 def _html_block(block: Block) -> str:
     if isinstance(block, FigureBlock):
-        data = base64.b64encode(png(block.figure)).decode("ascii")
+        data = base64.b64encode(render_png(block.figure)).decode("ascii")
         caption = escape(block.caption)
         image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
         return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
@@ -264,7 +264,7 @@ def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str
             _lay_table(sheets, block, foot)
         else:
             sheets[-1].lay(block)
-    return pdf([sheet.figure for sheet in sheets], title)
+    return render_pdf([sheet.figure for sheet in sheets], title)
 
 
 def _lay_table(sheets: list[_Sheet], block: TableBlock, foot: str) -> None:
@@ -354,7 +354,9 @@ class _Sheet:
             tall / height,
         )
         axes = self.figure.add_axes(place)
-        axes.imshow(imread(BytesIO(png(block.figure, PRINT_DPI)), format="png"), aspect="auto")
+        axes.imshow(
+            imread(BytesIO(render_png(block.figure, PRINT_DPI)), format="png"), aspect="auto"
+        )
         axes.set_axis_off()
         self.down += tall + 0.06
         self._put(block.caption, MARGIN_INCHES, 7)

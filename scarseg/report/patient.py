@@ -20,9 +20,18 @@ from scarseg.quant.method_comparison import MethodComparison, compare_methods
 from scarseg.quant.wall_map import WallMap, map_wall, points_of
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
-from scarseg.report.layout import ALARM, INK, LEFT_MM, QUIET, RIGHT_MM, Sheet, pdf, width_mm
+from scarseg.report.layout import (
+    INK,
+    LEFT_MM,
+    QUIET,
+    RIGHT_MM,
+    WARNING_COLOUR,
+    Page,
+    render_pdf,
+    width_mm,
+)
 from scarseg.report.slices import draw_legend, draw_slices, slice_grams, status_text
-from scarseg.report.text import CONVENTIONS, Interval
+from scarseg.report.text import CONVENTIONS, ScarInterval
 
 PICTURES_TOP_MM, NUMBERS_TOP_MM, SMALL_PRINT_MM = 44.0, 168.0, 253.5
 MOST_ON_FIRST, MOST_ON_LATER = 16, 30
@@ -42,7 +51,7 @@ class ReportInput:
     wall_map: WallMap | None
     methods: MethodComparison
     method: str
-    interval: Interval | None = None
+    interval: ScarInterval | None = None
     warnings: tuple[str, ...] = ()
     identify: bool = False
     labels_from: str = ""
@@ -62,8 +71,8 @@ def report_figures(shown: ReportInput) -> list[Figure]:
     return [sheet.figure for sheet in sheets]
 
 
-def _first_sheet(shown: ReportInput, slices: range) -> Sheet:
-    sheet = Sheet()
+def _first_sheet(shown: ReportInput, slices: range) -> Page:
+    sheet = Page()
     _head(sheet, shown)
     _headline(sheet, shown)
     remote = shown.methods.remote if shown.methods.remote.any() else None
@@ -79,8 +88,8 @@ def _first_sheet(shown: ReportInput, slices: range) -> Sheet:
     return sheet
 
 
-def _later_sheet(shown: ReportInput, slices: range) -> Sheet:
-    sheet = Sheet()
+def _later_sheet(shown: ReportInput, slices: range) -> Page:
+    sheet = Page()
     _head(sheet, shown)
     remote = shown.methods.remote if shown.methods.remote.any() else None
     room = (LEFT_MM, 27.0, RIGHT_MM - LEFT_MM, 240.0)
@@ -89,18 +98,18 @@ def _later_sheet(shown: ReportInput, slices: range) -> Sheet:
     return sheet
 
 
-def _head(sheet: Sheet, shown: ReportInput) -> None:
+def _head(sheet: Page, shown: ReportInput) -> None:
     sheet.text(LEFT_MM, 15.5, "Myocardial scar on LGE", 14.0, bold=True)
     text, is_read = report_text.status_line(shown.case, shown.measured, shown.method)
     sheet.text(RIGHT_MM, 15.5, text, 8.0, align="right", bold=True,
-               colour=INK if is_read else ALARM)  # fmt: skip
+               colour=INK if is_read else WARNING_COLOUR)  # fmt: skip
     sheet.text(LEFT_MM, 20.8, report_text.patient_line(shown.case, shown.identify), 8.0)
     reader = f"Reader {shown.case.reader}" if shown.case.reader else "No reader"
     sheet.text(RIGHT_MM, 20.8, reader, 8.0, align="right")
     sheet.line(23.2, strong=True)
 
 
-def _headline(sheet: Sheet, shown: ReportInput) -> None:
+def _headline(sheet: Page, shown: ReportInput) -> None:
     """Set the four numbers of a reading large, each with its rule."""
     measured = shown.measured
     other = next(one for one in MassConvention if one is not measured.convention)
@@ -111,7 +120,7 @@ def _headline(sheet: Sheet, shown: ReportInput) -> None:
         else measured.scar_mass_thickness_g
     )
     interval = shown.interval
-    looked_at = report_text.looked_at(measured)
+    looked_at = report_text.has_result(measured)
     seen = measured.scar_mass_g if looked_at else None
     mvo = measured.mvo_mass_g if looked_at else None
     scar = f"by {rule}; {other_scar:.2f} g by {other_rule}" if looked_at else "nothing was read"
@@ -134,7 +143,7 @@ def _with_unit(value: float | None, digits: int, unit: str) -> str:
     return report_text.BLANK if value is None else f"{value:.{digits}f} {unit}"
 
 
-def _where(sheet: Sheet, shown: ReportInput) -> None:
+def _where(sheet: Page, shown: ReportInput) -> None:
     left, right = _EYE
     y = sheet.heading(left, NUMBERS_TOP_MM, "Where: scar in % of each segment", right)
     found = shown.wall_map
@@ -151,7 +160,7 @@ def _where(sheet: Sheet, shown: ReportInput) -> None:
     sheet.text(left, SMALL_PRINT_MM - 6.0, report_text.insertion_note(found), 5.8, colour=QUIET)
 
 
-def _numbers(sheet: Sheet, shown: ReportInput) -> None:
+def _numbers(sheet: Page, shown: ReportInput) -> None:
     left, right = _MIDDLE
     y = sheet.heading(left, NUMBERS_TOP_MM, "Numbers, by both mass conventions", right)
     places = (left, right - 17.0, right)
@@ -162,10 +171,10 @@ def _numbers(sheet: Sheet, shown: ReportInput) -> None:
     _slice_table(sheet, shown, y + 6.2)
 
 
-def _slice_table(sheet: Sheet, shown: ReportInput, y: float) -> None:
+def _slice_table(sheet: Page, shown: ReportInput, y: float) -> None:
     """List the grams of every slice with a bar: which slice drives the number."""
     left, right = _MIDDLE
-    measured, elsewhere = shown.measured, report_text.is_elsewhere(shown.method)
+    measured, elsewhere = shown.measured, report_text.is_external(shown.method)
     step = min(3.5, (SMALL_PRINT_MM - 6.0 - y) / (len(measured.slices) + 1))
     size = min(6.4, 1.85 * step)
     rule = CONVENTIONS[measured.convention]
@@ -190,7 +199,7 @@ def _slice_table(sheet: Sheet, shown: ReportInput, y: float) -> None:
             bars.barh(k + 0.5, grams / largest, height=0.62, color="#c98500", linewidth=0)
 
 
-def _comparators(sheet: Sheet, shown: ReportInput) -> None:
+def _comparators(sheet: Page, shown: ReportInput) -> None:
     left, right = _RIGHT
     convention = shown.measured.convention
     y = sheet.heading(left, NUMBERS_TOP_MM, "By threshold, to compare", right)
@@ -198,7 +207,7 @@ def _comparators(sheet: Sheet, shown: ReportInput) -> None:
     sheet.row(y, ("scar", "g", "% of LV"), places, 6.2, colour=QUIET)
     y += 3.7
     own = (shown.measured.scar_mass_g, shown.measured.scar_percent_lv)
-    cells = ("This segmentation", *(report_text.shown(one, 1) for one in own))
+    cells = ("This segmentation", *(report_text.format_number(one, 1) for one in own))
     sheet.row(y, cells, places, 6.8, bold=True)
     for row in report_text.method_lines(shown.methods, convention):
         y += 3.5
@@ -213,7 +222,7 @@ def _comparators(sheet: Sheet, shown: ReportInput) -> None:
     sheet.paragraph(left, y + 5.0, right - left, note, 5.4, colour=QUIET, most=8)
 
 
-def _small_print(sheet: Sheet, shown: ReportInput) -> None:
+def _small_print(sheet: Page, shown: ReportInput) -> None:
     y = SMALL_PRINT_MM
     sheet.line(y - 3.6)
     made = report_text.provenance_lines(shown.case, shown.method, shown.interval)
@@ -230,7 +239,7 @@ def _small_print(sheet: Sheet, shown: ReportInput) -> None:
         y += 0.5 if name else 0.0
 
 
-def _foot(sheet: Sheet, number: int, n: int) -> None:
+def _foot(sheet: Page, number: int, n: int) -> None:
     sheet.line(286.5)
     sheet.text(LEFT_MM, 290.0, RESEARCH_USE, 6.4, bold=True)
     about = f"scarseg {scarseg.__version__}     sheet {number} of {n}"
@@ -253,7 +262,7 @@ def write_report(
     measured: Measurements,
     *,
     points: Sequence[InsertionPoint] = (),
-    interval: Interval | None = None,
+    interval: ScarInterval | None = None,
     method: str = "",
     warnings: Sequence[str] = (),
     identify: bool = False,
@@ -296,7 +305,7 @@ def prepare(
     measured: Measurements,
     *,
     points: Sequence[InsertionPoint] = (),
-    interval: Interval | None = None,
+    interval: ScarInterval | None = None,
     method: str = "",
     warnings: Sequence[str] = (),
     identify: bool = False,
@@ -319,7 +328,7 @@ def prepare(
 
 def render_report(shown: ReportInput) -> bytes:
     """Give the report as PDF: one sheet, more with over 16 slices."""
-    return pdf(report_figures(shown), TITLE)
+    return render_pdf(report_figures(shown), TITLE)
 
 
 def report_name(stack_id: str) -> str:

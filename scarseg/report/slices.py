@@ -15,7 +15,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import FloatArray, Stack
-from scarseg.report.layout import ALARM, INK, QUIET, Sheet, width_mm
+from scarseg.report.layout import INK, QUIET, WARNING_COLOUR, Page, width_mm
 
 WALL, SCAR, MVO, REMOTE = "#58b8ff", "#ffb000", "#ff4f9a", "#d0d0d0"
 MARGIN_MM, SMALLEST_MM = 10.0, 70.0
@@ -40,7 +40,7 @@ def status_text(status: SliceStatus, elsewhere: bool = False) -> str:
 
 
 @dataclass(frozen=True)
-class View:
+class SliceCrop:
     """What of every slice is shown: a square in mm round the heart, and the grey levels.
 
     ``left``, ``top`` from the image's corner, in mm.
@@ -53,7 +53,7 @@ class View:
     white: float
 
 
-def view_of(stack: Stack, labels: LabelArray) -> View:
+def slice_crop(stack: Stack, labels: LabelArray) -> SliceCrop:
     """Choose one square for all slices, round everything that is labelled."""
     row_mm, column_mm = stack.pixel_spacing_mm
     rows, columns = np.nonzero((labels > 0).any(axis=0))
@@ -69,11 +69,11 @@ def view_of(stack: Stack, labels: LabelArray) -> View:
     left, top = float((left + right - side) / 2), float((top + bottom - side) / 2)
     seen = _inside(stack.pixels, stack, left, top, side)
     black, white = (float(v) for v in np.percentile(seen, WINDOW_PERCENTILES))
-    return View(left, top, side, black, max(white, black + 1e-6))
+    return SliceCrop(left, top, side, black, max(white, black + 1e-6))
 
 
 def draw_slices(
-    sheet: Sheet,
+    sheet: Page,
     case: Case,
     measured: Measurements,
     chosen: range,
@@ -89,7 +89,7 @@ def draw_slices(
     """
     left, top, width, height = place
     columns, side = _grid(len(chosen), width, height)
-    view = view_of(case.stack, case.labels)
+    view = slice_crop(case.stack, case.labels)
     step = side + GAP_MM
     if columns > 1:  # in line with both margins, where that leaves no chasm between the pictures
         step = min((width - side) / (columns - 1), side + WIDEST_GAP_MM)
@@ -103,7 +103,7 @@ def draw_slices(
     return top + rows * (side + CAPTION_MM + GAP_MM) - GAP_MM
 
 
-def draw_legend(sheet: Sheet, y: float, left: float, labels: LabelArray, has_remote: bool) -> None:
+def draw_legend(sheet: Page, y: float, left: float, labels: LabelArray, has_remote: bool) -> None:
     """Say in one line what the contours are, of those that are there."""
     known = [
         (WALL, "endocardium and epicardium", bool((labels == Label.MYOCARDIUM).any())),
@@ -132,7 +132,7 @@ def _grid(n: int, width: float, height: float) -> tuple[int, float]:
     return best
 
 
-def _draw_slice(panel: Axes, case: Case, k: int, view: View, remote: MaskArray | None) -> None:
+def _draw_slice(panel: Axes, case: Case, k: int, view: SliceCrop, remote: MaskArray | None) -> None:
     stack, labels = case.stack, case.labels[k]
     shade = _picture(stack.pixels[k], stack, view)
     edges = (view.left, view.left + view.side, view.top + view.side, view.top)
@@ -158,7 +158,7 @@ def _outline(panel: Axes, stack: Stack, mask: MaskArray, colour: str, width: flo
 
 
 def _caption(
-    sheet: Sheet, case: Case, measured: Measurements, k: int, place: tuple[float, float, float]
+    sheet: Page, case: Case, measured: Measurements, k: int, place: tuple[float, float, float]
 ) -> None:
     x, y, side = place
     last = case.stack.n_slices - 1
@@ -167,7 +167,9 @@ def _caption(
     status = case.readings[k].status
     unread = status is SliceStatus.UNSEEN and slice_grams(measured, k) == 0
     if unread or status is SliceStatus.NOT_ASSESSABLE:
-        sheet.text(x + side, y + 2.9, status_text(status), 6.2, align="right", colour=ALARM)
+        sheet.text(
+            x + side, y + 2.9, status_text(status), 6.2, align="right", colour=WARNING_COLOUR
+        )
         return
     grams = slice_grams(measured, k)
     colour = INK if grams > 0 else QUIET
@@ -180,7 +182,7 @@ def slice_grams(measured: Measurements, k: int) -> float:
     return float(getattr(one, f"scar_mass_{measured.convention}_g"))
 
 
-def _picture(pixels: FloatArray, stack: Stack, view: View) -> npt.NDArray[np.uint8]:
+def _picture(pixels: FloatArray, stack: Stack, view: SliceCrop) -> npt.NDArray[np.uint8]:
     """Give the square of a slice (row, column) as grey levels, smoothly enlarged."""
     row_mm, column_mm = stack.pixel_spacing_mm
     steps = (np.arange(PIXELS) + 0.5) / PIXELS * view.side

@@ -65,7 +65,7 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Interval:
+class ScarInterval:
     """An interval of the headline's scar mass; ``rule`` names how it was made."""
 
     low_g: float
@@ -95,25 +95,27 @@ def status_line(case: Case, measured: Measurements, method: str) -> tuple[str, b
     seen = f"{measured.n_slices_reviewed} of {measured.n_slices} slices reviewed"
     if export_status(case) == "read":
         return f"Read: {seen}", True
-    if is_elsewhere(method):
+    if is_external(method):
         return f"Not read here: labels made elsewhere, {seen}", False
     if measured.n_slices_reviewed:
         return f"Reading incomplete: {seen}", False
     return f"Proposal, not a reading: {seen}", False
 
 
-def looked_at(measured: Measurements) -> bool:
+def has_result(measured: Measurements) -> bool:
     """Tell whether anything was read or proposed: zero grams never means "not read"."""
     unseen = all(one.status is SliceStatus.UNSEEN for one in measured.slices)
     return not unseen or measured.scar_mass_g > 0
 
 
-def is_elsewhere(method: str) -> bool:
+def is_external(method: str) -> bool:
     """Tell whether the labels came from a file of another maker."""
     return method.startswith("from_")
 
 
-def result_rows(measured: Measurements, interval: Interval | None) -> list[tuple[str, str, str]]:
+def result_rows(
+    measured: Measurements, interval: ScarInterval | None
+) -> list[tuple[str, str, str]]:
     """Give name, value by thickness and value by spacing of every number."""
     density = measured.density_g_per_ml
     by = {
@@ -132,13 +134,13 @@ def result_rows(measured: Measurements, interval: Interval | None) -> list[tuple
     for scar, mvo, lv in by.values():
         share = None if lv is None else 100 * scar / lv
         columns.append((scar, mvo, lv, share, scar / density))
-    if not looked_at(measured):
+    if not has_result(measured):
         columns = [(None,) * 5, (None,) * 5]
     names = ("Scar (infarct), g", "   of it MVO, g", "LV mass, g", "Scar, % of LV mass",
              "Scar volume, ml")  # fmt: skip
     digits = (2, 2, 1, 1, 2)
     rows = [
-        (name, shown(one, places), shown(other, places))
+        (name, format_number(one, places), format_number(other, places))
         for name, one, other, places in zip(names, *columns, digits, strict=True)
     ]
     if interval is not None:
@@ -157,7 +159,9 @@ def method_lines(found: MethodComparison, convention: MassConvention) -> list[tu
             continue
         star = " *" if one.warnings else ""
         grams = None if one.scar is None else one.scar.total(convention)
-        rows.append((name + star, shown(grams, 1), shown(found.percent(one, convention), 1)))
+        rows.append(
+            (name + star, format_number(grams, 1), format_number(found.percent(one, convention), 1))
+        )
     return rows
 
 
@@ -172,7 +176,7 @@ def zone_lines(found: MethodComparison, convention: MassConvention) -> list[tupl
             None if one is None or one.scar is None else one.scar.total(convention) for one in parts
         )
         star = " *" if any(one.warnings for one in parts if one is not None) else ""
-        rows.append((name + star, shown(core, 1), shown(grey, 1)))
+        rows.append((name + star, format_number(core, 1), format_number(grey, 1)))
     return rows
 
 
@@ -227,7 +231,7 @@ def warning_line(measured: Measurements, more: Sequence[str] = ()) -> str:
     return "; ".join(told) + "." if told else "None."
 
 
-def provenance_lines(case: Case, method: str, interval: Interval | None) -> list[str]:
+def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> list[str]:
     """Tell version, weights, reader, times and prompts."""
     stack = case.stack
     models = [
@@ -286,6 +290,6 @@ def _count(n: int, one: str, more: str) -> str:
     return f"{n} {one if n == 1 else more}"
 
 
-def shown(value: float | None, digits: int) -> str:
+def format_number(value: float | None, digits: int) -> str:
     """Write a number, a dash where there is none."""
     return BLANK if value is None else f"{value:.{digits}f}"

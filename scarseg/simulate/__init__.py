@@ -1,7 +1,8 @@
 """LGE phantoms with known truth, as arrays and as DICOM."""
 
-from scarseg.simulate.anatomy import SimulationOptions, Territory
-from scarseg.simulate.phantom import Grid, Phantom, cylinder, ring, sector
+from scarseg.quant.segments import Territory
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.phantom import Phantom, PhantomGrid, cylinder, ring, sector
 from scarseg.simulate.series import SimulatedStack, simulate_stack
 from scarseg.simulate.signal import Vendor
 from scarseg.simulate.studies import (
@@ -13,8 +14,8 @@ from scarseg.simulate.studies import (
 )
 
 __all__ = [
-    "Grid",
     "Phantom",
+    "PhantomGrid",
     "SimulatedSeries",
     "SimulatedStack",
     "SimulatedStudy",

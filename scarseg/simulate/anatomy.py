@@ -7,20 +7,12 @@ Heart coordinates: x to the right of the image (septum at the left before rotati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray, Sequence
-
-
-class Territory(StrEnum):
-    """Coronary territory a scar component belongs to."""
-
-    LAD = "LAD"
-    RCA = "RCA"
-    LCX = "LCX"
+from scarseg.quant.segments import Territory
 
 
 @dataclass(frozen=True)
@@ -134,7 +126,7 @@ class ScarComponent:
 
 
 @dataclass(frozen=True, eq=False)
-class Heart:
+class HeartShape:
     """One heart, as drawn. Lengths in mm, angles in rad."""
 
     length: float
@@ -237,7 +229,7 @@ def draw_scars(
 
 def draw_heart(
     rng: np.random.Generator, scar_rng: np.random.Generator, options: SimulationOptions
-) -> Heart:
+) -> HeartShape:
     """Draw one heart."""
     radius = float(np.clip(rng.normal(24.5, 3.5), 17, 35))
     length = float(np.clip(radius * rng.uniform(3.0, 3.9), 66, 110))
@@ -274,7 +266,7 @@ def draw_heart(
         "fat_waves": Waves.draw(rng, 6, (1, 5)),
         "thinning": float(rng.uniform(0.2, 0.5)) if rng.random() < 0.35 else 0.0,
     }
-    return Heart(
+    return HeartShape(
         length=length,
         radius=radius,
         wall=wall,

@@ -9,14 +9,14 @@ from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.stack import FloatArray
-from scarseg.simulate.anatomy import ANGLES, Directions, Heart
-from scarseg.simulate.signal import Tissues
+from scarseg.simulate.anatomy import ANGLES, Directions, HeartShape
+from scarseg.simulate.signal import TissueSignals
 
 SMALLEST_RING_MM2 = 60.0
 """Below this area the tip of the apex is not outlined, as readers do not."""
 
 
-def cover(distance: FloatArray, pixel_mm: float) -> FloatArray:
+def coverage(distance: FloatArray, pixel_mm: float) -> FloatArray:
     """Give the share of a pixel inside a border, from its signed distance (negative inside)."""
     return np.asarray(np.clip(0.5 - distance / np.float32(pixel_mm), 0, 1), dtype=np.float32)
 
@@ -51,7 +51,12 @@ class _Painter:
 
 
 def render_heart(
-    heart: Heart, tissues: Tissues, x: FloatArray, y: FloatArray, z: FloatArray, pixel_mm: float
+    heart: HeartShape,
+    tissues: TissueSignals,
+    x: FloatArray,
+    y: FloatArray,
+    z: FloatArray,
+    pixel_mm: float,
 ) -> HeartSlice:
     """Render one slice.
 
@@ -69,16 +74,16 @@ def render_heart(
     above = z3 < 0
     painter = _Painter(radius.shape)
     _lay_right(painter, heart, tissues, dx, dy, radius - endo - width, wall_map.fat, z3, pixel_mm)
-    wall = cover(radius - endo - width, pixel_mm)
-    pool = np.minimum(cover(radius - endo, pixel_mm), wall)
+    wall = coverage(radius - endo - width, pixel_mm)
+    pool = np.minimum(coverage(radius - endo, pixel_mm), wall)
     depth = (radius - endo) / width
-    scar = cover((depth - reach) * width, max(pixel_mm, tissues.rim_mm)) * (reach > 0)
+    scar = coverage((depth - reach) * width, max(pixel_mm, tissues.rim_mm)) * (reach > 0)
     scar = np.where((depth < 1.1) & (depth > -0.2), scar, 0).astype(np.float32)
     mvo = wall_map.mvo_share(depth, pixel_mm) * (scar > 0.5)
     atrium = np.where(above, np.float32(0.35), np.float32(1.0))
     muscle = tissues.myocardium + (tissues.scar - tissues.myocardium) * scar * atrium
     muscle = muscle + (tissues.mvo - muscle) * mvo * atrium
-    painter.lay(np.where(above, cover(radius - endo - 2.5, pixel_mm), wall), muscle)
+    painter.lay(np.where(above, coverage(radius - endo - 2.5, pixel_mm), wall), muscle)
     painter.lay(pool, tissues.blood)
     _lay_papillary(painter, heart, tissues, wall_map.angle, radius, endo, pool, z3, pixel_mm)
     sharp = (depth < reach) & (reach > 0)
@@ -93,7 +98,7 @@ class _WallMap:
     thickness of the fat outside in mm.
     """
 
-    def __init__(self, heart: Heart, angle: FloatArray, z: FloatArray) -> None:
+    def __init__(self, heart: HeartShape, angle: FloatArray, z: FloatArray) -> None:
         directions = Directions(angle)
         fat = np.clip(heart.fat + 2.5 * heart.fat_waves(ANGLES, z), 0, 9)
         self.angle = angle
@@ -112,14 +117,14 @@ class _WallMap:
         share = np.zeros(depth.shape, dtype=np.float32)
         for inner, start in self._cores:
             outside = np.maximum(depth - inner, start - depth)
-            np.maximum(share, cover(outside * self.width, pixel_mm) * (inner > 0.05), out=share)
+            np.maximum(share, coverage(outside * self.width, pixel_mm) * (inner > 0.05), out=share)
         return share
 
 
 def _lay_right(
     painter: _Painter,
-    heart: Heart,
-    tissues: Tissues,
+    heart: HeartShape,
+    tissues: TissueSignals,
     dx: FloatArray,
     dy: FloatArray,
     outside_left: FloatArray,
@@ -143,16 +148,16 @@ def _lay_right(
     ).astype(np.float32)
     outside_right = (q - 1) * np.minimum(half_width, half_height) + np.where(size <= 0.05, 50, 0)
     outside = np.minimum(outside_left, outside_right - heart.rv_wall).astype(np.float32)
-    painter.lay(cover(outside - fat - 1.8, pixel_mm), tissues.pericardium)
-    painter.lay(cover(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
-    painter.lay(cover(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)
-    painter.lay(cover(outside_right, pixel_mm), tissues.blood * 0.97)
+    painter.lay(coverage(outside - fat - 1.8, pixel_mm), tissues.pericardium)
+    painter.lay(coverage(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
+    painter.lay(coverage(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)
+    painter.lay(coverage(outside_right, pixel_mm), tissues.blood * 0.97)
 
 
 def _lay_papillary(
     painter: _Painter,
-    heart: Heart,
-    tissues: Tissues,
+    heart: HeartShape,
+    tissues: TissueSignals,
     angle: FloatArray,
     radius: FloatArray,
     endo: FloatArray,
@@ -167,7 +172,7 @@ def _lay_papillary(
         sideways = radius * np.sin(angle - np.float32(where))
         front = np.cos(angle - np.float32(where)) > 0.3
         distance = np.hypot(inward, sideways / 1.2) - here
-        spot = cover(distance.astype(np.float32), pixel_mm) * pool * front * (here > 0.8)
+        spot = coverage(distance.astype(np.float32), pixel_mm) * pool * front * (here > 0.8)
         painter.lay(spot.astype(np.float32), tissues.myocardium)
 
 

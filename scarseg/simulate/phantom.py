@@ -12,9 +12,9 @@ from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.case.stack import FloatArray, SliceSource, Stack
 from scarseg.io.dicom.uids import derived_uid
-from scarseg.simulate.anatomy import Heart
+from scarseg.simulate.anatomy import HeartShape
 from scarseg.simulate.heart import render_heart
-from scarseg.simulate.signal import Geometry, Tissues
+from scarseg.simulate.signal import Geometry, TissueSignals
 from scarseg.simulate.thorax import Thorax, render_thorax
 
 LEVELS = np.array([0.0, 150.0, 50.0, 220.0, 40.0], dtype=np.float32)
@@ -44,7 +44,7 @@ class Phantom:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PhantomGrid:
     """Where voxels lie: spacing in mm, (row, column), and a sub-pixel offset.
 
     ``offset_pixels`` (row, column) moves the axis of the solid off the middle of the picture.
@@ -58,13 +58,13 @@ class Grid:
     slice_thickness_mm: float | None = None
 
 
-def cylinder(radius_mm: float, grid: Grid | None = None) -> Phantom:
+def cylinder(radius_mm: float, grid: PhantomGrid | None = None) -> Phantom:
     """Make a cylinder of scar: volume pi r^2 h."""
     area = np.pi * radius_mm**2
     return _phantom("cylinder", (0.0, radius_mm), (0.0, 2 * np.pi), grid, area, area)
 
 
-def ring(inner_mm: float, outer_mm: float, grid: Grid | None = None) -> Phantom:
+def ring(inner_mm: float, outer_mm: float, grid: PhantomGrid | None = None) -> Phantom:
     """Make a ring of scar round a blood pool: volume pi (R^2 - r^2) h."""
     area = np.pi * (outer_mm**2 - inner_mm**2)
     return _phantom("ring", (inner_mm, outer_mm), (0.0, 2 * np.pi), grid, area, area)
@@ -75,7 +75,7 @@ def sector(
     outer_mm: float,
     start_rad: float,
     width_rad: float,
-    grid: Grid | None = None,
+    grid: PhantomGrid | None = None,
 ) -> Phantom:
     """Make a ring of muscle with a sector of scar: volume (w / 2) (R^2 - r^2) h.
 
@@ -91,11 +91,11 @@ def _phantom(
     name: str,
     radii_mm: tuple[float, float],
     angles: tuple[float, float],
-    grid: Grid | None,
+    grid: PhantomGrid | None,
     infarct_mm2: float,
     wall_mm2: float,
 ) -> Phantom:
-    grid = grid or Grid()
+    grid = grid or PhantomGrid()
     one = _slice_labels(radii_mm, angles, grid)
     labels = np.repeat(one[None], grid.n_slices, axis=0)
     height_ml = grid.n_slices * grid.slice_spacing_mm / 1000
@@ -108,7 +108,7 @@ def _phantom(
 
 
 def _slice_labels(
-    radii_mm: tuple[float, float], angles: tuple[float, float], grid: Grid
+    radii_mm: tuple[float, float], angles: tuple[float, float], grid: PhantomGrid
 ) -> npt.NDArray[np.uint8]:
     inner, outer = radii_mm
     spacing = np.asarray(grid.pixel_spacing_mm)
@@ -126,7 +126,7 @@ def _slice_labels(
     return labels
 
 
-def _stack(name: str, labels: LabelArray, grid: Grid) -> Stack:
+def _stack(name: str, labels: LabelArray, grid: PhantomGrid) -> Stack:
     series = derived_uid("phantom", name, grid)
     thickness = grid.slice_thickness_mm or grid.slice_spacing_mm
     return Stack(
@@ -150,7 +150,7 @@ NODE_MM = 26.0
 
 
 @dataclass(frozen=True, eq=False)
-class Unevenness:
+class SignalDrift:
     """What no formula of the anatomy gives; two fields each, mixed from slice to slice.
 
     ``grain`` (2, row, column) relative signal; ``patches`` (2, row, column) added signal, sd 1;
@@ -170,13 +170,13 @@ class Unevenness:
         return np.asarray(np.cos(turn) * fields[0] + np.sin(turn) * fields[1], dtype=np.float32)
 
 
-def draw_unevenness(rng: np.random.Generator, geometry: Geometry) -> Unevenness:
+def draw_drift(rng: np.random.Generator, geometry: Geometry) -> SignalDrift:
     """Draw textures and warp for a matrix."""
     row_mm, column_mm = geometry.pixel_spacing_mm
     fine = rng.standard_normal((2, geometry.rows, geometry.columns), dtype=np.float32)
     fine = ndimage.gaussian_filter(fine, (0, 1.4 / row_mm, 1.4 / column_mm)) * 0.3
     size = float(np.exp(rng.normal(np.log(1.3), 0.3)))
-    return Unevenness(
+    return SignalDrift(
         grain=fine + 0.11 * _smooth(rng, (2,), geometry, 12.0),
         patches=_smooth(rng, (2,), geometry, 14.0),
         warp_mm=np.float32(size) * _smooth(rng, (2, 2), geometry, NODE_MM),
@@ -208,11 +208,11 @@ def _spline_weights(n: int, step: float, nodes: int) -> FloatArray:
 
 
 def render_scene(
-    heart: Heart,
+    heart: HeartShape,
     thorax: Thorax,
-    tissues: list[Tissues],
+    tissues: list[TissueSignals],
     geometry: Geometry,
-    uneven: Unevenness,
+    uneven: SignalDrift,
 ) -> tuple[FloatArray, LabelArray]:
     """Give signed signal float32 and truth uint8, both (slice, row, column).
 
@@ -249,7 +249,7 @@ def render_scene(
     return signal, truth
 
 
-def heart_reach(heart: Heart) -> tuple[float, float, float, float]:
+def heart_reach(heart: HeartShape) -> tuple[float, float, float, float]:
     """Give how far (mm) the heart and its fat reach left, right, up and down of the LV's base."""
     ring = heart.radius * 1.1 + heart.wall * 1.3 + 12 + 12
     drift_x = abs(heart.tilt[0]) + abs(heart.bend[0])

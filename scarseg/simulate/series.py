@@ -13,8 +13,9 @@ from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.stack import FloatArray, Sequence, SliceSource, Stack, Vector
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import write_series
-from scarseg.simulate.anatomy import ScarComponent, SimulationOptions, Territory, draw_heart
-from scarseg.simulate.phantom import draw_unevenness, render_scene
+from scarseg.quant.segments import Territory
+from scarseg.simulate.anatomy import ScarComponent, SimulationOptions, draw_heart
+from scarseg.simulate.phantom import draw_drift, render_scene
 from scarseg.simulate.signal import Geometry, draw_geometry, draw_scanner, draw_tissues, form_images
 from scarseg.simulate.thorax import draw_thorax
 
@@ -65,7 +66,7 @@ def simulate_stack(
     geometry = draw_geometry(streams[4], heart.length, reach, options)
     tissues = draw_tissues(streams[3], len(geometry.z_mm), options)
     scanner = draw_scanner(streams[5], options)
-    uneven = draw_unevenness(streams[6], geometry)
+    uneven = draw_drift(streams[6], geometry)
     signal, truth = render_scene(heart, thorax, tissues, geometry, uneven)
     pixels = form_images(scanner, signal, tissues[len(tissues) // 2].blood)
     name = f"{seed} {replace(options, sequence=None)}"

@@ -29,7 +29,7 @@ def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
 
 
 @dataclass(frozen=True)
-class Tissues:
+class TissueSignals:
     """Signed signals relative to full magnetisation, and how they were made."""
 
     blood: float
@@ -56,7 +56,7 @@ class Tissues:
 
 def draw_tissues(
     rng: np.random.Generator, n_slices: int, options: SimulationOptions
-) -> list[Tissues]:
+) -> list[TissueSignals]:
     """Draw T1 values 10 to 20 minutes after contrast and an inversion time near the null.
 
     Returns one set per slice: contrast washes out while the stack is acquired and the
@@ -85,7 +85,7 @@ def draw_tissues(
             for name, (t1, density) in t1_and_density.items()
         }
         sets.append(
-            Tissues(
+            TissueSignals(
                 **signals,
                 rim_mm=rim_mm,
                 inversion_ms=float(inversion),
@@ -312,7 +312,7 @@ class Vendor(StrEnum):
 
 
 @dataclass(frozen=True)
-class Flavour:
+class SeriesStyle:
     """One series of one vendor: description, header values and way of storing pixels."""
 
     description: str
@@ -348,7 +348,7 @@ _STORAGE = {
 }
 
 
-def flavour(vendor: Vendor, sequence: Sequence, choice: int) -> Flavour:
+def series_style(vendor: Vendor, sequence: Sequence, choice: int) -> SeriesStyle:
     """Give how a vendor writes this sequence; ``choice`` picks model and description."""
     manufacturer, models, software = _MODELS[vendor]
     descriptions = _DESCRIPTIONS[vendor, sequence]
@@ -364,4 +364,4 @@ def flavour(vendor: Vendor, sequence: Sequence, choice: int) -> Flavour:
         "InstitutionName": "Simulated",
     }
     storage = _STORAGE.get((vendor, sequence), Storage.DIRECT)
-    return Flavour(descriptions[choice % len(descriptions)], header, storage)
+    return SeriesStyle(descriptions[choice % len(descriptions)], header, storage)

@@ -21,7 +21,7 @@ from scarseg.progress import Progress, silent
 from scarseg.quant.mass import measure
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import SimulatedStack, simulate_stack, write_localizer, write_scout
-from scarseg.simulate.signal import Vendor, flavour
+from scarseg.simulate.signal import Vendor, series_style
 
 TRUTH_COLUMNS = (
     "patient_id",
@@ -125,7 +125,7 @@ def write_study(
     if plan.localizer:
         write_localizer(dicom_folder / "01_localizer", series[0].stack)
     if plan.scout:
-        style = flavour(plan.vendor, Sequence.MAGNITUDE, plan.choice)
+        style = series_style(plan.vendor, Sequence.MAGNITUDE, plan.choice)
         write_scout(
             dicom_folder / "09_scout", series[0].stack, seed, options.simulation, style.header
         )
@@ -232,7 +232,7 @@ def _without(simulated: SimulatedStack, k: int) -> SimulatedStack:
 def _write_lge(
     folder: Path, masks: Path, simulated: SimulatedStack, plan: _Plan, number: int
 ) -> SimulatedSeries:
-    style = flavour(plan.vendor, simulated.stack.sequence, plan.choice)
+    style = series_style(plan.vendor, simulated.stack.sequence, plan.choice)
     stack = replace(
         simulated.stack,
         description=style.description,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray
 from scarseg.simulate.anatomy import ANGLES, Directions, Waves
-from scarseg.simulate.heart import cover
-from scarseg.simulate.signal import Tissues
+from scarseg.simulate.heart import coverage
+from scarseg.simulate.signal import TissueSignals
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def _blob(
 
 
 def render_thorax(
-    thorax: Thorax, tissues: Tissues, x: FloatArray, y: FloatArray, z: float, pixel_mm: float
+    thorax: Thorax, tissues: TissueSignals, x: FloatArray, y: FloatArray, z: float, pixel_mm: float
 ) -> FloatArray:
     """Give the signed signal of one slice without the heart.
 
@@ -132,16 +132,16 @@ def render_thorax(
     def lay(where: FloatArray, level: float) -> None:
         signal[:] += where * (level - signal)
 
-    body = cover(skin, pixel_mm)
+    body = coverage(skin, pixel_mm)
     lay(body, tissues.fat)
-    lay(cover(skin + fat, pixel_mm), tissues.muscle)
+    lay(coverage(skin + fat, pixel_mm), tissues.muscle)
     turns = np.remainder(ANGLES[None] - thorax.ribs[:, :1] + np.pi, 2 * np.pi) - np.pi
     beside = np.maximum(np.abs(turns) - thorax.ribs[:, 1:], 0).min(axis=0).astype(np.float32)
     across = np.abs(skin + fat + np.float32(0.6 * thorax.muscle))
     rib = directions.look_up(beside * np.float32(120)) + across
-    lay(cover(rib - 3.0, pixel_mm), tissues.bone)
-    lay(cover(rib - 1.6, pixel_mm), tissues.fat * 0.8)
-    chest = cover(inner, pixel_mm)
+    lay(coverage(rib - 3.0, pixel_mm), tissues.bone)
+    lay(coverage(rib - 1.6, pixel_mm), tissues.fat * 0.8)
+    chest = coverage(inner, pixel_mm)
     lay(chest, tissues.lung)
     _lay_vessels(signal, thorax, tissues, x, y, z, chest, pixel_mm)
     _lay_belly(lay, thorax, tissues, x, y, z, chest, pixel_mm)
@@ -151,7 +151,7 @@ def render_thorax(
 def _lay_vessels(
     signal: FloatArray,
     thorax: Thorax,
-    tissues: Tissues,
+    tissues: TissueSignals,
     x: FloatArray,
     y: FloatArray,
     z: float,
@@ -170,14 +170,14 @@ def _lay_vessels(
         if c0 < 0 or r0 < 0 or c0 + 2 * reach > x.shape[1] or r0 + 2 * reach > x.shape[0]:
             continue
         part = np.s_[r0 : r0 + 2 * reach, c0 : c0 + 2 * reach]
-        spot = cover(np.hypot(x[part] - vx, y[part] - vy) - size, pixel_mm) * chest[part]
+        spot = coverage(np.hypot(x[part] - vx, y[part] - vy) - size, pixel_mm) * chest[part]
         signal[part] += spot * (tissues.vessel - signal[part])
 
 
 def _lay_belly(
     lay: Callable[[FloatArray, float], None],
     thorax: Thorax,
-    tissues: Tissues,
+    tissues: TissueSignals,
     x: FloatArray,
     y: FloatArray,
     z: float,
@@ -190,29 +190,29 @@ def _lay_belly(
     fall = (x - dome_x) ** 2 / (2 * dome_radius)
     texture = _wobble(thorax.texture, x, y, z)
     below = (level + 70 * fall / (70 + fall) - y).astype(np.float32)
-    belly = cover(below, pixel_mm) * chest
+    belly = coverage(below, pixel_mm) * chest
     septal = (
-        cover((x + thorax.mediastinum + 45 + 0.3 * y + 5 * texture).astype(np.float32), pixel_mm)
+        coverage((x + thorax.mediastinum + 45 + 0.3 * y + 5 * texture).astype(np.float32), pixel_mm)
         * chest
     )
     lay(septal, tissues.fat * 0.8)
     lay(belly, tissues.muscle)
-    inside = cover(below + 2.5, pixel_mm) * chest
+    inside = coverage(below + 2.5, pixel_mm) * chest
     lay(inside, tissues.liver)
-    lefthand = cover((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
+    lefthand = coverage((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
     lay(lefthand, tissues.fat * 0.85 if thorax.belly_fat > 0.5 else tissues.spleen * 0.8)
     sx, sy, size, aspect = thorax.kidney
     kidney = _blob(x, y, (sx, level + sy), size, aspect)
-    lay(cover(kidney, pixel_mm) * inside, tissues.kidney)
-    lay(cover(kidney + 0.6 * size, pixel_mm) * inside, tissues.fat)
+    lay(coverage(kidney, pixel_mm) * inside, tissues.kidney)
+    lay(coverage(kidney + 0.6 * size, pixel_mm) * inside, tissues.fat)
     sx, sy, size, aspect = thorax.spleen
-    lay(cover(_blob(x, y, (sx, level + sy), size, aspect), pixel_mm) * inside, tissues.spleen)
+    lay(coverage(_blob(x, y, (sx, level + sy), size, aspect), pixel_mm) * inside, tissues.spleen)
     sx, sy, size, aspect = thorax.stomach
     size = size * max(0.3, 1 - 0.006 * abs(z - 60))
     stomach = _blob(x, y, (sx, level + sy), size, aspect) + 2 * texture.astype(np.float32)
-    lay(cover(stomach - 3, pixel_mm) * inside, tissues.stomach_wall)
-    lay(cover(stomach, pixel_mm) * inside, tissues.stomach)
+    lay(coverage(stomach - 3, pixel_mm) * inside, tissues.stomach_wall)
+    lay(coverage(stomach, pixel_mm) * inside, tissues.stomach)
     px, py, size = thorax.spine
-    lay(cover(_blob(x, y, (px, level + py), size, 0.9), pixel_mm) * chest, tissues.bone)
+    lay(coverage(_blob(x, y, (px, level + py), size, 0.9), pixel_mm) * chest, tissues.bone)
     ax, ay, size = thorax.aorta
-    lay(cover(_blob(x, y, (ax, level + ay), size, 1.0), pixel_mm) * chest, tissues.blood)
+    lay(coverage(_blob(x, y, (ax, level + ay), size, 1.0), pixel_mm) * chest, tissues.blood)

@@ -48,7 +48,7 @@ def random_grid(
     return ((grid + middle) * 2 / size - 1)[None]
 
 
-def breathed(
+def shift_for_breath_hold(
     grid: Tensor,
     shape: tuple[int, int],
     pixel_spacing_mm: tuple[float, float],
@@ -59,7 +59,9 @@ def breathed(
     return grid + torch.from_numpy((rng.normal(0, 1.5, 2) * 2 / size).astype(np.float32))
 
 
-def disturb(image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def vary_appearance(
+    image: npt.NDArray[np.float32], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
     """Vary gamma, bias field, sharpness and noise of images (n, row, column) in 0..1.
 
     What lies below 0 or above 1, up to where the network's input is cut, keeps doing so.

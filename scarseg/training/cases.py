@@ -56,7 +56,9 @@ def find_images(
     for path in case_files(folder):
         glance = store.peek(path)
         if glance is not None and not glance.n_read:
-            _log.warning("a case file has no slice that was read: left out (%s)", short(path.stem))
+            _log.warning(
+                "a case file has no slice that was read: left out (%s)", short_id(path.stem)
+            )
         else:
             waiting[path.name] = path
     if not waiting:
@@ -95,7 +97,7 @@ def saved_thickness_mm(path: Path) -> float | None:
     return None
 
 
-def short(uid: str) -> str:
+def short_id(uid: str) -> str:
     """Name a case by a hash of its UID."""
     return "case-" + sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
@@ -300,7 +302,7 @@ def read_corrections(
     found = find_images(folder, images, lambda done, what: progress(0.5 * done, what))
     cases = []
     for number, (path, summary) in enumerate(found):
-        name = short(summary.stack_id)
+        name = short_id(summary.stack_id)
         progress(0.5 + 0.5 * number / len(found), name)
         stack = dicom.read_stack(summary, saved_thickness_mm(path))
         case = _as_training(name, store.load_case(path, stack), _patient(summary))
@@ -345,4 +347,4 @@ def _emidec_folders(folder: Path) -> list[Path]:
 
 def _patient(summary: StackSummary) -> str:
     """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
-    return pseudonym(summary.patient_id) or short(summary.study_uid)
+    return pseudonym(summary.patient_id) or short_id(summary.study_uid)

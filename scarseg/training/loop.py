@@ -23,7 +23,7 @@ from scarseg.training.runs import append_line
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunProgress:
     """How far a run is.
 
     Args:
@@ -44,29 +44,29 @@ class Standing:
     best: float | None = None
 
 
-class Board(Protocol):
+class ProgressDisplay(Protocol):
     """Where a run shows itself."""
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
         ...
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: RunProgress) -> None:
         """Show how far the run is; called after every step."""
         ...
 
 
-class Silent:
+class NoDisplay:
     """Show nothing."""
 
     def say(self, text: str) -> None:
         pass
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: RunProgress) -> None:
         pass
 
 
-class Lines:
+class LogDisplay:
     """Print a line now and then: for logs and pipes."""
 
     def __init__(self, stream: TextIO, seconds: float = 30.0) -> None:
@@ -76,14 +76,14 @@ class Lines:
     def say(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: RunProgress) -> None:
         now = time.monotonic()
         if now - self.last >= self.seconds:
             self.last = now
-            self.say(describe(standing))
+            self.say(describe_progress(standing))
 
 
-class Bar:
+class BarDisplay:
     """Draw a bar that follows the run; lines that stay scroll above it."""
 
     def __init__(self, bar: Progress) -> None:
@@ -94,21 +94,24 @@ class Bar:
     def say(self, text: str) -> None:
         self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: RunProgress) -> None:
         now = time.monotonic()
         if now - self.last >= 0.2:
             self.last = now
             self.bar.update(
-                self.task, completed=standing.done, description=describe(standing), refresh=True
+                self.task,
+                completed=standing.done,
+                description=describe_progress(standing),
+                refresh=True,
             )
 
 
 @contextmanager
-def board_on(stream: TextIO) -> Iterator[Board]:
+def open_display(stream: TextIO) -> Iterator[ProgressDisplay]:
     """Give a bar where ``stream`` is a terminal, lines elsewhere."""
     console = Console(file=stream)
     if not console.is_terminal:
-        yield Lines(stream)
+        yield LogDisplay(stream)
         return
     columns = (
         BarColumn(24),
@@ -117,10 +120,10 @@ def board_on(stream: TextIO) -> Iterator[Board]:
     )
     # No thread of its own: data workers are forked beside it.
     with Progress(*columns, console=console, auto_refresh=False, transient=True) as bar:
-        yield Bar(bar)
+        yield BarDisplay(bar)
 
 
-def describe(standing: Standing) -> str:
+def describe_progress(standing: RunProgress) -> str:
     """Put a standing in one line."""
     parts = [f"step {standing.step}"]
     if math.isfinite(standing.loss):
@@ -132,11 +135,11 @@ def describe(standing: Standing) -> str:
     if math.isfinite(standing.seconds_per_step):
         parts.append(f"{standing.seconds_per_step:.2f} s/step")
     if math.isfinite(standing.minutes_left):
-        parts.append(f"{duration(standing.minutes_left)} left")
+        parts.append(f"{format_duration(standing.minutes_left)} left")
     return "  ".join(parts)
 
 
-def duration(minutes: float) -> str:
+def format_duration(minutes: float) -> str:
     """Write minutes as a person reads them: 45 s, 12 min, 3 h 05 min."""
     seconds = round(minutes * 60)
     if seconds < 120:
@@ -146,7 +149,7 @@ def duration(minutes: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def figures_line(figures: Mapping[str, float]) -> str:
+def format_figures(figures: Mapping[str, float]) -> str:
     """Put figures of a validation in one line."""
     return "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
@@ -156,7 +159,7 @@ SCORE = "score"
 
 
 class Ending(StrEnum):
-    """How a call of :func:`run` ended."""
+    """How a call of :func:`run_training` ended."""
 
     FINISHED = "finished"
     EARLY = "early"
@@ -165,48 +168,58 @@ class Ending(StrEnum):
     """Asked to stop; it can go on from its checkpoint."""
 
 
+_FIELDS = {"tries": "validations", "left_out": "skipped"}
+"""Keys of a checkpoint whose fields have another name."""
+
+
 @dataclass
-class History:
+class ValidationHistory:
     """What a run has been through; travels in its checkpoint.
 
-    ``tries`` holds the figures of every validation with ``step`` and ``minutes``; ``left_out``
+    ``validations`` holds the figures of every validation with ``step`` and ``minutes``; ``skipped``
     counts steps whose loss or gradient was no number.
     """
 
     best: float | None = None
     best_step: int = 0
     since_best: int = 0
-    left_out: int = 0
-    tries: list[dict[str, float]] = field(default_factory=list)
+    skipped: int = 0
+    validations: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any] | None) -> History:
-        """Make it of what :meth:`state` gave; empty for a checkpoint that has none."""
-        return cls(**state) if state else cls()
+    def restored(cls, state: Mapping[str, Any] | None) -> ValidationHistory:
+        """Read what :meth:`state` returned; empty for a checkpoint that has none."""
+        return cls(**{_FIELDS.get(key, key): value for key, value in (state or {}).items()})
 
     def state(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the fields under the keys of a checkpoint."""
+        keys = {name: key for key, name in _FIELDS.items()}
+        return {keys.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def score(self) -> float | None:
-        return self.tries[-1][SCORE] if self.tries else None
+        return self.validations[-1][SCORE] if self.validations else None
 
     @property
-    def at_start(self) -> float | None:
+    def initial_score(self) -> float | None:
         """Give the score of what the run began with, None where that was chance."""
-        return self.tries[0][SCORE] if self.tries and self.tries[0]["step"] == 0 else None
+        return (
+            self.validations[0][SCORE]
+            if self.validations and self.validations[0]["step"] == 0
+            else None
+        )
 
 
-class Learner(Protocol):
+class TrainingRun(Protocol):
     """What the loop drives: networks, their optimiser, and how far they are."""
 
     folder: Path
     step: int
     seconds: float
-    history: History
+    history: ValidationHistory
 
     @property
-    def is_blank(self) -> bool:
+    def is_untrained(self) -> bool:
         """Tell whether the weights are still chance."""
         ...
 
@@ -214,15 +227,15 @@ class Learner(Protocol):
         """Give the share of the budget that is spent."""
         ...
 
-    def learn(self) -> float | None:
+    def train_step(self) -> float | None:
         """Make one step; give its loss, or None when it was left out as no number."""
         ...
 
-    def examine(self, stop: Stop) -> dict[str, float] | None:
+    def validate(self, stop: StopRequest) -> dict[str, float] | None:
         """Try the weights on the validation patients; None without any or when stopped."""
         ...
 
-    def keep_best(self) -> None:
+    def save_best(self) -> None:
         """Write the weights just tried, the best so far."""
         ...
 
@@ -237,30 +250,30 @@ class Limits:
 
     Args:
         patience: tries without a better score after which the run ends; 0: never.
-        try_share: a try is due after this share of the budget, but not within
+        validation_share: a try is due after this share of the budget, but not within
             ``least_seconds`` of the last, nor ``spacing`` times as long as one takes; and after
             ``most_seconds`` at the latest.
         save_seconds: between checkpoints.
-        most_left_out: steps in a row whose loss is no number, after which the run fails.
+        max_skipped_in_a_row: steps in a row whose loss is no number, after which the run fails.
     """
 
     patience: int = 10
-    try_share: float = 0.05
+    validation_share: float = 0.05
     least_seconds: float = 20.0
     most_seconds: float = 300.0
     spacing: float = 8.0
     save_seconds: float = 180.0
-    most_left_out: int = 50
+    max_skipped_in_a_row: int = 50
 
 
-class Stop:
+class StopRequest:
     """Turn Ctrl-C and SIGTERM into a wish that the loop sees; a second one interrupts at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) is not signal.SIG_IGN:
@@ -272,9 +285,9 @@ class Stop:
             signal.signal(number, handler)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 class _Pace:
@@ -292,27 +305,27 @@ class _Pace:
 class _Due:
     """When the next try is due."""
 
-    def __init__(self, learner: Learner, limits: Limits) -> None:
-        self.learner, self.limits = learner, limits
+    def __init__(self, training: TrainingRun, limits: Limits) -> None:
+        self.training, self.limits = training, limits
         self.tried(0.0)
 
     def tried(self, seconds: float) -> None:
         """Count from now, knowing how long a try takes."""
-        self.took, self.at, self.share = seconds, time.monotonic(), self.learner.done()
+        self.took, self.at, self.share = seconds, time.monotonic(), self.training.done()
 
     def __call__(self) -> bool:
         waited = time.monotonic() - self.at
         if waited < max(self.limits.least_seconds, self.limits.spacing * self.took):
             return False
-        gone = self.learner.done() - self.share
-        return gone >= self.limits.try_share or waited > self.limits.most_seconds
+        gone = self.training.done() - self.share
+        return gone >= self.limits.validation_share or waited > self.limits.most_seconds
 
 
-def run(
-    learner: Learner,
+def run_training(
+    training: TrainingRun,
     limits: Limits | None = None,
-    board: Board | None = None,
-    stop: Stop | None = None,
+    board: ProgressDisplay | None = None,
+    stop: StopRequest | None = None,
 ) -> Ending:
     """Drive a run until its budget is spent, nothing improves any more, or it is asked to stop.
 
@@ -322,60 +335,60 @@ def run(
         ModelError: E_TRAINING when the loss has been no number for too long.
         OutputError: E_WRITE; the checkpoint before it stands.
     """
-    limits, board, stop = limits or Limits(), board or Silent(), stop or Stop()
+    limits, board, stop = limits or Limits(), board or NoDisplay(), stop or StopRequest()
     pace, in_a_row = _Pace(), 0
-    due = _Due(learner, limits)
+    due = _Due(training, limits)
     ending = Ending.FINISHED
     last_save = time.monotonic()
-    if not learner.history.tries and not learner.is_blank:
-        due.tried(_try(learner, board, stop))
-    while learner.done() < 1:
-        if stop.asked:
+    if not training.history.validations and not training.is_untrained:
+        due.tried(_try(training, board, stop))
+    while training.done() < 1:
+        if stop.requested:
             ending = Ending.STOPPED
             break
         begin = time.monotonic()
-        loss = learner.learn()
+        loss = training.train_step()
         now = time.monotonic()
-        learner.seconds += now - begin
+        training.seconds += now - begin
         pace.add(loss, now - begin)
         in_a_row = in_a_row + 1 if loss is None else 0
-        _count_left_out(learner, in_a_row, limits, board)
+        _count_skipped(training, in_a_row, limits, board)
         if due():
-            due.tried(_try(learner, board, stop))
-        board.show(standing(learner, pace.loss, pace.seconds))
-        if limits.patience and learner.history.since_best >= limits.patience:
+            due.tried(_try(training, board, stop))
+        board.show(progress_of(training, pace.loss, pace.seconds))
+        if limits.patience and training.history.since_best >= limits.patience:
             ending = Ending.EARLY
             break
         if now - last_save > limits.save_seconds:
-            learner.save()
-            _log(learner, pace)
+            training.save()
+            _log(training, pace)
             last_save = time.monotonic()
-    tried = learner.history.tries
-    if ending is Ending.FINISHED and (not tried or tried[-1]["step"] < learner.step):
-        _try(learner, board, stop)
-    if learner.step and learner.history.left_out >= learner.step:
-        raise _no_numbers(learner.step)
-    learner.save()
-    _log(learner, pace)
+    tried = training.history.validations
+    if ending is Ending.FINISHED and (not tried or tried[-1]["step"] < training.step):
+        _try(training, board, stop)
+    if training.step and training.history.skipped >= training.step:
+        raise _no_numbers(training.step)
+    training.save()
+    _log(training, pace)
     return ending
 
 
-def standing(learner: Learner, loss: float, seconds_per_step: float) -> Standing:
+def progress_of(training: TrainingRun, loss: float, seconds_per_step: float) -> RunProgress:
     """Say how far a run is; time left as the share done so far took."""
-    done = learner.done()
-    left = learner.seconds / 60 * (1 / done - 1) if done > 1e-4 else math.inf
-    return Standing(
+    done = training.done()
+    left = training.seconds / 60 * (1 / done - 1) if done > 1e-4 else math.inf
+    return RunProgress(
         min(1.0, done),
-        learner.step,
+        training.step,
         loss,
         seconds_per_step,
         max(0.0, left),
-        learner.history.score,
-        learner.history.best,
+        training.history.score,
+        training.history.best,
     )
 
 
-def _try(learner: Learner, board: Board, stop: Stop) -> float:
+def _try(training: TrainingRun, board: ProgressDisplay, stop: StopRequest) -> float:
     """Try the weights; remember the figures, and the weights when they are the best.
 
     What a run began with is tried to compare with; it is never what the run exports.
@@ -384,21 +397,21 @@ def _try(learner: Learner, board: Board, stop: Stop) -> float:
         the seconds it took.
     """
     begin = time.monotonic()
-    figures = learner.examine(stop)
+    figures = training.validate(stop)
     took = time.monotonic() - begin
-    learner.seconds += took
+    training.seconds += took
     if figures is None:
         return took
-    history, minutes = learner.history, learner.seconds / 60
-    history.tries.append({"step": float(learner.step), "minutes": minutes, **figures})
-    append_line(learner.folder / "log.jsonl", json.dumps(history.tries[-1]))
-    said = f"validation at step {learner.step}: {figures_line(figures)}"
-    if learner.step == 0:
+    history, minutes = training.history, training.seconds / 60
+    history.validations.append({"step": float(training.step), "minutes": minutes, **figures})
+    append_line(training.folder / "log.jsonl", json.dumps(history.validations[-1]))
+    said = f"validation at step {training.step}: {format_figures(figures)}"
+    if training.step == 0:
         board.say(f"{said}  (what it began with)")
         return took
     if history.best is None or figures[SCORE] > history.best:
-        history.best, history.best_step, history.since_best = figures[SCORE], learner.step, 0
-        learner.keep_best()
+        history.best, history.best_step, history.since_best = figures[SCORE], training.step, 0
+        training.save_best()
         said += "  (best so far)"
     else:
         history.since_best += 1
@@ -406,13 +419,15 @@ def _try(learner: Learner, board: Board, stop: Stop) -> float:
     return took
 
 
-def _count_left_out(learner: Learner, in_a_row: int, limits: Limits, board: Board) -> None:
+def _count_skipped(
+    training: TrainingRun, in_a_row: int, limits: Limits, board: ProgressDisplay
+) -> None:
     if in_a_row == 0:
         return
-    learner.history.left_out += 1
+    training.history.skipped += 1
     if in_a_row == 1:
-        board.say(f"step {learner.step} left out: its loss or gradient is not a number")
-    if in_a_row >= limits.most_left_out:
+        board.say(f"step {training.step} left out: its loss or gradient is not a number")
+    if in_a_row >= limits.max_skipped_in_a_row:
         raise _no_numbers(in_a_row)
 
 
@@ -424,11 +439,11 @@ def _no_numbers(steps: int) -> ModelError:
     )
 
 
-def _log(learner: Learner, pace: _Pace) -> None:
+def _log(training: TrainingRun, pace: _Pace) -> None:
     line = {
-        "step": learner.step,
-        "minutes": round(learner.seconds / 60, 3),
+        "step": training.step,
+        "minutes": round(training.seconds / 60, 3),
         "loss": None if math.isnan(pace.loss) else round(pace.loss, 4),
-        "left_out": learner.history.left_out,
+        "left_out": training.history.skipped,
     }
-    append_line(learner.folder / "log.jsonl", json.dumps(line))
+    append_line(training.folder / "log.jsonl", json.dumps(line))

@@ -22,7 +22,7 @@ import scarseg
 from scarseg.models.compact_sam import joined
 from scarseg.models.weights import sha256 as sha256_of_weights
 from scarseg.training.cases import TrainingCase
-from scarseg.training.runs import name_of, write_file
+from scarseg.training.runs import weights_name, write_file
 
 SHARE_ALIKE = "CC-BY-NC-SA-4.0"
 """Terms of EMIDEC and ACDC, and of everything trained on them."""
@@ -36,7 +36,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What is known of exported weights; no patient is named in it.
 
     Args:
@@ -72,7 +72,7 @@ class Card:
         return self.init_licence or YOURS
 
 
-def count(cases: Sequence[TrainingCase]) -> dict[str, dict[str, int]]:
+def count_data(cases: Sequence[TrainingCase]) -> dict[str, dict[str, int]]:
     """Count what is learned from, by kind."""
     counted = {}
     for kind in sorted({case.kind for case in cases}):
@@ -85,7 +85,7 @@ def count(cases: Sequence[TrainingCase]) -> dict[str, dict[str, int]]:
     return counted
 
 
-def sources_of(cases: Sequence[TrainingCase]) -> tuple[str, ...]:
+def public_sources(cases: Sequence[TrainingCase]) -> tuple[str, ...]:
     """Recognise EMIDEC (P001, N006 ...) and ACDC (patient001 ...) by their patients' names."""
     found = []
     if any(case.kind == "lge" and _EMIDEC.fullmatch(case.patient) for case in cases):
@@ -95,7 +95,9 @@ def sources_of(cases: Sequence[TrainingCase]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def export(folder: Path, weights: bytes, card: Card, suffix: str = ".safetensors") -> list[Path]:
+def export(
+    folder: Path, weights: bytes, card: ModelCard, suffix: str = ".safetensors"
+) -> list[Path]:
     """Write weights with checksum and card into a run's folder, named after it.
 
     Returns:
@@ -104,13 +106,13 @@ def export(folder: Path, weights: bytes, card: Card, suffix: str = ".safetensors
     Raises:
         OutputError: E_WRITE.
     """
-    name = name_of(folder)
+    name = weights_name(folder)
     digest = sha256(weights).hexdigest()
-    document = describe(card, digest, f"{name}{suffix}", len(weights))
+    document = card_document(card, digest, f"{name}{suffix}", len(weights))
     files = {
         f"{name}{suffix}": weights,
         f"{name}.json": (json.dumps(document, indent=2) + "\n").encode(),
-        f"{name}.md": in_words(document).encode(),
+        f"{name}.md": card_markdown(document).encode(),
         f"{name}.sha256": f"{digest}  {name}{suffix}\n".encode(),
     }
     for file, data in files.items():
@@ -118,7 +120,7 @@ def export(folder: Path, weights: bytes, card: Card, suffix: str = ".safetensors
     return [folder / file for file in files]
 
 
-def describe(card: Card, digest: str, file: str, size: int) -> dict[str, Any]:
+def card_document(card: ModelCard, digest: str, file: str, size: int) -> dict[str, Any]:
     """Put a card into a JSON document."""
     return {
         "name": card.name,
@@ -145,7 +147,7 @@ def describe(card: Card, digest: str, file: str, size: int) -> dict[str, Any]:
     }
 
 
-def in_words(document: Mapping[str, Any]) -> str:
+def card_markdown(document: Mapping[str, Any]) -> str:
     """Write the card as a page of Markdown."""
     kind = document["kind"]
     about = {
@@ -250,7 +252,9 @@ def _number(value: Any) -> str:
 LICENCE = "CC-BY-NC-SA-4.0"
 
 
-def register(folder: Path, name: str, kind: str, licence: str = LICENCE) -> dict[str, object]:
+def register_weights(
+    folder: Path, name: str, kind: str, licence: str = LICENCE
+) -> dict[str, object]:
     """Enter NAME.safetensors of ``folder`` into its manifest as the default of its kind.
 
     Returns:
@@ -275,21 +279,21 @@ def register(folder: Path, name: str, kind: str, licence: str = LICENCE) -> dict
     return entry
 
 
-def trained_in(place: Path) -> tuple[Path, dict[str, object]]:
+def find_trained(place: Path) -> tuple[Path, dict[str, object]]:
     """Give the weights that a finished run left in its folder, with their card.
 
     ``place`` may also be a safetensors file; its card lies beside it, or is empty.
     """
-    file = place / f"{name_of(place)}.safetensors" if place.is_dir() else place
+    file = place / f"{weights_name(place)}.safetensors" if place.is_dir() else place
     if not file.is_file():
         raise SystemExit(f"{file} does not exist: has the run ended?")
     card = file.with_suffix(".json")
     return file, json.loads(card.read_text("utf-8")) if card.is_file() else {}
 
 
-def put(trained: Sequence[Path], target: Path) -> dict[str, object]:
+def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
     """Copy trained weights to ``target``, several as one file; give what their card says."""
-    found = [trained_in(place) for place in trained]
+    found = [find_trained(place) for place in trained]
     if len(found) == 1:
         file, card = found[0]
         if file.resolve() != target.resolve():
@@ -318,8 +322,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("weights"))
     options = parser.parse_args(arguments)
     target = options.folder / f"{options.name}.safetensors"
-    card = put(options.trained, target)
-    entry = register(options.folder, options.name, options.kind)
+    card = copy_weights(options.trained, target)
+    entry = register_weights(options.folder, options.name, options.kind)
     card |= {"name": options.name, "kind": options.kind, "file": target.name}
     card |= {"licence": LICENCE, "sha256": entry["sha256"]}
     if options.evaluation:

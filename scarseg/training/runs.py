@@ -51,7 +51,7 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
     )
 
 
-def claim(folder: Path, resume: bool) -> bool:
+def claim_folder(folder: Path, resume: bool) -> bool:
     """Make sure that a run may begin or go on in a folder; tell whether there is one to go on.
 
     Raises:
@@ -68,7 +68,9 @@ def claim(folder: Path, resume: bool) -> bool:
         )
         raise OutputError("E_OUTPUT_NAME", message, str(folder))
     standing = any((folder / one).exists() for one in CHECKPOINTS)
-    held = [one for one in (RECIPE, *CHECKPOINTS, *exported(folder)) if (folder / one).exists()]
+    held = [
+        one for one in (RECIPE, *CHECKPOINTS, *exported_names(folder)) if (folder / one).exists()
+    ]
     if held and not resume:
         message = (
             f"{folder} holds a training run already ({held[0]}); go on with --resume, or choose"
@@ -80,7 +82,7 @@ def claim(folder: Path, resume: bool) -> bool:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold a run's folder: two programs training in one would spoil both.
 
     Raises:
@@ -101,7 +103,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def exported(folder: Path) -> tuple[str, ...]:
+def exported_names(folder: Path) -> tuple[str, ...]:
     """Name the files that a finished run leaves in its folder."""
     name = folder.resolve().name
     return tuple(f"{name}.{end}" for end in ("safetensors", "pth", "json", "md", "sha256"))
@@ -123,7 +125,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def require_same(folder: Path, recipe: Mapping[str, Any]) -> None:
+def require_same_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
     """Refuse to go on with a run under another recipe; only its length may change.
 
     Raises:
@@ -146,6 +148,6 @@ def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
     write_file(folder / RECIPE, (json.dumps(recipe, indent=1) + "\n").encode())
 
 
-def name_of(folder: Path) -> str:
+def weights_name(folder: Path) -> str:
     """Name the weights of a run after its folder."""
     return Path(os.path.realpath(folder)).name

@@ -12,7 +12,7 @@ import pytest
 
 from scarseg import cli
 from scarseg.agreement.pairing import pair_tables
-from scarseg.agreement.summary import NUMBERS, PAGE, PAIRS, PRINT
+from scarseg.agreement.summary import CSV_NAME, HTML_NAME, JSON_NAME, PDF_NAME
 from scarseg.errors import InputError
 from scarseg.io.tables.csv import read_csv
 from scarseg.quant.agreement import agreement
@@ -160,13 +160,13 @@ def test_a_folder_holds_page_print_numbers_and_pairs(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     words = ["agree", str(a), str(b), "-o", str(folder)]
     assert cli.main(words) == 0
-    assert {one.name for one in folder.iterdir()} == {PAGE, PRINT, NUMBERS, PAIRS}
-    page = (folder / PAGE).read_text()
+    assert {one.name for one in folder.iterdir()} == {HTML_NAME, PDF_NAME, JSON_NAME, CSV_NAME}
+    page = (folder / HTML_NAME).read_text()
     assert page.count("data:image/png;base64,") == 2
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert str(tmp_path) not in page
-    assert (folder / PRINT).read_bytes().startswith(b"%PDF")
+    assert (folder / PDF_NAME).read_bytes().startswith(b"%PDF")
     before = {one.name: one.read_bytes() for one in folder.iterdir()}
     assert cli.main(words) == 1
     assert cli.main([*words, "--force"]) == 0

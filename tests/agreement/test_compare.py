@@ -11,7 +11,7 @@ import pytest
 
 from scarseg import cli
 from scarseg.agreement.masks import compare_files, pair_files, stem
-from scarseg.agreement.summary import NUMBERS, PAGE, PAIRS, PRINT
+from scarseg.agreement.summary import CSV_NAME, HTML_NAME, JSON_NAME, PDF_NAME
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import MassConvention
 from scarseg.case.stack import Stack
@@ -137,15 +137,15 @@ def test_a_folder_is_compared_and_left_as_pages(
     assert "Dice of all voxels together" in said.out
     assert "1 of mine not in theirs: only." in said.err
     assert "1 of 4 pairs have no scar in either mask" in said.err
-    assert {one.name for one in out.iterdir()} == {PAGE, PRINT, NUMBERS, PAIRS}
-    numbers = json.loads((out / NUMBERS).read_text())
+    assert {one.name for one in out.iterdir()} == {HTML_NAME, PDF_NAME, JSON_NAME, CSV_NAME}
+    numbers = json.loads((out / JSON_NAME).read_text())
     scars = [one["scar"] for one in numbers["stacks"]]
     assert [one["dice"] for one in scars] == [0.5, 2 * 30 / 100, 0, None]
     bias = numbers["agreement"]["scar"]["bland_altman"]["bias"]
     assert bias == pytest.approx((0 - 20 + 40) * VOXEL_G / 3)  # two empty masks do not count
-    page = (out / PAGE).read_text()
+    page = (out / HTML_NAME).read_text()
     assert "mass convention spacing" in page
-    assert str(tmp_path) not in page + (out / NUMBERS).read_text()
+    assert str(tmp_path) not in page + (out / JSON_NAME).read_text()
 
 
 def test_a_bad_mask_is_told_and_the_others_are_compared(

@@ -10,14 +10,14 @@ import pytest
 from scarseg.case.prompts import SlicePrompts
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures, clicks_to
 from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient
-from scarseg.evaluation.prompts import DEFAULT, parse_strategies
+from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, parse_strategies
 from scarseg.models import Embedding, Logits, Models
 from scarseg.training.cases import TrainingCase
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.evaluation.phantoms import VOXEL_G, healthy_case, phantom_case, unread_scar
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models
 
-ALL = Protocol(parse_strategies([*DEFAULT, "point", "box+points"]), seed=1)
+ALL = Protocol(parse_strategies([*DEFAULT_STRATEGIES, "point", "box+points"]), seed=1)
 
 
 def rows(result: PatientResult) -> dict[str, PatientFigures]:

@@ -13,7 +13,7 @@ from scarseg.case.stack import SliceImage
 from scarseg.errors import Cancelled, WeightsError
 from scarseg.evaluation.patient import Protocol
 from scarseg.evaluation.prompts import parse_strategies
-from scarseg.evaluation.run import Contender, evaluate
+from scarseg.evaluation.run import Candidate, evaluate_patients
 from scarseg.models import Embedding, Models
 from tests.evaluation.phantoms import healthy_case, phantom_case
 from tests.fakes import FakeDetector, FakeSegmenter, load_fakes
@@ -41,7 +41,7 @@ def load_nothing(code: str) -> Models:
 
 def test_a_process_that_dies_costs_its_patient_only() -> None:
     cases = [phantom_case("A"), healthy_case("B"), healthy_case("C")]
-    results = evaluate(cases, [Contender("S", load_deadly)], PROTOCOL, 2)
+    results = evaluate_patients(cases, [Candidate("S", load_deadly)], PROTOCOL, 2)
     rows = [row for result in results for row in result.patients]
     codes = [(row.patient, row.prompts, row.error_code) for row in rows]
     names = ("auto", "clicks:1", "clicks:2")
@@ -51,9 +51,11 @@ def test_a_process_that_dies_costs_its_patient_only() -> None:
 
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_missing_weights_stop_everything(n_processes: int) -> None:
-    contender = Contender("S", partial(load_nothing, "E_WEIGHTS_MISSING"))
+    contender = Candidate("S", partial(load_nothing, "E_WEIGHTS_MISSING"))
     with pytest.raises(WeightsError, match="There are no weights"):
-        evaluate([phantom_case("A"), phantom_case("B")], [contender], PROTOCOL, n_processes)
+        evaluate_patients(
+            [phantom_case("A"), phantom_case("B")], [contender], PROTOCOL, n_processes
+        )
 
 
 def test_it_can_be_stopped() -> None:
@@ -62,7 +64,7 @@ def test_it_can_be_stopped() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        evaluate([phantom_case("A")], [Contender("S", load_fakes)], PROTOCOL, 1, stop)
+        evaluate_patients([phantom_case("A")], [Candidate("S", load_fakes)], PROTOCOL, 1, stop)
 
 
 def test_a_bug_is_a_row_and_its_trace_names_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -70,8 +72,8 @@ def test_a_bug_is_a_row_and_its_trace_names_nobody(caplog: pytest.LogCaptureFixt
         def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
             raise KeyError(NAME)
 
-    buggy = Contender("S", lambda: Models(Buggy(), FakeDetector()))
-    [result] = evaluate([phantom_case("A")], [buggy], PROTOCOL)
+    buggy = Candidate("S", lambda: Models(Buggy(), FakeDetector()))
+    [result] = evaluate_patients([phantom_case("A")], [buggy], PROTOCOL)
     assert {row.error_code for row in result.patients} == {"E_INTERNAL"}
     assert "KeyError" in caplog.text
     assert NAME not in caplog.text + result.note

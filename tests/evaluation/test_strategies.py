@@ -7,14 +7,14 @@ import pytest
 
 from scarseg.errors import InputError
 from scarseg.evaluation.prompts import (
-    DEFAULT,
-    Asking,
-    Hand,
-    Strategy,
-    human_boxes,
-    human_points,
+    DEFAULT_STRATEGIES,
+    PromptKind,
+    PromptStrategy,
+    RandomStream,
     parse_strategies,
-    steady,
+    reader_boxes,
+    reader_points,
+    rng_for,
 )
 from tests.conftest import phantom_labels
 
@@ -22,8 +22,8 @@ from tests.conftest import phantom_labels
 def test_names_are_read_once_each_in_order() -> None:
     found = parse_strategies(["auto,box", "clicks:3", "box", "box+points", "points"])
     assert [one.name for one in found] == ["auto", "box", "clicks:3", "box+points", "point"]
-    assert found[2] == Strategy(Asking.CLICKS, 3)
-    assert [one.name for one in parse_strategies(DEFAULT)] == list(DEFAULT)
+    assert found[2] == PromptStrategy(PromptKind.CLICKS, 3)
+    assert [one.name for one in parse_strategies(DEFAULT_STRATEGIES)] == list(DEFAULT_STRATEGIES)
 
 
 @pytest.mark.parametrize("word", ["clicks", "clicks:0", "clicks:x", "box:2", "fwhm", "magic"])
@@ -36,36 +36,36 @@ def test_other_words_are_refused(word: str) -> None:
 def test_one_box_and_one_click_per_component() -> None:
     scar = phantom_labels()[2] == 3
     scar[2:6, 3:9] = True
-    boxes = human_boxes(scar, np.random.default_rng(0))
-    points = human_points(scar, np.random.default_rng(0))
+    boxes = reader_boxes(scar, np.random.default_rng(0))
+    points = reader_points(scar, np.random.default_rng(0))
     assert len(boxes) == len(points) == 2
     for box in boxes:
         assert box.width * box.height > 0.5 * scar.sum() / 2
     assert all(scar[p.pixel[1], p.pixel[0]] and p.positive for p in points)
     nothing = np.zeros_like(scar)
-    assert human_boxes(nothing, np.random.default_rng(0)) == ()
+    assert reader_boxes(nothing, np.random.default_rng(0)) == ()
 
 
 def test_the_hand_is_steady() -> None:
     def draw(*words: int | str) -> list[float]:
         seed, patient, k, n, hand = words
-        return steady(seed, patient, k, n, hand).random(3).tolist()
+        return rng_for(seed, patient, k, n, hand).random(3).tolist()
 
-    first = draw(7, "P001", 2, 0, Hand.BOXES)
-    assert first == draw(7, "P001", 2, 0, Hand.BOXES)
+    first = draw(7, "P001", 2, 0, RandomStream.BOXES)
+    assert first == draw(7, "P001", 2, 0, RandomStream.BOXES)
     others = [
-        draw(8, "P001", 2, 0, Hand.BOXES),
-        draw(7, "P002", 2, 0, Hand.BOXES),
-        draw(7, "P001", 3, 0, Hand.BOXES),
-        draw(7, "P001", 2, 1, Hand.BOXES),
-        draw(7, "P001", 2, 0, Hand.CLICKS),
+        draw(8, "P001", 2, 0, RandomStream.BOXES),
+        draw(7, "P002", 2, 0, RandomStream.BOXES),
+        draw(7, "P001", 3, 0, RandomStream.BOXES),
+        draw(7, "P001", 2, 1, RandomStream.BOXES),
+        draw(7, "P001", 2, 0, RandomStream.CLICKS),
     ]
     assert len({tuple(one) for one in [first, *others]}) == 6
 
 
 def test_boxes_are_drawn_as_they_always_were() -> None:
     """Figures of different days compare only while the hand stays the same."""
-    rng = steady(7, "P001", 2, 0, Hand.BOXES)
-    [box] = human_boxes(phantom_labels()[2] == 3, rng)
+    rng = rng_for(7, "P001", 2, 0, RandomStream.BOXES)
+    [box] = reader_boxes(phantom_labels()[2] == 3, rng)
     corners = (box.column0, box.row0, box.column1, box.row1)
     assert corners == pytest.approx((40.9, 22.8, 48.7, 37.2), abs=1.0)

@@ -10,12 +10,12 @@ import pytest
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures
 from scarseg.evaluation.summary import (
     Column,
-    columns_of,
-    gain,
+    dice_gain,
+    distribution,
+    group_columns,
     pooled_dice,
     roc_area,
     sensitivity_at,
-    spread,
     strata,
     summarise,
 )
@@ -157,7 +157,7 @@ def test_clicks_count_those_that_never_got_there() -> None:
 
 def test_gain_is_patient_by_patient() -> None:
     fwhm = tuple(replace(one, prompts="fwhm", dice=0.5) for one in reversed(PATIENTS[:3]))
-    figures = gain(COLUMN, Column("S", "fwhm", fwhm, ()))
+    figures = dice_gain(COLUMN, Column("S", "fwhm", fwhm, ()))
     assert figures["over"] == "fwhm"
     assert figures["dice_difference"]["mean"] == pytest.approx(1.4 / 3 - 0.5)
 
@@ -175,7 +175,7 @@ def test_failed_patients_are_left_out_and_columns_keep_their_order() -> None:
         patient="F", kind="lge", segmenter="S", prompts="auto", error_code="E_INTERNAL"
     )
     box = replace(PATIENTS[0], prompts="box")
-    found = columns_of([failed, box, *PATIENTS], SLICES)
+    found = group_columns([failed, box, *PATIENTS], SLICES)
     assert [(one.prompts, len(one.patients), len(one.slices)) for one in found] == [
         ("box", 1, 0),
         ("auto", 5, 4),
@@ -186,4 +186,4 @@ def test_nobody_with_scar_is_no_error() -> None:
     figures = summarise(Column("S", "auto", PATIENTS[3:], ()))
     assert "scar" not in figures
     assert figures["false_scar"]["on_patients_without_scar_g"]["mean"] == pytest.approx(0.25)
-    assert spread(np.array([])) == {}
+    assert distribution(np.array([])) == {}

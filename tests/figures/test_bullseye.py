@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory, segment_at
 from scarseg.quant.wall_map import sector_degrees
 from scarseg.report.bullseye import COLOURS, bullseye_figure
-from scarseg.report.layout import pdf, png
+from scarseg.report.layout import render_pdf, render_png
 
 ANTERIOR_INSERTION = 120.0
 """On a picture seen from the apex with the anterior wall up."""
@@ -65,6 +65,6 @@ def test_the_apex_fills_the_middle() -> None:
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
     first, second = (bullseye_figure({1: 30.0, 2: None}) for _ in range(2))
-    assert png(first) == png(second)
+    assert render_png(first) == render_png(second)
     first, second = (bullseye_figure({1: 30.0, 2: None}) for _ in range(2))
-    assert pdf([first], "x") == pdf([second], "x")
+    assert render_pdf([first], "x") == render_pdf([second], "x")

@@ -37,8 +37,8 @@ def _settle(reading) -> None:
 
 
 def _hover(panel, number: int | None) -> None:
-    at = panel.eye.position_of(number).toPoint() if number else QPoint(1, 1)
-    QTest.mouseMove(panel.eye, at)
+    at = panel.view.position_of(number).toPoint() if number else QPoint(1, 1)
+    QTest.mouseMove(panel.view, at)
 
 
 @pytest.mark.parametrize("vision", VISION)
@@ -49,7 +49,7 @@ def test_classes_are_told_apart(vision):
 
 def test_figures_are_read_on_every_class():
     for kind, colour in bullseye_view.COLOURS.items():
-        assert _contrast(bullseye_view.INKS[kind], colour) >= READABLE, kind
+        assert _contrast(bullseye_view.TEXT_COLOURS[kind], colour) >= READABLE, kind
 
 
 def test_it_is_closed_until_asked_for(reading):
@@ -70,11 +70,11 @@ def test_it_shows_the_engines_numbers(reading, panel):
         number = int(row["region"])
         if number in panel.shown.slices:
             grams = f"scar {row['scar_mass_thickness_g']:.1f} g"
-            assert grams in panel.eye._words[number]
-            assert str(row["region_name"]) in panel.eye._words[number]
+            assert grams in panel.view._words[number]
+            assert str(row["region_name"]) in panel.view._words[number]
     assert any(percent for percent in found.area_percents.values())
     panel.scope.click()
-    assert panel.eye._percents == found.ray_percents
+    assert panel.view._percents == found.ray_percents
 
 
 def test_it_follows_an_edit_and_its_undoing(reading, panel):
@@ -111,34 +111,34 @@ def test_the_hand_on_a_segment_lights_it_up_and_a_click_goes_there(reading, pane
     k = panel.shown.fullest[number]
     reading.go_to(k)
     layer = reading.window.bullseye.insertion._layers[reading.window.canvas]
-    assert layer.lit.isEmpty()
+    assert layer.highlighted.isEmpty()
     _hover(panel, number)
-    assert panel.eye.at == number
-    assert not layer.lit.isEmpty()
+    assert panel.view.at == number
+    assert not layer.highlighted.isEmpty()
     rows, columns = np.nonzero(panel.shown.mask(number, k))
-    bounds = layer.lit.boundingRect()
+    bounds = layer.highlighted.boundingRect()
     assert bounds.left() == columns.min() and bounds.bottom() == rows.max() + 1
     assert panel.words.text() == panel.shown.title(segments.SEGMENTS[number - 1])
     reading.go_to((k + 1) % 5)
     QTest.mouseClick(
-        panel.eye, Qt.MouseButton.LeftButton, pos=panel.eye.position_of(number).toPoint()
+        panel.view, Qt.MouseButton.LeftButton, pos=panel.view.position_of(number).toPoint()
     )
     assert reading.document.current == k
     _hover(panel, None)
-    assert layer.lit.isEmpty()
+    assert layer.highlighted.isEmpty()
     assert "RV insertion" in panel.words.text()
 
 
 def test_without_a_mouse(reading, panel):
-    panel.eye.setFocus()
-    QTest.keyClick(panel.eye, Qt.Key.Key_Right)
-    first = panel.eye.at
-    QTest.keyClick(panel.eye, Qt.Key.Key_Right)
-    assert first is not None and panel.eye.at != first
-    number, k = panel.eye.at, panel.shown.fullest[panel.eye.at]
-    QTest.keyClick(panel.eye, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    panel.view.setFocus()
+    QTest.keyClick(panel.view, Qt.Key.Key_Right)
+    first = panel.view.at
+    QTest.keyClick(panel.view, Qt.Key.Key_Right)
+    assert first is not None and panel.view.at != first
+    number, k = panel.view.at, panel.shown.fullest[panel.view.at]
+    QTest.keyClick(panel.view, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert reading.document.current == k
-    assert f"{number}: " in panel.eye.accessibleDescription()
+    assert f"{number}: " in panel.view.accessibleDescription()
 
 
 def test_history_and_bulls_eye_share_the_room(reading, panel):
@@ -185,21 +185,21 @@ def test_a_stack_without_a_wall_says_so(make_reader, phantom_stack):
     _settle(reader)
     panel = reader.window.bullseye.panel
     assert panel.shown is None
-    assert panel.eye.accessibleDescription() == bullseye.NO_WALL
+    assert panel.view.accessibleDescription() == bullseye.NO_WALL
     assert theme.QUIET in {
-        panel.eye.grab().toImage().pixelColor(x, y).name()
-        for x in range(panel.eye.width())
-        for y in range(panel.eye.height())
+        panel.view.grab().toImage().pixelColor(x, y).name()
+        for x in range(panel.view.width())
+        for y in range(panel.view.height())
     }
     reader.settle()
 
 
 def test_the_colour_of_a_segment_is_drawn(reading, panel):
     _hover(panel, None)
-    image = panel.eye.grab().toImage()
+    image = panel.view.grab().toImage()
     seen = {
         image.pixelColor(x, y).name() for x in range(image.width()) for y in range(image.height())
     }
-    wanted = {panel.eye.colour_of(n) for n in panel.shown.slices}
+    wanted = {panel.view.colour_of(n) for n in panel.shown.slices}
     assert len(wanted) > 1 and wanted <= seen
     assert (reading.case.labels == Label.SCAR).any()

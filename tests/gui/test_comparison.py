@@ -293,14 +293,14 @@ def test_a_remote_region_without_wall_is_not_taken(comparing):
 
 def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
     compared, go, begun = comparing.window.comparison, threading.Event(), []
-    was = threshold_results.compare
+    was = threshold_results.compute_masks
 
     def slow(question):
         begun.append(question)
         go.wait(10)
         return was(question)
 
-    monkeypatch.setattr(threshold_results, "compare", slow)
+    monkeypatch.setattr(threshold_results, "compute_masks", slow)
     first = compared.answer
     comparing.erase((46.0, 30.0), (48.0, 30.0))
     comparing.wait(lambda: begun)
@@ -346,8 +346,8 @@ def test_dark_cores_are_adopted_as_scar_and_labelled_mvo_stays():
     ground[0, 4] = Label.BACKGROUND
     scar, mvo = np.zeros((2, 1, 1, 6), dtype=bool)
     scar[0, 0, [0, 1, 3, 4]], mvo[0, 0, 2] = True, True
-    method = threshold_results.Method("sd5", "", scar, mvo, (1.0,), (1.0,), 1.0, 1.0)
-    out = threshold_results.adopted(labels, ground, method, 0)
+    method = threshold_results.MethodMask("sd5", "", scar, mvo, (1.0,), (1.0,), 1.0, 1.0)
+    out = threshold_results.labels_with_method(labels, ground, method, 0)
     assert out.dtype == np.uint8
     assert list(out[0]) == [
         Label.BLOOD_POOL, Label.SCAR, Label.SCAR, Label.MVO, Label.BACKGROUND, Label.MYOCARDIUM,

@@ -254,7 +254,7 @@ def test_a_partial_total_says_so(make_reader, phantom_stack):
 
 def test_a_long_sentence_does_not_widen_the_window(reading):
     before = reading.window.width()
-    reading.window.foot.say("A sentence that goes on. " * 30)
+    reading.window.foot.show_message("A sentence that goes on. " * 30)
     reading.qtbot.wait(1)
     assert reading.window.width() == before
     assert reading.window.minimumSizeHint().width() <= 1280

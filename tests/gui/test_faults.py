@@ -13,8 +13,8 @@ from scarseg.gui.commands import Desk
 from scarseg.gui.main_window import Looking, MainWindow
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.tool_selection import Hand
-from scarseg.gui.panels.toolbar import Banner, Foot
+from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.panels.toolbar import Banner, StatusBar
 from scarseg.gui.presenter import Showing
 from scarseg.gui.reading_time import Sitting
 from scarseg.gui.session.resume import Places, Watch
@@ -22,8 +22,8 @@ from scarseg.gui.viewer.filmstrip import Filmstrip
 from tests.reliability.invariants import Watched, differences_on_disk
 
 CLASSES = (
-    Showing, Desk, Hand, Looking, Sitting, Filmstrip, ResultsPanel, StudiesPanel, Foot, Places,
-    Watch, MainWindow,
+    Showing, Desk, ToolSelection, Looking, Sitting, Filmstrip, ResultsPanel, StudiesPanel,
+    StatusBar, Places, Watch, MainWindow,
 )  # fmt: skip
 KEPT = ("closeEvent", "_tick")
 

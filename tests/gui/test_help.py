@@ -46,9 +46,9 @@ def test_the_place_to_drop_lights_up(reader, welcome, tmp_path):
         Qt.KeyboardModifier.NoModifier,
     )  # fmt: skip
     QApplication.sendEvent(reader.window, enter)
-    assert welcome.place.over
+    assert welcome.drop_area.over
     QApplication.sendEvent(reader.window, QDragLeaveEvent())
-    assert not welcome.place.over
+    assert not welcome.drop_area.over
     assert enter.type() == QEvent.Type.DragEnter
 
 

@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QLabel, QPushButton
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
-from scarseg.gui.panels.studies import SECOND
+from scarseg.gui.panels.studies import SECOND_LINE_ROLE
 from scarseg.gui.session.study_list import Entry, Library, depth
 from scarseg.io.casefile import library as casefile_library
 from scarseg.io.casefile import store
@@ -143,7 +143,7 @@ def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path)
     reader.wait(lambda: reader.session.current is not None)
     reader.settle()
     items = (reader.window.studies.studies.item(k) for k in range(4))
-    shown = {item.text().split()[0]: item.data(SECOND) for item in items}
+    shown = {item.text().split()[0]: item.data(SECOND_LINE_ROLE) for item in items}
     assert shown == {
         "P0": "to read · proposed", "P1": "read", "P2": "in progress · 2 of 5 read",
         "P3": "to read",
@@ -180,7 +180,7 @@ def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
     place = view.verticalScrollBar().value()
     assert place > 0
     reader.act("no_scar")
-    assert "1 of 5 read" in view.item(40).data(SECOND)
+    assert "1 of 5 read" in view.item(40).data(SECOND_LINE_ROLE)
     assert view.verticalScrollBar().value() == place
 
 

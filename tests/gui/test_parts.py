@@ -10,8 +10,8 @@ import openpyxl
 import pytest
 from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
-from scarseg.batch.results import MaskFormat, OutcomeSettings, leave
-from scarseg.batch.selection import select
+from scarseg.batch.results import MaskFormat, ResultSettings, write_results
+from scarseg.batch.selection import select_stacks
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui.commands import TABLES, USUAL
 from scarseg.gui.dialogs import Dialogs
@@ -57,15 +57,13 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
     reader.accept()
     case = reader.document.snapshot()
     _export(reader, mine, EVERYTHING)
-    job = select(dicom.scan([tmp_path / "study"])).jobs[0]
+    job = select_stacks(dicom.scan([tmp_path / "study"])).jobs[0]
     maker = reader.window.desk.interval_maker(case)
     interval = maker(case, lambda *_: None)
     for kind in (MaskFormat.NIFTI, MaskFormat.SEG, MaskFormat.RTSTRUCT):
         sr = kind is MaskFormat.SEG
-        settings = OutcomeSettings(
-            masks=theirs, mask_format=kind, sr=sr, reports=theirs, force=True
-        )
-        last = leave(case, job, settings, job.mask_file, interval=interval)
+        settings = ResultSettings(masks=theirs, mask_format=kind, sr=sr, reports=theirs, force=True)
+        last = write_results(case, job, settings, job.mask_file, interval=interval)
     from scarseg.io.tables.export import write_export
 
     write_export(theirs / "scar.csv", [last.record], {}, workbook=True)

@@ -97,7 +97,7 @@ def test_the_montage_shows_every_slice_with_its_outlines(reading):
 
 
 def test_the_total_comes_with_its_convention_and_how_much_was_read(reading):
-    words = pictures.total_words(reading.window.showing.measured)
+    words = pictures.total_text(reading.window.showing.measured)
     assert words.endswith("0 of 5 slices read") and " g by slice thickness" in words
 
 

@@ -18,8 +18,9 @@ from scarseg.case.prompts import Origin
 from scarseg.gui import app
 from scarseg.io.casefile import store
 from scarseg.models.weights import weights_folder
+from scarseg.quant.segments import Territory
 from scarseg.simulate import studies
-from scarseg.simulate.anatomy import SimulationOptions, Territory
+from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
 from tests.gui.conftest import Reader
 

@@ -19,8 +19,9 @@ from scarseg.gui import app
 from scarseg.io.casefile import store
 from scarseg.models import Models
 from scarseg.models.weights import weights_folder
+from scarseg.quant.segments import Territory
 from scarseg.simulate import studies
-from scarseg.simulate.anatomy import SimulationOptions, Territory
+from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
 from tests.cohorts import rows_of, write
 from tests.fakes import FakeDetector, FakeSegmenter

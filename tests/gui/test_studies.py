@@ -8,7 +8,7 @@ import pytest
 from PyQt6.QtCore import QPoint, Qt
 
 from scarseg.gui import theme
-from scarseg.gui.panels.studies import COLOUR, SECOND
+from scarseg.gui.panels.studies import COLOUR_ROLE, SECOND_LINE_ROLE
 from scarseg.io.dicom.types import LoadReport, Refusal
 from tests.conftest import make_phantom_stack
 
@@ -44,7 +44,7 @@ def shown(panel) -> list[str]:
 
 
 def test_every_state_has_its_words_colour_and_count(panel):
-    seconds = [panel.studies.item(k).data(SECOND) for k in range(5)]
+    seconds = [panel.studies.item(k).data(SECOND_LINE_ROLE) for k in range(5)]
     assert seconds == [
         "to read · proposed",
         "in progress · 3 of 5 read",
@@ -52,7 +52,7 @@ def test_every_state_has_its_words_colour_and_count(panel):
         "failed · E_SPACING",
         "failed · E_DICOM",
     ]
-    colours = [panel.studies.item(k).data(COLOUR) for k in range(5)]
+    colours = [panel.studies.item(k).data(COLOUR_ROLE) for k in range(5)]
     assert colours == [theme.YELLOW, theme.ACCENT, theme.GREEN, theme.RED, theme.RED]
     words = [panel.state.itemText(row) for row in range(panel.state.count())]
     assert words == ["All 5", "To read 1", "In progress 1", "Read 1", "Failed 2"]

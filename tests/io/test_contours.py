@@ -10,13 +10,13 @@ from hypothesis.extra.numpy import arrays
 from skimage.draw import polygon2mask
 
 from scarseg.case.labels import MaskArray
-from scarseg.io.dicom_export.rtstruct import outlines
+from scarseg.io.dicom_export.rtstruct import pixel_outlines
 
 
 def filled(mask: MaskArray) -> MaskArray:
     """Fill by the even-odd rule at the centres of pixels."""
     result = np.zeros_like(mask)
-    for polygon in outlines(mask):
+    for polygon in pixel_outlines(mask):
         corners = polygon[:, ::-1] - 0.5
         result ^= polygon2mask(mask.shape, corners)
     return result
@@ -31,14 +31,14 @@ def test_filled_outlines_are_the_mask(mask: MaskArray) -> None:
 def test_a_pixel_is_a_square_on_its_borders() -> None:
     mask = np.zeros((4, 5), dtype=bool)
     mask[2, 3] = True
-    [polygon] = outlines(mask)
+    [polygon] = pixel_outlines(mask)
     assert sorted(polygon.tolist()) == [[3, 2], [3, 3], [4, 2], [4, 3]]
 
 
 def test_a_ring_is_one_polygon_with_the_area_of_its_pixels() -> None:
     mask = np.ones((7, 8), dtype=bool)
     mask[2:5, 3:6] = False
-    [polygon] = outlines(mask)
+    [polygon] = pixel_outlines(mask)
     x, y = polygon.T.astype(float)
     area = 0.5 * float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())
     assert area == mask.sum() == 47
@@ -51,5 +51,5 @@ def test_pieces_are_apart(n: int) -> None:
     mask[0:2, 0:2] = True
     if n == 2:
         mask[2:4, 2:4] = True  # touches at a corner
-    assert len(outlines(mask)) == n
-    assert outlines(np.zeros((3, 3), dtype=bool)) == []
+    assert len(pixel_outlines(mask)) == n
+    assert pixel_outlines(np.zeros((3, 3), dtype=bool)) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from scarseg.batch.selection import select
+from scarseg.batch.selection import select_stacks
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom.types import LoadReport
 from tests.io.dicom_files import (
@@ -65,7 +65,7 @@ def test_one_series_a_slice_is_one_stack_and_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uid", ["1.2.50.90", "1.2.50.87"])
 def test_any_of_its_series_names_the_stack(tmp_path: Path, uid: str) -> None:
-    chosen = select(scanned(tmp_path, apart()), [uid])
+    chosen = select_stacks(scanned(tmp_path, apart()), [uid])
     assert [job.mask_file for job in chosen.jobs] == ["1.2.50.90.nii.gz"]
 
 

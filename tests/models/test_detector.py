@@ -181,7 +181,7 @@ def test_training_and_use_see_the_same_picture(
     piece = LabelledSlice("x", 2, image.pixels, phantom_truth[2], image.pixel_spacing_mm)
     rng = np.random.default_rng(0)
     for seen, is_far in zip(fed, (True, False), strict=True):
-        trained = data.make_look(piece, rng, is_far)
+        trained = data.make_detector_sample(piece, rng, is_far)
         np.testing.assert_allclose(seen[0, 0].numpy(), trained.image, atol=1e-5)
 
 
@@ -345,8 +345,8 @@ def test_damaged_weights_are_refused(weights: Path, damage: Any, code: str) -> N
 def test_the_shipped_weights_find_a_simulated_heart_and_its_scar() -> None:
     from scarseg.models.weights import weights_folder
     from scarseg.training.cases import TrainingCase
-    from scarseg.training.detector.data import slices_of
-    from scarseg.training.detector.evaluate import find_all, summarise
+    from scarseg.training.detector.data import labelled_slices
+    from scarseg.training.detector.evaluate import detect_all, summarise
 
     path = weights_folder() / "scarseg-detector-1.safetensors"
     opened = load_detector(path)
@@ -357,7 +357,7 @@ def test_the_shipped_weights_find_a_simulated_heart_and_its_scar() -> None:
         stack = made.stack
         spacing = stack.pixel_spacing_mm
         cases.append(TrainingCase(str(seed), "simulated", stack.pixels, made.truth, spacing, 10.0))
-    figures = summarise(find_all(opened.detect, slices_of(cases)), 0.0, 0.0)
+    figures = summarise(detect_all(opened.detect, labelled_slices(cases)), 0.0, 0.0)
     assert figures["lv_iou_mean"] > 0.7
     assert figures["scar_recall_iou_over_0.3"] > 0.2
 

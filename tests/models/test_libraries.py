@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from scarseg import models
 
 SCRIPT = """
 import sys
@@ -26,9 +30,19 @@ def test_the_libraries_are_there_before_torch_is_imported():
     assert done.returncode == 0, done.stderr
 
 
-def test_without_torch_nothing_happens(monkeypatch):
-    from scarseg import models
+@pytest.mark.skipif(sys.platform != "linux", reason="names of shared objects on Linux")
+@pytest.mark.parametrize("installed", [True, False])
+def test_libraries_are_opened_only_where_torch_is_installed(monkeypatch, installed):
+    opened = []
+    spec = models.find_spec("torch")
 
-    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    class Linker:
+        def __init__(self, name):
+            self.dlopen = lambda path, mode: opened.append(Path(os.fsdecode(path)).name)
+
+    monkeypatch.setattr(models, "find_spec", lambda name: spec if installed else None)
+    monkeypatch.setattr(models.ctypes, "CDLL", Linker)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     models._map_libraries()
+    assert ("libtorch_cpu.so" in opened) == installed
+    assert bool(opened) == installed

@@ -26,7 +26,7 @@ from scarseg.quant.segments import (
     segment_map,
 )
 from scarseg.quant.wall_geometry import is_closed, is_solid, ring_centre
-from scarseg.simulate.phantom import Grid, sector
+from scarseg.simulate.phantom import PhantomGrid, sector
 from tests.quant.heart_views import View, from_apex, mirrored, polar, quarter_turned, ring_labels
 from tests.quant.test_mass import oblique
 
@@ -144,7 +144,7 @@ def test_sectors_are_cut_in_millimetres() -> None:
 
 def test_a_sector_on_paper_lands_in_its_segments_from_the_base_too() -> None:
     # On the phantom, angles run clockwise on the screen and the apex is behind it.
-    grid = Grid((0.5, 0.4), n_slices=6)
+    grid = PhantomGrid((0.5, 0.4), n_slices=6)
     phantom = sector(20, 30, radians(200), radians(60), grid)
     rows, columns = phantom.labels.shape[1:]
     point = InsertionPoint(

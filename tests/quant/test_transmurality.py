@@ -16,7 +16,7 @@ from scarseg.quant.transmurality import (
     ray_shares,
     transmurality_class,
 )
-from scarseg.simulate.phantom import Grid, sector
+from scarseg.simulate.phantom import PhantomGrid, sector
 from tests.quant.heart_views import View, from_apex, mirrored, polar, quarter_turned, ring_labels
 
 SPACING = (0.5, 0.4)
@@ -99,7 +99,7 @@ def test_flipped_and_turned_stacks_have_the_same_transmurality() -> None:
 
 
 def test_a_phantom_off_the_grid() -> None:
-    grid = Grid((1.5, 1.25), offset_pixels=(0.3, -0.4), n_slices=3)
+    grid = PhantomGrid((1.5, 1.25), offset_pixels=(0.3, -0.4), n_slices=3)
     phantom = sector(18, 28, radians(10), radians(120), grid)
     angles, shares = ray_shares(phantom.labels[0], phantom.stack)
     inside = (angles > 13) & (angles < 127)

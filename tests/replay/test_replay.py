@@ -22,8 +22,8 @@ from scarseg.io.dicom.write import write_series
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
 from scarseg.replay import replay as replay_replay
-from scarseg.replay.replay import Weights
-from scarseg.replay.result import Replayed
+from scarseg.replay.replay import ReplayWeights
+from scarseg.replay.result import ReplayResult
 from scarseg.segmentation import pipeline
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models, load_fakes
@@ -110,8 +110,8 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]
     return call
 
 
-def remade(case: Case) -> Replayed:
-    return replay_replay.remake(case, Weights())
+def remade(case: Case) -> ReplayResult:
+    return replay_replay.replay_case(case, ReplayWeights())
 
 
 def test_identical_leaves_mask_and_row_and_says_the_grams(replay, saved, images, tmp_path):
@@ -162,12 +162,12 @@ def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch)
     ]
     monkeypatch.setattr("scarseg.models.weights.list_weights", lambda: tuple(entries))
     monkeypatch.setattr("scarseg.models.load", lambda *words: asked.append(words) or load_fakes())
-    source = Weights()
+    source = ReplayWeights()
     for _ in range(2):
         source.of(Look("a" * 64, "c" * 64, None, None))
     source.of(Look("a" * 64, "", None, None))
     source.of(Look("d" * 64, "c" * 64, None, None))
-    Weights("mine.safetensors").of(Look("a" * 64, "c" * 64, None, None))
+    ReplayWeights("mine.safetensors").of(Look("a" * 64, "c" * 64, None, None))
     assert asked == [
         ("older", "finder", "auto"),
         ("older", "none", "auto"),

@@ -16,9 +16,9 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Sequence, SliceSource, Stack
 from scarseg.errors import OutputError
-from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrapped
+from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrap_text
 from scarseg.report.patient import prepare, render_report, report_figures, write_report
-from scarseg.report.text import Interval, patient_line
+from scarseg.report.text import ScarInterval, patient_line
 from scarseg.segmentation import pipeline
 from tests.report.pdf_text import pages_of, text_of, unpacked
 
@@ -98,7 +98,9 @@ def test_provenance_and_warnings_are_told(case: Case) -> None:
     case.readings[2] = SliceReading(prompts, SliceStatus.ACCEPTED)
     case.segmenter = replace(case.segmenter, name="some-net", sha256="ab" * 32, verified=True)
     measured = pipeline.measure(case)
-    shown = prepare(case, measured, interval=Interval(1.5, 2.75, "by dice"), warnings=["W_LOSSY"])
+    shown = prepare(
+        case, measured, interval=ScarInterval(1.5, 2.75, "by dice"), warnings=["W_LOSSY"]
+    )
     told = text_of(render_report(shown))
     for value in ("some-net, verified", "ab" * 32, "1 box by the reader, 1 box by the detector",
                   "1 point, on slice 3", "W_CONVENTION", "W_LOSSY", "1.2.3.4", "by dice",
@@ -188,7 +190,7 @@ def test_writing_replaces_nothing_unasked(case: Case, tmp_path: Path) -> None:
 
 
 def test_lines_break_at_spaces_and_long_words_where_they_must() -> None:
-    lines = wrapped("one two " + "9" * 90, 30.0, 6.0)
+    lines = wrap_text("one two " + "9" * 90, 30.0, 6.0)
     assert lines[0] == "one two"
     assert "".join(lines[1:]) == "9" * 90
     assert len(lines) > 3

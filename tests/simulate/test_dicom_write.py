@@ -26,7 +26,7 @@ from scarseg.io.dicom.write import write_series
 from scarseg.io.dicom.write_enhanced import Storage, decimal_string
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
-from scarseg.simulate.signal import Vendor, flavour
+from scarseg.simulate.signal import Vendor, series_style
 from tests.conftest import make_phantom_stack
 
 
@@ -160,7 +160,7 @@ def test_a_strict_validator_finds_no_error(
     tmp_path: Path, vendor: Vendor, sequence: Sequence, enhanced: bool
 ) -> None:
     stack = small_stack(sequence)
-    style = flavour(vendor, sequence, 1)
+    style = series_style(vendor, sequence, 1)
     paths = write_series(
         tmp_path, stack, header=style.header, enhanced=enhanced, storage=style.storage
     )

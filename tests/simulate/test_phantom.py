@@ -11,7 +11,7 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention
 from scarseg.segmentation import pipeline
-from scarseg.simulate.phantom import Grid, Phantom, cylinder, ring, sector
+from scarseg.simulate.phantom import Phantom, PhantomGrid, cylinder, ring, sector
 
 
 def measured_g(
@@ -24,9 +24,9 @@ def measured_g(
     return pipeline.measure(case, convention, density_g_per_ml).scar_mass_g
 
 
-def draw_grid(rng: np.random.Generator) -> Grid:
+def draw_grid(rng: np.random.Generator) -> PhantomGrid:
     row, column = rng.uniform(0.8, 2.2, 2)
-    return Grid(
+    return PhantomGrid(
         pixel_spacing_mm=(float(row), float(column)),
         offset_pixels=(float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1))),
         n_slices=int(rng.integers(2, 9)),
@@ -38,7 +38,7 @@ def draw_grid(rng: np.random.Generator) -> Grid:
 def test_mass_is_voxels_times_lengths_times_density(seed: int) -> None:
     rng = np.random.default_rng(seed)
     row, column = rng.uniform(0.8, 2.2, 2)
-    grid = Grid((float(row), float(column)), (0.3, -0.4), 6, 10.0, 7.5)
+    grid = PhantomGrid((float(row), float(column)), (0.3, -0.4), 6, 10.0, 7.5)
     phantom = sector(20, 30, 0.5, 1.3, grid)
     n = sum(1 for value in phantom.labels.ravel().tolist() if value == Label.SCAR)
     assert n > 0
@@ -73,7 +73,7 @@ def test_bias_of_300_placements_is_under_three_per_mille() -> None:
 
 
 def test_the_wall_of_a_sector_weighs_the_whole_ring() -> None:
-    phantom = sector(20, 30, 0.0, 1.0, Grid((0.5, 0.6)))
+    phantom = sector(20, 30, 0.0, 1.0, PhantomGrid((0.5, 0.6)))
     case = Case.new(phantom.stack)
     case.labels[:] = phantom.labels
     lv_mass = pipeline.measure(case).lv_mass_g
@@ -82,13 +82,13 @@ def test_the_wall_of_a_sector_weighs_the_whole_ring() -> None:
 
 
 def test_doubling_a_spacing_doubles_the_mass() -> None:
-    phantom = ring(20, 30, Grid((1.5, 1.25), slice_spacing_mm=10))
-    taller = ring(20, 30, Grid((1.5, 1.25), slice_spacing_mm=20))
+    phantom = ring(20, 30, PhantomGrid((1.5, 1.25), slice_spacing_mm=10))
+    taller = ring(20, 30, PhantomGrid((1.5, 1.25), slice_spacing_mm=20))
     assert measured_g(taller) == pytest.approx(2 * measured_g(phantom), rel=1e-12)
 
 
 def test_a_sub_pixel_offset_moves_the_solid() -> None:
-    here, there = cylinder(20, Grid()), cylinder(20, Grid(offset_pixels=(3.0, -2.0)))
+    here, there = cylinder(20, PhantomGrid()), cylinder(20, PhantomGrid(offset_pixels=(3.0, -2.0)))
     rows, columns = np.nonzero(here.labels[0])
     moved_rows, moved_columns = np.nonzero(there.labels[0])
     assert moved_rows.mean() - rows.mean() == pytest.approx(3.0, abs=0.05)

@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from scarseg.case.labels import Label, infarct_mask, wall_mask
 from scarseg.case.stack import Sequence
-from scarseg.simulate.anatomy import SimulationOptions, Territory
+from scarseg.quant.segments import Territory
+from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import SimulatedStack, simulate_stack
 
 SMALL = {"rows": 144, "columns": 160, "n_slices": 6}

@@ -15,13 +15,13 @@ from scarseg.models.segmenter import take_slices
 from scarseg.models.segmenter_crop import CropGeometry
 from scarseg.training.augmentation import paint_scar
 from scarseg.training.cases import TrainingCase
-from scarseg.training.segmenter.compact import Training
+from scarseg.training.segmenter.compact import CompactTraining
 from scarseg.training.segmenter.data import (
     SampleStream,
     add_corrections,
     collate,
     make_sample,
-    prompted,
+    with_prompts,
 )
 from scarseg.training.segmenter.recipe import Recipe, rate_at
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, make_phantom_stack, phantom_labels
@@ -111,7 +111,7 @@ def test_the_network_is_trained_on_what_it_sees_in_use(
 ) -> None:
     case = textured_case(spacing, signed)
     sample = make_sample(case, index, None)
-    trained = collate([prompted(sample, np.random.default_rng(0))])["image"]
+    trained = collate([with_prompts(sample, np.random.default_rng(0))])["image"]
     stack = replace(make_phantom_stack(), pixels=case.pixels, pixel_spacing_mm=spacing)
     rows, columns = np.nonzero(case.labels[index])
     box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -125,7 +125,7 @@ def test_augmentation_keeps_the_range_of_the_network() -> None:
     # The input is cut at -2 and 3: neither end may be emptied by augmentation alone.
     case = textured_case((ROW_SPACING, COLUMN_SPACING))
     rng = np.random.default_rng(0)
-    images = [collate([prompted(make_sample(case, 2, rng), rng)])["image"] for _ in range(30)]
+    images = [collate([with_prompts(make_sample(case, 2, rng), rng)])["image"] for _ in range(30)]
     assert min(float(image[:, 0].min()) for image in images) < -1.2
     assert max(float(image[:, 0].max()) for image in images) > 1.2
     assert all(float(image.min()) >= -2 and float(image.max()) <= 3 for image in images)
@@ -243,12 +243,12 @@ def test_rate_warms_up_and_ends_at_zero() -> None:
 def test_training_runs_saves_and_resumes(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe = Recipe(minutes=0.02, batch=2)
-    training = Training(recipe, tmp_path)
+    training = CompactTraining(recipe, tmp_path)
     before = training.network.mask_decoder.iou_token.weight.clone()
     training.run([phantom_case()], workers=0, shares=(0.6, 0.4, 0, 0))
     assert training.step >= 1
     assert not torch.equal(before, training.network.mask_decoder.iou_token.weight)
-    again = Training(recipe, tmp_path)
+    again = CompactTraining(recipe, tmp_path)
     again.resume()
     assert again.step == training.step
     assert (tmp_path / "average.safetensors").exists()

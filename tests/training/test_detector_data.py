@@ -13,24 +13,24 @@ from scarseg.case.prompts import Box
 from scarseg.models.detector import build_network
 from scarseg.models.detector_crop import View
 from scarseg.training.detector.data import (
+    DetectorSample,
     LabelledSlice,
-    Look,
     Sampler,
-    box_of,
+    box_around,
     collate,
     corner_points,
     cut_margins,
-    make_look,
+    make_detector_sample,
     scar_parts,
     true_boxes,
 )
 from scarseg.training.detector.evaluate import (
-    Found,
+    SliceDetections,
     average_precision,
     choose_scar_score,
-    find_all,
+    detect_all,
     recall_by_size,
-    respaced,
+    resample_slices,
     scar_recall,
     shift_slices,
     summarise,
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def piece(index: int = 2, kind: str = "lge", patient: str = "P001") -> LabelledSlice:
+def labelled(index: int = 2, kind: str = "lge", patient: str = "P001") -> LabelledSlice:
     stack = make_phantom_stack()
     return LabelledSlice(
         patient, index, stack.pixels[index], phantom_labels()[index], SPACING, kind
@@ -66,8 +66,8 @@ def test_corners_of_a_turned_mask_give_its_exact_box() -> None:
     ).astype(float)
     for angle in (0.0, 0.4, 1.9):
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        assert box_of(corner_points(mask) @ turn) == pytest.approx(box_of(every @ turn))
-    assert box_of(corner_points(np.zeros((4, 4), dtype=bool))) is None
+        assert box_around(corner_points(mask) @ turn) == pytest.approx(box_around(every @ turn))
+    assert box_around(corner_points(np.zeros((4, 4), dtype=bool))) is None
 
 
 def test_every_scar_gets_a_box_but_specks_do_not() -> None:
@@ -76,29 +76,29 @@ def test_every_scar_gets_a_box_but_specks_do_not() -> None:
     labels[7, 7] = 4  # MVO belongs to the scar round it
     labels[20:26, 30:34] = 4
     labels[35:37, 2:5] = 3  # 6 pixels of 1.875 square mm
-    boxes = [box_of(p) for p in scar_parts(labels, SPACING)]
+    boxes = [box_around(p) for p in scar_parts(labels, SPACING)]
     assert boxes == [(5, 5, 11, 10), (30, 20, 34, 26)]
     assert len(scar_parts(labels, (3.0, 3.0))) == 3
 
 
 def test_boxes_follow_the_view_and_are_clipped_to_it() -> None:
     view = View.around((36.0, 30.0), SPACING, 1.0)
-    boxes, classes = true_boxes(piece(), view)
+    boxes, classes = true_boxes(labelled(), view)
     heart = boxes[classes == 1][0]
     # rows and columns whose centre is within 15 mm of the middle
     np.testing.assert_allclose(heart, [64 - 15, 64 - 15, 64 + 15, 64 + 15], atol=1.5)
     assert (classes == 0).sum() == 1
     away = View.around((36.0 + 64 / 1.25 + 20, 30.0), SPACING, 1.0)
-    assert len(true_boxes(piece(), away)[0]) == 0
+    assert len(true_boxes(labelled(), away)[0]) == 0
 
 
 @pytest.mark.parametrize("far", [True, False])
 @pytest.mark.parametrize("kind", ["lge", "cine", "simulated"])
 def test_looks_are_well_formed(kind: str, far: bool) -> None:
     rng = np.random.default_rng(3)
-    source = piece(kind=kind)
+    source = labelled(kind=kind)
     for _ in range(6):
-        drawn = make_look(source, rng, far)
+        drawn = make_detector_sample(source, rng, far)
         assert drawn.image.dtype == np.float32 and drawn.image.shape == (128, 128)
         assert drawn.image.min() >= 0 and drawn.image.max() <= 1
         assert drawn.masks.shape == (3, 64, 64)
@@ -111,7 +111,7 @@ def test_cine_teaches_scar_only_where_scar_was_painted() -> None:
     rng = np.random.default_rng(0)
     labels = phantom_labels()[0]
     source = LabelledSlice("c", 0, make_phantom_stack().pixels[0], labels, SPACING, "cine")
-    drawn = [make_look(source, rng, False) for _ in range(40)]
+    drawn = [make_detector_sample(source, rng, False) for _ in range(40)]
     assert {d.scar_counts for d in drawn} == {True, False}
     for d in drawn:
         assert d.scar_counts or not d.masks[2].any()
@@ -122,12 +122,12 @@ def test_the_right_ventricle_of_cine_is_no_scar() -> None:
     labels[28:32, 55:65] = 5
     source = LabelledSlice("c", 0, make_phantom_stack().pixels[0], labels, SPACING, "cine")
     assert scar_parts(labels, SPACING) == []
-    assert source.heart_centre == piece(0).heart_centre
+    assert source.heart_centre == labelled(0).heart_centre
 
 
 def test_margins_are_cut_but_never_the_heart() -> None:
     rng = np.random.default_rng(1)
-    whole = piece()
+    whole = labelled()
     sizes = set()
     for _ in range(20):
         cut = cut_margins(whole, rng)
@@ -138,7 +138,7 @@ def test_margins_are_cut_but_never_the_heart() -> None:
 
 
 def test_evaluation_moves_hearts_off_the_centre_the_same_way_every_time() -> None:
-    slices = [piece(k) for k in range(5)] + [piece(2, patient="P002")]
+    slices = [labelled(k) for k in range(5)] + [labelled(2, patient="P002")]
     moved, again = shift_slices(slices), shift_slices(slices)
     for one, two, before in zip(moved, again, slices, strict=True):
         np.testing.assert_array_equal(one.pixels, two.pixels)
@@ -149,11 +149,11 @@ def test_evaluation_moves_hearts_off_the_centre_the_same_way_every_time() -> Non
 
 
 def test_other_spacing_keeps_millimetres() -> None:
-    (other,) = respaced([piece()], (0.75, 2.5))
+    (other,) = resample_slices([labelled()], (0.75, 2.5))
     assert other.pixels.shape == other.labels.shape == (120, 36)
     assert other.pixel_spacing_mm == (0.75, 2.5)
-    assert other.heart.sum() * 0.75 * 2.5 == pytest.approx(piece().heart.sum() * 1.875, rel=0.05)
-    old, new = piece().heart_centre, other.heart_centre
+    assert other.heart.sum() * 0.75 * 2.5 == pytest.approx(labelled().heart.sum() * 1.875, rel=0.05)
+    old, new = labelled().heart_centre, other.heart_centre
     assert old is not None and new is not None
     assert np.array(new) * (2.5, 0.75) == pytest.approx(np.array(old) * (1.25, 1.5), abs=1.5)
 
@@ -162,8 +162,8 @@ def test_other_spacing_keeps_millimetres() -> None:
 
 
 def test_figures_of_a_perfect_detector() -> None:
-    slices = [piece(k) for k in range(5)]
-    found = find_all(FakeDetector().detect, shift_slices(slices))
+    slices = [labelled(k) for k in range(5)]
+    found = detect_all(FakeDetector().detect, shift_slices(slices))
     figures = summarise(found, 0.5, 0.5)
     assert figures["lv_iou_mean"] == 1
     assert figures["scar_boxes"] == 3
@@ -183,7 +183,7 @@ def test_average_precision_by_hand() -> None:
 
     truth = (Box(0, 0, 10, 10), Box(50, 0, 60, 10))
     answers = (scar(0.9, 0), scar(0.8, 1), scar(0.7, 100), scar(0.6, 50))
-    found = [Found(piece(), None, truth, None, answers)]
+    found = [SliceDetections(labelled(), None, truth, None, answers)]
     # hits: yes, no (met already), no, yes: precision 1 at recall 1/2, 1/2 at recall 1
     assert average_precision(found, 0.3) == pytest.approx(0.75)
     assert scar_recall(found, 0.65, 0.3) == 0.5
@@ -196,9 +196,9 @@ def test_average_precision_by_hand() -> None:
 def test_the_score_threshold_keeps_scar_free_slices_empty() -> None:
     from scarseg.models import Detection, Structure
 
-    free = piece(0)
+    free = labelled(0)
     found = [
-        Found(free, None, (), None, (Detection(Box(0, 0, 1, 1), Structure.SCAR, s),))
+        SliceDetections(free, None, (), None, (Detection(Box(0, 0, 1, 1), Structure.SCAR, s),))
         for s in (0.1, 0.2, 0.3, 0.4, 0.5)
     ]
     assert choose_scar_score(found, 0.8) == pytest.approx(0.41)
@@ -213,9 +213,9 @@ def network() -> Any:
     return build_network()
 
 
-def looks() -> list[Look]:
+def looks() -> list[DetectorSample]:
     rng = np.random.default_rng(0)
-    return [make_look(piece(k), rng, far=False) for k in (0, 1, 2)]
+    return [make_detector_sample(labelled(k), rng, far=False) for k in (0, 1, 2)]
 
 
 def test_scar_is_not_learned_where_it_is_unknown(network: Any) -> None:
@@ -244,7 +244,7 @@ def test_unknown_scar_masks_carry_no_gradient() -> None:
 
 
 def test_batches_fit_the_loss(network: Any) -> None:
-    sampler = Sampler([piece(k) for k in range(5)], 4, 0)
+    sampler = Sampler([labelled(k) for k in range(5)], 4, 0)
     batch = sampler.draw()
     assert batch["img"].shape == (4, 1, 128, 128)
     assert (batch["batch_idx"].diff() >= 0).all()
@@ -253,7 +253,7 @@ def test_batches_fit_the_loss(network: Any) -> None:
     assert torch.isfinite(loss)
     empty = collate(
         [
-            Look(
+            DetectorSample(
                 np.zeros((128, 128), np.float32),
                 np.zeros((0, 4), np.float32),
                 np.zeros(0, np.int64),

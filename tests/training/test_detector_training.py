@@ -18,15 +18,15 @@ from scarseg.errors import WeightsError
 from scarseg.models import load
 from scarseg.models.detector import open_detector, read_weights
 from scarseg.training.cases import VALIDATION, TrainingCase
-from scarseg.training.detector.data import TUNING, Sampler, slices_of
-from scarseg.training.detector.evaluate import find_all, summarise
+from scarseg.training.detector.data import TUNING, Sampler, labelled_slices
+from scarseg.training.detector.evaluate import detect_all, summarise
 from scarseg.training.detector.loss import MaskHead
 from scarseg.training.detector.train import (
     DetectorRecipe,
-    Training,
+    DetectorTraining,
+    checkpoint_score,
     choose_weights,
     split_slices,
-    worth,
 )
 from scarseg.training.loop import Ending
 from scarseg.training.splits import make_split
@@ -57,8 +57,8 @@ def one_slice(name: str) -> TrainingCase:
 
 
 def test_a_run_writes_weights_that_open_and_ends_with_its_budget(tmp_path: Path) -> None:
-    slices = slices_of([case()])
-    training = Training(QUICK, tmp_path)
+    slices = labelled_slices([case()])
+    training = DetectorTraining(QUICK, tmp_path)
     assert training.run(slices, slices[:2]) is Ending.FINISHED
     assert training.step == 1
     assert training.state.images == 2
@@ -66,23 +66,23 @@ def test_a_run_writes_weights_that_open_and_ends_with_its_budget(tmp_path: Path)
     opened.detect(make_phantom_stack().image(0))
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
     assert line["step"] == 1
-    spent = Training(QUICK, tmp_path)
+    spent = DetectorTraining(QUICK, tmp_path)
     spent.resume()
     spent.run(slices, slices[:2])
     assert spent.step == 1, "the budget is spent already"
-    assert spent.history.tries == training.history.tries
+    assert spent.history.validations == training.history.validations
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
-    batch = Sampler(slices_of([case()]), 2, 0).draw()
-    one = Training(QUICK, tmp_path)
-    one.learn_from(batch)
+    batch = Sampler(labelled_slices([case()]), 2, 0).draw()
+    one = DetectorTraining(QUICK, tmp_path)
+    one.train_on(batch)
     one.save()
-    other = Training(replace(QUICK, seed=5), tmp_path)
+    other = DetectorTraining(replace(QUICK, seed=5), tmp_path)
     other.resume()
     assert other.state == one.state
-    again = one.learn_from(batch)
-    assert again == pytest.approx(other.learn_from(batch), rel=1e-5)
+    again = one.train_on(batch)
+    assert again == pytest.approx(other.train_on(batch), rel=1e-5)
     for (key, a), b in zip(
         one.network.state_dict().items(), other.network.state_dict().values(), strict=True
     ):
@@ -90,38 +90,38 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    training = Training(QUICK, tmp_path)
+    training = DetectorTraining(QUICK, tmp_path)
     training.save()
     with safe_open(training.checkpoint, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         state = json.loads(file.metadata()["state"])
     del state["tries"]
     save_file(tensors, training.checkpoint, {"state": json.dumps(state)})
-    other = Training(QUICK, tmp_path)
+    other = DetectorTraining(QUICK, tmp_path)
     other.resume()
-    assert other.history.tries == []
+    assert other.history.validations == []
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    training = Training(QUICK, tmp_path)
+    training = DetectorTraining(QUICK, tmp_path)
     training.checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
         training.resume()
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    batch = Sampler(slices_of([case()]), 4, 0).draw()
-    training = Training(replace(QUICK, batch=4, steps=0), tmp_path)
-    losses = [training.learn_from(batch) for _ in range(12)]
+    batch = Sampler(labelled_slices([case()]), 4, 0).draw()
+    training = DetectorTraining(replace(QUICK, batch=4, steps=0), tmp_path)
+    losses = [training.train_on(batch) for _ in range(12)]
     assert losses[-1] is not None and losses[0] is not None
     assert losses[-1] < losses[0]
 
 
 def test_a_step_without_a_number_changes_nothing(tmp_path: Path) -> None:
-    training = Training(QUICK, tmp_path)
-    batch = Sampler(slices_of([case()]), 2, 0).draw()
+    training = DetectorTraining(QUICK, tmp_path)
+    batch = Sampler(labelled_slices([case()]), 2, 0).draw()
     before = {k: v.clone() for k, v in training.network.state_dict().items()}
-    assert training.learn_from({**batch, "img": batch["img"] * float("nan")}) is None
+    assert training.train_on({**batch, "img": batch["img"] * float("nan")}) is None
     for key, value in training.network.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, before[key], msg=key)
@@ -137,24 +137,24 @@ def test_the_mask_head_makes_its_tensors_where_the_network_is() -> None:
 
 
 def test_training_begins_with_other_weights(tmp_path: Path) -> None:
-    training = Training(QUICK, tmp_path)
+    training = DetectorTraining(QUICK, tmp_path)
     training.save()
-    other = Training(replace(QUICK, seed=9, init="last"), tmp_path)
-    other.begin_with(tmp_path / "last.safetensors")
+    other = DetectorTraining(replace(QUICK, seed=9, init="last"), tmp_path)
+    other.load_initial_weights(tmp_path / "last.safetensors")
     key = "model.0.conv.weight"
     torch.testing.assert_close(
         other.network.state_dict()[key], training.network.state_dict()[key], atol=1e-3, rtol=1e-3
     )
-    assert not other.is_blank
+    assert not other.is_untrained
 
 
 def test_slices_that_nobody_read_or_drew_a_wall_on_teach_nothing() -> None:
     one = case()
-    assert len(slices_of([one])) == 5
+    assert len(labelled_slices([one])) == 5
     unread = replace(one, scar_read=(True, True, False, True, True))
-    assert [piece.index for piece in slices_of([unread])] == [0, 1, 3, 4]
+    assert [labelled.index for labelled in labelled_slices([unread])] == [0, 1, 3, 4]
     undrawn = replace(one, wall_known=(True, True, False, True, True))
-    assert [piece.index for piece in slices_of([undrawn])] == [0, 1, 3, 4]
+    assert [labelled.index for labelled in labelled_slices([undrawn])] == [0, 1, 3, 4]
 
 
 def test_a_split_keeps_the_tuning_list_and_holds_the_validation_list_out() -> None:
@@ -166,13 +166,13 @@ def test_a_split_keeps_the_tuning_list_and_holds_the_validation_list_out() -> No
 
 
 def test_figures_of_nothing_are_no_warning() -> None:
-    figures = summarise(find_all(FakeDetector().detect, []), 0.1, 0.1)
+    figures = summarise(detect_all(FakeDetector().detect, []), 0.1, 0.1)
     assert figures["slices"] == 0
-    assert worth(figures) == 0.0
+    assert checkpoint_score(figures) == 0.0
 
 
 def test_without_tuning_patients_the_last_weights_are_chosen(tmp_path: Path) -> None:
-    training = Training(QUICK, tmp_path)
+    training = DetectorTraining(QUICK, tmp_path)
     training.save()
     chosen, _ = read_weights(choose_weights(tmp_path, []))
     last, _ = read_weights(tmp_path / "last.safetensors")

@@ -18,7 +18,7 @@ from scarseg.training import runs
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending
 from scarseg.training.segmenter import compact
-from scarseg.training.segmenter.compact import Training, train_step
+from scarseg.training.segmenter.compact import CompactTraining, batch_loss
 from scarseg.training.segmenter.data import SampleStream
 from scarseg.training.segmenter.recipe import Recipe
 from tests.conftest import SPACING as SLICE_SPACING
@@ -60,7 +60,7 @@ def test_rounds_click_on_and_learn_at_both_ends(
         return predict(features, prompts)
 
     monkeypatch.setattr(network, "predict", watched)
-    loss = train_step(network, batch, 3, np.random.default_rng(0))
+    loss = batch_loss(network, batch, 3, np.random.default_rng(0))
     assert [learns for learns, *_ in seen] == [True, False, False, True]
     clicks = [n for _, n, _ in seen]
     assert clicks == sorted(clicks)
@@ -69,7 +69,7 @@ def test_rounds_click_on_and_learn_at_both_ends(
     loss.backward()
     assert all(p.grad is not None for p in network.image_encoder.parameters())
     seen.clear()
-    train_step(network, batch, 2, np.random.default_rng(0), previous_share=0.0)
+    batch_loss(network, batch, 2, np.random.default_rng(0), previous_share=0.0)
     assert [before for *_, before in seen] == [0.0, 0.0, 0.0], "prompts alone, as in use"
 
 
@@ -77,18 +77,20 @@ def test_a_step_works_where_the_network_is(batch: dict[str, torch.Tensor]) -> No
     # A default device that computes nothing: a tensor made without a device would go astray.
     network = CompactSam()
     with torch.device("meta"):
-        loss = train_step(network, batch, 0, np.random.default_rng(0))
+        loss = batch_loss(network, batch, 0, np.random.default_rng(0))
         loss.backward()
     assert loss.device.type == "cpu"
     assert torch.isfinite(loss)
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    training = Training(replace(RECIPE, steps=12, warm_up=0.1, correction_share=0.0), tmp_path)
+    training = CompactTraining(
+        replace(RECIPE, steps=12, warm_up=0.1, correction_share=0.0), tmp_path
+    )
     fixed = next(iter(SampleStream([case()], 2, 3, (1.0, 0.0, 0.0, 0.0))))
     training._batches = iter([fixed] * 12)
     training.network.train()
-    losses = [training.learn() for _ in range(12)]
+    losses = [training.train_step() for _ in range(12)]
     assert losses[0] is not None and losses[-1] is not None
     assert losses[-1] < 0.8 * losses[0]
 
@@ -96,22 +98,22 @@ def test_training_learns(tmp_path: Path) -> None:
 def test_a_step_without_a_number_changes_nothing(
     tmp_path: Path, batch: dict[str, torch.Tensor]
 ) -> None:
-    training = Training(replace(RECIPE, correction_share=0.0), tmp_path)
+    training = CompactTraining(replace(RECIPE, correction_share=0.0), tmp_path)
     before = {k: v.clone() for k, v in training.network.state_dict().items()}
     spoilt = {**batch, "image": batch["image"] * float("nan")}
     training._batches = iter([spoilt, batch])
     training.network.train()
-    assert training.learn() is None
+    assert training.train_step() is None
     for key, value in training.network.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, before[key], msg=key)
-    assert training.learn() is not None
+    assert training.train_step() is not None
 
 
 def test_a_resumed_run_has_the_same_weights_and_average(tmp_path: Path) -> None:
-    training = Training(RECIPE, tmp_path)
+    training = CompactTraining(RECIPE, tmp_path)
     assert training.run([case()], 0, (1.0, 1.0, 0.0, 0.0)) is Ending.FINISHED
-    again = Training(replace(RECIPE, seed=8), tmp_path)
+    again = CompactTraining(replace(RECIPE, seed=8), tmp_path)
     again.resume()
     assert (again.step, again.seconds) == (training.step, training.seconds)
     for name, value in training.network.state_dict().items():
@@ -120,7 +122,7 @@ def test_a_resumed_run_has_the_same_weights_and_average(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    training = Training(RECIPE, tmp_path)
+    training = CompactTraining(RECIPE, tmp_path)
     training.save()
     state = torch.load(training.checkpoint, weights_only=True)
     del state["history"]
@@ -130,16 +132,16 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
         del old[name]
     runs.write_recipe(tmp_path, old)
     longer = {"kind": "segmenter", **asdict(replace(RECIPE, minutes=200.0))}
-    runs.require_same(tmp_path, longer)
+    runs.require_same_recipe(tmp_path, longer)
     with pytest.raises(InputError, match="E_RUN_OTHER"):
-        runs.require_same(tmp_path, {**longer, "seed": 2})
-    again = Training(RECIPE, tmp_path)
+        runs.require_same_recipe(tmp_path, {**longer, "seed": 2})
+    again = CompactTraining(RECIPE, tmp_path)
     again.resume()
-    assert again.history.tries == []
+    assert again.history.validations == []
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
-    training = Training(RECIPE, tmp_path)
+    training = CompactTraining(RECIPE, tmp_path)
     training.checkpoint.write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
         training.resume()
@@ -152,8 +154,8 @@ def test_beginning_with_one_network_of_several(tmp_path: Path) -> None:
     torch.manual_seed(3)
     states = [CompactSam().state_dict() for _ in range(2)]
     save_file(joined(states), tmp_path / "several.safetensors")
-    training = Training(RECIPE, tmp_path)
-    training.begin_with(tmp_path / "several.safetensors")
+    training = CompactTraining(RECIPE, tmp_path)
+    training.load_initial_weights(tmp_path / "several.safetensors")
     for name, value in states[0].items():
         torch.testing.assert_close(training.network.state_dict()[name], value)
         torch.testing.assert_close(training.average[name], value)
@@ -165,22 +167,22 @@ def test_beginning_with_one_slice_weights_and_with_none(tmp_path: Path) -> None:
     stem = "image_encoder.stem.0.weight"
     narrow = {**state, stem: state[stem][:, :1].contiguous()}
     save_file(narrow, tmp_path / "narrow.safetensors")
-    training = Training(RECIPE, tmp_path)
-    training.begin_with(tmp_path / "narrow.safetensors")
+    training = CompactTraining(RECIPE, tmp_path)
+    training.load_initial_weights(tmp_path / "narrow.safetensors")
     wide = training.network.state_dict()[stem]
     assert torch.equal(wide[:, :1], narrow[stem])
     assert not wide[:, 1:].any()
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
-        training.begin_with(tmp_path / "other.safetensors")
+        training.load_initial_weights(tmp_path / "other.safetensors")
 
 
 def test_saved_weights_are_half_precision_of_the_running_average(tmp_path: Path) -> None:
-    training = Training(RECIPE, tmp_path)
+    training = CompactTraining(RECIPE, tmp_path)
     training.average = {
         k: v + 1 if v.is_floating_point() else v for k, v in training.average.items()
     }
-    training.keep_best()
+    training.save_best()
     stored = load_file(tmp_path / "best.safetensors")
     for name, value in training.average.items():
         if value.is_floating_point():
@@ -197,10 +199,10 @@ def test_rounds_are_drawn_only_when_there_is_a_choice(
         asked.append(rounds)
         return torch.zeros(())
 
-    monkeypatch.setattr(compact, "train_step", fake)
+    monkeypatch.setattr(compact, "batch_loss", fake)
     for most, expected in ((1, {0, 1}), (3, {0, 1, 2, 3})):
         asked.clear()
-        training = Training(replace(RECIPE, rounds=most), tmp_path)
+        training = CompactTraining(replace(RECIPE, rounds=most), tmp_path)
         training._batches = iter([{}] * 60)
         for _ in range(60):
             training.loss()

@@ -13,7 +13,7 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.models import Embedding, Logits
 from scarseg.training.cases import TrainingCase
-from scarseg.training.segmenter.validate import TrialSlice, choose_slices, try_out
+from scarseg.training.segmenter.validate import ValidationSlice, choose_validation_slices, validate
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 
@@ -23,7 +23,7 @@ class Scripted:
 
     identity = ModelIdentity("scripted", "0" * 64, False)
 
-    def __init__(self, slices: list[TrialSlice], automatic: float, boxed: float) -> None:
+    def __init__(self, slices: list[ValidationSlice], automatic: float, boxed: float) -> None:
         self.truth = {id(one.image): one.labels for one in slices}
         self.shares = {False: automatic, True: boxed}
 
@@ -54,16 +54,16 @@ def case(name: str = "X", scar: bool = True) -> TrainingCase:
 
 
 def test_a_perfect_segmenter_scores_one() -> None:
-    slices = choose_slices([case(), case("Y", scar=False)], 0)
-    figures = try_out(Scripted(slices, 1, 1), slices)
+    slices = choose_validation_slices([case(), case("Y", scar=False)], 0)
+    figures = validate(Scripted(slices, 1, 1), slices)
     assert figures is not None
     assert figures.pop("false_scar_ml") == 0
     assert figures == pytest.approx(dict.fromkeys(figures, 1.0))
 
 
 def test_both_ways_of_asking_count_the_same() -> None:
-    slices = choose_slices([case()], 0)
-    figures = try_out(Scripted(slices, 0, 1), slices)
+    slices = choose_validation_slices([case()], 0)
+    figures = validate(Scripted(slices, 0, 1), slices)
     assert figures is not None
     true_ml = sum(infarct_mask(one.labels).sum() * one.voxel_ml for one in slices)
     # automatic finds nothing: (0 + 1 ml) / (0 + true + 1 ml); with boxes all of it: 1
@@ -73,8 +73,8 @@ def test_both_ways_of_asking_count_the_same() -> None:
 
 
 def test_patients_without_scar_are_never_undefined() -> None:
-    slices = choose_slices([case("N", scar=False)], 0)
-    figures = try_out(Scripted(slices, 1, 1), slices)
+    slices = choose_validation_slices([case("N", scar=False)], 0)
+    figures = validate(Scripted(slices, 1, 1), slices)
     assert figures is not None
     assert figures["score"] == 1.0
     assert all(np.isfinite(value) for value in figures.values())
@@ -83,17 +83,20 @@ def test_patients_without_scar_are_never_undefined() -> None:
 
 def test_slices_repeat_by_seed_are_limited_and_read() -> None:
     cases = [case(f"P{k}") for k in range(4)]
-    one, two = choose_slices(cases, 3, most=8), choose_slices(cases, 3, most=8)
+    one, two = (
+        choose_validation_slices(cases, 3, most=8),
+        choose_validation_slices(cases, 3, most=8),
+    )
     assert [(a.lv_box, a.boxes) for a in one] == [(b.lv_box, b.boxes) for b in two]
     assert len(one) == 8
     assert {a.patient for a in one} == {"P0", "P1", "P2", "P3"}
-    assert len(choose_slices([case(f"P{k}") for k in range(9)], 3, most=4)) <= 4
+    assert len(choose_validation_slices([case(f"P{k}") for k in range(9)], 3, most=4)) <= 4
     unread = replace(case(), scar_read=(False, False, True, False, False))
-    assert len(choose_slices([unread], 0)) == 1
+    assert len(choose_validation_slices([unread], 0)) == 1
     undrawn = replace(case(), wall_known=(False,) * 5)
-    assert choose_slices([undrawn], 0) == []
+    assert choose_validation_slices([undrawn], 0) == []
 
 
 def test_a_try_can_be_stopped() -> None:
-    slices = choose_slices([case()], 0)
-    assert try_out(Scripted(slices, 1, 1), slices, lambda: True) is None
+    slices = choose_validation_slices([case()], 0)
+    assert validate(Scripted(slices, 1, 1), slices, lambda: True) is None

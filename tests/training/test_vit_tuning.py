@@ -17,7 +17,7 @@ from scarseg.cli import main, train
 from scarseg.models import load, sam_vit
 from scarseg.models.sam_vit import VitSegmenter
 from scarseg.training.cases import TrainingCase
-from scarseg.training.segmenter.vit import draw_prompts, enter, low_target
+from scarseg.training.segmenter.vit import draw_prompts, to_logit_grid, to_network_input
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.models.test_vit import small_sam
@@ -80,7 +80,7 @@ def test_images_enter_training_as_they_do_in_use(checkpoint: Path) -> None:
     segmenter = load(checkpoint, "none", "cpu").segmenter
     assert isinstance(segmenter, VitSegmenter)
     features = segmenter.embed(SliceImage(pixels, (1.5, 1.1)), None).features
-    shown, inside, scale = enter(pixels, (1.5, 1.1), 128)
+    shown, inside, scale = to_network_input(pixels, (1.5, 1.1), 128)
     assert inside == features.input_size
     assert scale == pytest.approx(features.scale)
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def test_images_enter_training_as_they_do_in_use(checkpoint: Path) -> None:
 def test_targets_keep_their_share_of_the_picture() -> None:
     mask = np.zeros((60, 90), dtype=bool)
     mask[10:40, 20:50] = True
-    target = low_target(mask, (85, 128), 128, 32)
+    target = to_logit_grid(mask, (85, 128), 128, 32)
     # 30 of 60 rows and 30 of 90 columns, of a picture of 85 / 4 by 128 / 4 pixels
     assert target.sum().item() == pytest.approx(85 / 4 * 30 / 60 * 32 * 30 / 90, rel=0.15)
 

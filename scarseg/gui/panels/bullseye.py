@@ -17,9 +17,9 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
-from scarseg.gui.panels.bullseye_data import Where, look
-from scarseg.gui.panels.bullseye_view import Eye
-from scarseg.gui.panels.insertion_point import Insertion
+from scarseg.gui.panels.bullseye_data import SegmentSummary, summarize
+from scarseg.gui.panels.bullseye_view import BullseyeView
+from scarseg.gui.panels.insertion_point import InsertionTool
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
@@ -29,31 +29,31 @@ from scarseg.quant.wall_map import points_of
 
 PAUSE_MS = 150
 """After an edit, before the wall is mapped anew: not for each of many."""
-ROOMY = 1200
+MIN_HEIGHT_OPEN = 1200
 """A column of this height, in pixels, has room for the bull's eye beside all else."""
 NO_WALL = "No slice has a closed wall yet."
-SPREADING = "Looking where the scar lies …"
+COMPUTING = "Looking where the scar lies …"
 
 
 class BullseyePanel(QWidget):
     """The drawing under its heading, and what is under the hand in words.
 
     Signals:
-        pointed: number of the segment under the hand, or None.
+        hovered: number of the segment under the hand, or None.
         chosen: a slice, by a click on a segment.
     """
 
-    pointed = pyqtSignal(object)
+    hovered = pyqtSignal(object)
     chosen = pyqtSignal(int)
 
     def __init__(self, place: QAction) -> None:
         super().__init__()
         self.setAccessibleName("Where the scar lies")
-        self.shown: Where | None = None
+        self.shown: SegmentSummary | None = None
         self._by_ray = False
-        self.eye = Eye()
-        self.eye.pointed.connect(self._point)
-        self.eye.chosen.connect(self._choose)
+        self.view = BullseyeView()
+        self.view.hovered.connect(self._point)
+        self.view.chosen.connect(self._choose)
         self.scope = _button("Transmurality by ray", "Scar area of a segment, or the share of")
         self.scope.setCheckable(True)
         self.scope.toggled.connect(self._choose_scope)
@@ -88,31 +88,31 @@ class BullseyePanel(QWidget):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(2)
         layout.addLayout(head)
-        for part in (self.eye, self.words, self._row):
+        for part in (self.view, self.words, self._row):
             layout.addWidget(part)
         self._choose_scope(False)
         self.hide()
 
-    def show_where(self, where: Where | None, why: str = "") -> None:
+    def show_summary(self, where: SegmentSummary | None, why: str = "") -> None:
         """Show a map of the wall, or why there is none."""
         self.shown = where
         self._tell()
         if where is None:
-            self.eye.show_nothing(why)
+            self.view.show_nothing(why)
             return
         convention = MassConvention.THICKNESS
         words = {number: where.words(number, convention) for number in where.slices}
-        self.eye.show_percents(where.percents(self._by_ray), where.arteries(convention), words)
+        self.view.show_percents(where.percents(self._by_ray), where.arteries(convention), words)
 
     def _choose_scope(self, by_ray: bool) -> None:
         self._by_ray = by_ray
         self.scope.setText("Rays" if by_ray else "Area")
         if self.shown is not None:
-            self.show_where(self.shown)
+            self.show_summary(self.shown)
 
     def _point(self, number: int | None) -> None:
         self._tell()
-        self.pointed.emit(number)
+        self.hovered.emit(number)
 
     def _choose(self, number: int) -> None:
         if self.shown is not None:
@@ -120,7 +120,7 @@ class BullseyePanel(QWidget):
 
     def _tell(self) -> None:
         """Say what is under the hand, else where the insertion point is from."""
-        where, number = self.shown, self.eye.at
+        where, number = self.shown, self.view.at
         pointing = where is not None and number in where.slices
         mine = where is not None and where.found.source is None
         self._row.setCurrentIndex(int(pointing))
@@ -132,7 +132,7 @@ class BullseyePanel(QWidget):
             self.figures.setText(where.figures(number, MassConvention.THICKNESS))
 
 
-class Bullseye(QObject):
+class BullseyeController(QObject):
     """Have the wall mapped on the disk lane, and show it here and on the slices."""
 
     def __init__(
@@ -145,7 +145,7 @@ class Bullseye(QObject):
     ) -> None:
         super().__init__(window)
         self._session, self._views, self._results = session, views, results
-        self.insertion = Insertion(session, views, window)
+        self.insertion = InsertionTool(session, views, window)
         self._go_to = go_to
         self._n_changes, self._n_shown = 0, -1
         self._own_choice = False
@@ -159,17 +159,17 @@ class Bullseye(QObject):
         """Give what the actions do."""
         return {"bullseye": self._choose, "insertion": self._set_insertion}
 
-    def take(self, actions: dict[str, QAction]) -> None:
+    def bind(self, actions: dict[str, QAction]) -> None:
         """Take the switches of the panel and of what else stands in its room."""
         self._toggle, self._history = actions["bullseye"], actions["history"]
         self.panel = BullseyePanel(actions["insertion"])
         self._results.take_panel(self.panel)
         self.panel.chosen.connect(self._go)
-        self.panel.pointed.connect(self._light)
+        self.panel.hovered.connect(self._highlight)
         self.panel.reset.clicked.connect(self.insertion.propose)
         self._toggle.toggled.connect(self._show)
         self._history.toggled.connect(self._give_way)
-        actions["let_go"].triggered.connect(self.insertion.put_down)
+        actions["let_go"].triggered.connect(self.insertion.disarm)
         self._results.installEventFilter(self)
 
     def _set_insertion(self) -> None:
@@ -177,7 +177,7 @@ class Bullseye(QObject):
         if not self._toggle.isChecked():
             self._own_choice = True
             self._toggle.setChecked(True)
-        self.insertion.take_up()
+        self.insertion.arm()
 
     # Open and closed
 
@@ -187,7 +187,7 @@ class Bullseye(QObject):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Stand open where there is room for all, until a reader says otherwise."""
         if event is not None and event.type() == QEvent.Type.Resize and not self._own_choice:
-            self._toggle.setChecked(self._results.height() >= ROOMY)
+            self._toggle.setChecked(self._results.height() >= MIN_HEIGHT_OPEN)
         return super().eventFilter(watched, event)
 
     def _show(self, shown: bool) -> None:
@@ -205,7 +205,7 @@ class Bullseye(QObject):
 
     def _follow(self) -> None:
         self.insertion.show(None)
-        self.panel.show_where(None)
+        self.panel.show_summary(None)
         if self._session.current is not None:
             document = self._session.current.document
             document.slice_changed.connect(self._changed)
@@ -227,10 +227,10 @@ class Bullseye(QObject):
             return
         case = current.document.case
         if self.panel.shown is None:
-            self.panel.show_where(None, SPREADING)
+            self.panel.show_summary(None, COMPUTING)
         self._session.disk_lane.run(
             "map the wall",
-            look,
+            summarize,
             case.labels.copy(),
             case.stack,
             points_of(case),
@@ -239,16 +239,16 @@ class Bullseye(QObject):
             current=lambda: n == self._n_changes,
         )
 
-    def _take(self, n: int, where: Where | None) -> None:
+    def _take(self, n: int, where: SegmentSummary | None) -> None:
         self._n_shown = n
-        self.panel.show_where(where, NO_WALL)
+        self.panel.show_summary(where, NO_WALL)
         if self._toggle.isChecked():
             self.insertion.show(where)
-            self._light(self.panel.eye.at)
+            self._highlight(self.panel.view.at)
 
-    def _light(self, number: int | None) -> None:
+    def _highlight(self, number: int | None) -> None:
         """Light a segment up on its slices."""
-        self.insertion.light(number)
+        self.insertion.highlight(number)
 
     def _go(self, k: int) -> None:
         self._go_to(k)

@@ -18,7 +18,7 @@ from scarseg.quant.wall_map import WallMap, map_wall, whole_percent
 
 
 @dataclass(frozen=True, eq=False)
-class Where:
+class SegmentSummary:
     """A wall map with what a reader asks of it.
 
     ``slices`` are those that a segment lies on, by its number; ``fullest`` of them the one with
@@ -61,7 +61,7 @@ class Where:
 
     def title(self, segment: Segment) -> str:
         """Name a segment: "8 mid anteroseptal · slices 4-6"."""
-        return f"{segment.number} {segment.name} · {spoken(self.slices[segment.number])}"
+        return f"{segment.number} {segment.name} · {slice_range(self.slices[segment.number])}"
 
     def figures(self, number: int, convention: MassConvention) -> str:
         """Say artery and figures of one segment in a line."""
@@ -81,9 +81,9 @@ class Where:
         return "RV insertion: by orientation only"
 
 
-def look(
+def summarize(
     labels: LabelArray, stack: Stack, points: Sequence[InsertionPoint], density: float
-) -> Where | None:
+) -> SegmentSummary | None:
     """Map the wall; None where no slice has a closed ring to begin from."""
     found = map_wall(labels, stack, points, density)
     if found is None:
@@ -97,7 +97,7 @@ def look(
             scar = (here & infarct).sum(axis=(1, 2))
             slices[segment.number] = tuple(on)
             fullest[segment.number] = int(scar.argmax()) if scar.any() else on[len(on) // 2]
-    return Where(found, slices, fullest, _marks(found, labels, stack))
+    return SegmentSummary(found, slices, fullest, _marks(found, labels, stack))
 
 
 def _marks(found: WallMap, labels: LabelArray, stack: Stack) -> dict[int, tuple[float, float]]:
@@ -109,7 +109,7 @@ def _marks(found: WallMap, labels: LabelArray, stack: Stack) -> dict[int, tuple[
     return marks | {one.slice_index: (one.column, one.row) for one in found.points}
 
 
-def spoken(slices: Sequence[int]) -> str:
+def slice_range(slices: Sequence[int]) -> str:
     """Name slices: "slice 4", "slices 4-6"; those of a segment lie side by side."""
     first, last = slices[0] + 1, slices[-1] + 1
     return f"slice {first}" if first == last else f"slices {first}–{last}"

@@ -35,16 +35,16 @@ COLOURS = {
     TransmuralityClass.TO_100: "#ffe4b0",
 }
 """From the ground of the window to bright: in order for every eye."""
-INKS = {
+TEXT_COLOURS = {
     TransmuralityClass.NONE: "#d7dee5",
     TransmuralityClass.TO_25: "#ffffff",
     TransmuralityClass.TO_50: "#ffffff",
     TransmuralityClass.TO_75: "#0c1114",
     TransmuralityClass.TO_100: "#0c1114",
 }
-EDGE = 15
+MARGIN = 15
 """Room round the drawing for the names of the walls, in pixels."""
-LEGEND = 24
+LEGEND_HEIGHT = 24
 _ARTERIES = {
     Territory.LAD: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop,
     Territory.RCA: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom,
@@ -55,15 +55,15 @@ _MIDDLE = Qt.AlignmentFlag.AlignCenter
 Percents = Mapping[int, float | None]
 
 
-class Eye(QWidget):
+class BullseyeView(QWidget):
     """Segments in the colour of their class, numbers and percents in them.
 
     Signals:
-        pointed: number of the segment under the hand, or None.
+        hovered: number of the segment under the hand, or None.
         chosen: number of a segment that was clicked.
     """
 
-    pointed = pyqtSignal(object)
+    hovered = pyqtSignal(object)
     chosen = pyqtSignal(int)
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class Eye(QWidget):
         self.at: int | None = None
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self.setFixedHeight(self.width() + LEGEND)
+        self.setFixedHeight(self.width() + LEGEND_HEIGHT)
 
     def sizeHint(self) -> QSize:
-        return QSize(200, 200 + LEGEND)
+        return QSize(200, 200 + LEGEND_HEIGHT)
 
     def show_percents(
         self,
@@ -122,7 +122,7 @@ class Eye(QWidget):
             self.setCursor(
                 Qt.CursorShape.ArrowCursor if number is None else Qt.CursorShape.PointingHandCursor
             )
-            self.pointed.emit(number)
+            self.hovered.emit(number)
             self.update()
 
     def _segment_at(self, at: QPointF) -> int | None:
@@ -170,8 +170,8 @@ class Eye(QWidget):
     # Where things are
 
     def _circle(self) -> tuple[QPointF, float]:
-        room = QRectF(0, 0, self.width(), self.height() - LEGEND)
-        return room.center(), max(min(room.width(), room.height()) / 2 - theme.px(EDGE), 1.0)
+        room = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
+        return room.center(), max(min(room.width(), room.height()) / 2 - theme.px(MARGIN), 1.0)
 
     def _on_screen(self, x: float, y: float) -> QPointF:
         centre, radius = self._circle()
@@ -232,8 +232,10 @@ class Eye(QWidget):
             self._write(painter, centre, str(segment.number), theme.MUTED, 10)
             return
         along = self._along(segment)
-        self._write(painter, centre - 7 * along, whole_percent(percent), INKS[kind], 12, True)
-        ink = theme.colour(INKS[kind], 0.8)
+        self._write(
+            painter, centre - 7 * along, whole_percent(percent), TEXT_COLOURS[kind], 12, True
+        )
+        ink = theme.colour(TEXT_COLOURS[kind], 0.8)
         self._write(painter, centre + 10 * along, str(segment.number), ink, 9)
 
     def _along(self, segment: Segment) -> QPointF:
@@ -265,13 +267,13 @@ class Eye(QWidget):
     def _paint_names(self, painter: QPainter) -> None:
         _centre, radius = self._circle()
         for name, at_degrees in wall_map.WALLS:
-            x, y = wall_map.place(1 + 0.5 * theme.px(EDGE) / radius, at_degrees)
+            x, y = wall_map.place(1 + 0.5 * theme.px(MARGIN) / radius, at_degrees)
             painter.save()
             painter.translate(self._on_screen(x, y))
             painter.rotate(_TURNS[name])
             self._write(painter, QPointF(0, 0), name, theme.QUIET, 10)
             painter.restore()
-        room = QRectF(0, 0, self.width(), self.height() - LEGEND)
+        room = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
         for artery, side in _ARTERIES.items():
             percent = self._arteries.get(artery)
             painter.setPen(QColor(theme.TEXT))
@@ -284,7 +286,7 @@ class Eye(QWidget):
 
     def _paint_legend(self, painter: QPainter) -> None:
         across = self.width() / len(COLOURS)
-        top = self.height() - LEGEND + 4
+        top = self.height() - LEGEND_HEIGHT + 4
         for n, (kind, name) in enumerate(COLOURS.items()):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(name))

@@ -21,7 +21,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, 
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui import theme
-from scarseg.gui.panels.toolbar import ViewRow
+from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
@@ -249,7 +249,7 @@ class Histogram(QWidget):
     """The plot under its heading; follows the open case, a moment after each change."""
 
     def __init__(
-        self, session: Session, views: Views, view_row: ViewRow, room: QVBoxLayout
+        self, session: Session, views: Views, view_row: ViewOptionsBar, room: QVBoxLayout
     ) -> None:
         super().__init__()
         self.setAccessibleName("Histogram of the wall")
@@ -283,7 +283,7 @@ class Histogram(QWidget):
         views.shared.changed.connect(self.plot.update)
         room.addWidget(self)
 
-    def take(self, toggle: QAction, window: QWidget) -> None:
+    def bind(self, toggle: QAction, window: QWidget) -> None:
         """Let an action show and hide it, and a window's height."""
         toggle.setChecked(True)
         toggle.toggled.connect(self._want)

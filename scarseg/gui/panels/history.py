@@ -21,17 +21,17 @@ from scarseg.gui.session.document import UNDO_LIMIT, Document, Step
 from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
-MOST_EARLIER = 20
+MAX_EARLIER = 20
 """Steps of earlier sittings that the tool tip of the first line names."""
 SLICE, TIME, UNDONE = (Qt.ItemDataRole.UserRole + n for n in (1, 2, 3))
-HERS = (
+LIST_KEYS = (
     *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
     *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape),
 )
 """Keys that belong to the list while it has the focus, not to the slices."""
 
 
-class Steps(QAbstractListModel):
+class HistoryModel(QAbstractListModel):
     """The steps of one document. Line 0 is how it was opened, line n its state after step n."""
 
     def __init__(self, parent: QWidget) -> None:
@@ -88,12 +88,12 @@ def _first(document: Document, role: int) -> str | None:
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
     if role == Qt.ItemDataRole.ToolTipRole:
         names = document.earlier
-        lines = [f"{len(names)} steps before this sitting", *names[-MOST_EARLIER:]]
+        lines = [f"{len(names)} steps before this sitting", *names[-MAX_EARLIER:]]
         return "\n".join(lines) if names else "Nothing was done before this sitting."
     return None
 
 
-class StepLines(QStyledItemDelegate):
+class HistoryDelegate(QStyledItemDelegate):
     """Paint a step in one line: slice, what was done, when; undone ones greyed."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
@@ -138,7 +138,7 @@ class StepLines(QStyledItemDelegate):
         painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | side, fitting)
 
 
-class StepsView(QListView):
+class HistoryView(QListView):
     """The list itself; while it has the focus, arrows walk through the steps.
 
     Signals:
@@ -151,7 +151,7 @@ class StepsView(QListView):
         if (
             isinstance(event, QKeyEvent)
             and event.type() == QEvent.Type.ShortcutOverride
-            and event.key() in HERS
+            and event.key() in LIST_KEYS
             and not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         ):
             event.accept()
@@ -181,14 +181,14 @@ class HistoryPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("History")
-        self.view = StepsView()
+        self.view = HistoryView()
         self.view.setAccessibleName("Steps of this case")
-        self.view.setItemDelegate(StepLines(self.view))
+        self.view.setItemDelegate(HistoryDelegate(self.view))
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setMinimumHeight(5 * ROW_HEIGHT)
-        self.steps = Steps(self)
+        self.steps = HistoryModel(self)
         self.view.setModel(self.steps)
         self.view.left.connect(self.left)
         self._marking = False

@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent, QPainter, QPainterPath, QPolygonF
 from scarseg.case.labels import wall_mask
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui import theme
-from scarseg.gui.panels.bullseye_data import Where
+from scarseg.gui.panels.bullseye_data import SegmentSummary
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.canvas import Canvas
@@ -20,48 +20,48 @@ from scarseg.gui.viewer.layers import Guest
 from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.quant.wall_geometry import ring_centre
 
-REACH = 8.0
+CLICK_RADIUS = 8.0
 """How far from the mark a click may be to delete it, in screen pixels."""
-HALF = 5.0
+MARK_RADIUS = 5.0
 """Half the size of the mark, in screen pixels."""
-WORD = "RV inserts in front here"
-ASK = (
+CURSOR_TEXT = "RV inserts in front here"
+HINT = (
     "Click where the right ventricle inserts in front; a click on your own point deletes it."
     " Esc: leave it."
 )
-NOTHING = QPainterPath()
+EMPTY_PATH = QPainterPath()
 PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
-RELEASE, TWICE = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
+RELEASE, DOUBLE_CLICK = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
 
 
-class PlaceLayer(Guest):
-    """The mark of the insertion, and the segment that is lit up, on one view of a slice."""
+class InsertionLayer(Guest):
+    """The mark of the insertion, and the segment that is highlighted, on one view of a slice."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:
         super().__init__(canvas.overlay.redraw)
         self.k = k
         self.small = k is not None
-        self.lit = NOTHING
+        self.highlighted = EMPTY_PATH
         self.mark: tuple[float, float] | None = None
         self.own = False
 
-    def show(self, lit: QPainterPath, mark: tuple[float, float] | None, own: bool) -> None:
+    def show(self, highlighted: QPainterPath, mark: tuple[float, float] | None, own: bool) -> None:
         """Show these, in source pixels; ``own`` where the reader's point is on this slice."""
-        if (mark, own) != (self.mark, self.own) or lit is not self.lit:
-            self.lit, self.mark, self.own = lit, mark, own
+        if (mark, own) != (self.mark, self.own) or highlighted is not self.highlighted:
+            self.highlighted, self.mark, self.own = highlighted, mark, own
             self.touch()
 
     def paint(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if not self.lit.isEmpty():
-            painter.fillPath(self.lit, theme.colour(theme.ACCENT, 0.22))
-            painting.paint_outlines(painter, [(theme.colour(theme.ACCENT), self.lit)], 1.8)
+        if not self.highlighted.isEmpty():
+            painter.fillPath(self.highlighted, theme.colour(theme.ACCENT, 0.22))
+            painting.paint_outlines(painter, [(theme.colour(theme.ACCENT), self.highlighted)], 1.8)
         if self.mark is None:
             return
         at = painter.worldTransform().map(QPointF(*self.mark))
         painter.save()
         painter.resetTransform()
-        half = HALF * (0.8 if self.small else 1.0)
+        half = MARK_RADIUS * (0.8 if self.small else 1.0)
         ends = ((0, -half), (half, 0), (0, half), (-half, 0))
         diamond = QPolygonF([at + QPointF(x, y) for x, y in ends])
         painter.setBrush(theme.colour(theme.ACCENT if self.own else theme.GROUND, 0.9))
@@ -73,7 +73,7 @@ class PlaceLayer(Guest):
             painting.paint_caption(painter, *self.mark, "   RV", theme.ACCENT)
 
 
-class Insertion(QObject):
+class InsertionTool(QObject):
     """Draw the point on every view, and take the click that sets or deletes it.
 
     Signals:
@@ -85,15 +85,15 @@ class Insertion(QObject):
     def __init__(self, session: Session, views: Views, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._views = session, views
-        self._layers: dict[Canvas, PlaceLayer] = {}
-        self._where: Where | None = None
-        self._lit: int | None = None
+        self._layers: dict[Canvas, InsertionLayer] = {}
+        self._where: SegmentSummary | None = None
+        self._highlighted: int | None = None
         self._paths: dict[int, QPainterPath] = {}
         self.armed = False
         self._adopt(views.canvas, None)
         views.grid.made.connect(self._take_cell)
         views.switched.connect(self._draw)
-        views.shared.tool_chosen.connect(self.put_down)
+        views.shared.tool_chosen.connect(self.disarm)
         session.opened.connect(self._follow)
 
     def _take_cell(self, cell: Cell) -> None:
@@ -102,27 +102,27 @@ class Insertion(QObject):
     def _adopt(self, canvas: Canvas, k: int | None) -> None:
         """Draw on this view, and listen to the hand on it before it does."""
         self._layers = {one: layer for one, layer in self._layers.items() if not sip.isdeleted(one)}
-        layer = PlaceLayer(canvas, k)
+        layer = InsertionLayer(canvas, k)
         self._layers[canvas] = layer
         canvas.guests.append(layer)
         canvas.installEventFilter(self)
         canvas.redraw()
 
     def _follow(self) -> None:
-        self.put_down()
+        self.disarm()
         if self._session.current is not None:
             self._session.current.document.moved_to.connect(self._draw)
 
     # What is drawn
 
-    def show(self, where: Where | None) -> None:
+    def show(self, where: SegmentSummary | None) -> None:
         """Show the insertion of this map; None: nothing."""
         self._where, self._paths = where, {}
         self._draw()
 
-    def light(self, number: int | None) -> None:
+    def highlight(self, number: int | None) -> None:
         """Light a segment up on all its slices; None: nothing."""
-        self._lit, self._paths = number, {}
+        self._highlighted, self._paths = number, {}
         self._draw()
 
     def _draw(self, *_what: object) -> None:
@@ -130,36 +130,36 @@ class Insertion(QObject):
             if not sip.isdeleted(canvas):
                 layer.show(*self._on(layer))
 
-    def _on(self, layer: PlaceLayer) -> tuple[QPainterPath, tuple[float, float] | None, bool]:
+    def _on(self, layer: InsertionLayer) -> tuple[QPainterPath, tuple[float, float] | None, bool]:
         """Give what a view is to show."""
         current, where = self._session.current, self._where
         if current is None or where is None:
-            return NOTHING, None, False
+            return EMPTY_PATH, None, False
         k = current.document.current if layer.k is None else layer.k
         own = where.found.source is None and where.point.slice_index == k
         return self._path(where, k), where.marks.get(k), own
 
-    def _path(self, where: Where, k: int) -> QPainterPath:
-        """Trace the segment that is lit up, once for all views."""
+    def _path(self, where: SegmentSummary, k: int) -> QPainterPath:
+        """Trace the segment that is highlighted, once for all views."""
         if k not in self._paths:
-            lit = NOTHING
-            if self._lit is not None and k in where.slices.get(self._lit, ()):
-                lit = painting.outline(where.mask(self._lit, k))
-            self._paths[k] = lit
+            highlighted = EMPTY_PATH
+            if self._highlighted is not None and k in where.slices.get(self._highlighted, ()):
+                highlighted = painting.outline(where.mask(self._highlighted, k))
+            self._paths[k] = highlighted
         return self._paths[k]
 
     # The click
 
-    def take_up(self) -> None:
+    def arm(self) -> None:
         """Wait for a click on a slice; called again, or by Esc, wait no longer."""
         if self.armed:
-            self.put_down()
+            self.disarm()
             return
         self._views.let_go()
         self.armed = True
-        self.said.emit(ASK)
+        self.said.emit(HINT)
 
-    def put_down(self) -> None:
+    def disarm(self) -> None:
         """Wait for no click any more."""
         if self.armed:
             self.armed = False
@@ -180,14 +180,14 @@ class Insertion(QObject):
             return False
         at = event.position()
         if event.type() == MOVE:
-            watched.hand.show_word(watched.to_source(at), WORD, theme.ACCENT)
+            watched.hand.show_word(watched.to_source(at), CURSOR_TEXT, theme.ACCENT)
             watched.setCursor(Qt.CursorShape.CrossCursor)
             return True
         if event.button() is not Qt.MouseButton.LeftButton:
             return False
         if event.type() == RELEASE:
             self._click(watched, at)
-        return event.type() in (PRESS, RELEASE, TWICE)
+        return event.type() in (PRESS, RELEASE, DOUBLE_CLICK)
 
     def _click(self, canvas: Canvas, at: QPointF) -> None:
         current, layer = self._session.current, self._layers[canvas]
@@ -196,11 +196,11 @@ class Insertion(QObject):
         document = current.document
         k = document.current if layer.k is None else layer.k
         document.go_to(k)
-        self.put_down()
+        self.disarm()
         own = document.case.insertion
         if own is not None and own.slice_index == k:
             away = canvas.from_source(own.column, own.row) - at
-            if hypot(away.x(), away.y()) <= REACH:
+            if hypot(away.x(), away.y()) <= CLICK_RADIUS:
                 self.propose()
                 return
         column, row = canvas.to_source(at)

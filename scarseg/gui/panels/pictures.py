@@ -29,7 +29,7 @@ OUTLINE = 3.0
 """Width of the outlines in the picture of all slices, in its pixels."""
 
 
-def montage(tiles: list[Tile], measured: Measurements) -> QImage:
+def montage_image(tiles: list[Tile], measured: Measurements) -> QImage:
     """Draw all slices in rows, each with number, grams and status, the total beneath."""
     columns = max(ceil(sqrt(len(tiles) * 4 / 3)), 1)
     rows = ceil(len(tiles) / columns)
@@ -50,7 +50,7 @@ def montage(tiles: list[Tile], measured: Measurements) -> QImage:
         _write(painter, words, f"{tile.index + 1}   {tile.grams}", theme.TEXT)
         _write(painter, words, tile.status_word, tile.status_colour, Qt.AlignmentFlag.AlignRight)
     foot = QRectF(GAP, height - GAP - LINE, width - 2 * GAP, LINE)
-    _write(painter, foot, total_words(measured), theme.TEXT)
+    _write(painter, foot, total_text(measured), theme.TEXT)
     _write(painter, foot, NOTICE, theme.QUIET, Qt.AlignmentFlag.AlignRight)
     painter.end()
     return image
@@ -67,7 +67,7 @@ def _write(
     painter.drawText(where, side | Qt.AlignmentFlag.AlignVCenter, text)
 
 
-def total_words(measured: Measurements) -> str:
+def total_text(measured: Measurements) -> str:
     """Say the total with its convention, and how much of the stack was read."""
     read = f"{measured.n_slices_reviewed} of {measured.n_slices} slices read"
     return f"Scar {measured.scar_mass_g:.1f} g by slice {measured.convention.value} · {read}"
@@ -88,7 +88,7 @@ def write_png(path: Path, image: QImage, force: bool) -> str:
     return f"Written: {path.name} in {path.parent}"
 
 
-class Pictures(QObject):
+class PictureExport(QObject):
     """Copy or save what is on the desk."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Pictures(QObject):
         measured = self._measured()
         if self._desk.document is None or measured is None:
             return None
-        return montage(self._strip.tiles, measured)
+        return montage_image(self._strip.tiles, measured)
 
     def _copy(self, image: QImage | None, what: str) -> None:
         clipboard = QApplication.clipboard()

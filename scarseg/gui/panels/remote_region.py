@@ -20,12 +20,12 @@ from scarseg.gui.viewer.montage import Cell, Views
 TOOL = "remote"
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 PRESSES = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
-AWAY = Qt.KeyboardModifier.ShiftModifier
+PAN_MODIFIER = Qt.KeyboardModifier.ShiftModifier
 """With this a drag moves the image, as with every tool."""
 Position = tuple[float, float]
 
 
-class RemoteHand(QObject):
+class RemoteRegionMouse(QObject):
     """Take the mouse over slices while the remote region is in hand.
 
     ``current`` gives the slice that is current. Positions are source pixels (column, row).
@@ -65,7 +65,7 @@ class RemoteHand(QObject):
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if not isinstance(event, QMouseEvent) or not isinstance(watched, Canvas):
             return False
-        if watched.tool != TOOL or event.modifiers() & AWAY:
+        if watched.tool != TOOL or event.modifiers() & PAN_MODIFIER:
             return False
         kind = event.type()
         if event.button() is RIGHT:
@@ -132,12 +132,12 @@ class RemoteRegions(QObject):
         super().__init__(parent)
         self._session = session
         self._drawn: dict[str, dict[int, MaskArray]] = {}
-        self._hand = RemoteHand(views, self._current, self)
+        self._hand = RemoteRegionMouse(views, self._current, self)
         self._hand.drawn.connect(self._take_drawn)
         self._hand.clicked.connect(self._take_clicked)
         self._hand.given_up.connect(self._give_up)
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Take the action that lets go of what is half drawn."""
         actions["let_go"].triggered.connect(self._hand.let_go)
 
@@ -184,5 +184,5 @@ class RemoteRegions(QObject):
         """Give the wall of a slice as it stands now, (row, column)."""
         document = self._document
         return threshold_results.searched_wall(
-            threshold_results.clipped(document.case.labels, document.grounds)
+            threshold_results.clip_stack_to_wall(document.case.labels, document.grounds)
         )[k]

@@ -15,7 +15,7 @@ from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS
 from scarseg.gui.commands import Desk, ReaderName
 from scarseg.gui.dialogs.rereading import Offer
-from scarseg.gui.panels.toolbar import Banner, button_for
+from scarseg.gui.panels.toolbar import Banner, configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import Cover, Entry, Library, Study, likely, standing
@@ -24,13 +24,13 @@ from scarseg.gui.theme import label
 if TYPE_CHECKING:
     from scarseg.io.casefile.rereading import First, Rereading
 
-MINE = ("reread_finish", "reread_leave")
-ALLOWED = frozenset((*MINE, "next_study", "find_study", "save", "quit"))
+REREADING_ACTIONS = ("reread_finish", "reread_leave")
+ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
 """What of the File menu a blinded reader may do: nothing that shows or writes who it is."""
-GO_ON = "Go on reading again …"
+RESUME_TEXT = "Go on reading again …"
 
 
-class RereadingStrip(QFrame):
+class RereadingBar(QFrame):
     """One line above everything: who reads for which time, and how many are done."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class RereadingStrip(QFrame):
         self.words = label("", "", "How far the re-reading is")
         self.images = QPushButton("Show the folder …")
         self.images.setToolTip("Show the folder with the images that are wanted; no name is shown")
-        self.buttons = {name: QToolButton() for name in ("next_study", *MINE)}
+        self.buttons = {name: QToolButton() for name in ("next_study", *REREADING_ACTIONS)}
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 3, 8, 3)
         layout.addWidget(self.words, 1)
@@ -49,11 +49,11 @@ class RereadingStrip(QFrame):
             layout.addWidget(button)
         self.hide()
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Take what the buttons do."""
         texts = {"next_study": "Next   Tab", "reread_finish": "Finish …", "reread_leave": "Leave"}
         for name, button in self.buttons.items():
-            button_for(actions[name], texts[name], button)
+            configure_button(actions[name], texts[name], button)
 
     def show_state(self, name: str, n_done: int, n: int, n_missing: int) -> None:
         """Say how far it is."""
@@ -67,7 +67,7 @@ class RereadingStrip(QFrame):
         self.show()
 
 
-class Rereadings(QObject):
+class RereadingController(QObject):
     """Start, go on with, leave and finish a blinded re-reading."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Rereadings(QObject):
         super().__init__(parent)
         self._session, self._desk = session, desk
         self._reader, self._banner = reader, banner
-        self.strip = RereadingStrip()
+        self.strip = RereadingBar()
         self.strip.images.clicked.connect(desk.open_folder)
         self.now: Rereading | None = None
         self._left: Entry | None = None
@@ -92,10 +92,10 @@ class Rereadings(QObject):
             "reread_leave": self.leave,
         }
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Take the actions, and follow what is open."""
         self._actions = actions
-        self.strip.take(actions)
+        self.strip.bind(actions)
         self._session.opened.connect(self._allow)
         self._session.opened.connect(self._tell_opened)
         self._session.library_changed.connect(self._refresh)
@@ -178,7 +178,7 @@ class Rereadings(QObject):
     def _name(self, found: session_rereading.Found) -> None:
         waiting = found.rereadings
         more = f": {_words(found, waiting[0])}" if waiting else " …"
-        self._actions["reread_go_on"].setText(GO_ON.removesuffix(" …") + more)
+        self._actions["reread_go_on"].setText(RESUME_TEXT.removesuffix(" …") + more)
 
     def _choose(self, found: session_rereading.Found) -> None:
         self._name(found)
@@ -321,9 +321,9 @@ class Rereadings(QObject):
         blinded = self.now is not None
         for row in ACTIONS:
             action = self._actions[row.name]
-            if row.name in MINE:
+            if row.name in REREADING_ACTIONS:
                 action.setEnabled(blinded)
-            elif row.menu == "File" and row.name not in ALLOWED and blinded:
+            elif row.menu == "File" and row.name not in ALLOWED_WHILE_BLINDED and blinded:
                 action.setEnabled(False)
             elif row.menu == "File" and not row.needs_case and row.name != "open_last":
                 action.setEnabled(True)

@@ -201,10 +201,10 @@ class SliceBars(QWidget):
 
 NARROW, WIDE = 256, 336
 """Width of the column in a window less, or more, than ``BROAD`` pixels wide."""
-BROAD = 1900
-TALL = 900
+WIDE_WINDOW = 1900
+TALL_COLUMN = 900
 """A column of this height, in pixels, has room for the bars and the history."""
-MOST_REMARKS = 3
+MAX_REMARKS = 3
 """More are counted, not spelled out."""
 
 
@@ -287,7 +287,7 @@ class ResultsPanel(QWidget):
     @property
     def short(self) -> bool:
         """Say whether there is room for one panel only, in place of the bars."""
-        return self.height() < TALL
+        return self.height() < TALL_COLUMN
 
     def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
         """Give a panel its place beneath everything, closed."""
@@ -308,11 +308,11 @@ class ResultsPanel(QWidget):
         short = self.short and any(panel.isVisibleTo(self) for panel in self._panels)
         for part in (self.bars_heading, self.bars, self._holder):
             part.setVisible(not short)
-        self.bars.set_row_height(HIGH_ROW if self.height() > TALL else LOW_ROW)
+        self.bars.set_row_height(HIGH_ROW if self.height() > TALL_COLUMN else LOW_ROW)
 
     def resizeEvent(self, event: object) -> None:
         window = self.window()
-        broad = window is not None and window.width() >= BROAD
+        broad = window is not None and window.width() >= WIDE_WINDOW
         self.setFixedWidth(WIDE if broad else NARROW)
         self._fit()
 
@@ -337,9 +337,9 @@ class ResultsPanel(QWidget):
 
     def show_remarks(self, remarks: Sequence[str], clips: bool = False) -> None:
         """Point out what a reader may want to look at; nothing is changed by it."""
-        lines = list(remarks[:MOST_REMARKS])
-        if len(remarks) > MOST_REMARKS:
-            lines.append(f"… and on {len(remarks) - MOST_REMARKS} more slices.")
+        lines = list(remarks[:MAX_REMARKS])
+        if len(remarks) > MAX_REMARKS:
+            lines.append(f"… and on {len(remarks) - MAX_REMARKS} more slices.")
         if clips:
             lines.append("Key I clips the scar of a slice to its wall.")
         self.remarks.setText("\n".join(lines))
@@ -413,11 +413,11 @@ def _by_spacing(stack: Stack) -> str:
 
 
 WAITING = "…"
-TIP_LETTERS = 64
+TOOL_TIP_COLUMNS = 64
 """Width of the tool tip."""
 
 
-class IntervalLine(QObject):
+class IntervalLabel(QObject):
     """Show the interval of the open document, or that it is still to come.
 
     Args:
@@ -467,4 +467,6 @@ def _tip(interval: Interval) -> str:
     ]
     rule = interval.found[MassConvention.THICKNESS].method
     what = "What another hand and another level would have made of the same slices."
-    return "\n".join((fill(what, TIP_LETTERS), *ends, fill(f"Rule: {rule}.", TIP_LETTERS)))
+    return "\n".join(
+        (fill(what, TOOL_TIP_COLUMNS), *ends, fill(f"Rule: {rule}.", TOOL_TIP_COLUMNS))
+    )

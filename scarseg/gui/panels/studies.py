@@ -34,15 +34,15 @@ from scarseg.gui.session.study_list import (
 )
 from scarseg.gui.theme import label
 
-SECOND = Qt.ItemDataRole.UserRole + 1
-COLOUR = Qt.ItemDataRole.UserRole + 2
+SECOND_LINE_ROLE = Qt.ItemDataRole.UserRole + 1
+COLOUR_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
-class TwoLines(QStyledItemDelegate):
+class TwoLineDelegate(QStyledItemDelegate):
     """Paint an item as a title and a quieter line beneath it."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        return QSize(100, theme.px(42 if index.data(SECOND) else 24))
+        return QSize(100, theme.px(42 if index.data(SECOND_LINE_ROLE) else 24))
 
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
@@ -57,12 +57,12 @@ class TwoLines(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.RAISED if chosen else "#1a2027"))
             painter.drawRoundedRect(area, 5, 5)
-        second = str(index.data(SECOND) or "")
+        second = str(index.data(SECOND_LINE_ROLE) or "")
         first = area.adjusted(9, 4, -6, -theme.px(20)) if second else area.adjusted(9, 0, -6, 0)
-        name = theme.TEXT if second else str(index.data(COLOUR))
+        name = theme.TEXT if second else str(index.data(COLOUR_ROLE))
         self._line(painter, first, 12, chosen, name, str(index.data()))
         below = area.adjusted(9, theme.px(21), -6, -3)
-        self._line(painter, below, 11, False, str(index.data(COLOUR)), second)
+        self._line(painter, below, 11, False, str(index.data(COLOUR_ROLE)), second)
         painter.restore()
 
     def _line(
@@ -77,20 +77,20 @@ class TwoLines(QStyledItemDelegate):
         painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, elided)
 
 
-def list_of_two_lines(name: str) -> QListWidget:
+def two_line_list(name: str) -> QListWidget:
     made = QListWidget()
     made.setAccessibleName(name)
-    made.setItemDelegate(TwoLines(made))
+    made.setItemDelegate(TwoLineDelegate(made))
     made.setMouseTracking(True)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return made
 
 
-def two_lines(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
+def two_line_item(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
     item = QListWidgetItem(title)
-    item.setData(SECOND, second)
-    item.setData(COLOUR, colour)
+    item.setData(SECOND_LINE_ROLE, second)
+    item.setData(COLOUR_ROLE, colour)
     item.setData(Qt.ItemDataRole.UserRole, value)
     item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{title}, {second}")
     item.setToolTip(tip)
@@ -106,7 +106,7 @@ STATE_COLOURS = {
 }
 
 
-class FilterLine(QLineEdit):
+class FilterEdit(QLineEdit):
     """The line to type a filter into; Esc empties it and gives the focus back.
 
     Signals:
@@ -159,12 +159,12 @@ class StudiesPanel(QWidget):
         self.setAccessibleName("Studies and series")
         self.setFixedWidth(212)
         self.studies, self.series = (
-            list_of_two_lines("Studies"),
-            list_of_two_lines("Series of this study"),
+            two_line_list("Studies"),
+            two_line_list("Series of this study"),
         )
         self.studies.itemClicked.connect(self._study_clicked)
         self.series.itemClicked.connect(self._series_clicked)
-        self.state, self.line = _state_filter(), FilterLine()
+        self.state, self.line = _state_filter(), FilterEdit()
         self.state.currentIndexChanged.connect(self._refresh)
         self.line.textChanged.connect(self._refresh)
         self.line.left.connect(self.left)
@@ -261,12 +261,14 @@ class StudiesPanel(QWidget):
             for refusal in library.refused:
                 name = refusal.path.rsplit("/", 1)[-1]
                 if text.casefold() in f"{name} {refusal.code} failed".casefold():
-                    item = two_lines(
+                    item = two_line_item(
                         name, f"failed · {refusal.code}", theme.RED, refusal.message, None
                     )
                     self.studies.addItem(item)
         if not self.studies.count() and (library.studies or library.refused):
-            self.studies.addItem(two_lines("No study passes the filter", "", theme.QUIET, "", None))
+            self.studies.addItem(
+                two_line_item("No study passes the filter", "", theme.QUIET, "", None)
+            )
         return chosen
 
     def _fill_series(self, study: Study | None) -> None:
@@ -279,7 +281,7 @@ class StudiesPanel(QWidget):
         arrow = "▾" if self._unfolded else "▸"
         words = f"{arrow} {len(rest)} other series"
         tip = "Show or hide the series that are less likely to be read, such as localizers or cine"
-        self.series.addItem(two_lines(words, "", theme.QUIET, tip, FOLD))
+        self.series.addItem(two_line_item(words, "", theme.QUIET, tip, FOLD))
         for entry in rest if self._unfolded else ():
             self._add_series(entry)
 
@@ -336,7 +338,7 @@ def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetIte
     colour = STATE_COLOURS[state_of(entry)]
     if entry is not None and state_of(entry) is StudyState.TO_READ and entry.standing:
         colour = theme.YELLOW
-    return two_lines(study.title, words, colour, "" if entry is None else entry.title, study)
+    return two_line_item(study.title, words, colour, "" if entry is None else entry.title, study)
 
 
 def _series_item(entry: Entry) -> QListWidgetItem:
@@ -344,4 +346,4 @@ def _series_item(entry: Entry) -> QListWidgetItem:
     mark = " ⚠" if entry.warnings else ""
     tip = "\n".join([entry.geometry, *(f"{w.code}: {w.message}" for w in entry.warnings)])
     colour = theme.RED if entry.code else theme.YELLOW if entry.warnings else theme.QUIET
-    return two_lines(entry.title, (entry.code or short) + mark, colour, tip, entry)
+    return two_line_item(entry.title, (entry.code or short) + mark, colour, tip, entry)

@@ -12,21 +12,21 @@ from PyQt6.QtWidgets import QWidget
 
 from scarseg.gui.panels import remote_region, threshold_results
 from scarseg.gui.panels.remote_region import RemoteRegions
-from scarseg.gui.panels.threshold_preview import NOTHING, PreviewLayer
-from scarseg.gui.panels.threshold_results import Outlined, work_out
-from scarseg.gui.panels.threshold_tiles import MethodStrip
-from scarseg.gui.panels.toolbar import ViewRow
+from scarseg.gui.panels.threshold_preview import EMPTY_PATH, PreviewLayer
+from scarseg.gui.panels.threshold_results import MethodOutlines, compute_methods
+from scarseg.gui.panels.threshold_tiles import MethodsPanel
+from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer.montage import Views
 
 PAUSE_MS = 60
 """After a change, before the methods are worked out anew: not for each of many."""
-ROOMY_WINDOW = 1000
+MIN_HEIGHT_BOTH = 1000
 """In a lower window the strip stands for the strip of slices, which the results list as well."""
 
 
-class Comparison(QObject):
+class ThresholdComparison(QObject):
     """Work the methods out behind the window while the strip is open, and show them.
 
     ``chosen`` is the method that is previewed; ``stale`` says whether the case, or what was asked,
@@ -44,18 +44,18 @@ class Comparison(QObject):
         self,
         session: Session,
         views: Views,
-        view_row: ViewRow,
+        view_row: ViewOptionsBar,
         choose_tool: Callable[[str], object],
         window: QWidget,
     ) -> None:
         super().__init__(window)
         self._session, self._views, self._window = session, views, window
         self._choose_tool = choose_tool
-        self.strip = MethodStrip()
+        self.strip = MethodsPanel()
         self.strip.setVisible(False)
         self.regions = RemoteRegions(session, views, self)
         self.wanted, self.chosen = False, threshold_results.SEGMENTED
-        self._outlined: Outlined | None = None
+        self._outlined: MethodOutlines | None = None
         self.stale = True
         self._asked = 0
         self._manual: float | None = None
@@ -92,13 +92,13 @@ class Comparison(QObject):
             "adopt_all": self.adopt_all,
         }
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Take the actions, and follow the window's height."""
         self._toggle = actions["compare"]
         self._toggle.toggled.connect(self._open)
         actions["whole_stack"].toggled.connect(self._choose_scope)
-        self.strip.take(actions)
-        self.regions.take(actions)
+        self.strip.bind(actions)
+        self.regions.bind(actions)
         self._views.switched.connect(self._show_soon)  # cells are laid out by then
         self._window.installEventFilter(self)
         self._fit()
@@ -106,7 +106,7 @@ class Comparison(QObject):
     # What is open
 
     @property
-    def answer(self) -> threshold_results.Answer | None:
+    def answer(self) -> threshold_results.MethodMasks | None:
         """Give what was worked out last, see ``stale``."""
         return None if self._outlined is None else self._outlined.answer
 
@@ -125,7 +125,7 @@ class Comparison(QObject):
         return False
 
     def _fit(self) -> None:
-        low = self._window.height() < ROOMY_WINDOW
+        low = self._window.height() < MIN_HEIGHT_BOTH
         if low is not self._low:
             self._low = low
             self.fitted.emit()
@@ -179,15 +179,15 @@ class Comparison(QObject):
         self._asked += 1
         number, case = self._asked, copy(document.case)
         case.labels, case.readings = case.labels.copy(), list(case.readings)
-        question = threshold_results.Question(
+        question = threshold_results.MethodRequest(
             case, self._whole_stack, dict(self.regions.here), self._manual, document.grounds.copy()
         )
         self._session.numbers_lane.run(
-            "compare", work_out, question,
+            "compare", compute_methods, question,
             done=self._take_answer, current=lambda: number == self._asked,
         )  # fmt: skip
 
-    def _take_answer(self, outlined: Outlined) -> None:
+    def _take_answer(self, outlined: MethodOutlines) -> None:
         self._outlined, self.stale = outlined, False
         self._show()
         then, self._then = self._then, None
@@ -219,9 +219,9 @@ class Comparison(QObject):
 
     def _paths(self, k: int) -> tuple[QPainterPath, QPainterPath]:
         if not self.wanted or self._outlined is None:
-            return NOTHING, NOTHING
+            return EMPTY_PATH, EMPTY_PATH
         shows = self.chosen != threshold_results.SEGMENTED
-        outline = self._outlined.infarct[self.chosen][k] if shows else NOTHING
+        outline = self._outlined.infarct[self.chosen][k] if shows else EMPTY_PATH
         return outline, self._outlined.remote[k]
 
     # Choosing and adopting
@@ -239,7 +239,7 @@ class Comparison(QObject):
         if self.chosen in able:
             self.choose(able[(able.index(self.chosen) + by) % len(able)])
 
-    def _method(self, again: Callable[[], None]) -> threshold_results.Method | None:
+    def _method(self, again: Callable[[], None]) -> threshold_results.MethodMask | None:
         """Give the method to adopt; where it is not worked out yet, come ``again`` once it is."""
         if self.document is None or self.document.read_only:
             return None

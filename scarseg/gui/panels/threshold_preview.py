@@ -10,7 +10,7 @@ from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.layers import Guest
 from scarseg.gui.viewer.slice_view import SliceView
 
-NOTHING = QPainterPath()
+EMPTY_PATH = QPainterPath()
 
 
 class PreviewLayer(Guest):
@@ -18,7 +18,7 @@ class PreviewLayer(Guest):
 
     def __init__(self, view: SliceView) -> None:
         super().__init__(view.overlay.redraw)
-        self.outline, self.remote = NOTHING, NOTHING
+        self.outline, self.remote = EMPTY_PATH, EMPTY_PATH
         self._width = 1.4 if view.small else 2.0
 
     @classmethod

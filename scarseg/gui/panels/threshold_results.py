@@ -48,12 +48,16 @@ REASONS = {
     "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
     "W_METHOD_PSIR": "Not for PSIR: half of a signed maximum means nothing there.",
 }
-IN_SHORT = {"W_NO_WALL": "no wall", "W_NO_REMOTE": "no remote", "W_METHOD_PSIR": "not for PSIR"}
-BELOW = "On some slice the threshold is not above remote wall: the method does not fit here."
+SHORT_REASONS = {
+    "W_NO_WALL": "no wall",
+    "W_NO_REMOTE": "no remote",
+    "W_METHOD_PSIR": "not for PSIR",
+}
+BELOW_REMOTE = "On some slice the threshold is not above remote wall: the method does not fit here."
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class MethodRequest:
     """What is to be compared: values of one moment.
 
     ``whole_stack``: maximum, minimum and remote are the stack's, not each slice's own. ``drawn``
@@ -70,7 +74,7 @@ class Question:
 
 
 @dataclass(frozen=True, eq=False)
-class Method:
+class MethodMask:
     """What one method makes of the stack, in the headline's convention.
 
     ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``levels`` per slice in
@@ -104,25 +108,25 @@ class Method:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class MethodMasks:
     """All methods side by side, and what they share.
 
     ``wall`` is what was searched, ``remote`` the reference region, (slice, row, column);
     ``curves`` per slice, the grams above each threshold, None without wall.
     """
 
-    methods: tuple[Method, ...]
+    methods: tuple[MethodMask, ...]
     wall: MaskArray
     remote: MaskArray
     signals: tuple[RemoteSignal | None, ...]
     curves: tuple[MassCurve | None, ...]
     measured: Measurements
 
-    def method(self, name: str) -> Method:
+    def method(self, name: str) -> MethodMask:
         return next(each for each in self.methods if each.name == name)
 
 
-def compare(question: Question) -> Answer:
+def compute_masks(question: MethodRequest) -> MethodMasks:
     """Work out every method; scar outside the wall counts for the segmentation alone."""
     from scarseg.quant import method_comparison
     from scarseg.quant.mass import measure
@@ -131,7 +135,11 @@ def compare(question: Question) -> Answer:
     from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, threshold_scar
 
     case, stack = question.case, question.case.stack
-    labels = case.labels if question.grounds is None else clipped(case.labels, question.grounds)
+    labels = (
+        case.labels
+        if question.grounds is None
+        else clip_stack_to_wall(case.labels, question.grounds)
+    )
     wall, infarct = searched_wall(labels), infarct_mask(labels)
     spacing = stack.pixel_spacing_mm
     remote = propose_remote_beside(stack.pixels, wall, spacing, infarct)
@@ -159,10 +167,10 @@ def compare(question: Question) -> Answer:
         for k in range(stack.n_slices)
     )
     signals = remote_signals(stack.pixels, remote)
-    return Answer(tuple(methods), wall, remote, signals, curves, measured)
+    return MethodMasks(tuple(methods), wall, remote, signals, curves, measured)
 
 
-def clipped(labels: LabelArray, grounds: LabelArray) -> LabelArray:
+def clip_stack_to_wall(labels: LabelArray, grounds: LabelArray) -> LabelArray:
     """Give labels (slice, row, column) without the scar that does not lie on wall."""
     return np.stack([scar_checks.clipped(*each) for each in zip(labels, grounds, strict=True)])
 
@@ -173,7 +181,9 @@ def searched_wall(labels: LabelArray) -> MaskArray:
     return wall if (labels == Label.MYOCARDIUM).any() else np.zeros_like(wall)
 
 
-def adopted(labels: LabelArray, ground: LabelArray, method: Method, k: int) -> LabelArray:
+def labels_with_method(
+    labels: LabelArray, ground: LabelArray, method: MethodMask, k: int
+) -> LabelArray:
     """Give the labels of slice ``k`` (row, column) with a method's infarct as their scar.
 
     Wall and blood pool stay as they are; scar comes only where there is wall. The dark cores of
@@ -186,12 +196,12 @@ def adopted(labels: LabelArray, ground: LabelArray, method: Method, k: int) -> L
     return out
 
 
-def adopt(case: Case, ground: LabelArray, method: Method, k: int) -> Change:
+def adopt(case: Case, ground: LabelArray, method: MethodMask, k: int) -> Change:
     """Take a method's scar on slice ``k`` as something to start from, to be read there."""
     before = case.readings[k]
     prompts = replace(before.prompts, no_scar=False)
     after = replace(before, prompts=prompts, status=SliceStatus.PROPOSED, edited=True, reason="")
-    labels = adopted(case.labels[k], ground, method, k)
+    labels = labels_with_method(case.labels[k], ground, method, k)
     return case.change(step_name(f"adopt {method.title}", k), k, after, labels)
 
 
@@ -201,14 +211,14 @@ def _only(k: int, wall: MaskArray) -> MaskArray:
     return one
 
 
-def _manual(question: Question) -> float:
+def _manual(question: MethodRequest) -> float:
     if question.manual is not None:
         return question.manual
     return quant_remote.scar_threshold(question.case).value
 
 
-def _segmentation(labels: LabelArray, measured: Measurements) -> Method:
-    return Method(
+def _segmentation(labels: LabelArray, measured: Measurements) -> MethodMask:
+    return MethodMask(
         SEGMENTED,
         "the labels that are measured",
         labels == Label.SCAR,
@@ -220,8 +230,10 @@ def _segmentation(labels: LabelArray, measured: Measurements) -> Method:
     )
 
 
-def _method(found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float | None) -> Method:
-    return Method(
+def _method(
+    found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float | None
+) -> MethodMask:
+    return MethodMask(
         str(found.method),
         rule,
         found.scar,
@@ -231,7 +243,7 @@ def _method(found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float 
         weighed.scar_mass_g,
         100 * weighed.scar_mass_g / lv_g if lv_g else None,
         "" if found.reason is None else str(found.reason),
-        BELOW if found.warnings else "",
+        BELOW_REMOTE if found.warnings else "",
     )
 
 
@@ -246,20 +258,20 @@ Paths = tuple[QPainterPath, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Outlined:
+class MethodOutlines:
     """An answer with its outlines; those of ``infarct`` and ``mvo`` by the method's name."""
 
-    answer: Answer
+    answer: MethodMasks
     wall: Paths
     remote: Paths
     infarct: Mapping[str, Paths]
     mvo: Mapping[str, Paths]
 
 
-def work_out(question: Question) -> Outlined:
+def compute_methods(question: MethodRequest) -> MethodOutlines:
     """Compare the methods and trace them; for a worker thread."""
-    answer = compare(question)
-    return Outlined(
+    answer = compute_masks(question)
+    return MethodOutlines(
         answer,
         _traced(answer.wall),
         _traced(answer.remote),

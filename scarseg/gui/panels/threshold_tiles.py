@@ -25,12 +25,12 @@ from scarseg.case.measurements import MassConvention
 from scarseg.gui import theme
 from scarseg.gui.panels import threshold_results, toolbar
 from scarseg.gui.panels.threshold_results import (
-    IN_SHORT,
     SEGMENTED,
+    SHORT_REASONS,
     TITLES,
-    Answer,
-    Method,
-    Outlined,
+    MethodMask,
+    MethodMasks,
+    MethodOutlines,
 )
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
@@ -44,7 +44,7 @@ SHORT = {"fwhm_remote": "FWHM rem.", SEGMENTED: "Segment."}
 """What a title is where it does not fit."""
 
 
-class Picture:
+class TilePicture:
     """A slice as all tiles show it, drawn once for each size."""
 
     def __init__(self, content: Content) -> None:
@@ -71,10 +71,10 @@ class MethodTile(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-        self.method: Method | None = None
+        self.method: MethodMask | None = None
         self.chosen, self.stale = False, True
         self.grams = self.percent = self.here = ""
-        self._picture = Picture(Content())
+        self._picture = TilePicture(Content())
         self._drawn: QPixmap | None = None
         self._outlines: list[tuple[Label, QPainterPath]] = []
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -91,7 +91,7 @@ class MethodTile(QWidget):
         self._side, self._drawn = width - 2 * EDGE, None
         self.setFixedSize(width, self._side + EDGE + LINES * theme.px(LINE_HEIGHT) + 6)
 
-    def show_method(self, outlined: Outlined, k: int, picture: Picture) -> None:
+    def show_method(self, outlined: MethodOutlines, k: int, picture: TilePicture) -> None:
         """Show what the method makes of slice ``k``."""
         method, wall = outlined.answer.method(self.name), outlined.wall[k]
         self.method, self.stale, self._drawn = method, False, None
@@ -102,7 +102,7 @@ class MethodTile(QWidget):
         percent = None if method.reason else method.percent
         self.percent = "" if percent is None else f"{percent:.0f} % LV"
         if method.reason:
-            self.here = IN_SHORT[method.reason]
+            self.here = SHORT_REASONS[method.reason]
         elif self.name != SEGMENTED and wall.isEmpty():
             self.here = "no wall here"
         else:
@@ -183,7 +183,7 @@ class MethodTile(QWidget):
         painter.drawText(rows[3], LEFT, self.here)
 
 
-def _tip(method: Method, k: int) -> str:
+def _tip(method: MethodMask, k: int) -> str:
     """Say in words where the line is drawn, or why it is not."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
@@ -266,10 +266,10 @@ class CurvePlot(QWidget):
             "Grams of this slice above each threshold (no island dropped, no dark core added);"
             " a point per method, the segmentation as a line"
         )
-        self._answer: Answer | None = None
+        self._answer: MethodMasks | None = None
         self._k, self._chosen = 0, ""
 
-    def show_answer(self, answer: Answer | None, k: int, chosen: str) -> None:
+    def show_answer(self, answer: MethodMasks | None, k: int, chosen: str) -> None:
         """Show slice ``k``, the chosen method named."""
         self._answer, self._k, self._chosen = answer, k, chosen
         points = self.points()
@@ -277,7 +277,7 @@ class CurvePlot(QWidget):
         self.setAccessibleDescription(said or "No wall on this slice")
         self.update()
 
-    def points(self) -> list[tuple[Method, float, float]]:
+    def points(self) -> list[tuple[MethodMask, float, float]]:
         """Give every method with a threshold here: method, threshold, grams on the curve."""
         if self._answer is None or self._answer.curves[self._k] is None:
             return []
@@ -306,7 +306,7 @@ class CurvePlot(QWidget):
         painter.end()
 
     def _paint_curve(
-        self, painter: QPainter, room: QRectF, points: list[tuple[Method, float, float]]
+        self, painter: QPainter, room: QRectF, points: list[tuple[MethodMask, float, float]]
     ) -> None:
         assert self._answer is not None
         curve = self._answer.curves[self._k]
@@ -341,7 +341,7 @@ class CurvePlot(QWidget):
         room: QRectF,
         ends: tuple[float, float],
         labelled: float,
-        named: tuple[Method, float, float] | None,
+        named: tuple[MethodMask, float, float] | None,
     ) -> None:
         foot = QRectF(room.left(), room.bottom() + 2, room.width(), 16)
         painter.setPen(QColor(theme.QUIET))
@@ -358,13 +358,13 @@ class CurvePlot(QWidget):
             painter.drawText(head.translated(0, 16), RIGHT, words)
 
 
-ROOM = 1.12
+CROP_MARGIN = 1.12
 """Side of a tile's picture to the width of the heart in it."""
 CHECKED = f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.ACCENT}; }}"
 SCOPES = {False: "Threshold per slice", True: "Threshold per stack"}
 
 
-class MethodStrip(QWidget):
+class MethodsPanel(QWidget):
     """A tile per method under a line of words and buttons."""
 
     def __init__(self) -> None:
@@ -374,7 +374,7 @@ class MethodStrip(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.plot = CurvePlot()
         self.row = MethodRow(self.plot)
-        self.words = toolbar.Elided("quiet", Qt.AlignmentFlag.AlignLeft)
+        self.words = toolbar.ElidedLabel("quiet", Qt.AlignmentFlag.AlignLeft)
         self._buttons = [QToolButton() for _ in range(5)]
         self.scope, self.remote, self.adopt_here, self.adopt_everywhere, self.shut = self._buttons
         self._remote_tip = ""
@@ -398,13 +398,13 @@ class MethodStrip(QWidget):
         layout.addLayout(head)
         layout.addWidget(self.row)
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Let the buttons do what the actions do."""
         for name, text, button in (
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
         ):
-            toolbar.button_for(actions[name], text, button)
+            toolbar.configure_button(actions[name], text, button)
         for name, text, button in (
             ("whole_stack", SCOPES[False], self.scope),
             ("remote", "Remote", self.remote),
@@ -436,19 +436,19 @@ class MethodStrip(QWidget):
             tile.tell(stale=True)
 
     def show_answer(
-        self, outlined: Outlined, case: Case, k: int, levels: Levels, chosen: str
+        self, outlined: MethodOutlines, case: Case, k: int, levels: Levels, chosen: str
     ) -> None:
         """Show what is known of slice ``k``."""
         answer, path = outlined.answer, outlined.wall[k]
         wall = [(theme.colour(theme.LABEL_COLOURS[Label.MYOCARDIUM]), path)]
-        picture = Picture(Content(case.stack.pixels[k], levels, _crop(case, path), wall))
+        picture = TilePicture(Content(case.stack.pixels[k], levels, _crop(case, path), wall))
         for tile in self.row.tiles:
             tile.show_method(outlined, k, picture)
             tile.tell(chosen=tile.name == chosen)
         self.words.set_line(_words(answer, k))
         self.plot.show_answer(answer, k, chosen)
 
-    def show_remote(self, answer: threshold_results.Answer, k: int, drawn: bool) -> None:
+    def show_remote(self, answer: threshold_results.MethodMasks, k: int, drawn: bool) -> None:
         """Say whose the remote region of slice ``k`` is, and what it measures."""
         signal = answer.signals[k]
         word = "drawn" if drawn else "proposed" if answer.remote[k].any() else "none"
@@ -460,7 +460,7 @@ class MethodStrip(QWidget):
         self.remote.setToolTip(f"{self._remote_tip}\nOn this slice: {measured}")
 
 
-def _words(answer: threshold_results.Answer, k: int) -> str:
+def _words(answer: threshold_results.MethodMasks, k: int) -> str:
     if not answer.wall.any():
         return threshold_results.REASONS["W_NO_WALL"]
     thick = answer.measured.convention is MassConvention.THICKNESS
@@ -473,7 +473,7 @@ def _crop(case: Case, wall: QPainterPath) -> QRectF:
         return find_home(case).crop
     row_mm, column_mm = case.stack.pixel_spacing_mm
     box = wall.boundingRect()
-    side = max(box.width() * column_mm, box.height() * row_mm) * ROOM
+    side = max(box.width() * column_mm, box.height() * row_mm) * CROP_MARGIN
     side = max(side, SMALLEST_MM / 2)
     across, down = side / column_mm, side / row_mm
     middle = box.center()

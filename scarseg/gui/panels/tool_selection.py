@@ -10,7 +10,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction
 
 from scarseg.case.labels import Label
-from scarseg.gui.panels.toolbar import ViewRow
+from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
 from scarseg.gui.viewer.montage import Views
@@ -27,7 +27,7 @@ TOOLS = (
     *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
     "window_level",
 )
-ASKS = {
+PROMPT_HINTS = {
     ("box", Label.BLOOD_POOL): "Drag round the blood pool. 3: scar again.",
     ("box", Label.MYOCARDIUM): "Drag round the outer border of the wall, as with L. 3: scar again.",
     ("point", Label.BLOOD_POOL): "Click what is blood pool, Alt-click what is not. 3: scar again.",
@@ -35,12 +35,12 @@ ASKS = {
     **{(tool, label): why for tool in ("box", "point") for label, why in prompts.REFUSED.items()},
 }
 """What a tool asks for with a label, where that is not scar."""
-BY_HAND = "set by hand"
+SET_BY_READER = "set by hand"
 """The rule of a threshold that the reader chose."""
-SWITCHES = ("fill", "prompts_shown", "grid")
+VIEW_TOGGLES = ("fill", "prompts_shown", "grid")
 
 
-class Hand(QObject):
+class ToolSelection(QObject):
     """Choose tools, labels and sizes.
 
     Signals:
@@ -49,7 +49,9 @@ class Hand(QObject):
 
     said = pyqtSignal(str)
 
-    def __init__(self, session: Session, views: Views, view_row: ViewRow, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, views: Views, view_row: ViewOptionsBar, parent: QObject
+    ) -> None:
         super().__init__(parent)
         self._session, self._views, self._row = session, views, view_row
         self._shared = views.shared
@@ -69,7 +71,7 @@ class Hand(QObject):
             name: partial(self.choose_tool, name) for name in TOOLS
         }
         made |= {name: partial(self.choose_label, label) for name, label in LABEL_ACTIONS.items()}
-        made |= dict.fromkeys(SWITCHES, self._toggle_view)
+        made |= dict.fromkeys(VIEW_TOGGLES, self._toggle_view)
         made |= {
             "let_go": self._views.let_go,
             "delete": lambda: self._views.active.delete_chosen(),
@@ -81,7 +83,7 @@ class Hand(QObject):
         }
         return made
 
-    def take(self, actions: Mapping[str, QAction]) -> None:
+    def bind(self, actions: Mapping[str, QAction]) -> None:
         """Begin with the box and scar."""
         self._actions = actions
         self.choose_tool("box")
@@ -93,7 +95,7 @@ class Hand(QObject):
         self._actions[name].setChecked(True)
         self._shared.choose_tool(name)
         self._explain_prompts()
-        if self._threshold is None or self._threshold.rule != BY_HAND:
+        if self._threshold is None or self._threshold.rule != SET_BY_READER:
             self.automatic_threshold()
         else:
             self._show_threshold()
@@ -107,7 +109,7 @@ class Hand(QObject):
         self._explain_prompts()
 
     def _explain_prompts(self) -> None:
-        words = ASKS.get((self._shared.tool, self._shared.label))
+        words = PROMPT_HINTS.get((self._shared.tool, self._shared.label))
         if words is not None:
             self.said.emit(words)
 
@@ -125,7 +127,7 @@ class Hand(QObject):
         current = self._session.current
         if current is None or current.inference.proposing or self._threshold is None:
             return
-        if self._threshold.rule != BY_HAND:
+        if self._threshold.rule != SET_BY_READER:
             self.automatic_threshold()
 
     def automatic_threshold(self) -> None:
@@ -141,7 +143,7 @@ class Hand(QObject):
 
     def _set_threshold(self, value: float) -> None:
         if self._threshold is not None:
-            self._threshold = replace(self._threshold, value=value, rule=BY_HAND)
+            self._threshold = replace(self._threshold, value=value, rule=SET_BY_READER)
             self._show_threshold()
 
     def _show_threshold(self) -> None:

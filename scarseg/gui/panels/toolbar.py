@@ -29,7 +29,7 @@ from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
 from scarseg.quant.remote import Threshold
 
-BAR = (
+TOOL_BAR_ACTIONS = (
     "box",
     "point",
     "brush",
@@ -46,9 +46,9 @@ BAR = (
     "",
 )
 MESSAGE_MS = 9000
-SHORT = {"not_assessable": "N/A", "threshold": "Threshold"}
+SHORT_TEXTS = {"not_assessable": "N/A", "threshold": "Threshold"}
 """What the bar says where the menu's text is too long."""
-KEY_SIGNS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
+KEY_SYMBOLS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
 
 
 def _rule() -> QFrame:
@@ -59,7 +59,7 @@ def _rule() -> QFrame:
     return line
 
 
-class Elided(QLabel):
+class ElidedLabel(QLabel):
     """A line that gives way: it ends in an ellipsis where there is no room."""
 
     def __init__(self, name: str, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
@@ -84,7 +84,7 @@ class Elided(QLabel):
         painter.end()
 
 
-class Bar(QWidget):
+class ToolBar(QWidget):
     """Menu, tools and verbs, and the geometry of what is open."""
 
     def __init__(self, actions: Mapping[str, QAction]) -> None:
@@ -98,21 +98,21 @@ class Bar(QWidget):
         self.menu = _menu(self, actions)
         layout.addWidget(self._menu_button())
         rows = {row.name: row for row in ACTIONS}
-        for name in BAR:
+        for name in TOOL_BAR_ACTIONS:
             if not name:
                 layout.addWidget(_rule())
                 continue
             key = key_text(rows[name])
-            text = f"{SHORT.get(name, rows[name].text)}  {KEY_SIGNS.get(key, key)}"
-            button = button_for(actions[name], text)
+            text = f"{SHORT_TEXTS.get(name, rows[name].text)}  {KEY_SYMBOLS.get(key, key)}"
+            button = configure_button(actions[name], text)
             button.setProperty("tight", True)
             layout.addWidget(button)
-        layout.addWidget(button_for(actions["undo"], "↶"))
-        layout.addWidget(button_for(actions["redo"], "↷"))
-        montage = button_for(actions["montage"], "▦  M")
+        layout.addWidget(configure_button(actions["undo"], "↶"))
+        layout.addWidget(configure_button(actions["redo"], "↷"))
+        montage = configure_button(actions["montage"], "▦  M")
         montage.setProperty("tight", True)
         layout.addWidget(montage)
-        self.geometry_line = Elided("quiet")
+        self.geometry_line = ElidedLabel("quiet")
         self.geometry_line.setAccessibleName("Open stack")
         self.warning = label("", "warning", "Warnings about the stack")
         layout.addWidget(self.geometry_line, 1)
@@ -142,7 +142,7 @@ def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
     return menu
 
 
-def button_for(action: QAction, text: str, button: QToolButton | None = None) -> QToolButton:
+def configure_button(action: QAction, text: str, button: QToolButton | None = None) -> QToolButton:
     """Give a button (or make one) the part of an action, with its own text."""
     button = button or QToolButton()
     button.setDefaultAction(action)
@@ -179,7 +179,7 @@ class Banner(QFrame):
         self.retry.clicked.connect(self._act)
         self.hide()
 
-    def say(
+    def show_notice(
         self,
         text: str,
         severe: bool = False,
@@ -216,7 +216,7 @@ class Banner(QFrame):
         self.hide()
 
 
-class Foot(QStatusBar):
+class StatusBar(QStatusBar):
     """Saved or not, how far the models are, the stopwatch."""
 
     cancelled = pyqtSignal()
@@ -261,7 +261,7 @@ class Foot(QStatusBar):
         if running:
             self.models.setText(what)
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show a sentence for some seconds, beside what stays in sight."""
         self.message.setText(text)
         self.message.setToolTip(text)
@@ -271,9 +271,9 @@ class Foot(QStatusBar):
         self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")
 
 
-STEPS = 200
+THRESHOLD_STEPS = 200
 """Steps of the threshold's slider over its range."""
-LABEL_WORDS = {
+LABEL_NAMES = {
     Label.BLOOD_POOL: "blood pool",
     Label.MYOCARDIUM: "wall",
     Label.SCAR: "scar",
@@ -282,13 +282,13 @@ LABEL_WORDS = {
 }
 
 
-DENSEST = 3
+MAX_PIXEL_RATIO = 3
 """Pictures are made for screens with so many pixels for each of a window, at most."""
 
 
 def _dot(name: str) -> QIcon:
-    pixmap = QPixmap(QSize(12, 12) * DENSEST)
-    pixmap.setDevicePixelRatio(DENSEST)
+    pixmap = QPixmap(QSize(12, 12) * MAX_PIXEL_RATIO)
+    pixmap.setDevicePixelRatio(MAX_PIXEL_RATIO)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -299,7 +299,7 @@ def _dot(name: str) -> QIcon:
     return QIcon(pixmap)
 
 
-class ViewRow(QWidget):
+class ViewOptionsBar(QWidget):
     """Label, brush size, opacity and window level, and what is under the hand.
 
     Signals:
@@ -317,7 +317,7 @@ class ViewRow(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.labels, self.presets = QComboBox(), QComboBox()
-        for number, (value, word) in enumerate(LABEL_WORDS.items(), start=1):
+        for number, (value, word) in enumerate(LABEL_NAMES.items(), start=1):
             icon = _dot(theme.LABEL_COLOURS.get(value, theme.QUIET))
             self.labels.addItem(icon, f"{word}   {number}", int(value))
         for name, use in window_level.PRESETS.items():
@@ -326,7 +326,7 @@ class ViewRow(QWidget):
         self.presets.addItem(window_level.BY_HAND)
         self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
         self.opacity = _slider("Opacity of the fill", 0, 100, 30)
-        self.threshold = _slider("Threshold of the brush", 0, STEPS, STEPS // 2)
+        self.threshold = _slider("Threshold of the brush", 0, THRESHOLD_STEPS, THRESHOLD_STEPS // 2)
         self.threshold_word = label("Above", "quiet")
         self.threshold_text = label("", "figures", "Threshold in the image's own units")
         self._range = (0.0, 1.0)
@@ -371,7 +371,7 @@ class ViewRow(QWidget):
 
     def _threshold_moved(self, step: int) -> None:
         low, high = self._range
-        self.threshold_changed.emit(low + (high - low) * step / STEPS)
+        self.threshold_changed.emit(low + (high - low) * step / THRESHOLD_STEPS)
 
     def set_threshold(self, value: float) -> None:
         """Take a threshold, in source units, that the reader sets elsewhere."""
@@ -388,7 +388,7 @@ class ViewRow(QWidget):
         self._range = (threshold.low, threshold.high)
         share = (threshold.value - threshold.low) / (threshold.high - threshold.low)
         self.threshold.blockSignals(True)
-        self.threshold.setValue(round(share * STEPS))
+        self.threshold.setValue(round(share * THRESHOLD_STEPS))
         self.threshold.blockSignals(False)
         self.threshold_text.setText(f"{threshold.value:.4g}")
         self.threshold_text.setToolTip(threshold.rule)

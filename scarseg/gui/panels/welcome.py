@@ -23,10 +23,10 @@ STEPS = (
     ("3", "Read the grams, slice by slice, and export them with Ctrl+E."),
 )
 WIDTH = 580
-WANTED = (QEvent.Type.DragEnter, QEvent.Type.DragLeave, QEvent.Type.Drop)
+DRAG_EVENTS = (QEvent.Type.DragEnter, QEvent.Type.DragLeave, QEvent.Type.Drop)
 
 
-class DropPlace(QFrame):
+class DropArea(QFrame):
     """A dashed frame that lights up while something is dragged over the window."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class DropPlace(QFrame):
         self.over = False
         self.setFixedWidth(WIDTH)
 
-    def light(self, over: bool) -> None:
+    def highlight(self, over: bool) -> None:
         self.over = over
         self.update()
 
@@ -55,8 +55,8 @@ class Welcome(QWidget):
     def __init__(self, actions: Mapping[str, QAction]) -> None:
         super().__init__()
         self.setAccessibleName("Nothing is open")
-        self.place = DropPlace()
-        inner = QVBoxLayout(self.place)
+        self.drop_area = DropArea()
+        inner = QVBoxLayout(self.drop_area)
         inner.setContentsMargins(24, 34, 24, 30)
         inner.setSpacing(6)
         for text, name in (
@@ -71,7 +71,7 @@ class Welcome(QWidget):
         inner.addWidget(self._last(actions["open_last"]), 0, Qt.AlignmentFlag.AlignHCenter)
         layout = QVBoxLayout(self)
         layout.addStretch(3)
-        layout.addWidget(self.place, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(self.drop_area, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(22)
         layout.addLayout(_steps())
         layout.addStretch(4)
@@ -120,8 +120,8 @@ class Welcome(QWidget):
         self.buttons[0].setFocus()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() in WANTED and watched is self._watched:
-            self.place.light(event.type() == QEvent.Type.DragEnter)
+        if event is not None and event.type() in DRAG_EVENTS and watched is self._watched:
+            self.drop_area.highlight(event.type() == QEvent.Type.DragEnter)
         return super().eventFilter(watched, event)
 
 

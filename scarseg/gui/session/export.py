@@ -250,7 +250,7 @@ def _write_one(
     force: bool,
 ) -> None:
     from scarseg.batch.results import MaskFormat, write_files
-    from scarseg.batch.selection import Job
+    from scarseg.batch.selection import BatchJob
     from scarseg.report import patient
     from scarseg.segmentation import pipeline
 
@@ -260,7 +260,7 @@ def _write_one(
         if Part.NIFTI in able:
             _write_labels(wish.folder / f"{_stem(entry)}.nii.gz", case, force)
     else:
-        job = Job(source, f"{_stem(entry)}.nii.gz")
+        job = BatchJob(source, f"{_stem(entry)}.nii.gz")
         for part in (one for one in MASKS if one in able):
             told = measured if Part.SR in able and part is _beside(able) else None
             write_files(wish.folder, job, case, MaskFormat(part), told, force=force)
@@ -270,7 +270,7 @@ def _write_one(
         path = wish.folder / patient.report_name(case.stack.stack_id)
         spread = None
         if interval is not None:
-            spread = text.Interval(interval.low_g, interval.high_g, interval.method)
+            spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
         patient.write_report(
             path,
             case,

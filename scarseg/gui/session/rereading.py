@@ -13,7 +13,7 @@ from scarseg.errors import InputError, ScarsegError
 from scarseg.progress import Progress
 
 if TYPE_CHECKING:
-    from scarseg.agreement.rereading import Again
+    from scarseg.agreement.rereading import RereadCase
     from scarseg.io.casefile.rereading import Covered, First, Rereading
     from scarseg.io.dicom.types import StackSummary
 
@@ -84,14 +84,14 @@ def write_page(
         InputError: E_PAIRS, there is not one case in two readings.
         OutputError: E_EXISTS without ``force``, E_WRITE, E_OUTPUT_NAME.
     """
-    from scarseg.agreement.rereading import Against, write_rereading
+    from scarseg.agreement.rereading import ReadingComparison, write_rereading
     from scarseg.io.casefile import rereading
 
     done = [one for one in now.cases if now.done(one.code)]
     others = _others(now, store_folder)
     readers: set[str] = set()
     notes = _counted(len(now.cases) - len(done), "of its cases not read again to the end.")
-    found: list[list[Again]] = [[] for _ in range(len(others) + 1)]
+    found: list[list[RereadCase]] = [[] for _ in range(len(others) + 1)]
     changed = 0
     for n, covered in enumerate(done):
         progress(n / len(done), f"Comparing {n + 1} of {len(done)}")
@@ -118,7 +118,11 @@ def write_page(
         message = "There is not one case with a first reading and this one, both read to the end."
         raise InputError("E_PAIRS", message)
     names = [_first_name(readers), *_names(others)]
-    against = [Against(name, tuple(each)) for name, each in zip(names, found, strict=True) if each]
+    against = [
+        ReadingComparison(name, tuple(each))
+        for name, each in zip(names, found, strict=True)
+        if each
+    ]
     progress(1.0, "Writing the page")
     _, said = write_rereading(path, now.name, against, notes, force)
     rereading.finish(now)
@@ -182,10 +186,10 @@ def _reading_of(other: Rereading, stack_id: str, stack: Stack) -> Case | None:
     return None
 
 
-def _again(code: str, a: Case, b: Case) -> Again:
+def _again(code: str, a: Case, b: Case) -> RereadCase:
     from scarseg.agreement.masks import compare_labels
-    from scarseg.agreement.rereading import Again
+    from scarseg.agreement.rereading import RereadCase
     from scarseg.segmentation import pipeline
 
     masks = compare_labels(code, a.labels, b.labels, a.stack)
-    return Again(code, pipeline.case_record(a), pipeline.case_record(b), masks)
+    return RereadCase(code, pipeline.case_record(a), pipeline.case_record(b), masks)

@@ -26,11 +26,11 @@ from scarseg.case.stack import LoadWarning, SliceSource, Stack
 from scarseg.case.stack import Sequence as SequenceKind
 from scarseg.errors import GeometryError, InputError, ScarsegError
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
-from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable
+from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable_name
 from scarseg.io.dicom.lge_series import propose
 from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.io.dicom.pixels import FramePixels, read_pixels
-from scarseg.io.dicom.series import assemble, damage_warning, frame_name
+from scarseg.io.dicom.series import assemble_stacks, damage_warning, frame_name
 from scarseg.io.dicom.sorting import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.types import Frame, ImageKind, LoadReport, Refusal, StackSummary
 from scarseg.progress import Progress, silent
@@ -69,7 +69,7 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
                 other[str(error)] += 1
             except ScarsegError as error:
                 refused.append(_refusal(error, source.name))
-    assembled = assemble(images)
+    assembled = assemble_stacks(images)
     refused += assembled.refused
     proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
     stacks = sorted(proposed, key=_place)
@@ -86,7 +86,7 @@ def _read_one(reader: SourceReader, source: Source) -> ImageFile:
 
 
 def _refusal(error: ScarsegError, name: str) -> Refusal:
-    return Refusal(printable(error.path or name), error.code, printable(error.message))
+    return Refusal(printable_name(error.path or name), error.code, printable_name(error.message))
 
 
 def _place(stack: StackSummary) -> tuple[object, ...]:

@@ -71,7 +71,7 @@ def words_of(*texts: str) -> set[str]:
     return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
 
 
-def open_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
+def resolve_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
     """Tell the kind of frames that leave it open, from their series and its description.
 
     Where others in the series say that they are PSIR or magnitude, the open ones are

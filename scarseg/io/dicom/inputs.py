@@ -23,11 +23,11 @@ MAX_INFLATED_BYTES = 2 * 2**30
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_MEMBERS = 100_000
 _RATIO_MATTERS_BYTES = 2**16
-ARCHIVE_FAULTS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 """What zipfile raises on a damaged or encrypted member."""
 
 
-def printable(name: str) -> str:
+def printable_name(name: str) -> str:
     """Give a name as text that can be written as UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -42,16 +42,16 @@ class Source:
     @property
     def name(self) -> str:
         """Give the full name, printable whatever bytes the file system holds."""
-        return printable(f"{self.path}!{self.member}" if self.member else str(self.path))
+        return printable_name(f"{self.path}!{self.member}" if self.member else str(self.path))
 
     @property
     def file_name(self) -> str:
         """Give the last part of the name."""
-        return printable(PurePosixPath(self.member).name if self.member else self.path.name)
+        return printable_name(PurePosixPath(self.member).name if self.member else self.path.name)
 
 
 @dataclass
-class Found:
+class SourceList:
     """What walking the inputs gave. ``faults`` are errors about single inputs."""
 
     sources: list[Source] = field(default_factory=list)
@@ -112,20 +112,20 @@ class SourceReader:
             info = self._zip.getinfo(source.member)
             with self._zip.open(info) as member:
                 yield io.BufferedReader(member, 2**15), info.file_size  # type: ignore[type-var]
-        except (*ARCHIVE_FAULTS, KeyError) as error:
+        except (*ARCHIVE_ERRORS, KeyError) as error:
             raise ArchiveError(
                 "E_ARCHIVE", f"The zip member is damaged: {error}.", source.name
             ) from error
 
 
-def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> Found:
+def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> SourceList:
     """List every file under the inputs, in a stable order, each once.
 
     Raises:
         InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
             could be looked at.
     """
-    found = Found()
+    found = SourceList()
     for path in inputs:
         progress(0.0, "Looking for files")
         try:
@@ -152,7 +152,7 @@ def _once(sources: list[Source]) -> list[Source]:
     return list(seen.values())
 
 
-def _add_input(path: Path, found: Found) -> None:
+def _add_input(path: Path, found: SourceList) -> None:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -169,7 +169,7 @@ def _add_input(path: Path, found: Found) -> None:
         raise InputError("E_INPUT_UNREADABLE", f"{path} is no file or folder.", str(path))
 
 
-def _add_folder(folder: Path, found: Found) -> None:
+def _add_folder(folder: Path, found: SourceList) -> None:
     faults: list[OSError] = []
     for root, folders, files in os.walk(folder, onerror=faults.append):
         folders.sort()
@@ -195,7 +195,7 @@ def _add_folder(folder: Path, found: Found) -> None:
     ]
 
 
-def _add_file(path: Path, found: Found, given: bool) -> None:
+def _add_file(path: Path, found: SourceList, given: bool) -> None:
     try:
         with path.open("rb") as stream:
             start = stream.read(132)
@@ -215,7 +215,7 @@ def _add_file(path: Path, found: Found, given: bool) -> None:
         found.sources.append(Source(path))
 
 
-def _add_dicomdir(path: Path, found: Found) -> None:
+def _add_dicomdir(path: Path, found: SourceList) -> None:
     """Add the files a DICOMDIR names; a walk of its folder needs no DICOMDIR."""
     pass  # moved
 
@@ -242,7 +242,7 @@ def list_zip(path: Path) -> list[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (*ARCHIVE_FAULTS, OSError, ValueError) as error:
+    except (*ARCHIVE_ERRORS, OSError, ValueError) as error:
         raise ArchiveError("E_ARCHIVE", f"The zip cannot be read: {error}.", str(path)) from error
     if len(members) > MAX_MEMBERS:
         raise LimitError("E_LIMIT", f"The zip has {len(members)} members.", str(path))

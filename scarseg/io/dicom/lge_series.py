@@ -40,7 +40,7 @@ _MAX_SLICES = 30
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LgeEvidence:
     """What besides its geometry speaks for a stack: texts and times of its headers."""
 
     words: frozenset[str]
@@ -51,18 +51,18 @@ class Evidence:
     phases: int
 
 
-def evidence(
+def lge_evidence(
     texts: Sequence[str],
     body_part: str,
     inversion: bool,
     contrast: bool,
     cardiac_images: int,
     phases: int,
-) -> Evidence:
+) -> LgeEvidence:
     """Gather what a stack's headers say in words."""
     words = words_of(*texts)
     words |= {part for part in _WITHIN_WORDS for word in words if part in word}
-    return Evidence(
+    return LgeEvidence(
         frozenset(words),
         frozenset(words_of(body_part)),
         inversion,
@@ -81,7 +81,7 @@ class _Judged:
 
 
 def propose(
-    stacks: Sequence[tuple[StackSummary, Evidence]], refused_studies: Collection[str] = ()
+    stacks: Sequence[tuple[StackSummary, LgeEvidence]], refused_studies: Collection[str] = ()
 ) -> list[StackSummary]:
     """Mark at most one stack of every study as the likely LGE short-axis stack.
 
@@ -102,7 +102,7 @@ def propose(
 
 
 def _propose_one(
-    stacks: Sequence[tuple[StackSummary, Evidence]], only_named: bool
+    stacks: Sequence[tuple[StackSummary, LgeEvidence]], only_named: bool
 ) -> list[StackSummary]:
     against = [_against(stack, facts) for stack, facts in stacks]
     judged = [
@@ -131,7 +131,7 @@ def _why_none(judged: Sequence[_Judged], only_named: bool) -> str:
     return f"{why} and nothing says LGE"
 
 
-def _against(stack: StackSummary, facts: Evidence) -> str:
+def _against(stack: StackSummary, facts: LgeEvidence) -> str:
     """Say what rules a stack out, empty where nothing does."""
     lge, short_axis = bool(facts.words & _LGE), bool(facts.words & _SHORT_AXIS)
     if stack.modality not in ("MR", ""):
@@ -166,7 +166,7 @@ def _geometry_against(stack: StackSummary, named: bool, lge: bool) -> str:
     return ""
 
 
-def _judge(stack: StackSummary, facts: Evidence) -> _Judged:
+def _judge(stack: StackSummary, facts: LgeEvidence) -> _Judged:
     score, reasons = 0, []
     lge = facts.words & _LGE
     if lge:

@@ -12,24 +12,24 @@ import numpy as np
 from scarseg.case.stack import LoadWarning
 from scarseg.case.stack import Sequence as SequenceKind
 from scarseg.errors import InputError, LimitError, ScarsegError
-from scarseg.io.dicom.headers import ImageFile, open_kind, words_of
+from scarseg.io.dicom.headers import ImageFile, resolve_kind, words_of
 from scarseg.io.dicom.inputs import Source, SourceReader
-from scarseg.io.dicom.lge_series import Evidence, evidence
+from scarseg.io.dicom.lge_series import LgeEvidence, lge_evidence
 from scarseg.io.dicom.sorting import (
     FEW_SLICES,
     ORIENTATION_TOLERANCE,
     RELATIVE_TOLERANCE,
     SAME_POSITION_MM,
     Group,
-    cluster,
+    cluster_frames,
     geometry_warnings,
     in_plane_drift_mm,
+    label_patient,
     measured_spacing_mm,
     name_parts,
     positions_mm,
     spacing_is_regular,
     split_series,
-    with_patient,
 )
 from scarseg.io.dicom.types import Frame, ImageKind, Refusal, StackSummary
 
@@ -50,7 +50,7 @@ def merge_single_slices(series: Sequence[Sequence[ImageFile]]) -> list[list[Imag
     for members in alike.values():
         by_sop = {image.sop_uid: image for image in members}
         frames = [image.frames[0] for image in members]
-        for plane in cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE):
+        for plane in cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE):
             ordered = [plane[i] for i in np.argsort(positions_mm(plane), kind="stable")]
             if not _is_one_stack(ordered):
                 continue
@@ -74,7 +74,7 @@ def _may_join(image: ImageFile) -> bool:
 
 
 def _kind(image: ImageFile) -> ImageKind:
-    return image.kind or open_kind({image.kind}, image.description)
+    return image.kind or resolve_kind({image.kind}, image.description)
 
 
 def _likeness(image: ImageFile) -> tuple[object, ...]:
@@ -170,7 +170,7 @@ def header_warnings(
 
 
 def _repeat_warning(group: Group) -> LoadWarning:
-    if not group.told_apart:
+    if not group.distinguishable:
         return LoadWarning(
             "W_REPEAT",
             f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
@@ -187,17 +187,17 @@ MAX_STACK_BYTES = 2 * 2**30
 
 
 @dataclass
-class Assembled:
+class AssembledStacks:
     """Stacks with what speaks for them, and what was refused."""
 
-    stacks: list[tuple[StackSummary, Evidence]] = field(default_factory=list)
+    stacks: list[tuple[StackSummary, LgeEvidence]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def assemble(images: Sequence[ImageFile]) -> Assembled:
+def assemble_stacks(images: Sequence[ImageFile]) -> AssembledStacks:
     """Turn the image files of a scan into stacks."""
-    result = Assembled()
+    result = AssembledStacks()
     ordered = sorted(images, key=lambda image: image.source)
     kept = _without_duplicates(ordered, result)
     by_series: defaultdict[str, list[ImageFile]] = defaultdict(list)
@@ -208,7 +208,7 @@ def assemble(images: Sequence[ImageFile]) -> Assembled:
     return result
 
 
-def _without_duplicates(images: Sequence[ImageFile], result: Assembled) -> list[ImageFile]:
+def _without_duplicates(images: Sequence[ImageFile], result: AssembledStacks) -> list[ImageFile]:
     """Drop files that are there twice; mark those that only claim to be the same."""
     by_sop: defaultdict[str, list[ImageFile]] = defaultdict(list)
     for image in images:
@@ -255,7 +255,7 @@ def _sha256(reader: SourceReader, image: ImageFile) -> str:
     return digest.hexdigest()
 
 
-def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
+def _assemble_series(images: Sequence[ImageFile], result: AssembledStacks) -> None:
     """Split one series UID by patient and study, then by everything else."""
     owners: defaultdict[tuple[str, str], list[ImageFile]] = defaultdict(list)
     for image in images:
@@ -263,7 +263,7 @@ def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
     groups: list[tuple[Group, list[ImageFile]]] = []
     for number, owner in enumerate(sorted(owners), 1):
         for group in _groups_of(owners[owner], result):
-            marked = with_patient(group, f"p{number}") if len(owners) > 1 else group
+            marked = label_patient(group, f"p{number}") if len(owners) > 1 else group
             groups.append((marked, owners[owner]))
     parts = name_parts([group for group, _ in groups])
     shared = len(owners) > 1
@@ -271,10 +271,10 @@ def _assemble_series(images: Sequence[ImageFile], result: Assembled) -> None:
         _summarize(group, files, part, len(groups), shared, result)
 
 
-def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
+def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
     """Refuse what cannot be measured; split the rest."""
     decided = {image.kind for image in images}
-    kinds = {i.source: i.kind or open_kind(decided, i.description) for i in images}
+    kinds = {i.source: i.kind or resolve_kind(decided, i.description) for i in images}
     refused = _refuse(images, kinds, result)
     kept = [image for image in images if kinds[image.source] not in refused]
     frames = [frame for image in kept for frame in image.frames]
@@ -292,7 +292,7 @@ def _groups_of(images: Sequence[ImageFile], result: Assembled) -> list[Group]:
             return frame.kind
         if len(open_signs) > 1:  # signed beside unsigned values: PSIR beside its magnitude
             return ImageKind.PSIR if frame.layout.signed else ImageKind.MAGNITUDE
-        return open_kind(frame_kinds, frame.description)
+        return resolve_kind(frame_kinds, frame.description)
 
     return split_series(frames, kind_of)
 
@@ -304,7 +304,7 @@ def _refusal(image: ImageFile, path: str, code: str, message: str) -> Refusal:
 
 
 def _refuse(
-    images: Sequence[ImageFile], kinds: Mapping[Source, ImageKind], result: Assembled
+    images: Sequence[ImageFile], kinds: Mapping[Source, ImageKind], result: AssembledStacks
 ) -> set[ImageKind]:
     """Refuse, for every kind of image in the series, all of it where one file is refused.
 
@@ -330,7 +330,7 @@ def _summarize(
     part: str,
     n_parts: int,
     shared: bool,
-    result: Assembled,
+    result: AssembledStacks,
 ) -> None:
     good = tuple(frame for frame in group.frames if not frame.damage)
     damaged = [frame for frame in group.frames if frame.damage]
@@ -386,7 +386,7 @@ def _summary(
         pixel_spacing_mm=frame.spacing_mm,
         slice_thickness_mm=thickness,
         slice_spacing_mm=measured_spacing_mm(good),
-        complete=not damaged and not cut and spacing_is_regular(good) and group.told_apart,
+        complete=not damaged and not cut and spacing_is_regular(good) and group.distinguishable,
         warnings=tuple(warnings),
         proposed=False,
         reason="",
@@ -408,8 +408,8 @@ def _thickness(frames: Iterable[Frame]) -> float | None:
     return None if None in known else known[0]
 
 
-def _evidence(first: ImageFile, good: Sequence[Frame], group: Group) -> Evidence:
-    return evidence(
+def _evidence(first: ImageFile, good: Sequence[Frame], group: Group) -> LgeEvidence:
+    return lge_evidence(
         (first.description, first.protocol, first.sequence_name),
         first.body_part,
         any(frame.inversion_ms is not None for frame in good),

@@ -33,8 +33,8 @@ class Group:
 
     ``labels`` maps what was split by to this group's value, in file-name-safe words;
     ``repeat`` is how often the fullest position of the unsplit frames was acquired, ``ranked``
-    says that repeats were split by order in time at every position, and ``told_apart`` is False
-    where nothing in the headers tells them apart.
+    says that repeats were split by order in time at every position, and ``distinguishable`` is
+    False where nothing in the headers tells them apart.
     """
 
     frames: tuple[Frame, ...]
@@ -43,7 +43,7 @@ class Group:
     repeat: int = 1
     repeated_by: str = ""
     ranked: bool = False
-    told_apart: bool = True
+    distinguishable: bool = True
 
 
 def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
@@ -89,7 +89,7 @@ def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> 
 
 
 def _by_plane(frames: Sequence[Frame]) -> Divided:
-    clusters = cluster(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    clusters = cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
     return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
 
 
@@ -99,7 +99,7 @@ def _by_matrix(frames: Sequence[Frame]) -> Divided:
 
 
 def _by_spacing(frames: Sequence[Frame]) -> Divided:
-    clusters = cluster(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
+    clusters = cluster_frames(frames, lambda f: f.spacing_mm, SPACING_TOLERANCE_MM)
     return [(_word("{:g}x{:g}mm".format(*c[0].spacing_mm)), c) for c in clusters]
 
 
@@ -122,7 +122,7 @@ def _by(frames: Iterable[Frame], key: Callable[[Frame], K]) -> dict[K, list[Fram
     return dict(groups)
 
 
-def cluster(
+def cluster_frames(
     frames: Sequence[Frame], value: Callable[[Frame], tuple[float, ...]], tolerance: float
 ) -> list[list[Frame]]:
     """Group frames whose values lie within ``tolerance`` of a group's smallest member."""
@@ -233,11 +233,11 @@ def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: in
     The newest acquisition of every position comes first: a slice is repeated because the one
     before was not good enough.
     """
-    told_apart = True
+    distinguishable = True
     ranks: defaultdict[int, list[Frame]] = defaultdict(list)
     for slot in _slots(frames).values():
         newest_first = sorted(slot, key=_when, reverse=True)
-        told_apart &= len({_when(frame)[:-1] for frame in slot}) == len(slot)
+        distinguishable &= len({_when(frame)[:-1] for frame in slot}) == len(slot)
         for rank, frame in enumerate(newest_first):
             ranks[rank].append(frame)
     return [
@@ -246,9 +246,9 @@ def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: in
             kind,
             (*labels, ("repeat", f"r{rank + 1}")),
             repeat,
-            "order in time" if told_apart else "nothing",
+            "order in time" if distinguishable else "nothing",
             True,
-            told_apart,
+            distinguishable,
         )
         for rank, members in ranks.items()
     ]
@@ -291,7 +291,7 @@ def _uids_digest(group: Group) -> str:
     return _digest(sorted(f"{frame.sop_uid}:{frame.number}" for frame in group.frames))
 
 
-def with_patient(group: Group, patient: str) -> Group:
+def label_patient(group: Group, patient: str) -> Group:
     """Mark a group of a series that carries several patients."""
     return replace(group, labels=(("patient", patient), *group.labels))
 

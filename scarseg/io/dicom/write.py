@@ -25,7 +25,7 @@ from scarseg.io.dicom.write_enhanced import (
     StoredSlice,
     decimal_string,
     enhanced_dataset,
-    put_pixels,
+    set_pixels,
     store_slices,
 )
 from scarseg.io.files import make_folder, refuse_existing
@@ -149,7 +149,7 @@ def _classic_dataset(
     low, high = np.percentile(stack.pixels[k], [1, 99])
     dataset.WindowCenter = decimal_string(float(round((low + high) / 2, 3)))
     dataset.WindowWidth = decimal_string(float(max(round(high - low, 3), 1)))
-    put_pixels(dataset, [part.pixels])
+    set_pixels(dataset, [part.pixels])
     for keyword, value in values.items():
         if value is None:
             if keyword in dataset:

@@ -78,7 +78,7 @@ def _scaled(pixels: FloatArray) -> StoredSlice:
     return StoredSlice(np.clip(stored, 0, 65535).astype(np.uint16), slope, intercept)
 
 
-def put_pixels(dataset: Dataset, frames: list[StoredPixels]) -> None:
+def set_pixels(dataset: Dataset, frames: list[StoredPixels]) -> None:
     """Set the image pixel module from frames (row, column) of one integer type."""
     pixels = np.stack(frames)
     signed = bool(pixels.dtype == np.int16)
@@ -137,7 +137,7 @@ def enhanced_dataset(
     dataset.PerFrameFunctionalGroupsSequence = Items(
         [_frame(stack, k, part) for k, part in enumerate(slices)]
     )
-    put_pixels(dataset, [part.pixels for part in slices])
+    set_pixels(dataset, [part.pixels for part in slices])
     return dataset
 
 

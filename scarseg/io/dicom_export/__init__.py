@@ -11,9 +11,9 @@ from scarseg.case.case import Case
 from scarseg.case.measurements import Measurements
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom_export import references
-from scarseg.io.dicom_export.rtstruct import structure_set
-from scarseg.io.dicom_export.seg import segmentation as make_segmentation
-from scarseg.io.dicom_export.sr import report as make_report
+from scarseg.io.dicom_export.rtstruct import build_structure_set
+from scarseg.io.dicom_export.seg import build_segmentation
+from scarseg.io.dicom_export.sr import build_report
 from scarseg.io.files import write_all
 
 
@@ -50,16 +50,16 @@ def export_dicom(
     if created is None and not force:
         created = next(filter(None, map(_written_at, paths)), None)
     when = created or datetime.now(UTC)
-    origin = references.read_origin(summary, case.stack, identify)
+    origin = references.read_source_images(summary, case.stack, identify)
     files: dict[Path, bytes] = {}
     made = None
     if segmentation is not None:
-        made = make_segmentation(case, origin, when)
+        made = build_segmentation(case, origin, when)
         files[segmentation] = references.encode(made)
     if contours is not None:
-        files[contours] = references.encode(structure_set(case, origin, when))
+        files[contours] = references.encode(build_structure_set(case, origin, when))
     if report is not None:
-        files[report[0]] = references.encode(make_report(case, report[1], origin, made, when))
+        files[report[0]] = references.encode(build_report(case, report[1], origin, made, when))
     write_all(
         {path: data for path, data in files.items() if force or not _holds(path, data)}, force
     )

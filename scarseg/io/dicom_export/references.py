@@ -54,7 +54,7 @@ _TIME_TEXT = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", re.A
 
 
 @dataclass(frozen=True)
-class Subject:
+class PatientStudy:
     """Patient and study as a derived object names them; never shown in a log."""
 
     patient_id: str
@@ -69,7 +69,7 @@ class Subject:
     physician: str
     pseudonymous: bool
 
-    def put_on(self, dataset: Dataset) -> None:
+    def apply_to(self, dataset: Dataset) -> None:
         """Write patient and study into a data set."""
         dataset.SpecificCharacterSet = "ISO_IR 192"
         dataset.PatientID = _one_value(self.patient_id, 64)
@@ -108,10 +108,10 @@ class ImageReference:
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceImages:
     """Where a derived object comes from: subject, frame of reference, one image per slice."""
 
-    subject: Subject
+    subject: PatientStudy
     frame_of_reference_uid: str
     images: tuple[ImageReference, ...]
 
@@ -135,7 +135,7 @@ class Origin:
         return Items(items)
 
 
-def read_origin(summary: StackSummary, stack: Stack, identify: bool = False) -> Origin:
+def read_source_images(summary: StackSummary, stack: Stack, identify: bool = False) -> SourceImages:
     """Open the source files of a stack again and read what derived objects need of them.
 
     Args:
@@ -163,29 +163,29 @@ def read_origin(summary: StackSummary, stack: Stack, identify: bool = False) -> 
             series_uid = parser.uid(header, _SERIES) or stack.series_uid
             images.append(ImageReference(class_uid, one.sop_instance_uid, series_uid, one.frame))
     first = next(iter(headers.values()))
-    return Origin(
-        _subject(first, stack, identify),
+    return SourceImages(
+        _patient_study(first, stack, identify),
         parser.uid(first, _FRAME_OF_REFERENCE)
         or derived_uid(stack.series_uid, "frame of reference"),
         tuple(images),
     )
 
 
-def slice_headers(stack: Stack, origin: Origin) -> list[Dataset]:
+def slice_headers(stack: Stack, origin: SourceImages) -> list[Dataset]:
     """Give one plain MR header per slice, base to apex, with the stack's own geometry.
 
     Made for highdicom, which wants headers: only what was read and checked goes in. Frames of a
-    multi-frame file get a UID of their own here: :func:`complete` puts the true ones back.
+    multi-frame file get a UID of their own here: :func:`complete_dataset` puts the true ones back.
     """
     return [_slice_header(stack, origin, k) for k in range(stack.n_slices)]
 
 
-def _slice_header(stack: Stack, origin: Origin, k: int) -> Dataset:
+def _slice_header(stack: Stack, origin: SourceImages, k: int) -> Dataset:
     dataset = Dataset()
-    origin.subject.put_on(dataset)
+    origin.subject.apply_to(dataset)
     dataset.PatientName = "^"  # highdicom warns of names that real archives hold
     dataset.SOPClassUID = MRImageStorage
-    dataset.SOPInstanceUID = _stand_in(origin.images[k])
+    dataset.SOPInstanceUID = _frame_uid(origin.images[k])
     dataset.SeriesInstanceUID = stack.series_uid
     dataset.Modality = "MR"
     dataset.FrameOfReferenceUID = origin.frame_of_reference_uid
@@ -201,17 +201,17 @@ def _slice_header(stack: Stack, origin: Origin, k: int) -> Dataset:
     return dataset
 
 
-def _stand_in(image: ImageReference) -> str:
+def _frame_uid(image: ImageReference) -> str:
     """Give the UID a slice goes by until :func:`point_to_sources`."""
     if image.frame is None:
         return image.sop_instance_uid
     return derived_uid(image.sop_instance_uid, "frame", image.frame)
 
 
-def complete(dataset: Dataset, origin: Origin, created: datetime) -> None:
+def complete_dataset(dataset: Dataset, origin: SourceImages, created: datetime) -> None:
     """Finish what highdicom made of :func:`slice_headers`: subject, references, dates in UTC."""
-    origin.subject.put_on(dataset)
-    true = {_stand_in(one): one for one in origin.images}
+    origin.subject.apply_to(dataset)
+    true = {_frame_uid(one): one for one in origin.images}
     found: list[tuple[Dataset, ImageReference]] = []
 
     def look(item: Dataset, element: DataElement) -> None:
@@ -302,13 +302,13 @@ def _changed(message: str, path: str) -> InputError:
     return InputError("E_SOURCE_CHANGED", f"{message} Open the images again.", path)
 
 
-def _subject(header: Elements, stack: Stack, identify: bool) -> Subject:
+def _patient_study(header: Elements, stack: Stack, identify: bool) -> PatientStudy:
     def given(tag: int) -> str:
         return parser.text(header, tag) if identify else ""
 
     time, sex = given(_TIME), given(_SEX).upper()
     name = pseudonym(stack.patient_id)
-    return Subject(
+    return PatientStudy(
         patient_id=stack.patient_id if identify else name,
         patient_name=stack.patient_name if identify else f"{name}^" if name else "",
         birth_date=_date(given(_BIRTH)),

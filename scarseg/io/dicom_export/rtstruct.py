@@ -39,7 +39,7 @@ Polygon = npt.NDArray[np.int64]
 _Point = tuple[int, int]
 
 
-def outlines(mask: MaskArray) -> list[Polygon]:
+def pixel_outlines(mask: MaskArray) -> list[Polygon]:
     """Give the polygons of a mask (row, column), one per piece; every corner is a pixel's.
 
     Filled by the even-odd rule they are the mask again, to the pixel. A hole is cut open to the
@@ -161,13 +161,13 @@ def write_contours(
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    origin = references.read_origin(summary, case.stack, identify)
-    dataset = structure_set(case, origin, created or datetime.now(UTC))
+    origin = references.read_source_images(summary, case.stack, identify)
+    dataset = build_structure_set(case, origin, created or datetime.now(UTC))
     write_whole(path, references.encode(dataset), force)
     return dataset
 
 
-def structure_set(case: Case, origin: references.Origin, created: datetime) -> Dataset:
+def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
     """Make the data set of a structure set; see :func:`write_contours`."""
     digest = content_hash(case, origin, created)
     tissues = tissues_in(case.labels)
@@ -185,13 +185,15 @@ def structure_set(case: Case, origin: references.Origin, created: datetime) -> D
     return dataset
 
 
-def _heading(case: Case, origin: references.Origin, created: datetime, digest: str) -> Dataset:
+def _heading(
+    case: Case, origin: references.SourceImages, created: datetime, digest: str
+) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = RTStructureSetStorage
     uid = UID(derived_uid(digest, "structure set"))
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
-    references.complete(dataset, origin, created)
+    references.complete_dataset(dataset, origin, created)
     dataset.Modality = "RTSTRUCT"
     dataset.SeriesInstanceUID = derived_uid(digest, "structure set series")
     dataset.SeriesNumber = SERIES_NUMBER
@@ -214,7 +216,7 @@ def _heading(case: Case, origin: references.Origin, created: datetime, digest: s
     return dataset
 
 
-def _frame_of_reference(origin: references.Origin) -> Dataset:
+def _frame_of_reference(origin: references.SourceImages) -> Dataset:
     series = []
     for one in origin.referenced_series():
         item = Dataset()
@@ -231,7 +233,7 @@ def _frame_of_reference(origin: references.Origin) -> Dataset:
     return frame
 
 
-def _region(number: int, tissue: Tissue, case: Case, origin: references.Origin) -> Dataset:
+def _region(number: int, tissue: Tissue, case: Case, origin: references.SourceImages) -> Dataset:
     region = Dataset()
     region.ROINumber = number
     region.ReferencedFrameOfReferenceUID = origin.frame_of_reference_uid
@@ -241,26 +243,26 @@ def _region(number: int, tissue: Tissue, case: Case, origin: references.Origin) 
     return region
 
 
-def _contours(number: int, tissue: Tissue, case: Case, origin: references.Origin) -> Dataset:
+def _contours(number: int, tissue: Tissue, case: Case, origin: references.SourceImages) -> Dataset:
     item = Dataset()
     item.ReferencedROINumber = number
     item.ROIDisplayColor = list(_COLOURS[tissue.label])
     contours: list[Dataset] = []
     for k, mask in enumerate(tissue.mask(case.labels)):
-        for polygon in outlines(mask):
+        for polygon in pixel_outlines(mask):
             contour = Dataset()
             contour.ContourNumber = len(contours) + 1
             contour.ContourImageSequence = Items([origin.images[k].item()])
             contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(polygon)
-            contour.ContourData = _places(polygon, case.stack, k)
+            contour.ContourData = _patient_points(polygon, case.stack, k)
             contours.append(contour)
     if contours:
         item.ContourSequence = Items(contours)
     return item
 
 
-def _places(polygon: Polygon, stack: Stack, k: int) -> list[str]:
+def _patient_points(polygon: Polygon, stack: Stack, k: int) -> list[str]:
     """Give the corners in LPS mm as decimal strings; centres of pixels lie half a pixel in."""
     row_mm, column_mm = stack.pixel_spacing_mm
     points = (

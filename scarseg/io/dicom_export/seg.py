@@ -133,13 +133,15 @@ def write_segmentation(
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    origin = references.read_origin(summary, case.stack, identify)
-    dataset = segmentation(case, origin, created or datetime.now(UTC))
+    origin = references.read_source_images(summary, case.stack, identify)
+    dataset = build_segmentation(case, origin, created or datetime.now(UTC))
     write_whole(path, references.encode(dataset), force)
     return dataset
 
 
-def segmentation(case: Case, origin: references.Origin, created: datetime) -> Segmentation:
+def build_segmentation(
+    case: Case, origin: references.SourceImages, created: datetime
+) -> Segmentation:
     """Make the data set of a segmentation; see :func:`write_segmentation`."""
     tissues = tissues_in(case.labels)
     digest = content_hash(case, origin, created)
@@ -172,7 +174,7 @@ def segmentation(case: Case, origin: references.Origin, created: datetime) -> Se
         specific_character_set="ISO_IR 192",
     )
     dataset.ReferencedSeriesSequence = origin.referenced_series()
-    references.complete(dataset, origin, created)
+    references.complete_dataset(dataset, origin, created)
     references.replace_uids(dataset, "DimensionOrganizationUID", derived_uid(digest, "dimension"))
     return dataset
 
@@ -255,7 +257,7 @@ def _describe(
     return description
 
 
-def content_hash(case: Case, origin: references.Origin, created: datetime) -> str:
+def content_hash(case: Case, origin: references.SourceImages, created: datetime) -> str:
     """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
     told = (
         scarseg.__version__,

@@ -71,7 +71,7 @@ class _Document:
 
     case: Case
     measured: Measurements
-    origin: references.Origin
+    origin: references.SourceImages
     segmentation: Segmentation | None
     digest: str
 
@@ -105,16 +105,16 @@ def write_report(
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    origin = references.read_origin(summary, case.stack, identify)
-    dataset = report(case, measured, origin, segmentation, created or datetime.now(UTC))
+    origin = references.read_source_images(summary, case.stack, identify)
+    dataset = build_report(case, measured, origin, segmentation, created or datetime.now(UTC))
     write_whole(path, references.encode(dataset), force)
     return dataset
 
 
-def report(
+def build_report(
     case: Case,
     measured: Measurements,
-    origin: references.Origin,
+    origin: references.SourceImages,
     segmentation: Segmentation | None,
     created: datetime,
 ) -> Comprehensive3DSR:
@@ -144,7 +144,7 @@ def report(
         content_time=time,
         specific_character_set="ISO_IR 192",
     )
-    references.complete(dataset, origin, created)
+    references.complete_dataset(dataset, origin, created)
     return dataset
 
 
@@ -230,7 +230,7 @@ def _group(document: _Document, tissue: Tissue, numbers: Sequence[Measurement]) 
 
 
 def _image_items(
-    origin: references.Origin,
+    origin: references.SourceImages,
     kind: type[SourceImageForSegmentation] | type[SourceImageForMeasurementGroup],
 ) -> list[SourceImageForSegmentation | SourceImageForMeasurementGroup]:
     """Point to every file once, to its frames where it has some."""
@@ -314,7 +314,7 @@ def _evidence(document: _Document) -> list[Dataset]:
 def _digest(
     case: Case,
     measured: Measurements,
-    origin: references.Origin,
+    origin: references.SourceImages,
     segmentation: Segmentation | None,
     created: datetime,
 ) -> str:

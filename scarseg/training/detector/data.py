@@ -31,7 +31,7 @@ TUNING = (*INNER, "P011", "P080", "N018", "N058")
 
 SMALLEST_SCAR_MM2 = 24.0
 """A component below this (12 pixels of 1.43 mm) is no box of its own."""
-LEAST_VISIBLE = 0.4
+MIN_VISIBLE_SHARE = 0.4
 """A box counts when at least this share of its area lies in the view."""
 
 _SQUARE = np.ones((3, 3), dtype=bool)
@@ -60,13 +60,13 @@ class LabelledSlice:
     @property
     def heart_centre(self) -> tuple[float, float] | None:
         """Give the middle (column, row) of the left ventricle's box, or None without one."""
-        corners = box_of(corner_points(self.heart))
+        corners = box_around(corner_points(self.heart))
         if corners is None:
             return None
         return (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
 
 
-def slices_of(cases: Iterable[TrainingCase]) -> list[LabelledSlice]:
+def labelled_slices(cases: Iterable[TrainingCase]) -> list[LabelledSlice]:
     """Split stacks into labelled slices; what nobody read, or has no wall drawn, is left out."""
     return [
         LabelledSlice(
@@ -116,7 +116,7 @@ def corner_points(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return np.stack([columns, np.concatenate([rows, rows + 1] * 2)], axis=1).astype(np.float64)
 
 
-def box_of(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+def box_around(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float] | None:
     """Give (column0, row0, column1, row1) round points, or None without any."""
     if len(points) == 0:
         return None
@@ -144,35 +144,35 @@ def scar_parts(
 
 
 def true_boxes(
-    piece: LabelledSlice, view: View
+    labelled: LabelledSlice, view: View
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Give the boxes of a slice as seen in a view.
 
     Returns (n, 4) boxes (column0, row0, column1, row1) in view pixels, clipped to the view, and
     (n,) class numbers (0 scar, 1 left_ventricle). What is mostly out of view is left out.
     """
-    parts = [(0, part) for part in scar_parts(piece.labels, piece.pixel_spacing_mm)]
-    if piece.heart.any():
-        parts.append((1, corner_points(piece.heart)))
+    parts = [(0, part) for part in scar_parts(labelled.labels, labelled.pixel_spacing_mm)]
+    if labelled.heart.any():
+        parts.append((1, corner_points(labelled.heart)))
     limit = np.array([view.shape[1], view.shape[0]] * 2, dtype=np.float64)
     boxes, classes = [], []
     for number, points in parts:
-        full = np.array(box_of(view.to_view(points)))
+        full = np.array(box_around(view.to_view(points)))
         seen = np.clip(full, 0, limit)
-        if np.prod(seen[2:] - seen[:2]) >= LEAST_VISIBLE * np.prod(full[2:] - full[:2]):
+        if np.prod(seen[2:] - seen[:2]) >= MIN_VISIBLE_SHARE * np.prod(full[2:] - full[:2]):
             boxes.append(seen)
             classes.append(number)
     return np.array(boxes, dtype=np.float32).reshape(-1, 4), np.array(classes, dtype=np.int64)
 
 
-FAR_SHARE = 0.3
+WHOLE_SLICE_SHARE = 0.3
 """Share of looks at the whole slice; the rest look at the heart."""
 TARGET_SCALE = 0.5
 """Pixels of the mask targets per view pixel."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class DetectorSample:
     """One training example.
 
     ``image`` float32 (row, column) 0 to 1; ``boxes`` (n, 4) in view pixels with ``classes``
@@ -187,7 +187,7 @@ class Look:
     scar_counts: bool
 
 
-def random_turn(rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def random_transform(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Draw a rotation, mirror, change of size and of aspect as a (2, 2) matrix."""
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else rng.normal(0, 0.15)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -201,59 +201,61 @@ def random_turn(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     )
 
 
-def far_view(piece: LabelledSlice, rng: np.random.Generator) -> View:
+def whole_slice_view(labelled: LabelledSlice, rng: np.random.Generator) -> View:
     """Draw a look at the whole slice with the heart anywhere in it."""
-    rows, columns = piece.labels.shape
-    turn = random_turn(rng)
-    heart = piece.heart_centre or (columns / 2, rows / 2)
-    view = View.around(heart, piece.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
+    rows, columns = labelled.labels.shape
+    turn = random_transform(rng)
+    heart = labelled.heart_centre or (columns / 2, rows / 2)
+    view = View.around(heart, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
     shift = rng.uniform(-0.36, 0.36, 2) * VIEW_PIXELS
     if rng.random() < 0.5:
         shift *= 0.4
     middle = view.to_source(np.array([[VIEW_PIXELS / 2, VIEW_PIXELS / 2]]) + shift)[0]
     centre = (float(middle[0]), float(middle[1]))
-    return View.around(centre, piece.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
+    return View.around(centre, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
 
 
-def near_view(piece: LabelledSlice, rng: np.random.Generator) -> View:
+def heart_view(labelled: LabelledSlice, rng: np.random.Generator) -> View:
     """Draw a look at the heart, off by as much as the first look errs, sometimes elsewhere."""
-    rows, columns = piece.labels.shape
-    heart = piece.heart_centre or (rng.uniform(0, columns), rng.uniform(0, rows))
+    rows, columns = labelled.labels.shape
+    heart = labelled.heart_centre or (rng.uniform(0, columns), rng.uniform(0, rows))
     off_mm = rng.normal(0, 5, 2) if rng.random() < 0.8 else rng.uniform(-25, 25, 2)
     if rng.random() < 0.07:
         direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(50, 130)
         off_mm = distance * np.array([np.cos(direction), np.sin(direction)])
-    spacing_row, spacing_column = piece.pixel_spacing_mm
+    spacing_row, spacing_column = labelled.pixel_spacing_mm
     centre = (heart[0] + off_mm[0] / spacing_column, heart[1] + off_mm[1] / spacing_row)
     mm = NEAR_MM_PER_PIXEL
-    return View.around(centre, piece.pixel_spacing_mm, mm, turn=random_turn(rng))
+    return View.around(centre, labelled.pixel_spacing_mm, mm, turn=random_transform(rng))
 
 
-def cut_margins(piece: LabelledSlice, rng: np.random.Generator) -> LabelledSlice:
+def cut_margins(labelled: LabelledSlice, rng: np.random.Generator) -> LabelledSlice:
     """Cut random margins off a slice, never nearer than 12 mm to the heart."""
-    rows, columns = np.nonzero(piece.heart)
+    rows, columns = np.nonzero(labelled.heart)
     if rows.size == 0:
-        return piece
+        return labelled
     cuts = []
     for axis, place in ((0, rows), (1, columns)):
-        margin = int(np.ceil(12 / piece.pixel_spacing_mm[axis]))
+        margin = int(np.ceil(12 / labelled.pixel_spacing_mm[axis]))
         low = max(0, int(place.min()) - margin)
-        high = min(piece.labels.shape[axis], int(place.max()) + 1 + margin)
+        high = min(labelled.labels.shape[axis], int(place.max()) + 1 + margin)
         start = int(low * rng.uniform(0, 1) ** 2)
-        stop = piece.labels.shape[axis] - int((piece.labels.shape[axis] - high) * rng.random() ** 2)
+        stop = labelled.labels.shape[axis] - int(
+            (labelled.labels.shape[axis] - high) * rng.random() ** 2
+        )
         cuts.append(slice(start, stop))
     rows_kept, columns_kept = cuts
     return LabelledSlice(
-        piece.patient,
-        piece.index,
-        piece.pixels[rows_kept, columns_kept],
-        piece.labels[rows_kept, columns_kept],
-        piece.pixel_spacing_mm,
-        piece.kind,
+        labelled.patient,
+        labelled.index,
+        labelled.pixels[rows_kept, columns_kept],
+        labelled.labels[rows_kept, columns_kept],
+        labelled.pixel_spacing_mm,
+        labelled.kind,
     )
 
 
-def disturb(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+def vary_slice_appearance(image: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Vary gamma, bias field, blur and noise of an image (row, column) in about 0 to 1."""
     out = np.clip(image, 0, 1.5)
     if rng.random() < 0.7:
@@ -278,39 +280,41 @@ def _smooth_field(shape: tuple[int, ...], rng: np.random.Generator) -> FloatArra
     return np.asarray(field - field.mean(), dtype=np.float32)
 
 
-def make_look(piece: LabelledSlice, rng: np.random.Generator, far: bool) -> Look:
+def make_detector_sample(
+    labelled: LabelledSlice, rng: np.random.Generator, far: bool
+) -> DetectorSample:
     """Draw one training example from a slice."""
     if rng.random() < 0.4:
-        piece = cut_margins(piece, rng)
-    view = far_view(piece, rng) if far else near_view(piece, rng)
-    boxes, classes = true_boxes(piece, view)
-    labels = resample(np.where(_outside_zero(piece, view), piece.labels, 0), view, order=0)
+        labelled = cut_margins(labelled, rng)
+    view = whole_slice_view(labelled, rng) if far else heart_view(labelled, rng)
+    boxes, classes = true_boxes(labelled, view)
+    labels = resample(np.where(_outside_zero(labelled, view), labelled.labels, 0), view, order=0)
     painted: list[npt.NDArray[np.bool_]] = []
 
     def distort(seen: FloatArray) -> FloatArray:
         low, high = np.percentile(seen, (0.5, 99.5))
         scaled = (seen - low) / max(float(high - low), 1e-6)
-        changed, scar = _repaint(scaled.astype(np.float32), labels, piece.kind, far, rng)
+        changed, scar = _repaint(scaled.astype(np.float32), labels, labelled.kind, far, rng)
         if scar is not None:
             painted.append(scar)
-        return disturb(changed, rng)
+        return vary_slice_appearance(changed, rng)
 
-    image = look(piece.pixels, view, distort)
+    image = look(labelled.pixels, view, distort)
     masks = np.stack([labels == 1, (labels >= 2) & (labels <= 4), (labels == 3) | (labels == 4)])
-    scar_counts = not far and piece.kind != "cine"
+    scar_counts = not far and labelled.kind != "cine"
     if painted:
         masks[2] = painted[0]
         scar_counts = not far
-        boxes, classes = _with_painted(boxes, classes, painted[0], view, piece)
+        boxes, classes = _with_painted(boxes, classes, painted[0], view, labelled)
     if not scar_counts:
         boxes, classes = boxes[classes == 1], classes[classes == 1]
     step = round(1 / TARGET_SCALE)
-    return Look(image, boxes, classes, masks[:, ::step, ::step], scar_counts)
+    return DetectorSample(image, boxes, classes, masks[:, ::step, ::step], scar_counts)
 
 
-def _outside_zero(piece: LabelledSlice, view: View) -> npt.NDArray[np.bool_]:
+def _outside_zero(labelled: LabelledSlice, view: View) -> npt.NDArray[np.bool_]:
     """Say which labels may be repeated beyond the border: none of the outermost pixels."""
-    kept = np.zeros(piece.labels.shape, dtype=bool)
+    kept = np.zeros(labelled.labels.shape, dtype=bool)
     kept[1:-1, 1:-1] = True
     return kept
 
@@ -342,14 +346,14 @@ def _with_painted(
     classes: npt.NDArray[np.int64],
     scar: npt.NDArray[np.bool_],
     view: View,
-    piece: LabelledSlice,
+    labelled: LabelledSlice,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Replace the scar boxes by those of a mask painted on the view (row, column)."""
-    spacing = np.diag(piece.pixel_spacing_mm[::-1])
+    spacing = np.diag(labelled.pixel_spacing_mm[::-1])
     area_mm2 = abs(np.linalg.det(spacing @ view.matrix[:, :2]))
     edge = float(np.sqrt(area_mm2))
     parts = scar_parts(scar.astype(np.uint8) * np.uint8(3), (edge, edge))
-    drawn = np.array([box_of(p) for p in parts], dtype=np.float32).reshape(-1, 4)
+    drawn = np.array([box_around(p) for p in parts], dtype=np.float32).reshape(-1, 4)
     kept = classes == 1
     return (
         np.concatenate([boxes[kept], drawn]),
@@ -366,9 +370,9 @@ class Sampler:
 
     def __init__(self, slices: Sequence[LabelledSlice], batch: int, seed: int) -> None:
         groups: dict[str, list[LabelledSlice]] = {name: [] for name in SHARES}
-        for piece in slices:
-            scar = "scar" if (piece.labels >= 3).any() else "free"
-            groups[scar if piece.kind == "lge" else piece.kind].append(piece)
+        for labelled in slices:
+            scar = "scar" if (labelled.labels >= 3).any() else "free"
+            groups[scar if labelled.kind == "lge" else labelled.kind].append(labelled)
         self._groups = [g for g in groups.values() if g]
         shares = np.array([SHARES[name] for name, g in groups.items() if g])
         self._shares = shares / shares.sum()
@@ -380,12 +384,16 @@ class Sampler:
         looks = []
         for _ in range(self._batch):
             group = self._groups[int(self._rng.choice(len(self._groups), p=self._shares))]
-            piece = group[int(self._rng.integers(len(group)))]
-            looks.append(make_look(piece, self._rng, bool(self._rng.random() < FAR_SHARE)))
+            labelled = group[int(self._rng.integers(len(group)))]
+            looks.append(
+                make_detector_sample(
+                    labelled, self._rng, bool(self._rng.random() < WHOLE_SLICE_SHARE)
+                )
+            )
         return collate(looks)
 
 
-def collate(looks: Sequence[Look]) -> dict[str, Tensor]:
+def collate(looks: Sequence[DetectorSample]) -> dict[str, Tensor]:
     """Stack looks; boxes become centre and size in shares of the image."""
     rows, columns = looks[0].image.shape
     corners = torch.from_numpy(np.concatenate([k.boxes for k in looks]))

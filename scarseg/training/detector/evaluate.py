@@ -12,7 +12,7 @@ from scipy import ndimage
 from scarseg.case.prompts import Box
 from scarseg.case.stack import SliceImage
 from scarseg.models import Detection, Structure
-from scarseg.training.detector.data import LabelledSlice, box_of, corner_points, scar_parts
+from scarseg.training.detector.data import LabelledSlice, box_around, corner_points, scar_parts
 
 Detect = Callable[[SliceImage], list[Detection]]
 
@@ -21,10 +21,10 @@ SHIFT = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SliceDetections:
     """What was found on a slice beside its truth; boxes in source pixels."""
 
-    piece: LabelledSlice
+    labelled: LabelledSlice
     true_lv: Box | None
     true_scars: tuple[Box, ...]
     lv: Detection | None
@@ -37,21 +37,26 @@ def shift_slices(slices: Sequence[LabelledSlice], seed: int = 0) -> list[Labelle
     What is pushed over the border is lost, what comes in is blank: as at the edge of a picture.
     """
     shifted = []
-    for piece in slices:
-        rng = np.random.default_rng([seed, *piece.patient.encode()])
+    for labelled in slices:
+        rng = np.random.default_rng([seed, *labelled.patient.encode()])
         steps = [
             round(n * v)
-            for n, v in zip(piece.labels.shape, rng.uniform(-SHIFT, SHIFT, 2), strict=True)
+            for n, v in zip(labelled.labels.shape, rng.uniform(-SHIFT, SHIFT, 2), strict=True)
         ]
-        rows, columns = np.nonzero(piece.heart)
+        rows, columns = np.nonzero(labelled.heart)
         for axis, place in ((0, rows), (1, columns)):
             if place.size:
-                low, high = -int(place.min()), piece.labels.shape[axis] - 1 - int(place.max())
+                low, high = -int(place.min()), labelled.labels.shape[axis] - 1 - int(place.max())
                 steps[axis] = int(np.clip(steps[axis], low, high))
-        pixels, labels = _moved(piece.pixels, steps), _moved(piece.labels, steps)
+        pixels, labels = _moved(labelled.pixels, steps), _moved(labelled.labels, steps)
         shifted.append(
             LabelledSlice(
-                piece.patient, piece.index, pixels, labels, piece.pixel_spacing_mm, piece.kind
+                labelled.patient,
+                labelled.index,
+                pixels,
+                labels,
+                labelled.pixel_spacing_mm,
+                labelled.kind,
             )
         )
     return shifted
@@ -68,37 +73,41 @@ def _moved(array: Any, steps: Sequence[int]) -> Any:
     return out
 
 
-def respaced(
+def resample_slices(
     slices: Sequence[LabelledSlice], pixel_spacing_mm: tuple[float, float]
 ) -> list[LabelledSlice]:
     """Resample slices to another (row, column) spacing: what another scanner would have given."""
     changed = []
-    for piece in slices:
+    for labelled in slices:
         factors = [
-            old / new for old, new in zip(piece.pixel_spacing_mm, pixel_spacing_mm, strict=True)
+            old / new for old, new in zip(labelled.pixel_spacing_mm, pixel_spacing_mm, strict=True)
         ]
         changed.append(
             replace(
-                piece,
-                pixels=ndimage.zoom(piece.pixels, factors, order=1, grid_mode=True, mode="nearest"),
-                labels=ndimage.zoom(piece.labels, factors, order=0, grid_mode=True, mode="nearest"),
+                labelled,
+                pixels=ndimage.zoom(
+                    labelled.pixels, factors, order=1, grid_mode=True, mode="nearest"
+                ),
+                labels=ndimage.zoom(
+                    labelled.labels, factors, order=0, grid_mode=True, mode="nearest"
+                ),
                 pixel_spacing_mm=pixel_spacing_mm,
             )
         )
     return changed
 
 
-def find_all(detect: Detect, slices: Sequence[LabelledSlice]) -> list[Found]:
+def detect_all(detect: Detect, slices: Sequence[LabelledSlice]) -> list[SliceDetections]:
     """Run a detector over labelled slices."""
     found = []
-    for piece in slices:
-        answers = detect(SliceImage(piece.pixels, piece.pixel_spacing_mm))
+    for labelled in slices:
+        answers = detect(SliceImage(labelled.pixels, labelled.pixel_spacing_mm))
         hearts = [d for d in answers if d.structure == Structure.LEFT_VENTRICLE]
-        heart = box_of(corner_points(piece.heart))
-        parts = [box_of(p) for p in scar_parts(piece.labels, piece.pixel_spacing_mm)]
+        heart = box_around(corner_points(labelled.heart))
+        parts = [box_around(p) for p in scar_parts(labelled.labels, labelled.pixel_spacing_mm)]
         found.append(
-            Found(
-                piece,
+            SliceDetections(
+                labelled,
                 None if heart is None else Box(*heart),
                 tuple(Box(*p) for p in parts if p is not None),
                 hearts[0] if hearts else None,
@@ -108,7 +117,7 @@ def find_all(detect: Detect, slices: Sequence[LabelledSlice]) -> list[Found]:
     return found
 
 
-def scar_recall(found: Sequence[Found], least_score: float, overlap: float) -> float:
+def scar_recall(found: Sequence[SliceDetections], least_score: float, overlap: float) -> float:
     """Share of true scar boxes met by a box of at least this score and overlap."""
     met = [
         any(
@@ -122,12 +131,14 @@ def scar_recall(found: Sequence[Found], least_score: float, overlap: float) -> f
 
 
 def recall_by_size(
-    found: Sequence[Found], least_score: float, limits_mm2: Sequence[float] = (200.0, 1000.0)
+    found: Sequence[SliceDetections],
+    least_score: float,
+    limits_mm2: Sequence[float] = (200.0, 1000.0),
 ) -> list[float]:
     """Share of true scar boxes met (IoU over 0.3), in classes of the box's own area."""
     met: list[list[bool]] = [[] for _ in range(len(limits_mm2) + 1)]
     for one in found:
-        pixel_mm2 = one.piece.pixel_spacing_mm[0] * one.piece.pixel_spacing_mm[1]
+        pixel_mm2 = one.labelled.pixel_spacing_mm[0] * one.labelled.pixel_spacing_mm[1]
         for true in one.true_scars:
             hit = any(
                 d.score >= least_score and d.box.intersection_over_union(true) > 0.3
@@ -138,7 +149,7 @@ def recall_by_size(
     return [float(np.mean(hits)) if hits else float("nan") for hits in met]
 
 
-def average_precision(found: Sequence[Found], overlap: float) -> float:
+def average_precision(found: Sequence[SliceDetections], overlap: float) -> float:
     """Area under precision over recall of scar boxes, each true box met once at most."""
     ranked = sorted(
         ((d.score, i, d.box) for i, f in enumerate(found) for d in f.scars), key=lambda e: -e[0]
@@ -165,10 +176,10 @@ def average_precision(found: Sequence[Found], overlap: float) -> float:
     return float(np.sum(envelope[np.array(hits)]) / total)
 
 
-def best_scar_scores(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
+def best_scar_scores(found: Sequence[SliceDetections]) -> tuple[np.ndarray, np.ndarray]:
     """Give the best scar score per slice (0 without any) of slices with and without scar."""
     scores = [
-        (max((d.score for d in f.scars), default=0.0), bool((f.piece.labels >= 3).any()))
+        (max((d.score for d in f.scars), default=0.0), bool((f.labelled.labels >= 3).any()))
         for f in found
     ]
     with_scar = np.array([s for s, scar in scores if scar])
@@ -181,7 +192,9 @@ def _mean(values: np.ndarray | list[int]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dict[str, float]:
+def summarise(
+    found: Sequence[SliceDetections], scar_score: float, lv_score: float
+) -> dict[str, float]:
     """Give the figures of the model card at the given thresholds; NaN where nothing can be said."""
     hearts = [f for f in found if f.true_lv is not None]
     overlaps = np.array(
@@ -193,13 +206,13 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
         ]
     )
     with_scar, without = best_scar_scores(found)
-    free = [f for f in found if not (f.piece.labels >= 3).any()]
+    free = [f for f in found if not (f.labelled.labels >= 3).any()]
     false_boxes = [sum(d.score >= scar_score for d in f.scars) for f in free]
     small, middle, large = recall_by_size(found, scar_score)
     strict = float(np.quantile(without, 0.9)) if without.size else 0.0
     return {
         "slices": len(found),
-        "patients": len({f.piece.patient for f in found}),
+        "patients": len({f.labelled.patient for f in found}),
         "lv_iou_mean": _mean(overlaps),
         "lv_iou_median": float(np.median(overlaps)) if overlaps.size else float("nan"),
         "lv_found_iou_over_0.5": _mean(overlaps > 0.5),
@@ -221,7 +234,7 @@ def summarise(found: Sequence[Found], scar_score: float, lv_score: float) -> dic
     }
 
 
-def choose_scar_score(found: Sequence[Found], least_specificity: float = 0.85) -> float:
+def choose_scar_score(found: Sequence[SliceDetections], least_specificity: float = 0.85) -> float:
     """Choose the lowest score at which enough scar-free slices stay empty: recall comes first."""
     _, without = best_scar_scores(found)
     if without.size == 0:
@@ -231,7 +244,7 @@ def choose_scar_score(found: Sequence[Found], least_specificity: float = 0.85) -
     return round(float(enough[0]), 2) if enough else 0.9
 
 
-def choose_lv_score(found: Sequence[Found]) -> float:
+def choose_lv_score(found: Sequence[SliceDetections]) -> float:
     """Choose a score low enough to keep 99 % of the hearts that were found where they are."""
     scores = [
         f.lv.score

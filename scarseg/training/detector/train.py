@@ -27,17 +27,25 @@ from scarseg.models.detector import (
     save_weights,
 )
 from scarseg.training.cases import TrainingCase
-from scarseg.training.detector.data import LabelledSlice, Sampler, slices_of
+from scarseg.training.detector.data import LabelledSlice, Sampler, labelled_slices
 from scarseg.training.detector.evaluate import (
     choose_lv_score,
     choose_scar_score,
-    find_all,
-    respaced,
+    detect_all,
+    resample_slices,
     shift_slices,
     summarise,
 )
 from scarseg.training.detector.loss import DetectionLoss, MaskHead
-from scarseg.training.loop import SCORE, Board, Ending, History, Limits, Stop, run
+from scarseg.training.loop import (
+    SCORE,
+    Ending,
+    Limits,
+    ProgressDisplay,
+    StopRequest,
+    ValidationHistory,
+    run_training,
+)
 from scarseg.training.runs import write_file
 from scarseg.training.splits import Split
 
@@ -113,7 +121,7 @@ def _read(
     return TrainingState(**json.loads(metadata["state"]))
 
 
-def put_weights(path: Path, state: dict[str, Tensor], settings: DetectorSettings) -> None:
+def write_weights(path: Path, state: dict[str, Tensor], settings: DetectorSettings) -> None:
     """Write weights as they are shipped, whole or not at all.
 
     Raises:
@@ -143,7 +151,7 @@ def choose_weights(out: Path, tuning: Sequence[LabelledSlice]) -> Path:
     Without tuning patients the last weights are taken, with the thresholds they have.
     """
     chosen, most = out / "detector.safetensors", -1.0
-    tuning = [piece for seed in range(CHOICE_SHIFTS) for piece in shift_slices(tuning, seed)]
+    tuning = [labelled for seed in range(CHOICE_SHIFTS) for labelled in shift_slices(tuning, seed)]
     for name in ("last", "best"):
         path = out / f"{name}.safetensors"
         if not path.is_file():
@@ -151,17 +159,17 @@ def choose_weights(out: Path, tuning: Sequence[LabelledSlice]) -> Path:
         state, settings = read_weights(path)
         value = 0.0
         if tuning:
-            found = find_all(open_detector(path, UNNAMED).candidates, tuning)
+            found = detect_all(open_detector(path, UNNAMED).candidates, tuning)
             settings = DetectorSettings(choose_scar_score(found), choose_lv_score(found))
             figures = summarise(found, settings.scar_score, settings.lv_score)
-            value = worth(figures)
+            value = checkpoint_score(figures)
         if value > most:
             most = value
-            put_weights(chosen, state, settings)
+            write_weights(chosen, state, settings)
     return chosen
 
 
-def worth(figures: dict[str, float]) -> float:
+def checkpoint_score(figures: dict[str, float]) -> float:
     """Say how good a checkpoint is in one number: hearts and scars count the same.
 
     What nothing can be said of, without a heart or a scar to find, counts nothing.
@@ -170,16 +178,19 @@ def worth(figures: dict[str, float]) -> float:
     return sum(part for part in parts if not math.isnan(part))
 
 
-def measure(
+def measure_weights(
     weights: Path, slices: Sequence[LabelledSlice], name: str = "validation"
 ) -> dict[str, dict[str, float]]:
     """Measure a weights file, hearts off the centre; and once more as another scanner sees them."""
     detector = open_detector(weights, UNNAMED)
     shifted = shift_slices(slices)
     summary = {}
-    for key, some in ((name, shifted), (f"{name}_at_1.1_by_1.7_mm", respaced(shifted, (1.1, 1.7)))):
+    for key, some in (
+        (name, shifted),
+        (f"{name}_at_1.1_by_1.7_mm", resample_slices(shifted, (1.1, 1.7))),
+    ):
         if some:
-            found = find_all(detector.candidates, some)
+            found = detect_all(detector.candidates, some)
             figures = summarise(found, detector.settings.scar_score, detector.settings.lv_score)
             summary[key] = {k: round(v, 4) for k, v in figures.items() if not math.isnan(v)}
     return summary
@@ -214,7 +225,7 @@ class DetectorRecipe:
     init: str = ""
 
 
-class Training:
+class DetectorTraining:
     """One run: network, its running average, optimiser and how far it is."""
 
     def __init__(self, recipe: DetectorRecipe, folder: Path, device: str = "cpu") -> None:
@@ -236,7 +247,7 @@ class Training:
             lr=LEARNING_RATE,
         )
         self.state = TrainingState(seed=recipe.seed)
-        self.history = History()
+        self.history = ValidationHistory()
         self.settings = DetectorSettings()
         self.tuning: Sequence[LabelledSlice] = ()
         self._sampler: Sampler | None = None
@@ -258,7 +269,7 @@ class Training:
         self.state.seconds = value
 
     @property
-    def is_blank(self) -> bool:
+    def is_untrained(self) -> bool:
         """Tell whether the weights are still chance."""
         return self.step == 0 and not self.recipe.init
 
@@ -279,7 +290,7 @@ class Training:
     def checkpoint(self) -> Path:
         return self.folder / "checkpoint.safetensors"
 
-    def begin_with(self, weights: Path) -> None:
+    def load_initial_weights(self, weights: Path) -> None:
         """Start from trained weights instead of chance.
 
         Raises:
@@ -296,14 +307,14 @@ class Training:
             WeightsError: E_WEIGHTS_DAMAGED.
         """
         self.state = read_checkpoint(self.checkpoint, self.modules, self.optimiser)
-        self.history = History.restored(self.state.tries)
+        self.history = ValidationHistory.restored(self.state.tries)
 
-    def learn(self) -> float | None:
+    def train_step(self) -> float | None:
         """Draw a batch and learn from it; give its loss, None when that is no number."""
         assert self._sampler is not None, "run() gives the data"
-        return self.learn_from(self._sampler.draw())
+        return self.train_on(self._sampler.draw())
 
-    def learn_from(self, batch: dict[str, Tensor]) -> float | None:
+    def train_on(self, batch: dict[str, Tensor]) -> float | None:
         """Learn from one batch; give its loss, None when that is no number."""
         share = min(1.0, self.done())
         rate = LEARNING_RATE * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
@@ -321,14 +332,14 @@ class Training:
         self.step += 1
         self.state.images += len(images)
         if not (torch.isfinite(norm) and torch.isfinite(loss)):
-            self._mend()
+            self._restore_batchnorm()
             return None
         self.optimiser.step()
-        self._follow()
+        self._update_ema()
         return float(loss.detach())
 
     @torch.no_grad()
-    def _mend(self) -> None:
+    def _restore_batchnorm(self) -> None:
         """Put back what a pass that gave no number has left in the batch norms' statistics."""
         average = self.average.state_dict()
         for name, value in self.network.state_dict().items():
@@ -336,7 +347,7 @@ class Training:
                 value.copy_(average[name])
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the running average towards the network."""
         keep = AVERAGING * (1 - math.exp(-self.step / 500))
         current = self.network.state_dict()
@@ -351,18 +362,18 @@ class Training:
         network = copy.deepcopy(self.average).eval()
         return YoloDetector(network, settings or DetectorSettings(), UNNAMED)
 
-    def examine(self, stop: Stop) -> dict[str, float] | None:
+    def validate(self, stop: StopRequest) -> dict[str, float] | None:
         """Measure the running average on the tuning slices, thresholds chosen there."""
-        if not self.tuning or stop.asked:
+        if not self.tuning or stop.requested:
             return None
-        found = find_all(self.detector().candidates, self.tuning)
+        found = detect_all(self.detector().candidates, self.tuning)
         self.settings = DetectorSettings(choose_scar_score(found), choose_lv_score(found))
         figures = summarise(found, self.settings.scar_score, self.settings.lv_score)
         shown = {name: figures[name] for name in SHOWN if not math.isnan(figures[name])}
-        return {SCORE: worth(figures), **shown}
+        return {SCORE: checkpoint_score(figures), **shown}
 
-    def keep_best(self) -> None:
-        put_weights(self.folder / "best.safetensors", self.average.state_dict(), self.settings)
+    def save_best(self) -> None:
+        write_weights(self.folder / "best.safetensors", self.average.state_dict(), self.settings)
 
     def save(self) -> None:
         """Write the checkpoint and the last weights.
@@ -372,29 +383,30 @@ class Training:
         """
         self.state.tries = self.history.state()
         write_checkpoint(self.checkpoint, self.modules, self.optimiser, self.state)
-        put_weights(self.folder / "last.safetensors", self.average.state_dict(), self.settings)
+        write_weights(self.folder / "last.safetensors", self.average.state_dict(), self.settings)
 
     def run(
         self,
         slices: Sequence[LabelledSlice],
         tuning: Sequence[LabelledSlice] = (),
         limits: Limits | None = None,
-        board: Board | None = None,
-        stop: Stop | None = None,
+        board: ProgressDisplay | None = None,
+        stop: StopRequest | None = None,
     ) -> Ending:
-        """Train until the budget is spent, see :func:`scarseg.training.loop.run`.
+        """Train until the budget is spent, see :func:`scarseg.training.loop.run_training`.
 
         Args:
             slices: to learn from; tuning: to choose the checkpoint and the thresholds on.
         """
         self._sampler = Sampler(slices, self.recipe.batch, self.recipe.seed + 1 + self.step)
         self.tuning = tuning
-        return run(self, limits, board, stop)
+        return run_training(self, limits, board, stop)
 
 
 def split_slices(cases: Iterable[TrainingCase], split: Split) -> dict[str, list[LabelledSlice]]:
     """Give the slices of each part of a split."""
     kept = list(cases)
     return {
-        part: slices_of(split.cases(kept, part)) for part in ("training", "validation", "held_out")
+        part: labelled_slices(split.cases(kept, part))
+        for part in ("training", "validation", "held_out")
     }

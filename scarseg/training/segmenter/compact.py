@@ -18,14 +18,14 @@ from scarseg.errors import InputError, WeightsError
 from scarseg.models.compact_sam import CompactSam, PromptBatch, folded, members, opened
 from scarseg.models.segmenter import CompactSegmenter
 from scarseg.training.cases import TrainingCase
-from scarseg.training.loop import Board, Ending, Limits, Stop, run
+from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
 from scarseg.training.segmenter.data import SampleStream, add_corrections
 from scarseg.training.segmenter.losses import LossWeights, segmentation_loss
 from scarseg.training.segmenter.recipe import Recipe, rate_at
-from scarseg.training.segmenter.trainer import AveragedTraining
-from scarseg.training.segmenter.validate import TrialSlice
+from scarseg.training.segmenter.trainer import SegmenterTraining
+from scarseg.training.segmenter.validate import ValidationSlice
 
-__all__ = ["Recipe", "Training", "rate_at", "simulated_cases", "train_step"]
+__all__ = ["CompactTraining", "Recipe", "batch_loss", "rate_at", "simulated_cases"]
 
 UNFINISHED = ModelIdentity("weights in training", "0" * 64, False)
 SHARES = (0.46, 0.22, 0.2, 0.12)
@@ -45,7 +45,7 @@ def prompt_batch(batch: dict[str, Tensor], previous: Tensor | None = None) -> Pr
     )
 
 
-def train_step(
+def batch_loss(
     network: CompactSam,
     batch: dict[str, Tensor],
     rounds: int,
@@ -95,7 +95,7 @@ def train_step(
     return 0.5 * (loss + cost(logits, iou)) if rounds else loss
 
 
-class Training(AveragedTraining):
+class CompactTraining(SegmenterTraining):
     """A run of the compact segmenter that can be stopped and resumed from its checkpoint."""
 
     network: CompactSam
@@ -111,7 +111,7 @@ class Training(AveragedTraining):
         self._batches: Iterator[dict[str, Tensor]] | None = None
         self._rng = np.random.default_rng(recipe.seed)
 
-    def begin_with(self, weights: Path) -> None:
+    def load_initial_weights(self, weights: Path) -> None:
         """Start from trained weights instead of chance; of several networks the first.
 
         Raises:
@@ -135,7 +135,7 @@ class Training(AveragedTraining):
         if self._rng.random() < recipe.correction_share:
             rounds = 1 if recipe.rounds < 2 else int(self._rng.integers(1, recipe.rounds + 1))
         batch = next(self._batches)
-        return train_step(
+        return batch_loss(
             self.network, batch, rounds, self._rng, recipe.loss, recipe.previous_share
         )
 
@@ -147,18 +147,18 @@ class Training(AveragedTraining):
         cases: Sequence[TrainingCase],
         workers: int,
         shares: Sequence[float] = SHARES,
-        tried_on: Sequence[TrialSlice] = (),
+        validation_slices: Sequence[ValidationSlice] = (),
         limits: Limits | None = None,
-        board: Board | None = None,
-        stop: Stop | None = None,
+        board: ProgressDisplay | None = None,
+        stop: StopRequest | None = None,
     ) -> Ending:
-        """Train until the budget is spent, see :func:`scarseg.training.loop.run`.
+        """Train until the budget is spent, see :func:`scarseg.training.loop.run_training`.
 
         Args:
             cases: to learn from.
             workers: processes that prepare batches; 0: this one.
             shares: of slices with scar, without, cine and simulated ones.
-            tried_on: slices of validation patients; empty: the last weights are the best.
+            validation_slices: slices of validation patients; empty: the last weights are the best.
         """
         four = (shares[0], shares[1], shares[2], shares[3])
         wanted = {"lge": four[0] + four[1], "cine": four[2], "simulated": four[3]}
@@ -172,19 +172,19 @@ class Training(AveragedTraining):
                 batch_size=None,
                 num_workers=workers,
                 prefetch_factor=ahead,
-                worker_init_fn=leave_signals_to_parent,
+                worker_init_fn=ignore_interrupt,
             )
         )
         self._rng = np.random.default_rng(self.recipe.seed)
-        self.tried_on = tried_on
+        self.validation_slices = validation_slices
         self.network.train()
         try:
-            return run(self, limits, board, stop)
+            return run_training(self, limits, board, stop)
         finally:
             self._batches = None  # ends its workers
 
 
-def leave_signals_to_parent(_worker: int) -> None:
+def ignore_interrupt(_worker: int) -> None:
     """Let a data worker live through Ctrl-C: the run stops it when the checkpoint is written."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -17,11 +17,11 @@ from scarseg.case.prompts import Box
 from scarseg.errors import InputError
 from scarseg.models.segmenter_crop import CROP_PIXELS, CropGeometry, normalise, soften
 from scarseg.training.augmentation import (
-    breathed,
-    disturb,
     paint_scar,
     random_grid,
+    shift_for_breath_hold,
     to_lge_contrast,
+    vary_appearance,
     vary_contrast,
 )
 from scarseg.training.cases import TrainingCase
@@ -41,7 +41,7 @@ GROUPS = ("scar", "no scar", "cine", "simulated")
 
 
 @dataclass
-class Sample:
+class CropSample:
     """One crop.
 
     ``image`` (CHANNELS, row, column), zeros where there is no neighbour (``present``); ``masks``
@@ -100,7 +100,7 @@ def _neighbours(
         own = grid
         if rng is not None:
             rows, columns = case.labels.shape[1:]
-            own = breathed(grid, (rows, columns), case.pixel_spacing_mm, rng)
+            own = shift_for_breath_hold(grid, (rows, columns), case.pixel_spacing_mm, rng)
         crops.append(_cut(case.pixels[index + side], own, geometry))
     return crops
 
@@ -132,7 +132,7 @@ def _repainted(
     return image, None, alone
 
 
-def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None) -> Sample:
+def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None) -> CropSample:
     """Cut one crop round the left ventricle of slice ``index``, augmented unless rng is None."""
     labels = case.labels[index]
     shape = (int(labels.shape[0]), int(labels.shape[1]))
@@ -168,9 +168,9 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None)
     slices = [np.zeros_like(image) if one is None else _scaled(one) for one in (image, *others)]
     stacked = np.stack(slices)
     if rng is not None:
-        stacked = disturb(stacked, rng)
+        stacked = vary_appearance(stacked, rng)
     spacing_mm = geometry.step[0] * case.pixel_spacing_mm[1]
-    return Sample(stacked, present, masks, known, heart, spacing_mm)
+    return CropSample(stacked, present, masks, known, heart, spacing_mm)
 
 
 class SampleStream(IterableDataset[dict[str, Tensor]]):
@@ -214,16 +214,16 @@ class SampleStream(IterableDataset[dict[str, Tensor]]):
         while True:
             yield collate([self._draw(rng) for _ in range(self.batch)])
 
-    def _draw(self, rng: np.random.Generator) -> tuple[Sample, CropPrompts]:
+    def _draw(self, rng: np.random.Generator) -> tuple[CropSample, CropPrompts]:
         group = self.groups[int(rng.choice(len(GROUPS), p=self.shares))]
         case, index = group[int(rng.integers(len(group)))]
         sample = make_sample(case, index, rng)
         if not np.isfinite(sample.image).all():
             raise ValueError(f"{case.name}, slice {index}: image is not finite")
-        return prompted(sample, rng)
+        return with_prompts(sample, rng)
 
 
-def prompted(sample: Sample, rng: np.random.Generator) -> tuple[Sample, CropPrompts]:
+def with_prompts(sample: CropSample, rng: np.random.Generator) -> tuple[CropSample, CropPrompts]:
     """Draw prompts for a sample; its scar becomes what they ask for."""
     wall = sample.masks[1] if sample.known[1] else sample.heart
     prompts, target = simulate_prompts(sample.heart, sample.masks[2], wall, rng)
@@ -231,7 +231,7 @@ def prompted(sample: Sample, rng: np.random.Generator) -> tuple[Sample, CropProm
     return sample, prompts
 
 
-def collate(drawn: Sequence[tuple[Sample, CropPrompts]]) -> dict[str, Tensor]:
+def collate(drawn: Sequence[tuple[CropSample, CropPrompts]]) -> dict[str, Tensor]:
     """Stack samples and pad their prompts."""
     n = len(drawn)
     boxes, used = torch.zeros(n, MAX_BOXES, 4), torch.zeros(n, MAX_BOXES, dtype=torch.bool)

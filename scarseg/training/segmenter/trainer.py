@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from scarseg.errors import WeightsError
 from scarseg.models import Segmenter
-from scarseg.training.loop import History, Stop
+from scarseg.training.loop import StopRequest, ValidationHistory
 from scarseg.training.runs import write_file
 from scarseg.training.segmenter.recipe import Recipe, rate_at
-from scarseg.training.segmenter.validate import TrialSlice, try_out
+from scarseg.training.segmenter.validate import ValidationSlice, validate
 
-LONGEST_GRADIENT = 2.0
-LEAST_RATE = 0.01
+MAX_GRADIENT_NORM = 2.0
+MIN_RATE_SHARE = 0.01
 
 
-class AveragedTraining(ABC):
+class SegmenterTraining(ABC):
     """What every segmenter's run shares: optimiser, running average, budget, checkpoint.
 
     Args:
@@ -51,8 +51,8 @@ class AveragedTraining(ABC):
             [{"params": parameters} for parameters, _ in groups], weight_decay=recipe.weight_decay
         )
         self.step, self.seconds = 0, 0.0
-        self.history = History()
-        self.tried_on: Sequence[TrialSlice] = ()
+        self.history = ValidationHistory()
+        self.validation_slices: Sequence[ValidationSlice] = ()
 
     @abstractmethod
     def loss(self) -> Tensor:
@@ -81,7 +81,7 @@ class AveragedTraining(ABC):
         return {k: v.detach().clone() for k, v in self._state().items()}
 
     @property
-    def is_blank(self) -> bool:
+    def is_untrained(self) -> bool:
         """Tell whether the weights are still chance."""
         return self.step == 0 and not self.recipe.init
 
@@ -90,27 +90,27 @@ class AveragedTraining(ABC):
         by_time = self.seconds / (self.recipe.minutes * 60)
         return max(by_time, self.step / self.recipe.steps if self.recipe.steps else 0.0)
 
-    def learn(self) -> float | None:
+    def train_step(self) -> float | None:
         """Make one step; give its loss, or None when it was left out as no number."""
         # Never nothing: the first of few steps must count.
-        rate = max(LEAST_RATE, rate_at(self.done(), self.recipe.warm_up))
+        rate = max(MIN_RATE_SHARE, rate_at(self.done(), self.recipe.warm_up))
         for group, full in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = full * rate
         loss = self.loss()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         learning = [p for group in self.optimiser.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(learning, LONGEST_GRADIENT)
+        norm = nn.utils.clip_grad_norm_(learning, MAX_GRADIENT_NORM)
         self.step += 1
         if not (torch.isfinite(norm) and torch.isfinite(loss)):
-            self._mend()
+            self._restore_batchnorm()
             return None
         self.optimiser.step()
-        self._blend()
+        self._update_ema()
         return float(loss.detach())
 
     @torch.no_grad()
-    def _blend(self) -> None:
+    def _update_ema(self) -> None:
         keep = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         for name, value in self._state().items():
             if value.is_floating_point():
@@ -119,17 +119,17 @@ class AveragedTraining(ABC):
                 self.average[name].copy_(value)
 
     @torch.no_grad()
-    def _mend(self) -> None:
+    def _restore_batchnorm(self) -> None:
         """Put back what a pass that gave no number has left in the batch norms' statistics."""
         for name, value in self._state().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 value.copy_(self.average[name])
 
-    def examine(self, stop: Stop) -> dict[str, float] | None:
+    def validate(self, stop: StopRequest) -> dict[str, float] | None:
         """Try the running average on the validation slices; None without any or when stopped."""
-        if not self.tried_on:
+        if not self.validation_slices:
             return None
-        return try_out(self.segmenter(), self.tried_on, lambda: stop.asked)
+        return validate(self.segmenter(), self.validation_slices, lambda: stop.requested)
 
     def save(self) -> None:
         """Write checkpoint and running average.
@@ -150,11 +150,11 @@ class AveragedTraining(ABC):
         write_file(self.checkpoint, buffer.getvalue())
         self._write_average("average.safetensors")
 
-    def keep_best(self) -> None:
+    def save_best(self) -> None:
         self._write_average("best.safetensors")
 
     def _write_average(self, name: str) -> None:
-        write_file(self.folder / name, safetensors.torch.save(halved(self.average)))
+        write_file(self.folder / name, safetensors.torch.save(to_half_precision(self.average)))
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -174,7 +174,7 @@ class AveragedTraining(ABC):
             self.average = {k: state["average"][k] for k in self._state()}
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds = state["step"], state["seconds"]
-            self.history = History.restored(state.get("history"))
+            self.history = ValidationHistory.restored(state.get("history"))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             message = f"The checkpoint {self.checkpoint} is of another network."
             raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(self.checkpoint)) from error
@@ -187,7 +187,7 @@ class AveragedTraining(ABC):
             raise KeyError(f"{len(lacking)} tensors are missing, {len(unexpected)} unknown")
 
 
-def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def to_half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Give a state on the CPU in float16, contiguous: what goes into a weights file."""
     return {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu() for k, v in state.items()

@@ -17,14 +17,14 @@ from scarseg.segmentation.proposal import RULES, compose_labels
 from scarseg.training.cases import TrainingCase
 from scarseg.training.prompts import bounding_box, components, draw_box
 
-MOST_SLICES = 48
+MAX_SLICES = 48
 SOFTENING_ML = 1.0
 """Added above and below a patient's Dice: one without scar counts too, 1 where nothing is
 called and 0.5 where 1 ml is, and no Dice is ever undefined."""
 
 
 @dataclass(frozen=True, eq=False)
-class TrialSlice:
+class ValidationSlice:
     """One slice of a validation patient with the prompts it is tried with, in source pixels."""
 
     patient: str
@@ -35,9 +35,9 @@ class TrialSlice:
     boxes: tuple[Box, ...]
 
 
-def choose_slices(
-    cases: Sequence[TrainingCase], seed: int, most: int = MOST_SLICES
-) -> list[TrialSlice]:
+def choose_validation_slices(
+    cases: Sequence[TrainingCase], seed: int, most: int = MAX_SLICES
+) -> list[ValidationSlice]:
     """Pick slices to try, at most ``most``, of every patient about as many, with and without scar.
 
     Left-ventricle and scar boxes are drawn once, imprecisely, so that every try sees the same.
@@ -75,7 +75,7 @@ def _heart(labels: LabelArray) -> npt.NDArray[np.bool_]:
     return (labels >= 1) & (labels <= 4)
 
 
-def _trial_slice(case: TrainingCase, index: int, rng: np.random.Generator) -> TrialSlice:
+def _trial_slice(case: TrainingCase, index: int, rng: np.random.Generator) -> ValidationSlice:
     labels = _clean(case.labels[index])
     lv = draw_box(bounding_box(_heart(labels)), rng, (0.05, 0.1), (-0.03, 0.05))
     scar = infarct_mask(labels)
@@ -86,7 +86,7 @@ def _trial_slice(case: TrainingCase, index: int, rng: np.random.Generator) -> Tr
     before = case.pixels[index - 1] if index > 0 else None
     after = case.pixels[index + 1] if index + 1 < len(case.pixels) else None
     row_mm, column_mm = case.pixel_spacing_mm
-    return TrialSlice(
+    return ValidationSlice(
         case.patient,
         SliceImage(case.pixels[index], case.pixel_spacing_mm, (before, after)),
         labels,
@@ -113,9 +113,9 @@ class _Tally:
         return float((2 * both + softening_ml) / total) if total else 1.0
 
 
-def try_out(
+def validate(
     segmenter: Segmenter,
-    slices: Sequence[TrialSlice],
+    slices: Sequence[ValidationSlice],
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
     """Measure a segmenter on trial slices; None when stopped meanwhile or nothing can be said.

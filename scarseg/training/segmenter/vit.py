@@ -24,13 +24,13 @@ from scarseg.models import Embedding, Logits
 from scarseg.models.sam_vit import VitSegmenter, load_vit
 from scarseg.models.weights import ResolvedWeights
 from scarseg.training.cases import TrainingCase
-from scarseg.training.loop import Board, Ending, Limits, Stop, run
+from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
 from scarseg.training.prompts import bounding_box, click_inside, components, draw_box
 from scarseg.training.runs import write_file
 from scarseg.training.segmenter.losses import segmentation_loss
 from scarseg.training.segmenter.recipe import Recipe
-from scarseg.training.segmenter.trainer import AveragedTraining
-from scarseg.training.segmenter.validate import TrialSlice
+from scarseg.training.segmenter.trainer import SegmenterTraining
+from scarseg.training.segmenter.validate import ValidationSlice
 
 Mask = npt.NDArray[np.bool_]
 ENCODER_RATE, DECODER_RATE = 1e-5, 1e-4
@@ -48,7 +48,7 @@ class DrawnPrompts:
     target: Mask
 
 
-class VitTraining(AveragedTraining):
+class VitTraining(SegmenterTraining):
     """A run on a SAM checkpoint; images enter exactly as they do in use.
 
     Args:
@@ -81,16 +81,16 @@ class VitTraining(AveragedTraining):
         self._rng = np.random.default_rng(recipe.seed)
         self._tried = _Remembering(VitSegmenter(sam, _UNFINISHED, str(self.device)), self.whole)
 
-    def begin_with(self, weights: Path) -> None:
+    def load_initial_weights(self, weights: Path) -> None:
         """Do nothing: a run on a checkpoint has begun with it when it was made."""
 
     def run(
         self,
         cases: Sequence[TrainingCase],
-        tried_on: Sequence[TrialSlice] = (),
+        validation_slices: Sequence[ValidationSlice] = (),
         limits: Limits | None = None,
-        board: Board | None = None,
-        stop: Stop | None = None,
+        board: ProgressDisplay | None = None,
+        stop: StopRequest | None = None,
     ) -> Ending:
         """Train on the slices that say something of scar; cine says nothing.
 
@@ -103,9 +103,9 @@ class VitTraining(AveragedTraining):
                     self._slices[int(not infarct_mask(case.labels[k]).any())].append((case, k))
         if not self._slices[0]:
             raise InputError("E_INPUT_EMPTY", "No case shows scar to learn from.")
-        self.tried_on = tried_on
+        self.validation_slices = validation_slices
         self._rng = np.random.default_rng([self.recipe.seed, self.step])
-        return run(self, limits, board, stop)
+        return run_training(self, limits, board, stop)
 
     def loss(self) -> Tensor:
         parts = [self._decode_one() for _ in range(self.recipe.batch)]
@@ -137,7 +137,7 @@ class VitTraining(AveragedTraining):
             dense_prompt_embeddings=dense,
             multimask_output=False,
         )
-        target = low_target(drawn.target, inside, size, low.shape[-1]).to(self.device)
+        target = to_logit_grid(drawn.target, inside, size, low.shape[-1]).to(self.device)
         row_mm, column_mm = case.pixel_spacing_mm
         long_mm = max(pixels.shape[0] * row_mm, pixels.shape[1] * column_mm)
         return low, iou, target, long_mm / low.shape[-1]
@@ -146,7 +146,7 @@ class VitTraining(AveragedTraining):
         self, case: TrainingCase, index: int, pixels: npt.NDArray[np.float32]
     ) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
         size = self.network.image_encoder.img_size
-        shown, inside, scale = enter(pixels, case.pixel_spacing_mm, size)
+        shown, inside, scale = to_network_input(pixels, case.pixel_spacing_mm, size)
         key = (id(case), index)
         if not self.whole and key in self._kept:
             return self._kept[key].to(self.device).float(), inside, scale
@@ -173,12 +173,12 @@ class VitTraining(AveragedTraining):
     def segmenter(self) -> _Remembering:
         return self._tried
 
-    def examine(self, stop: Stop) -> dict[str, float] | None:
+    def validate(self, stop: StopRequest) -> dict[str, float] | None:
         """Try the running average, lent to the one network there is: a copy may not fit."""
         own = self._copied()
         self._load(self.average)
         try:
-            return super().examine(stop)
+            return super().validate(stop)
         finally:
             self._load(own)
 
@@ -222,7 +222,7 @@ class _Remembering:
         return self.own.predict(embedding, prompts, previous, quick)
 
 
-def enter(
+def to_network_input(
     pixels: npt.NDArray[np.float32], pixel_spacing_mm: tuple[float, float], size: int
 ) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
     """Show a slice (row, column) to the network as :class:`VitSegmenter` does.
@@ -242,7 +242,7 @@ def enter(
     return shown.expand(-1, 3, -1, -1), inside, scale
 
 
-def low_target(mask: Mask, inside: tuple[int, int], size: int, low: int) -> Tensor:
+def to_logit_grid(mask: Mask, inside: tuple[int, int], size: int, low: int) -> Tensor:
     """Bring a mask (row, column) to the grid of the decoder's logits (1, 1, low, low)."""
     source = torch.from_numpy(mask.astype(np.float32))[None, None]
     shown = F.interpolate(source, inside, mode="bilinear", antialias=True)
