@@ -62,9 +62,9 @@ def test_the_threshold_is_a_line_that_one_drags(reading, plot):
     canvas = reading.window.canvas
     assert plot.threshold == canvas.threshold
     start = QPoint(round(plot.x_of(plot.threshold)), plot.height() // 2)
-    QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=start)
-    QTest.mouseMove(plot, start + QPoint(20, 0))
-    QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=start + QPoint(20, 0))
+    QTest.mousePress(plot.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(plot.viewport(), start + QPoint(20, 0))
+    QTest.mouseRelease(plot.viewport(), Qt.MouseButton.LeftButton, pos=start + QPoint(20, 0))
     assert canvas.threshold == plot.threshold
     assert canvas.threshold == pytest.approx(plot.value_at(start.x() + 20), rel=0.02)
     plot.setFocus()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from textwrap import fill
 
-from PyQt6.QtCore import QEvent, QObject, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QHelpEvent, QMouseEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -22,20 +24,26 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
+from scarseg.gui.panels.plot import Plot, font
 from scarseg.gui.session.interval import Interval
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 
 LOW_ROW, HIGH_ROW = 15, 21
 """Height of a row in pixels, where room is scarce and where it is not."""
+BAR = 0.6
+"""Height of a bar, of its row."""
+COLOURS = (theme.ORANGE, theme.VIOLET)
+"""Of scar and of the MVO in it."""
 LEAST_RANGE_G = 0.05
 """A narrower interval of a slice is not seen in its grams either."""
 
 
-class SliceBars(QWidget):
+class SliceBars(Plot):
     """Scar grams of every slice as bars, MVO inside them; a click chooses the slice.
 
-    A whisker spans the slice's interval, where it is known.
+    A line with ends spans the slice's interval, where it is known, and a stroke is where the
+    models' proposal stood: bright where it was changed.
 
     ``spent`` gives a slice's (seconds, interactions) for its tool tip.
     """
@@ -43,20 +51,38 @@ class SliceBars(QWidget):
     clicked = pyqtSignal(int)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("left", "right")
         self.setAccessibleName("Scar mass slice by slice")
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
         self.spent: Callable[[int], tuple[float, int]] | None = None
         self._rows: tuple[SliceMeasurement, ...] = ()
         self._convention = MassConvention.THICKNESS
         self._current = 0
         self._height = LOW_ROW
         self._ranges: Sequence[tuple[float, float] | None] = ()
-        self._reach = 0.0
+        self._reach, self._most = 0.0, 1.0
+        plot = self.getPlotItem()
+        plot.invertY(True)
+        plot.layout.setContentsMargins(0, 2, 0, 2)
+        for side, width in (("left", 24), ("right", 50)):
+            plot.getAxis(side).setPen(None)
+            plot.getAxis(side).setWidth(width)
+        self._tracks = pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, pen=None)
+        self._bars = [pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, pen=None) for _ in COLOURS]
+        self._ticks = [
+            pg.PlotCurveItem(pen=pg.mkPen(theme.colour(theme.TEXT, alpha), width=2))
+            for alpha in (0.35, 1.0)
+        ]
+        self._whiskers = [
+            pg.ErrorBarItem(pen=pg.mkPen(colour, width=width), beam=BAR * 0.5)
+            for colour, width in ((theme.GROUND, 3), (theme.TEXT, 1))
+        ]
+        for item in (self._tracks, *self._bars, *self._ticks, *self._whiskers):
+            self.addItem(item)
 
     @property
     def convention(self) -> MassConvention:
-        """Tell by which convention the bars are."""
+        """Return the convention of the bars."""
         return self._convention
 
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None]) -> None:
@@ -64,31 +90,33 @@ class SliceBars(QWidget):
         self._ranges = ranges
         if None not in ranges:  # until then the scale stays: bars that jump cannot be compared
             self._reach = max((high for _, high in filter(None, ranges)), default=0.0)
-        self.update()
+        self.fit()
 
     def forget_ranges(self) -> None:
         """Show no intervals."""
         self._ranges, self._reach = (), 0.0
-        self.update()
+        self.fit()
 
     def show_measurements(self, measured: Measurements, current: int) -> None:
         self._rows, self._convention = measured.slices, measured.convention
         self._current = current
-        self.set_row_height(self._height)
         changed = [row.slice_index + 1 for row in self._rows if row.changed]
         self.setAccessibleDescription(
             f"Changed since the proposal: {', '.join(map(str, changed)) or 'no slice'}"
         )
-        self.update()
+        self.set_row_height(self._height)
 
     def set_row_height(self, pixels: int) -> None:
         """Make the rows higher or lower."""
         self._height = pixels
         self.setFixedHeight(pixels * len(self._rows) + 4)
+        for side in ("left", "right"):
+            self.getPlotItem().getAxis(side).setTickFont(font(11 if pixels == LOW_ROW else 12))
+        self.fit()
 
     def choose(self, current: int) -> None:
         self._current = current
-        self.update()
+        self._show_tracks()
 
     def words(self, k: int) -> str:
         """Say everything of one slice."""
@@ -119,84 +147,82 @@ class SliceBars(QWidget):
         return self._ranges[k] if k < len(self._ranges) else None
 
     def _row_at(self, y: float) -> int:
-        return min(max(int(y // self._height), 0), len(self._rows) - 1)
+        return min(max(int((y - 2) // self._height), 0), len(self._rows) - 1)
 
-    def event(self, event: QEvent | None) -> bool:
+    def viewportEvent(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._rows:
             QToolTip.showText(event.globalPos(), self.words(self._row_at(event.pos().y())), self)
             return True
-        return super().event(event)
+        return bool(super().viewportEvent(event))
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and self._rows:
             self.clicked.emit(self._row_at(event.position().y()))
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPixelSize(theme.px(11 if self._height == LOW_ROW else 12))
-        painter.setFont(font)
-        grams = [self._grams(row, "scar") or 0.0 for row in self._rows]
-        proposed = [self._grams(row, "scar", "proposed_") or 0.0 for row in self._rows]
-        most = max((*grams, *proposed, self._reach), default=0.0) or 1.0
-        for k, row in enumerate(self._rows):
-            self._paint_row(painter, k, row, most)
-        painter.end()
+    # What is shown
 
-    def _paint_row(self, painter: QPainter, k: int, row: SliceMeasurement, most: float) -> None:
-        high, left, right = self._height, 24.0, 50.0
-        top, room = k * high, self.width() - left - right
-        chosen = k == self._current
-        middle = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        painter.drawText(QRectF(0, top, 18, high), middle, str(k + 1))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.RAISED))
-        painter.drawRoundedRect(QRectF(left, top + 3, room, high - 6), 3, 3)
-        scar = self._grams(row, "scar") or 0.0
-        faint = 1.0 if row.status.read else 0.55
-        for grams, colour in ((scar, theme.ORANGE), (self._grams(row, "mvo"), theme.VIOLET)):
-            if grams:
-                painter.setBrush(theme.colour(colour, faint))
-                painter.drawRoundedRect(QRectF(left, top + 3, room * grams / most, high - 6), 3, 3)
-        self._paint_tick(painter, row, left, top, room / most)
-        self._paint_whisker(painter, k, left, top + high / 2, room / most)
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        text = f"{scar:.1f} g"
-        if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
-            text = "n/a"
-        elif row.status is SliceStatus.UNSEEN and scar == 0:
-            text = "–"
-        painter.drawText(QRectF(self.width() - right, top, right, high), middle, text)
-
-    def _paint_whisker(
-        self, painter: QPainter, k: int, left: float, middle: float, scale: float
-    ) -> None:
-        """Span the interval of a slice, with a dark edge to stand out on the bar."""
-        ends = self._range(k)
-        if ends is None or ends[1] - ends[0] < LEAST_RANGE_G:
+    def fit(self) -> None:
+        """Show the rows, the longest bar or interval as wide as there is room."""
+        rows = self._rows
+        if not rows:
             return
-        low, high = (left + grams * scale for grams in ends)
-        painter.setPen(Qt.PenStyle.NoPen)
-        for colour, edge in ((theme.GROUND, 1.0), (theme.TEXT, 0.0)):
-            painter.setBrush(QColor(colour))
-            span = QRectF(low - edge, middle - 0.5 - edge, high - low + 2 * edge, 1 + 2 * edge)
-            painter.drawRect(span)
-            for end in (low, high - 1):
-                cap = QRectF(end - edge, middle - 2.5 - edge, 1 + 2 * edge, 5 + 2 * edge)
-                painter.drawRect(cap)
+        scar = [self._grams(row, "scar") or 0.0 for row in rows]
+        proposed = [self._grams(row, "scar", "proposed_") for row in rows]
+        self._most = max(*scar, *(grams or 0.0 for grams in proposed), self._reach) or 1.0
+        self.setRange(xRange=(0, self._most), yRange=(-0.5, len(rows) - 0.5), padding=0)
+        y = np.arange(len(rows))
+        faint = [1.0 if row.status.read else 0.55 for row in rows]
+        for bars, grams, name in zip(
+            self._bars,
+            (scar, [self._grams(row, "mvo") or 0.0 for row in rows]),
+            COLOURS,
+            strict=True,
+        ):
+            brushes = [theme.colour(name, alpha) for alpha in faint]
+            bars.setOpts(x0=0, x1=np.array(grams), y=y, height=BAR, brushes=brushes, pen=None)
+        self._show_tracks()
+        self._show_ticks(proposed)
+        self._show_whiskers()
+        left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
+        left.setTicks([[(k, str(k + 1)) for k in y]])
+        right.setTicks([[(k, _grams_text(row, scar[k])) for k, row in enumerate(rows)]])
 
-    def _paint_tick(
-        self, painter: QPainter, row: SliceMeasurement, left: float, top: float, scale: float
-    ) -> None:
+    def _show_tracks(self) -> None:
+        n = len(self._rows)
+        if n:
+            brushes = [theme.LINE if k == self._current else theme.RAISED for k in range(n)]
+            ends = np.full(n, self._most)
+            self._tracks.setOpts(
+                x0=0, x1=ends, y=np.arange(n), height=BAR, brushes=brushes, pen=None
+            )
+
+    def _show_ticks(self, proposed: Sequence[float | None]) -> None:
         """Mark where the proposal stood; quietly where it still stands."""
-        proposed = self._grams(row, "scar", "proposed_")
-        if proposed is None or not (row.changed or proposed):
-            return
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colour(theme.TEXT, 1.0 if row.changed else 0.35))
-        painter.drawRect(QRectF(left + proposed * scale - 1, top + 1.5, 2, self._height - 3))
+        for ticks, changed in zip(self._ticks, (False, True), strict=True):
+            shown = [
+                (grams, k)
+                for k, (row, grams) in enumerate(zip(self._rows, proposed, strict=True))
+                if grams is not None and row.changed is changed and (changed or grams)
+            ]
+            x = np.repeat([grams for grams, _ in shown], 2)
+            y = np.add.outer([k for _, k in shown], [-0.4, 0.4]).ravel()
+            ticks.setData(x, y, connect="pairs")
+
+    def _show_whiskers(self) -> None:
+        """Span the interval of each slice, with a dark edge to stand out on the bar."""
+        known = [(k, self._range(k)) for k in range(len(self._rows))]
+        shown = [(k, *ends) for k, ends in known if ends and ends[1] - ends[0] >= LEAST_RANGE_G]
+        k, low, high = (np.array(each) for each in zip(*shown, strict=True)) if shown else ([],) * 3
+        for whiskers in self._whiskers:
+            whiskers.setVisible(bool(shown))
+            if shown:
+                whiskers.setData(x=low, y=k, right=high - low)
+
+
+def _grams_text(row: SliceMeasurement, scar: float) -> str:
+    if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
+        return "n/a"
+    return "–" if row.status is SliceStatus.UNSEEN and scar == 0 else f"{scar:.1f} g"
 
 
 NARROW, WIDE = 256, 336

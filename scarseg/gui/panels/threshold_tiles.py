@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QAction,
@@ -14,7 +16,6 @@ from PyQt6.QtGui import (
     QPaintEvent,
     QPen,
     QPixmap,
-    QPolygonF,
     QResizeEvent,
 )
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -24,6 +25,7 @@ from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention
 from scarseg.gui import theme
 from scarseg.gui.panels import threshold_results, toolbar
+from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.threshold_results import (
     SEGMENTED,
     SHORT_REASONS,
@@ -34,7 +36,7 @@ from scarseg.gui.panels.threshold_results import (
 )
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
-from scarseg.gui.viewer.filmstrip import LEFT, RIGHT, Content, draw_slice, sized
+from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
 from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_home
 
 SMALLEST, LARGEST = 64, 140
@@ -251,14 +253,15 @@ class MethodRow(QScrollArea):
 
 
 NARROWEST = 230
-MARGINS = (8.0, 6.0, 8.0, 19.0)
+MARGIN = 8.0
+"""Beside and above the curve, in pixels."""
 
 
-class CurvePlot(QWidget):
+class CurvePlot(Plot):
     """Grams of one slice above each threshold; no island is dropped and no dark core added."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("bottom")
         self.setMinimumWidth(NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Grams of the slice against the threshold")
@@ -268,6 +271,17 @@ class CurvePlot(QWidget):
         )
         self._answer: MethodMasks | None = None
         self._k, self._chosen = 0, ""
+        self._curve = pg.PlotCurveItem(pen=pg.mkPen(theme.QUIET, width=1.5), antialias=True)
+        dashed = pg.mkPen(theme.ORANGE, width=1.2, style=Qt.PenStyle.DashLine)
+        self._labelled = pg.InfiniteLine(angle=0, pen=dashed)
+        self._dots = pg.ScatterPlotItem(pen=None)
+        for item in (self._curve, self._labelled, self._dots):
+            self.addItem(item)
+        self._segmented, self._named = self.text(theme.ORANGE), self.text(theme.ACCENT)
+        self._empty = self.text(theme.QUIET)
+        self._empty.setText("No wall on this slice")
+        self._empty.setAnchor((0.5, 0.5))
+        self.getPlotItem().getAxis("bottom").setHeight(19)
 
     def show_answer(self, answer: MethodMasks | None, k: int, chosen: str) -> None:
         """Show slice ``k``, the chosen method named."""
@@ -275,7 +289,7 @@ class CurvePlot(QWidget):
         points = self.points()
         said = ", ".join(f"{m.title} {grams:.1f} g" for m, _, grams in points)
         self.setAccessibleDescription(said or "No wall on this slice")
-        self.update()
+        self.fit()
 
     def points(self) -> list[tuple[MethodMask, float, float]]:
         """Give every method with a threshold here: method, threshold, grams on the curve."""
@@ -289,73 +303,45 @@ class CurvePlot(QWidget):
             if (level := method.levels[self._k]) is not None
         ]
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left, top, right, bottom = MARGINS
-        room = QRectF(self.rect()).adjusted(left, top, -right, -bottom)
-        painter.setPen(painting.pen(theme.LINE, 1))
-        painter.drawLine(room.bottomLeft(), room.bottomRight())
-        sized(painter, 11)
+    def fit(self) -> None:
+        """Show the curve in the size the plot has now."""
         points = self.points()
-        if points:
-            self._paint_curve(painter, room, points)
-        else:
-            painter.setPen(QColor(theme.QUIET))
-            painter.drawText(room, Qt.AlignmentFlag.AlignCenter, "No wall on this slice")
-        painter.end()
-
-    def _paint_curve(
-        self, painter: QPainter, room: QRectF, points: list[tuple[MethodMask, float, float]]
-    ) -> None:
-        assert self._answer is not None
-        curve = self._answer.curves[self._k]
-        assert curve is not None
+        for item in (self._curve, self._labelled, self._dots, self._segmented, self._named):
+            item.setVisible(bool(points))
+        self._empty.setVisible(not points)
+        curve = self._answer.curves[self._k] if self._answer is not None and points else None
+        axis = self.getPlotItem().getAxis("bottom")
+        if self._answer is None or curve is None:
+            self.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
+            self._empty.setPos(0.5, 0.5)
+            axis.setTicks([])
+            return
         low, high = float(curve.thresholds[0]), float(curve.thresholds[-1])
+        high = max(high, low + 1e-9)
         most = max(float(curve.mass_g[0]), 1e-9)
-
-        def at(threshold: float, grams: float) -> QPointF:
-            across = min(max((threshold - low) / max(high - low, 1e-9), 0.0), 1.0)
-            return QPointF(
-                room.left() + room.width() * across, room.bottom() - room.height() * grams / most
-            )
-
-        painter.setPen(painting.pen(theme.QUIET, 1.5))
-        pairs = zip(curve.thresholds, curve.mass_g, strict=True)
-        painter.drawPolyline(QPolygonF([at(float(x), float(y)) for x, y in pairs]))
+        margin = MARGIN / max(self.width(), 1) * (high - low)
+        top = most * (1 + MARGIN / max(self.height(), 1))
+        self.setRange(xRange=(low - margin, high + margin), yRange=(0, top), padding=0)
+        words = [(low, f"{low:.4g}"), ((low + high) / 2, "threshold, this slice")]
+        axis.setTicks([[*words, (high, f"{high:.4g}")]])
+        self._curve.setData(curve.thresholds, curve.mass_g)
         labelled = self._answer.method(SEGMENTED).slices_g[self._k]
-        painter.setPen(painting.pen(theme.ORANGE, 1.2, Qt.PenStyle.DashLine))
-        painter.drawLine(at(low, labelled), at(high, labelled))
-        named = None
-        for method, level, grams in points:
-            mine = method.name == self._chosen
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.ACCENT if mine else theme.TEXT))
-            painter.drawEllipse(at(level, grams), *((5.0, 5.0) if mine else (3.0, 3.0)))
-            named = (method, level, grams) if mine else named
-        self._write(painter, room, (low, high), labelled, named)
-
-    def _write(
-        self,
-        painter: QPainter,
-        room: QRectF,
-        ends: tuple[float, float],
-        labelled: float,
-        named: tuple[MethodMask, float, float] | None,
-    ) -> None:
-        foot = QRectF(room.left(), room.bottom() + 2, room.width(), 16)
-        painter.setPen(QColor(theme.QUIET))
-        painter.drawText(foot, LEFT, f"{ends[0]:.4g}")
-        painter.drawText(foot, RIGHT, f"{ends[1]:.4g}")
-        painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, "threshold, this slice")
-        head = QRectF(room.left(), room.top(), room.width(), 16)
-        painter.setPen(QColor(theme.ORANGE))
-        painter.drawText(head, RIGHT, f"segmented {labelled:.1f} g")
-        if named is not None:
-            method, level, grams = named
-            painter.setPen(QColor(theme.ACCENT))
-            words = f"{method.title} > {level:.4g}: {grams:.1f} g"
-            painter.drawText(head.translated(0, 16), RIGHT, words)
+        self._labelled.setValue(labelled)
+        mine = [method.name == self._chosen for method, _, _ in points]
+        self._dots.setData(
+            x=np.clip([level for _, level, _ in points], low, high),
+            y=[grams for _, _, grams in points],
+            size=[10 if chosen else 6 for chosen in mine],
+            brush=[pg.mkBrush(theme.ACCENT if chosen else theme.TEXT) for chosen in mine],
+        )
+        self._segmented.setText(f"segmented {labelled:.1f} g")
+        named = next((point for point, chosen in zip(points, mine, strict=True) if chosen), None)
+        self._named.setText(
+            "" if named is None else f"{named[0].title} > {named[1]:.4g}: {named[2]:.1f} g"
+        )
+        for text, line in ((self._segmented, 0.0), (self._named, -1.15)):
+            text.setAnchor((1.0, line))
+            text.setPos(high, top)
 
 
 CROP_MARGIN = 1.12
