@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from PyQt6.QtCore import QEvent, QPointF, Qt
+from PyQt6.QtCore import QEvent, QPointF, Qt, QTimer
 from PyQt6.QtGui import QFont, QWheelEvent
 
 from scarseg.gui import theme
@@ -14,10 +14,12 @@ class Plot(pg.PlotWidget):
 
     Args:
         axes: the sides that have one: "left", "bottom" ...
+        ground: the colour behind.
     """
 
-    def __init__(self, *axes: str) -> None:
-        super().__init__(background=theme.PANEL)
+    def __init__(self, *axes: str, ground: str = theme.PANEL) -> None:
+        self._texts: list[tuple[pg.TextItem, int, bool]] = []
+        super().__init__(background=ground)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         viewport = self.viewport()
         viewport.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -34,9 +36,9 @@ class Plot(pg.PlotWidget):
             axis = plot.getAxis(side)
             axis.setPen(theme.LINE)
             axis.setTextPen(theme.QUIET)
-            axis.setTickPen(pg.mkPen(None))
-            axis.setStyle(tickFont=font(11), tickLength=0)
-        self._texts: list[tuple[pg.TextItem, int, bool]] = []
+            axis.setStyle(
+                tickFont=font(11), tickLength=0, tickAlpha=0, hideOverlappingLabels=False
+            )
         plot.vb.sigResized.connect(lambda: self.fit())
 
     def text(self, colour: str, size: int = 11, bold: bool = False) -> pg.TextItem:
@@ -62,12 +64,12 @@ class Plot(pg.PlotWidget):
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the size of the window's letters."""
         super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.StyleChange and self.isVisible():
+        if event is not None and event.type() == QEvent.Type.StyleChange and self._texts:
             for text, size, bold in self._texts:
                 text.setFont(font(size, bold))
-            for side in ("left", "bottom", "right"):
+            for side in ("left", "bottom"):
                 self.getPlotItem().getAxis(side).setTickFont(font(11))
-            self.fit()
+            QTimer.singleShot(0, self.fit)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
         if event is not None:

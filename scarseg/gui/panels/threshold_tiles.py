@@ -261,7 +261,7 @@ class CurvePlot(Plot):
     """Grams of one slice above each threshold; no island is dropped and no dark core added."""
 
     def __init__(self) -> None:
-        super().__init__("bottom")
+        super().__init__("bottom", ground=theme.GROUND)
         self.setMinimumWidth(NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Grams of the slice against the threshold")
@@ -323,7 +323,7 @@ class CurvePlot(Plot):
         top = most * (1 + MARGIN / max(self.height(), 1))
         self.setRange(xRange=(low - margin, high + margin), yRange=(0, top), padding=0)
         words = [(low, f"{low:.4g}"), ((low + high) / 2, "threshold, this slice")]
-        axis.setTicks([[*words, (high, f"{high:.4g}")]])
+        axis.setTicks([[*words, (high - margin, f"{high:.4g}")]])  # else it is cut at the edge
         self._curve.setData(curve.thresholds, curve.mass_g)
         labelled = self._answer.method(SEGMENTED).slices_g[self._k]
         self._labelled.setValue(labelled)
