@@ -34,12 +34,12 @@ from scarseg import cli, models
 from scarseg.case import changes
 from scarseg.case.labels import LabelArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, SlicePrompts
-from scarseg.case.stack import Sequence as Reconstruction
+from scarseg.case.stack import LgeSequence as Reconstruction
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
 from scarseg.io.casefile import store
 from scarseg.models import Models
-from scarseg.models.weights import resolve, sha256
+from scarseg.models.weights import resolve_weights, sha256
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.predict import SliceProposal
 from scarseg.simulate.anatomy import SimulationOptions
@@ -88,13 +88,13 @@ def read_as_in_the_window(
     case = pipeline.propose_case(stack, loaded)
     case.reader = "simulated reader"
     for k, labels in enumerate(truth):
-        steps = [changes.painted(case, k, "brush", labels)]
+        steps = [changes.paint(case, k, "brush", labels)]
         case.apply(steps[0])
-        settle = changes.accept if infarct_mask(labels).any() else changes.no_scar
+        settle = changes.accept if infarct_mask(labels).any() else changes.mark_no_scar
         steps.append(settle(case, k))
         case.apply(steps[1])
         for _ in steps:
-            case.interacted(k)
+            case.count_interaction(k)
     store.save_case(case, store.case_path(cases, stack))
 
 
@@ -185,7 +185,7 @@ def show(name: str, figures: Figures) -> None:
 
 def run(folder: Path, options: argparse.Namespace) -> None:
     """Do it all below a folder, and print it."""
-    default = resolve(None, "segmenter").path
+    default = resolve_weights(None, "segmenter").path
     before = sha256(default)
     loaded = models.load(device="cpu")
     for study in simulate_cohort(folder / "read", READ, options.seed):

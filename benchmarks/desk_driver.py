@@ -129,7 +129,7 @@ class Driver(QObject):
     def quiet(self) -> None:
         """Wait until every lane has come to rest and nothing is left to paint."""
         session = self.session
-        lanes = (session.disk_lane, session.export_lane, session.inference_lane)
+        lanes = (session.disk_worker, session.export_worker, session.inference_worker)
         self.until(lambda: not any(lane.busy for lane in lanes))
         QApplication.processEvents()
 

@@ -56,7 +56,7 @@ def true_arc(stack: Stack, labels: LabelArray, right: MaskArray) -> tuple[float,
         if level not in (Level.BASAL, Level.MID) or centre is None or not right[k].any():
             continue
         radii = insertion_point.epicardial_radii_mm(stack, labels[k], centre)
-        beside = insertion_point.sampled(
+        beside = insertion_point.sample_rays(
             stack, right[k].astype(np.float32), centre, radii[:, None] + NEAR_MM
         )
         touched.append((beside > 0.5).any(axis=1))

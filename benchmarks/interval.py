@@ -35,7 +35,7 @@ from scarseg.models import Models
 from scarseg.quant.mass import slice_depths_mm
 from scarseg.segmentation.interval import (
     MassInterval,
-    SliceSpread,
+    SliceMassSpread,
     mass_interval,
     prompted_spread,
     proposed_spread,
@@ -75,9 +75,9 @@ def spreads_of(
     truth: Reference,
     answer: SimulatedReading,
     asking: str,
-) -> list[SliceSpread | None]:
+) -> list[SliceMassSpread | None]:
     """Vary one reading as the program would: slices that a reader knows free of scar are sure."""
-    spreads: list[SliceSpread | None] = []
+    spreads: list[SliceMassSpread | None] = []
     spacing = stack.pixel_spacing_mm
     for k, proposal in enumerate(seen.proposals):
         labels, embedding = answer.labels[k], proposal.embedding
@@ -92,8 +92,8 @@ def spreads_of(
 
 
 def levelled(
-    spreads: Sequence[SliceSpread | None], width: float, shift: float = 0.0
-) -> list[SliceSpread | None]:
+    spreads: Sequence[SliceMassSpread | None], width: float, shift: float = 0.0
+) -> list[SliceMassSpread | None]:
     """Give the same spreads with levels drawn otherwise."""
     return [
         None if one is None else replace(one, level_sd=width, level_shift=shift) for one in spreads

@@ -40,10 +40,10 @@ from scarseg.models import Models
 from scarseg.quant.agreement import agreement
 from scarseg.quant.mass import MM3_PER_ML
 from scarseg.quant.overlap import dice
-from scarseg.quant.remote import propose_remote_beside
+from scarseg.quant.remote import propose_remote_outside
 from scarseg.quant.thresholds import RULES, ThresholdMethod, ThresholdRules, threshold_scar
 from scarseg.segmentation.pipeline import segment
-from scarseg.segmentation.proposal import inside
+from scarseg.segmentation.proposal import inside_boxes
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 
 SEED = 7
@@ -106,14 +106,16 @@ def found_masks(
         AUTO: simulate_reading(PromptStrategy(PromptKind.AUTO), models, seen, truth, SEED)[0].scar,
     }
     found[CORRECTED] = _in_reference_wall(models, seen, truth, clicked[0])
-    boxes = np.stack([inside(one.boxes, (stack.rows, stack.columns)) for one in clicked[0].prompts])
+    boxes = np.stack(
+        [inside_boxes(one.boxes, (stack.rows, stack.columns)) for one in clicked[0].prompts]
+    )
     walls = {
         "reference wall": wall_mask(truth.labels),
         "proposed wall": np.stack([wall_mask(one.labels) for one in seen.proposals]),
     }
     for wall_name, wall in walls.items():
         for place, region in (("in the box", boxes), ("whole", None)):
-            remote = propose_remote_beside(stack.pixels, wall, stack.pixel_spacing_mm, region)
+            remote = propose_remote_outside(stack.pixels, wall, stack.pixel_spacing_mm, region)
             for name, method, rules in methods():
                 found[f"{name}, {wall_name}, {place}"] = threshold_scar(
                     method,

@@ -110,6 +110,7 @@ class Measured:
     def __init__(self, window: Any, case: Any) -> None:
         self.window, self.case = window, case
         self.document, self.views = window.session.current.document, window.views
+        self.commands = window.desk if hasattr(window, "desk") else window.commands
         self.document.read_only = False
         self.views.shared.set("editable", True)
         self.n = 0
@@ -168,7 +169,7 @@ class Measured:
     def new_mask(self, n: int) -> None:
         """Move the scar of the current slice, as an answer of the model does."""
         labels = np.roll(self.document.labels, 1 if n % 2 else -1, axis=1)
-        self.window.desk.painted(module("scarseg.gui.tools.drawing").Painted("segment", labels))
+        self.commands.painted(module("scarseg.gui.tools.drawing").Painted("segment", labels))
 
     def mouse(self, canvas: Any, kind: QEvent.Type, column: float, row: float) -> None:
         """Send a mouse event with the left button, at source pixels."""
@@ -199,7 +200,7 @@ class Measured:
         self.views.shared.set("fill_opacity", 0.3 + n % 2 / 10)
 
     def undo_and_redo(self, n: int) -> None:
-        (self.window.desk.undo, self.window.desk.redo)[n % 2]()
+        (self.commands.undo, self.commands.redo)[n % 2]()
 
 
 def serve(n_slices: int, matrix: int, size: tuple[int, int]) -> None:
@@ -210,7 +211,10 @@ def serve(n_slices: int, matrix: int, size: tuple[int, int]) -> None:
         settings = QSettings(str(Path(folder) / "settings.ini"), QSettings.Format.IniFormat)
         window = app.make_window(lambda: None, Path(folder), settings)
         window.resize(*size)
-        window.session.show_finished(case, None)
+        session = window.session
+        (session.show_finished if hasattr(session, "show_finished") else session.show_case)(
+            case, None
+        )
         window.show()
         until = time.perf_counter() + 2  # what the window does in its own time is done by then
         while time.perf_counter() < until:

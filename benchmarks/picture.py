@@ -15,7 +15,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.prompts import Box, Point
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.io import dicom
 from scarseg.models import Models
 from scarseg.progress import silent
@@ -33,7 +33,7 @@ def study(folder: Path, seed: int) -> tuple[Stack, LabelArray]:
     simulation = SimulationOptions(
         territories=(Territory.LAD,),
         n_slices=10,
-        sequence=Sequence.PSIR,
+        sequence=LgeSequence.PSIR,
         slice_thickness_mm=8.0,
         slice_gap_mm=2.0,
     )

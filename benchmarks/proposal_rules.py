@@ -31,14 +31,14 @@ from scarseg.case.stack import Stack
 from scarseg.models import Logits, Models
 from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.proposal import RULES, ProposalRules, ScarChoice
+from scarseg.segmentation.proposal import RULES, ProposalRules, ScarSource
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
 from scarseg.training.cases import INNER
 from tests.emidec import load_emidec
 
-PREDICTED = replace(RULES, scar=ScarChoice.PREDICTED)
-RESTRICTED = replace(RULES, scar=ScarChoice.RESTRICTED)
+PREDICTED = replace(RULES, scar=ScarSource.PREDICTED)
+RESTRICTED = replace(RULES, scar=ScarSource.RESTRICTED)
 VARIANTS: dict[str, ProposalRules] = {
     "automatic mask inside the boxes": RESTRICTED,
     "the same, no detector scar boxes": replace(RESTRICTED, detector_scar_score=2),

@@ -132,7 +132,7 @@ class Hand:
         """Say whether the program takes it that every slice was looked at as it stands."""
         document, everything = self._document, range(len(self._document.case.readings))
         unread = {k for k in everything if not document.case.readings[k].status.read}
-        return unread <= document.seen
+        return unread <= document.viewed
 
     @property
     def canvas(self) -> Canvas:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Box, Point, SlicePrompts
-from scarseg.segmentation.proposal import inside
+from scarseg.segmentation.proposal import inside_boxes
 from scarseg.training.prompts import bounding_box, components
 
 EDGE_MM, CLICK_MM = 1.5, 1.0
@@ -99,7 +99,7 @@ def _by_one_box(scar: MaskArray, found: MaskArray) -> MaskArray:
 
 def _unseen(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> MaskArray | None:
     """Give the largest piece of scar that is not found and that no reader has asked for yet."""
-    asked = inside((box for box in prompts.boxes if box.score is None), scar.shape)
+    asked = inside_boxes((box for box in prompts.boxes if box.score is None), scar.shape)
     for part in components(scar):
         large = part.sum() >= LARGE * scar.sum()
         if large and (part & found).sum() < UNSEEN * part.sum() and not (part & asked).any():
@@ -112,7 +112,7 @@ def _wrong_box(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> int 
     error = int((scar ^ found).sum())
     for index, box in enumerate(prompts.boxes):
         others = [one for k, one in enumerate(prompts.boxes) if k != index]
-        held = found & inside((box,), scar.shape) & ~inside(others, scar.shape)
+        held = found & inside_boxes((box,), scar.shape) & ~inside_boxes(others, scar.shape)
         false = int((held & ~scar).sum())
         if others and 2 * false > error and (held & scar).sum() < FALSE * held.sum():
             return index

@@ -31,8 +31,8 @@ from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.models import Models
 from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline, wall_correction
-from scarseg.segmentation.proposal import box_round, inside, largest_component, split_heart
-from scarseg.segmentation.wall_correction import Heart, corrected_logits
+from scarseg.segmentation.proposal import bounding_box, inside_boxes, largest_component, split_heart
+from scarseg.segmentation.wall_correction import HeartMasks, correct_logits
 from scarseg.training.cases import INNER
 from tests.emidec import load_emidec
 
@@ -53,11 +53,11 @@ class Slice:
     truth: LabelArray
 
     @property
-    def true_heart(self) -> Heart:
-        return Heart(wall_mask(self.truth), self.truth == Label.BLOOD_POOL)
+    def true_heart(self) -> HeartMasks:
+        return HeartMasks(wall_mask(self.truth), self.truth == Label.BLOOD_POOL)
 
 
-Way = Callable[[Slice, SlicePrompts], Heart]
+Way = Callable[[Slice, SlicePrompts], HeartMasks]
 """How prompts for wall and pool are obeyed."""
 
 
@@ -69,7 +69,9 @@ def slices(loaded: Models) -> Iterator[Slice]:
                 yield Slice(name, stack.pixel_spacing_mm, proposal, truth[k])
 
 
-def click(found: Heart, true: Heart, one: Slice, rng: np.random.Generator) -> Point | None:
+def click(
+    found: HeartMasks, true: HeartMasks, one: Slice, rng: np.random.Generator
+) -> Point | None:
     """Click into the deepest error, and say what is there, or what is not."""
     deepest, chosen = VISIBLE_MM, None
     here, there = (h.labels for h in (found, true))
@@ -95,21 +97,21 @@ def click(found: Heart, true: Heart, one: Slice, rng: np.random.Generator) -> Po
 def asked_again(loaded: Models) -> Way:
     """Take the way that is shipped."""
 
-    def way(one: Slice, prompts: SlicePrompts) -> Heart:
+    def way(one: Slice, prompts: SlicePrompts) -> HeartMasks:
         embedding, logits = one.proposal.embedding, one.proposal.logits
-        return Heart.of_logits(predict.obeying(loaded, embedding, logits, prompts))
+        return HeartMasks.of_logits(predict.apply_heart_prompts(loaded, embedding, logits, prompts))
 
     return way
 
 
-def pulled(one: Slice, prompts: SlicePrompts) -> Heart:
+def pulled(one: Slice, prompts: SlicePrompts) -> HeartMasks:
     """Pull the borders; the segmenter is not asked again."""
-    return Heart.of_logits(corrected_logits(one.proposal.logits, prompts, one.spacing_mm))
+    return HeartMasks.of_logits(correct_logits(one.proposal.logits, prompts, one.spacing_mm))
 
 
-def discs(one: Slice, prompts: SlicePrompts) -> Heart:
+def discs(one: Slice, prompts: SlicePrompts) -> HeartMasks:
     """Paint a disc of 4 mm round each click: the simplest way there is."""
-    heart = Heart.of_logits(one.proposal.logits)
+    heart = HeartMasks.of_logits(one.proposal.logits)
     labels = heart.labels
     row_mm, column_mm = one.spacing_mm
     rows, columns = np.ogrid[: labels.shape[0], : labels.shape[1]]
@@ -122,7 +124,7 @@ def discs(one: Slice, prompts: SlicePrompts) -> Heart:
             other = _instead(labels, point)
             labels[near & (labels == point.structure)] = other
     whole = ndimage.binary_fill_holes(largest_component(labels > 0))
-    return Heart(whole & (labels != Label.BLOOD_POOL), whole & (labels == Label.BLOOD_POOL))
+    return HeartMasks(whole & (labels != Label.BLOOD_POOL), whole & (labels == Label.BLOOD_POOL))
 
 
 def _instead(labels: LabelArray, point: Point) -> Label:
@@ -137,7 +139,7 @@ def _instead(labels: LabelArray, point: Point) -> Label:
     return Label.BACKGROUND if away[0] <= away[1] else Label.BLOOD_POOL
 
 
-def bumps(one: Slice, prompts: SlicePrompts) -> Heart:
+def bumps(one: Slice, prompts: SlicePrompts) -> HeartMasks:
     """Add a Gaussian bump of 11 mm to the logits so that each click comes true."""
     logits = one.proposal.logits
     assert logits.wall is not None and logits.blood_pool is not None
@@ -153,7 +155,7 @@ def bumps(one: Slice, prompts: SlicePrompts) -> Heart:
         mine += sign * bump * max(0.0, 1 - sign * float(mine[row, column]))
         if point.positive:
             other -= bump * max(0.0, 1 + float(other[row, column]))
-    return Heart(*split_heart(replace(logits, blood_pool=pool, wall=wall)))
+    return HeartMasks(*split_heart(replace(logits, blood_pool=pool, wall=wall)))
 
 
 def read(way: Way, every: list[Slice]) -> tuple[np.ndarray, int]:
@@ -163,7 +165,7 @@ def read(way: Way, every: list[Slice]) -> tuple[np.ndarray, int]:
         for number, one in enumerate(every):
             rng = np.random.default_rng([reader, number])
             prompts = replace(one.proposal.prompts, points=())
-            heart, true, scores = Heart.of_logits(one.proposal.logits), one.true_heart, []
+            heart, true, scores = HeartMasks.of_logits(one.proposal.logits), one.true_heart, []
             for _ in range(CLICKS + 1):
                 scores.append((dice(heart.wall, true.wall), dice(heart.pool, true.pool)))
                 point = click(heart, true, one, rng)
@@ -185,18 +187,18 @@ def compare_clicks(ways: dict[str, Way], every: list[Slice]) -> None:
         print(f"{name:46} {row} {took:3.0f}   ({n} slices)", flush=True)
 
 
-def limited(one: Slice, prompts: SlicePrompts) -> Heart:
+def limited(one: Slice, prompts: SlicePrompts) -> HeartMasks:
     """Take from the pool what lies outside its box."""
-    heart = Heart.of_logits(one.proposal.logits)
+    heart = HeartMasks.of_logits(one.proposal.logits)
     assert prompts.pool_box is not None
-    held = inside((prompts.pool_box,), heart.pool.shape)
+    held = inside_boxes((prompts.pool_box,), heart.pool.shape)
     whole = heart.wall | heart.pool
-    return Heart(whole & ~(heart.pool & held), heart.pool & held)
+    return HeartMasks(whole & ~(heart.pool & held), heart.pool & held)
 
 
 def pool_box(one: Slice, rng: np.random.Generator) -> Box:
     """Draw a box round the true pool as a reader would, edges off by up to 6 %."""
-    tight = box_round(one.true_heart.pool)
+    tight = bounding_box(one.true_heart.pool)
     left, up, right, down = rng.uniform(-0.06, 0.06, 4)
     return Box(
         tight.column0 - left * tight.width,
@@ -213,9 +215,9 @@ def compare_boxes(ways: dict[str, Way], every: list[Slice], worst: float) -> Non
     chosen = [
         one
         for one in pooled
-        if dice(Heart.of_logits(one.proposal.logits).pool, one.true_heart.pool) < worst
+        if dice(HeartMasks.of_logits(one.proposal.logits).pool, one.true_heart.pool) < worst
     ]
-    before = {"before": lambda one, _prompts: Heart.of_logits(one.proposal.logits)}
+    before = {"before": lambda one, _prompts: HeartMasks.of_logits(one.proposal.logits)}
     for name, way in (before | ways).items():
         scores = []
         for number, one in enumerate(chosen):
@@ -233,7 +235,7 @@ def compare_scar(loaded: Models, every: list[Slice]) -> None:
     for number, one in enumerate(every):
         rng = np.random.default_rng(number)
         prompts = replace(one.proposal.prompts, points=())
-        heart = Heart.of_logits(one.proposal.logits)
+        heart = HeartMasks.of_logits(one.proposal.logits)
         for _ in range(CLICKS):
             point = click(heart, one.true_heart, one, rng)
             if point is not None:
@@ -245,8 +247,10 @@ def compare_scar(loaded: Models, every: list[Slice]) -> None:
         again, _ = pipeline.segment(
             loaded, one.proposal.embedding, prompts, one.proposal.labels, one.proposal.logits
         )
-        logits = predict.obeying(loaded, one.proposal.embedding, one.proposal.logits, prompts)
-        gained = heart.wall & ~Heart.of_logits(one.proposal.logits).wall & (logits.scar > 0)
+        logits = predict.apply_heart_prompts(
+            loaded, one.proposal.embedding, one.proposal.logits, prompts
+        )
+        gained = heart.wall & ~HeartMasks.of_logits(one.proposal.logits).wall & (logits.scar > 0)
         true = infarct_mask(one.truth)
         for name, scar in {
             "scar as it stood (shipped)": before,
@@ -275,7 +279,9 @@ def compare_constants(every: list[Slice]) -> None:
     ]
     for name, value in trials:
 
-        def way(one: Slice, prompts: SlicePrompts, name: str = name, value: float = value) -> Heart:
+        def way(
+            one: Slice, prompts: SlicePrompts, name: str = name, value: float = value
+        ) -> HeartMasks:
             with patch.object(wall_correction, name, value):
                 return pulled(one, prompts)
 

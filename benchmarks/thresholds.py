@@ -25,10 +25,10 @@ from scarseg.case.stack import Stack
 from scarseg.evaluation.prompts import reader_boxes
 from scarseg.quant.agreement import agreement
 from scarseg.quant.overlap import dice
-from scarseg.quant.remote import propose_remote_beside
+from scarseg.quant.remote import propose_remote_outside
 from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_scar
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.proposal import inside
+from scarseg.segmentation.proposal import inside_boxes
 from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import load_emidec
 
@@ -66,7 +66,7 @@ def find(
 ) -> MaskArray:
     stack, region = patient.stack, patient.boxes if boxed else None
     spacing = stack.pixel_spacing_mm
-    remote = propose_remote_beside(stack.pixels, patient.wall, spacing, region)
+    remote = propose_remote_outside(stack.pixels, patient.wall, spacing, region)
     return threshold_scar(
         method,
         stack.pixels,
@@ -104,7 +104,7 @@ def print_table(title: str, patients: list[Patient], boxed: bool) -> None:
 
 def boxes_of(scar: MaskArray, seed: int) -> MaskArray:
     rng = np.random.default_rng(seed)
-    return np.stack([inside(reader_boxes(one, rng), one.shape) for one in scar])
+    return np.stack([inside_boxes(reader_boxes(one, rng), one.shape) for one in scar])
 
 
 def main() -> int:

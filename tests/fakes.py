@@ -69,7 +69,7 @@ class FakeSegmenter:
         rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]] + 0.5
         if prompts.no_scar:
             scar[:] = -5
-        if prompts.asks_for_scar:
+        if prompts.has_scar_prompts:
             asked = np.zeros(pixels.shape, dtype=bool)
             for box in prompts.boxes:
                 asked |= (

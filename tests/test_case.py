@@ -30,7 +30,7 @@ def draw(case: Case, k: int, row: int, column: int, size: int, value: int) -> No
 
 
 def assert_told_by_its_record(case: Case) -> None:
-    labels, readings = case.record.outcome()
+    labels, readings = case.record.final_state()
     np.testing.assert_array_equal(labels, case.labels)
     assert readings == case.readings
 
@@ -92,9 +92,9 @@ def test_the_first_proposal_is_remembered_until_the_models_start_over(phantom_st
 
 def test_time_and_interactions_are_counted_by_slice():
     case = Case.new(STACK)
-    case.interacted(2)
-    case.interacted(0)
-    case.spent(2, 1.5)
+    case.count_interaction(2)
+    case.count_interaction(0)
+    case.add_reading_time(2, 1.5)
     assert (case.interactions, case.slice_interactions) == (2, [1, 0, 1, 0, 0])
     assert (case.seconds, case.slice_seconds) == (1.5, [0.0, 0.0, 1.5, 0.0, 0.0])
 
@@ -106,15 +106,15 @@ def test_a_patch_gives_back_its_slice(seed: int, sparse: bool):
     if sparse:
         labels[rng.random(labels.shape) < 0.97] = 0
     patch, again = Patch.of(labels), np.zeros_like(labels)
-    patch.paste(again)
+    patch.apply(again)
     np.testing.assert_array_equal(again, labels)
-    assert patch.is_all_of(labels)
+    assert patch.matches(labels)
     labels[4, 5] ^= 1
-    assert not patch.is_all_of(labels)
+    assert not patch.matches(labels)
 
 
 @pytest.mark.parametrize("place", [(-1, 0), (0, -1), (8, 0), (0, 12)])
 def test_a_patch_must_lie_within_its_slice(place: tuple[int, int]):
     patch = Patch.at(*place, np.ones((2, 2), np.uint8))
     with pytest.raises(ValueError, match="within its slice"):
-        patch.paste(np.zeros((9, 13), np.uint8))
+        patch.apply(np.zeros((9, 13), np.uint8))

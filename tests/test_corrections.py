@@ -21,16 +21,16 @@ from scarseg.segmentation import predict as segmentation_predict
 from scarseg.segmentation.wall_correction import (
     SIGMA_MM,
     THINNEST_WALL_MM,
-    Heart,
-    corrected,
-    corrected_logits,
-    is_heart_of,
+    HeartMasks,
+    correct_heart_masks,
+    correct_logits,
+    is_heart_from,
 )
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.fakes import FakeSegmenter
 
 SPACING = (ROW_SPACING, COLUMN_SPACING)
-RING = Heart.of_labels(phantom_labels()[0])
+RING = HeartMasks.of_labels(phantom_labels()[0])
 CENTRE = (36.0, 30.0)
 
 
@@ -51,8 +51,8 @@ def pool(angle: float, radius_mm: float, positive: bool = True) -> Point:
     return Point(*at(angle, radius_mm), positive, Label.BLOOD_POOL)
 
 
-def asked(*points: Point, heart: Heart = RING) -> Heart:
-    return corrected(heart, SlicePrompts(points=points), SPACING)
+def asked(*points: Point, heart: HeartMasks = RING) -> HeartMasks:
+    return correct_heart_masks(heart, SlicePrompts(points=points), SPACING)
 
 
 def hit(mask: MaskArray, point: Point) -> bool:
@@ -60,7 +60,7 @@ def hit(mask: MaskArray, point: Point) -> bool:
     return bool(mask[row, column])
 
 
-def same(one: Heart, other: Heart) -> bool:
+def same(one: HeartMasks, other: HeartMasks) -> bool:
     return np.array_equal(one.wall, other.wall) and np.array_equal(one.pool, other.pool)
 
 
@@ -152,7 +152,7 @@ def test_several_clicks_add_up() -> None:
     ],
 )
 def test_the_pool_fills_its_box_within_a_wall(box: Box) -> None:
-    heart = corrected(RING, SlicePrompts(pool_box=box), SPACING)
+    heart = correct_heart_masks(RING, SlicePrompts(pool_box=box), SPACING)
     rows, columns = np.nonzero(heart.pool)
     found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert found == pytest.approx((box.column0, box.row0, box.column1, box.row1), abs=1.01)
@@ -165,16 +165,16 @@ def test_a_side_that_agrees_with_the_box_is_left() -> None:
     left, right = float(columns.min()), float(columns.max() + 1)
     up, down = float(rows.min()), float(rows.max() + 1)
     near = Box(left - 0.5, up + 0.5, right + 0.5, down - 0.5)
-    assert same(corrected(RING, SlicePrompts(pool_box=near), SPACING), RING)
+    assert same(correct_heart_masks(RING, SlicePrompts(pool_box=near), SPACING), RING)
 
 
 def test_a_box_makes_a_pool_where_there_was_none() -> None:
-    solid = Heart(RING.wall | RING.pool, np.zeros_like(RING.pool))
-    heart = corrected(solid, SlicePrompts(pool_box=Box(30, 25, 42, 35)), SPACING)
+    solid = HeartMasks(RING.wall | RING.pool, np.zeros_like(RING.pool))
+    heart = correct_heart_masks(solid, SlicePrompts(pool_box=Box(30, 25, 42, 35)), SPACING)
     assert heart.pool.sum() == pytest.approx(np.pi * 6 * 5, rel=0.06)
 
 
-def answer_of(heart: Heart) -> Logits:
+def answer_of(heart: HeartMasks) -> Logits:
     def logits(mask: MaskArray) -> np.ndarray:
         return np.where(mask, 4.0, -4.0).astype(np.float32)
 
@@ -183,12 +183,12 @@ def answer_of(heart: Heart) -> Logits:
 
 def test_corrected_logits_tell_the_corrected_heart_and_keep_the_answer_before() -> None:
     answer, prompts = answer_of(RING), SlicePrompts(points=(wall(0, 19),))
-    once = corrected_logits(answer, prompts, SPACING)
-    assert same(Heart.of_logits(once), asked(wall(0, 19)))
-    assert once.raw is answer and once.scar is answer.scar
-    assert corrected_logits(once, SlicePrompts(), SPACING) is answer
+    once = correct_logits(answer, prompts, SPACING)
+    assert same(HeartMasks.of_logits(once), asked(wall(0, 19)))
+    assert once.uncorrected is answer and once.scar is answer.scar
+    assert correct_logits(once, SlicePrompts(), SPACING) is answer
     more = SlicePrompts(points=(wall(0, 19), wall(90, 19)))
-    assert same(Heart.of_logits(corrected_logits(once, more, SPACING)), asked(*more.points))
+    assert same(HeartMasks.of_logits(correct_logits(once, more, SPACING)), asked(*more.points))
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ class TakesNoOthers(FakeSegmenter):
         previous: Logits | None = None,
         quick: bool = False,
     ) -> Logits:
-        assert prompts == prompts.scar_alone
+        assert prompts == prompts.scar_only
         return super().predict(embedding, prompts, previous, quick)
 
 
@@ -225,7 +225,7 @@ def moved(
     before: LabelArray | None = None,
     ground: LabelArray = GROUND,
     previous: Logits | None = None,
-) -> wall_correction.HeartAnswer:
+) -> wall_correction.CorrectedHeart:
     return segmentation_predict.correct_heart(
         MODELS,
         proposal.embedding,
@@ -246,13 +246,18 @@ def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
     assert np.array_equal(answer.labels[infarct], scarred[infarct])
     assert not (answer.labels[~infarct] >= Label.SCAR).any()
     column, row = off.pixel
-    assert answer.ground[row, column] == Label.BACKGROUND and answer.labels[row, column] == 3
+    assert (
+        answer.labels_under_scar[row, column] == Label.BACKGROUND
+        and answer.labels[row, column] == 3
+    )
 
 
 def test_a_click_taken_back_leaves_no_trace(proposal: segmentation_predict.SliceProposal) -> None:
     once = moved(proposal, wall(90, 19))
     assert not np.array_equal(once.labels, proposal.labels)
-    again = moved(proposal, before=once.labels, ground=once.ground, previous=once.logits)
+    again = moved(
+        proposal, before=once.labels, labels_under_scar=once.labels_under_scar, previous=once.logits
+    )
     assert np.array_equal(again.labels, proposal.labels) and again.logits is proposal.logits
 
 
@@ -263,8 +268,8 @@ def test_a_drawing_is_corrected_round_the_click_alone(
     drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
     drawn[30, 22] = Label.BACKGROUND  # with a hole,
     drawn[5, 5] = Label.MYOCARDIUM  # and a speck
-    assert not is_heart_of(drawn, proposal.logits)
-    answer = moved(proposal, wall(0, 19), before=drawn, ground=drawn)
+    assert not is_heart_from(drawn, proposal.logits)
+    answer = moved(proposal, wall(0, 19), before=drawn, labels_under_scar=drawn)
     assert answer.logits is None and answer.labels[30, 50] == Label.MYOCARDIUM
     assert np.array_equal(answer.labels[:, :30], drawn[:, :30])
 
@@ -300,7 +305,7 @@ def test_the_segmenter_is_asked_again_where_the_heart_now_is(
         models, proposal.embedding, asked_for, proposal.labels, GROUND, proposal.logits
     )
     assert bool(answer.labels[30, 23]) is not drawn
-    assert answer.logits is not None and answer.logits.raw is proposal.logits
+    assert answer.logits is not None and answer.logits.uncorrected is proposal.logits
 
 
 ASKED = SlicePrompts(
@@ -315,9 +320,9 @@ def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
         MODELS, proposal.embedding, ASKED, proposal.labels, proposal.logits
     )
     assert np.array_equal(labels == Label.SCAR, scarred == Label.SCAR)
-    expected = corrected(Heart.of_labels(np.minimum(scarred, 2)), ASKED, SPACING)
-    assert same(Heart.of_labels(labels), expected)
-    plain, _ = pipeline.segment(MODELS, proposal.embedding, ASKED.scar_alone, labels, logits)
+    expected = correct_heart_masks(HeartMasks.of_labels(np.minimum(scarred, 2)), ASKED, SPACING)
+    assert same(HeartMasks.of_labels(labels), expected)
+    plain, _ = pipeline.segment(MODELS, proposal.embedding, ASKED.scar_only, labels, logits)
     assert np.array_equal(plain, scarred)
 
 
@@ -327,10 +332,10 @@ def test_scar_left_off_the_wall_does_not_pass_for_a_drawn_wall(
     """A later click on scar is answered with the wall of all clicks, and clips scar to it."""
     off = wall(0, 13.8, False)
     once = moved(proposal, off)
-    assert ((once.labels == Label.SCAR) & (once.ground == Label.BACKGROUND)).any()
+    assert ((once.labels == Label.SCAR) & (once.labels_under_scar == Label.BACKGROUND)).any()
     more = replace(proposal.prompts, points=(off, Point(44, 30)))
     labels, _ = pipeline.segment(MODELS, proposal.embedding, more, once.labels, once.logits)
-    assert np.array_equal(labels > 0, once.ground > 0)
+    assert np.array_equal(labels > 0, once.labels_under_scar > 0)
     assert (labels == Label.SCAR).any()
 
 
@@ -339,9 +344,9 @@ def test_a_prompts_file_corrects_wall_and_pool(phantom_stack: Stack, scarred: La
     case = pipeline.propose_case(
         phantom_stack, MODELS, prompts={2: ASKED, 3: heart_alone, 1: SlicePrompts(no_scar=True)}
     )
-    assert same(Heart.of_labels(case.labels[2]), corrected(RING, ASKED, SPACING))
-    assert same(Heart.of_labels(case.labels[3]), asked(wall(90, 19)))
-    assert same(Heart.of_labels(case.labels[1]), RING)
+    assert same(HeartMasks.of_labels(case.labels[2]), correct_heart_masks(RING, ASKED, SPACING))
+    assert same(HeartMasks.of_labels(case.labels[3]), asked(wall(90, 19)))
+    assert same(HeartMasks.of_labels(case.labels[1]), RING)
     assert np.array_equal(case.labels[2] == Label.SCAR, scarred == Label.SCAR)
     assert not (case.labels[3] >= Label.SCAR).any()
     assert case.readings[2].prompts.points == ASKED.points

@@ -15,15 +15,20 @@ from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.models import Embedding, Logits, Models
 from scarseg.segmentation.interval import (
-    SliceSpread,
+    SliceMassSpread,
     case_interval,
     drawn_spread,
-    embedded_again,
+    embed_missing,
     mass_interval,
     prompted_spread,
     proposed_spread,
 )
-from scarseg.segmentation.pipeline import measure, propose_case, propose_embedded, propose_stack
+from scarseg.segmentation.pipeline import (
+    measure,
+    propose_case,
+    propose_case_with_embeddings,
+    propose_stack,
+)
 from scarseg.segmentation.uncertainty import RULE
 from tests.fakes import FakeSegmenter
 
@@ -108,7 +113,7 @@ class Still(FakeSegmenter):
         return Logits(self.scar)
 
 
-def proposed(square: slice) -> SliceSpread:
+def proposed(square: slice) -> SliceMassSpread:
     scar = np.full((30, 30), -20.0)
     scar[square, square] = -1.0
     models, nothing = Models(Still(scar), None), np.zeros((30, 30), dtype=np.uint8)
@@ -148,7 +153,7 @@ def test_a_drawn_contour_moves_by_millimetres() -> None:
 
 
 def test_the_interval_of_known_spreads_is_their_percentiles() -> None:
-    spread = SliceSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
+    spread = SliceMassSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
     found = mass_interval([spread], [1000], [0.01], replace(RULE, nominal=0.9))
     # One slice: the level is one standard normal, 5 % and 95 % at 1.645.
     assert found.low_g == pytest.approx(10 - 1.645, abs=0.08)
@@ -156,14 +161,14 @@ def test_the_interval_of_known_spreads_is_their_percentiles() -> None:
 
 
 def test_slices_share_half_the_variance_of_the_level() -> None:
-    spread = SliceSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
+    spread = SliceMassSpread((1000 - 50 * LEVELS)[np.newaxis], level_sd=2.0)
     found = mass_interval([spread] * 4, [1000] * 4, [0.01] * 4)
     # Variance 4 * 0.5 + 16 * 0.5 = 10 slices' worth of one.
     assert found.high_g - 40 == pytest.approx(1.645 * 10**0.5, abs=0.25)
 
 
 def test_the_interval_always_holds_the_mass_and_certain_slices_add_nothing() -> None:
-    above = SliceSpread(np.full((1, 49), 500.0), 1.0)
+    above = SliceMassSpread(np.full((1, 49), 500.0), 1.0)
     found = mass_interval([above, None], [100, 50], [0.01, 0.01])
     assert (found.low_g, found.high_g) == (pytest.approx(1.5), pytest.approx(5.5))
     assert found.slices_g[1] == (0.5, 0.5)
@@ -228,23 +233,23 @@ def test_clicks_are_redrawn_within_the_image(phantom_stack: Stack, models: Model
 def test_an_interval_is_the_same_when_slices_must_be_embedded_again(
     phantom_stack: Stack, models: Models
 ) -> None:
-    case, embeddings = propose_embedded(phantom_stack, models)
+    case, embeddings = propose_case_with_embeddings(phantom_stack, models)
     scarred = [k for k in range(phantom_stack.n_slices) if infarct_mask(case.labels[k]).any()]
     case.readings[scarred[0]] = replace(case.readings[scarred[0]], status=SliceStatus.ACCEPTED)
     other = next(k for k in range(phantom_stack.n_slices) if k != scarred[0])
     case.readings[other] = replace(case.readings[other], status=SliceStatus.NO_SCAR)
     seen = [None] * phantom_stack.n_slices
     asked: list[str] = []
-    again = embedded_again(case, models, seen, lambda _, what: asked.append(what))
+    again = embed_missing(case, models, seen, lambda _, what: asked.append(what))
     assert again[scarred[0]] is not None
     assert again[other] is None, "nothing is to be asked where a reader says that there is none"
     assert len(asked) == sum(one is not None for one in again)
     assert case_interval(case, models, again) == case_interval(case, models, embeddings)
-    assert embedded_again(case, models, embeddings) == list(embeddings)
+    assert embed_missing(case, models, embeddings) == list(embeddings)
 
 
 def test_slices_that_are_sure_add_nothing(phantom_stack: Stack, models: Models) -> None:
-    case, embeddings = propose_embedded(phantom_stack, models)
+    case, embeddings = propose_case_with_embeddings(phantom_stack, models)
     case.readings = [replace(one, prompts=SlicePrompts(), edited=True) for one in case.readings]
     every = range(phantom_stack.n_slices)
     found = case_interval(case, models, embeddings, sure=every)

@@ -15,7 +15,7 @@ from scarseg.case.stack import SliceImage, Stack
 from scarseg.errors import Cancelled, ModelError
 from scarseg.models import Detection, Embedding, Logits, Models, Structure
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.proposal import RULES, ScarChoice
+from scarseg.segmentation.proposal import RULES, ScarSource
 from tests.fakes import FakeDetector, FakeSegmenter
 
 
@@ -32,7 +32,7 @@ class ScarOnly(FakeSegmenter):
         quick: bool = False,
     ) -> Logits:
         scar = super().predict(embedding, prompts, previous, quick).scar
-        return Logits(scar if prompts.asks_for_scar else np.full_like(scar, -5))
+        return Logits(scar if prompts.has_scar_prompts else np.full_like(scar, -5))
 
 
 class Blind(FakeDetector):
@@ -53,9 +53,9 @@ class Recording(FakeSegmenter):
         return super().embed(image, lv_box)
 
 
-@pytest.mark.parametrize("scar", list(ScarChoice))
+@pytest.mark.parametrize("scar", list(ScarSource))
 def test_proposal_is_the_truth_on_the_phantom(
-    scar: ScarChoice, phantom_stack: Stack, phantom_truth: LabelArray, models: Models
+    scar: ScarSource, phantom_stack: Stack, phantom_truth: LabelArray, models: Models
 ) -> None:
     case = pipeline.propose_case(phantom_stack, models, rules=replace(RULES, scar=scar))
     np.testing.assert_array_equal(case.labels, phantom_truth)
@@ -200,7 +200,7 @@ class LearnsOfTheWall(FakeSegmenter):
         quick: bool = False,
     ) -> Logits:
         told = super().predict(embedding, prompts, previous, quick)
-        if prompts.asks_for_scar:
+        if prompts.has_scar_prompts:
             return told
         assert told.wall is not None and told.blood_pool is not None
         scar = told.scar > 0

@@ -13,23 +13,23 @@ WALL, POOL = Point(1, 2, True, Label.MYOCARDIUM), Point(3, 4, False, Label.BLOOD
 
 def test_a_click_means_scar_unless_it_says_otherwise() -> None:
     assert Point(1, 2).structure is Label.SCAR
-    assert SlicePrompts(points=(Point(1, 2),)).asks_for_scar
+    assert SlicePrompts(points=(Point(1, 2),)).has_scar_prompts
 
 
 @pytest.mark.parametrize("prompts", [SlicePrompts(points=(WALL, POOL)), SlicePrompts(pool_box=BOX)])
 def test_wall_and_pool_do_not_ask_for_scar(prompts: SlicePrompts) -> None:
-    assert prompts.asks_for_heart and not prompts.asks_for_scar
-    assert prompts.scar_alone == SlicePrompts()
+    assert prompts.has_heart_prompts and not prompts.has_scar_prompts
+    assert prompts.scar_only == SlicePrompts()
 
 
 def test_the_ventricle_box_alone_corrects_nothing() -> None:
-    assert not SlicePrompts(lv_box=BOX).asks_for_heart
+    assert not SlicePrompts(lv_box=BOX).has_heart_prompts
 
 
 def test_a_mixture_is_taken_apart() -> None:
     scar = Point(9, 9)
     mixed = SlicePrompts((BOX,), (WALL, scar, POOL), BOX, pool_box=BOX)
-    assert mixed.scar_alone == SlicePrompts((BOX,), (scar,), BOX)
+    assert mixed.scar_only == SlicePrompts((BOX,), (scar,), BOX)
     assert mixed.heart_points == (WALL, POOL)
 
 

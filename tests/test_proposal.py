@@ -17,11 +17,11 @@ from scarseg.segmentation.proposal import (
     RULES,
     best_lv_box,
     compose_labels,
-    grown_box,
+    expanded_box,
     heart_box,
-    inside,
+    inside_boxes,
+    reconcile_lv_boxes,
     scar_boxes,
-    settle_lv_boxes,
     split_heart,
 )
 
@@ -52,7 +52,7 @@ def test_best_lv_box_is_the_surest_ventricle() -> None:
 
 def test_a_heart_has_no_waist() -> None:
     sizes = ((40, 24), (40, 12), (42, 22), (42, 15))
-    settled = settle_lv_boxes([[lv(column, 30, size)] for column, size in sizes])
+    settled = reconcile_lv_boxes([[lv(column, 30, size)] for column, size in sizes])
     widths = [box.width for box in settled if box is not None]
     assert widths[1] == pytest.approx((widths[0] + widths[2]) / 2)
     assert widths[3] < widths[2], "it may taper towards an end"
@@ -60,7 +60,7 @@ def test_a_heart_has_no_waist() -> None:
 
 
 def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
-    settled = settle_lv_boxes([[], [lv(40, 30, 20)], [], [], [lv(46, 30, 14)], []])
+    settled = reconcile_lv_boxes([[], [lv(40, 30, 20)], [], [], [lv(46, 30, 14)], []])
     assert [box and box.centre for box in settled] == [
         (40, 30),
         (40, 30),
@@ -73,20 +73,20 @@ def test_missing_boxes_are_interpolated_inside_and_copied_outside() -> None:
 
 
 def test_box_far_from_all_others_is_replaced() -> None:
-    settled = settle_lv_boxes([[lv(40, 30, 20)], [lv(90, 80, 20, score=0.99)], [lv(42, 30, 20)]])
+    settled = reconcile_lv_boxes([[lv(40, 30, 20)], [lv(90, 80, 20, score=0.99)], [lv(42, 30, 20)]])
     assert settled[1] is not None
     assert settled[1].centre == (41, 30)
 
 
 def test_no_ventricle_anywhere_is_none_everywhere() -> None:
     scar = Detection(Box(0, 0, 9, 9), Structure.SCAR, 0.99)
-    assert settle_lv_boxes([[], [scar]]) == [None, None]
+    assert reconcile_lv_boxes([[], [scar]]) == [None, None]
 
 
 def test_slices_vote_for_the_heart_against_a_kidney() -> None:
     kidney = [lv(90, 80, 24, score=0.7)]
     both = [lv(90, 80, 24, score=0.8), lv(40, 30, 20, score=0.6)]
-    settled = settle_lv_boxes([[lv(40, 30, 20)], both, kidney, both, [lv(40, 31, 20)]])
+    settled = reconcile_lv_boxes([[lv(40, 30, 20)], both, kidney, both, [lv(40, 31, 20)]])
     assert all(box is not None and abs(box.centre[0] - 40) < 1 for box in settled)
     assert settled[1] is not None and settled[1].score == 0.6
     assert settled[2] is not None and settled[2].score is None, "between its neighbours'"
@@ -105,7 +105,7 @@ def test_slices_vote_for_the_heart_against_a_kidney() -> None:
     )
 )
 def test_every_slice_gets_a_box_once_one_has(found: list[list[Detection]]) -> None:
-    settled = settle_lv_boxes(found)
+    settled = reconcile_lv_boxes(found)
     assert len(settled) == len(found)
     assert all(box is not None for box in settled) is any(found)
 
@@ -237,15 +237,15 @@ def test_shown_boxes_never_cover_each_other(corners: list[tuple[float, ...]]) ->
             height = min(a.row1, b.row1) - max(a.row0, b.row0)
             shared = max(width, 0) * max(height, 0)
             assert shared <= RULES.merge_overlap * min(a.width * a.height, b.width * b.height)
-    covered = inside(boxes, SHAPE)
-    assert (covered >= inside([one.box for one in seen], SHAPE)).all()
+    covered = inside_boxes(boxes, SHAPE)
+    assert (covered >= inside_boxes([one.box for one in seen], SHAPE)).all()
 
 
 def test_grown_box_stays_in_the_image() -> None:
-    box = grown_box(block(0, 20, 10, 24), 0.5, 0.1)
+    box = expanded_box(block(0, 20, 10, 24), 0.5, 0.1)
     assert (box.column0, box.row0, box.column1, box.row1) == (8.6, 0, 24, 20)
 
 
 def test_inside_counts_pixel_centres() -> None:
-    mask = inside([Box(2.4, 3.6, 5.5, 6.0)], SHAPE)
+    mask = inside_boxes([Box(2.4, 3.6, 5.5, 6.0)], SHAPE)
     np.testing.assert_array_equal(mask, block(4, 6, 2, 5))

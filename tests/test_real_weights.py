@@ -17,7 +17,7 @@ from scarseg.errors import WeightsError
 from scarseg.models.weights import verify_weights
 from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline, predict
-from scarseg.segmentation.wall_correction import Heart
+from scarseg.segmentation.wall_correction import HeartMasks
 from scarseg.simulate import series, studies
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
@@ -73,7 +73,7 @@ def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth()
     gains = []
     for k, proposal in pipeline.propose_stack(made.stack, loaded):
         labels, logits, prompts = proposal.labels, proposal.logits, proposal.prompts
-        ground = Heart.of_labels(labels).labels
+        ground = HeartMasks.of_labels(labels).labels
         scores = [dice(ground == label, truth[k] == label) for label in (1, 2)]
         for _ in range(2):
             point = deepest_error(ground, truth[k])
@@ -82,10 +82,12 @@ def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth()
                 loaded, proposal.embedding, prompts, labels, ground, logits
             )
             column, row = point.pixel
-            assert (answer.ground[row, column] == point.structure) is np.bool_(point.positive)
+            assert (answer.labels_under_scar[row, column] == point.structure) is np.bool_(
+                point.positive
+            )
             assert np.array_equal(answer.labels == Label.SCAR, labels == Label.SCAR)
             assert answer.logits is not None
-            labels, ground, logits = answer.labels, answer.ground, answer.logits
+            labels, ground, logits = answer.labels, answer.labels_under_scar, answer.logits
         after = [dice(ground == label, truth[k] == label) for label in (1, 2)]
         gains.append(np.subtract(after, scores))
     assert (np.mean(gains, axis=0) > 0).all()

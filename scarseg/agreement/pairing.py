@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scarseg.errors import InputError
-from scarseg.io.tables.csv import CsvTable
+from scarseg.io.tables.csv_reader import CsvTable
 
 KEY = ("series_uid", "part")
 """What names a stack in our tables."""

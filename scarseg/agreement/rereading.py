@@ -12,8 +12,10 @@ from scarseg.agreement.pairing import Paired, pair_tables
 from scarseg.agreement.summary import AgreementPage, file_bytes, to_dict
 from scarseg.agreement.tables import NOT_EQUIVALENCE, table_agreement
 from scarseg.case.measurements import DENSITY_G_PER_ML
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.csv import Cell, Record, parse_csv, table_contents
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import Cell
+from scarseg.io.tables.csv_reader import parse_csv
+from scarseg.io.tables.table import StackRecord, render_tables
 
 COLUMN = "scar_mass_g"
 
@@ -23,8 +25,8 @@ class RereadCase:
     """One case in two readings: its study code, the rows of both, and their masks compared."""
 
     code: str
-    a: Record
-    b: Record
+    a: StackRecord
+    b: StackRecord
     masks: MaskPair
 
 
@@ -68,7 +70,7 @@ def write_rereading(
     ]
     if not force:
         refuse_existing([*tables, *files])
-    write_all({**tables, **{file: file_bytes(file, page) for file in files}}, force)
+    write_files({**tables, **{file: file_bytes(file, page) for file in files}}, force)
     return files, said
 
 
@@ -86,7 +88,7 @@ def _tables(
     parsed = []
     for number, (reading, records) in enumerate(readings):
         table = path.with_name(f"{stem}_{_letter(number)}.csv")
-        made = table_contents(table, records, {"reading": reading})
+        made = render_tables(table, records, {"reading": reading})
         files |= made
         parsed.append(replace(parse_csv(table, made[table]), name=reading))
     codes: dict[tuple[str, ...], str] = {

@@ -13,10 +13,17 @@ import numpy as np
 import scarseg
 from scarseg.agreement.pairing import Pair
 from scarseg.errors import OutputError
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.csv import Cell, render_rows
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
-from scarseg.quant.agreement import Agreement, Interval, agreement, bland_altman, concordance
+from scarseg.io.tables.table import render_csv
+from scarseg.quant.agreement import (
+    Agreement,
+    ConfidenceInterval,
+    agreement,
+    bland_altman,
+    concordance,
+)
 
 FEWEST_FOR_TERTILES = 6
 
@@ -67,7 +74,7 @@ def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
     def add(
         what: str,
         value: float | None,
-        interval: Interval | None = None,
+        interval: ConfidenceInterval | None = None,
         decimals: int = 2,
         of: str = unit,
     ) -> None:
@@ -202,7 +209,7 @@ def write_agreement(output: Path, written: AgreementPage, force: bool = False) -
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_all({path: file_bytes(path, written) for path in files}, force)
+    write_files({path: file_bytes(path, written) for path in files}, force)
     return files
 
 
@@ -228,7 +235,7 @@ def file_bytes(path: Path, written: AgreementPage) -> bytes:
     if ending == ".json":
         return numbers_json(written.numbers).encode()
     if ending == ".csv":
-        return render_rows(written.columns, written.rows)
+        return render_csv(written.columns, written.rows)
     from scarseg.report import layout
 
     make = layout.pdf_page if ending == ".pdf" else layout.html_page

@@ -27,7 +27,7 @@ from scarseg.agreement.summary import (
     write_agreement,
 )
 from scarseg.io.files import refuse_existing, refuse_inputs, require_writable
-from scarseg.io.tables.csv import read_csv
+from scarseg.io.tables.csv_reader import read_csv
 from scarseg.quant.agreement import Agreement
 
 PLAIN_WIDTH = 120

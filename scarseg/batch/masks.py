@@ -23,9 +23,10 @@ from scarseg.case.stack import Stack
 from scarseg.errors import ScarsegError
 from scarseg.io import dicom
 from scarseg.io.files import safe_name
-from scarseg.io.masks.match import Match, Matching, Unmatched
+from scarseg.io.masks.match import MaskMatch, MaskMatches, UnmatchedMask
 from scarseg.io.masks.read import read_mask
-from scarseg.io.tables.csv import Cell, error_record, identity_cells
+from scarseg.io.tables.columns import Cell
+from scarseg.io.tables.table import error_record, identity_cells
 from scarseg.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class MaskSettings(ResultSettings):
 
 
 def measure_masks(
-    matching: Matching, settings: MaskSettings, progress: Progress = silent
+    matching: MaskMatches, settings: MaskSettings, progress: Progress = silent
 ) -> tuple[StackResult, ...]:
     """Measure every mask on the stack it belongs to; those without get a row with a code.
 
@@ -60,7 +61,7 @@ def measure_masks(
     return (*outcomes, *(_refused(one, settings) for one in matching.unmatched))
 
 
-def measure_match(match: Match, settings: MaskSettings) -> StackResult:
+def measure_match(match: MaskMatch, settings: MaskSettings) -> StackResult:
     """Measure one mask on its stack; a failure is its row."""
     job = BatchJob(match.summary, f"{safe_name(match.summary.stack_id)}.nii.gz")
     return run_guarded(job, settings, lambda: _measure(match, job, settings))
@@ -80,7 +81,7 @@ def case_from_labels(stack: Stack, labels: LabelArray) -> Case:
     return case
 
 
-def _measure(match: Match, job: BatchJob, settings: MaskSettings) -> StackResult:
+def _measure(match: MaskMatch, job: BatchJob, settings: MaskSettings) -> StackResult:
     mask = match.mask
     stack = dicom.read_stack(match.summary, settings.slice_thickness_mm)
     found = read_mask(mask.path, stack, settings.meaning)
@@ -110,7 +111,7 @@ def _measure(match: Match, job: BatchJob, settings: MaskSettings) -> StackResult
     return outcome
 
 
-def _refused(one: Unmatched, settings: MaskSettings) -> StackResult:
+def _refused(one: UnmatchedMask, settings: MaskSettings) -> StackResult:
     """Give the row of a mask without a stack; the file's name may be a patient's."""
     error: ScarsegError = one.error
     identity: Mapping[str, Cell] = identity_cells("", "", "", "", "", settings.identify)
@@ -127,7 +128,7 @@ def _name_in_table(name: str, settings: MaskSettings) -> str:
     return name if settings.identify or _UID_NAME.fullmatch(name) else ""
 
 
-def matching_notes(matching: Matching) -> Sequence[str]:
+def matching_notes(matching: MaskMatches) -> Sequence[str]:
     """Say which mask went with which stack and why, and which stacks have none."""
     notes = [
         f"Took {one.mask.path.name} for series {one.summary.stack_id} (by {one.evidence})"

@@ -115,7 +115,7 @@ def _measure(
     if settings.prompts is not None:
         used |= settings.prompts.keys_in(stack)
         prompts = settings.prompts.for_stack(stack)
-    case, embeddings = pipeline.propose_embedded(stack, models, progress, prompts)
+    case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
     if settings.interval:
         # Where a reader's file asks for nothing it says that there is no scar.

@@ -14,8 +14,9 @@ from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurem
 from scarseg.errors import Cancelled, OutputError, ScarsegError
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
-from scarseg.io.tables.csv import Record, error_record
-from scarseg.io.tables.export import IDENTITY, ExtraTable, Row
+from scarseg.io.tables.columns import IDENTITY_COLUMNS
+from scarseg.io.tables.export import ExtraTable, Row
+from scarseg.io.tables.table import StackRecord, error_record
 from scarseg.quant.method_comparison import compare_methods
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
@@ -91,7 +92,7 @@ def _write_labels(path: Path, case: Case, force: bool) -> None:
     try:
         nifti.write_labels(path, case.labels, case.stack, force)
     except OutputError as error:
-        if error.code != "E_EXISTS" or not nifti.holds_labels(path, case.labels, case.stack):
+        if error.code != "E_EXISTS" or not nifti.file_holds_labels(path, case.labels, case.stack):
             raise
 
 
@@ -133,7 +134,7 @@ class StackResult:
     ``compared`` the rows of the tables of methods, by name.
     """
 
-    record: Record
+    record: StackRecord
     note: str = ""
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
@@ -184,7 +185,7 @@ def write_results(
         labels_from: which file labels made elsewhere came from, for the report.
         interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
-    record = pipeline.case_record(
+    record = pipeline.measured_record(
         case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
     )
     if method:
@@ -210,7 +211,7 @@ def write_results(
     return StackResult(record, compared=compared)
 
 
-def with_interval(record: Record, interval: MassInterval) -> Record:
+def with_interval(record: StackRecord, interval: MassInterval) -> StackRecord:
     """Put the interval into a record: its ends into the row, its rule into the sidecar."""
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     told = {"rule": interval.method, "mass_convention": str(interval.convention)}
@@ -222,7 +223,7 @@ def with_interval(record: Record, interval: MassInterval) -> Record:
 def _write_report(
     folder: Path,
     case: Case,
-    record: Record,
+    record: StackRecord,
     settings: ResultSettings,
     labels_from: str,
     interval: MassInterval | None,
@@ -255,7 +256,9 @@ def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
     )
 
 
-def _compared(case: Case, record: Record, settings: ResultSettings) -> dict[str, tuple[Row, ...]]:
+def _compared(
+    case: Case, record: StackRecord, settings: ResultSettings
+) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
     found = compare_methods(stack, case.labels, settings.methods, density)
     rows = {
@@ -263,7 +266,7 @@ def _compared(case: Case, record: Record, settings: ResultSettings) -> dict[str,
         "method_slices": method_slice_rows(found, stack),
         "curve": curve_rows(stack, case.labels, density),
     }
-    identity = {name: record.row.get(name) for name in IDENTITY}
+    identity = {name: record.row.get(name) for name in IDENTITY_COLUMNS}
     return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
 
 

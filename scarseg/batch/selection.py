@@ -10,7 +10,8 @@ from pathlib import PurePath
 from scarseg.errors import InputError
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from scarseg.io.files import safe_name
-from scarseg.io.tables.csv import Cell, Record, error_record, identity_cells
+from scarseg.io.tables.columns import Cell
+from scarseg.io.tables.table import StackRecord, error_record, identity_cells
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Selection:
     """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on what was taken and why."""
 
     jobs: tuple[BatchJob, ...]
-    records: tuple[Record, ...]
+    records: tuple[StackRecord, ...]
     notes: tuple[str, ...]
 
 
@@ -85,7 +86,7 @@ def require_mr(report: LoadReport) -> None:
 
 def _select_series(report: LoadReport, series: Sequence[str], identify: bool) -> Selection:
     taken: list[StackSummary] = []
-    records: list[Record] = []
+    records: list[StackRecord] = []
     notes: list[str] = []
     for wanted in dict.fromkeys(series):
         parts = [one for one in report.stacks if one.stack_id == wanted]
@@ -104,9 +105,9 @@ def _select_series(report: LoadReport, series: Sequence[str], identify: bool) ->
 
 def _refused(
     refused: Sequence[Refusal], measured: set[str], identify: bool
-) -> tuple[list[Record], list[str]]:
+) -> tuple[list[StackRecord], list[str]]:
     """Give one row per series (or folder) and code; notes alone in studies that are measured."""
-    records: dict[tuple[str, ...], Record] = {}
+    records: dict[tuple[str, ...], StackRecord] = {}
     notes = []
     for one in refused:
         notes.append(f"{one.code}: {one.message} [{one.path}]")

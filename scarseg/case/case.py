@@ -9,7 +9,15 @@ from enum import StrEnum
 import numpy as np
 
 from scarseg import __version__
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
+from scarseg.case.history import (
+    Cause,
+    DetectorScope,
+    ModelRun,
+    ReadingRecord,
+    SliceReading,
+    SliceStatus,
+    Step,
+)
 from scarseg.case.labels import Edit, LabelArray, Patch, infarct_mask
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.case.stack import Stack
@@ -19,13 +27,13 @@ __all__ = [
     "CaseStatus",
     "Cause",
     "Change",
-    "Look",
+    "DetectorScope",
     "ModelIdentity",
-    "Record",
-    "Recorded",
-    "Sight",
+    "ModelRun",
+    "ReadingRecord",
     "SliceReading",
     "SliceStatus",
+    "Step",
 ]
 
 
@@ -100,8 +108,8 @@ class Case:
     slice_interactions: list[int] = field(default_factory=list)
     slice_seconds: list[float] = field(default_factory=list)
     proposed: list[Patch | None] = field(default_factory=list)
-    grounds: LabelArray | None = None
-    record: Record = field(default_factory=lambda: Record(()))
+    labels_under_scar: LabelArray | None = None
+    record: ReadingRecord = field(default_factory=lambda: ReadingRecord(()))
     insertion: InsertionPoint | None = None
 
     def __post_init__(self) -> None:
@@ -112,9 +120,9 @@ class Case:
         if not self.record.shape:
             blank = not self.labels.any() and all(r == SliceReading() for r in self.readings)
             self.record = (
-                Record(self.labels.shape)
+                ReadingRecord(self.labels.shape)
                 if blank
-                else Record.beginning_at(self.labels, self.readings)
+                else ReadingRecord.starting_from(self.labels, self.readings)
             )
 
     @classmethod
@@ -142,49 +150,49 @@ class Case:
             patch = Patch.at(edit.row, edit.column, edit.after)
         after = None if change.after == self.readings[k] else change.after
         self.readings[k] = change.after
-        beneath = self._lay(k, ground)
-        self.record.add(Recorded(_now_ms(), cause, change.name, k, after, patch, None, beneath))
+        beneath = self._update_labels_under_scar(k, ground)
+        self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, beneath))
         if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
             self.proposed[k] = Patch.of(self.labels[k])
 
-    def _lay(self, k: int, ground: LabelArray | None) -> Patch | None:
+    def _update_labels_under_scar(self, k: int, ground: LabelArray | None) -> Patch | None:
         """Take what lies beneath a slice; give it where that is not what scar covered."""
-        if self.grounds is None:
+        if self.labels_under_scar is None:
             return None
         labels = self.labels[k]
         infarct = infarct_mask(labels)
-        covered = np.where(infarct, self.grounds[k], labels)
-        self.grounds[k] = covered if ground is None else ground
+        covered = np.where(infarct, self.labels_under_scar[k], labels)
+        self.labels_under_scar[k] = covered if ground is None else ground
         if ground is None or np.array_equal(covered[infarct], ground[infarct]):
             return None
         return Patch.of(np.where(infarct, ground, np.uint8(0)))
 
-    def looked(
+    def record_model_run(
         self,
         slice_index: int,
         lv_hint: Box | None,
         lv_box: Box | None,
-        sight: Sight = Sight.STACK,
+        detector_scope: DetectorScope = DetectorScope.STACK,
         fresh: bool = False,
     ) -> None:
         """Write down how the models looked at a slice: see :class:`Look`."""
         weights = self.segmenter.sha256, self.detector.sha256
-        look = Look(*weights, lv_hint, lv_box, sight, fresh, __version__)
-        self.record.add(Recorded(_now_ms(), Cause.LOOKED, "look", slice_index, look=look))
+        run = ModelRun(*weights, lv_hint, lv_box, detector_scope, fresh, __version__)
+        self.record.add(Step(_now_ms(), Cause.MODEL_RUN, "look", slice_index, model_run=run))
 
-    def repeated(self, change: Change, cause: Cause) -> None:
+    def record_repeat(self, change: Change, cause: Cause) -> None:
         """Write down that the models said again what stands on a slice: nothing changes.
 
         A replay asks them again all the same, since later answers build on this one.
         """
-        self.record.add(Recorded(_now_ms(), cause, change.name, change.slice_index))
+        self.record.add(Step(_now_ms(), cause, change.name, change.slice_index))
 
-    def interacted(self, slice_index: int) -> None:
+    def count_interaction(self, slice_index: int) -> None:
         """Count one thing that a reader did on a slice."""
         self.interactions += 1
         self.slice_interactions[slice_index] += 1
 
-    def spent(self, slice_index: int, seconds: float) -> None:
+    def add_reading_time(self, slice_index: int, seconds: float) -> None:
         """Count active reading time on a slice."""
         self.seconds += seconds
         self.slice_seconds[slice_index] += seconds
@@ -192,7 +200,7 @@ class Case:
     def differs_from_proposal(self, slice_index: int) -> bool:
         """Say whether labels of a slice are other than the models proposed them."""
         patch = self.proposed[slice_index]
-        return patch is not None and not patch.is_all_of(self.labels[slice_index])
+        return patch is not None and not patch.matches(self.labels[slice_index])
 
     def change(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import SliceReading, SliceStatus
-from scarseg.case.labels import Edit, Label, LabelArray, infarct_mask, resting_on_wall
+from scarseg.case.labels import Edit, Label, LabelArray, infarct_mask, without_infarct
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 
 
@@ -17,7 +17,7 @@ def step_name(verb: str, slice_index: int) -> str:
     return f"{verb}, slice {slice_index + 1}"
 
 
-def acceptable(case: Case, slice_index: int) -> bool:
+def can_accept(case: Case, slice_index: int) -> bool:
     """Say whether there is something to accept: a proposal or a reader's drawing."""
     reading = case.readings[slice_index]
     if reading.status is SliceStatus.NOT_ASSESSABLE:
@@ -32,7 +32,7 @@ def accept(case: Case, slice_index: int) -> Change:
     return case.change(step_name("accept", slice_index), slice_index, after)
 
 
-def no_scar(case: Case, slice_index: int) -> Change:
+def mark_no_scar(case: Case, slice_index: int) -> Change:
     """Say that there is no scar: scar and MVO become wall, scar prompts go."""
     reading = case.readings[slice_index]
     labels = case.labels[slice_index].copy()
@@ -43,7 +43,7 @@ def no_scar(case: Case, slice_index: int) -> Change:
     return case.change(step_name("no scar", slice_index), slice_index, after, labels)
 
 
-def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
+def mark_not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     """Say that the slice cannot be read, and why: nothing on it counts, neither scar nor wall."""
     reading = case.readings[slice_index]
     prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False, pool_box=None)
@@ -58,7 +58,7 @@ def not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     return case.change(step_name("not assessable", slice_index), slice_index, after, labels)
 
 
-def reopened(case: Case, slice_index: int) -> Change:
+def reopen(case: Case, slice_index: int) -> Change:
     """Take the verdict back: what stands on the slice is to be read again."""
     reading = case.readings[slice_index]
     prompts = replace(reading.prompts, no_scar=False)
@@ -66,25 +66,25 @@ def reopened(case: Case, slice_index: int) -> Change:
     return case.change(step_name("read again", slice_index), slice_index, after)
 
 
-def reprompt(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
+def set_prompts(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
     """Change what is asked for on a slice; labels stay until the model answers.
 
     What is asked of wall and blood pool leaves the word "no scar" alone; where the last box for
     scar went, that is the new word.
     """
     before = case.readings[slice_index]
-    asks = asks_anew(before.prompts, prompts) or before.prompts.lv_box != prompts.lv_box
+    asks = scar_prompts_changed(before.prompts, prompts) or before.prompts.lv_box != prompts.lv_box
     none = prompts.no_scar and not (asks and before.prompts.no_scar)
     after = replace(before, prompts=replace(prompts, no_scar=none))
     return case.change(step_name(verb, slice_index), slice_index, after)
 
 
-def asks_anew(before: SlicePrompts, after: SlicePrompts) -> bool:
+def scar_prompts_changed(before: SlicePrompts, after: SlicePrompts) -> bool:
     """Say whether something else is asked of scar, and not of wall and blood pool alone."""
     return (before.boxes, before.scar_points) != (after.boxes, after.scar_points)
 
 
-def corrected(case: Case, slice_index: int, labels: LabelArray) -> Change:
+def correct_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
     """Take wall and blood pool as a reader's points and box for them ask, on the scar as it is.
 
     The verdict on the scar stays; a slice that was not assessable is to be read.
@@ -96,7 +96,7 @@ def corrected(case: Case, slice_index: int, labels: LabelArray) -> Change:
     return case.change(step_name("correct the wall", slice_index), slice_index, after, labels)
 
 
-def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
+def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change:
     """Take the segmenter's answer to a reader's prompts: to be accepted again.
 
     The slice counts as edited, so that no later proposal overwrites what was asked for.
@@ -105,7 +105,9 @@ def answered(case: Case, slice_index: int, labels: LabelArray) -> Change:
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
 
-def relocated(case: Case, slice_index: int, prompts: SlicePrompts, labels: LabelArray) -> Change:
+def apply_relocation(
+    case: Case, slice_index: int, prompts: SlicePrompts, labels: LabelArray
+) -> Change:
     """Take what the models say round a ventricle box that the reader drew."""
     before = case.readings[slice_index]
     mine = before.prompts.scar_points or any(
@@ -116,7 +118,7 @@ def relocated(case: Case, slice_index: int, prompts: SlicePrompts, labels: Label
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
 
-def painted(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
+def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
     """Take a reader's drawing; an accepted slice stays accepted, "no scar" does not."""
     reading = case.readings[slice_index]
     status = reading.status
@@ -127,7 +129,7 @@ def painted(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Chan
     return case.change(step_name(verb, slice_index), slice_index, after, labels)
 
 
-def copied(case: Case, source: int, target: int) -> Change:
+def copy_slice(case: Case, source: int, target: int) -> Change:
     """Copy labels and prompts of one slice to another, to be accepted there."""
     reading = case.readings[source]
     after = SliceReading(prompts=reading.prompts, status=SliceStatus.PROPOSED, edited=True)
@@ -135,7 +137,7 @@ def copied(case: Case, source: int, target: int) -> Change:
     return case.change(name, target, after, case.labels[source].copy())
 
 
-def carried(case: Case, source: int, target: int) -> Change:
+def copy_boxes(case: Case, source: int, target: int) -> Change:
     """Ask on one slice for what the boxes of another hold: its own boxes give way, points stay.
 
     The left ventricle's box comes along only where the other slice has none.
@@ -144,17 +146,19 @@ def carried(case: Case, source: int, target: int) -> Change:
     boxes = tuple(replace(box, origin=Origin.READER, score=None) for box in mine.boxes)
     prompts = replace(theirs.prompts, boxes=boxes, lv_box=theirs.prompts.lv_box or mine.lv_box)
     name = f"carry boxes of slice {source + 1} to slice {target + 1}"
-    return replace(reprompt(case, target, "", prompts), name=name)
+    return replace(set_prompts(case, target, "", prompts), name=name)
 
 
-def walled(case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | None) -> Change:
+def apply_wall_proposal(
+    case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | None
+) -> Change:
     """Take wall and blood pool as the models propose them; scar and MVO stay as they are.
 
     What a reader asked of wall and pool before has had its answer, and goes.
     """
     before = case.readings[slice_index]
     infarct = infarct_mask(case.labels[slice_index])
-    heart = resting_on_wall(proposed)
+    heart = without_infarct(proposed)
     labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
     status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
     points = before.prompts.scar_points
@@ -164,7 +168,7 @@ def walled(case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | Non
     return case.change(name, slice_index, after, labels)
 
 
-def merged(first: Change, second: Change, labels: LabelArray) -> Change:
+def merge(first: Change, second: Change, labels: LabelArray) -> Change:
     """Join two successive changes of one slice into one step named after the first.
 
     ``labels`` uint8 (slice, row, column) as they stand after both.

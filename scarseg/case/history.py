@@ -59,7 +59,7 @@ class Cause(StrEnum):
     READER: manual edit, status or prompts. ANSWER: the segmenter's to the prompts that stand on
     the slice. CORRECTION: what :func:`scarseg.segmentation.predict.correct_heart` makes of the
     prompts for wall and blood pool. PROPOSAL and RELOCATED: what the models proposed for the
-    slice; WALL: of that, wall and blood pool alone. UNDO, REDO: of the named step. LOOKED: the
+    slice; WALL: of that, wall and blood pool alone. UNDO, REDO: of the named step. MODEL_RUN: the
     models ran on the slice, and nothing changed.
     """
 
@@ -71,19 +71,19 @@ class Cause(StrEnum):
     WALL = "wall"
     UNDO = "undo"
     REDO = "redo"
-    LOOKED = "looked"
+    MODEL_RUN = "looked"
 
 
-class Sight(StrEnum):
+class DetectorScope(StrEnum):
     """What the detector had seen when a slice was looked at: all slices, this one, or none."""
 
     STACK = "stack"
     SLICE = "slice"
-    NOTHING = "nothing"
+    NONE = "nothing"
 
 
 @dataclass(frozen=True)
-class Look:
+class ModelRun:
     """How the models looked at a slice, so that they can look at it again in the same way.
 
     ``lv_hint`` is the box they were given, ``lv_box`` the one they settled on. Models by the
@@ -95,19 +95,19 @@ class Look:
     detector_sha256: str
     lv_hint: Box | None
     lv_box: Box | None
-    sight: Sight = Sight.STACK
+    detector_scope: DetectorScope = DetectorScope.STACK
     fresh: bool = False
     software: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class Recorded:
+class Step:
     """One entry of a record.
 
     ``at_ms`` is UTC in milliseconds since 1970; ``reading`` how the slice stood afterwards and
     ``patch`` the labels that were written, both None where they stayed: a model may say again
-    what stands there. ``ground`` is what lay beneath scar afterwards (background elsewhere);
-    None where scar covers what was there.
+    what stands there. ``labels_under_scar`` is what lay beneath scar afterwards (background
+    elsewhere); None where scar covers what was there.
     """
 
     at_ms: int
@@ -116,44 +116,44 @@ class Recorded:
     slice_index: int
     reading: SliceReading | None = None
     patch: Patch | None = None
-    look: Look | None = None
-    ground: Patch | None = None
+    model_run: ModelRun | None = None
+    labels_under_scar: Patch | None = None
 
     @property
     def changed(self) -> bool:
         """Say whether anything is other than before."""
-        return not (self.reading is None and self.patch is None and self.ground is None)
+        return not (self.reading is None and self.patch is None and self.labels_under_scar is None)
 
 
 @dataclass
-class Record:
+class ReadingRecord:
     """What was asked and answered, in order, undone steps included.
 
     Carried out on ``start`` the steps give the labels and readings of the case: see
-    :meth:`outcome`. ``start`` has one (reading, labels) per slice; None is a new case.
+    :meth:`final_state`. ``start`` has one (reading, labels) per slice; None is a new case.
     ``n_forgotten`` steps were too many to keep, and went into ``start``.
     """
 
     shape: tuple[int, ...]
     start: list[tuple[SliceReading, Patch]] | None = None
-    steps: list[Recorded] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     n_forgotten: int = 0
     n_bytes: int = 0
 
     @classmethod
-    def beginning_at(cls, labels: LabelArray, readings: Sequence[SliceReading]) -> Record:
+    def starting_from(cls, labels: LabelArray, readings: Sequence[SliceReading]) -> ReadingRecord:
         """Begin where a case stands whose steps are not known."""
         start = [(reading, Patch.of(one)) for reading, one in zip(readings, labels, strict=True)]
         return cls(labels.shape, start)
 
-    def add(self, step: Recorded) -> None:
+    def add(self, step: Step) -> None:
         """Add a step; the oldest give way when there are too many."""
         self.steps.append(step)
         self.n_bytes += _weight(step)
         while len(self.steps) > MAX_STEPS or self.n_bytes > MAX_RECORD_BYTES:
             self._forget()
 
-    def outcome(self) -> tuple[LabelArray, list[SliceReading]]:
+    def final_state(self) -> tuple[LabelArray, list[SliceReading]]:
         """Carry out all steps: labels uint8 (slice, row, column), and one reading per slice.
 
         Raises:
@@ -163,17 +163,17 @@ class Record:
         readings = [SliceReading() for _ in labels]
         for k, (reading, patch) in enumerate(self.start or ()):
             readings[k] = reading
-            patch.paste(labels[k])
+            patch.apply(labels[k])
         for step in self.steps:
             if step.reading is not None:
                 readings[step.slice_index] = step.reading
             if step.patch is not None:
-                step.patch.paste(labels[step.slice_index])
+                step.patch.apply(labels[step.slice_index])
         return labels, readings
 
-    def copy(self) -> Record:
+    def copy(self) -> ReadingRecord:
         start = None if self.start is None else list(self.start)
-        return Record(self.shape, start, list(self.steps), self.n_forgotten, self.n_bytes)
+        return ReadingRecord(self.shape, start, list(self.steps), self.n_forgotten, self.n_bytes)
 
     def _forget(self) -> None:
         step = self.steps.pop(0)
@@ -185,12 +185,12 @@ class Record:
         reading, patch = self.start[step.slice_index]
         if step.patch is not None:
             labels = np.zeros(self.shape[1:], dtype=np.uint8)
-            patch.paste(labels)
-            step.patch.paste(labels)
+            patch.apply(labels)
+            step.patch.apply(labels)
             patch = Patch.of(labels)
         self.start[step.slice_index] = (step.reading or reading, patch)
 
 
-def _weight(step: Recorded) -> int:
-    patches = (step.patch, step.ground)
+def _weight(step: Step) -> int:
+    patches = (step.patch, step.labels_under_scar)
     return _STEP_BYTES + sum(len(each.packed) for each in patches if each is not None)

@@ -39,7 +39,7 @@ def infarct_mask(labels: LabelArray) -> MaskArray:
     return labels >= _SCAR
 
 
-def resting_on_wall(labels: LabelArray) -> LabelArray:
+def without_infarct(labels: LabelArray) -> LabelArray:
     """Give what lies beneath scar where a model drew it: wall, if there is a heart at all.
 
     Any shape (..., row, column); each slice by itself.
@@ -142,7 +142,7 @@ class Patch:
         """Count scar and MVO."""
         return int(np.count_nonzero(infarct_mask(self.unpacked())))
 
-    def paste(self, labels: LabelArray) -> None:
+    def apply(self, labels: LabelArray) -> None:
         """Write the rectangle into a slice (row, column) in place.
 
         Raises:
@@ -155,7 +155,7 @@ class Patch:
             raise ValueError("a patch must lie within its slice")
         place[:] = self.unpacked()
 
-    def is_all_of(self, labels: LabelArray) -> bool:
+    def matches(self, labels: LabelArray) -> bool:
         """Tell whether a slice (row, column) is this patch on background and nothing else."""
         part = labels[self.row : self.row + self.rows, self.column : self.column + self.columns]
         if not np.array_equal(part, self.unpacked()):

@@ -12,7 +12,7 @@ from math import floor, isfinite
 
 from scarseg.case.labels import Label
 
-ASKED = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
+PROMPT_STRUCTURES = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
 """What a prompt can ask for. The wall is the whole wall, whatever scar lies in it."""
 
 
@@ -92,7 +92,7 @@ class Point:
     structure: Label = Label.SCAR
 
     def __post_init__(self) -> None:
-        if self.structure not in ASKED:
+        if self.structure not in PROMPT_STRUCTURES:
             raise ValueError("a point asks for scar, wall or blood pool")
 
     @property
@@ -127,16 +127,16 @@ class SlicePrompts:
         return tuple(point for point in self.points if point.structure is not Label.SCAR)
 
     @property
-    def asks_for_scar(self) -> bool:
+    def has_scar_prompts(self) -> bool:
         return bool(self.boxes or self.scar_points)
 
     @property
-    def asks_for_heart(self) -> bool:
+    def has_heart_prompts(self) -> bool:
         """Say whether wall or blood pool are corrected; the ventricle's box is no correction."""
         return self.pool_box is not None or bool(self.heart_points)
 
     @property
-    def scar_alone(self) -> SlicePrompts:
+    def scar_only(self) -> SlicePrompts:
         """Give what is asked of scar, and where the ventricle is."""
         return replace(self, points=self.scar_points, pool_box=None)
 

@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 
 
-class Sequence(StrEnum):
+class LgeSequence(StrEnum):
     """Kind of LGE reconstruction; threshold methods depend on it."""
 
     MAGNITUDE = "magnitude"
@@ -84,7 +84,7 @@ class Stack:
     sources: tuple[SliceSource, ...]
     series_uid: str
     study_uid: str
-    sequence: Sequence = Sequence.MAGNITUDE
+    sequence: LgeSequence = LgeSequence.MAGNITUDE
     description: str = ""
     patient_id: str = ""
     patient_name: str = ""

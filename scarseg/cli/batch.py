@@ -21,8 +21,8 @@ from scarseg.io import dicom
 from scarseg.io import files as io_files
 from scarseg.io.masks import match
 from scarseg.io.prompts_json import read_prompts
-from scarseg.io.tables.csv import Record
 from scarseg.io.tables.export import export_files, write_export
+from scarseg.io.tables.table import StackRecord
 from scarseg.progress import Progress
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
@@ -97,7 +97,7 @@ def run_measure(options: argparse.Namespace, bar: ProgressBar, say: Print) -> Ba
         report = dicom.scan(options.dicom, progress)
     selection.require_mr(report)
     io_files.refuse_inputs(files, [*selection.input_files(report), *(one.path for one in masks)])
-    stacks = match.stacks_named(report.stacks, options.series)
+    stacks = match.select_series(report.stacks, options.series)
     with bar("Matching") as progress:
         matching = match.match_masks(masks, stacks, meaning, progress)
     for note in (*report.notes, *batch_masks.matching_notes(matching)):
@@ -139,7 +139,7 @@ def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[
 
 def _write(
     options: argparse.Namespace,
-    records: Sequence[Record],
+    records: Sequence[StackRecord],
     outcomes: Sequence[StackResult],
     told: Mapping[str, object],
 ) -> BatchOutput:

@@ -162,14 +162,14 @@ def _values(text: str) -> tuple[tuple[int, object], ...]:
 
 def _methods(text: str) -> tuple[str, ...]:
     """Read ``all``, ``none`` or names with commas between."""
-    from scarseg.quant.method_comparison import CHOICES
+    from scarseg.quant.method_comparison import METHOD_CHOICES
 
     if text in ("all", "none"):
-        return CHOICES if text == "all" else ()
+        return METHOD_CHOICES if text == "all" else ()
     asked = [part.strip().lower() for part in text.split(",")]
     for name in asked:
-        if name not in CHOICES:
+        if name not in METHOD_CHOICES:
             raise argparse.ArgumentTypeError(
-                f"{name!r} is no method (all, none, {', '.join(CHOICES)})"
+                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
             )
-    return tuple(name for name in CHOICES if name in asked)
+    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -58,7 +58,7 @@ def measure_study(folder: Path, study: Path, progress: Progress) -> tuple[Path, 
     )
     mask = folder / "masks" / job.mask_file
     nifti.write_labels(mask, case.labels, stack)
-    record = pipeline.case_record(case, mask_file=job.mask_file)
+    record = pipeline.measured_record(case, mask_file=job.mask_file)
     files = pipeline.export_table(folder / "scar.csv", [record])
     progress(0.9, "drawing the desk")
     picture = folder / "desk.png"

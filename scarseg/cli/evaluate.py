@@ -18,7 +18,7 @@ from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_str
 from scarseg.evaluation.run import Candidate, evaluate_patients
 from scarseg.evaluation.tables import build_tables
 from scarseg.io.files import refuse_existing, require_writable
-from scarseg.models.weights import resolve
+from scarseg.models.weights import resolve_weights
 from scarseg.progress import Progress
 from scarseg.training.cases import read_data
 
@@ -87,10 +87,10 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluati
 def _contenders(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
     """Name every set of models, without loading it."""
     wanted = list(dict.fromkeys(options.segmenter or [None]))
-    detector = None if options.detector == "none" else resolve(options.detector, "detector")
+    detector = None if options.detector == "none" else resolve_weights(options.detector, "detector")
     identities: dict[str, Any] = {}
     contenders = []
-    found = [resolve(one, "segmenter") for one in wanted]
+    found = [resolve_weights(one, "segmenter") for one in wanted]
     count = Counter(one.identity.name for one in found)
     for one, path in zip(found, wanted, strict=True):
         name = one.identity.name

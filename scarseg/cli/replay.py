@@ -15,17 +15,17 @@ from scarseg.case.stack import Stack
 from scarseg.errors import InputError, ModelError, ScarsegError
 from scarseg.io import dicom
 from scarseg.io import files as io_files
-from scarseg.io.casefile import library, store
-from scarseg.io.casefile.format import has_files_of, stack_identity
+from scarseg.io.casefile import last_position, library, store
+from scarseg.io.casefile.file_format import has_same_files, stack_identity
 from scarseg.io.casefile.library import CaseFile
 from scarseg.io.dicom.types import LoadReport
 from scarseg.io.masks import nifti
-from scarseg.io.tables.csv import Record
+from scarseg.io.tables.table import StackRecord
 from scarseg.progress import Progress
 from scarseg.replay.replay import ReplayWeights, replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import case_interval, embedded_again
+from scarseg.segmentation.interval import case_interval, embed_missing
 
 TABLE = "scar.csv"
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
@@ -50,7 +50,7 @@ def run_replay(options: argparse.Namespace, bar: ProgressBar, say: Print) -> Rep
     missing = next((one for one in options.cases if not one.exists()), None)
     if missing is not None:
         raise InputError("E_INPUT_MISSING", f"{missing} does not exist.", str(missing))
-    found = library.find(options.cases)
+    found = library.find_case_files(options.cases)
     for note in found.notes:
         say(note)
     if not found.cases:
@@ -61,7 +61,7 @@ def run_replay(options: argparse.Namespace, bar: ProgressBar, say: Print) -> Rep
         report = dicom.scan(_images(options.dicom, found.rest), progress)
     source = ReplayWeights(options.segmenter, options.detector, options.device)
     lines: list[str] = []
-    records: list[Record] = []
+    records: list[StackRecord] = []
     identical = not found.notes
     for one in found.cases:
         with bar(one.path.name) as progress:
@@ -77,7 +77,7 @@ def _images(asked: Sequence[Path], rest: Sequence[Path]) -> list[Path]:
     """Say where to look for images: where one is told, else the folder of last time."""
     if asked:
         return list(asked)
-    last = library.recall_folder(store.default_folder())
+    last = last_position.load_last_folder(store.default_folder())
     folders = [*rest, *([] if last is None else [last])]
     if not folders:
         raise InputError(
@@ -92,7 +92,7 @@ def _replay(
     source: ReplayWeights,
     options: argparse.Namespace,
     progress: Progress,
-) -> tuple[list[str], Record | None, bool]:
+) -> tuple[list[str], StackRecord | None, bool]:
     """Make one case again: what to print, its row, and whether it is identical."""
     name = one.path.name
     try:
@@ -139,7 +139,7 @@ def _remade(
     content = store.read_content(one.path)
     if content.identity.get("pixels_sha256") != stack_identity(stack)["pixels_sha256"]:
         found.because("images that decode to other values than they did")
-    elif all(each.sha256 for each in stack.sources) and not has_files_of(content, stack):
+    elif all(each.sha256 for each in stack.sources) and not has_same_files(content, stack):
         found.because("image files that were changed, though not their pixels")
     return replayed
 
@@ -149,23 +149,23 @@ def _mask(folder: Path, stack_id: str) -> Path:
 
 
 def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
-    from scarseg.io.tables.csv import table_files
+    from scarseg.io.tables.table import table_files
 
     return [*table_files(folder / TABLE), *(_mask(folder, one.stack_id) for one in cases)]
 
 
-def _leave(options: argparse.Namespace, replayed: ReplayResult) -> Record:
+def _leave(options: argparse.Namespace, replayed: ReplayResult) -> StackRecord:
     """Write the label map that was made again; give its row."""
     case = replayed.case
     path = _mask(options.output, case.stack.stack_id)
     io_files.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
     convention, density = MassConvention(options.mass), options.density
-    record = pipeline.case_record(case, convention, density, mask_file=path.name)
+    record = pipeline.measured_record(case, convention, density, mask_file=path.name)
     if replayed.models is None:
         return record
     try:
-        embeddings = embedded_again(case, replayed.models, replayed.embeddings)
+        embeddings = embed_missing(case, replayed.models, replayed.embeddings)
         found = case_interval(case, replayed.models, embeddings, convention, density)
     except ModelError:
         return record  # a model that gives no answer keeps no number back
@@ -173,7 +173,7 @@ def _leave(options: argparse.Namespace, replayed: ReplayResult) -> Record:
 
 
 def _written(
-    options: argparse.Namespace, cases: Sequence[CaseFile], records: Sequence[Record]
+    options: argparse.Namespace, cases: Sequence[CaseFile], records: Sequence[StackRecord]
 ) -> tuple[Path, ...]:
     if options.output is None or not records:
         return ()

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from scarseg.errors import InputError
 from scarseg.models import limit_threads
 from scarseg.models.segmenter import choose_device
-from scarseg.models.weights import ResolvedWeights, list_weights, resolve
+from scarseg.models.weights import ResolvedWeights, list_weights, resolve_weights
 from scarseg.progress import Progress, silent
 from scarseg.training import model_card, runs
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_data
@@ -266,11 +266,11 @@ def find_init(given: str | None, kind: str) -> ResolvedWeights | None:
     """Find the weights a run begins with; None for chance.
 
     Raises:
-        WeightsError: as :func:`scarseg.models.weights.resolve`.
+        WeightsError: as :func:`scarseg.models.weights.resolve_weights`.
     """
     if given is None:
         return None
-    return resolve(None if given == "default" else given, kind)
+    return resolve_weights(None if given == "default" else given, kind)
 
 
 def licence_of(weights: ResolvedWeights | None) -> str:

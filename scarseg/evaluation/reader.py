@@ -22,9 +22,9 @@ from scarseg.evaluation.prompts import (
 from scarseg.models import Models, Structure
 from scarseg.progress import Progress, silent
 from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
-from scarseg.segmentation.pipeline import Located, locate, propose_slice, segment
+from scarseg.segmentation.pipeline import LocatedHeart, locate_hearts, propose_slice, segment
 from scarseg.segmentation.predict import SliceProposal, predict
-from scarseg.segmentation.proposal import RULES, ProposalRules, inside
+from scarseg.segmentation.proposal import RULES, ProposalRules, inside_boxes
 from scarseg.training.prompts import bounding_box, corrective_click
 
 
@@ -61,7 +61,7 @@ class StackProposal:
     summed over the proposed wall, in mm2; None without a wall to look in.
     """
 
-    located: tuple[Located, ...]
+    located: tuple[LocatedHeart, ...]
     proposals: tuple[SliceProposal, ...]
     scores_mm2: tuple[float | None, ...]
     seconds: float
@@ -89,7 +89,7 @@ def propose_stack(
 ) -> StackProposal:
     """Let the program propose every slice; ``lv_boxes`` stand for hearts that it need not find."""
     begin = time.perf_counter()
-    located = locate(stack, models, lambda done, what: progress(0.3 * done, what), rules)
+    located = locate_hearts(stack, models, lambda done, what: progress(0.3 * done, what), rules)
     proposals = []
     for k in range(stack.n_slices):
         progress(0.3 + 0.7 * k / stack.n_slices, f"Slice {k + 1} of {stack.n_slices}")
@@ -213,7 +213,7 @@ def read_by_fwhm(stack: Stack, seen: StackProposal, boxed: SimulatedReading) -> 
     """Read a stack by FWHM with the boxes of another reading as its region."""
     walls = np.stack([wall_mask(proposal.labels) for proposal in seen.proposals])
     regions = np.stack(
-        [inside(asked.boxes, (stack.rows, stack.columns)) for asked in boxed.prompts]
+        [inside_boxes(asked.boxes, (stack.rows, stack.columns)) for asked in boxed.prompts]
     )
     scar = fwhm_mask(stack.pixels, walls, stack.pixel_spacing_mm, regions, rules=FWHM_RULES)
     labels = np.where(walls, Label.MYOCARDIUM, Label.BACKGROUND).astype(np.uint8)

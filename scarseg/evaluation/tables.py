@@ -24,9 +24,9 @@ from scarseg.evaluation.summary import (
     summarise,
     to_plain,
 )
-from scarseg.io.files import write_all
-from scarseg.io.tables.csv import render_rows
+from scarseg.io.files import write_files
 from scarseg.io.tables.provenance import RESEARCH_USE
+from scarseg.io.tables.table import render_csv
 from scarseg.training.cases import TrainingCase
 
 _WIDEST = 6
@@ -280,9 +280,9 @@ def write_results(
     }
     text = json.dumps(about, indent=1, allow_nan=False) + "\n"
     contents = (
-        render_rows(PATIENT_COLUMNS, patients),
-        render_rows(SLICE_COLUMNS, slices),
+        render_csv(PATIENT_COLUMNS, patients),
+        render_csv(SLICE_COLUMNS, slices),
         text.encode(),
     )
     files = {folder / name: data for name, data in drawn.items()}
-    write_all(files | dict(zip(result_files(folder), contents, strict=True)), force)
+    write_files(files | dict(zip(result_files(folder), contents, strict=True)), force)

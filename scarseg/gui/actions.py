@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QWidget
 
 
 @dataclass(frozen=True)
-class ActionRow:
+class ActionSpec:
     """One thing a reader can do.
 
     ``menu`` names its menu; ``group`` makes it one of several of which one is on; ``toggles``
@@ -28,8 +28,8 @@ class ActionRow:
     needs_case: bool = True
 
 
-_ = ActionRow
-ACTIONS: tuple[ActionRow, ...] = (
+_ = ActionSpec
+ACTIONS: tuple[ActionSpec, ...] = (
     _(
         "open_folder",
         "File",
@@ -543,7 +543,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     _("about", "Help", "About scarseg", (), "Versions, weights and licences", needs_case=False),
 )
 
-CHANGES = frozenset(
+EDITING_ACTIONS = frozenset(
     (
         *("delete", "copy_up", "copy_down", "box", "point", "ventricle", "brush", "threshold"),
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
@@ -552,19 +552,21 @@ CHANGES = frozenset(
     )
 )
 """What cannot be done to a case that is open for reading only."""
-HELD = ("hide", "magnifier")
+HELD_KEYS = ("hide", "magnifier")
 """What lasts as long as its key is held: no shortcut, the window sees to it."""
 MENUS = ("File", "Edit", "Tools", "Slice", "Methods", "View", "Help")
 
 
-def key_text(row: ActionRow) -> str:
+def shortcut_text(row: ActionSpec) -> str:
     """Give the first key as printed on keyboards and tool tips."""
     if not row.keys:
         return ""
     return QKeySequence(row.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
 
 
-def build(parent: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
+def create_actions(
+    parent: QWidget, handlers: Mapping[str, Callable[[], object]]
+) -> dict[str, QAction]:
     """Make the actions of the table on ``parent``; every row must have its handler."""
     missing = {row.name for row in ACTIONS} ^ set(handlers)
     if missing:
@@ -573,10 +575,10 @@ def build(parent: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict
     actions: dict[str, QAction] = {}
     for row in ACTIONS:
         action = QAction(row.text, parent)
-        keys = key_text(row)
+        keys = shortcut_text(row)
         action.setToolTip(f"{row.tip}  ({keys})" if keys else row.tip)
         action.setStatusTip("")
-        if row.name not in HELD:
+        if row.name not in HELD_KEYS:
             action.setShortcuts([QKeySequence(key) for key in row.keys])
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.setCheckable(row.toggles or bool(row.group))

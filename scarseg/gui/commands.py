@@ -18,17 +18,17 @@ from scarseg.errors import OutputError, ScarsegError
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.session import export as session_export
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.export import Part, export_parts
+from scarseg.gui.session.export import ExportFormat, export_formats
 from scarseg.gui.session.interval import IntervalMaker, interval_maker
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import Entry
 from scarseg.gui.tools import drawing, prompts
 from scarseg.quant import remote, scar_checks
 
-TABLES = "CSV (*.csv);;Workbook (*.xlsx)"
+TABLE_FILTER = "CSV (*.csv);;Workbook (*.xlsx)"
 
 
-class Desk(QObject):
+class Commands(QObject):
     """Carry out what a reader asks for.
 
     Signals:
@@ -40,7 +40,7 @@ class Desk(QObject):
     def __init__(self, session: Session, dialogs: Dialogs, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self.dialogs = session, dialogs
-        session.thickness_wanted.connect(self._ask_thickness)
+        session.thickness_needed.connect(self._ask_thickness)
 
     @property
     def document(self) -> Document | None:
@@ -65,7 +65,7 @@ class Desk(QObject):
 
     def next_study(self) -> None:
         current = self._session.current
-        entry = self._session.library.next_unread(None if current is None else current.entry)
+        entry = self._session.study_list.next_unread(None if current is None else current.entry)
         if entry is None:
             self.said.emit("Every study of the list is read.")
         else:
@@ -102,7 +102,7 @@ class Desk(QObject):
         k = document.current
         if self._session.current is not None and k in self._session.current.inference.pending:
             self.said.emit("The model has not answered yet: accept when the mask is there.")
-        elif changes.acceptable(document.case, k):
+        elif changes.can_accept(document.case, k):
             document.push(changes.accept(document.case, k))
             self._go_on()
         else:
@@ -116,10 +116,10 @@ class Desk(QObject):
         case, waiting = document.case, self._session.current.inference.pending
         seen = [
             k
-            for k in sorted(document.seen - waiting)
+            for k in sorted(document.viewed - waiting)
             if case.readings[k].status is SliceStatus.PROPOSED
         ]
-        with document.together():
+        with document.grouped():
             for k in seen:
                 document.push(changes.accept(case, k), counts=k == seen[0])
         left = case.stack.n_slices - case.n_slices_reviewed
@@ -138,13 +138,13 @@ class Desk(QObject):
             self.said.emit("This slice is not read yet.")
             return
         emptied = document.reading.status is SliceStatus.NOT_ASSESSABLE
-        document.push(changes.reopened(document.case, k))
+        document.push(changes.reopen(document.case, k))
         if emptied:
             self.said.emit("To be read again. Ctrl+R lets the models propose it anew.")
 
     def no_scar(self) -> None:
         if self.document is not None and not self.document.read_only:
-            self.document.push(changes.no_scar(self.document.case, self.document.current))
+            self.document.push(changes.mark_no_scar(self.document.case, self.document.current))
             self._go_on()
 
     def not_assessable(self) -> None:
@@ -154,7 +154,7 @@ class Desk(QObject):
         k = document.current
         reason = self.dialogs.reason()
         if reason is not None:
-            document.push(changes.not_assessable(document.case, k, reason))
+            document.push(changes.mark_not_assessable(document.case, k, reason))
             self._go_on()
 
     def copy(self, by: int) -> None:
@@ -163,8 +163,10 @@ class Desk(QObject):
             return
         target = document.current + by
         if 0 <= target < document.case.stack.n_slices:
-            ground = document.grounds[document.current].copy()
-            document.push(changes.copied(document.case, document.current, target), ground=ground)
+            ground = document.labels_under_scar[document.current].copy()
+            document.push(
+                changes.copy_slice(document.case, document.current, target), ground=ground
+            )
             document.go_to(target)
 
     def carry(self, by: int) -> None:
@@ -176,7 +178,7 @@ class Desk(QObject):
         if not document.reading.prompts.boxes:
             self.said.emit("There is no box on this slice to carry.")
         elif 0 <= target < document.case.stack.n_slices:
-            document.push(changes.carried(document.case, source, target))
+            document.push(changes.copy_boxes(document.case, source, target))
             document.go_to(target)
             self._answer()
 
@@ -188,11 +190,11 @@ class Desk(QObject):
         if document is None or document.read_only:
             return
         k, current = document.current, self._session.current
-        heart = current is not None and not current.inference.awaits_scar(k)
-        heart &= not changes.asks_anew(document.reading.prompts, outcome.prompts)
-        document.push(changes.reprompt(document.case, k, outcome.verb, outcome.prompts))
+        heart = current is not None and not current.inference.awaits_scar_answer(k)
+        heart &= not changes.scar_prompts_changed(document.reading.prompts, outcome.prompts)
+        document.push(changes.set_prompts(document.case, k, outcome.verb, outcome.prompts))
         if heart and current is not None and outcome.verb != prompts.VENTRICLE:
-            current.inference.correct(k)
+            current.inference.correct_wall(k)
         else:
             self._answer(ventricle=outcome.verb == prompts.VENTRICLE)
 
@@ -201,7 +203,7 @@ class Desk(QObject):
         current = self._session.current
         assert current is not None
         k = current.document.current
-        if current.inference.is_hand_drawn(k):
+        if current.inference.is_drawn_manually(k):
             anew = "Shift+L proposes wall and pool" if ventricle else "Space segments it"
             self.said.emit(f"This slice was drawn by hand: {anew} anew.")
         elif ventricle:
@@ -212,7 +214,7 @@ class Desk(QObject):
     def painted(self, outcome: drawing.Painted) -> None:
         document = self.document
         if document is not None:
-            change = changes.painted(document.case, document.current, outcome.verb, outcome.labels)
+            change = changes.paint(document.case, document.current, outcome.verb, outcome.labels)
             document.push(change)
 
     def clip(self) -> None:
@@ -220,12 +222,12 @@ class Desk(QObject):
         document = self.document
         if document is None or document.read_only:
             return
-        labels, ground = document.labels, document.grounds[document.current]
-        if not scar_checks.knows_wall(ground):
+        labels, ground = document.labels, document.labels_under_scar[document.current]
+        if not scar_checks.has_wall(ground):
             self.said.emit("There is no wall on this slice to clip scar to.")
             return
         nothing = "All scar of this slice lies within the wall."
-        self._redraw("clip scar to the wall", scar_checks.clipped(labels, ground), nothing)
+        self._redraw("clip scar to the wall", scar_checks.clip_to_wall(labels, ground), nothing)
 
     def propose_mvo(self) -> None:
         """Label the dark cores within scar as MVO, where there are any."""
@@ -238,7 +240,7 @@ class Desk(QObject):
             return
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
-        labels = remote.with_mvo(pixels, document.labels, signal, spacing)
+        labels = remote.label_mvo(pixels, document.labels, signal, spacing)
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
@@ -277,13 +279,13 @@ class Desk(QObject):
         if command is None:
             return
         document.go_to(document.slice_of(command))
-        document.case.interacted(document.current)
+        document.case.count_interaction(document.current)
         (stack.redo if forward else stack.undo)()
 
-    def travel(self, index: int) -> None:
+    def go_to_step(self, index: int) -> None:
         """Go back or forward to where ``index`` steps are done."""
         if self.document is not None:
-            self.document.travel(index)
+            self.document.go_to_step(index)
 
     # Leaving with numbers
 
@@ -294,18 +296,18 @@ class Desk(QObject):
     def export(self) -> None:
         if self.document is None:
             return
-        path = self.dialogs.save_as("Export CSV", "scar.csv", TABLES)
+        path = self.dialogs.save_as("Export CSV", "scar.csv", TABLE_FILTER)
         if path is not None:
             now = self.document.snapshot()
             export = partial(session_export.export_cases, path, [now])
             self.write(partial(export, interval_of=self.interval_maker(now)), path)
 
     def export_all(self) -> None:
-        path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", TABLES)
+        path = self.dialogs.save_as("Export CSV of the whole list", "scar.csv", TABLE_FILTER)
         if path is None:
             return
         now = None if self.document is None else self.document.snapshot()
-        entries = [e for study in self._session.library.studies for e in study.entries]
+        entries = [e for study in self._session.study_list.studies for e in study.entries]
         folder = self._session.folder
         export = partial(session_export.export_list, path, entries, folder, now)
         export = partial(export, interval_of=self.interval_maker(now))
@@ -356,26 +358,28 @@ class Desk(QObject):
                 raise error
 
         def begin(_: object) -> None:
-            self._session.export_lane.run(
+            self._session.export_worker.run(
                 f"write {path}", write, force,
                 done=wrote, failed=failed, dropped=wrote, reports=reports,
             )  # fmt: skip
 
         # Behind what is being saved: the list is written from its case files.
-        self._session.disk_lane.run(f"write {path}", lambda: None, done=begin)
+        self._session.disk_worker.run(f"write {path}", lambda: None, done=begin)
 
 
 EXPORT_KEY = "export/parts"
-USUAL = frozenset((Part.CSV, Part.REPORT))
+DEFAULT_FORMATS = frozenset((ExportFormat.CSV, ExportFormat.REPORT))
 """What is ticked before a reader ticked anything."""
 
 
-class Leaving(QObject):
+class ExportCommands(QObject):
     """Ask what to write, remember the ticks, write on the disk lane."""
 
-    def __init__(self, session: Session, desk: Desk, settings: QSettings, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, desk: Commands, settings: QSettings, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._session, self._desk, self._settings = session, desk, settings
+        self._session, self._commands, self._settings = session, desk, settings
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Give what the action does."""
@@ -386,23 +390,23 @@ class Leaving(QObject):
         current = self._session.current
         if current is None:
             return
-        entries = [e for study in self._session.library.studies for e in study.entries]
+        entries = [e for study in self._session.study_list.studies for e in study.entries]
         dicom = not all(isinstance(entry.source, Stack) for entry in entries)
-        dialogs = self._desk.dialogs
-        wish = dialogs.export_wish(self._usual(), len(entries), dicom)
+        dialogs = self._commands.dialogs
+        wish = dialogs.export_request(self._usual(), len(entries), dicom)
         if wish is None or self._session.current is not current:
             return
         self._settings.setValue(EXPORT_KEY, ",".join(sorted(wish.parts)))
         chosen = entries if wish.whole_list else [current.entry]
         now = current.document.snapshot()
-        export = partial(export_parts, wish, chosen, self._session.folder, now)
-        write = partial(export, interval_of=self._desk.interval_maker(now))
-        self._desk.write(write, wish.folder, reports=True)
+        export = partial(export_formats, wish, chosen, self._session.folder, now)
+        write = partial(export, interval_of=self._commands.interval_maker(now))
+        self._commands.write(write, wish.folder, reports=True)
 
-    def _usual(self) -> frozenset[Part]:
+    def _usual(self) -> frozenset[ExportFormat]:
         """Give what was ticked last time."""
         known = str(self._settings.value(EXPORT_KEY, "")).split(",")
-        return frozenset(part for part in Part if part in known) or USUAL
+        return frozenset(part for part in ExportFormat if part in known) or DEFAULT_FORMATS
 
 
 READER_KEY = "reader"
@@ -414,9 +418,11 @@ class ReaderName(QObject):
     A case that somebody else signed bears both: "AB+CD". A blinded re-reading has its own reader.
     """
 
-    def __init__(self, session: Session, desk: Desk, settings: QSettings, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, desk: Commands, settings: QSettings, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._session, self._desk, self._settings = session, desk, settings
+        self._session, self._commands, self._settings = session, desk, settings
         self._before = 0
         session.opened.connect(self._follow)
 
@@ -434,14 +440,14 @@ class ReaderName(QObject):
 
     def ask(self) -> None:
         """Ask who reads."""
-        name = self._desk.dialogs.reader(self.name)
+        name = self._commands.dialogs.reader(self.name)
         if name is not None:
             self.name = name
-            self._desk.said.emit(f"Reader {name}." if name else "No reader is named.")
+            self._commands.said.emit(f"Reader {name}." if name else "No reader is named.")
 
     def _follow(self) -> None:
         current = self._session.current
-        if current is None or current.entry.cover is not None or current.document.read_only:
+        if current is None or current.entry.blinding is not None or current.document.read_only:
             return
         document = current.document
         self._before = document.case.interactions

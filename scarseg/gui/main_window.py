@@ -18,7 +18,7 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import actions, theme
-from scarseg.gui.commands import Desk, Leaving, ReaderName
+from scarseg.gui.commands import Commands, ExportCommands, ReaderName
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
@@ -30,8 +30,8 @@ from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.threshold_methods import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
 from scarseg.gui.panels.toolbar import StatusBar, ViewOptionsBar
-from scarseg.gui.presenter import Showing
-from scarseg.gui.reading_time import Sitting
+from scarseg.gui.presenter import Presenter
+from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
@@ -41,7 +41,7 @@ from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
 
-class Flow(QObject):
+class Cancellation(QObject):
     """Stop jobs when a reader says so; prompts always stay.
 
     Signals:
@@ -67,7 +67,7 @@ class Flow(QObject):
         current = self._session.current
         if held or current is None:
             return
-        if current.inference.give_up(current.document.current):
+        if current.inference.cancel_answer(current.document.current):
             self.said.emit("Not waiting for the answer any more; Space asks again.")
 
     def cancel(self) -> None:
@@ -78,11 +78,11 @@ class Flow(QObject):
         self.said.emit("Cancelled. Space asks again." if pending else "Cancelled.")
 
 
-NARROW = 212
+STUDIES_WIDTH = 212
 """Width of the list of studies in a small window."""
 
 
-class Looking(QObject):
+class ViewAids(QObject):
     """Make them, and connect them with the window.
 
     Args:
@@ -125,10 +125,10 @@ class Looking(QObject):
     def _fit_letters(self) -> None:
         application = QApplication.instance()
         if isinstance(application, QApplication):
-            theme.fit(application, self._window.size())
+            theme.fit_fonts(application, self._window.size())
             studies = self._window.findChild(StudiesPanel)
             if studies is not None:
-                studies.setFixedWidth(theme.px(NARROW))
+                studies.setFixedWidth(theme.px(STUDIES_WIDTH))
 
 
 class MainWindow(QMainWindow):
@@ -142,37 +142,47 @@ class MainWindow(QMainWindow):
         self._asked_to_close = False
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
-        self.desk = Desk(session, self.dialogs, self)
-        self.views, self.strip = Views(self.desk, settings, self), Filmstrip()
+        self.commands = Commands(session, self.dialogs, self)
+        self.views, self.strip = Views(self.commands, settings, self), Filmstrip()
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
-        self.banner, self.foot, self.view_row = (
+        self.banner, self.status_bar, self.view_row = (
             toolbar.Banner(),
             toolbar.StatusBar(),
             ViewOptionsBar(),
         )
         self.hand = ToolSelection(session, self.views, self.view_row, self)
-        self.looking = Looking(session, self.views, self.view_row, self.results.room, self)
+        self.view_aids = ViewAids(session, self.views, self.view_row, self.results.room, self)
         self.pictures = PictureExport(
-            self.desk, self.views, self.strip, lambda: self.showing.measured, self
+            self.commands, self.views, self.strip, lambda: self.presenter.measured, self
         )
-        self.sitting = Sitting(
-            session, self.desk, self.results, self.studies, self.views, self.foot.clock, self
+        self.reading_time = ReadingTime(
+            session,
+            self.commands,
+            self.results,
+            self.studies,
+            self.views,
+            self.status_bar.clock,
+            self,
         )
         self.comparison = ThresholdComparison(
             session, self.views, self.view_row, self.hand.choose_tool, self
         )
         self.interval_line = IntervalLabel(session, self.results, self)
-        self.bullseye = BullseyeController(session, self.views, self.results, self.desk.go_to, self)
-        self.leaving = Leaving(session, self.desk, settings, self)
-        self.reader = ReaderName(session, self.desk, settings, self)
-        self.rereadings = RereadingController(session, self.desk, self.reader, self.banner, self)
-        self.flow = Flow(session, self.views, self.foot, self)
-        self.actions_by_name = actions.build(self, self._handlers())
-        self.bar = toolbar.ToolBar(self.actions_by_name)
-        self.showing = Showing(
-            session, settings, self.views, self.strip, self.results, self.bar, self.view_row,
-            self.foot, self,
+        self.bullseye = BullseyeController(
+            session, self.views, self.results, self.commands.go_to, self
+        )
+        self.export_commands = ExportCommands(session, self.commands, settings, self)
+        self.reader = ReaderName(session, self.commands, settings, self)
+        self.rereadings = RereadingController(
+            session, self.commands, self.reader, self.banner, self
+        )
+        self.cancellation = Cancellation(session, self.views, self.status_bar, self)
+        self.actions_by_name = actions.create_actions(self, self._handlers())
+        self.tool_bar = toolbar.ToolBar(self.actions_by_name)
+        self.presenter = Presenter(
+            session, settings, self.views, self.strip, self.results, self.tool_bar, self.view_row,
+            self.status_bar, self,
         )  # fmt: skip
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
@@ -186,8 +196,8 @@ class MainWindow(QMainWindow):
         for name in ("undo", "redo", "open_last"):
             self.actions_by_name[name].setEnabled(False)
         self.hand.bind(self.actions_by_name)
-        self.sitting.take(self.actions_by_name)
-        self.looking.take(self.actions_by_name)
+        self.reading_time.take(self.actions_by_name)
+        self.view_aids.take(self.actions_by_name)
         self.bullseye.bind(self.actions_by_name)
         self.comparison.bind(self.actions_by_name)
         self.rereadings.bind(self.actions_by_name)
@@ -215,16 +225,16 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout()
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        for part in (self.bar, self.rereadings.strip, self.banner):
+        for part in (self.tool_bar, self.rereadings.strip, self.banner):
             column.addWidget(part)
         column.addWidget(self.pages, 1)
         whole = QWidget()
         whole.setLayout(column)
         self.setCentralWidget(whole)
-        self.setStatusBar(self.foot)
+        self.setStatusBar(self.status_bar)
 
     def _handlers(self) -> dict[str, Callable[[], object]]:
-        desk = self.desk
+        desk = self.commands
         handlers: dict[str, Callable[[], object]] = {
             name: getattr(desk, name)
             for name in (
@@ -233,9 +243,9 @@ class MainWindow(QMainWindow):
                 "not_assessable", "propose_again",
             )
         }  # fmt: skip
-        handlers |= self.hand.handlers() | self.looking.handlers() | self.sitting.handlers()
-        handlers |= self.bullseye.handlers() | self.leaving.handlers()
-        handlers |= self.flow.handlers() | self.comparison.handlers()
+        handlers |= self.hand.handlers() | self.view_aids.handlers() | self.reading_time.handlers()
+        handlers |= self.bullseye.handlers() | self.export_commands.handlers()
+        handlers |= self.cancellation.handlers() | self.comparison.handlers()
         handlers |= self.reader.handlers() | self.rereadings.handlers()
         handlers |= {
             name: getattr(self.pictures, name)
@@ -255,7 +265,7 @@ class MainWindow(QMainWindow):
             "next_slice": partial(desk.step, 1),
             "fit": lambda: self.views.active.fit(),
             "montage": self.views.toggle,
-            "auto_window": lambda: self.showing.choose_preset(window_level.AUTOMATIC),
+            "auto_window": lambda: self.presenter.choose_preset(window_level.AUTOMATIC),
             "hide": lambda: None,
             "keys": self.dialogs.keys,
             "about": self._about,
@@ -263,36 +273,36 @@ class MainWindow(QMainWindow):
         return handlers
 
     def _connect(self) -> None:
-        session, desk, views = self.session, self.desk, self.views
+        session, desk, views = self.session, self.commands, self.views
         session.opened.connect(self._show_open)
-        session.library_changed.connect(self._show_library)
+        session.study_list_changed.connect(self._show_library)
         session.notice.connect(self.banner.show_notice)
-        session.said.connect(self.foot.show_message)
-        session.finder.remembered.connect(self._offer_last)
+        session.said.connect(self.status_bar.show_message)
+        session.scanner.remembered.connect(self._offer_last)
         session.asked.connect(self._ask)
-        session.images_wanted.connect(
+        session.images_needed.connect(
             lambda text: self._ask(text, "Show the folder …", desk.open_folder, False)
         )
         session.working.connect(self._show_work)
-        session.models_ready.connect(self.showing.models_changed)
-        desk.said.connect(self.foot.show_message)
-        self.hand.said.connect(self.foot.show_message)
-        self.bullseye.insertion.said.connect(self.foot.show_message)
-        self.comparison.said.connect(self.foot.show_message)
+        session.models_ready.connect(self.presenter.models_changed)
+        desk.said.connect(self.status_bar.show_message)
+        self.hand.said.connect(self.status_bar.show_message)
+        self.bullseye.insertion.said.connect(self.status_bar.show_message)
+        self.comparison.said.connect(self.status_bar.show_message)
         self.comparison.fitted.connect(self._show_parts)
-        self.looking.keyboard.said.connect(self.foot.show_message)
-        self.sitting.stopwatch.ticked.connect(self.showing.show_clock)
-        views.refused.connect(self.foot.show_message)
+        self.view_aids.keyboard.said.connect(self.status_bar.show_message)
+        self.reading_time.stopwatch.ticked.connect(self.presenter.show_clock)
+        views.refused.connect(self.status_bar.show_message)
         views.hovered.connect(self.view_row.hover.setText)
         views.levels_changed.connect(
             lambda: self.view_row.presets.setCurrentText(window_level.BY_HAND)
         )
-        views.levels_settled.connect(lambda: self.showing.levels_settled())
+        views.levels_settled.connect(lambda: self.presenter.levels_settled())
         views.switched.connect(self._show_parts)
         self.strip.chosen.connect(desk.go_to)
         self.results.slice_chosen.connect(desk.go_to)
         self.studies.entry_chosen.connect(session.open)
-        self.view_row.preset_chosen.connect(self.showing.choose_preset)
+        self.view_row.preset_chosen.connect(self.presenter.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
         self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
@@ -307,15 +317,15 @@ class MainWindow(QMainWindow):
         for row in actions.ACTIONS:
             if row.needs_case and row.name not in ("undo", "redo"):
                 able = current is not None and (
-                    row.name not in actions.CHANGES or not current.document.read_only
+                    row.name not in actions.EDITING_ACTIONS or not current.document.read_only
                 )
                 self.actions_by_name[row.name].setEnabled(able)
-        self.showing.models_changed()
+        self.presenter.models_changed()
         self._show_parts()
         if current is None:
             return
         self.banner.clear()
-        self.showing.attach()
+        self.presenter.attach()
         self._show_library()
         self.steps.addStack(current.document.undo_stack)
         self.steps.setActiveStack(current.document.undo_stack)
@@ -339,17 +349,17 @@ class MainWindow(QMainWindow):
 
     def _show_library(self) -> None:
         current = self.session.current
-        self.studies.show_library(self.session.library, current.entry if current else None)
-        library = self.session.library
+        self.studies.show_library(self.session.study_list, current.entry if current else None)
+        library = self.session.study_list
         if library.studies or library.refused:
             self.pages.setCurrentIndex(1)
         openable = any(not entry.code for study in library.studies for entry in study.entries)
         self.middle.setCurrentIndex(0 if current is not None or openable else 1)
 
     def _show_work(self, fraction: float, what: str) -> None:
-        self.foot.show_progress(fraction, what)
+        self.status_bar.show_progress(fraction, what)
         if not what:
-            self.showing.models_changed()
+            self.presenter.models_changed()
 
     def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
         self.banner.show_notice(text, retry=act, verb=verb, lasts=lasts)
@@ -381,11 +391,11 @@ class MainWindow(QMainWindow):
             QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel,
             QEvent.Type.KeyPress,
         ):  # fmt: skip
-            self.sitting.stopwatch.stir()
+            self.reading_time.stopwatch.note_activity()
         return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        self.sitting.stopwatch.stir()
+        self.reading_time.stopwatch.note_activity()
         if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
             self.views.shared.set("hidden", True)
         super().keyPressEvent(event)

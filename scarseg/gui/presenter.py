@@ -15,8 +15,8 @@ from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.toolbar import StatusBar, ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.inference import Inference, Readiness, engine
-from scarseg.gui.session.session import Open, Session
+from scarseg.gui.session.inference import Inference, Readiness, load_pipeline
+from scarseg.gui.session.session import OpenCase, Session
 from scarseg.gui.viewer import painting, window_level
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, standing_of, tell_grams
@@ -25,7 +25,7 @@ from scarseg.gui.viewer.view_state import find_home
 from scarseg.quant import scar_checks
 
 
-class Tracing:
+class OutlineCache:
     """Outlines, stray scar and the marks round it, per slice of a document.
 
     A slice is worked out when it is first asked for: a whole reading at once would take longer
@@ -39,7 +39,7 @@ class Tracing:
         self._tracers = [painting.Tracer() for _ in range(n)]
         self.outlines: list[painting.Traced] = [[] for _ in range(n)]
         self.marks = [QPainterPath() for _ in range(n)]
-        self.strays: list[scar_checks.Strays | None] = [None] * n
+        self.strays: list[scar_checks.ScarOutsideWall | None] = [None] * n
 
     @property
     def rest(self) -> list[int]:
@@ -60,11 +60,11 @@ class Tracing:
         self.outlines[k] = self._tracers[k].trace(labels)
         return True
 
-    def _find_strays(self, k: int) -> scar_checks.Strays:
+    def _find_strays(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case
-        return scar_checks.find(
+        return scar_checks.find_scar_outside_wall(
             case.labels[k],
-            self._document.grounds[k],
+            self._document.labels_under_scar[k],
             case.readings[k].prompts,
             case.stack.pixel_spacing_mm,
         )
@@ -79,7 +79,7 @@ SAVE_COLOURS = {
 }
 
 
-class Showing(QObject):
+class Presenter(QObject):
     """Draw the open document on canvas, strip, panel, bar and foot."""
 
     def __init__(
@@ -105,10 +105,10 @@ class Showing(QObject):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._trace_rest)
-        views.switched.connect(self.lay_out)
+        views.switched.connect(self.update_montage)
 
     @property
-    def _open(self) -> Open:
+    def _open(self) -> OpenCase:
         assert self._session.current is not None
         return self._session.current
 
@@ -124,7 +124,7 @@ class Showing(QObject):
         self._take_levels()
         self._find_home()
         self._strip.show_document(document, self._home.crop, self._canvas.levels)
-        self._tracing = Tracing(document)
+        self._tracing = OutlineCache(document)
         self._tracing.update(document.current)
         self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
         self._soon.start()
@@ -135,20 +135,20 @@ class Showing(QObject):
         )
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
         document.slice_changed.connect(self.slice_changed)
-        document.moved_to.connect(self.moved_to)
+        document.current_changed.connect(self.current_changed)
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
         saver.state_changed.connect(self.saved_changed)
         self.measured = None  # what is there speaks of the document before
-        self.lay_out()
+        self.update_montage()
         self.measure()
-        self.moved_to(document.current)
+        self.current_changed(document.current)
         self.saved_changed()
         self.show_clock()
         self._canvas.go_home()
 
-    def lay_out(self) -> None:
+    def update_montage(self) -> None:
         """Bring every slice to its cell, where the montage is in sight.
 
         Cells out of sight are not kept up: what is the same when they come back is not drawn
@@ -224,7 +224,7 @@ class Showing(QObject):
         else:
             self._show_strays()
 
-    def moved_to(self, k: int) -> None:
+    def current_changed(self, k: int) -> None:
         """Show another slice."""
         current = self._open
         if k in self._tracing.rest:
@@ -282,7 +282,7 @@ class Showing(QObject):
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
-        self.measured = engine().measure(case)
+        self.measured = load_pipeline().measure(case)
         self._results.show_measurements(self.measured, case.stack, current.document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
@@ -296,10 +296,10 @@ class Showing(QObject):
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
             for shown in self._captions(k):
-                shown.tell(remark=found.words)
-            if found.words:
-                said.append(f"Slice {k + 1}: {found.words}.")
-        self._results.show_remarks(said, any(found.clips for _, found in known))
+                shown.tell(remark=found.description)
+            if found.description:
+                said.append(f"Slice {k + 1}: {found.description}.")
+        self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
     def _take_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -339,7 +339,7 @@ class Showing(QObject):
         labels = document.case.labels[k].view()
         labels.flags.writeable = False
         for canvas in self._views.of_slice(k):
-            canvas.show_labels(labels, document.grounds[k], self._tracing.outlines[k])
+            canvas.show_labels(labels, document.labels_under_scar[k], self._tracing.outlines[k])
             canvas.marks.show_path(self._tracing.marks[k])
         self._draw_prompts(k)
 

@@ -8,7 +8,7 @@ from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QCursor
 from PyQt6.QtWidgets import QApplication, QWidget
 
-from scarseg.gui.commands import Desk
+from scarseg.gui.commands import Commands
 from scarseg.gui.panels.history import HistoryPanel
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
@@ -18,7 +18,7 @@ from scarseg.gui.viewer.montage import Views
 
 IDLE_S = 10
 """The stopwatch pauses when a reader does nothing for this long."""
-SEEN_MS = 300
+VIEWED_MS = 300
 """A slice that was on the screen as it stands for this long was looked at."""
 
 
@@ -45,37 +45,37 @@ class Stopwatch(QObject):
         """Say whether the reader is at it."""
         return self._idle_s <= IDLE_S and QApplication.activeWindow() is not None
 
-    def stir(self, *_: object) -> None:
+    def note_activity(self, *_: object) -> None:
         """Note that the reader did something."""
         self._idle_s = 0
 
     def follow(self, document: Document) -> None:
         """Take every move and change of a document for a sign of life."""
-        document.edited.connect(self.stir)
-        document.moved_to.connect(self.stir)
+        document.edited.connect(self.note_activity)
+        document.current_changed.connect(self.note_activity)
         self._unsaved_s = 0
-        self.stir()
+        self.note_activity()
 
     def tick(self) -> None:
         """Let a second pass."""
         if self._hand_at != QCursor.pos():
             self._hand_at = QCursor.pos()
-            self.stir()
+            self.note_activity()
         self._idle_s += 1
         if self._session.current is None or self._session.current.document.read_only:
             return
         document = self._session.current.document
         if self.running:
-            document.case.spent(document.current, 1.0)
+            document.case.add_reading_time(document.current, 1.0)
             self._unsaved_s += 1
             self.ticked.emit()
         elif self._unsaved_s and document.revision:
             self._unsaved_s = 0
-            document.touch()
+            document.mark_edited()
             self._idle_s = max(self._idle_s, IDLE_S + 1)
 
 
-class Seen(QObject):
+class ViewedSlices(QObject):
     """Note which slices the reader had on the screen, as they stand.
 
     ``in_view`` gives the slices on the screen; the current one as long as nobody knows better.
@@ -84,15 +84,15 @@ class Seen(QObject):
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
-        self.in_view: Callable[[], Iterable[int]] = self._current
+        self.visible_slices: Callable[[], Iterable[int]] = self._current
         self._dwell = QTimer(self)
         self._dwell.setSingleShot(True)
-        self._dwell.setInterval(SEEN_MS)
+        self._dwell.setInterval(VIEWED_MS)
         self._dwell.timeout.connect(self._look)
 
     def follow(self, document: Document) -> None:
         """Watch a document."""
-        document.moved_to.connect(self.begin)
+        document.current_changed.connect(self.begin)
         document.slice_changed.connect(self.begin)
         self.begin()
 
@@ -102,20 +102,20 @@ class Seen(QObject):
 
     def _look(self) -> None:
         if self._session.current is not None and QApplication.activeWindow() is not None:
-            self._session.current.document.seen.update(self.in_view())
+            self._session.current.document.viewed.update(self.visible_slices())
 
     def _current(self) -> tuple[int]:
         assert self._session.current is not None
         return (self._session.current.document.current,)
 
 
-class Sitting(QObject):
+class ReadingTime(QObject):
     """Make them, and connect them with the window."""
 
     def __init__(
         self,
         session: Session,
-        desk: Desk,
+        desk: Commands,
         results: ResultsPanel,
         studies: StudiesPanel,
         views: Views,
@@ -123,25 +123,25 @@ class Sitting(QObject):
         window: QWidget,
     ) -> None:
         super().__init__(window)
-        self._session, self._desk, self._results = session, desk, results
+        self._session, self._commands, self._results = session, desk, results
         self._studies, self._views, self._clock = studies, views, clock
-        self.stopwatch, self.seen = Stopwatch(session, self), Seen(session, self)
+        self.stopwatch, self.viewed = Stopwatch(session, self), ViewedSlices(session, self)
         self.stopwatch.ticked.connect(self._tell_time)
         self.history = HistoryPanel()
         results.take_history(self.history)
-        self.history.chosen.connect(desk.travel)
+        self.history.chosen.connect(desk.go_to_step)
         self.history.left.connect(lambda: self._open_history.setChecked(False))
         studies.left.connect(self._to_the_slice)
-        self.seen.in_view = self._in_view
-        views.switched.connect(self.seen.begin)
+        self.viewed.visible_slices = self._in_view
+        views.switched.connect(self.viewed.begin)
         session.opened.connect(self._follow)
 
     def handlers(self) -> dict[str, Callable[[], object]]:
         """Give what the actions do."""
         return {
             "history": lambda: None,
-            "accept_seen": self._desk.accept_seen,
-            "reopen": self._desk.reopen,
+            "accept_seen": self._commands.accept_seen,
+            "reopen": self._commands.reopen,
             "find_study": self._studies.find_study,
         }
 
@@ -190,4 +190,4 @@ class Sitting(QObject):
         self.history.follow(current.document)
         self.stopwatch.follow(current.document)
         self._tell_time()
-        self.seen.follow(current.document)
+        self.viewed.follow(current.document)

@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import QApplication, QLabel, QWidget
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 
-GROUND = "#0f1317"
+BACKGROUND = "#0f1317"
 PANEL = "#171c22"
 RAISED = "#1f2830"
 LINE = "#2b3640"
@@ -56,7 +56,7 @@ STATUS_WORDS: dict[SliceStatus, str] = {
 
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
-QMainWindow {{ background: {GROUND}; }}
+QMainWindow {{ background: {BACKGROUND}; }}
 QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QDialog, QMessageBox {{ background: {PANEL}; border: 1px solid {LINE}; }}
 QWidget#side {{ background: {PANEL}; }}
@@ -127,9 +127,9 @@ QFrame#banner[severe="true"] {{ background: #401a1d; border-bottom: 1px solid {R
 """
 
 
-ROOMY = QSize(1900, 1080)
+LARGE_WINDOW = QSize(1900, 1080)
 """A window at least this large has larger letters."""
-LARGER = 1.15
+LARGE_FONT_SCALE = 1.15
 _scale = 1.0
 
 
@@ -138,11 +138,11 @@ def px(size: int) -> int:
     return round(size * _scale)
 
 
-def fit(application: QApplication, window: QSize) -> bool:
+def fit_fonts(application: QApplication, window: QSize) -> bool:
     """Take larger letters where a window has room for them; say whether that changed any."""
     global _scale
-    roomy = window.width() >= ROOMY.width() and window.height() >= ROOMY.height()
-    scale = LARGER if roomy else 1.0
+    roomy = window.width() >= LARGE_WINDOW.width() and window.height() >= LARGE_WINDOW.height()
+    scale = LARGE_FONT_SCALE if roomy else 1.0
     if scale == _scale:
         return False
     _scale = scale
@@ -174,7 +174,7 @@ def apply(application: QApplication) -> None:
     application.setStyle("Fusion")
     palette = QPalette()
     for role, name in (
-        (QPalette.ColorRole.Window, GROUND),
+        (QPalette.ColorRole.Window, BACKGROUND),
         (QPalette.ColorRole.Base, PANEL),
         (QPalette.ColorRole.AlternateBase, RAISED),
         (QPalette.ColorRole.Text, TEXT),

@@ -15,7 +15,7 @@ from scarseg.errors import Cancelled
 
 
 @dataclass(eq=False)
-class Job:
+class WorkerJob:
     """One piece of work: values in, a value out, never widgets.
 
     ``current`` is asked on the GUI thread before the start and at delivery; when it says no
@@ -42,7 +42,7 @@ def _always() -> bool:
     return True
 
 
-class Lane(QObject):
+class Worker(QObject):
     """Run jobs one after the other on one worker thread and answer on the GUI thread.
 
     Signals:
@@ -58,8 +58,8 @@ class Lane(QObject):
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._waiting: list[Job] = []
-        self._running: Job | None = None
+        self._waiting: list[WorkerJob] = []
+        self._running: WorkerJob | None = None
         self._closed = False
         self._finished.connect(self._deliver)
         self._reported.connect(self._pass_on)
@@ -79,7 +79,7 @@ class Lane(QObject):
         urgent: bool = False,
         reports: bool = False,
         dropped: Callable[[Any], None] | None = None,
-    ) -> Job:
+    ) -> WorkerJob:
         """Queue a job; it replaces its waiting namesake.
 
         Args:
@@ -90,7 +90,7 @@ class Lane(QObject):
             dropped: called with an answer that nobody wants any more, to let go what it holds.
             urgent: go before everything that waits.
         """
-        job = Job(name, work, args, done, failed, current, reports, dropped)
+        job = WorkerJob(name, work, args, done, failed, current, reports, dropped)
         if self._closed:
             return job
         self._waiting = [other for other in self._waiting if other.name != name]
@@ -131,11 +131,11 @@ class Lane(QObject):
             job.future = self._executor.submit(self._call, job)
             job.future.add_done_callback(partial(self._announce, job))
 
-    def _announce(self, job: Job, _future: Future[Any]) -> None:
+    def _announce(self, job: WorkerJob, _future: Future[Any]) -> None:
         if not self._closed:
             self._finished.emit(job)
 
-    def _call(self, job: Job) -> Any:
+    def _call(self, job: WorkerJob) -> Any:
         if not job.reports:
             return job.work(*job.args)
 
@@ -148,7 +148,7 @@ class Lane(QObject):
 
     def _pass_on(self, job: object, fraction: float, what: str) -> None:
         """Tell how far the running job is; what a cancelled one said before is over."""
-        if isinstance(job, Job) and job is self._running and not job.stop.is_set():
+        if isinstance(job, WorkerJob) and job is self._running and not job.stop.is_set():
             self.progressed.emit(job.name, fraction, what)
 
     def _deliver(self, job: object) -> None:
@@ -162,7 +162,7 @@ class Lane(QObject):
             self._start_next()
             self.moved.emit()
 
-    def _answer(self, job: Job) -> None:
+    def _answer(self, job: WorkerJob) -> None:
         if job.future is None or job.future.cancelled():
             return
         error = job.future.exception()

@@ -38,7 +38,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def start_time(pid: int) -> str:
+def process_start(pid: int) -> str:
     """Name the moment a process started, so that a number used again is not taken for it.
 
     Empty where the system does not tell (no ``/proc``) or the process is gone.
@@ -82,7 +82,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     try:
         temporary.replace(path)
     finally:
-        discard(temporary)
+        remove_quietly(temporary)
     flush_folder(path.parent)
 
 
@@ -121,7 +121,7 @@ def write_together(files: Mapping[Path, bytes], replacing: bool) -> None:
         raise
     finally:
         for each in hidden:
-            discard(each)
+            remove_quietly(each)
 
 
 def _keep(path: Path) -> Path | None:
@@ -132,7 +132,7 @@ def _keep(path: Path) -> Path | None:
     try:
         os.link(path, second, follow_symlinks=False)
     except OSError:  # a file system without hard links
-        discard(second)
+        remove_quietly(second)
         second = write_temporary(path, path.read_bytes())
     return second
 
@@ -157,7 +157,7 @@ def write_temporary(path: Path, data: bytes, mode: int = 0o600) -> Path:
     try:
         _write(temporary, data, mode)
     except BaseException:
-        discard(temporary)
+        remove_quietly(temporary)
         raise
     return temporary
 
@@ -170,7 +170,7 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(name)
 
 
-def discard(temporary: Path) -> None:
+def remove_quietly(temporary: Path) -> None:
     """Remove a temporary file if it is still there, and let its name go."""
     with contextlib.suppress(OSError):
         temporary.unlink()
@@ -284,12 +284,12 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def write_whole(path: Path, data: bytes, force: bool = False) -> None:
+def write_file(path: Path, data: bytes, force: bool = False) -> None:
     """Write one file; see :func:`write_all`."""
-    write_all({path: data}, force)
+    write_files({path: data}, force)
 
 
-def write_all(files: Mapping[Path, bytes], force: bool = False) -> None:
+def write_files(files: Mapping[Path, bytes], force: bool = False) -> None:
     """Write files of mode 0600, all or none: the old ones or the new ones, never a mixture.
 
     A link in a file's place is refused, or with ``force`` replaced itself; what it points to is

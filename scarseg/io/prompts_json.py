@@ -22,10 +22,10 @@ from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, LimitError
-from scarseg.io.files import write_whole
+from scarseg.io.files import write_file
 
 VERSION = 1
-LARGEST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _SLICE_KEYS = {"sop_instance_uid", "frame", "boxes", "points", "no_scar", "lv_box", "pool_box"}
 _WORDS = {"scar": Label.SCAR, "wall": Label.MYOCARDIUM, "blood pool": Label.BLOOD_POOL}
 
@@ -88,7 +88,7 @@ def read_prompts(path: Path) -> PromptsFile:
         LimitError: E_LIMIT, larger than 64 MiB.
     """
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise LimitError("E_LIMIT", f"The prompts file {path} is over 64 MiB.", str(path))
         raw = path.read_bytes()
     except OSError as error:
@@ -116,7 +116,7 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
     entries = []
     for source, reading in zip(case.stack.sources, case.readings, strict=True):
         prompts = reading.prompts
-        if not (prompts.asks_for_scar or prompts.asks_for_heart or prompts.no_scar):
+        if not (prompts.has_scar_prompts or prompts.has_heart_prompts or prompts.no_scar):
             continue
         entry: dict[str, object] = {"sop_instance_uid": source.sop_instance_uid}
         if source.frame is not None:
@@ -131,7 +131,7 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
             entry["pool_box"] = _corners(prompts.pool_box)
         entries.append(entry)
     text = json.dumps({"version": VERSION, "slices": entries}, indent=1)
-    write_whole(path, (text + "\n").encode(), force)
+    write_file(path, (text + "\n").encode(), force)
 
 
 def _corners(box: Box) -> list[float]:
@@ -191,7 +191,7 @@ def _prompts(entry: dict[str, object], where: str) -> SlicePrompts:
         for name in ("lv_box", "pool_box")
     }
     prompts = SlicePrompts(boxes, points, hearts["lv_box"], no_scar, hearts["pool_box"])
-    if no_scar and prompts.asks_for_scar:
+    if no_scar and prompts.has_scar_prompts:
         _refuse(f"{where} says no_scar and asks for scar by boxes or points.")
     return prompts
 

@@ -95,15 +95,15 @@ class Logits:
     """Logits on the source grid, float32 (row, column); above 0 means inside.
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
-    whole wall including scar; ``scar`` includes MVO. ``asked`` is what the segmenter was asked;
-    ``raw`` the answer before a reader's clicks on wall and pool changed it.
+    whole wall including scar; ``scar`` includes MVO. ``prompts`` is what the segmenter was asked;
+    ``uncorrected`` the answer before a reader's clicks on wall and pool changed it.
     """
 
     scar: FloatArray
     blood_pool: FloatArray | None = None
     wall: FloatArray | None = None
-    asked: SlicePrompts | None = None
-    raw: Logits | None = None
+    prompts: SlicePrompts | None = None
+    uncorrected: Logits | None = None
 
 
 class Detector(Protocol):

@@ -68,7 +68,7 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.convolutions(x))
 
 
-def convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+def conv_block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outside),
@@ -81,10 +81,10 @@ class ImageEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = convolution(CHANNELS, 20)
+        self.stem = conv_block(CHANNELS, 20)
         widths = (20, 40, 80, 144, 192)
         self.down = nn.ModuleList(
-            nn.Sequential(convolution(a, b, 2), ResidualBlock(b), ResidualBlock(b))
+            nn.Sequential(conv_block(a, b, 2), ResidualBlock(b), ResidualBlock(b))
             for a, b in pairwise(widths)
         )
         self.up_eighth = nn.Conv2d(192, 144, 1)
@@ -229,7 +229,7 @@ def dense_maps(prompts: PromptBatch) -> Tensor:
     return torch.cat([lv, scar, some, positive, negative, prompts.previous], dim=1)
 
 
-def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def add_neighbour_channels(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let weights that saw one slice read three: the neighbours begin without influence."""
     stem = state["image_encoder.stem.0.weight"]
     missing = CHANNELS - stem.shape[1]
@@ -238,12 +238,12 @@ def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {**state, "image_encoder.stem.0.weight": F.pad(stem, (0, 0, 0, 0, 0, missing))}
 
 
-def joined(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def join_members(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Put the weights of several networks that answer together into one file's state."""
     return {f"members.{k}.{name}": v for k, one in enumerate(states) for name, v in one.items()}
 
 
-def members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+def split_members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """Split what :func:`joined` put together; the state of a single network is one member."""
     if not any(name.startswith("members.") for name in state):
         return [state]
@@ -254,18 +254,18 @@ def members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     return [parts[k] for k in sorted(parts)]
 
 
-def opened(state: dict[str, Tensor]) -> CompactSam:
+def network_from_weights(state: dict[str, Tensor]) -> CompactSam:
     """Make a network of saved weights.
 
     Raises:
         RuntimeError, KeyError, ValueError: weights of something else.
     """
     network = CompactSam()
-    network.load_state_dict(widened({k: v.float() for k, v in state.items()}))
+    network.load_state_dict(add_neighbour_channels({k: v.float() for k, v in state.items()}))
     return network
 
 
-def folded(network: CompactSam) -> CompactSam:
+def fold_batchnorms(network: CompactSam) -> CompactSam:
     """Take the batch norms into the convolutions before them: same answers, less work."""
     network.eval()
     for module in network.modules():

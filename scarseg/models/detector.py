@@ -21,13 +21,13 @@ from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError, WeightsError
 from scarseg.models import Detection, Detector, Structure, prepare_environment
 from scarseg.models.detector_crop import (
+    DETECTOR_CROP_PIXELS,
     FAR_MM_PER_PIXEL,
     NEAR_MM_PER_PIXEL,
-    VIEW_PIXELS,
-    View,
-    look,
+    DetectorCrop,
+    crop_image,
 )
-from scarseg.models.weights import list_weights, resolve
+from scarseg.models.weights import list_weights, resolve_weights
 
 CLASSES = (Structure.SCAR, Structure.LEFT_VENTRICLE)
 """Class numbers of the network, in order."""
@@ -221,7 +221,7 @@ class YoloDetector:
 
     def candidates(self, image: SliceImage, least_score: float = 0.01) -> list[Detection]:
         """Give the boxes before the score thresholds: what thresholds are chosen from."""
-        whole = View.whole(_shape(image), image.pixel_spacing_mm)
+        whole = DetectorCrop.whole(_shape(image), image.pixel_spacing_mm)
         places = [
             d
             for d in self._run(image, whole, _FAR_LEAST_SCORE, mirrored=False)
@@ -230,7 +230,7 @@ class YoloDetector:
         best: list[Detection] = []
         hearts: list[Detection] = []
         for place in places[:_MOST_PLACES]:
-            near = near_view(place.box, image.pixel_spacing_mm)
+            near = near_crop(place.box, image.pixel_spacing_mm)
             found = self._run(image, near, least_score, mirrored=True)
             hearts += [d for d in found if d.structure == Structure.LEFT_VENTRICLE][:1]
             if not best or _heart_score(found) > _heart_score(best):
@@ -246,10 +246,10 @@ class YoloDetector:
         return self.settings.lv_score
 
     def _run(
-        self, image: SliceImage, view: View, least_score: float, mirrored: bool
+        self, image: SliceImage, view: DetectorCrop, least_score: float, mirrored: bool
     ) -> list[Detection]:
         """Run the network on one view and map its boxes to the source, best first."""
-        seen = look(image.pixels, view)
+        seen = crop_image(image.pixels, view)
         inputs = torch.from_numpy(seen)[None, None].to(self._device)
         overlap = self.settings.scar_overlap
         rows = run_network(self._network, inputs, least_score, overlap, mirrored)[0]
@@ -275,15 +275,15 @@ def _shape(image: SliceImage) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def near_view(heart: Box, pixel_spacing_mm: tuple[float, float]) -> View:
+def near_crop(heart: Box, pixel_spacing_mm: tuple[float, float]) -> DetectorCrop:
     """Make the close look round a left_ventricle box in source pixels."""
     spacing_row, spacing_column = pixel_spacing_mm
     extent_mm = max(heart.width * spacing_column, heart.height * spacing_row)
-    mm = max(NEAR_MM_PER_PIXEL, extent_mm / (_LARGEST_HEART * VIEW_PIXELS))
-    return View.around(heart.centre, pixel_spacing_mm, mm)
+    mm = max(NEAR_MM_PER_PIXEL, extent_mm / (_LARGEST_HEART * DETECTOR_CROP_PIXELS))
+    return DetectorCrop.around(heart.centre, pixel_spacing_mm, mm)
 
 
-def to_detections(rows: Tensor, view: View, shape: tuple[int, int]) -> list[Detection]:
+def to_detections(rows: Tensor, view: DetectorCrop, shape: tuple[int, int]) -> list[Detection]:
     """Map network boxes of an upright view to source pixels of a slice of ``shape`` (row, column).
 
     Args:
@@ -410,5 +410,5 @@ def load_detector(name_or_path: Path | str | None, device: str = "auto") -> Dete
     if name_or_path is None and not any(e.kind == "detector" for e in list_weights()):
         logger.warning("No detector is installed; the segmenter proposes.")
         return None
-    weights = resolve(name_or_path, "detector")
+    weights = resolve_weights(name_or_path, "detector")
     return open_detector(weights.path, weights.identity, "cpu" if device == "auto" else device)

@@ -17,7 +17,7 @@ FAR_MM_PER_PIXEL = 2.5
 """Sampling of the first look, at the whole slice: where is the heart?"""
 NEAR_MM_PER_PIXEL = 1.0
 """Sampling of the second look, centred on the heart: its outline and the scars."""
-VIEW_PIXELS = 128
+DETECTOR_CROP_PIXELS = 128
 """Edge of both looks in network pixels; the first may be larger for a large slice."""
 _STRIDE = 32
 _MOST_PIXELS = 256
@@ -27,7 +27,7 @@ Distortion = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class DetectorCrop:
     """A rectangular window on a slice, possibly turned, sheared or scaled.
 
     ``matrix`` (2, 3) maps continuous view pixels (column, row) to continuous source pixels
@@ -43,9 +43,9 @@ class View:
         centre: tuple[float, float],
         pixel_spacing_mm: tuple[float, float],
         mm_per_pixel: float,
-        shape: tuple[int, int] = (VIEW_PIXELS, VIEW_PIXELS),
+        shape: tuple[int, int] = (DETECTOR_CROP_PIXELS, DETECTOR_CROP_PIXELS),
         turn: npt.NDArray[np.float64] | None = None,
-    ) -> View:
+    ) -> DetectorCrop:
         """Make the view whose middle lies on source pixel ``centre`` (column, row).
 
         Args:
@@ -63,7 +63,7 @@ class View:
         return cls(np.column_stack([linear, offset]), shape)
 
     @classmethod
-    def whole(cls, shape: tuple[int, int], pixel_spacing_mm: tuple[float, float]) -> View:
+    def whole(cls, shape: tuple[int, int], pixel_spacing_mm: tuple[float, float]) -> DetectorCrop:
         """Make the upright view of a whole slice of ``shape`` (row, column).
 
         Its sides are multiples of 32 pixels; a slice wider than 640 mm is sampled more coarsely.
@@ -71,7 +71,8 @@ class View:
         extent = [n * s for n, s in zip(shape, pixel_spacing_mm, strict=True)]
         mm = max(FAR_MM_PER_PIXEL, max(extent) / _MOST_PIXELS)
         rows, columns = (
-            max(VIEW_PIXELS, _STRIDE * ceil(length / mm / _STRIDE - 1e-9)) for length in extent
+            max(DETECTOR_CROP_PIXELS, _STRIDE * ceil(length / mm / _STRIDE - 1e-9))
+            for length in extent
         )
         centre = (shape[1] / 2, shape[0] / 2)
         return cls.around(centre, pixel_spacing_mm, mm, (rows, columns))
@@ -80,17 +81,17 @@ class View:
         """Map (n, 2) points (column, row) of the view to source pixels."""
         return points @ self.matrix[:, :2].T + self.matrix[:, 2]
 
-    def to_view(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def to_crop(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Map (n, 2) points (column, row) of the source to view pixels."""
         return (points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
-    def scaled(self, factor: float) -> View:
+    def scaled(self, factor: float) -> DetectorCrop:
         """Make the view of the same window with ``factor`` times as many pixels per edge."""
         matrix = np.column_stack([self.matrix[:, :2] / factor, self.matrix[:, 2]])
-        return View(matrix, (round(self.shape[0] * factor), round(self.shape[1] * factor)))
+        return DetectorCrop(matrix, (round(self.shape[0] * factor), round(self.shape[1] * factor)))
 
 
-def resample(pixels: npt.NDArray, view: View, order: Literal[0, 1] = 1) -> npt.NDArray:
+def resample(pixels: npt.NDArray, view: DetectorCrop, order: Literal[0, 1] = 1) -> npt.NDArray:
     """Sample source ``pixels`` (row, column) on the view's grid, the border repeated outside.
 
     Linear sampling (``order`` 1) blurs first where the view is coarser than the source.
@@ -108,7 +109,7 @@ def resample(pixels: npt.NDArray, view: View, order: Literal[0, 1] = 1) -> npt.N
     )
 
 
-def inside(view: View, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def inside_slice(view: DetectorCrop, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Say which view pixels (row, column) have their centre on a source of ``shape``."""
     rows = np.arange(view.shape[0])[:, None] + 0.5
     columns = np.arange(view.shape[1])[None, :] + 0.5
@@ -117,7 +118,9 @@ def inside(view: View, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return (column >= 0) & (column < shape[1]) & (row >= 0) & (row < shape[0])
 
 
-def look(pixels: FloatArray, view: View, distort: Distortion | None = None) -> FloatArray:
+def crop_image(
+    pixels: FloatArray, view: DetectorCrop, distort: Distortion | None = None
+) -> FloatArray:
     """Give what the network is fed: float32 (row, column), 0 to 1, 0 outside the slice.
 
     Grey values run from the 1st to the 99th percentile of what the view shows of the slice.
@@ -131,7 +134,7 @@ def look(pixels: FloatArray, view: View, distort: Distortion | None = None) -> F
     seen = np.nan_to_num(seen, nan=0.0, posinf=0.0, neginf=0.0)
     if distort is not None:
         seen = distort(seen)
-    valid = inside(view, (pixels.shape[0], pixels.shape[1]))
+    valid = inside_slice(view, (pixels.shape[0], pixels.shape[1]))
     if not valid.any():
         return np.zeros(view.shape, dtype=np.float32)
     low, high = np.percentile(seen[valid], _PERCENTILES)

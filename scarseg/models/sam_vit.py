@@ -67,7 +67,7 @@ class VitSegmenter:
         """Answer each box on its own and join the answers; without prompts there is no scar."""
         own: VitFeatures = embedding.features
         answer = np.full(embedding.shape, OUTSIDE_LOGIT, dtype=np.float32)
-        if not prompts.asks_for_scar or prompts.no_scar:
+        if not prompts.has_scar_prompts or prompts.no_scar:
             return Logits(answer)
         for box in prompts.boxes or (None,):
             answer = np.maximum(answer, self._one(own, box, prompts, embedding.shape))

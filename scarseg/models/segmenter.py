@@ -21,9 +21,16 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
 from scarseg.models import Embedding, Logits, Segmenter
-from scarseg.models.compact_sam import CompactSam, Features, PromptBatch, folded, members, opened
-from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, put_back, take_crop
-from scarseg.models.weights import resolve
+from scarseg.models.compact_sam import (
+    CompactSam,
+    Features,
+    PromptBatch,
+    fold_batchnorms,
+    network_from_weights,
+    split_members,
+)
+from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, crop_slice, uncrop
+from scarseg.models.weights import resolve_weights
 
 T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
@@ -72,7 +79,7 @@ class CompactSegmenter:
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
         shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
         geometry = CropGeometry.around(lv_box, shape, image.pixel_spacing_mm)
-        crop = take_slices(image, geometry).to(self.device)
+        crop = crop_with_neighbours(image, geometry).to(self.device)
         glance = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
         used = lv_box or _middle_box(shape, image.pixel_spacing_mm)
         features = CompactFeatures(geometry, crop, glance, used)
@@ -92,7 +99,7 @@ class CompactSegmenter:
             crop_logits, _ = self.networks[0].predict(own.glance, batch)
         else:
             crop_logits = self._careful(own, batch)
-        back = put_back(crop_logits.float().cpu(), own.geometry, embedding.shape).numpy()
+        back = uncrop(crop_logits.float().cpu(), own.geometry, embedding.shape).numpy()
         scar = back[2]
         if prompts.no_scar:
             scar = np.full_like(scar, OUTSIDE_LOGIT)
@@ -186,11 +193,11 @@ def _answer(
     mirrors: Sequence[tuple[int, ...]],
 ) -> list[Tensor]:
     """Let one network answer its mirror images; give the logits as the crop lies."""
-    logits, _ = network.predict(views, mirrored(prompts, mirrors))
+    logits, _ = network.predict(views, mirror_prompts(prompts, mirrors))
     return [logits[k].flip([axis - 1 for axis in axes]) for k, axes in enumerate(mirrors)]
 
 
-def mirrored(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> PromptBatch:
+def mirror_prompts(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> PromptBatch:
     """Repeat the prompts of one crop, mirrored along these axes of (image, map, row, column)."""
     size = prompts.previous.shape[-1]
     parts = []
@@ -221,7 +228,7 @@ def _mirrored_boxes(boxes: Tensor, place: int, size: int) -> Tensor:
     return boxes
 
 
-def take_slices(image: SliceImage, geometry: CropGeometry) -> Tensor:
+def crop_with_neighbours(image: SliceImage, geometry: CropGeometry) -> Tensor:
     """Sample and normalise a slice and its neighbours to (1, CHANNELS, crop row, crop column)."""
     crops: list[Tensor] = []
     for pixels in (image.pixels, *image.neighbours):
@@ -229,7 +236,7 @@ def take_slices(image: SliceImage, geometry: CropGeometry) -> Tensor:
             crops.append(torch.zeros_like(crops[0]))
         else:
             source = torch.from_numpy(np.array(pixels, dtype=np.float32))
-            crops.append(take_crop(source, geometry))
+            crops.append(crop_slice(source, geometry))
     return torch.cat(crops, dim=1)
 
 
@@ -274,7 +281,7 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
         WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN, E_DEVICE.
     """
     place = choose_device(device)
-    weights = resolve(name_or_path, "segmenter")
+    weights = resolve_weights(name_or_path, "segmenter")
     if weights.path.suffix in (".pth", ".pt"):
         from scarseg.models.sam_vit import load_vit
 
@@ -285,7 +292,7 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
         message = f"The weights file {weights.path} is damaged: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
     try:
-        networks = [folded(opened(one)) for one in members(state)]
+        networks = [fold_batchnorms(network_from_weights(one)) for one in split_members(state)]
     except (RuntimeError, KeyError, ValueError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error

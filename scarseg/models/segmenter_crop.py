@@ -63,7 +63,7 @@ class CropGeometry:
         grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], dim=-1)
         return grid[None]
 
-    def back_grid(self, shape: tuple[int, int]) -> Tensor:
+    def inverse_grid(self, shape: tuple[int, int]) -> Tensor:
         """Give the grid_sample grid (1, row, column, 2) that brings a crop back to the source."""
         rows = (torch.arange(shape[0], dtype=torch.float32) + 0.5 - self.centre[1]) / self.step[1]
         columns = (torch.arange(shape[1], dtype=torch.float32) + 0.5 - self.centre[0]) / (
@@ -76,7 +76,7 @@ class CropGeometry:
         return grid[None]
 
 
-def soften(pixels: Tensor, step: tuple[float, float]) -> Tensor:
+def antialias(pixels: Tensor, step: tuple[float, float]) -> Tensor:
     """Blur (1, 1, row, column) before sampling more coarsely than the source, against aliasing."""
     for axis, ratio in ((3, step[0]), (2, step[1])):
         if ratio < 1.5:
@@ -108,20 +108,20 @@ def normalise(crop: Tensor) -> Tensor:
     return ((crop - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-2, 3)
 
 
-def take_crop(pixels: Tensor, geometry: CropGeometry) -> Tensor:
+def crop_slice(pixels: Tensor, geometry: CropGeometry) -> Tensor:
     """Sample and normalise one slice (row, column) float32 to (1, 1, crop row, crop column)."""
     rows, columns = int(pixels.shape[0]), int(pixels.shape[1])
     shifted = pixels - torch.quantile(pixels[::2, ::2].flatten(), 0.01)
-    source = soften(shifted[None, None], geometry.step)
+    source = antialias(shifted[None, None], geometry.step)
     grid = geometry.sampling_grid((rows, columns))
     return normalise(F.grid_sample(source, grid, align_corners=False))
 
 
-def put_back(logits: Tensor, geometry: CropGeometry, shape: tuple[int, int]) -> Tensor:
+def uncrop(logits: Tensor, geometry: CropGeometry, shape: tuple[int, int]) -> Tensor:
     """Resample crop logits (1, mask, row, column) to the source grid (mask, row, column).
 
     Outside the crop they are :data:`OUTSIDE_LOGIT`.
     """
-    grid = geometry.back_grid(shape)
+    grid = geometry.inverse_grid(shape)
     back = F.grid_sample(logits - OUTSIDE_LOGIT, grid, align_corners=False)
     return (back + OUTSIDE_LOGIT)[0]

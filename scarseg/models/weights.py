@@ -83,7 +83,7 @@ def verify_weights(folder: Path | None = None) -> list[tuple[WeightsEntry, str]]
     return verdicts
 
 
-def resolve(name_or_path: Path | str | None, kind: str) -> ResolvedWeights:
+def resolve_weights(name_or_path: Path | str | None, kind: str) -> ResolvedWeights:
     """Find weights by manifest name or by path; None is the default of that kind.
 
     A shipped file whose bytes are not the manifest's is refused; a user's own file runs but is

@@ -31,7 +31,7 @@ _UNANSWERED = 1e140
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A confidence interval of the level that was asked for, 0.95 unless told."""
 
     low: float
@@ -44,7 +44,7 @@ def paired(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Series, Series]:
     Raises:
         InputError: E_PAIRS, they are empty, of different length, or hold a value not finite.
     """
-    x, y = finite(a), finite(b)
+    x, y = finite_series(a), finite_series(b)
     if len(x) != len(y):
         raise InputError(
             "E_PAIRS", f"Two readings must have the same patients, not {len(x)} and {len(y)}."
@@ -63,7 +63,7 @@ def bootstrap_interval(
     level: float = 0.95,
     n_resamples: int = 2000,
     seed: int = SEED,
-) -> Interval | None:
+) -> ConfidenceInterval | None:
     """Give the percentile bootstrap interval of a statistic, drawing patients with replacement.
 
     Args:
@@ -76,7 +76,7 @@ def bootstrap_interval(
     Returns:
         None for fewer than two patients, and when more than one draw in twenty had no answer.
     """
-    columns = [finite(one) for one in series]
+    columns = [finite_series(one) for one in series]
     if len({len(one) for one in columns}) != 1:
         raise InputError("E_PAIRS", "The series must be equally long to be paired.")
     if len(columns[0]) < 2:
@@ -100,10 +100,10 @@ def bootstrap_interval(
     if len(known) < 0.95 * n_resamples:
         return None
     low, high = np.percentile(known, (50 * (1 - level), 50 * (1 + level)))
-    return Interval(float(low), float(high))
+    return ConfidenceInterval(float(low), float(high))
 
 
-def finite(values: npt.ArrayLike) -> Series:
+def finite_series(values: npt.ArrayLike) -> Series:
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
         raise InputError("E_PAIRS", "A reading must have a value for at least one patient.")
@@ -232,9 +232,9 @@ class IntraclassCorrelation:
     """ICC(2,1), absolute agreement, and ICC(3,1), consistency, of single readings."""
 
     icc_2_1: float | None
-    icc_2_1_ci: Interval | None
+    icc_2_1_ci: ConfidenceInterval | None
     icc_3_1: float | None
-    icc_3_1_ci: Interval | None
+    icc_3_1_ci: ConfidenceInterval | None
 
 
 def intraclass(ratings: npt.ArrayLike, level: float = 0.95) -> IntraclassCorrelation:
@@ -275,17 +275,17 @@ def intraclass(ratings: npt.ArrayLike, level: float = 0.95) -> IntraclassCorrela
     )
 
 
-def _icc_3_1_interval(shape: tuple[int, int], f: float, level: float) -> Interval:
+def _icc_3_1_interval(shape: tuple[int, int], f: float, level: float) -> ConfidenceInterval:
     n, k = shape
     degrees = (n - 1) * (k - 1)
     low = f / float(stats.f.ppf((1 + level) / 2, n - 1, degrees))
     high = f * float(stats.f.ppf((1 + level) / 2, degrees, n - 1))
-    return Interval((low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
+    return ConfidenceInterval((low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
 
 
 def _icc_2_1_interval(
     shape: tuple[int, int], squares: tuple[float, float, float], icc: float, level: float
-) -> Interval | None:
+) -> ConfidenceInterval | None:
     """Give Satterthwaite's interval, as Shrout & Fleiss have it."""
     n, k = shape
     between, readers, error = squares
@@ -300,7 +300,7 @@ def _icc_2_1_interval(
     rest = k * readers + (k * n - k - n) * error
     if not np.isfinite((lower, upper)).all():
         return None  # a fraction of a degree of freedom: anything is possible
-    return Interval(
+    return ConfidenceInterval(
         n * (between - upper * error) / (upper * rest + n * between),
         n * (lower * between - error) / (rest + n * lower * between),
     )
@@ -323,9 +323,9 @@ class BlandAltman:
     sd: float | None
     lower_limit: float | None
     upper_limit: float | None
-    bias_ci: Interval | None
-    lower_limit_ci: Interval | None
-    upper_limit_ci: Interval | None
+    bias_ci: ConfidenceInterval | None
+    lower_limit_ci: ConfidenceInterval | None
+    upper_limit_ci: ConfidenceInterval | None
     slope: float | None
 
 
@@ -337,7 +337,7 @@ class Concordance:
     """
 
     ccc: float
-    ci: Interval | None
+    ci: ConfidenceInterval | None
     precision: float | None
     accuracy: float | None
 
@@ -348,7 +348,7 @@ class Correlation:
 
     r: float
     r_squared: float
-    ci: Interval | None
+    ci: ConfidenceInterval | None
     p_value: float
 
 
@@ -413,9 +413,9 @@ def bland_altman(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Bla
         sd=sd,
         lower_limit=bias - reach,
         upper_limit=bias + reach,
-        bias_ci=Interval(bias - half, bias + half),
-        lower_limit_ci=Interval(bias - reach - half_limit, bias - reach + half_limit),
-        upper_limit_ci=Interval(bias + reach - half_limit, bias + reach + half_limit),
+        bias_ci=ConfidenceInterval(bias - half, bias + half),
+        lower_limit_ci=ConfidenceInterval(bias - reach - half_limit, bias - reach + half_limit),
+        upper_limit_ci=ConfidenceInterval(bias + reach - half_limit, bias + reach + half_limit),
         slope=slope,
     )
 
@@ -449,7 +449,7 @@ def concordance(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Conc
         - ccc**4 * shift**4 / (2 * r**2 * rest**2)
     ) / (n - 2)
     half = float(stats.norm.ppf((1 + level) / 2)) * sqrt(max(variance, 0.0))
-    interval = Interval(tanh(atanh(ccc) - half), tanh(atanh(ccc) + half))
+    interval = ConfidenceInterval(tanh(atanh(ccc) - half), tanh(atanh(ccc) + half))
     return Concordance(ccc, interval, r, accuracy)
 
 
@@ -467,5 +467,5 @@ def correlation(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Corr
     interval = None
     if len(x) > 3 and 1 - abs(r) > ROUNDING:
         bounds = result.confidence_interval(confidence_level=level)
-        interval = Interval(float(bounds.low), float(bounds.high))
+        interval = ConfidenceInterval(float(bounds.low), float(bounds.high))
     return Correlation(r, r**2, interval, float(result.pvalue))

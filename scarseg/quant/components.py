@@ -9,11 +9,11 @@ from scipy import ndimage
 from scarseg.case.labels import MaskArray
 
 OUTSIDE_SHARE = 0.1
-EIGHT = np.ones((3, 3), dtype=bool)
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 """Neighbours across edges and corners."""
 
 
-def without_islands(
+def remove_islands(
     mask: MaskArray, pixel_spacing_mm: tuple[float, float], smallest_mm2: float
 ) -> MaskArray:
     """Drop the components (four neighbours, in their slice) smaller than this.
@@ -24,7 +24,7 @@ def without_islands(
         smallest_mm2: a component of just this area stays.
     """
     if mask.ndim == 3:
-        slices = [without_islands(one, pixel_spacing_mm, smallest_mm2) for one in mask]
+        slices = [remove_islands(one, pixel_spacing_mm, smallest_mm2) for one in mask]
         return np.stack(slices) if slices else mask
     pieces, n = ndimage.label(mask)
     if n == 0:
@@ -36,9 +36,9 @@ def without_islands(
     return np.asarray(kept[pieces], dtype=np.bool_)
 
 
-def grown_from(mask: MaskArray, seeds: MaskArray) -> MaskArray:
+def connected_to_seeds(mask: MaskArray, seeds: MaskArray) -> MaskArray:
     """Keep the components (eight neighbours) of a mask (row, column) that hold a seed."""
-    pieces, n = ndimage.label(mask, EIGHT)
+    pieces, n = ndimage.label(mask, EIGHT_NEIGHBOURS)
     kept = np.zeros(n + 1, dtype=bool)
     kept[pieces[seeds & mask]] = True
     kept[0] = False

@@ -12,13 +12,12 @@ from enum import StrEnum
 import numpy as np
 
 from scarseg.case.labels import MaskArray
-from scarseg.case.stack import FloatArray
-from scarseg.case.stack import Sequence as LgeSequence
-from scarseg.quant.components import without_islands
+from scarseg.case.stack import FloatArray, LgeSequence
+from scarseg.quant.components import remove_islands
 from scarseg.quant.remote import remote_signals, stack_remote_signal
 from scarseg.quant.thresholds import (
     RULES,
-    NoThreshold,
+    MethodUnfit,
     Scope,
     ThresholdMethod,
     ThresholdRules,
@@ -29,7 +28,7 @@ ROES_GREY = 0.35
 """Share of the maximum where Roes' grey zone begins."""
 
 
-class ZoneScheme(StrEnum):
+class GreyZoneScheme(StrEnum):
     """Who drew the lines; names as they appear in tables."""
 
     SCHMIDT = "schmidt"
@@ -41,23 +40,23 @@ class ZoneScheme(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Zones:
+class GreyZones:
     """Core and grey zone (slice, row, column), apart from each other, with their thresholds.
 
     Thresholds are per slice, in source units. ``reason`` says why a scheme does not apply; its
     masks are then empty and no mass is to be printed.
     """
 
-    scheme: ZoneScheme
+    scheme: GreyZoneScheme
     core: MaskArray
     grey: MaskArray
     core_thresholds: tuple[float | None, ...]
     grey_thresholds: tuple[float | None, ...]
-    reason: NoThreshold | None = None
+    reason: MethodUnfit | None = None
 
 
 def grey_zone(
-    scheme: ZoneScheme,
+    scheme: GreyZoneScheme,
     pixels: FloatArray,
     wall: MaskArray,
     pixel_spacing_mm: tuple[float, float],
@@ -66,7 +65,7 @@ def grey_zone(
     remote: MaskArray | None = None,
     sequence: LgeSequence = LgeSequence.MAGNITUDE,
     rules: ThresholdRules = RULES,
-) -> Zones:
+) -> GreyZones:
     """Part an infarct in core and grey zone; arguments as for a threshold method.
 
     Islands are judged by core and grey zone together. Shares of the maximum need a magnitude
@@ -77,8 +76,8 @@ def grey_zone(
     blank: tuple[float | None, ...] = (None,) * len(wall)
     reason = _why_not(scheme, wall, remote, pixels, sequence)
     if reason is not None:
-        return Zones(scheme, nothing, nothing, blank, blank, reason)
-    above = ThresholdMethod.SD_3 if scheme is ZoneScheme.YAN else ThresholdMethod.FWHM_MAX
+        return GreyZones(scheme, nothing, nothing, blank, blank, reason)
+    above = ThresholdMethod.SD_3 if scheme is GreyZoneScheme.YAN else ThresholdMethod.FWHM_MAX
     cores = threshold_levels(above, pixels, wall, area, remote, rules)
     greys = _grey_levels(scheme, pixels, wall, area, remote, rules, cores)
     core, either = nothing.copy(), nothing.copy()
@@ -86,30 +85,30 @@ def grey_zone(
         if high is not None and low is not None:
             core[k] = area[k] & (pixels[k] > high)
             either[k] = area[k] & (pixels[k] > min(low, high))
-    either = without_islands(either, pixel_spacing_mm, rules.island_mm2)
+    either = remove_islands(either, pixel_spacing_mm, rules.island_mm2)
     core &= either
-    return Zones(scheme, core, either & ~core, tuple(cores), tuple(greys))
+    return GreyZones(scheme, core, either & ~core, tuple(cores), tuple(greys))
 
 
 def _why_not(
-    scheme: ZoneScheme,
+    scheme: GreyZoneScheme,
     wall: MaskArray,
     remote: MaskArray | None,
     pixels: FloatArray,
     sequence: LgeSequence,
-) -> NoThreshold | None:
+) -> MethodUnfit | None:
     if not wall.any():
-        return NoThreshold.NO_WALL
-    if scheme is not ZoneScheme.YAN and sequence is LgeSequence.PSIR:
-        return NoThreshold.PSIR
-    if scheme is ZoneScheme.ROES:
+        return MethodUnfit.NO_WALL
+    if scheme is not GreyZoneScheme.YAN and sequence is LgeSequence.PSIR:
+        return MethodUnfit.PSIR
+    if scheme is GreyZoneScheme.ROES:
         return None
     known = remote is not None and stack_remote_signal(pixels, remote) is not None
-    return None if known else NoThreshold.NO_REMOTE
+    return None if known else MethodUnfit.NO_REMOTE
 
 
 def _grey_levels(
-    scheme: ZoneScheme,
+    scheme: GreyZoneScheme,
     pixels: FloatArray,
     wall: MaskArray,
     area: MaskArray,
@@ -117,9 +116,9 @@ def _grey_levels(
     rules: ThresholdRules,
     cores: Sequence[float | None],
 ) -> list[float | None]:
-    if scheme is ZoneScheme.YAN:
+    if scheme is GreyZoneScheme.YAN:
         return threshold_levels(ThresholdMethod.SD_2, pixels, wall, area, remote, rules)
-    if scheme is ZoneScheme.ROES or remote is None:
+    if scheme is GreyZoneScheme.ROES or remote is None:
         return [None if half is None else 2 * ROES_GREY * half for half in cores]
     if rules.scope is Scope.STACK:
         signals = (stack_remote_signal(pixels, remote),) * len(wall)

@@ -73,11 +73,11 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
     """
     levels = propose_levels(labels, stack)
     upper = [k for k, level in enumerate(levels) if level in (Level.BASAL, Level.MID)]
-    upper = [k for k in upper if wall_geometry.is_closed(labels[k])]
+    upper = [k for k in upper if wall_geometry.is_closed_ring(labels[k])]
     if not upper:
         return None
     faces = wall_geometry.direction_angle(stack, SEPTUM_FACES)
-    profiles = [one for k in upper if (one := blood_outside(stack, labels, k)) is not None]
+    profiles = [one for k in upper if (one := blood_share_outside(stack, labels, k)) is not None]
     middle = upper[len(upper) // 2]
     blood = np.mean(profiles, axis=0) if profiles else np.zeros(int(wall_geometry.FULL_TURN))
     found = _best_arc(blood, faces) if profiles else None
@@ -88,12 +88,12 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
         start, end = _ends(blood, found[0], found[1])
         angle, width, contrast = start, end - start, found[2]
         source = InsertionSource.IMAGE
-    angle = float(wall_geometry.turned(np.asarray(angle)))
+    angle = float(wall_geometry.normalize_degrees(np.asarray(angle)))
     point = on_epicardium(stack, labels[middle], middle, angle)
     return InsertionProposal(point, angle, float(width), float(contrast), source)
 
 
-def blood_outside(stack: Stack, labels: LabelArray, index: int) -> Profile | None:
+def blood_share_outside(stack: Stack, labels: LabelArray, index: int) -> Profile | None:
     """Give, for every degree of one slice, the share of samples outside the wall like blood.
 
     Element i belongs to angle i + 0.5. None where there is no cavity or muscle to compare with,
@@ -110,7 +110,7 @@ def blood_outside(stack: Stack, labels: LabelArray, index: int) -> Profile | Non
     if bright <= dark:
         return None
     epicardium = epicardial_radii_mm(stack, one, centre)
-    level = (sampled(stack, image, centre, epicardium[:, None] + DEPTHS_MM) - dark) / (
+    level = (sample_rays(stack, image, centre, epicardium[:, None] + DEPTHS_MM) - dark) / (
         bright - dark
     )
     like = (level > LIKE_BLOOD[0]) & (level < LIKE_BLOOD[1])
@@ -133,12 +133,12 @@ def epicardial_radii_mm(
     reach = np.hypot((rows + 0.5 - centre[1]) * row_mm, (columns + 0.5 - centre[0]) * column_mm)
     distance = np.arange(step, float(reach.max()) + max(stack.pixel_spacing_mm), step)
     tiled = np.broadcast_to(distance, (int(wall_geometry.FULL_TURN), len(distance)))
-    inside = sampled(stack, wall, centre, tiled) > 0.5
+    inside = sample_rays(stack, wall, centre, tiled) > 0.5
     last = len(distance) - 1 - np.argmax(inside[:, ::-1], axis=1)
     return np.where(inside.any(axis=1), distance[last], 0.0)
 
 
-def sampled(
+def sample_rays(
     stack: Stack,
     image: FloatArray,
     centre: tuple[float, float],
@@ -150,7 +150,8 @@ def sampled(
     """
     row_mm, column_mm = stack.pixel_spacing_mm
     turn = (
-        wall_geometry.sense(stack) * np.radians(np.arange(wall_geometry.FULL_TURN) + 0.5)[:, None]
+        wall_geometry.angle_direction(stack)
+        * np.radians(np.arange(wall_geometry.FULL_TURN) + 0.5)[:, None]
     )
     rows = centre[1] + np.sin(turn) * radii_mm / row_mm - 0.5
     columns = centre[0] + np.cos(turn) * radii_mm / column_mm - 0.5
@@ -199,7 +200,7 @@ def on_epicardium(stack: Stack, labels: LabelArray, index: int, angle: float) ->
     if centre is None:
         raise ValueError("a closed ring has a middle")
     radius = epicardial_radii_mm(stack, labels, centre)[int(angle) % int(wall_geometry.FULL_TURN)]
-    turn = np.radians(wall_geometry.sense(stack) * angle)
+    turn = np.radians(wall_geometry.angle_direction(stack) * angle)
     row_mm, column_mm = stack.pixel_spacing_mm
     return InsertionPoint(
         index,

@@ -25,7 +25,7 @@ CONVENTION_TOLERANCE = 0.01
 MM3_PER_ML = 1000.0
 
 
-class Proposed(NamedTuple):
+class ProposedInfarct(NamedTuple):
     """What the models proposed on a slice, and whether any label is another now."""
 
     n_infarct_voxels: int
@@ -56,7 +56,7 @@ def measure(
     statuses: Sequence[SliceStatus],
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
-    proposed: Sequence[Proposed | None] = (),
+    proposed: Sequence[ProposedInfarct | None] = (),
 ) -> Measurements:
     """Measure a label map on the source grid in both conventions.
 
@@ -113,7 +113,7 @@ def _measure_slices(
     stack: Stack,
     statuses: Sequence[SliceStatus],
     density: float,
-    proposed: Sequence[Proposed | None],
+    proposed: Sequence[ProposedInfarct | None],
 ) -> tuple[SliceMeasurement, ...]:
     row_mm, column_mm = stack.pixel_spacing_mm
     area_mm2 = row_mm * column_mm

@@ -18,18 +18,18 @@ import numpy.typing as npt
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.stack import Stack
-from scarseg.quant.grey_zone import ROES_GREY, Zones, ZoneScheme, grey_zone
+from scarseg.quant.grey_zone import ROES_GREY, GreyZones, GreyZoneScheme, grey_zone
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
 from scarseg.quant.remote import (
     RemoteSignal,
-    propose_remote_beside,
+    propose_remote_outside,
     remote_signals,
     stack_remote_signal,
 )
 from scarseg.quant.thresholds import (
     BELOW_REMOTE,
     RULES,
-    NoThreshold,
+    MethodUnfit,
     Scope,
     ThresholdMethod,
     ThresholdRules,
@@ -40,22 +40,22 @@ from scarseg.quant.thresholds import (
 SEGMENTATION = "segmentation"
 ROBUST_PERCENTILE = 98.0
 """The labelled, robust maximum of FWHM."""
-CHOICES = (
+METHOD_CHOICES = (
     *(str(method) for method in ThresholdMethod if method is not ThresholdMethod.MANUAL),
-    *(str(scheme) for scheme in ZoneScheme),
+    *(str(scheme) for scheme in GreyZoneScheme),
 )
 """What can be asked for; the segmentation stands beside it always."""
 
 _FWHM = (ThresholdMethod.FWHM_MAX, ThresholdMethod.FWHM_REMOTE, ThresholdMethod.FWHM_MIN)
 _SCHEMES = {
-    ZoneScheme.SCHMIDT: ("over 50 % of maximum", "from peak of remote to 50 % of maximum"),
-    ZoneScheme.ROES: ("over 50 % of maximum", f"{100 * ROES_GREY:.0f} to 50 % of maximum"),
-    ZoneScheme.YAN: ("over mean of remote + 3 SD", "mean of remote + 2 SD to + 3 SD"),
+    GreyZoneScheme.SCHMIDT: ("over 50 % of maximum", "from peak of remote to 50 % of maximum"),
+    GreyZoneScheme.ROES: ("over 50 % of maximum", f"{100 * ROES_GREY:.0f} to 50 % of maximum"),
+    GreyZoneScheme.YAN: ("over mean of remote + 3 SD", "mean of remote + 2 SD to + 3 SD"),
 }
 
 
 @dataclass(frozen=True)
-class Grams:
+class SliceMasses:
     """Mass of a mask per slice, in both conventions."""
 
     thickness: tuple[float, ...]
@@ -84,9 +84,9 @@ class MethodResult:
     mvo_rule: str
     thresholds: tuple[float | None, ...]
     n_voxels: tuple[int, ...]
-    scar: Grams | None
-    mvo: Grams | None
-    reason: NoThreshold | None = None
+    scar: SliceMasses | None
+    mvo: SliceMasses | None
+    reason: MethodUnfit | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -102,7 +102,7 @@ class MethodComparison:
     remote: MaskArray
     remote_slices: tuple[RemoteSignal | None, ...]
     remote_stack: RemoteSignal | None
-    wall: Grams
+    wall: SliceMasses
     density_g_per_ml: float
 
     def percent(self, result: MethodResult, convention: MassConvention) -> float | None:
@@ -123,7 +123,7 @@ class MethodComparison:
 def compare_methods(
     stack: Stack,
     labels: LabelArray,
-    chosen: Sequence[str] = CHOICES,
+    chosen: Sequence[str] = METHOD_CHOICES,
     density_g_per_ml: float = DENSITY_G_PER_ML,
     remote: MaskArray | None = None,
 ) -> MethodComparison:
@@ -139,8 +139,8 @@ def compare_methods(
     has_muscle = bool((labels == Label.MYOCARDIUM).any())
     searched = wall if has_muscle else np.zeros_like(wall)  # scar alone is no wall
     if remote is None:
-        remote = propose_remote_beside(stack.pixels, searched, stack.pixel_spacing_mm, infarct)
-    scale = _Scale(stack, density_g_per_ml)
+        remote = propose_remote_outside(stack.pixels, searched, stack.pixel_spacing_mm, infarct)
+    scale = _MaskScale(stack, density_g_per_ml)
     results = [scale.segmentation(labels)]
     for method, rules in _variants(chosen):
         region = None
@@ -189,14 +189,14 @@ def _variants(chosen: Sequence[str]) -> Iterator[tuple[ThresholdMethod, Threshol
             yield method, replace(RULES, maximum_percentile=ROBUST_PERCENTILE)
 
 
-def _schemes(chosen: Sequence[str]) -> Iterator[tuple[ZoneScheme, ThresholdRules]]:
-    for scheme in ZoneScheme:
+def _schemes(chosen: Sequence[str]) -> Iterator[tuple[GreyZoneScheme, ThresholdRules]]:
+    for scheme in GreyZoneScheme:
         if str(scheme) in chosen:
             for scope in Scope:
                 yield scheme, replace(RULES, scope=scope)
 
 
-class _Scale:
+class _MaskScale:
     """Weigh masks on the grid of one stack."""
 
     def __init__(self, stack: Stack, density: float) -> None:
@@ -204,9 +204,9 @@ class _Scale:
         self.thick, self.spaced = (slice_depths_mm(stack, one) for one in MassConvention)
         self.density = density
 
-    def grams(self, mask: MaskArray) -> Grams:
+    def grams(self, mask: MaskArray) -> SliceMasses:
         counts = _counts(mask)
-        return Grams(self._weighed(counts, self.thick), self._weighed(counts, self.spaced))
+        return SliceMasses(self._weighed(counts, self.thick), self._weighed(counts, self.spaced))
 
     def _weighed(self, counts: Sequence[int], depths: Sequence[float]) -> tuple[float, ...]:
         return tuple(
@@ -249,7 +249,7 @@ class _Scale:
         )
 
     def zones(
-        self, zones: Zones, rules: ThresholdRules, warnings: tuple[str, ...]
+        self, zones: GreyZones, rules: ThresholdRules, warnings: tuple[str, ...]
     ) -> Iterator[MethodResult]:
         scheme = zones.scheme
         for part, rule, mask, thresholds in (
@@ -260,8 +260,9 @@ class _Scale:
                 f"{scheme}_{part}",
                 rule,
                 rules.scope,
-                None if scheme is ZoneScheme.YAN else rules.maximum_percentile,
-                scheme is ZoneScheme.YAN or (part == "grey" and scheme is ZoneScheme.SCHMIDT),
+                None if scheme is GreyZoneScheme.YAN else rules.maximum_percentile,
+                scheme is GreyZoneScheme.YAN
+                or (part == "grey" and scheme is GreyZoneScheme.SCHMIDT),
                 rules.island_mm2,
                 "none",
                 thresholds,
@@ -273,7 +274,7 @@ class _Scale:
             )
 
 
-def _below_remote(zones: Zones, signals: Sequence[RemoteSignal | None]) -> tuple[str, ...]:
+def _below_remote(zones: GreyZones, signals: Sequence[RemoteSignal | None]) -> tuple[str, ...]:
     """Warn where a core begins below the mean of remote: then all muscle is called core."""
     below = any(
         level is not None and signal is not None and level < signal.mean

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SECTOR_DEGREES = 60.0
 STEP_DEGREES = 10.0
-MARGIN_MM = 3.0
+SCAR_MARGIN_MM = 3.0
 """A sector keeps this far from scar that is known."""
 MINIMUM_VOXELS = 8
 """Fewer voxels give no usable standard deviation."""
@@ -62,7 +62,7 @@ def propose_remote(
     return remote
 
 
-def propose_remote_beside(
+def propose_remote_outside(
     pixels: FloatArray,
     wall: MaskArray,
     pixel_spacing_mm: tuple[float, float],
@@ -93,7 +93,7 @@ def remote_sector(
     x = (at[0] - 0.5 - column) * pixel_spacing_mm[1]
     centre = np.degrees(np.arctan2(y, x))
     off = np.abs((ring_angles(wall, pixel_spacing_mm) - centre + 180.0) % 360.0 - 180.0)
-    middle = middle_of_wall(wall, pixel_spacing_mm)
+    middle = mid_wall(wall, pixel_spacing_mm)
     return np.asarray(middle & (off <= SECTOR_DEGREES / 2 + 1e-9), dtype=np.bool_)
 
 
@@ -114,7 +114,7 @@ def stack_remote_signal(pixels: FloatArray, remote: MaskArray) -> RemoteSignal |
     return _signal(pixels[remote])
 
 
-def middle_of_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArray:
+def mid_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArray:
     """Keep the deeper half of a wall (row, column): as far from both borders as it gets."""
     if not wall.any():
         return wall
@@ -145,7 +145,7 @@ def _propose_in_slice(
         return remote
     sides = ndimage.find_objects(wall.astype(np.uint8))[0]
     # Scar this far outside the wall's rectangle still counts.
-    margins = [int(np.ceil(MARGIN_MM / spacing)) + 1 for spacing in pixel_spacing_mm]
+    margins = [int(np.ceil(SCAR_MARGIN_MM / spacing)) + 1 for spacing in pixel_spacing_mm]
     box = tuple(
         slice(max(0, side.start - margin), side.stop + margin)
         for side, margin in zip(sides, margins, strict=True)
@@ -161,13 +161,13 @@ def _dimmest_sector(
     pixel_spacing_mm: tuple[float, float],
     scar: MaskArray | None,
 ) -> MaskArray:
-    middle = middle_of_wall(wall, pixel_spacing_mm)
+    middle = mid_wall(wall, pixel_spacing_mm)
     values = image[middle].astype(np.float64)
     angles = ring_angles(wall, pixel_spacing_mm)[middle]
     near = np.zeros(values.shape, dtype=bool)
     if scar is not None and scar.any():
         away = np.asarray(ndimage.distance_transform_edt(~scar, sampling=pixel_spacing_mm))
-        near = away[middle] < MARGIN_MM
+        near = away[middle] < SCAR_MARGIN_MM
     best, lowest = np.zeros_like(near), np.inf
     for centre in np.arange(0.0, 360.0, STEP_DEGREES):
         off = np.abs((angles - centre + 180.0) % 360.0 - 180.0)
@@ -197,12 +197,12 @@ RANGE_PERCENTILES = (0.5, 99.9)
 """Between these of the heart's pixels a threshold can be set."""
 SMALLEST_MVO_MM2 = 10.0
 """A smaller dark core is taken for noise."""
-MARGIN = 2
+SEARCH_MARGIN_PIXELS = 2
 """Pixels kept round the wall where the remote region is looked for."""
 
 
 @dataclass(frozen=True)
-class Threshold:
+class SuggestedThreshold:
     """A value in source units, how it was found, and the range it can be set in."""
 
     value: float
@@ -217,17 +217,17 @@ def heart_pixels(case: Case) -> FloatArray:
     Fat round the heart would outshine any scar.
     """
     inside: FloatArray = case.stack.pixels[case.labels > 0]
-    return inside if inside.size else middle_pixels(case.stack.pixels)
+    return inside if inside.size else central_pixels(case.stack.pixels)
 
 
-def middle_pixels(pixels: FloatArray) -> FloatArray:
+def central_pixels(pixels: FloatArray) -> FloatArray:
     """Give the pixels (slice, row, column) of the inner two fifths of each side."""
     rows, columns = pixels.shape[1] * 3 // 10, pixels.shape[2] * 3 // 10
     middle = pixels[:, rows : pixels.shape[1] - rows, columns : pixels.shape[2] - columns]
     return middle if middle.size else pixels
 
 
-def scar_threshold(case: Case) -> Threshold:
+def suggest_threshold(case: Case) -> SuggestedThreshold:
     """Offer one threshold for the stack.
 
     Halfway from the mean of remote wall to the brightest scar (98th percentile of what is
@@ -240,14 +240,16 @@ def scar_threshold(case: Case) -> Threshold:
     high = max(high, low + 1e-3)
     signal = remote_signal(case)
     if signal is None:
-        return Threshold(float(np.percentile(heart, 90)), "brightest tenth", low, high)
+        return SuggestedThreshold(float(np.percentile(heart, 90)), "brightest tenth", low, high)
     scar = infarct_mask(case.labels)
     if scar.any():
         brightest = float(np.percentile(case.stack.pixels[scar], BRIGHTEST_PERCENTILE))
         if brightest > signal.mean:
             value = (signal.mean + brightest) / 2
-            return Threshold(value, "halfway from remote wall to the brightest scar", low, high)
-    return Threshold(signal.mean + N_SD * signal.sd, "remote wall + 2 SD", low, high)
+            return SuggestedThreshold(
+                value, "halfway from remote wall to the brightest scar", low, high
+            )
+    return SuggestedThreshold(signal.mean + N_SD * signal.sd, "remote wall + 2 SD", low, high)
 
 
 def remote_signal(case: Case) -> RemoteSignal | None:
@@ -264,8 +266,10 @@ def remote_signal(case: Case) -> RemoteSignal | None:
     # The search costs by area: only round the wall.
     window = (
         slice(None),
-        slice(max(rows.min() - MARGIN, 0), rows.max() + MARGIN + 1),
-        slice(max(columns.min() - MARGIN, 0), columns.max() + MARGIN + 1),
+        slice(max(rows.min() - SEARCH_MARGIN_PIXELS, 0), rows.max() + SEARCH_MARGIN_PIXELS + 1),
+        slice(
+            max(columns.min() - SEARCH_MARGIN_PIXELS, 0), columns.max() + SEARCH_MARGIN_PIXELS + 1
+        ),
     )
     pixels, labels = pixels[window], labels[window]
     scar = infarct_mask(labels)
@@ -275,7 +279,7 @@ def remote_signal(case: Case) -> RemoteSignal | None:
     return stack_remote_signal(pixels, region)
 
 
-def with_mvo(
+def label_mvo(
     pixels: FloatArray, labels: LabelArray, signal: RemoteSignal, spacing: tuple[float, float]
 ) -> LabelArray:
     """Label the dark cores of one slice (row, column) as MVO.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import label as connected
 
-from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, resting_on_wall
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, without_infarct
 from scarseg.case.prompts import SlicePrompts
 
 FAR_MM = 5.0
@@ -22,7 +22,7 @@ SMALLEST_MM2 = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Strays:
+class ScarOutsideWall:
     """What was found on one slice; masks (row, column), areas in mm2."""
 
     outside: MaskArray
@@ -38,12 +38,12 @@ class Strays:
         return combined
 
     @cached_property
-    def clips(self) -> bool:
+    def can_clip(self) -> bool:
         """Say whether any of that would be clipped to the wall."""
         return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
 
     @cached_property
-    def words(self) -> str:
+    def description(self) -> str:
         """Say what was found, or nothing."""
         places = ("outside the wall", "in the blood pool", "far from its box")
         said = [
@@ -60,23 +60,26 @@ class Strays:
         return float(np.count_nonzero(part)) * self.pixel_mm2
 
 
-def find(
-    labels: LabelArray, ground: LabelArray, prompts: SlicePrompts, spacing: tuple[float, float]
-) -> Strays:
+def find_scar_outside_wall(
+    labels: LabelArray,
+    labels_under_scar: LabelArray,
+    prompts: SlicePrompts,
+    spacing: tuple[float, float],
+) -> ScarOutsideWall:
     """Find stray scar (MVO included) of one slice.
 
     Args:
         labels: uint8 (row, column).
-        ground: what lies beneath scar and MVO, of the same shape.
+        labels_under_scar: what lies beneath scar and MVO, of the same shape.
         prompts: the boxes that scar should be near to; without any, none is far.
         spacing: (row, column) in mm.
     """
     infarct = infarct_mask(labels)
     nothing = np.zeros_like(infarct)
-    known = knows_wall(ground)
-    return Strays(
-        infarct & (ground == Label.BACKGROUND) if known else nothing,
-        infarct & (ground == Label.BLOOD_POOL) if known else nothing,
+    known = has_wall(labels_under_scar)
+    return ScarOutsideWall(
+        infarct & (labels_under_scar == Label.BACKGROUND) if known else nothing,
+        infarct & (labels_under_scar == Label.BLOOD_POOL) if known else nothing,
         _far_pieces(infarct, prompts, spacing) if prompts.boxes else nothing,
         spacing[0] * spacing[1],
     )
@@ -114,27 +117,27 @@ def _far_within(
     return infarct & ~np.isin(pieces, pieces[near & infarct])
 
 
-def knows_wall(ground: LabelArray) -> bool:
+def has_wall(labels_under_scar: LabelArray) -> bool:
     """Say whether a slice has a wall that scar could be outside of."""
-    return bool((ground == Label.MYOCARDIUM).any())
+    return bool((labels_under_scar == Label.MYOCARDIUM).any())
 
 
-def clipped(labels: LabelArray, ground: LabelArray) -> LabelArray:
+def clip_to_wall(labels: LabelArray, labels_under_scar: LabelArray) -> LabelArray:
     """Turn scar and MVO outside the wall into what lies beneath, blood pool or background."""
     out = labels.copy()
-    gone = infarct_mask(labels) & (ground != Label.MYOCARDIUM)
-    out[gone] = ground[gone]
+    gone = infarct_mask(labels) & (labels_under_scar != Label.MYOCARDIUM)
+    out[gone] = labels_under_scar[gone]
     return out
 
 
-def ground_of(labels: LabelArray) -> LabelArray:
+def estimate_labels_under_scar(labels: LabelArray) -> LabelArray:
     """Guess what lies beneath the scar of one slice (row, column) whose ground is not known.
 
     Case files of earlier versions keep none. A piece of scar that touches wall lies on wall; one
     that touches none, on a slice that has some, lies on what it touches most, blood pool or
     background.
     """
-    ground = resting_on_wall(labels)
+    ground = without_infarct(labels)
     wall = labels == Label.MYOCARDIUM
     if not wall.any():
         return ground

@@ -89,7 +89,7 @@ _APICAL_START = 75.0
 
 
 @dataclass(frozen=True)
-class Amount:
+class TissueAmount:
     """How much wall, infarct (scar and MVO) and MVO there is, in both mass conventions."""
 
     n_wall_voxels: int
@@ -125,12 +125,12 @@ class SegmentMeasurements:
     level (an open ring at the base); ``total`` is all the wall.
     """
 
-    segments: tuple[tuple[Segment, Amount], ...]
-    territories: tuple[tuple[Territory, Amount], ...]
-    outside: Amount
-    total: Amount
+    segments: tuple[tuple[Segment, TissueAmount], ...]
+    territories: tuple[tuple[Territory, TissueAmount], ...]
+    outside: TissueAmount
+    total: TissueAmount
 
-    def amount(self, number: int) -> Amount:
+    def amount(self, number: int) -> TissueAmount:
         """Give the amount of segment ``number``, from 1."""
         return self.segments[number - 1][1]
 
@@ -147,7 +147,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
         labels: uint8 (slice, row, column).
     """
     levels: list[Level | None] = [None] * stack.n_slices
-    rings = [k for k in range(stack.n_slices) if wall_geometry.is_closed(labels[k])]
+    rings = [k for k in range(stack.n_slices) if wall_geometry.is_closed_ring(labels[k])]
     if not rings:
         return tuple(levels)
     first, last = rings[0], rings[-1]
@@ -159,7 +159,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
         if wall_mask(labels[k]).any():
             levels[k] = names[int(np.floor(np.round(3 * share, 9)))]
     for k in range(last + 1, stack.n_slices):
-        if wall_geometry.is_solid(labels[k]):
+        if wall_geometry.is_apical_cap(labels[k]):
             levels[k] = Level.APEX
     return tuple(levels)
 
@@ -185,7 +185,7 @@ def insertion_angles(
     given = [_angle(labels, stack, one) for one in placed]
     z = np.asarray(stack.slice_positions_mm)
     angles = np.interp(z, z[known], np.unwrap(given, period=wall_geometry.FULL_TURN))
-    return tuple(float(v) for v in wall_geometry.turned(angles))
+    return tuple(float(v) for v in wall_geometry.normalize_degrees(angles))
 
 
 def _angle(labels: LabelArray, stack: Stack, point: InsertionPoint) -> float:
@@ -241,9 +241,11 @@ def segment_at(angles: wall_geometry.Angles, insertion: float, level: Level) -> 
     if level is Level.APEX:
         return np.full(np.shape(angles), 17, dtype=np.uint8)
     if level is Level.APICAL:
-        quarter = wall_geometry.turned(angles - insertion + _APICAL_START) // _SECTOR_4
+        quarter = wall_geometry.normalize_degrees(angles - insertion + _APICAL_START) // _SECTOR_4
         return np.asarray(quarter + 13, dtype=np.uint8)
-    sixth = _FROM_INSERTION[(wall_geometry.turned(angles - insertion) // _SECTOR_6).astype(np.intp)]
+    sixth = _FROM_INSERTION[
+        (wall_geometry.normalize_degrees(angles - insertion) // _SECTOR_6).astype(np.intp)
+    ]
     return np.asarray(sixth + (6 if level is Level.MID else 0), dtype=np.uint8)
 
 
@@ -267,7 +269,7 @@ def measure_segments(
     """
     if labels.shape != stack.pixels.shape or segments.shape != labels.shape:
         raise ValueError("labels and segments must fit the stack")
-    scale = _Scale(labels, stack, segments, density_g_per_ml)
+    scale = _SegmentScale(labels, stack, segments, density_g_per_ml)
     shown = SEGMENTS if (segments == 17).any() else SEGMENTS[:16]
     return SegmentMeasurements(
         tuple((one, scale.amount((one.number,))) for one in shown),
@@ -277,7 +279,7 @@ def measure_segments(
     )
 
 
-class _Scale:
+class _SegmentScale:
     """Weigh any set of segments: voxels are counted once per slice and segment."""
 
     def __init__(
@@ -289,11 +291,11 @@ class _Scale:
         self.area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
         self.density = density
 
-    def amount(self, numbers: Iterable[int]) -> Amount:
+    def amount(self, numbers: Iterable[int]) -> TissueAmount:
         columns = list(numbers)
         by_slice = [one[:, columns].sum(axis=1).tolist() for one in self.counts]
         grams = [self._grams(one, depths) for one in by_slice for depths in self.depths]
-        return Amount(*(sum(one) for one in by_slice), *grams)
+        return TissueAmount(*(sum(one) for one in by_slice), *grams)
 
     def _grams(self, counts: Sequence[int], depths: Sequence[float]) -> float:
         return fsum(

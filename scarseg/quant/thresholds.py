@@ -16,13 +16,17 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
-from scarseg.case.stack import FloatArray
-from scarseg.case.stack import Sequence as LgeSequence
+from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.errors import InputError
-from scarseg.quant.components import EIGHT, dark_cores, grown_from, without_islands
+from scarseg.quant.components import (
+    EIGHT_NEIGHBOURS,
+    connected_to_seeds,
+    dark_cores,
+    remove_islands,
+)
 from scarseg.quant.remote import (
     RemoteSignal,
-    propose_remote_beside,
+    propose_remote_outside,
     remote_signals,
     stack_remote_signal,
 )
@@ -145,7 +149,7 @@ def _level(
     raise ValueError(f"{method} has no threshold of its own")
 
 
-class NoThreshold(StrEnum):
+class MethodUnfit(StrEnum):
     """Why a method has nothing to say about a stack."""
 
     NO_WALL = "W_NO_WALL"
@@ -172,14 +176,14 @@ class ThresholdScar:
     scar: MaskArray
     mvo: MaskArray
     thresholds: tuple[float | None, ...]
-    reason: NoThreshold | None = None
+    reason: MethodUnfit | None = None
     warnings: tuple[str, ...] = ()
 
     @property
     def infarct(self) -> MaskArray:
         return self.scar | self.mvo
 
-    def applied_to(self, labels: LabelArray) -> LabelArray:
+    def apply_to(self, labels: LabelArray) -> LabelArray:
         """Give labels (slice, row, column) with this scar in place of the one they have."""
         applied = labels.copy()
         applied[infarct_mask(labels)] = Label.MYOCARDIUM
@@ -220,28 +224,28 @@ def threshold_scar(
     nothing = np.zeros(wall.shape, dtype=bool)
     blank = ThresholdScar(method, rules, nothing, nothing, (None,) * len(wall))
     if method is ThresholdMethod.FWHM_MAX and sequence is LgeSequence.PSIR:
-        return replace(blank, reason=NoThreshold.PSIR)
+        return replace(blank, reason=MethodUnfit.PSIR)
     if not wall.any():
-        return replace(blank, reason=NoThreshold.NO_WALL)
+        return replace(blank, reason=MethodUnfit.NO_WALL)
     if method is ThresholdMethod.MANUAL:
         levels = _manual_levels(manual, len(wall))
     else:
         levels = threshold_levels(method, pixels, wall, area, remote, rules)
     if all(level is None for level in levels) and area.any():
-        return replace(blank, reason=NoThreshold.NO_REMOTE)
+        return replace(blank, reason=MethodUnfit.NO_REMOTE)
     scar = np.zeros(wall.shape, dtype=bool)
     for k, level in enumerate(levels):
         if level is not None:
             scar[k] = area[k] & (pixels[k] > level)
     if method is ThresholdMethod.FWHM_MAX and rules.grown and region is not None:
         scar = _grown_from_maxima(scar, area, pixels)
-    scar = without_islands(scar, pixel_spacing_mm, rules.island_mm2)
+    scar = remove_islands(scar, pixel_spacing_mm, rules.island_mm2)
     mvo = dark_cores(scar, wall) & area if rules.dark_cores else nothing
     warnings = _warnings(levels, pixels, remote)
     return ThresholdScar(method, rules, scar, mvo, tuple(levels), warnings=warnings)
 
 
-def threshold_every_way(
+def threshold_all_methods(
     pixels: FloatArray,
     wall: MaskArray,
     pixel_spacing_mm: tuple[float, float],
@@ -297,7 +301,7 @@ def fwhm_mask(
             rules=rules,
         )
         return np.asarray(stack[0], dtype=np.bool_)
-    remote = propose_remote_beside(pixels, wall, pixel_spacing_mm, region)
+    remote = propose_remote_outside(pixels, wall, pixel_spacing_mm, region)
     return threshold_scar(
         method, pixels, wall, pixel_spacing_mm, region=region, remote=remote, rules=rules
     ).infarct
@@ -318,12 +322,12 @@ def _grown_from_maxima(scar: MaskArray, area: MaskArray, pixels: FloatArray) -> 
     """Keep what hangs together with the brightest voxel of each connected part of the area."""
     grown = list(scar)
     for k, image in enumerate(pixels):
-        parts, n = ndimage.label(area[k], EIGHT)
+        parts, n = ndimage.label(area[k], EIGHT_NEIGHBOURS)
         seeds = np.zeros_like(grown[k])
         for part in range(1, n + 1):
             here = parts == part
             seeds |= here & (image == image[here].max())
-        grown[k] = grown_from(grown[k], seeds)
+        grown[k] = connected_to_seeds(grown[k], seeds)
     return np.stack(grown)
 
 

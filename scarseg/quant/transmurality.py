@@ -125,7 +125,9 @@ def ray_shares(
     centre = wall_geometry.ring_centre(labels)
     if centre is None:
         raise ValueError("a slice without wall has no rays")
-    angles = wall_geometry.turned(start + (np.arange(RAYS) + 0.5) * wall_geometry.FULL_TURN / RAYS)
+    angles = wall_geometry.normalize_degrees(
+        start + (np.arange(RAYS) + 0.5) * wall_geometry.FULL_TURN / RAYS
+    )
     row_mm, column_mm = stack.pixel_spacing_mm
     step = STEP_SHARE * min(row_mm, column_mm)
     wall, infarct = wall_mask(labels), infarct_mask(labels)
@@ -135,7 +137,7 @@ def ray_shares(
         (np.abs(columns + 0.5 - centre[0]) + 1) * column_mm,
     ).max()
     distance = np.arange(step / 2, reach, step)
-    turn = np.radians(wall_geometry.sense(stack) * angles)[:, None]
+    turn = np.radians(wall_geometry.angle_direction(stack) * angles)[:, None]
     row = np.floor(centre[1] + np.sin(turn) * distance / row_mm).astype(np.intp)
     column = np.floor(centre[0] + np.cos(turn) * distance / column_mm).astype(np.intp)
     inside = (row >= 0) & (row < labels.shape[0]) & (column >= 0) & (column < labels.shape[1])

@@ -31,7 +31,7 @@ def apex_normal(stack: Stack) -> npt.NDArray[np.float64]:
     return normal
 
 
-def sense(stack: Stack) -> int:
+def angle_direction(stack: Stack) -> int:
     """Say how angles run on the screen: 1 clockwise, -1 counter-clockwise (as from the apex)."""
     rows_by_columns = np.cross(stack.orientation[:3], stack.orientation[3:])
     return 1 if float(rows_by_columns @ apex_normal(stack)) > 0 else -1
@@ -59,7 +59,7 @@ def _mass_centre(mask: MaskArray) -> tuple[float, float]:
     return float(columns.mean()) + 0.5, float(rows.mean()) + 0.5
 
 
-def is_closed(labels: LabelArray) -> bool:
+def is_closed_ring(labels: LabelArray) -> bool:
     """Tell whether the wall of a slice (row, column) closes round its middle.
 
     Walls that touch by a corner close; a disc without a cavity is no ring.
@@ -72,7 +72,7 @@ def is_closed(labels: LabelArray) -> bool:
     return bool((filled & ~wall)[int(row), int(column)])
 
 
-def is_solid(labels: LabelArray) -> bool:
+def is_apical_cap(labels: LabelArray) -> bool:
     """Tell whether a slice shows wall without any cavity: the tip of the apex."""
     wall = wall_mask(labels)
     if not wall.any() or (labels == Label.BLOOD_POOL).any():
@@ -85,7 +85,9 @@ def angle_of(stack: Stack, centre: tuple[float, float], column: float, row: floa
     """Give the angle of a point, 0 to 360 degrees; everything in continuous pixels."""
     row_mm, column_mm = stack.pixel_spacing_mm
     x, y = (column - centre[0]) * column_mm, (row - centre[1]) * row_mm
-    return float(turned(np.asarray(sense(stack) * np.degrees(np.arctan2(y, x)))))
+    return float(
+        normalize_degrees(np.asarray(angle_direction(stack) * np.degrees(np.arctan2(y, x))))
+    )
 
 
 def pixel_angles(stack: Stack, centre: tuple[float, float]) -> Angles:
@@ -93,10 +95,12 @@ def pixel_angles(stack: Stack, centre: tuple[float, float]) -> Angles:
     row_mm, column_mm = stack.pixel_spacing_mm
     y = (np.arange(stack.rows) + 0.5 - centre[1]) * row_mm
     x = (np.arange(stack.columns) + 0.5 - centre[0]) * column_mm
-    return turned(sense(stack) * np.degrees(np.arctan2(y[:, None], x[None, :])))
+    return normalize_degrees(
+        angle_direction(stack) * np.degrees(np.arctan2(y[:, None], x[None, :]))
+    )
 
 
-def turned(angles: Angles) -> Angles:
+def normalize_degrees(angles: Angles) -> Angles:
     """Bring angles to [0, 360), rounded to 1e-9 degrees, so that borders are the same."""
     return np.asarray(np.round(angles, _ROUNDING_DEGREES) % FULL_TURN, dtype=np.float64)
 
@@ -106,4 +110,6 @@ def direction_angle(stack: Stack, direction: npt.ArrayLike) -> float:
     d = np.asarray(direction, dtype=np.float64)
     x = float(d @ np.asarray(stack.orientation[:3]))
     y = float(d @ np.asarray(stack.orientation[3:]))
-    return float(turned(np.asarray(sense(stack) * np.degrees(np.arctan2(y, x)))))
+    return float(
+        normalize_degrees(np.asarray(angle_direction(stack) * np.degrees(np.arctan2(y, x))))
+    )

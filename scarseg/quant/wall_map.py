@@ -99,7 +99,7 @@ def map_wall(
     )
 
 
-def points_of(case: Case) -> tuple[InsertionPoint, ...]:
+def reader_insertion(case: Case) -> tuple[InsertionPoint, ...]:
     """Give the reader's insertion point for :func:`map_wall`; none where it is to be proposed.
 
     It stays with the case although its slice has lost its wall: it then has no direction.
@@ -113,7 +113,7 @@ def points_of(case: Case) -> tuple[InsertionPoint, ...]:
     return (case.insertion,)
 
 
-Place = tuple[float, float]
+PlanePoint = tuple[float, float]
 
 RADII = {
     Level.BASAL: (0.76, 1.0),
@@ -122,7 +122,7 @@ RADII = {
     Level.APEX: (0.0, 0.26),
 }
 """Inner and outer radius of each level's ring."""
-WALLS = (("anterior", 90.0), ("septal", 180.0), ("inferior", 270.0), ("lateral", 0.0))
+WALL_NAMES = (("anterior", 90.0), ("septal", 180.0), ("inferior", 270.0), ("lateral", 0.0))
 """What lies beyond the rim, and at which degree."""
 
 
@@ -137,15 +137,15 @@ def sector_degrees(segment: Segment) -> tuple[float, float]:
     return start, start + 60.0
 
 
-def middle(segment: Segment) -> Place:
+def segment_centre(segment: Segment) -> PlanePoint:
     """Give the middle of a segment, where its figure stands."""
     if segment.level is Level.APEX:
         return 0.0, 0.0
     start, end = sector_degrees(segment)
-    return place(sum(RADII[segment.level]) / 2, (start + end) / 2)
+    return polar_point(sum(RADII[segment.level]) / 2, (start + end) / 2)
 
 
-def segment_on(x: float, y: float) -> int | None:
+def segment_at_point(x: float, y: float) -> int | None:
     """Give the number of the segment at a place; None beyond the rim."""
     radius = hypot(x, y)
     for level, (inner, outer) in RADII.items():
@@ -155,15 +155,15 @@ def segment_on(x: float, y: float) -> int | None:
 
 
 @cache
-def borders() -> tuple[tuple[Place, ...], ...]:
+def territory_borders() -> tuple[tuple[PlanePoint, ...], ...]:
     """Give the lines between the territories of the coronary arteries, each as places."""
-    lines: list[tuple[Place, ...]] = []
+    lines: list[tuple[PlanePoint, ...]] = []
     for level, (inner, outer) in RADII.items():
         ring = [one for one in SEGMENTS if one.level is level]
         for one, following in zip(ring, [*ring[1:], ring[0]], strict=True):
             if one.territory is not following.territory:
                 end = sector_degrees(one)[1]
-                lines.append((place(inner, end), place(outer, end)))
+                lines.append((polar_point(inner, end), polar_point(outer, end)))
     # Where rings of four and of six meet, a border may run along the ring too.
     for level, below in ((Level.APICAL, Level.MID), (Level.APEX, Level.APICAL)):
         radius = RADII[level][1]
@@ -172,11 +172,11 @@ def borders() -> tuple[tuple[Place, ...], ...]:
             end = start
             while parted[end % 360] and end < start + 360:
                 end += 1
-            lines.append(tuple(place(radius, d) for d in range(start, end + 1)))
+            lines.append(tuple(polar_point(radius, d) for d in range(start, end + 1)))
     return tuple(lines)
 
 
-def place(radius: float, at_degrees: float) -> Place:
+def polar_point(radius: float, at_degrees: float) -> PlanePoint:
     """Turn a radius and degrees into (x, y)."""
     return radius * cos(radians(at_degrees)), radius * sin(radians(at_degrees))
 

@@ -10,8 +10,8 @@ import numpy as np
 import scarseg
 from scarseg import models
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading
-from scarseg.case.labels import LabelArray, Patch, infarct_mask, resting_on_wall
+from scarseg.case.history import Cause, DetectorScope, ModelRun, ReadingRecord, SliceReading, Step
+from scarseg.case.labels import LabelArray, Patch, infarct_mask, without_infarct
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
@@ -27,9 +27,9 @@ from scarseg.replay.result import (
     UncheckedStep,
 )
 from scarseg.segmentation import pipeline, predict
-from scarseg.segmentation.pipeline import Located
-from scarseg.segmentation.predict import Answers, SliceProposal, detect
-from scarseg.segmentation.proposal import settle_lv_boxes
+from scarseg.segmentation.pipeline import LocatedHeart
+from scarseg.segmentation.predict import PredictionCache, SliceProposal, detect
+from scarseg.segmentation.proposal import reconcile_lv_boxes
 
 BOX_TOLERANCE_PIXELS, SCORE_TOLERANCE = 0.01, 0.001
 """Boxes that are nearer than this are the same."""
@@ -56,7 +56,7 @@ class ReplayWeights:
         self._segmenter, self._detector, self._device = segmenter, detector, device
         self._loaded: dict[tuple[str | None, str | None], Models] = {}
 
-    def of(self, look: Look) -> Models:
+    def of(self, look: ModelRun) -> Models:
         """Give the models that looked, or those that stand in for them.
 
         Raises:
@@ -98,7 +98,7 @@ def same_prompts(one: SlicePrompts, other: SlicePrompts) -> bool:
     )
 
 
-def _as_recorded(located: Located, look: Look) -> Located:
+def _as_recorded(located: LocatedHeart, look: ModelRun) -> LocatedHeart:
     """Take the recorded ventricle box where the detector finds it again.
 
     Its last digits depend on processor and threads, and a millionth of a pixel moves the logits
@@ -125,7 +125,7 @@ class ModelRunner:
         self._found: dict[tuple[int, int], list[Detection]] = {}
         self._located: dict[int, list[Box | None]] = {}
 
-    def at(self, k: int, look: Look) -> RepeatedRun:
+    def at(self, k: int, look: ModelRun) -> RepeatedRun:
         """Look at a slice as a record says.
 
         Raises:
@@ -133,13 +133,13 @@ class ModelRunner:
             WeightsError: the weights cannot be loaded.
         """
         asked = self._source.of(look)
-        if look.sight is Sight.NOTHING:
-            located = Located(look.lv_hint, ())
-        elif look.sight is Sight.SLICE:
+        if look.detector_scope is DetectorScope.NONE:
+            located = LocatedHeart(look.lv_hint, ())
+        elif look.detector_scope is DetectorScope.SLICE:
             found = self._detected(asked, k)
-            located = Located(settle_lv_boxes([found])[0], tuple(found))
+            located = LocatedHeart(reconcile_lv_boxes([found])[0], tuple(found))
         else:
-            located = Located(self._settled(asked)[k], tuple(self._detected(asked, k)))
+            located = LocatedHeart(self._settled(asked)[k], tuple(self._detected(asked, k)))
         located = _as_recorded(located, look)
         image = self._stack.image(k)
         proposal = pipeline.propose_slice(image, asked, look.lv_hint, located=located)
@@ -154,7 +154,7 @@ class ModelRunner:
     def _settled(self, asked: Models) -> list[Box | None]:
         if id(asked) not in self._located:
             every = [self._detected(asked, k) for k in range(self._stack.n_slices)]
-            self._located[id(asked)] = settle_lv_boxes(every)
+            self._located[id(asked)] = reconcile_lv_boxes(every)
         return self._located[id(asked)]
 
 
@@ -170,7 +170,7 @@ class ReplayedSlice:
     remade: LabelArray
     ground: LabelArray | None
     reading: SliceReading = field(default_factory=SliceReading)
-    answers: Answers = field(default_factory=Answers)
+    answers: PredictionCache = field(default_factory=PredictionCache)
     seen: RepeatedRun | None = None
     twins: dict[bytes, tuple[LabelArray, LabelArray | None]] = field(default_factory=dict)
 
@@ -180,12 +180,12 @@ class ReplayedSlice:
 
     @property
     def hand_drawn(self) -> bool:
-        """Say what :meth:`scarseg.gui.session.inference.Inference.is_hand_drawn` said then."""
+        """Say what :meth:`scarseg.gui.session.inference.Inference.is_drawn_manually` said then."""
         drawn = self.reading.edited and bool(self.remade.any())
-        return drawn and not self.answers.knows(self.remade)
+        return drawn and not self.answers.contains(self.remade)
 
 
-def initial_slices(record: Record) -> list[ReplayedSlice]:
+def initial_slices(record: ReadingRecord) -> list[ReplayedSlice]:
     """Give every slice as it stood before the first step."""
     slices = []
     for k in range(record.shape[0]):
@@ -193,13 +193,13 @@ def initial_slices(record: Record) -> list[ReplayedSlice]:
         reading = SliceReading()
         if record.start is not None:
             reading, patch = record.start[k]
-            patch.paste(labels)
+            patch.apply(labels)
         ground = None if infarct_mask(labels).any() else labels.copy()
         slices.append(ReplayedSlice(labels, labels.copy(), ground, reading))
     return slices
 
 
-def apply_manual_edit(one: ReplayedSlice, step: Recorded, before: LabelArray) -> None:
+def apply_manual_edit(one: ReplayedSlice, step: Step, before: LabelArray) -> None:
     """Change what a hand changed, and nothing else."""
     labels = one.remade.copy()
     drawn = one.recorded != before
@@ -207,12 +207,12 @@ def apply_manual_edit(one: ReplayedSlice, step: Recorded, before: LabelArray) ->
     set_labels(one, step, labels)
 
 
-def set_labels(one: ReplayedSlice, step: Recorded, labels: LabelArray) -> None:
+def set_labels(one: ReplayedSlice, step: Step, labels: LabelArray) -> None:
     """Set labels, and the labels under their scar, as :class:`scarseg.case.case.Case` does."""
     infarct = infarct_mask(labels)
-    if step.ground is not None:
+    if step.labels_under_scar is not None:
         beneath = np.zeros_like(labels)
-        step.ground.paste(beneath)
+        step.labels_under_scar.apply(beneath)
         one.ground = np.where(infarct, beneath, labels)
     elif one.ground is not None:
         one.ground = np.where(infarct, one.ground, labels)
@@ -255,7 +255,7 @@ def replay_case(
     """
     remaking = _Remaking(case, source)
     labels = remaking.run(progress)
-    again = replace(case, labels=labels, proposed=remaking.proposed(), grounds=None)
+    again = replace(case, labels=labels, proposed=remaking.proposed(), labels_under_scar=None)
     if remaking.used is not None:
         detector = remaking.used.detector
         again.segmenter = remaking.used.segmenter.identity
@@ -289,7 +289,7 @@ class _Remaking:
         self.slices = initial_slices(case.record)
         self.used: Models | None = None
         self._proposals: dict[tuple[int, bytes], Patch] = {}
-        self.answer: dict[Cause, Callable[[ReplayedSlice, Recorded], LabelArray]] = {
+        self.answer: dict[Cause, Callable[[ReplayedSlice, Step], LabelArray]] = {
             Cause.ANSWER: self._answered,
             Cause.CORRECTION: self._corrected,
             Cause.PROPOSAL: self._proposed,
@@ -316,24 +316,24 @@ class _Remaking:
         for k, patch in enumerate(self.case.proposed):
             if patch is not None:
                 labels = np.zeros(self.case.labels.shape[1:], dtype=np.uint8)
-                patch.paste(labels)
+                patch.apply(labels)
                 patch = self._proposals.get((k, labels.tobytes()), patch)
             proposed.append(patch)
         return proposed
 
     def _hold_edits(self) -> None:
         """Put the recorded labels on each other; the case must come out byte for byte."""
-        labels, readings = self.case.record.outcome()
+        labels, readings = self.case.record.final_state()
         held = np.array_equal(labels, self.case.labels) and readings == self.case.readings
         self.findings.edits_hold = held
 
-    def _carry_out(self, number: int, step: Recorded) -> None:
+    def _carry_out(self, number: int, step: Step) -> None:
         one = self.slices[step.slice_index]
         before, off = one.recorded.copy(), one.differs
         if step.patch is not None:
-            step.patch.paste(one.recorded)
-        if step.look is not None:
-            self._look(number, one, step, step.look)
+            step.patch.apply(one.recorded)
+        if step.model_run is not None:
+            self._look(number, one, step, step.model_run)
         if step.cause in MODEL_CAUSES:
             self.findings.n_answers += 1
             self._ask(number, one, step, before, off)
@@ -348,9 +348,9 @@ class _Remaking:
         else:
             one.twins.pop(one.recorded.tobytes(), None)
 
-    def _look(self, number: int, one: ReplayedSlice, step: Recorded, look: Look) -> None:
+    def _look(self, number: int, one: ReplayedSlice, step: Step, look: ModelRun) -> None:
         if look.fresh:
-            one.answers = Answers()
+            one.answers = PredictionCache()
         try:
             one.seen = self.looking.at(step.slice_index, look)
         except ModelError as error:
@@ -367,7 +367,7 @@ class _Remaking:
             )
             self.findings.differences.append(place)
 
-    def _tell_weights(self, look: Look, seen: RepeatedRun) -> None:
+    def _tell_weights(self, look: ModelRun, seen: RepeatedRun) -> None:
         if look.software not in ("", scarseg.__version__):
             self.findings.because(
                 f"another version: scarseg {look.software} read it, this is {scarseg.__version__}"
@@ -386,7 +386,7 @@ class _Remaking:
                 )
 
     def _ask(
-        self, number: int, one: ReplayedSlice, step: Recorded, before: LabelArray, off: bool
+        self, number: int, one: ReplayedSlice, step: Step, before: LabelArray, off: bool
     ) -> None:
         """Make an answer again, and compare it with what was recorded."""
         try:
@@ -409,10 +409,10 @@ class _Remaking:
                 StepDifference(number, step.slice_index, step.name, n, overlap, off, also)
             )
 
-    def _cannot(self, number: int, step: Recorded, why: str) -> None:
+    def _cannot(self, number: int, step: Step, why: str) -> None:
         self.findings.unchecked.append(UncheckedStep(number, step.slice_index, step.name, why))
 
-    def _other_prompts(self, one: ReplayedSlice, step: Recorded) -> str:
+    def _other_prompts(self, one: ReplayedSlice, step: Step) -> str:
         """Say whether the models propose other boxes than they did."""
         if step.cause is not Cause.PROPOSAL or one.seen is None:
             return ""
@@ -421,20 +421,20 @@ class _Remaking:
 
     # What the models say
 
-    def _answered(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
+    def _answered(self, one: ReplayedSlice, step: Step) -> LabelArray:
         seen = _seen(one)
         labels, logits = pipeline.segment(
             seen.models,
             seen.proposal.embedding,
             one.reading.prompts,
             one.remade.copy(),
-            one.answers.behind(one.remade),
+            one.answers.lookup(one.remade),
         )
         one.answers.last = logits
-        one.answers.remember(labels, logits)
+        one.answers.store(labels, logits)
         return labels
 
-    def _corrected(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
+    def _corrected(self, one: ReplayedSlice, step: Step) -> LabelArray:
         seen = _seen(one)
         if one.ground is None:
             raise _CannotBeMade(NO_UNDERLYING_LABELS)
@@ -445,26 +445,26 @@ class _Remaking:
             one.reading.prompts,
             one.remade.copy(),
             one.ground.copy(),
-            one.answers.behind(one.remade),
+            one.answers.lookup(one.remade),
         )
         if answer.logits is not None:
             one.answers.last = answer.logits
             if not drawn:
-                one.answers.remember(answer.labels, answer.logits)
+                one.answers.store(answer.labels, answer.logits)
         return answer.labels
 
-    def _proposed(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
+    def _proposed(self, one: ReplayedSlice, step: Step) -> LabelArray:
         proposal = _seen(one).proposal
-        one.answers.remember(proposal.labels, proposal.logits)
+        one.answers.store(proposal.labels, proposal.logits)
         return proposal.labels
 
-    def _walled(self, one: ReplayedSlice, step: Recorded) -> LabelArray:
+    def _walled(self, one: ReplayedSlice, step: Step) -> LabelArray:
         proposal = _seen(one).proposal
         drawn = one.hand_drawn
-        heart = resting_on_wall(proposal.labels)
+        heart = without_infarct(proposal.labels)
         labels = np.where(infarct_mask(one.remade), one.remade, heart)
         if not drawn:
-            one.answers.remember(labels, proposal.logits)
+            one.answers.store(labels, proposal.logits)
         return labels
 
 

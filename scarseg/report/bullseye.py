@@ -64,19 +64,19 @@ def draw_bullseye(
     """
     for segment in SEGMENTS:
         _draw_segment(panel, segment, percents.get(segment.number), scale)
-    for line in wall_map.borders():
+    for line in wall_map.territory_borders():
         across, up = zip(*line, strict=True)
         panel.plot(across, up, color=_BORDER, linewidth=2.2 * scale)
-    for name, angle in wall_map.WALLS:
+    for name, angle in wall_map.WALL_NAMES:
         turn = {180.0: 90, 0.0: -90}.get(angle, 0)
-        at = wall_map.place(1.07, angle)
+        at = wall_map.polar_point(1.07, angle)
         panel.text(*at, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
     for artery, angle in _ARTERY_AT.items():
         percent = None if territories is None else territories.get(artery)
         text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
         size = 8.5 * scale
         panel.text(
-            *wall_map.place(1.2, angle),
+            *wall_map.polar_point(1.2, angle),
             text,
             ha="center",
             va="center",
@@ -124,7 +124,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
         hatch="////" if kind is None else None,
     )
     panel.add_patch(wedge)
-    x, y = wall_map.middle(segment)
+    x, y = wall_map.segment_centre(segment)
     ink = "white" if kind in _DARK else "black"
     if percent is None:
         panel.text(

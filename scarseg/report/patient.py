@@ -13,11 +13,11 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.case.prompts import InsertionPoint
-from scarseg.io.files import safe_name, write_whole
-from scarseg.io.tables.csv import method as method_of
+from scarseg.io.files import safe_name, write_file
 from scarseg.io.tables.provenance import RESEARCH_USE
+from scarseg.io.tables.table import reading_method as method_of
 from scarseg.quant.method_comparison import MethodComparison, compare_methods
-from scarseg.quant.wall_map import WallMap, map_wall, points_of
+from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
 from scarseg.report.layout import (
@@ -297,7 +297,7 @@ def write_report(
     data = render_report(shown)
     if not force and _holds(path, data):
         return
-    write_whole(path, data, force)
+    write_file(path, data, force)
 
 
 def prepare(
@@ -316,7 +316,7 @@ def prepare(
     return ReportInput(
         case,
         measured,
-        map_wall(case.labels, stack, points or points_of(case), density),
+        map_wall(case.labels, stack, points or reader_insertion(case), density),
         compare_methods(stack, case.labels, density_g_per_ml=density),
         method or method_of(case),
         interval,

@@ -12,9 +12,10 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.case.prompts import Origin
-from scarseg.io.tables.csv import export_status, pseudonym
 from scarseg.io.tables.provenance import labels_sha256, reading_times
-from scarseg.quant.grey_zone import ZoneScheme
+from scarseg.io.tables.pseudonyms import pseudonym
+from scarseg.io.tables.table import export_status
+from scarseg.quant.grey_zone import GreyZoneScheme
 from scarseg.quant.insertion_point import InsertionSource
 from scarseg.quant.method_comparison import MethodComparison
 from scarseg.quant.thresholds import Scope, ThresholdMethod
@@ -33,9 +34,9 @@ METHOD_NAMES = {
     ThresholdMethod.OTSU: "Otsu",
 }
 _SCHEME_NAMES = {
-    ZoneScheme.SCHMIDT: "Schmidt",
-    ZoneScheme.ROES: "Roes",
-    ZoneScheme.YAN: "Yan",
+    GreyZoneScheme.SCHMIDT: "Schmidt",
+    GreyZoneScheme.ROES: "Roes",
+    GreyZoneScheme.YAN: "Yan",
 }
 _MEANINGS = {
     "W_GAP": "slices lie further apart than they are thick",

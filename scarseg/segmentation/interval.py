@@ -15,19 +15,19 @@ from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.progress import Progress, silent
-from scarseg.quant.components import without_islands
+from scarseg.quant.components import remove_islands
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
 from scarseg.segmentation.predict import predict
 from scarseg.segmentation.proposal import split_heart
 from scarseg.segmentation.uncertainty import (
     RULE,
-    Footing,
     IntervalRule,
-    Variation,
-    footing_of,
+    MassBasis,
+    PromptVariation,
+    mass_basis,
     prompted_variation,
     proposed_variation,
-    variation_of,
+    slice_variation,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +38,7 @@ _USUAL = len(LEVELS) // 2
 
 
 @dataclass(frozen=True, eq=False)
-class SliceSpread:
+class SliceMassSpread:
     """How many infarct voxels a slice might have had instead.
 
     ``voxels`` float64 (draw, level): at each of ``LEVELS``, less what the given prompts make at
@@ -51,17 +51,21 @@ class SliceSpread:
     level_shift: float = 0.0
 
 
-def cut_answer(models: Models, embedding: Embedding, variation: Variation, question: int) -> Floats:
+def count_at_levels(
+    models: Models, embedding: Embedding, variation: PromptVariation, question: int
+) -> Floats:
     """Ask one question and count scar voxels at every level, float64 (level,).
 
     The answer's scar counts within its own wall.
     """
-    logits = predict(models, embedding, variation.questions[question])
+    logits = predict(models, embedding, variation.prompts[question])
     spacing = embedding.pixel_spacing_mm
     return _counts(logits, variation.level, spacing, variation.island_mm2)
 
 
-def spread_of(variation: Variation, rows: Sequence[Floats], labels: LabelArray) -> SliceSpread:
+def mass_spread(
+    variation: PromptVariation, rows: Sequence[Floats], labels: LabelArray
+) -> SliceMassSpread:
     """Carry the differences of all answers to what stands on the slice.
 
     Args:
@@ -80,7 +84,7 @@ def prompted_spread(
     pixel_spacing_mm: tuple[float, float],
     slice_index: int,
     rule: IntervalRule = RULE,
-) -> SliceSpread:
+) -> SliceMassSpread:
     """Redraw the prompts of one slice and cut every answer at several levels."""
     shape = embedding.shape
     variation = prompted_variation(prompts, shape, pixel_spacing_mm, slice_index, rule)
@@ -89,24 +93,24 @@ def prompted_spread(
 
 def proposed_spread(
     models: Models, embedding: Embedding, labels: LabelArray, rule: IntervalRule = RULE
-) -> SliceSpread:
+) -> SliceMassSpread:
     """Cut what the models say without any prompt at several levels."""
     return varied_spread(models, embedding, proposed_variation(embedding.lv_box, rule), labels)
 
 
 def varied_spread(
-    models: Models, embedding: Embedding, variation: Variation, labels: LabelArray
-) -> SliceSpread:
+    models: Models, embedding: Embedding, variation: PromptVariation, labels: LabelArray
+) -> SliceMassSpread:
     """Ask all questions of a slice."""
-    asked = range(len(variation.questions))
-    return spread_of(
-        variation, [cut_answer(models, embedding, variation, n) for n in asked], labels
+    asked = range(len(variation.prompts))
+    return mass_spread(
+        variation, [count_at_levels(models, embedding, variation, n) for n in asked], labels
     )
 
 
 def drawn_spread(
     labels: LabelArray, pixel_spacing_mm: tuple[float, float], rule: IntervalRule = RULE
-) -> SliceSpread:
+) -> SliceMassSpread:
     """Move the contour of scar that a hand drew in and out, within the wall if there is one."""
     infarct = infarct_mask(labels)
     distance = ndimage.distance_transform_edt(~infarct, sampling=pixel_spacing_mm)
@@ -122,11 +126,11 @@ def drawn_spread(
 
 def _around(
     rows: Sequence[Floats], labels: LabelArray, level_sd: float, level_shift: float = 0.0
-) -> SliceSpread:
+) -> SliceMassSpread:
     """Carry the differences of the draws, the first the given one, to what stands there."""
     stands = np.count_nonzero(infarct_mask(labels))
     voxels = np.array(rows) - rows[0][_USUAL] + stands
-    return SliceSpread(np.maximum(voxels, 0.0), level_sd, level_shift)
+    return SliceMassSpread(np.maximum(voxels, 0.0), level_sd, level_shift)
 
 
 def _counts(
@@ -145,7 +149,7 @@ def _counts(
     for n, off in enumerate(LEVELS):
         if above[n] == 0:
             break
-        large = without_islands((scar > level + off) & room, pixel_spacing_mm, island_mm2)
+        large = remove_islands((scar > level + off) & room, pixel_spacing_mm, island_mm2)
         above[n] = np.count_nonzero(large)
     return above
 
@@ -188,7 +192,7 @@ def case_interval(
         slice_spread(case, k, models, embedding, rule, sure)
         for k, embedding in enumerate(embeddings)
     ]
-    return interval_of(case, spreads, convention, density_g_per_ml, rule)
+    return interval_from_spreads(case, spreads, convention, density_g_per_ml, rule)
 
 
 def slice_spread(
@@ -198,20 +202,20 @@ def slice_spread(
     embedding: Embedding | None,
     rule: IntervalRule = RULE,
     sure: Collection[int] = (),
-) -> SliceSpread | None:
+) -> SliceMassSpread | None:
     """Vary one slice of a case as it stands; None where its mass is certain."""
     labels = case.labels[slice_index]
-    if footing_of(case, slice_index, embedding is not None, sure) is Footing.DRAWN:
+    if mass_basis(case, slice_index, embedding is not None, sure) is MassBasis.DRAWN:
         return drawn_spread(labels, case.stack.pixel_spacing_mm, rule)
     if embedding is None:
         return None
-    variation = variation_of(case, slice_index, embedding.lv_box, sure, rule)
+    variation = slice_variation(case, slice_index, embedding.lv_box, sure, rule)
     return None if variation is None else varied_spread(models, embedding, variation, labels)
 
 
-def interval_of(
+def interval_from_spreads(
     case: Case,
-    spreads: Sequence[SliceSpread | None],
+    spreads: Sequence[SliceMassSpread | None],
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
     rule: IntervalRule = RULE,
@@ -225,7 +229,7 @@ def interval_of(
 
 
 def mass_interval(
-    spreads: Sequence[SliceSpread | None],
+    spreads: Sequence[SliceMassSpread | None],
     counts: Sequence[int],
     voxel_g: Sequence[float],
     rule: IntervalRule = RULE,
@@ -262,7 +266,7 @@ def mass_interval(
     return MassInterval(*ends, tuple(slices), rule.name, convention)
 
 
-def _sampled(spread: SliceSpread, draws: Floats, levels: Floats) -> Floats:
+def _sampled(spread: SliceMassSpread, draws: Floats, levels: Floats) -> Floats:
     """Take voxels at a draw (0 to 1) and a level, between the levels that were cut."""
     rows = np.minimum((draws * len(spread.voxels)).astype(np.int64), len(spread.voxels) - 1)
     place = np.interp(levels, LEVELS, np.arange(len(LEVELS), dtype=np.float64))
@@ -272,7 +276,7 @@ def _sampled(spread: SliceSpread, draws: Floats, levels: Floats) -> Floats:
     return found
 
 
-def last_looks(case: Case) -> dict[int, Box | None]:
+def last_crop_boxes(case: Case) -> dict[int, Box | None]:
     """Give the box round which each slice was embedded last; slices never looked at are left out.
 
     The record knows; where it had to forget, the box among the slice's prompts is the one.
@@ -283,8 +287,8 @@ def last_looks(case: Case) -> dict[int, Box | None]:
         if reading.prompts.lv_box is not None
     }
     for step in case.record.steps:
-        if step.look is not None:
-            looks[step.slice_index] = step.look.lv_box
+        if step.model_run is not None:
+            looks[step.slice_index] = step.model_run.lv_box
     return looks
 
 
@@ -292,15 +296,15 @@ def slices_to_embed(
     case: Case, embedded: Collection[int], sure: Collection[int] = ()
 ) -> dict[int, Box | None]:
     """Name the slices whose spread needs an embedding that is not there, and the box for it."""
-    asked = (Footing.PROMPTED, Footing.PROPOSED)
+    asked = (MassBasis.PROMPTED, MassBasis.PROPOSED)
     return {
         k: box
-        for k, box in sorted(last_looks(case).items())
-        if k not in embedded and footing_of(case, k, True, sure) in asked
+        for k, box in sorted(last_crop_boxes(case).items())
+        if k not in embedded and mass_basis(case, k, True, sure) in asked
     }
 
 
-def embedded_again(
+def embed_missing(
     case: Case,
     models: Models,
     embeddings: Sequence[Embedding | None],

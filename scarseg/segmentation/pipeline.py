@@ -14,33 +14,32 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
-from scarseg.io.tables import csv
+from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
 from scarseg.segmentation.predict import (
     SliceProposal,
-    answer_file,
     correct_heart,
     detect,
     predict,
     propose,
+    propose_prompted,
 )
-from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, settle_lv_boxes
-from scarseg.segmentation.wall_correction import Heart, HeartAnswer, is_heart_of
+from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, reconcile_lv_boxes
+from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
 
 __all__ = [
-    "HeartAnswer",
-    "Located",
+    "LocatedHeart",
     "SliceProposal",
-    "case_record",
     "correct_heart",
     "export_table",
-    "locate",
+    "locate_hearts",
     "measure",
+    "measured_record",
     "proposal_change",
     "propose_case",
-    "propose_embedded",
+    "propose_case_with_embeddings",
     "propose_slice",
     "propose_stack",
     "segment",
@@ -48,16 +47,16 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Located:
+class LocatedHeart:
     """What the detector says of one slice, its LV box settled with the neighbours'."""
 
     lv_box: Box | None
     detections: tuple[Detection, ...]
 
 
-def locate(
+def locate_hearts(
     stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules = RULES
-) -> tuple[Located, ...]:
+) -> tuple[LocatedHeart, ...]:
     """Let the detector see the whole stack, one answer per slice, base to apex.
 
     A slice where it fails leans on its neighbours. ``progress`` is called before every slice.
@@ -66,9 +65,10 @@ def locate(
     for k in range(stack.n_slices):
         progress(k / stack.n_slices, "Looking for the heart")
         detections.append(detect(models, stack.image(k)))
-    lv_boxes = settle_lv_boxes(detections, rules)
+    lv_boxes = reconcile_lv_boxes(detections, rules)
     return tuple(
-        Located(lv_box, tuple(found)) for lv_box, found in zip(lv_boxes, detections, strict=True)
+        LocatedHeart(lv_box, tuple(found))
+        for lv_box, found in zip(lv_boxes, detections, strict=True)
     )
 
 
@@ -77,7 +77,7 @@ def propose_slice(
     models: Models,
     lv_hint: Box | None = None,
     rules: ProposalRules = RULES,
-    located: Located | None = None,
+    located: LocatedHeart | None = None,
 ) -> SliceProposal:
     """Find the left ventricle and scar boxes on one slice and segment them.
 
@@ -88,7 +88,7 @@ def propose_slice(
     if located is None:
         detections = detect(models, image)
         found = best_lv_box(detections, rules)
-        located = Located(None if found is None else found.box, tuple(detections))
+        located = LocatedHeart(None if found is None else found.box, tuple(detections))
     return propose(image, models, lv_hint or located.lv_box, located.detections, rules)
 
 
@@ -112,14 +112,14 @@ def propose_stack(
             slices, without the detector's scar boxes; the wall is proposed on all.
     """
     chosen = range(stack.n_slices) if order is None else order
-    located = locate(stack, models, lambda done, what: progress(0.4 * done, what), rules)
+    located = locate_hearts(stack, models, lambda done, what: progress(0.4 * done, what), rules)
     for done, k in enumerate(chosen):
         progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
         image = stack.image(k)
         if prompts is None:
             yield k, propose(image, models, located[k].lv_box, located[k].detections, rules)
         else:
-            yield k, answer_file(image, models, located[k].lv_box, prompts.get(k), rules)
+            yield k, propose_prompted(image, models, located[k].lv_box, prompts.get(k), rules)
     progress(1.0, "Proposed")
 
 
@@ -131,10 +131,10 @@ def propose_case(
     rules: ProposalRules = RULES,
 ) -> Case:
     """Start a case and put a proposal on every slice."""
-    return propose_embedded(stack, models, progress, prompts, rules)[0]
+    return propose_case_with_embeddings(stack, models, progress, prompts, rules)[0]
 
 
-def propose_embedded(
+def propose_case_with_embeddings(
     stack: Stack,
     models: Models,
     progress: Progress = silent,
@@ -173,13 +173,13 @@ def segment(
     """
     swayed = previous if rules.previous_with_points and prompts.points else None
     logits = predict(models, embedding, prompts, swayed)
-    threshold = rules.prompted_logit if prompts.asks_for_scar else rules.automatic_logit
+    threshold = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
     labels = _cleared(before)
     if logits.wall is not None:
-        if not prompts.no_scar and previous is not None and is_heart_of(before, previous):
+        if not prompts.no_scar and previous is not None and is_heart_from(before, previous):
             labels[:] = Label.BACKGROUND
         labels = _with_heart(labels, logits)
         scar &= labels == Label.MYOCARDIUM
@@ -221,25 +221,25 @@ def measure(
     proposed = [
         None
         if patch is None
-        else mass.Proposed(patch.n_infarct_voxels, case.differs_from_proposal(k))
+        else mass.ProposedInfarct(patch.n_infarct_voxels, case.differs_from_proposal(k))
         for k, patch in enumerate(case.proposed)
     ]
     return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml, proposed)
 
 
-def case_record(
+def measured_record(
     case: Case,
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
     identify: bool = False,
     mask_file: str = "",
-) -> csv.Record:
+) -> table.StackRecord:
     """Measure a case and give its rows for :func:`export_table`.
 
     ``identify`` writes the patient ID as it is instead of its pseudonym.
     """
     measured = measure(case, convention, density_g_per_ml)
-    record = csv.case_record(case, measured, identify=identify, mask_file=mask_file)
+    record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
@@ -247,10 +247,10 @@ def case_record(
 
 def export_table(
     path: Path,
-    records: Sequence[csv.Record],
+    records: Sequence[table.StackRecord],
     settings: Mapping[str, object] | None = None,
     force: bool = False,
-) -> csv.TableFiles:
+) -> table.TableFiles:
     """Write the CSV, the per-slice CSV and the sidecar beside it, each whole or not at all.
 
     The window and the command line both call this: the same cases give the same bytes, in
@@ -259,14 +259,14 @@ def export_table(
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
-    return csv.write_tables(path, records, settings or {}, force)
+    return table.write_tables(path, records, settings or {}, force)
 
 
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
     """Add the segmenter's wall, or pool, to labels that have none, where nothing stands yet."""
     if (labels == Label.MYOCARDIUM).any():
         return labels
-    heart = Heart.of_logits(logits)
+    heart = HeartMasks.of_logits(logits)
     labels = labels.copy()
     free = labels == Label.BACKGROUND
     if not (labels == Label.BLOOD_POOL).any():

@@ -15,18 +15,18 @@ from scarseg.errors import ModelError
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.segmentation.proposal import (
     ProposalRules,
-    ScarChoice,
+    ScarSource,
     compose_labels,
     heart_box,
-    inside,
+    inside_boxes,
     scar_boxes,
 )
 from scarseg.segmentation.wall_correction import (
-    Heart,
-    HeartAnswer,
-    corrected_logits,
-    is_heart_of,
-    redrawn,
+    CorrectedHeart,
+    HeartMasks,
+    correct_drawn_heart,
+    correct_logits,
+    is_heart_from,
 )
 
 SMALLEST_HEART_MM = 12.0
@@ -63,27 +63,30 @@ def predict(
     quick: bool = False,
 ) -> Logits:
     """Ask the segmenter for scar, and let the answer obey what is asked of wall and pool."""
-    answer = _ask(models, embedding, prompts.scar_alone, previous, quick)
-    return obeying(models, embedding, answer, prompts)
+    answer = _ask(models, embedding, prompts.scar_only, previous, quick)
+    return apply_heart_prompts(models, embedding, answer, prompts)
 
 
-def obeying(models: Models, embedding: Embedding, answer: Logits, prompts: SlicePrompts) -> Logits:
+def apply_heart_prompts(
+    models: Models, embedding: Embedding, answer: Logits, prompts: SlicePrompts
+) -> Logits:
     """Let an answer of the segmenter obey a reader's points and box for wall and pool.
 
     The segmenter was not taught such prompts: its answer is corrected by them. It is then asked
     once more with its box of the ventricle moved to the corrected heart, unless a reader drew
-    that box, and what it says is corrected again. The answer before all that stays in ``raw``.
+    that box, and what it says is corrected again. The answer before all that stays in
+    ``uncorrected``.
     """
-    raw = answer.raw or answer
-    if raw.wall is None or not prompts.asks_for_heart:
+    raw = answer.uncorrected or answer
+    if raw.wall is None or not prompts.has_heart_prompts:
         return raw
-    once = corrected_logits(raw, prompts, embedding.pixel_spacing_mm)
-    asked = raw.asked or prompts.scar_alone
+    once = correct_logits(raw, prompts, embedding.pixel_spacing_mm)
+    asked = raw.prompts or prompts.scar_only
     box = heart_box(once)
     if box is None or (prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER):
         return once
     again = _ask(models, embedding, replace(asked, lv_box=box))
-    return replace(corrected_logits(again, prompts, embedding.pixel_spacing_mm), raw=raw)
+    return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
 
 
 def _ask(
@@ -98,7 +101,7 @@ def _ask(
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
-    return replace(logits, asked=prompts)
+    return replace(logits, prompts=prompts)
 
 
 def correct_heart(
@@ -106,9 +109,9 @@ def correct_heart(
     embedding: Embedding,
     prompts: SlicePrompts,
     before: LabelArray,
-    ground: LabelArray,
+    labels_under_scar: LabelArray,
     previous: Logits | None,
-) -> HeartAnswer:
+) -> CorrectedHeart:
     """Correct wall and blood pool of a slice as a reader's points and box for them ask.
 
     Scar and MVO of ``before`` (row, column) stay, to the pixel, even where there is no wall
@@ -117,12 +120,12 @@ def correct_heart(
     What a hand drew since is corrected round what it contradicts, and stays everywhere else.
 
     Args:
-        ground: what lies beneath the scar of ``before``, of the same shape.
+        labels_under_scar: what lies beneath the scar of ``before``, of the same shape.
     """
-    if previous is None or not is_heart_of(before, previous):
-        return redrawn(prompts, before, ground, embedding.pixel_spacing_mm)
-    logits = obeying(models, embedding, previous, prompts)
-    return HeartAnswer.on_scar(before, Heart.of_logits(logits), logits)
+    if previous is None or not is_heart_from(before, previous):
+        return correct_drawn_heart(prompts, before, labels_under_scar, embedding.pixel_spacing_mm)
+    logits = apply_heart_prompts(models, embedding, previous, prompts)
+    return CorrectedHeart.with_scar(before, HeartMasks.of_logits(logits), logits)
 
 
 def _look(
@@ -161,16 +164,16 @@ def propose(
     labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
     boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
     prompts = SlicePrompts(boxes=boxes, lv_box=embedding.lv_box)
-    if boxes and (rules.scar is ScarChoice.PREDICTED or automatic.wall is None):
+    if boxes and (rules.scar is ScarSource.PREDICTED or automatic.wall is None):
         logits = predict(models, embedding, prompts)
         labels = compose_labels(logits, spacing, rules.prompted_logit, rules)
         return SliceProposal(prompts, labels, embedding, logits)
-    logits = _without_scar(automatic, ~inside(boxes, embedding.shape))
+    logits = _without_scar(automatic, ~inside_boxes(boxes, embedding.shape))
     labels = compose_labels(logits, spacing, rules.automatic_logit, rules)
     return SliceProposal(prompts, labels, embedding, logits)
 
 
-def answer_file(
+def propose_prompted(
     image: SliceImage,
     models: Models,
     lv_box: Box | None,
@@ -183,11 +186,11 @@ def answer_file(
     embedding, logits = _look(image, models, lv_box, rules)
     prompts = replace(asked or SlicePrompts(), lv_box=embedding.lv_box)
     threshold = rules.automatic_logit
-    if prompts.asks_for_scar:
+    if prompts.has_scar_prompts:
         logits = predict(models, embedding, prompts)
         threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
     else:
-        logits = obeying(models, embedding, logits, prompts)
+        logits = apply_heart_prompts(models, embedding, logits, prompts)
     if asked is None or prompts.no_scar:
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
@@ -199,11 +202,11 @@ def _without_scar(logits: Logits, where: MaskArray) -> Logits:
     return replace(logits, scar=np.where(where, np.float32(OFF), logits.scar))
 
 
-ANSWERS_KEPT = 4
+CACHE_SIZE = 4
 """So many answers of a slice are known again when undoing brings their labels back."""
 
 
-class Answers:
+class PredictionCache:
     """The answers behind the labels of one slice, by those labels; the latest few.
 
     ``last`` is what the segmenter said last, whether or not its labels stand.
@@ -213,19 +216,19 @@ class Answers:
         self.last: Logits | None = None
         self._known: dict[bytes, Logits] = {}
 
-    def remember(self, labels: LabelArray, logits: Logits) -> None:
+    def store(self, labels: LabelArray, logits: Logits) -> None:
         """Note that labels (row, column) are what the models made of this answer."""
         mark = _mark(labels)
         self._known.pop(mark, None)
         self._known[mark] = logits
-        if len(self._known) > ANSWERS_KEPT:
+        if len(self._known) > CACHE_SIZE:
             del self._known[next(iter(self._known))]
 
-    def knows(self, labels: LabelArray) -> bool:
+    def contains(self, labels: LabelArray) -> bool:
         """Tell whether labels are an answer as it came, with no drawing of a hand."""
         return bool(self._known) and _mark(labels) in self._known
 
-    def behind(self, labels: LabelArray) -> Logits | None:
+    def lookup(self, labels: LabelArray) -> Logits | None:
         """Give the answer behind these labels, or the last there was."""
         return self._known.get(_mark(labels), self.last) if self._known else self.last
 

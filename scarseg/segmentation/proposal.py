@@ -14,10 +14,10 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin
 from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
-from scarseg.quant.components import without_islands
+from scarseg.quant.components import remove_islands
 
 
-class ScarChoice(StrEnum):
+class ScarSource(StrEnum):
     """Where the scar of a proposal comes from, once its boxes are known."""
 
     RESTRICTED = "restricted"
@@ -56,7 +56,7 @@ class ProposalRules:
             is not believed either: hearts taper, they have no waist.
     """
 
-    scar: ScarChoice = ScarChoice.RESTRICTED
+    scar: ScarSource = ScarSource.RESTRICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
     previous_with_points: bool = False
@@ -87,7 +87,7 @@ def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -
     return max(found, key=lambda one: one.score, default=None)
 
 
-def settle_lv_boxes(
+def reconcile_lv_boxes(
     found: Sequence[Sequence[Detection]], rules: ProposalRules = RULES
 ) -> list[Box | None]:
     """Make the LV boxes of a stack agree: one per slice, or None everywhere if none was found.
@@ -170,7 +170,7 @@ def heart_box(logits: Logits) -> Box | None:
     if logits.blood_pool is not None:
         heart |= logits.blood_pool > 0
     heart = largest_component(heart)
-    return box_round(heart) if heart.any() else None
+    return bounding_box(heart) if heart.any() else None
 
 
 def compose_labels(
@@ -191,7 +191,7 @@ def compose_labels(
         labels[pool] = Label.BLOOD_POOL
         labels[wall] = Label.MYOCARDIUM
         scar &= wall
-    labels[without_islands(scar, pixel_spacing_mm, rules.island_mm2)] = Label.SCAR
+    labels[remove_islands(scar, pixel_spacing_mm, rules.island_mm2)] = Label.SCAR
     return labels
 
 
@@ -253,11 +253,11 @@ def scar_boxes(
     smallest = rules.box_island_mm2 / (pixel_spacing_mm[0] * pixel_spacing_mm[1])
     for piece in range(1, n + 1):
         mask = pieces == piece
-        round_it = [box for box in held if (mask & inside((box,), mask.shape)).any()]
+        round_it = [box for box in held if (mask & inside_boxes((box,), mask.shape)).any()]
         if round_it or np.count_nonzero(mask) >= smallest:
             score = float(np.mean(1 / (1 + np.exp(-automatic[mask].astype(np.float64)))))
             best = max((score, *(_score(box) for box in round_it)))
-            boxes.append(grown_box(mask, best, rules.box_growth))
+            boxes.append(expanded_box(mask, best, rules.box_growth))
     merged = _merge(boxes, rules.merge_overlap)
     return tuple(sorted(merged, key=lambda box: (-_score(box), _corners(box))))
 
@@ -271,12 +271,12 @@ def _detected_scars(
         for one in detections
         if one.structure is Structure.SCAR and one.score >= rules.detector_scar_score
     ]
-    holding = [box for box in found if (scar & inside((box,), scar.shape)).any()]
+    holding = [box for box in found if (scar & inside_boxes((box,), scar.shape)).any()]
     empty = [box for box in found if box not in holding and _score(box) >= least_empty]
     return holding, empty
 
 
-def inside(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
+def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
     """Give the mask (row, column) of pixels whose centre lies in any of the boxes."""
     rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
     mask = np.zeros(shape, dtype=bool)
@@ -301,7 +301,7 @@ def largest_component(mask: MaskArray) -> MaskArray:
     return largest
 
 
-def box_round(mask: MaskArray, score: float | None = None) -> Box:
+def bounding_box(mask: MaskArray, score: float | None = None) -> Box:
     """Give the tight box round a mask that is not empty."""
     rows, columns = np.nonzero(mask)
     return Box(
@@ -314,9 +314,9 @@ def box_round(mask: MaskArray, score: float | None = None) -> Box:
     )
 
 
-def grown_box(mask: MaskArray, score: float, growth: float) -> Box:
+def expanded_box(mask: MaskArray, score: float, growth: float) -> Box:
     """Give the box round a mask, drawn generously, within the image."""
-    tight = box_round(mask, score)
+    tight = bounding_box(mask, score)
     dx, dy = max(1.0, growth * tight.width), max(1.0, growth * tight.height)
     rows, columns = mask.shape
     return replace(

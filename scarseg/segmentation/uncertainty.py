@@ -67,7 +67,7 @@ class IntervalRule:
 RULE = IntervalRule()
 
 
-class Footing(StrEnum):
+class MassBasis(StrEnum):
     """What the scar mass of a slice rests on."""
 
     CERTAIN = "certain"
@@ -81,22 +81,22 @@ class Footing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Variation:
+class PromptVariation:
     """What to ask about one slice, one question after the other, and how answers are cut.
 
-    The first of ``questions`` is the one behind what stands there. ``level`` is the logit where
+    The first of ``prompts`` is the one behind what stands there. ``level`` is the logit where
     scar usually begins, ``level_sd`` and ``level_shift`` say how others are drawn. Islands
     smaller than ``island_mm2`` do not count.
     """
 
-    questions: tuple[SlicePrompts, ...]
+    prompts: tuple[SlicePrompts, ...]
     level: float
     level_sd: float
     level_shift: float = 0.0
     island_mm2: float = 0.0
 
 
-def footing_of(case: Case, slice_index: int, looked: bool, sure: Collection[int] = ()) -> Footing:
+def mass_basis(case: Case, slice_index: int, looked: bool, sure: Collection[int] = ()) -> MassBasis:
     """Say what the scar mass of a slice rests on.
 
     Args:
@@ -107,36 +107,36 @@ def footing_of(case: Case, slice_index: int, looked: bool, sure: Collection[int]
     status, prompts = reading.status, reading.prompts
     infarct = bool(infarct_mask(case.labels[slice_index]).any())
     if status in (SliceStatus.NO_SCAR, SliceStatus.NOT_ASSESSABLE) or (status.read and not infarct):
-        return Footing.CERTAIN
+        return MassBasis.CERTAIN
     if slice_index in sure:
-        return Footing.CERTAIN
+        return MassBasis.CERTAIN
     mine = bool(prompts.scar_points) or any(box.origin is Origin.READER for box in prompts.boxes)
-    if looked and prompts.asks_for_scar and (mine or status.read):
-        return Footing.PROMPTED
+    if looked and prompts.has_scar_prompts and (mine or status.read):
+        return MassBasis.PROMPTED
     if looked and not reading.protected:
-        return Footing.PROPOSED
-    return Footing.DRAWN if infarct else Footing.CERTAIN
+        return MassBasis.PROPOSED
+    return MassBasis.DRAWN if infarct else MassBasis.CERTAIN
 
 
-def variation_of(
+def slice_variation(
     case: Case,
     slice_index: int,
     lv_box: Box | None,
     sure: Collection[int] = (),
     rule: IntervalRule = RULE,
-) -> Variation | None:
+) -> PromptVariation | None:
     """Say what to ask about a slice that the models have seen; None where they have no say.
 
     Args:
         lv_box: round which the slice is embedded.
         sure: slices whose mass is certain for another reason.
     """
-    footing = footing_of(case, slice_index, True, sure)
-    if footing is Footing.PROMPTED:
+    footing = mass_basis(case, slice_index, True, sure)
+    if footing is MassBasis.PROMPTED:
         prompts, stack = case.readings[slice_index].prompts, case.stack
         shape = (stack.rows, stack.columns)
         return prompted_variation(prompts, shape, stack.pixel_spacing_mm, slice_index, rule)
-    return proposed_variation(lv_box, rule) if footing is Footing.PROPOSED else None
+    return proposed_variation(lv_box, rule) if footing is MassBasis.PROPOSED else None
 
 
 def prompted_variation(
@@ -145,7 +145,7 @@ def prompted_variation(
     pixel_spacing_mm: tuple[float, float],
     slice_index: int,
     rule: IntervalRule = RULE,
-) -> Variation:
+) -> PromptVariation:
     """Draw the prompts of a slice as other hands would.
 
     Args:
@@ -155,12 +155,12 @@ def prompted_variation(
     rng = np.random.default_rng([rule.seed, slice_index])
     redrawn = [_redrawn(prompts, shape, pixel_spacing_mm, rng, rule) for _ in range(rule.n_draws)]
     level_sd = rule.corrected_level_sd if prompts.scar_points else rule.boxed_level_sd
-    return Variation((prompts, *redrawn), RULES.prompted_logit, level_sd)
+    return PromptVariation((prompts, *redrawn), RULES.prompted_logit, level_sd)
 
 
-def proposed_variation(lv_box: Box | None, rule: IntervalRule = RULE) -> Variation:
+def proposed_variation(lv_box: Box | None, rule: IntervalRule = RULE) -> PromptVariation:
     """Ask without any prompt: scar far from the proposed boxes counts too."""
-    return Variation(
+    return PromptVariation(
         (SlicePrompts(lv_box=lv_box),),
         RULES.automatic_logit,
         rule.automatic_level_sd,

@@ -30,7 +30,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
-from scarseg.segmentation.proposal import box_round, largest_component, split_heart
+from scarseg.segmentation.proposal import bounding_box, largest_component, split_heart
 
 SIGMA_MM = 14.0
 """How far along the border a click reaches at most,"""
@@ -60,7 +60,7 @@ Ends = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Heart:
+class HeartMasks:
     """The whole wall (scar included) and the blood pool of a slice, apart from each other.
 
     Masks (row, column).
@@ -70,12 +70,12 @@ class Heart:
     pool: MaskArray
 
     @classmethod
-    def of_logits(cls, logits: Logits) -> Heart:
+    def of_logits(cls, logits: Logits) -> HeartMasks:
         """Take what a segmenter with a wall answered."""
         return cls(*split_heart(logits))
 
     @classmethod
-    def of_labels(cls, labels: LabelArray) -> Heart:
+    def of_labels(cls, labels: LabelArray) -> HeartMasks:
         """Take what stands on a slice (row, column)."""
         return cls(wall_mask(labels), labels == Label.BLOOD_POOL)
 
@@ -87,9 +87,9 @@ class Heart:
         return labels
 
 
-def corrected(
-    heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing, drawn: bool = False
-) -> Heart:
+def correct_heart_masks(
+    heart: HeartMasks, prompts: SlicePrompts, spacing_mm: Spacing, drawn: bool = False
+) -> HeartMasks:
     """Move the borders of wall and pool as a reader's points and box ask.
 
     Args:
@@ -100,20 +100,22 @@ def corrected(
     """
     rows, columns = _window(heart, prompts, spacing_mm)
     up, left = rows.start, columns.start
-    borders = Borders(Heart(heart.wall[rows, columns], heart.pool[rows, columns]), spacing_mm)
+    borders = HeartBorders(
+        HeartMasks(heart.wall[rows, columns], heart.pool[rows, columns]), spacing_mm
+    )
     if prompts.pool_box is not None:
         borders.stretch_pool(_shifted(prompts.pool_box, -left, -up))
     for _ in range(ROUNDS):
         for point in prompts.heart_points:
             nearer = replace(point, column=point.column - left, row=point.row - up)
-            borders.obey(nearer, tidy=not drawn)
+            borders.apply_click(nearer, tidy=not drawn)
     found = borders.heart(tidy=not drawn)
-    whole = Heart(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
+    whole = HeartMasks(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
     whole.wall[rows, columns], whole.pool[rows, columns] = found.wall, found.pool
     return whole
 
 
-def _window(heart: Heart, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
+def _window(heart: HeartMasks, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
     """Give the rows and columns that hold the heart, all that is asked, and room round it."""
     found = np.nonzero(heart.wall | heart.pool)
     rows, columns = ([int(i) for i in each] for each in found)
@@ -135,22 +137,22 @@ def _shifted(box: Box, columns: float, rows: float) -> Box:
     return Box(box.column0 + columns, box.row0 + rows, box.column1 + columns, box.row1 + rows)
 
 
-class Borders:
+class HeartBorders:
     """The outer border of the wall and the border of the pool as signed distances in mm."""
 
-    def __init__(self, heart: Heart, spacing_mm: Spacing) -> None:
+    def __init__(self, heart: HeartMasks, spacing_mm: Spacing) -> None:
         self.spacing_mm = spacing_mm
         self.outer = _distances(heart.wall | heart.pool, spacing_mm)
         self.pool = _distances(heart.pool, spacing_mm)
 
-    def heart(self, tidy: bool) -> Heart:
+    def heart(self, tidy: bool) -> HeartMasks:
         whole: MaskArray = self.outer > 0
         if tidy:
             whole = ndimage.binary_fill_holes(largest_component(whole))
         pool = whole & (self.pool > 0)
-        return Heart(whole & ~pool, pool)
+        return HeartMasks(whole & ~pool, pool)
 
-    def obey(self, point: Point, tidy: bool) -> None:
+    def apply_click(self, point: Point, tidy: bool) -> None:
         """Pull the borders so that this click is true; a click off the image says nothing."""
         column, row = point.pixel
         if not (0 <= row < self.outer.shape[0] and 0 <= column < self.outer.shape[1]):
@@ -216,7 +218,7 @@ class Borders:
             across, down = columns - box.centre[0], rows - box.centre[1]
             inside = np.hypot(across / (box.width / 2), (down / (box.height / 2))[:, None]) <= 1
         else:
-            own = box_round(largest_component(before > 0))
+            own = bounding_box(largest_component(before > 0))
             down = _unstretched(rows, (own.row0, own.row1), (box.row0, box.row1))
             ends = (own.column0, own.column1), (box.column0, box.column1)
             where = np.broadcast_arrays(down[:, None] - 0.5, _unstretched(columns, *ends) - 0.5)
@@ -266,41 +268,43 @@ WEAK_LOGIT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class HeartAnswer:
+class CorrectedHeart:
     """What a reader's points and box for wall and pool make of a slice.
 
-    ``labels`` uint8 (row, column) with the scar that stood there; ``ground`` the same without
-    it, so that scar off the wall can be told; ``logits`` the segmenter's answer corrected, None
-    where a drawing was corrected instead.
+    ``labels`` uint8 (row, column) with the scar that stood there; ``labels_under_scar`` the same
+    without it, so that scar off the wall can be told; ``logits`` the segmenter's answer corrected,
+    None where a drawing was corrected instead.
     """
 
     labels: LabelArray
-    ground: LabelArray
+    labels_under_scar: LabelArray
     logits: Logits | None
 
     @classmethod
-    def on_scar(cls, before: LabelArray, heart: Heart, logits: Logits | None) -> HeartAnswer:
+    def with_scar(
+        cls, before: LabelArray, heart: HeartMasks, logits: Logits | None
+    ) -> CorrectedHeart:
         """Put the scar and MVO of ``before`` (row, column) on a heart, to the pixel."""
         ground = heart.labels
         return cls(np.where(infarct_mask(before), before, ground), ground, logits)
 
 
-def redrawn(
-    prompts: SlicePrompts, before: LabelArray, ground: LabelArray, spacing_mm: Spacing
-) -> HeartAnswer:
+def correct_drawn_heart(
+    prompts: SlicePrompts, before: LabelArray, labels_under_scar: LabelArray, spacing_mm: Spacing
+) -> CorrectedHeart:
     """Correct a heart that a hand drew, round what it contradicts; the scar stays.
 
     Args:
-        before: labels uint8 (row, column); ``ground`` what lies beneath their scar.
+        before: labels uint8 (row, column); ``labels_under_scar`` what lies beneath their scar.
         spacing_mm: (row, column).
     """
-    heart = Heart.of_labels(ground)
-    if prompts.asks_for_heart:
-        heart = corrected(heart, prompts, spacing_mm, drawn=True)
-    return HeartAnswer.on_scar(before, heart, None)
+    heart = HeartMasks.of_labels(labels_under_scar)
+    if prompts.has_heart_prompts:
+        heart = correct_heart_masks(heart, prompts, spacing_mm, drawn=True)
+    return CorrectedHeart.with_scar(before, heart, None)
 
 
-def is_heart_of(labels: LabelArray, logits: Logits) -> bool:
+def is_heart_from(labels: LabelArray, logits: Logits) -> bool:
     """Tell whether wall and pool (row, column) are the segmenter's own, untouched by a hand.
 
     What lies beneath scar and MVO is not seen.
@@ -308,20 +312,22 @@ def is_heart_of(labels: LabelArray, logits: Logits) -> bool:
     if logits.wall is None:
         return False
     seen = ~infarct_mask(labels)
-    return np.array_equal(labels[seen], Heart.of_logits(logits).labels[seen])
+    return np.array_equal(labels[seen], HeartMasks.of_logits(logits).labels[seen])
 
 
-def corrected_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
+def correct_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
     """Make a segmenter's answer obey what a reader asks of wall and pool.
 
-    The answer before stays in ``raw``. A segmenter of scar alone has nothing to correct.
+    The answer before stays in ``uncorrected``. A segmenter of scar alone has nothing to correct.
     """
-    logits = logits.raw or logits
-    if logits.wall is None or logits.blood_pool is None or not prompts.asks_for_heart:
+    logits = logits.uncorrected or logits
+    if logits.wall is None or logits.blood_pool is None or not prompts.has_heart_prompts:
         return logits
-    heart = corrected(Heart.of_logits(logits), prompts, spacing_mm)
+    heart = correct_heart_masks(HeartMasks.of_logits(logits), prompts, spacing_mm)
     pool = _signed(logits.blood_pool, heart.pool)
-    return replace(logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), raw=logits)
+    return replace(
+        logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), uncorrected=logits
+    )
 
 
 def _signed(logits: FloatArray, mask: MaskArray) -> FloatArray:

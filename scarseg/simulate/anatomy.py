@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.case.stack import FloatArray, Sequence
+from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.quant.segments import Territory
 
 
@@ -39,7 +39,7 @@ class SimulationOptions:
     scar: bool | None = None
     territories: tuple[Territory, ...] | None = None
     mvo: bool | None = None
-    sequence: Sequence | None = None
+    sequence: LgeSequence | None = None
     n_slices: int | None = None
     rows: int | None = None
     columns: int | None = None

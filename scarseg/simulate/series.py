@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, infarct_mask
-from scarseg.case.stack import FloatArray, Sequence, SliceSource, Stack, Vector
+from scarseg.case.stack import FloatArray, LgeSequence, SliceSource, Stack, Vector
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import write_series
 from scarseg.quant.segments import Territory
@@ -77,7 +77,7 @@ def simulate_stack(
 
 
 def _stack(
-    name: str, seed: int, pixels: FloatArray, geometry: Geometry, sequence: Sequence
+    name: str, seed: int, pixels: FloatArray, geometry: Geometry, sequence: LgeSequence
 ) -> Stack:
     series = derived_uid("simulated", name, "series", sequence)
     return Stack(
@@ -93,7 +93,7 @@ def _stack(
         series_uid=series,
         study_uid=derived_uid("simulated", name, "study"),
         sequence=sequence,
-        description="LGE SAX PSIR" if sequence is Sequence.PSIR else "LGE SAX",
+        description="LGE SAX PSIR" if sequence is LgeSequence.PSIR else "LGE SAX",
         patient_id=f"SIM{seed % 10**8:08d}",
         patient_name="Simulated^Phantom",
         study_date="20240102",
@@ -120,7 +120,7 @@ def write_scout(
     series = derived_uid(stack.series_uid, "scout")
     files = []
     for k, error in enumerate(ERRORS):
-        fixed = replace(options, sequence=Sequence.MAGNITUDE, inversion_error=error)
+        fixed = replace(options, sequence=LgeSequence.MAGNITUDE, inversion_error=error)
         simulated = simulate_stack(seed, fixed)
         middle = simulated.stack.n_slices // 2
         image = replace(
@@ -130,7 +130,7 @@ def write_scout(
             sources=(SliceSource(derived_uid(series, k), instance_number=k + 1),),
             series_uid=series,
             description="TI_SCOUT_SAX",
-            sequence=Sequence.MAGNITUDE,
+            sequence=LgeSequence.MAGNITUDE,
             spacing_between_slices_mm=None,
         )
         values = {
@@ -176,7 +176,7 @@ def write_localizer(folder: Path, stack: Stack) -> list[Path]:
             sources=(SliceSource(derived_uid(series, k), instance_number=k + 1),),
             series_uid=series,
             description="localizer",
-            sequence=Sequence.MAGNITUDE,
+            sequence=LgeSequence.MAGNITUDE,
         )
         header = {
             "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"],

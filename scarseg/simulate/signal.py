@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scarseg.case.stack import FloatArray, Sequence, Vector
+from scarseg.case.stack import FloatArray, LgeSequence, Vector
 from scarseg.io.dicom.write_enhanced import Storage
 from scarseg.simulate.anatomy import SimulationOptions
 
@@ -238,7 +238,7 @@ def draw_geometry(
 class Scanner:
     """Image formation, as drawn; ``sequence`` may be replaced without redrawing."""
 
-    sequence: Sequence
+    sequence: LgeSequence
     gain: float
     noise: float
     blur: float
@@ -266,7 +266,7 @@ def draw_scanner(rng: np.random.Generator, options: SimulationOptions) -> Scanne
     }
     if options.noise is not None:
         scanner["noise"] = options.noise
-    sequence = options.sequence or (Sequence.PSIR if psir else Sequence.MAGNITUDE)
+    sequence = options.sequence or (LgeSequence.PSIR if psir else LgeSequence.MAGNITUDE)
     return Scanner(sequence=sequence, coil=coil, **scanner)  # type: ignore[arg-type]
 
 
@@ -296,7 +296,7 @@ def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArra
         if soften:
             one = ndimage.gaussian_filter(one, soften) * 1.2
             two = ndimage.gaussian_filter(two, soften) * 1.2
-        if scanner.sequence is Sequence.PSIR:
+        if scanner.sequence is LgeSequence.PSIR:
             images[k] = (real + one) * flatten
         else:
             images[k] = np.hypot(real + one, two) * flatten
@@ -321,12 +321,12 @@ class SeriesStyle:
 
 
 _DESCRIPTIONS = {
-    (Vendor.SIEMENS, Sequence.MAGNITUDE): ("DelayedEnhancement_SAX_MAG", "de_tfl_psir_sax_MAG"),
-    (Vendor.SIEMENS, Sequence.PSIR): ("DelayedEnhancement_SAX_PSIR", "de_tfl_psir_sax_PSIR"),
-    (Vendor.GE, Sequence.MAGNITUDE): ("SAX MDE", "2D MDE SA VIABILITY"),
-    (Vendor.GE, Sequence.PSIR): ("SAX PSMDE", "PSMDE SA 10 MIN"),
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): ("LGE_SA_BH", "sIR_TFE_SA LATE ENHANCEMENT"),
-    (Vendor.PHILIPS, Sequence.PSIR): ("LGE_PSIR_SA_BH", "PSIR_TFE_SA"),
+    (Vendor.SIEMENS, LgeSequence.MAGNITUDE): ("DelayedEnhancement_SAX_MAG", "de_tfl_psir_sax_MAG"),
+    (Vendor.SIEMENS, LgeSequence.PSIR): ("DelayedEnhancement_SAX_PSIR", "de_tfl_psir_sax_PSIR"),
+    (Vendor.GE, LgeSequence.MAGNITUDE): ("SAX MDE", "2D MDE SA VIABILITY"),
+    (Vendor.GE, LgeSequence.PSIR): ("SAX PSMDE", "PSMDE SA 10 MIN"),
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): ("LGE_SA_BH", "sIR_TFE_SA LATE ENHANCEMENT"),
+    (Vendor.PHILIPS, LgeSequence.PSIR): ("LGE_PSIR_SA_BH", "PSIR_TFE_SA"),
 }
 _MODELS = {
     Vendor.SIEMENS: ("SIEMENS", ("Avanto", "Aera", "Skyra"), "syngo MR E11"),
@@ -334,21 +334,21 @@ _MODELS = {
     Vendor.PHILIPS: ("Philips Medical Systems", ("Achieva", "Ingenia", "Intera"), "5.3.1"),
 }
 _IMAGE_TYPES = {
-    (Vendor.SIEMENS, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"],
-    (Vendor.SIEMENS, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "M", "PSIR"],
-    (Vendor.GE, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "OTHER"],
-    (Vendor.GE, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "OTHER"],
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M_IR", "M", "IR"],
-    (Vendor.PHILIPS, Sequence.PSIR): ["ORIGINAL", "PRIMARY", "CR_IR", "CR", "IR"],
+    (Vendor.SIEMENS, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M", "NORM", "DIS2D"],
+    (Vendor.SIEMENS, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "M", "PSIR"],
+    (Vendor.GE, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "OTHER"],
+    (Vendor.GE, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "OTHER"],
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): ["ORIGINAL", "PRIMARY", "M_IR", "M", "IR"],
+    (Vendor.PHILIPS, LgeSequence.PSIR): ["ORIGINAL", "PRIMARY", "CR_IR", "CR", "IR"],
 }
 _STORAGE = {
-    (Vendor.SIEMENS, Sequence.PSIR): Storage.OFFSET,
-    (Vendor.PHILIPS, Sequence.MAGNITUDE): Storage.SCALED,
-    (Vendor.PHILIPS, Sequence.PSIR): Storage.SCALED,
+    (Vendor.SIEMENS, LgeSequence.PSIR): Storage.OFFSET,
+    (Vendor.PHILIPS, LgeSequence.MAGNITUDE): Storage.SCALED,
+    (Vendor.PHILIPS, LgeSequence.PSIR): Storage.SCALED,
 }
 
 
-def series_style(vendor: Vendor, sequence: Sequence, choice: int) -> SeriesStyle:
+def series_style(vendor: Vendor, sequence: LgeSequence, choice: int) -> SeriesStyle:
     """Give how a vendor writes this sequence; ``choice`` picks model and description."""
     manufacturer, models, software = _MODELS[vendor]
     descriptions = _DESCRIPTIONS[vendor, sequence]

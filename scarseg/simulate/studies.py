@@ -12,10 +12,10 @@ import numpy as np
 
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import LabelArray
-from scarseg.case.stack import Sequence, SliceSource, Stack
+from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import write_series
-from scarseg.io.files import make_folder, refuse_existing, write_whole
+from scarseg.io.files import make_folder, refuse_existing, write_file
 from scarseg.io.masks.nifti import write_labels
 from scarseg.progress import Progress, silent
 from scarseg.quant.mass import measure
@@ -125,13 +125,13 @@ def write_study(
     if plan.localizer:
         write_localizer(dicom_folder / "01_localizer", series[0].stack)
     if plan.scout:
-        style = series_style(plan.vendor, Sequence.MAGNITUDE, plan.choice)
+        style = series_style(plan.vendor, LgeSequence.MAGNITUDE, plan.choice)
         write_scout(
             dicom_folder / "09_scout", series[0].stack, seed, options.simulation, style.header
         )
     study = SimulatedStudy(dicom_folder, tuple(series))
     if truth_folder is None:
-        write_whole(masks / "truth.csv", truth_table([study]))
+        write_file(masks / "truth.csv", truth_table([study]))
     return study
 
 
@@ -163,7 +163,7 @@ def simulate_patients(
         named = replace(options, patient_id=options.patient_id or f"SIM{seed}-{i + 1:04d}")
         target = folder / "dicom" / str(named.patient_id)
         studies.append(write_study(target, patient_seed, named, truth_folder=folder / "truth"))
-    write_whole(table, truth_table(studies))
+    write_file(table, truth_table(studies))
     progress(1.0, "Done")
     return tuple(studies)
 
@@ -205,7 +205,7 @@ def _simulate(seed: int, options: StudyOptions, plan: _Plan) -> list[SimulatedSt
     """Simulate the one stack of the study, or magnitude and PSIR of the same heart."""
     stacks = [simulate_stack(seed, options.simulation)]
     if plan.pair:
-        other = next(kind for kind in Sequence if kind is not stacks[0].stack.sequence)
+        other = next(kind for kind in LgeSequence if kind is not stacks[0].stack.sequence)
         stacks.append(simulate_stack(seed, replace(options.simulation, sequence=other)))
     n = stacks[0].stack.n_slices
     if options.missing_slice and n > 2:

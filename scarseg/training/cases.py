@@ -22,10 +22,10 @@ from scarseg.case.labels import INFARCT, Label, LabelArray
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io import dicom
-from scarseg.io.casefile import format, store
+from scarseg.io.casefile import file_format, store
 from scarseg.io.dicom.types import LoadReport, StackSummary
 from scarseg.io.masks.nifti import read_image, read_labels
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.progress import Progress, silent
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def find_images(
     """
     waiting: dict[str, Path] = {}
     for path in case_files(folder):
-        glance = store.peek(path)
+        glance = store.read_progress(path)
         if glance is not None and not glance.n_read:
             _log.warning(
                 "a case file has no slice that was read: left out (%s)", short_id(path.stem)
@@ -90,9 +90,16 @@ def saved_thickness_mm(path: Path) -> float | None:
     """Give the slice thickness a reader gave where the header has none; None if none is saved."""
     for generation in (path, path.with_name(path.name + ".1")):
         try:
-            content = format.parse(generation.read_bytes())
+            content = file_format.parse_case(generation.read_bytes())
             return float(content.document["source"]["slice_thickness_mm"])
-        except (OSError, format.Damaged, format.Newer, KeyError, TypeError, ValueError):
+        except (
+            OSError,
+            file_format.DamagedCaseError,
+            file_format.NewerFormatError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ):
             continue
     return None
 

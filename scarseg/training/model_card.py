@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import scarseg
-from scarseg.models.compact_sam import joined
+from scarseg.models.compact_sam import join_members
 from scarseg.models.weights import sha256 as sha256_of_weights
 from scarseg.training.cases import TrainingCase
 from scarseg.training.runs import weights_name, write_file
@@ -300,7 +300,7 @@ def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
             shutil.copyfile(file, target)
         return card
     states = [{k: _half(v) for k, v in load_file(file).items()} for file, _ in found]
-    save_file(joined(states), target)
+    save_file(join_members(states), target)
     return {"members": [card for _, card in found]}
 
 

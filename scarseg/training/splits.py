@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scarseg.errors import InputError
-from scarseg.io.files import write_whole
+from scarseg.io.files import write_file
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase
 
 FORMAT = 1
@@ -60,7 +60,7 @@ class Split:
             OutputError: E_WRITE.
         """
         document = {"version": FORMAT, **{name: list(getattr(self, name)) for name in PARTS}}
-        write_whole(path, (json.dumps(document, indent=1) + "\n").encode(), force=True)
+        write_file(path, (json.dumps(document, indent=1) + "\n").encode(), force=True)
 
     @classmethod
     def load(cls, path: Path) -> Split:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg.io.tables.csv import COLUMNS, Cell, render_rows
+from scarseg.io.tables.columns import COLUMNS, Cell
+from scarseg.io.tables.table import render_csv
 
 
 def row(n: int, mass: float | None, **cells: Cell) -> dict[str, Cell]:
@@ -22,7 +23,7 @@ def row(n: int, mass: float | None, **cells: Cell) -> dict[str, Cell]:
 
 
 def write(path: Path, rows: list[dict[str, Cell]]) -> Path:
-    path.write_bytes(render_rows(COLUMNS, rows))
+    path.write_bytes(render_csv(COLUMNS, rows))
     return path
 
 

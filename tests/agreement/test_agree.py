@@ -14,7 +14,7 @@ from scarseg import cli
 from scarseg.agreement.pairing import pair_tables
 from scarseg.agreement.summary import CSV_NAME, HTML_NAME, JSON_NAME, PDF_NAME
 from scarseg.errors import InputError
-from scarseg.io.tables.csv import read_csv
+from scarseg.io.tables.csv_reader import read_csv
 from scarseg.quant.agreement import agreement
 from tests.agreement.tables import row, two_readings, write
 

@@ -8,7 +8,7 @@ import pytest
 
 from scarseg.case.stack import Stack
 from scarseg.io.dicom.write import write_series
-from scarseg.io.tables.csv import read_csv
+from scarseg.io.tables.csv_reader import read_csv
 from tests.docs.pages import fenced_block, text_of
 from tests.fakes import fake_models
 

@@ -9,15 +9,16 @@ import openpyxl
 import pytest
 
 from scarseg.agreement.masks import compare_files
-from scarseg.agreement.rereading import Again, Against, write_rereading
+from scarseg.agreement.rereading import ReadingComparison, RereadCase, write_rereading
 from scarseg.case.case import Case
 from scarseg.case.stack import Stack
 from scarseg.cli import main
 from scarseg.evaluation.tables import PATIENT_COLUMNS
 from scarseg.evaluation.tables import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
 from scarseg.io.masks.nifti import write_labels
-from scarseg.io.tables.csv import COLUMNS, SLICE_COLUMNS, read_csv, table_contents
-from scarseg.io.tables.export import IDENTITY
+from scarseg.io.tables.columns import COLUMNS, IDENTITY_COLUMNS, SLICE_COLUMNS
+from scarseg.io.tables.csv_reader import read_csv
+from scarseg.io.tables.table import render_tables
 from scarseg.io.tables.workbook import render_workbook
 from scarseg.quant.method_tables import CURVE_COLUMNS, METHOD_COLUMNS, METHOD_SLICE_COLUMNS
 from scarseg.segmentation import pipeline
@@ -29,9 +30,9 @@ from tests.docs.pages import first_cells, section, text_of
 TABLES = {
     "scar.csv": COLUMNS,
     "scar_slices.csv": SLICE_COLUMNS,
-    "scar_methods.csv": (*IDENTITY, *METHOD_COLUMNS),
-    "scar_method_slices.csv": (*IDENTITY, *METHOD_SLICE_COLUMNS),
-    "scar_curve.csv": (*IDENTITY, *CURVE_COLUMNS),
+    "scar_methods.csv": (*IDENTITY_COLUMNS, *METHOD_COLUMNS),
+    "scar_method_slices.csv": (*IDENTITY_COLUMNS, *METHOD_SLICE_COLUMNS),
+    "scar_curve.csv": (*IDENTITY_COLUMNS, *CURVE_COLUMNS),
     "patients.csv": PATIENT_COLUMNS,
     "slices.csv": EVALUATION_SLICE_COLUMNS,
     "truth.csv": TRUTH_COLUMNS,
@@ -63,8 +64,8 @@ def test_page_lists_the_columns_of_the_provenance_sheet() -> None:
 def test_page_names_every_part_of_the_sidecar(phantom_stack: Stack) -> None:
     import json
 
-    record = pipeline.case_record(Case.new(phantom_stack))
-    sidecar = json.loads(table_contents(Path("scar.csv"), [record], {})[Path("scar.json")])
+    record = pipeline.measured_record(Case.new(phantom_stack))
+    sidecar = json.loads(render_tables(Path("scar.csv"), [record], {})[Path("scar.json")])
     text = section(text_of("docs/tables.md"), "## scar.json: the sidecar")
     assert [name for name in sidecar if f"`{name}`" not in text] == []
 
@@ -87,9 +88,9 @@ def test_page_lists_the_pairs_of_compare(tmp_path: Path, phantom_stack: Stack) -
 def test_page_lists_the_pairs_of_a_rereading(tmp_path: Path, phantom_stack: Stack) -> None:
     mask = tmp_path / "mask.nii.gz"
     write_labels(mask, phantom_labels(), phantom_stack)
-    record = pipeline.case_record(Case.new(phantom_stack))
-    case = Again("A3", record, record, compare_files("mask", mask, mask))
-    write_rereading(tmp_path / "page.html", "read 2", [Against("read 1", (case,))], [])
+    record = pipeline.measured_record(Case.new(phantom_stack))
+    case = RereadCase("A3", record, record, compare_files("mask", mask, mask))
+    write_rereading(tmp_path / "page.html", "read 2", [ReadingComparison("read 1", (case,))], [])
     first = documented("Files of a blinded re-reading")
     compared = [name for name in documented(COMPARED) if name not in ("name", *first)]
     assert list(read_csv(tmp_path / "page_pairs.csv").columns) == [*first, *compared]

@@ -16,7 +16,7 @@ from scarseg.case.stack import Stack
 from scarseg.gui import app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
-from scarseg.gui.session.export import Part, Wish
+from scarseg.gui.session.export import ExportFormat, ExportRequest
 from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
 from tests.fakes import fake_models
@@ -33,7 +33,7 @@ class FakeDialogs:
         self.thickness: float | None = 8.0
         self.yes = False
         self.asked: list[str] = []
-        self.wish: Wish | None = None
+        self.wish: ExportRequest | None = None
 
     def folder(self) -> Path | None:
         return self.path
@@ -44,7 +44,9 @@ class FakeDialogs:
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
         return self.path
 
-    def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
+    def export_request(
+        self, parts: frozenset[ExportFormat], n_series: int, dicom: bool
+    ) -> ExportRequest | None:
         self.offered = (parts, n_series, dicom)
         return self.wish
 
@@ -65,7 +67,7 @@ class Reader:
     def __init__(self, window: MainWindow, qtbot: QtBot) -> None:
         self.window, self.qtbot = window, qtbot
         self.dialogs = FakeDialogs()
-        window.desk.dialogs = self.dialogs  # type: ignore[assignment]
+        window.commands.dialogs = self.dialogs  # type: ignore[assignment]
 
     @property
     def session(self):
@@ -94,7 +96,7 @@ class Reader:
         )
 
     def wait(self, until: Callable[[], object]) -> None:
-        self.qtbot.waitUntil(lambda: bool(until()), timeout=10_000)
+        self.qtbot.waitUntil(lambda: bool(until()), timeout=60_000)
 
     def wait_ready(self) -> None:
         self.wait(lambda: all(r is Readiness.READY for r in self.inference.readiness))
@@ -176,12 +178,12 @@ class Reader:
     def export(self, path: Path, what: str = "export") -> None:
         self.dialogs.path = path
         self.act(what)
-        self.wait(lambda: not self.session.disk_lane.busy and not self.session.export_lane.busy)
+        self.wait(lambda: not self.session.disk_worker.busy and not self.session.export_worker.busy)
 
     def settle(self) -> None:
         """Let everything that was begun come to its end."""
         session = self.session
-        lanes = (session.disk_lane, session.export_lane, session.inference_lane)
+        lanes = (session.disk_worker, session.export_worker, session.inference_worker)
         self.wait(lambda: not any(lane.busy for lane in lanes))
 
 

@@ -24,12 +24,12 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import actions, theme
-from scarseg.gui.commands import USUAL
-from scarseg.gui.dialogs.about import About
+from scarseg.gui.commands import DEFAULT_FORMATS
+from scarseg.gui.dialogs.about import AboutDialog
 from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.dialogs.reading import ReasonDialog
-from scarseg.gui.dialogs.shortcuts import KeySheet
-from scarseg.gui.session.export import Wish
+from scarseg.gui.dialogs.shortcuts import ShortcutsDialog
+from scarseg.gui.session.export import ExportRequest
 from tests.fakes import fake_models
 
 INTERACTIVE = (
@@ -88,8 +88,13 @@ def _spelled_out(widget: QWidget) -> bool:
 @pytest.fixture
 def windows(reading):
     window = reading.window
-    export = ExportDialog(window, Wish(Path(), USUAL), 2, True, lambda: None)
-    sheets = [KeySheet(window), About(window, fake_models(), ""), ReasonDialog(window), export]
+    export = ExportDialog(window, ExportRequest(Path(), DEFAULT_FORMATS), 2, True, lambda: None)
+    sheets = [
+        ShortcutsDialog(window),
+        AboutDialog(window, fake_models(), ""),
+        ReasonDialog(window),
+        export,
+    ]
     reading.act("montage")
     yield [reading.window, *sheets]
     for sheet in sheets:
@@ -136,7 +141,7 @@ def test_tool_tips_name_their_keys(reading):
     for row in actions.ACTIONS:
         if row.keys:
             tip = reading.window.actions_by_name[row.name].toolTip()
-            assert f"({actions.key_text(row)})" in tip
+            assert f"({actions.shortcut_text(row)})" in tip
 
 
 def _ring(widget: QWidget) -> bool:
@@ -159,7 +164,7 @@ def test_where_the_focus_is_can_be_seen(reading):
         if widget.isVisible() and _own(widget) and not _ring(widget)
     ]
     assert not blind
-    scope = window.looking.histogram.scope
+    scope = window.view_aids.histogram.scope
     assert _ring(scope)
 
 

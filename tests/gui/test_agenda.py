@@ -5,33 +5,35 @@ from __future__ import annotations
 import pytest
 
 from scarseg.case.prompts import Box
-from scarseg.gui.session.inference_queue import Agenda, Task, Why
+from scarseg.gui.session.inference_queue import InferenceQueue, RequestKind, Task
 from scarseg.models import Detection, Structure
-from scarseg.segmentation.pipeline import Located
+from scarseg.segmentation.pipeline import LocatedHeart
 
 HEART = (Detection(Box(1, 1, 9, 9), Structure.LEFT_VENTRICLE, 0.9),)
 TWO_HEARTS = (*HEART, Detection(Box(30, 30, 39, 39), Structure.LEFT_VENTRICLE, 0.8))
 
 
 @pytest.fixture
-def agenda() -> Agenda:
-    return Agenda(5, waiting=set(range(5)), awake=True)
+def agenda() -> InferenceQueue:
+    return InferenceQueue(5, waiting=set(range(5)), awake=True)
 
 
-def carry_out(agenda: Agenda, here: int, found=HEART) -> list[tuple[Task, int]]:
+def carry_out(agenda: InferenceQueue, here: int, found=HEART) -> list[tuple[Task, int]]:
     """Do one thing after the other, until nothing is left, and tell what."""
     done = []
-    while (step := agenda.next(here)) is not None:
+    while (step := agenda.next_task(here)) is not None:
         done.append(step)
         task, k = step
         if task is Task.LOOK:
             agenda.found[k] = found
             if None not in agenda.found:
-                agenda.settle(tuple(Located(HEART[0].box, several) for several in agenda.found))
+                agenda.set_located(
+                    tuple(LocatedHeart(HEART[0].box, several) for several in agenda.found)
+                )
         elif task is Task.PROPOSE:
             if not agenda.located:
                 agenda.alone[k] = found[0].box if found else None
-            agenda.wishes.pop(k, None)
+            agenda.requests.pop(k, None)
             agenda.waiting.discard(k)
             agenda.unsettled.discard(k)
             agenda.embedded.add(k)
@@ -63,22 +65,22 @@ def test_a_slice_that_was_proposed_by_another_box_is_proposed_again_at_once(agen
 
 
 def test_it_follows_the_reader(agenda):
-    assert agenda.next(4) == (Task.LOOK, 4)
-    agenda.located = tuple(Located(None, ()) for _ in range(5))
-    assert agenda.next(0) == (Task.PROPOSE, 0)
+    assert agenda.next_task(4) == (Task.LOOK, 4)
+    agenda.located = tuple(LocatedHeart(None, ()) for _ in range(5))
+    assert agenda.next_task(0) == (Task.PROPOSE, 0)
     agenda.waiting.discard(0)
-    assert agenda.next(0) == (Task.PROPOSE, 1)
-    assert agenda.next(4) == (Task.PROPOSE, 4)
+    assert agenda.next_task(0) == (Task.PROPOSE, 1)
+    assert agenda.next_task(4) == (Task.PROPOSE, 4)
 
 
 def test_what_a_reader_asked_for_comes_first_in_sight_before_newest(agenda):
     agenda.embedded = {0, 1, 2, 3}
     for k in (0, 1, 2):
         agenda.ask(k)
-    assert agenda.next(4) == (Task.ANSWER, 2)
-    assert agenda.next(0) == (Task.ANSWER, 0)
-    agenda.wish(1, Why.ASKED)
-    assert agenda.next(1) == (Task.PROPOSE, 1)
+    assert agenda.next_task(4) == (Task.ANSWER, 2)
+    assert agenda.next_task(0) == (Task.ANSWER, 0)
+    agenda.request(1, RequestKind.ASKED)
+    assert agenda.next_task(1) == (Task.PROPOSE, 1)
     agenda.ask(4)
     steps = carry_out(agenda, 3)
     assert {(Task.ANSWER, k) for k in (0, 1, 2, 4)} <= set(steps)
@@ -99,7 +101,7 @@ def test_known_slices_need_no_detector_and_read_ones_come_last(agenda):
 
 
 def test_at_rest_only_what_is_asked_for_is_done(agenda):
-    agenda.rest()
-    assert agenda.next(2) is None
+    agenda.clear()
+    assert agenda.next_task(2) is None
     agenda.ask(3)
     assert carry_out(agenda, 2, ()) == [(Task.LOOK, 3), (Task.PROPOSE, 3), (Task.ANSWER, 3)]

@@ -174,7 +174,7 @@ def _same_images(stack, images):
 
 def test_a_cancelled_proposal_leaves_slices_to_be_asked_for(slow, gate):
     slow.wait(lambda: slow.inference.proposing)
-    slow.window.foot.cancel.click()
+    slow.window.status_bar.cancel.click()
     gate.let()
     slow.settle()
     assert Readiness.WAITING not in slow.inference.readiness

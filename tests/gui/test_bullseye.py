@@ -15,7 +15,7 @@ from scarseg.errors import WeightsError
 from scarseg.gui import theme
 from scarseg.gui.panels import bullseye, bullseye_view
 from scarseg.quant import segments
-from scarseg.quant.segment_rows import segment_rows
+from scarseg.quant.segment_tables import segment_rows
 from scarseg.quant.wall_map import map_wall
 from tests.conftest import make_phantom_stack
 from tests.gui.test_palette import APART, READABLE, VISION, _contrast, _distance
@@ -92,7 +92,7 @@ def test_it_follows_an_edit_and_its_undoing(reading, panel):
 
 
 def test_a_late_map_is_dropped(reading, panel, monkeypatch):
-    lane, asked = reading.session.disk_lane, []
+    lane, asked = reading.session.disk_worker, []
     monkeypatch.setattr(lane, "run", lambda *args, **rest: asked.append((args, rest)))
     followed, shown = reading.window.bullseye, panel.shown
     reading.act("no_scar")
@@ -144,13 +144,13 @@ def test_without_a_mouse(reading, panel):
 def test_history_and_bulls_eye_share_the_room(reading, panel):
     window = reading.window
     reading.act("history")
-    assert window.sitting.history.isVisible() and not panel.isVisible()
+    assert window.reading_time.history.isVisible() and not panel.isVisible()
     reading.act("bullseye")
-    assert panel.isVisible() and not window.sitting.history.isVisible()
+    assert panel.isVisible() and not window.reading_time.history.isVisible()
     window.resize(2560, 1440)
     reading.wait(lambda: window.results.bars.isVisible() and panel.isVisible())
     reading.act("history")
-    assert window.sitting.history.isVisible() and panel.isVisible()
+    assert window.reading_time.history.isVisible() and panel.isVisible()
     window.resize(1280, 800)
     reading.wait(lambda: not window.results.short or window.results.height() < 900)
     _settle(reading)

@@ -48,7 +48,7 @@ def test_without_a_box_or_a_slice_beyond_nothing_is_carried(reading):
     reading.go_to(0)
     reading.act("carry_down")
     assert reading.document.current == 0
-    assert "no box" in reading.window.foot.message.text()
+    assert "no box" in reading.window.status_bar.message.text()
     reading.drag_box(44, 28, 49, 32)
     reading.wait_answer()
     n = reading.document.undo_stack.count()
@@ -64,7 +64,7 @@ def test_carried_to_a_slice_drawn_by_hand_the_boxes_wait_for_space(reading):
     reading.act("carry_down")
     reading.settle()
     np.testing.assert_array_equal(reading.document.labels, drawn)
-    assert "drawn by hand" in reading.window.foot.message.text()
+    assert "drawn by hand" in reading.window.status_bar.message.text()
     reading.act("segment")
     reading.wait_answer()
     assert reading.document.labels[20, 22] != Label.SCAR

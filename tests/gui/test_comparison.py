@@ -12,13 +12,13 @@ from PyQt6.QtTest import QTest
 
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, infarct_mask, wall_mask
-from scarseg.case.stack import Sequence
+from scarseg.case.stack import LgeSequence
 from scarseg.errors import WeightsError
 from scarseg.gui import theme
 from scarseg.gui.panels import threshold_results
 from scarseg.gui.panels.threshold_preview import PreviewLayer
 from scarseg.quant.method_comparison import compare_methods, mass_curve
-from scarseg.quant.remote import propose_remote_beside
+from scarseg.quant.remote import propose_remote_outside
 from scarseg.quant.thresholds import Scope
 
 PHANTOM_REMOTE = (36.5, 21.5)
@@ -54,7 +54,7 @@ def opened(reader):
 
 
 def settled(reader):
-    return not reader.window.comparison.stale and not reader.session.numbers_lane.busy
+    return not reader.window.comparison.stale and not reader.session.measurement_worker.busy
 
 
 def choose(reader, name):
@@ -138,7 +138,7 @@ def test_a_method_is_previewed_and_changes_no_label(comparing):
 
 def test_adopting_is_one_step_within_the_wall_that_undo_takes_back(comparing):
     case, document = comparing.case, comparing.document
-    before, ground = case.labels.copy(), document.grounds.copy()
+    before, ground = case.labels.copy(), document.labels_under_scar.copy()
     reading, steps = case.readings[2], case.interactions
     choose(comparing, "sd2")
     method = comparing.window.comparison.answer.method("sd2")
@@ -152,7 +152,7 @@ def test_adopting_is_one_step_within_the_wall_that_undo_takes_back(comparing):
     assert case.interactions == steps + 1
     comparing.undo()
     assert case.labels.tobytes() == before.tobytes() and case.readings[2] == reading
-    assert np.array_equal(document.grounds, ground)
+    assert np.array_equal(document.labels_under_scar, ground)
     comparing.redo()
     assert np.array_equal(infarct_mask(case.labels[2]), method.infarct[2])
 
@@ -172,7 +172,7 @@ def test_adopting_on_all_slices_leaves_what_is_read(comparing):
     for k in (0, 2, 3, 4):
         assert np.array_equal(infarct_mask(labels[k]), infarct[k])
     assert comparing.case.interactions == steps + 1
-    comparing.document.travel(done)
+    comparing.document.go_to_step(done)
     assert labels.tobytes() == before.tobytes()
 
 
@@ -194,7 +194,7 @@ def test_nothing_is_adopted_before_a_method_is_chosen(comparing):
 
 
 def test_what_does_not_apply_to_psir_is_grey_and_says_why(reader, noisy_stack):
-    reader.open(replace(noisy_stack, sequence=Sequence.PSIR))
+    reader.open(replace(noisy_stack, sequence=LgeSequence.PSIR))
     reader.wait_ready()
     opened(reader)
     tile = tile_of(reader, "fwhm_max")
@@ -315,7 +315,7 @@ def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
     assert len(begun) >= 2
     asked = begun[1]
     assert np.array_equal(asked.case.labels, labels)
-    remote = propose_remote_beside(
+    remote = propose_remote_outside(
         asked.case.stack.pixels, wall_mask(labels),
         asked.case.stack.pixel_spacing_mm, infarct_mask(labels),
     )  # fmt: skip
@@ -358,7 +358,7 @@ def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
     compared = comparing.window.comparison
     comparing.act("remote")
     comparing.act("keyboard")
-    hand = comparing.window.looking.keyboard
+    hand = comparing.window.view_aids.keyboard
     while hand.at[1] > 21.5:
         comparing.press_key(Qt.Key.Key_Up)
     comparing.press_key(Qt.Key.Key_Space)

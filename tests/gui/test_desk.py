@@ -17,7 +17,7 @@ from scarseg.case.stack import LoadWarning
 from scarseg.errors import WeightsError
 from scarseg.gui import actions, app
 from scarseg.gui.dialogs.about import NOTICE, about_text
-from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.dialogs.shortcuts import ShortcutsDialog
 from scarseg.gui.viewer.slice_view import facing
 from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack
@@ -38,12 +38,12 @@ def test_keys_are_not_given_twice():
 
 
 def test_every_action_has_a_tip_with_its_key_and_stands_on_the_sheet(reader):
-    sheet = KeySheet(reader.window)
+    sheet = ShortcutsDialog(reader.window)
     words = {label.text() for label in sheet.findChildren(QLabel)}
     sheet.deleteLater()
     for row in actions.ACTIONS:
         if row.keys:
-            assert actions.key_text(row) in reader.window.actions_by_name[row.name].toolTip()
+            assert actions.shortcut_text(row) in reader.window.actions_by_name[row.name].toolTip()
             assert row.text.replace(" …", "") in words
 
 
@@ -68,10 +68,10 @@ def test_geometry_and_warnings_are_in_sight(make_reader):
     reader = make_reader()
     warning = LoadWarning("W_GAP", "Slices are 10 mm apart.")
     reader.open(replace(make_phantom_stack(), warnings=(warning,)))
-    assert reader.window.bar.warning.text() == "⚠ W_GAP"
+    assert reader.window.tool_bar.warning.text() == "⚠ W_GAP"
     assert "Slices are 10 mm apart." in reader.window.studies.warnings_label.text()
     assert "60 × 72" in reader.window.studies.geometry_label.text()
-    assert "8 mm + 2 mm gap" in reader.window.bar.geometry_line.text()
+    assert "8 mm + 2 mm gap" in reader.window.tool_bar.geometry_line.text()
 
 
 def test_a_voxel_is_drawn_in_its_true_proportions(reading):
@@ -138,7 +138,7 @@ def test_brush_keys_change_its_size(reading):
 def test_the_bars_follow_every_edit(reading):
     reading.go_to(0)
     reading.paint((30, 30), (34, 30))
-    row = reading.window.showing.measured.slices[0]
+    row = reading.window.presenter.measured.slices[0]
     assert row.scar_mass_thickness_g > 0
     assert reading.window.strip.tiles[0].grams == f"{row.scar_mass_thickness_g:.1f} g"
     assert "accepted" not in reading.window.strip.tiles[0].accessibleName()
@@ -146,7 +146,7 @@ def test_the_bars_follow_every_edit(reading):
 
 def test_tab_opens_the_next_study_that_is_not_read(reading):
     other = replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8")
-    reading.session.library.add_stack(other)
+    reading.session.study_list.add_stack(other)
     reading.act("next_study")
     reading.wait(lambda: reading.session.current.entry.stack_id == "1.2.3.9")
 
@@ -254,12 +254,12 @@ def test_a_partial_total_says_so(make_reader, phantom_stack):
 
 def test_a_long_sentence_does_not_widen_the_window(reading):
     before = reading.window.width()
-    reading.window.foot.show_message("A sentence that goes on. " * 30)
+    reading.window.status_bar.show_message("A sentence that goes on. " * 30)
     reading.qtbot.wait(1)
     assert reading.window.width() == before
     assert reading.window.minimumSizeHint().width() <= 1280
-    assert reading.window.foot.message.width() > 200
-    assert reading.window.foot.message.toolTip().endswith("goes on. ")
+    assert reading.window.status_bar.message.width() > 200
+    assert reading.window.status_bar.message.toolTip().endswith("goes on. ")
 
 
 def test_the_models_leave_a_core_to_the_window():

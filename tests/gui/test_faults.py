@@ -9,21 +9,21 @@ import sys
 import pytest
 
 from scarseg.gui import app
-from scarseg.gui.commands import Desk
-from scarseg.gui.main_window import Looking, MainWindow
+from scarseg.gui.commands import Commands
+from scarseg.gui.main_window import MainWindow, ViewAids
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.tool_selection import ToolSelection
 from scarseg.gui.panels.toolbar import Banner, StatusBar
-from scarseg.gui.presenter import Showing
-from scarseg.gui.reading_time import Sitting
-from scarseg.gui.session.resume import Places, Watch
+from scarseg.gui.presenter import Presenter
+from scarseg.gui.reading_time import ReadingTime
+from scarseg.gui.session.resume import LastSlice, LockWatcher
 from scarseg.gui.viewer.filmstrip import Filmstrip
 from tests.reliability.invariants import Watched, differences_on_disk
 
 CLASSES = (
-    Showing, Desk, ToolSelection, Looking, Sitting, Filmstrip, ResultsPanel, StudiesPanel,
-    StatusBar, Places, Watch, MainWindow,
+    Presenter, Commands, ToolSelection, ViewAids, ReadingTime, Filmstrip, ResultsPanel,
+    StudiesPanel, StatusBar, LastSlice, LockWatcher, MainWindow,
 )  # fmt: skip
 KEPT = ("closeEvent", "_tick")
 

@@ -195,7 +195,7 @@ def test_escape_gives_up_one_answer_and_space_asks_again(make_reader, phantom_st
     reader.wait(lambda: segmenter.asked)
     reader.press_key(Qt.Key.Key_Escape)
     assert not reader.inference.pending
-    assert "Space" in reader.window.foot.message.text()
+    assert "Space" in reader.window.status_bar.message.text()
     segmenter.let()
     reader.settle()
     np.testing.assert_array_equal(reader.document.labels, before)
@@ -230,7 +230,7 @@ def test_after_a_cancel_the_prompts_stay_and_space_asks_again(
     reader.wait(lambda: segmenter.embedding.calls)
     reader.drag_box(*BOX)
     assert list(reader.inference.pending) == [2]
-    reader.window.foot.cancel.click()
+    reader.window.status_bar.cancel.click()
     assert not reader.inference.pending and not reader.inference.proposing
     segmenter.let()
     reader.settle()
@@ -297,9 +297,9 @@ def test_an_export_of_the_list_can_be_cancelled(make_reader, phantom_stack, tmp_
     reader.dialogs.path = tmp_path / "scar.csv"
     reader.act("export_all")
     reader.wait(reached.is_set)
-    assert reader.window.foot.cancel.isVisible()
-    reader.window.foot.cancel.click()
+    assert reader.window.status_bar.cancel.isVisible()
+    reader.window.status_bar.cancel.click()
     go_on.set()
     reader.settle()
     assert not (tmp_path / "scar.csv").exists()
-    assert not reader.window.foot.cancel.isVisible()
+    assert not reader.window.status_bar.cancel.isVisible()

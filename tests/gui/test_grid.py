@@ -122,7 +122,7 @@ def test_m_shows_all_slices_and_back_again(reading):
 
 def test_cells_say_how_their_slices_stand(montage):
     reading = montage.reader
-    grams = reading.window.showing.measured.slices[2].scar_mass_thickness_g
+    grams = reading.window.presenter.measured.slices[2].scar_mass_thickness_g
     assert montage.cell(2).accessibleName() == f"Slice 3, {grams:.1f} g, proposed"
     assert [cell.chosen for cell in montage.grid.cells].index(True) == reading.document.current
     reading.go_to(2)
@@ -233,7 +233,7 @@ def test_a_stroke_keeps_what_an_answer_brought_meanwhile(montage):
     box = reading.case.readings[2].prompts.boxes[0]
     reading.inference.propose_again(2)
     reading.inference.segment(3)
-    reading.wait(lambda: not reading.session.inference_lane.busy)
+    reading.wait(lambda: not reading.session.inference_worker.busy)
     others = [_state(reading.case, k) for k in (0, 1, 3, 4)]
     answer = reading.case.labels[2].copy()
     montage.mouse(2, RELEASE, (14, 10))
@@ -264,7 +264,7 @@ def test_hands_in_many_cells_while_answers_arrive_land_each_on_its_own(make_read
         assert [b - a for a, b in zip(now, after, strict=True)] == [int(j == k) for j in range(5)]
         last = reader.case.readings[k].prompts.boxes[-1]
         assert (last.column0, last.row0) == pytest.approx((column, row), abs=0.2), before
-    reader.wait(lambda: not reader.session.inference_lane.busy)
+    reader.wait(lambda: not reader.session.inference_worker.busy)
 
 
 def test_what_was_half_made_is_let_go_with_the_slice(montage):

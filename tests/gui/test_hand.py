@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.gui.tools import drawing
-from scarseg.quant.remote import scar_threshold
+from scarseg.quant.remote import suggest_threshold
 from tests.conftest import SCAR_LEVEL, WALL_LEVEL, make_phantom_stack, phantom_labels
 
 HALFWAY = (SCAR_LEVEL + WALL_LEVEL) / 2
@@ -59,7 +59,7 @@ def test_the_fill_tool_fills_what_is_clicked_as_one_step(reading):
     assert reading.case.labels.tobytes() == before
     reading.drag((3, 3))
     assert reading.case.labels.tobytes() == before
-    assert "not closed" in reading.window.foot.message.text()
+    assert "not closed" in reading.window.status_bar.message.text()
 
 
 def test_the_lasso_fills_its_outline_on_release(reading):
@@ -140,7 +140,7 @@ def test_the_threshold_belongs_to_its_stack(reading):
 
 
 def test_what_a_click_asks_for_is_said(reading):
-    message = reading.window.foot.message
+    message = reading.window.status_bar.message
     reading.act("brush")
     reading.act("label_2")
     assert message.text() == ""
@@ -163,14 +163,14 @@ def test_without_scar_the_threshold_is_two_sd_above_remote_wall():
     case = _case(labels)
     noise = np.random.default_rng(2).normal(0, 5, labels.shape)
     case.stack = replace(stack, pixels=(levels[labels] + noise).astype(np.float32))
-    found = scar_threshold(case)
+    found = suggest_threshold(case)
     assert "2 SD" in found.rule
     assert found.value == pytest.approx(60, abs=4)
     assert found.low < found.value < found.high
 
 
 def test_without_a_wall_a_threshold_is_offered_all_the_same():
-    found = scar_threshold(_case(np.zeros_like(phantom_labels())))
+    found = suggest_threshold(_case(np.zeros_like(phantom_labels())))
     assert found.low <= found.value <= found.high
 
 

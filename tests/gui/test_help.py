@@ -10,8 +10,8 @@ from PyQt6.QtWidgets import QApplication, QLabel, QPushButton
 
 from scarseg.gui import actions, app
 from scarseg.gui.dialogs import shortcuts
-from scarseg.gui.dialogs.about import About
-from scarseg.gui.dialogs.shortcuts import KeySheet
+from scarseg.gui.dialogs.about import AboutDialog
+from scarseg.gui.dialogs.shortcuts import ShortcutsDialog
 from scarseg.gui.panels.welcome import Welcome
 from tests.fakes import fake_models
 
@@ -53,7 +53,7 @@ def test_the_place_to_drop_lights_up(reader, welcome, tmp_path):
 
 
 def test_the_sheet_holds_every_key_without_scrolling_at_1280_by_800(reader):
-    sheet = KeySheet(reader.window)
+    sheet = ShortcutsDialog(reader.window)
     need = sheet.content.sizeHint()
     caps = [label.text() for label in sheet.findChildren(QLabel, "key")]
     sheet.deleteLater()
@@ -80,14 +80,14 @@ def test_what_mouse_and_arrows_do_stands_on_the_sheet():
 
 def test_the_question_mark_opens_the_sheet_and_escape_closes_it(reader):
     reader.press_key(Qt.Key.Key_F1)
-    sheet = reader.window.findChild(KeySheet)
+    sheet = reader.window.findChild(ShortcutsDialog)
     assert sheet is not None and sheet.isVisible()
     QTest.keyClick(sheet, Qt.Key.Key_Escape)
     assert not sheet.isVisible()
 
 
 def test_the_about_box_can_be_copied_and_starts_at_close(reader):
-    about = About(reader.window, fake_models(), "")
+    about = AboutDialog(reader.window, fake_models(), "")
     about.show()
     copy, close = (
         next(button for button in about.findChildren(QPushButton) if word in button.text())
@@ -104,7 +104,7 @@ def test_the_about_box_can_be_copied_and_starts_at_close(reader):
 
 
 def test_the_about_box_says_why_there_are_no_weights(reader):
-    about = About(reader.window, None, "E_WEIGHTS: none found")
+    about = AboutDialog(reader.window, None, "E_WEIGHTS: none found")
     assert "none found" in about.findChildren(QLabel)[0].text()
     about.deleteLater()
     assert app.application() is QApplication.instance()

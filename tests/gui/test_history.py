@@ -11,18 +11,18 @@ from scarseg.gui.panels import history
 
 
 def lines(reader) -> list[str]:
-    steps = reader.window.sitting.history.steps
+    steps = reader.window.reading_time.history.steps
     return [str(steps.index(row).data()) for row in range(steps.rowCount())]
 
 
 def undone(reader) -> list[bool]:
-    steps = reader.window.sitting.history.steps
+    steps = reader.window.reading_time.history.steps
     return [bool(steps.index(row).data(history.UNDONE)) for row in range(steps.rowCount())]
 
 
 def click_line(reader, row: int) -> None:
-    view = reader.window.sitting.history.view
-    index = reader.window.sitting.history.steps.index(row)
+    view = reader.window.reading_time.history.view
+    index = reader.window.reading_time.history.steps.index(row)
     view.scrollTo(index)
     at = view.visualRect(index).center()
     reader.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at))
@@ -64,7 +64,7 @@ def test_a_click_goes_back_and_forward_and_shows_the_slice(reading):
 def test_the_keyboard_alone_walks_through_the_history(reading):
     states = three_steps(reading)
     reading.press_key(Qt.Key.Key_Y)
-    view = reading.window.sitting.history.view
+    view = reading.window.reading_time.history.view
     assert view.isVisible() and view.hasFocus()
     for _ in range(2):
         reading.qtbot.keyClick(view, Qt.Key.Key_Up)
@@ -85,7 +85,7 @@ def test_a_jump_tells_of_each_slice_once(reading):
         reading.paint((5, 5), (9, 5))
     told: list[int] = []
     reading.document.slice_changed.connect(told.append)
-    reading.window.desk.travel(0)
+    reading.window.commands.go_to_step(0)
     assert told == [0, 1, 2]
 
 
@@ -102,7 +102,7 @@ def test_every_case_has_its_own_history(reading, phantom_stack):
     reading.settle()
     reading.session.open(first)
     reading.wait(lambda: reading.session.current.entry is first)
-    steps = reading.window.sitting.history.steps
+    steps = reading.window.reading_time.history.steps
     assert lines(reading) == ["as opened"]
     tip = steps.index(0).data(Qt.ItemDataRole.ToolTipRole)
     assert "accept, slice 1" in tip and "paint, slice 2" in tip
@@ -118,14 +118,14 @@ def test_the_record_of_a_reading_gives_its_labels_again(reading):
     reading.undo()
     reading.act("propose_again")
     reading.wait(lambda: reading.case.history[-1].startswith("propose again"))
-    reading.window.desk.travel(1)
-    reading.window.desk.travel(4)
-    labels, readings = reading.case.record.outcome()
+    reading.window.commands.go_to_step(1)
+    reading.window.commands.go_to_step(4)
+    labels, readings = reading.case.record.final_state()
     np.testing.assert_array_equal(labels, reading.case.labels)
     assert readings == reading.case.readings
     causes = {step.cause for step in reading.case.record.steps}
-    assert causes >= {Cause.READER, Cause.ANSWER, Cause.PROPOSAL, Cause.UNDO, Cause.LOOKED}
-    looks = [step.look for step in reading.case.record.steps if step.look is not None]
+    assert causes >= {Cause.READER, Cause.ANSWER, Cause.PROPOSAL, Cause.UNDO, Cause.MODEL_RUN}
+    looks = [step.model_run for step in reading.case.record.steps if step.model_run is not None]
     assert {look.segmenter_sha256 for look in looks} == {"1" * 64}
     assert looks[0].lv_box is not None
 
@@ -151,13 +151,13 @@ def test_what_lies_beneath_scar_is_there_after_reopening(reading, make_reader, p
     reading.go_to(0)
     reading.act("label_3")
     reading.paint((36, 30), (38, 30))
-    grounds = reading.document.grounds.copy()
+    grounds = reading.document.labels_under_scar.copy()
     assert (grounds[0][reading.case.labels[0] == Label.SCAR] == Label.BLOOD_POOL).any()
     reading.window.close()
     again = make_reader()
     again.open(phantom_stack)
     again.wait_ready()
-    np.testing.assert_array_equal(again.document.grounds, grounds)
+    np.testing.assert_array_equal(again.document.labels_under_scar, grounds)
     assert again.case.slice_interactions == [1, 0, 0, 0, 0]
 
 
@@ -176,7 +176,7 @@ def test_prompts_strokes_verbs_and_undo_count_on_their_slice_and_scrolling_does_
 
 def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, models):
     """Made again from the case file alone: same labels after each answer of the models."""
-    from scarseg.case.history import Sight
+    from scarseg.case.history import DetectorScope
     from scarseg.case.prompts import SlicePrompts
     from scarseg.io.casefile import store
     from scarseg.segmentation import pipeline
@@ -196,18 +196,18 @@ def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, mode
     record = store.load_case(path, stack).record
     labels = np.zeros(record.shape, dtype=np.uint8)
     prompts = [SlicePrompts() for _ in labels]
-    located = pipeline.locate(stack, models)
+    located = pipeline.locate_hearts(stack, models)
     looked, logits, made = {}, {}, []
     for step in record.steps:
         k = step.slice_index
         if step.reading is not None:
             prompts[k] = step.reading.prompts
-        if step.look is not None:
-            known = located[k] if step.look.sight is Sight.STACK else None
+        if step.model_run is not None:
+            known = located[k] if step.model_run.detector_scope is DetectorScope.STACK else None
             looked[k] = pipeline.propose_slice(
-                stack.image(k), models, step.look.lv_hint, located=known
+                stack.image(k), models, step.model_run.lv_hint, located=known
             )
-            found, settled = looked[k].embedding.lv_box, step.look.lv_box
+            found, settled = looked[k].embedding.lv_box, step.model_run.lv_box
             assert (found.centre, found.width) == (settled.centre, settled.width)
             logits[k] = looked[k].logits
         again = None
@@ -218,7 +218,7 @@ def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, mode
         elif step.cause is Cause.PROPOSAL:
             again = looked[k].labels
         if step.patch is not None:
-            step.patch.paste(labels[k])
+            step.patch.apply(labels[k])
         if again is not None:
             made.append(step.cause)
             np.testing.assert_array_equal(again, labels[k])

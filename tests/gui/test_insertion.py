@@ -15,9 +15,9 @@ def test_it_is_a_step_that_can_be_undone_and_is_kept(reading, make_reader, phant
     document = reading.document
     labels, versions = reading.case.labels.copy(), list(document.versions)
     placed = []
-    document.placed.connect(lambda: placed.append(reading.case.insertion))
-    document.place(POINT)
-    document.place(POINT)
+    document.insertion_changed.connect(lambda: placed.append(reading.case.insertion))
+    document.set_insertion_point(POINT)
+    document.set_insertion_point(POINT)
     assert reading.case.insertion == POINT and document.undo_stack.count() == 1
     assert document.undo_stack.undoText() == "set the insertion point, slice 3"
     reading.undo()
@@ -30,7 +30,7 @@ def test_it_is_a_step_that_can_be_undone_and_is_kept(reading, make_reader, phant
     again = make_reader()
     again.open(phantom_stack)
     assert again.case.insertion == POINT
-    again.document.place(None)
+    again.document.set_insertion_point(None)
     assert again.case.insertion is None
 
 
@@ -116,7 +116,7 @@ def test_a_click_in_the_montage_sets_it_on_its_slice(reading, insertion):
 def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
     reading.go_to(2)
     reading.dialogs.why = "Artefact"
-    reading.document.place(POINT)
+    reading.document.set_insertion_point(POINT)
     reading.act("not_assessable")
     panel = reading.window.bullseye.panel
     # The point stays, but without a wall it has no direction: as proposed.
@@ -126,7 +126,7 @@ def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
     reading.act("insertion")
     reading.drag((40.0, 14.0))
     assert reading.case.insertion == POINT
-    assert "no wall" in reading.window.foot.message.text()
+    assert "no wall" in reading.window.status_bar.message.text()
     reading.settle()
 
 

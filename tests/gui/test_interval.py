@@ -12,7 +12,7 @@ from scarseg.gui.session import interval
 from scarseg.gui.session.inference import Readiness
 from scarseg.models import Models
 from scarseg.segmentation.interval import case_interval
-from scarseg.segmentation.pipeline import propose_embedded
+from scarseg.segmentation.pipeline import propose_case_with_embeddings
 from tests.fakes import FakeDetector, FakeSegmenter
 
 
@@ -54,7 +54,7 @@ def scarred(reader):
 def test_the_interval_comes_when_the_reader_rests(reading, phantom_stack):
     line = reading.window.results.interval
     wait_interval(reading)
-    case, embeddings = propose_embedded(phantom_stack, reading.session.models)
+    case, embeddings = propose_case_with_embeddings(phantom_stack, reading.session.models)
     for convention in MassConvention:
         assert found(reading)[convention] == case_interval(
             case, reading.session.models, embeddings, convention
@@ -89,14 +89,14 @@ def test_painting_asks_the_models_nothing_anew(make_reader, phantom_stack):
     reader.go_to(k)
     reader.accept()
     wait_interval(reader)
-    mass = reader.window.showing.measured.scar_mass_g
+    mass = reader.window.presenter.measured.scar_mass_g
     answers = segmenter.answers
     reader.go_to(k)
     reader.paint((28, 26), (34, 26))
     wait_interval(reader)
-    assert reader.window.showing.measured.scar_mass_g != mass
+    assert reader.window.presenter.measured.scar_mass_g != mass
     ends = found(reader)[MassConvention.THICKNESS]
-    assert ends.low_g <= reader.window.showing.measured.scar_mass_g <= ends.high_g
+    assert ends.low_g <= reader.window.presenter.measured.scar_mass_g <= ends.high_g
     assert segmenter.answers == answers
 
 
@@ -114,7 +114,7 @@ def test_a_click_waits_for_one_answer_at_most(make_reader, phantom_stack):
     reader.wait_answer()
     segmenter.gate.clear()
     answers = segmenter.answers
-    reader.wait(lambda: reader.session.inference_lane.busy)  # the first of the interval's answers
+    reader.wait(lambda: reader.session.inference_worker.busy)  # the first of the interval's answers
     reader.click(46, 31)
     assert k in reader.inference.pending
     order = []

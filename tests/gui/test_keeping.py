@@ -30,9 +30,9 @@ from tests.reliability.children import clean_environment
 def test_a_change_is_saved_by_itself_and_shown_as_saved(reading):
     reading.paint((20, 20), (25, 20))
     assert reading.session.current.saver.state is SaveState.UNSAVED
-    assert "unsaved" in reading.window.foot.saved.text()
+    assert "unsaved" in reading.window.status_bar.saved.text()
     reading.wait_saved()
-    assert "saved" in reading.window.foot.saved.text()
+    assert "saved" in reading.window.status_bar.saved.text()
     path = reading.session.current.saver.path
     kept = store.load_case(path, reading.case.stack)
     np.testing.assert_array_equal(kept.labels, reading.case.labels)
@@ -90,7 +90,7 @@ def test_switching_saves_and_coming_back_finds_it(reading):
     labels = reading.case.labels.copy()
     first = reading.session.current.entry
     reading.open(replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8"))
-    assert len(reading.session.library.studies) == 2
+    assert len(reading.session.study_list.studies) == 2
     reading.session.open(first)
     reading.wait(lambda: reading.session.current.entry is first)
     np.testing.assert_array_equal(reading.case.labels, labels)
@@ -127,14 +127,14 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     assert second.window.banner.isVisible()
     assert "reading only" in second.window.banner.text.text()
     assert not second.window.banner.dismiss.isVisible(), "it stays in sight"
-    assert "read only" in second.window.foot.saved.text()
+    assert "read only" in second.window.status_bar.saved.text()
     second.settle()
     before = second.case.labels.copy()
     second.window.canvas.tool = "brush"
     second.drag((20, 20), (25, 20))
-    second.window.desk.accept()
-    second.window.desk.no_scar()
-    second.window.desk.segment()
+    second.window.commands.accept()
+    second.window.commands.no_scar()
+    second.window.commands.segment()
     second.settle()
     np.testing.assert_array_equal(second.case.labels, before)
     assert second.case.readings[2].status is SliceStatus.ACCEPTED
@@ -233,7 +233,7 @@ def test_after_a_sudden_end_the_next_start_has_everything_and_says_so(
     path.with_name(path.name + ".lock").write_text(json.dumps(dead))
     reader = make_reader()
     reader.open(phantom_stack)
-    assert "ended suddenly" in reader.window.foot.message.text()
+    assert "ended suddenly" in reader.window.status_bar.message.text()
     assert not reader.window.banner.isVisible()
     assert reader.case.readings[1].status is SliceStatus.NO_SCAR
     assert not reader.document.read_only
@@ -299,7 +299,7 @@ def test_a_full_disk_is_said_reading_goes_on_and_nothing_is_lost(reading, monkey
 
     def refusing(real):
         def call_or_refuse(*arguments, **named):
-            if full[0] and reading.session.disk_lane.busy:
+            if full[0] and reading.session.disk_worker.busy:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return real(*arguments, **named)
 
@@ -315,7 +315,7 @@ def test_a_full_disk_is_said_reading_goes_on_and_nothing_is_lost(reading, monkey
     reading.wait(lambda: banner.isVisible())
     assert "No space left" in banner.text.text() and banner.retry.isVisible()
     assert not banner.dismiss.isVisible()
-    assert "not saved" in reading.window.foot.saved.text()
+    assert "not saved" in reading.window.status_bar.saved.text()
     np.testing.assert_array_equal(store.load_case(path, reading.case.stack).labels, before)
     reading.paint((30, 20), (35, 20))
     reading.undo()

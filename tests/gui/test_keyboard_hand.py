@@ -25,7 +25,7 @@ class Keys:
 
     def __init__(self, reader):
         self.reader = reader
-        self.hand = reader.window.looking.keyboard
+        self.hand = reader.window.view_aids.keyboard
 
     def _back(self):
         """Give the window the focus after a dialog, as a window manager would."""
@@ -60,7 +60,7 @@ def keys(reading):
 
 
 def test_arrows_move_the_cursor_and_not_the_slice(reading, keys):
-    assert "Space presses" in reading.window.foot.message.text()
+    assert "Space presses" in reading.window.status_bar.message.text()
     column, row = keys.hand.at
     keys.press(Key.Key_Right)
     keys.press(Key.Key_Down, Held.ShiftModifier)
@@ -262,7 +262,7 @@ def _type(text):
 def test_a_whole_study_is_read_by_keys_alone(reader, phantom_stack, tmp_path):
     folder = tmp_path / "study"
     write_series(folder, phantom_stack)
-    reader.window.desk.dialogs = Dialogs(reader.window)
+    reader.window.commands.dialogs = Dialogs(reader.window)
     keys, out = Keys(reader), tmp_path / "scar.csv"
 
     _in_dialog(_type(str(folder)))

@@ -27,9 +27,9 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
     case = reading.document.snapshot()
-    _, embeddings = pipeline.propose_embedded(case.stack, reading.session.models)
+    _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
     record = results.with_interval(
-        pipeline.case_record(case), case_interval(case, reading.session.models, embeddings)
+        pipeline.measured_record(case), case_interval(case, reading.session.models, embeddings)
     )
     pipeline.export_table(theirs / "scar.csv", [record])
     assert _read_bytes(mine) == _read_bytes(theirs)
@@ -56,16 +56,18 @@ def test_the_whole_list_is_exported_with_the_case_on_the_desk(reading, tmp_path)
     reading.go_to(1)
     reading.act("no_scar")
     third = replace(make_phantom_stack(), series_uid="1.2.3.10", study_uid="1.2.9")
-    reading.session.library.add_stack(third)
+    reading.session.study_list.add_stack(third)
     reading.export(tmp_path / "all.csv", "export_all")
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert len(lines) == 3
     expected = tmp_path / "expected.csv"
-    pipeline.export_table(expected, [pipeline.case_record(case) for case in (reading.case, first)])
+    pipeline.export_table(
+        expected, [pipeline.measured_record(case) for case in (reading.case, first)]
+    )
     # The clock of the first case went on until it was left.
     assert lines[0] == expected.read_text().splitlines()[0]
     assert {line.split(",")[2] for line in lines[1:]} == {"1.2.3.4", "1.2.3.9"}
-    assert "1 series have no reading" in reading.window.foot.message.text()
+    assert "1 series have no reading" in reading.window.status_bar.message.text()
 
 
 @pytest.mark.parametrize("what", ["export", "export_all", "save_prompts", "save_slice"])
@@ -86,7 +88,7 @@ def test_a_failing_disk_is_said_until_it_is_tried_again(reading, tmp_path, what)
     reading.settle()
     assert path.is_file()
     assert not banner.isVisible()
-    assert "Written" in reading.window.foot.message.text()
+    assert "Written" in reading.window.status_bar.message.text()
 
 
 def test_prompts_are_saved_in_the_command_lines_format(reading, tmp_path):

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSettings
 
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
-from scarseg.case.stack import Sequence
+from scarseg.case.stack import LgeSequence
 from scarseg.gui.viewer import window_level
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
@@ -29,7 +29,7 @@ def _grey(case: Case, value: float, name: str = window_level.AUTOMATIC) -> float
     return (value - low) / (high - low)
 
 
-@pytest.mark.parametrize("sequence", list(Sequence))
+@pytest.mark.parametrize("sequence", list(LgeSequence))
 @pytest.mark.parametrize("seed", [1, 2, 7])
 def test_the_automatic_window_nulls_the_wall_and_burns_no_scar(seed, sequence):
     case = _simulated(seed, scar=True, sequence=sequence, inversion_error=0.0)
@@ -42,7 +42,7 @@ def test_the_automatic_window_nulls_the_wall_and_burns_no_scar(seed, sequence):
 
 
 def test_without_scar_the_pool_is_grey_in_the_middle():
-    case = _simulated(3, scar=False, sequence=Sequence.PSIR)
+    case = _simulated(3, scar=False, sequence=LgeSequence.PSIR)
     found = window_level.tissues(case)
     assert found.scar is None
     assert 0.4 < _grey(case, found.pool) < 0.55
@@ -58,7 +58,7 @@ def test_before_anything_is_proposed_the_window_is_much_the_same(seed):
 
 
 def test_the_border_preset_blackens_the_wall_and_parts_pool_from_scar():
-    case = _simulated(2, scar=True, sequence=Sequence.PSIR, inversion_error=0.0)
+    case = _simulated(2, scar=True, sequence=LgeSequence.PSIR, inversion_error=0.0)
     found = window_level.tissues(case)
     assert found.scar is not None
     assert _grey(case, found.remote, window_level.BORDER) < 0
@@ -80,8 +80,8 @@ def test_an_even_stack_has_a_window():
 def test_the_choice_is_remembered_per_kind_of_sequence(tmp_path):
     settings = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
     stack = make_phantom_stack()
-    magnitude = Case.new(replace(stack, sequence=Sequence.MAGNITUDE))
-    psir = Case.new(replace(stack, sequence=Sequence.PSIR))
+    magnitude = Case.new(replace(stack, sequence=LgeSequence.MAGNITUDE))
+    psir = Case.new(replace(stack, sequence=LgeSequence.PSIR))
     assert window_level.recalled(settings, psir)[0] == window_level.AUTOMATIC
     window_level.remember(settings, psir, window_level.BORDER)
     window_level.remember(settings, magnitude, (10.0, 90.0))

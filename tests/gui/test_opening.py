@@ -15,9 +15,8 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.gui.panels.studies import SECOND_LINE_ROLE
-from scarseg.gui.session.study_list import Entry, Library, depth
-from scarseg.io.casefile import library as casefile_library
-from scarseg.io.casefile import store
+from scarseg.gui.session.study_list import Entry, StudyList, thickness_text
+from scarseg.io.casefile import last_position, store
 from scarseg.io.dicom.write import write_series
 from tests.conftest import make_phantom_stack
 
@@ -73,8 +72,8 @@ def test_a_missing_thickness_is_asked_for_and_never_guessed(reader, study):
     reader.dialogs.thickness = None
     reader.session.scan([study])
     reader.settle()
-    if reader.session.current is None and reader.session.library.studies:
-        entry = reader.session.library.studies[0].entries[0]
+    if reader.session.current is None and reader.session.study_list.studies:
+        entry = reader.session.study_list.studies[0].entries[0]
         reader.session.open(entry)
         reader.settle()
         assert reader.session.current is None
@@ -89,13 +88,13 @@ def test_the_same_folder_twice_is_one_study(reader, study):
     for _ in range(2):
         reader.session.scan([study])
         reader.settle()
-    assert len(reader.session.library.studies) == 1
+    assert len(reader.session.study_list.studies) == 1
 
 
 def test_the_list_goes_round_to_what_is_not_read():
     from dataclasses import replace
 
-    library = Library()
+    library = StudyList()
     entries = [
         library.add_stack(
             replace(make_phantom_stack(), series_uid=f"1.2.{k}", study_uid=f"1.3.{k}")
@@ -112,10 +111,10 @@ def test_the_list_goes_round_to_what_is_not_read():
 
 
 def test_geometry_is_said_in_words():
-    assert depth(8.0, 10.0) == "8 mm + 2 mm gap"
-    assert depth(8.0, 8.0) == "8 mm, no gap"
-    assert depth(8.0, 6.0) == "8 mm, overlapping 2 mm"
-    assert depth(8.0, None) == "8 mm"
+    assert thickness_text(8.0, 10.0) == "8 mm + 2 mm gap"
+    assert thickness_text(8.0, 8.0) == "8 mm, no gap"
+    assert thickness_text(8.0, 6.0) == "8 mm, overlapping 2 mm"
+    assert thickness_text(8.0, None) == "8 mm"
     entry = Entry(make_phantom_stack())
     assert entry.geometry == "5 slices · 60 × 72 · 1.50 × 1.25 mm · 8 mm + 2 mm gap"
 
@@ -171,7 +170,7 @@ def test_where_nothing_could_be_opened_the_window_says_what_to_do(reader, tmp_pa
 
 def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
     for k in range(60):
-        reader.session.library.add_stack(numbered(k))
+        reader.session.study_list.add_stack(numbered(k))
     reader.open(numbered(40))
     reader.wait_ready()
     view = reader.window.studies.studies
@@ -186,7 +185,7 @@ def test_a_long_list_stays_where_it_is_while_a_study_is_read(reader):
 
 def test_choosing_back_and_forth_quickly_leaves_the_case_to_be_written(reader):
     reader.settle()
-    first, second = (reader.session.library.add_stack(numbered(k)) for k in range(2))
+    first, second = (reader.session.study_list.add_stack(numbered(k)) for k in range(2))
     for entry in (first, second, first):
         reader.session.open(entry)
     reader.settle()
@@ -217,7 +216,7 @@ def test_the_last_folder_is_one_click_away_where_it_names_nobody(make_reader, tm
     assert button.isVisible()
     button.click()
     second.wait(lambda: second.session.current is not None)
-    assert len(second.session.library.studies) == 2
+    assert len(second.session.study_list.studies) == 2
 
 
 def test_a_folder_that_may_name_a_patient_is_not_remembered(make_reader, tmp_path):
@@ -233,4 +232,4 @@ def test_a_folder_that_may_name_a_patient_is_not_remembered(make_reader, tmp_pat
         reader.session.scan([folder])
         reader.settle()
         assert not (store_folder / "last_folder.json").exists()
-    assert casefile_library.recall_folder(store_folder) is None
+    assert last_position.load_last_folder(store_folder) is None

@@ -116,7 +116,7 @@ def test_no_two_statuses_share_a_word():
     assert len(set(theme.STATUS_WORDS.values())) == len(SliceStatus)
 
 
-@pytest.mark.parametrize("ground", [theme.GROUND, theme.PANEL, theme.RAISED])
+@pytest.mark.parametrize("ground", [theme.BACKGROUND, theme.PANEL, theme.RAISED])
 def test_texts_are_read_on_every_ground(ground):
     for name in (theme.TEXT, theme.QUIET, theme.ACCENT, *OVERLAYS.values(), *STATUSES.values()):
         least = READABLE
@@ -138,7 +138,7 @@ def _rules() -> list[tuple[str, dict[str, str]]]:
 
 
 def test_every_text_of_the_style_is_read():
-    grounds = (theme.GROUND, theme.PANEL, theme.RAISED)
+    grounds = (theme.BACKGROUND, theme.PANEL, theme.RAISED)
     looked_at = 0
     for selector, body in _rules():
         if "::" in selector and "::item" not in selector:
@@ -163,7 +163,7 @@ def test_letters_over_a_white_image_are_read():
 
 
 def test_letters_grow_where_a_window_has_room(reader):
-    window, bar = reader.window, reader.window.bar
+    window, bar = reader.window, reader.window.tool_bar
     before = bar.fontMetrics().height()
     small = theme.px(12)
     window.resize(2560, 1440)

@@ -13,10 +13,10 @@ from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 from scarseg.batch.results import MaskFormat, ResultSettings, write_results
 from scarseg.batch.selection import select_stacks
 from scarseg.case.prompts import InsertionPoint
-from scarseg.gui.commands import TABLES, USUAL
+from scarseg.gui.commands import DEFAULT_FORMATS, TABLE_FILTER
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.dialogs.export import NO_FILES, ExportDialog
-from scarseg.gui.session.export import DICOM, Part, Wish
+from scarseg.gui.session.export import DICOM_FORMATS, ExportFormat, ExportRequest
 from scarseg.io import dicom
 from scarseg.io.masks import nifti
 from scarseg.report import patient
@@ -25,11 +25,11 @@ from scarseg.segmentation import pipeline
 from tests.cohorts import write
 from tests.conftest import make_phantom_stack
 
-EVERYTHING = frozenset(Part)
+EVERYTHING = frozenset(ExportFormat)
 
 
 def _export(reader, folder, parts, whole_list=False):
-    reader.dialogs.wish = Wish(folder, frozenset(parts), whole_list)
+    reader.dialogs.wish = ExportRequest(folder, frozenset(parts), whole_list)
     reader.act("export_parts")
     reader.settle()
 
@@ -58,7 +58,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
     case = reader.document.snapshot()
     _export(reader, mine, EVERYTHING)
     job = select_stacks(dicom.scan([tmp_path / "study"])).jobs[0]
-    maker = reader.window.desk.interval_maker(case)
+    maker = reader.window.commands.interval_maker(case)
     interval = maker(case, lambda *_: None)
     for kind in (MaskFormat.NIFTI, MaskFormat.SEG, MaskFormat.RTSTRUCT):
         sr = kind is MaskFormat.SEG
@@ -82,14 +82,14 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
 def test_files_that_are_there_are_replaced_only_after_asking(reading, tmp_path):
     precious = tmp_path / f"{reading.case.stack.stack_id}.pdf"
     precious.write_text("precious")
-    _export(reading, tmp_path, [Part.REPORT, Part.CSV])
+    _export(reading, tmp_path, [ExportFormat.REPORT, ExportFormat.CSV])
     assert precious.read_text() == "precious" and len(reading.dialogs.asked) == 1
     assert not (tmp_path / "scar.csv").exists()
     reading.dialogs.yes = True
-    _export(reading, tmp_path, [Part.REPORT, Part.CSV])
+    _export(reading, tmp_path, [ExportFormat.REPORT, ExportFormat.CSV])
     assert precious.read_bytes().startswith(b"%PDF")
     assert (tmp_path / "scar.csv").exists()
-    assert "4 files" in reading.window.foot.message.text()
+    assert "4 files" in reading.window.status_bar.message.text()
 
 
 def test_the_whole_list_at_once(reading, tmp_path):
@@ -97,40 +97,40 @@ def test_the_whole_list_at_once(reading, tmp_path):
     other = replace(make_phantom_stack(), series_uid="1.2.3.9", study_uid="1.2.8")
     reading.open(other)
     reading.wait_ready()
-    reading.session.library.add_stack(replace(other, series_uid="1.2.3.10", study_uid="1.2.9"))
-    _export(reading, tmp_path / "out", [Part.WORKBOOK, Part.NIFTI], whole_list=True)
+    reading.session.study_list.add_stack(replace(other, series_uid="1.2.3.10", study_uid="1.2.9"))
+    _export(reading, tmp_path / "out", [ExportFormat.WORKBOOK, ExportFormat.NIFTI], whole_list=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "scar.xlsx", "1.2.3.4.nii.gz", "1.2.3.9.nii.gz",
     }  # fmt: skip
     sheet = openpyxl.load_workbook(tmp_path / "out" / "scar.xlsx")["patients"]
     assert sheet.max_row == 3
-    assert "1 series have no reading" in reading.window.foot.message.text()
+    assert "1 series have no reading" in reading.window.status_bar.message.text()
 
 
 def test_a_stack_without_files_leaves_no_dicom(reading, tmp_path):
-    _export(reading, tmp_path, DICOM)
+    _export(reading, tmp_path, DICOM_FORMATS)
     assert not list(tmp_path.glob("*.dcm"))
     assert "images that are in files" in reading.window.banner.text.text()
     assert reading.dialogs.offered[2] is False
 
 
 def test_what_was_ticked_is_remembered(reading, tmp_path):
-    _export(reading, tmp_path, [Part.NIFTI, Part.WORKBOOK])
-    assert reading.dialogs.offered[0] == USUAL
-    _export(reading, tmp_path / "again", [Part.NIFTI])
-    assert reading.dialogs.offered[0] == {Part.NIFTI, Part.WORKBOOK}
+    _export(reading, tmp_path, [ExportFormat.NIFTI, ExportFormat.WORKBOOK])
+    assert reading.dialogs.offered[0] == DEFAULT_FORMATS
+    _export(reading, tmp_path / "again", [ExportFormat.NIFTI])
+    assert reading.dialogs.offered[0] == {ExportFormat.NIFTI, ExportFormat.WORKBOOK}
 
 
 def test_a_folder_that_cannot_be_written_is_told(reading, tmp_path):
     (tmp_path / "file").write_text("")
-    _export(reading, tmp_path / "file", [Part.REPORT])
+    _export(reading, tmp_path / "file", [ExportFormat.REPORT])
     assert "Not written" in reading.window.banner.text.text()
 
 
 def test_images_that_changed_refuse_their_dicom(from_files, tmp_path):
     for path in (tmp_path / "study").rglob("*.dcm"):
         path.unlink()
-    _export(from_files, tmp_path / "out", [Part.SEG])
+    _export(from_files, tmp_path / "out", [ExportFormat.SEG])
     assert "Not written" in from_files.window.banner.text.text()
     assert not list((tmp_path / "out").glob("*.dcm"))
 
@@ -147,27 +147,31 @@ def test_a_workbook_by_its_suffix(reading, tmp_path):
 def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     chosen = []
     made = ExportDialog(
-        reading.window, Wish(tmp_path, USUAL), 3, False, lambda: chosen.append(1) or tmp_path / "x"
+        reading.window,
+        ExportRequest(tmp_path, DEFAULT_FORMATS),
+        3,
+        False,
+        lambda: chosen.append(1) or tmp_path / "x",
     )
-    assert all(not made.boxes[part].isEnabled() for part in DICOM)
-    assert made.boxes[Part.SEG].toolTip() == NO_FILES
-    assert made.wish == Wish(tmp_path, USUAL)
-    for part in USUAL:
+    assert all(not made.boxes[part].isEnabled() for part in DICOM_FORMATS)
+    assert made.boxes[ExportFormat.SEG].toolTip() == NO_FILES
+    assert made.wish == ExportRequest(tmp_path, DEFAULT_FORMATS)
+    for part in DEFAULT_FORMATS:
         made.boxes[part].setChecked(False)
     assert not made.accept_button.isEnabled()
-    made.boxes[Part.NIFTI].setChecked(True)
+    made.boxes[ExportFormat.NIFTI].setChecked(True)
     made.all.setChecked(True)
     made.browse.click()
     assert chosen and made.accept_button.isEnabled()
-    assert made.wish == Wish(tmp_path / "x", frozenset((Part.NIFTI,)), True)
+    assert made.wish == ExportRequest(tmp_path / "x", frozenset((ExportFormat.NIFTI,)), True)
     assert made.findChild(QDialogButtonBox) is not None
     made.deleteLater()
 
 
 def test_the_report_turns_with_the_readers_insertion(reading, tmp_path):
-    _export(reading, tmp_path / "before", [Part.REPORT])
-    reading.document.place(InsertionPoint(2, 36.0, 14.0))
-    _export(reading, tmp_path / "after", [Part.REPORT])
+    _export(reading, tmp_path / "before", [ExportFormat.REPORT])
+    reading.document.set_insertion_point(InsertionPoint(2, 36.0, 14.0))
+    _export(reading, tmp_path / "after", [ExportFormat.REPORT])
     assert prepare(reading.case, pipeline.measure(reading.case)).wall_map.source is None
     before, after = _bytes(tmp_path / "before"), _bytes(tmp_path / "after")
     assert set(before) == set(after) and before != after
@@ -186,7 +190,7 @@ def test_the_report_turns_with_the_readers_insertion(reading, tmp_path):
 def test_a_table_is_named_by_the_kind_that_was_chosen(reading, monkeypatch, typed, used, named):
     answer = (f"/tmp/{typed}", used)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, **_rest: answer)
-    assert Dialogs(reading.window).save_as("Export", "scar.csv", TABLES).name == named
+    assert Dialogs(reading.window).save_as("Export", "scar.csv", TABLE_FILTER).name == named
 
 
 def test_an_export_can_be_cancelled_and_leaves_no_half_file(reading, tmp_path, monkeypatch):
@@ -199,10 +203,12 @@ def test_an_export_can_be_cancelled_and_leaves_no_half_file(reading, tmp_path, m
         real(*args, **rest)
 
     monkeypatch.setattr(patient, "write_report", slow)
-    reading.dialogs.wish = Wish(tmp_path / "out", frozenset((Part.REPORT, Part.CSV)))
+    reading.dialogs.wish = ExportRequest(
+        tmp_path / "out", frozenset((ExportFormat.REPORT, ExportFormat.CSV))
+    )
     reading.act("export_parts")
     reading.wait(begun.is_set)
-    reading.window.foot.cancel.click()
+    reading.window.status_bar.cancel.click()
     go_on.set()
     reading.settle()
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".pdf"}  # no table after it

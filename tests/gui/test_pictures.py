@@ -36,7 +36,7 @@ def test_the_slice_is_copied_as_it_is_shown(reading):
     first = QApplication.clipboard().image()
     canvas = reading.window.canvas
     assert (first.width(), first.height()) == (canvas.width(), canvas.height())
-    assert "clipboard" in reading.window.foot.message.text()
+    assert "clipboard" in reading.window.status_bar.message.text()
     at = canvas.from_source(36, 30)
     grey = _grey(first)
     assert grey[int(at.y()), int(at.x())] > 100
@@ -97,7 +97,7 @@ def test_the_montage_shows_every_slice_with_its_outlines(reading):
 
 
 def test_the_total_comes_with_its_convention_and_how_much_was_read(reading):
-    words = pictures.total_text(reading.window.showing.measured)
+    words = pictures.total_text(reading.window.presenter.measured)
     assert words.endswith("0 of 5 slices read") and " g by slice thickness" in words
 
 

@@ -20,7 +20,7 @@ def test_every_slice_is_proposed_before_the_reader_asks(reading, phantom_truth):
 
 
 def test_the_running_total_names_its_convention(reading):
-    measured = reading.window.showing.measured
+    measured = reading.window.presenter.measured
     results = reading.window.results
     assert results.headline.text() == f"{measured.scar_mass_thickness_g:.1f} g"
     assert results.convention.text() == "by slice thickness 8 mm"
@@ -220,9 +220,9 @@ def test_not_assessable_asks_why(reading):
 
 def test_what_is_not_assessable_adds_no_gram_and_is_not_accepted_empty(reading):
     reading.go_to(2)
-    labels, total = reading.case.labels.copy(), reading.window.showing.measured.scar_mass_g
+    labels, total = reading.case.labels.copy(), reading.window.presenter.measured.scar_mass_g
     reading.act("not_assessable")
-    measured = reading.window.showing.measured
+    measured = reading.window.presenter.measured
     assert not reading.case.labels[2].any()
     assert 0 < measured.scar_mass_g < total
     assert "1 of 5 not assessable" in reading.window.results.incomplete.text()
@@ -337,7 +337,7 @@ def test_a_whole_reading_by_keys_ends_as_read(reading):
         reading.press_key(key)
     reading.press_key(Qt.Key.Key_X)
     assert reading.case.status is CaseStatus.READ
-    assert reading.session.library.studies[0].entries[0].standing.startswith("read")
+    assert reading.session.study_list.studies[0].entries[0].standing.startswith("read")
 
 
 @pytest.mark.parametrize("tool", TOOLS)

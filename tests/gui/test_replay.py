@@ -67,7 +67,7 @@ def proposed(reader: Reader, verb: str) -> None:
     """Ask for another proposal and wait until the models have looked again."""
 
     def looks() -> int:
-        return sum(step.cause is Cause.LOOKED for step in reader.case.record.steps)
+        return sum(step.cause is Cause.MODEL_RUN for step in reader.case.record.steps)
 
     before = looks()
     reader.act(verb)

@@ -24,7 +24,7 @@ from scarseg import cli
 from scarseg.case.case import CaseStatus
 from scarseg.gui import app
 from scarseg.gui.dialogs.reading import ReaderDialog
-from scarseg.gui.dialogs.rereading import Offer, Plan, RereadingDialog
+from scarseg.gui.dialogs.rereading import RereadingDialog, RereadingOptions, RereadingPlan
 from scarseg.gui.session.study_list import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
@@ -84,10 +84,10 @@ def read_once(reader: Reader, tmp_path: Path) -> Reader:
     return reader
 
 
-def answer(reader: Reader, plan: Plan) -> list[Offer]:
-    offers: list[Offer] = []
+def answer(reader: Reader, plan: RereadingPlan) -> list[RereadingOptions]:
+    offers: list[RereadingOptions] = []
 
-    def rereading(offer: Offer) -> Plan:
+    def rereading(offer: RereadingOptions) -> RereadingPlan:
         offers.append(offer)
         return plan
 
@@ -95,8 +95,8 @@ def answer(reader: Reader, plan: Plan) -> list[Offer]:
     return offers
 
 
-def begin(reader: Reader, proposals: bool = True, who: str = "AB") -> list[Offer]:
-    offers = answer(reader, Plan(who, 1, proposals, tuple(range(N))))
+def begin(reader: Reader, proposals: bool = True, who: str = "AB") -> list[RereadingOptions]:
+    offers = answer(reader, RereadingPlan(who, 1, proposals, tuple(range(N))))
     reader.act("reread")
     reader.wait(lambda: reader.session.blinded and reader.session.current)
     return offers
@@ -186,7 +186,9 @@ def test_nothing_in_sight_tells_whose_a_stack_is(read_once):
         reader.act("next_study")
         reader.settle()
     shown = [window.studies.studies.item(k).text().split()[0] for k in range(N)]
-    codes = [each.code for each in rereading.read(index(reader.session.folder).parent).cases]
+    codes = [
+        each.code for each in rereading.read_rereading(index(reader.session.folder).parent).cases
+    ]
     assert shown == codes
     assert "read 1, reader AB: 3 of 3 done" in window.rereadings.strip.words.text()
 
@@ -210,7 +212,7 @@ def test_earlier_masks_are_hidden_and_the_first_readings_stay_as_they_are(read_o
 
 def test_while_blinded_nothing_opens_or_leaves_that_would_tell(read_once, tmp_path):
     reader = read_once
-    reader.session.open(reader.session.library.studies[1].entries[0])
+    reader.session.open(reader.session.study_list.studies[1].entries[0])
     reader.wait(lambda: reader.session.current)
     left = reader.session.current.entry
     begin(reader)
@@ -264,14 +266,14 @@ def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
     again.dialogs.path = tmp_path / "empty"
     again.window.rereadings.strip.images.click()
     again.settle()
-    assert "None of the images" in again.window.foot.message.text()
+    assert "None of the images" in again.window.status_bar.message.text()
     again.dialogs.path = tmp_path / CANARY
     again.window.rereadings.strip.images.click()
     again.wait(lambda: again.session.current)
     again.settle()
     assert not [word for word in words_in_sight(again.window) if CANARY in word]
     assert again.session.current.entry.title != first
-    entries = [study.entries[0] for study in again.session.library.studies]
+    entries = [study.entries[0] for study in again.session.study_list.studies]
     again.session.open(next(each for each in entries if each.title == first))
     again.wait(lambda: again.session.current.entry.title == first)
     np.testing.assert_array_equal(again.case.labels, labels)
@@ -280,7 +282,7 @@ def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
 
 def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     reader = read_once
-    reader.session.open(reader.session.library.studies[1].entries[0])
+    reader.session.open(reader.session.study_list.studies[1].entries[0])
     reader.wait(lambda: reader.session.current)
     begin(reader)
     read_all_again(reader)
@@ -305,14 +307,14 @@ def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     cells = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     assert (cells["reader"], cells["read_number"]) == ("AB", "1")
 
-    plan = rereading.read(index(reader.session.folder).parent)
+    plan = rereading.read_rereading(index(reader.session.folder).parent)
     assert plan.finished_at_utc
     stacks = {one.stack_id: dicom.read_stack(one) for one in dicom.scan([tmp_path / CANARY]).stacks}
     for covered in plan.cases:
         stack = stacks[covered.first.stack_id]
         for name, path in (
             ("a", plan.case_path(covered.code)),
-            ("b", rereading.first_path(reader.session.folder, stack)),
+            ("b", rereading.first_reading_path(reader.session.folder, stack)),
         ):
             (tmp_path / name).mkdir(exist_ok=True)
             labels = store.load_case(path, stack).labels
@@ -329,7 +331,7 @@ def test_finishing_early_leaves_out_what_is_not_read(read_once, tmp_path):
     reader = read_once
     begin(reader)
     reader.act("reread_finish")
-    assert "No case is read again" in reader.window.foot.message.text()
+    assert "No case is read again" in reader.window.status_bar.message.text()
     read_all_again(reader, 2)
     reader.dialogs.path = tmp_path / "early.html"
     reader.act("reread_finish")
@@ -369,7 +371,9 @@ def test_without_proposals_the_models_only_answer(read_once):
 
 
 def test_the_dialog_proposes_the_number_and_takes_no_name(qtbot):
-    offer = Offer(("P1   LGE", "P2   LGE"), "", lambda who, rows: 2 if who == "CD" else 1)
+    offer = RereadingOptions(
+        ("P1   LGE", "P2   LGE"), "", lambda who, rows: 2 if who == "CD" else 1
+    )
     app.application()
     dialog = RereadingDialog(None, offer)  # type: ignore[arg-type]
     qtbot.addWidget(dialog)
@@ -379,7 +383,7 @@ def test_the_dialog_proposes_the_number_and_takes_no_name(qtbot):
     dialog.reader.setText("CD")
     assert dialog.start.isEnabled() and dialog.number.value() == 2
     dialog.studies.item(0).setCheckState(Qt.CheckState.Unchecked)
-    assert dialog.plan == Plan("CD", 2, True, (1,))
+    assert dialog.plan == RereadingPlan("CD", 2, True, (1,))
     dialog.studies.item(1).setCheckState(Qt.CheckState.Unchecked)
     assert not dialog.start.isEnabled()
     name = ReaderDialog(None, "CD")  # type: ignore[arg-type]
@@ -388,8 +392,8 @@ def test_the_dialog_proposes_the_number_and_takes_no_name(qtbot):
 
 
 def test_a_cover_hides_what_a_series_is(phantom_stack):
-    from scarseg.gui.session.study_list import Cover
+    from scarseg.gui.session.study_list import BlindedEntry
 
-    cover = Cover("A7K3", Path("x"), "AB", 2)
+    cover = BlindedEntry("A7K3", Path("x"), "AB", 2)
     assert Entry(phantom_stack, cover=cover).title == "A7K3"
     assert Entry(phantom_stack).title == phantom_stack.description

@@ -68,7 +68,7 @@ both = pytest.mark.parametrize("reads", [False, True], indirect=True)
 def test_a_list_is_read_to_its_end(reads):
     seated, read = reads
     assert set(read) == {"AGREES", "DIFFERS"}
-    assert all(entry.read for study in seated.session.library.studies for entry in study.entries)
+    assert all(entry.read for study in seated.session.study_list.studies for entry in study.entries)
     agrees, differs = read["AGREES"], read["DIFFERS"]
     assert agrees.dice == 1.0 and agrees.grams == pytest.approx(agrees.reference_g)
     by_slice = {one.slice_index: one for one in differs.slices}

@@ -15,9 +15,9 @@ from scarseg.gui.dialogs import reading as dialogs_reading
 def large(reading):
     """A reading in the large view, where one slice is on the screen."""
     reading.window.views.show_montage(False)
-    reading.wait(lambda: not reading.window.sitting.seen._dwell.isActive())
-    reading.document.seen.clear()
-    reading.window.sitting.seen.begin()
+    reading.wait(lambda: not reading.window.reading_time.viewed._dwell.isActive())
+    reading.document.viewed.clear()
+    reading.window.reading_time.viewed.begin()
     return reading
 
 
@@ -25,7 +25,7 @@ def look(reader, *slices: int) -> None:
     for k in slices:
         if reader.document.current != k:
             reader.go_to(k)
-        reader.wait(lambda k=k: k in reader.document.seen)
+        reader.wait(lambda k=k: k in reader.document.viewed)
 
 
 def statuses(reader) -> list[SliceStatus]:
@@ -39,7 +39,7 @@ def test_only_slices_that_were_on_the_screen_are_accepted_together(large):
     assert {1, 3} <= accepted < set(range(5))
     assert large.case.status.value == "in_progress"
     assert large.case.interactions == 1
-    assert "to look at" in large.window.foot.message.text()
+    assert "to look at" in large.window.status_bar.message.text()
     assert not large.document.reading.status.read, "it goes on to what was not read"
     n = len(accepted)
     assert large.document.undo_stack.count() == n
@@ -53,26 +53,26 @@ def test_a_slice_flown_past_or_changed_out_of_sight_was_not_seen(large):
     large.go_to(2)
     large.go_to(3)
     look(large, 3)
-    assert 2 not in large.document.seen
+    assert 2 not in large.document.viewed
     large.go_to(0)
     large.act("copy_down")
-    assert large.document.current == 1 and 1 not in large.document.seen
+    assert large.document.current == 1 and 1 not in large.document.viewed
     look(large, 1)
 
 
 def test_in_the_montage_all_slices_are_seen(reading):
     reading.window.views.show_montage(True)
-    reading.wait(lambda: len(reading.document.seen) == 5)
+    reading.wait(lambda: len(reading.document.viewed) == 5)
     reading.act("accept_seen")
     assert set(statuses(reading)) == {SliceStatus.ACCEPTED}
-    assert "Every slice is read" in reading.window.foot.message.text()
+    assert "Every slice is read" in reading.window.status_bar.message.text()
 
 
 def test_verdicts_that_a_reader_gave_stay_when_the_others_are_accepted(reading):
     reading.window.views.show_montage(True)
     reading.go_to(0)
     reading.act("no_scar")
-    reading.wait(lambda: len(reading.document.seen) == 5)
+    reading.wait(lambda: len(reading.document.viewed) == 5)
     reading.act("accept_seen")
     assert statuses(reading) == [SliceStatus.NO_SCAR, *[SliceStatus.ACCEPTED] * 4]
 
@@ -93,11 +93,11 @@ def test_a_verdict_can_be_taken_back_and_a_second_enter_goes_on(reading):
     assert reading.document.reading.status is SliceStatus.ACCEPTED
     reading.go_to(3)
     reading.press_key(Qt.Key.Key_U)
-    assert "not read yet" in reading.window.foot.message.text()
+    assert "not read yet" in reading.window.status_bar.message.text()
 
 
 def test_the_stopwatch_counts_on_the_slice_in_sight_and_pauses(reading, monkeypatch):
-    watch = reading.window.sitting.stopwatch
+    watch = reading.window.reading_time.stopwatch
     watch._clock.stop()
     reading.go_to(1)
     before = list(reading.case.slice_seconds)
@@ -120,7 +120,7 @@ def test_the_stopwatch_counts_on_the_slice_in_sight_and_pauses(reading, monkeypa
 def test_time_is_on_the_disk_once_the_reader_rests(reading, phantom_stack):
     from scarseg.io.casefile import store
 
-    watch = reading.window.sitting.stopwatch
+    watch = reading.window.reading_time.stopwatch
     watch._clock.stop()
     reading.wait_saved()
     for _ in range(reading_time.IDLE_S + 1):

@@ -15,7 +15,7 @@ from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui.session.document import Document
 from scarseg.quant import scar_checks
-from scarseg.quant.remote import RemoteSignal, with_mvo
+from scarseg.quant.remote import RemoteSignal, label_mvo
 from tests.conftest import make_phantom_stack, phantom_labels
 
 SPACING = (1.5, 1.25)
@@ -79,7 +79,7 @@ def test_clip_gives_back_what_lay_beneath_as_one_step(reading):
     reading.undo()
     reading.act("clip")
     assert reading.document.undo_stack.index() == 0
-    assert "within the wall" in reading.window.foot.message.text()
+    assert "within the wall" in reading.window.status_bar.message.text()
 
 
 def test_without_a_wall_nothing_is_stray_and_nothing_is_clipped(reading):
@@ -91,7 +91,7 @@ def test_without_a_wall_nothing_is_stray_and_nothing_is_clipped(reading):
     assert reading.window.strip.tiles[0].remark == ""
     reading.act("clip")
     np.testing.assert_array_equal(reading.document.labels, labels)
-    assert "no wall" in reading.window.foot.message.text()
+    assert "no wall" in reading.window.status_bar.message.text()
 
 
 def test_an_answer_lies_on_wall_and_undo_brings_back_what_was_beneath(reading):
@@ -121,7 +121,7 @@ def test_wall_and_pool_come_anew_and_the_scar_stays(reading):
     healthy = np.where(before >= Label.SCAR, Label.MYOCARDIUM, before)
     np.testing.assert_array_equal(after[~infarct], healthy[~infarct])
     assert "outside the wall" in reading.window.strip.tiles[2].remark
-    assert reading.inference.is_hand_drawn(2)
+    assert reading.inference.is_drawn_manually(2)
     reading.undo()
     np.testing.assert_array_equal(reading.document.labels, drawn)
 
@@ -143,18 +143,18 @@ def test_scar_that_a_model_draws_where_pool_was_lies_on_wall():
     case = Case.new(make_phantom_stack())
     case.labels[:] = phantom_labels()
     document = Document(case)
-    before = document.grounds[2].copy()
+    before = document.labels_under_scar[2].copy()
     labels = case.labels[2].copy()
     labels[28:33, 30:36] = Label.SCAR
-    document.push(changes.answered(case, 2, labels), answers=True)
-    assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
+    document.push(changes.apply_prediction(case, 2, labels), answers=True)
+    assert (document.labels_under_scar[2][28:33, 30:36] == Label.MYOCARDIUM).all()
     document.undo_stack.undo()
-    np.testing.assert_array_equal(document.grounds[2], before)
+    np.testing.assert_array_equal(document.labels_under_scar[2], before)
     document.undo_stack.redo()
-    assert (document.grounds[2][28:33, 30:36] == Label.MYOCARDIUM).all()
-    document.push(changes.painted(case, 2, "paint", phantom_labels()[2]))
-    document.push(changes.painted(case, 2, "paint", labels))
-    assert (document.grounds[2][28:33, 30:36] == Label.BLOOD_POOL).all()
+    assert (document.labels_under_scar[2][28:33, 30:36] == Label.MYOCARDIUM).all()
+    document.push(changes.paint(case, 2, "paint", phantom_labels()[2]))
+    document.push(changes.paint(case, 2, "paint", labels))
+    assert (document.labels_under_scar[2][28:33, 30:36] == Label.BLOOD_POOL).all()
 
 
 def test_a_piece_far_from_every_box_is_found_and_a_near_one_is_not():
@@ -162,13 +162,15 @@ def test_a_piece_far_from_every_box_is_found_and_a_near_one_is_not():
     ground = labels.copy()
     labels[10:13, 10:13] = labels[30:33, 30:33] = Label.SCAR
     prompts = SlicePrompts(boxes=(Box(16, 10, 20, 13),))
-    found = scar_checks.find(labels, ground, prompts, SPACING)
+    found = scar_checks.find_scar_outside_wall(labels, ground, prompts, SPACING)
     assert not found.far[10:13, 10:13].any()
     assert found.far[30:33, 30:33].all()
-    assert found.words == "scar 17 mm² far from its box"
+    assert found.description == "scar 17 mm² far from its box"
     further = SlicePrompts(boxes=(Box(18, 10, 20, 13),))
-    assert scar_checks.find(labels, ground, further, SPACING).far[10:13, 10:13].all()
-    assert scar_checks.find(labels, ground, NO_PROMPTS, SPACING).words == ""
+    assert (
+        scar_checks.find_scar_outside_wall(labels, ground, further, SPACING).far[10:13, 10:13].all()
+    )
+    assert scar_checks.find_scar_outside_wall(labels, ground, NO_PROMPTS, SPACING).description == ""
 
 
 def test_a_few_voxels_are_not_worth_a_word():
@@ -176,16 +178,18 @@ def test_a_few_voxels_are_not_worth_a_word():
     labels[5:10, 5:10] = Label.MYOCARDIUM
     ground = labels.copy()
     labels[15, 15:18] = Label.SCAR
-    assert scar_checks.find(labels, ground, NO_PROMPTS, SPACING).words == ""
-    assert not scar_checks.find(labels, ground, NO_PROMPTS, SPACING).mask.any()
-    assert scar_checks.find(labels, ground, NO_PROMPTS, (2.0, 2.0)).mask.sum() == 3
+    assert scar_checks.find_scar_outside_wall(labels, ground, NO_PROMPTS, SPACING).description == ""
+    assert not scar_checks.find_scar_outside_wall(labels, ground, NO_PROMPTS, SPACING).mask.any()
+    assert (
+        scar_checks.find_scar_outside_wall(labels, ground, NO_PROMPTS, (2.0, 2.0)).mask.sum() == 3
+    )
 
 
 def test_on_opening_scar_apart_from_the_wall_lies_on_what_is_round_it():
     labels = phantom_labels()[2]
     labels[2:6, 2:6] = Label.SCAR
     labels[29:31, 35:37] = Label.MVO
-    ground = scar_checks.ground_of(labels)
+    ground = scar_checks.estimate_labels_under_scar(labels)
     assert (ground[2:6, 2:6] == Label.BACKGROUND).all()
     assert (ground[29:31, 35:37] == Label.BLOOD_POOL).all()
     assert (ground[phantom_labels()[2] == Label.SCAR] == Label.MYOCARDIUM).all()
@@ -198,7 +202,7 @@ def test_a_ring_of_scar_is_wall_and_scar_without_a_heart_is_not(transmural):
     if not transmural:
         labels[labels == Label.BLOOD_POOL] = Label.BACKGROUND
     expected = Label.MYOCARDIUM if transmural else Label.BACKGROUND
-    assert (scar_checks.ground_of(labels)[labels == Label.SCAR] == expected).all()
+    assert (scar_checks.estimate_labels_under_scar(labels)[labels == Label.SCAR] == expected).all()
 
 
 REMOTE = RemoteSignal(mean=50.0, sd=10.0, peak=80.0, n_voxels=50)
@@ -215,14 +219,14 @@ def _with_core(size):
 
 def test_a_dark_core_within_scar_becomes_mvo_and_a_speck_does_not():
     pixels, labels = _with_core(3)
-    after = with_mvo(pixels, labels, REMOTE, SPACING)
+    after = label_mvo(pixels, labels, REMOTE, SPACING)
     expected = labels.copy()
     expected[10:13, 10:13] = Label.MVO
     np.testing.assert_array_equal(after, expected)
     dimmer = replace(REMOTE, sd=4.0)
-    np.testing.assert_array_equal(with_mvo(pixels, labels, dimmer, SPACING), labels)
+    np.testing.assert_array_equal(label_mvo(pixels, labels, dimmer, SPACING), labels)
     pixels, labels = _with_core(2)
-    np.testing.assert_array_equal(with_mvo(pixels, labels, REMOTE, SPACING), labels)
+    np.testing.assert_array_equal(label_mvo(pixels, labels, REMOTE, SPACING), labels)
 
 
 @pytest.mark.parametrize(
@@ -240,14 +244,14 @@ def test_a_core_may_lie_on_the_pool_but_the_dim_border_of_scar_is_none(rows, bes
     pixels[rows[0] : rows[1], 8:10] = 55.0
     dark = np.zeros(labels.shape, dtype=bool)
     dark[rows[0] : rows[1], 8:10] = True
-    after = with_mvo(pixels, labels, REMOTE, SPACING)
+    after = label_mvo(pixels, labels, REMOTE, SPACING)
     np.testing.assert_array_equal(after == Label.MVO, dark & found)
 
 
 def test_dark_wall_shut_in_by_scar_becomes_mvo_too():
     pixels, labels = _with_core(3)
     labels[10:13, 10:13] = Label.MYOCARDIUM
-    assert (with_mvo(pixels, labels, REMOTE, SPACING)[10:13, 10:13] == Label.MVO).all()
+    assert (label_mvo(pixels, labels, REMOTE, SPACING)[10:13, 10:13] == Label.MVO).all()
 
 
 def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader):
@@ -269,4 +273,4 @@ def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader)
     reader.go_to(3)
     reader.act("propose_mvo")
     assert reader.document.undo_stack.index() == 0
-    assert "No dark core" in reader.window.foot.message.text()
+    assert "No dark core" in reader.window.status_bar.message.text()

@@ -15,7 +15,7 @@ from scarseg.gui.viewer import painting
 from scarseg.io.casefile import store
 from scarseg.models import Models
 from scarseg.quant import scar_checks
-from scarseg.segmentation.wall_correction import Heart
+from scarseg.segmentation.wall_correction import HeartMasks
 from tests.conftest import phantom_labels
 from tests.fakes import FakeDetector, FakeSegmenter
 
@@ -76,17 +76,19 @@ def test_scar_off_the_wall_stays_and_is_pointed_out(at_slice):
     ask(at_slice, "label_2", 47.2, 30.5, positive=False)
     document = at_slice.document
     np.testing.assert_array_equal(infarct_mask(document.labels), infarct_mask(before))
-    found = scar_checks.find(document.labels, document.grounds[2], at_slice.prompts, (1.5, 1.25))
-    assert "outside the wall" in found.words
+    found = scar_checks.find_scar_outside_wall(
+        document.labels, document.labels_under_scar[2], at_slice.prompts, (1.5, 1.25)
+    )
+    assert "outside the wall" in found.description
     at_slice.act("clip")
     assert infarct_mask(document.labels).sum() < infarct_mask(before).sum()
 
 
 def test_a_click_on_scar_afterwards_keeps_the_corrected_wall(at_slice):
     ask(at_slice, "label_2", *BEYOND)
-    wall = Heart.of_labels(at_slice.document.labels).wall.copy()
+    wall = HeartMasks.of_labels(at_slice.document.labels).wall.copy()
     ask(at_slice, "label_3", 44.5, 30.5)
-    np.testing.assert_array_equal(Heart.of_labels(at_slice.document.labels).wall, wall)
+    np.testing.assert_array_equal(HeartMasks.of_labels(at_slice.document.labels).wall, wall)
     assert [p.structure for p in at_slice.prompts.points] == [Label.MYOCARDIUM, Label.SCAR]
 
 
@@ -124,7 +126,7 @@ def test_a_box_round_the_wall_is_the_ventricles_box(at_slice):
 )
 def test_what_cannot_be_asked_for_is_refused_with_a_word(label, word, at_slice):
     before = at_slice.document.reading
-    said = at_slice.window.foot.message
+    said = at_slice.window.status_bar.message
     at_slice.act(label)
     at_slice.click(*BEYOND)
     assert word in said.text()
@@ -142,7 +144,7 @@ def test_a_drawing_is_corrected_round_the_click_alone(at_slice):
     assert label_at(at_slice, BEYOND) == Label.MYOCARDIUM
     np.testing.assert_array_equal(at_slice.document.labels[:20], drawn[:20])
     ask(at_slice, "label_3", 44.5, 30.5)
-    assert "drawn by hand" in at_slice.window.foot.message.text()
+    assert "drawn by hand" in at_slice.window.status_bar.message.text()
     at_slice.undo()
     at_slice.undo()
     np.testing.assert_array_equal(at_slice.document.labels, drawn)

@@ -26,7 +26,7 @@ def numbered(k: int, series: str = "1", description: str = "LGE SAX phantom"):
 @pytest.fixture
 def panel(reader):
     """A list with studies to read, in progress and read, and a refused file; P0 is open."""
-    library = reader.session.library
+    library = reader.session.study_list
     for k in range(4):
         library.add_stack(numbered(k))
     library.refused.append(Refusal("/data/broken.dcm", "E_DICOM", "Not DICOM.", ""))

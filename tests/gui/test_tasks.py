@@ -7,12 +7,12 @@ import threading
 import pytest
 
 from scarseg.errors import Cancelled
-from scarseg.gui.workers import Lane
+from scarseg.gui.workers import Worker
 
 
 @pytest.fixture
 def lane(qtbot):
-    lane = Lane("test")
+    lane = Worker("test")
     yield lane
     lane.close()
 

@@ -103,9 +103,9 @@ def test_when_the_last_box_goes_there_is_no_scar_until_something_asks_for_it_aga
     assert not tools_prompts.without(clicked, "box", 0).prompts.no_scar
     case = Case.new(make_phantom_stack())
     case.apply(case.change("Propose", 1, replace(case.readings[1], prompts=PROMPTS)))
-    case.apply(case_changes.reprompt(case, 1, "delete box", gone))
+    case.apply(case_changes.set_prompts(case, 1, "delete box", gone))
     assert case.readings[1].prompts == gone
-    case.apply(case_changes.reprompt(case, 1, "add point", gone.with_point(Point(3, 3))))
+    case.apply(case_changes.set_prompts(case, 1, "add point", gone.with_point(Point(3, 3))))
     assert case.readings[1].prompts == SlicePrompts(points=(Point(3, 3),))
 
 
@@ -217,11 +217,11 @@ def test_every_verb_is_undone_to_the_byte(verbs):
         labels[at, at : at + 5] = Label.SCAR
         change = {
             "accept": lambda k=k: case_changes.accept(case, k),
-            "no_scar": lambda k=k: case_changes.no_scar(case, k),
-            "paint": lambda k=k, labels=labels: case_changes.painted(case, k, "paint", labels),
-            "answer": lambda k=k, labels=labels: case_changes.answered(case, k, labels),
-            "copy": lambda k=k: case_changes.copied(case, k, (k + 1) % 5),
-            "not_assessable": lambda k=k: case_changes.not_assessable(case, k, "why"),
+            "no_scar": lambda k=k: case_changes.mark_no_scar(case, k),
+            "paint": lambda k=k, labels=labels: case_changes.paint(case, k, "paint", labels),
+            "answer": lambda k=k, labels=labels: case_changes.apply_prediction(case, k, labels),
+            "copy": lambda k=k: case_changes.copy_slice(case, k, (k + 1) % 5),
+            "not_assessable": lambda k=k: case_changes.mark_not_assessable(case, k, "why"),
         }[verb]()
         case.apply(change)
         done.append(change)
@@ -238,10 +238,10 @@ def test_two_changes_joined_are_undone_as_one(first_at, second_at):
     for at in (first_at, second_at):
         labels = case.labels[1].copy()
         labels[at : at + 4, at : at + 4] = Label.SCAR if at % 2 else Label.MVO
-        change = case_changes.painted(case, 1, "paint", labels)
+        change = case_changes.paint(case, 1, "paint", labels)
         case.apply(change)
         changes.append(change)
-    joined = case_changes.merged(changes[0], changes[1], case.labels)
+    joined = case_changes.merge(changes[0], changes[1], case.labels)
     case.apply(joined.inverse())
     assert case.labels.tobytes() == before
     assert case.readings[1] == changes[0].before

@@ -15,7 +15,7 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.case.stack import Sequence, SliceSource, Stack, Vector
+from scarseg.case.stack import LgeSequence, SliceSource, Stack, Vector
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.write import write_series
@@ -53,7 +53,7 @@ class Variant:
     labels: str = "scar"
     touched: str = ""
     model: bool = True
-    sequence: Sequence = Sequence.MAGNITUDE
+    sequence: LgeSequence = LgeSequence.MAGNITUDE
     apart: bool = False
 
 
@@ -76,7 +76,7 @@ VARIANTS = (
     Variant("missing slice", n=8, skip=(3,)),
     Variant("overlap", step_mm=6.0, thickness_mm=8.0, touched="point"),
     Variant("odd size", shape=(31, 37), spacing_mm=(0.7421875, 1.3671875), touched="box"),
-    Variant("psir", sequence=Sequence.PSIR, n=12, touched="lv box"),
+    Variant("psir", sequence=LgeSequence.PSIR, n=12, touched="lv box"),
     Variant("a series per slice", apart=True),
 )
 
@@ -120,7 +120,7 @@ def _stack(variant: Variant) -> Stack:
         x, y, z = np.array([-12.5, 45.25, 78.75]) + normal * variant.step_mm * k
         origins.append((float(x), float(y), float(z)))
     labels = _labels(variant)
-    psir = variant.sequence is Sequence.PSIR
+    psir = variant.sequence is LgeSequence.PSIR
     pixels = labels * 100.0 - (250.0 if psir else -10.0)
     if variant.reverse:
         origins, pixels = origins[::-1], pixels[::-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scarseg.case.case import Case
-from scarseg.case.history import Cause, Recorded
+from scarseg.case.history import Cause, Step
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import StoreError
 from scarseg.io.casefile import lock as casefile_lock
@@ -41,7 +41,7 @@ def numbered_case(stack: Stack, number: int) -> Case:
     labels = np.random.default_rng(number).integers(0, 5, stack.pixels.shape, np.uint8)
     case.labels[:] = labels
     case.interactions = number
-    case.record.add(Recorded(number, Cause.READER, f"Step {number}", number % 3))
+    case.record.add(Step(number, Cause.READER, f"Step {number}", number % 3))
     return case
 
 

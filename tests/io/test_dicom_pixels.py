@@ -18,7 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import decoder as dicom_decoder_module
 from scarseg.io.dicom import read_stack, scan
@@ -98,7 +98,7 @@ def test_rescale_is_per_slice_and_signed(tmp_path: Path) -> None:
     k = np.arange(N_SLICES, dtype=np.float32)[:, None, None]
     np.testing.assert_allclose(stack.pixels, EXPECTED * (0.25 + 0.5 * k) - 3.75 - k, rtol=1e-6)
     assert stack.pixels.dtype == np.float32
-    assert stack.sequence is Sequence.PSIR
+    assert stack.sequence is LgeSequence.PSIR
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -137,7 +137,7 @@ def test_signed_values_of_12_bits_keep_their_sign(tmp_path: Path) -> None:
     save_series(tmp_path, datasets)
     stack = read(tmp_path)
     np.testing.assert_array_equal(stack.pixels, EXPECTED - 2048)
-    assert stack.sequence is Sequence.PSIR
+    assert stack.sequence is LgeSequence.PSIR
     assert "W_SIGNED" in [w.code for w in stack.warnings]
 
 

@@ -11,7 +11,7 @@ from skimage.draw import polygon2mask
 
 from scarseg.io.dicom_export.rtstruct import write_contours
 from scarseg.io.dicom_export.seg import tissues_in
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 from tests.io.exports import (
     CANARIES,
     CREATED,

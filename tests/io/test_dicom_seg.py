@@ -12,7 +12,7 @@ import pytest
 from scarseg.case.labels import Label
 from scarseg.errors import InputError, OutputError
 from scarseg.io.dicom_export.seg import TISSUES, tissues_in, write_segmentation
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 from tests.io.exports import (
     BIRTH,
     CANARIES,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from scarseg.case.stack import Sequence
+from scarseg.case.stack import LgeSequence
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom.types import ImageKind, LoadReport, StackSummary
 from tests.io.dicom_files import (
@@ -84,12 +84,12 @@ def test_magnitude_and_psir_in_one_series_split_and_magnitude_is_proposed(
     assert all(s.slice_spacing_mm == pytest.approx(SPACING, abs=1e-5) for s in report.stacks)
     assert all("W_SPLIT" in codes(s) for s in report.stacks)
     [magnitude] = proposed(report)
-    assert magnitude.sequence is Sequence.MAGNITUDE
+    assert magnitude.sequence is LgeSequence.MAGNITUDE
     assert "PSIR is there as well" in magnitude.reason
     np.testing.assert_array_equal(read_stack(magnitude).pixels[1], stored_pixels(1))
     [psir] = [s for s in report.stacks if not s.proposed]
-    assert psir.sequence is Sequence.PSIR
-    assert read_stack(psir).sequence is Sequence.PSIR
+    assert psir.sequence is LgeSequence.PSIR
+    assert read_stack(psir).sequence is LgeSequence.PSIR
 
 
 def test_magnitude_and_psir_as_two_series(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_magnitude_and_psir_as_two_series(tmp_path: Path) -> None:
     save_series(tmp_path / "b", twin(magnitude, "1.2.3.5"))
     report = scan([tmp_path])
     assert {s.series_uid: s.sequence for s in report.stacks} == {
-        "1.2.3.4": Sequence.PSIR,
-        "1.2.3.5": Sequence.MAGNITUDE,
+        "1.2.3.4": LgeSequence.PSIR,
+        "1.2.3.5": LgeSequence.MAGNITUDE,
     }
     [taken] = proposed(report)
     assert taken.series_uid == "1.2.3.5"
@@ -113,7 +113,7 @@ def test_magnitude_and_psir_as_two_series(tmp_path: Path) -> None:
 def test_psir_alone_is_proposed(tmp_path: Path) -> None:
     save_series(tmp_path, twin(_psir_type))
     [taken] = proposed(scan([tmp_path]))
-    assert (taken.sequence, taken.part) == (Sequence.PSIR, "")
+    assert (taken.sequence, taken.part) == (LgeSequence.PSIR, "")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.io.dicom_export.seg import write_segmentation
 from scarseg.io.dicom_export.sr import write_report
-from scarseg.io.tables.csv import COLUMNS, case_record, pseudonym, render_rows
+from scarseg.io.tables.columns import COLUMNS
+from scarseg.io.tables.pseudonyms import pseudonym
+from scarseg.io.tables.table import case_record, render_csv
 from scarseg.quant import mass
 from tests.io.exports import (
     CANARIES,
@@ -108,7 +110,7 @@ def numbers_of(group: Dataset) -> dict[tuple[str, str], tuple[float, str]]:
 @each_variant
 def test_its_grams_are_those_of_the_table(variant: Variant, tmp_path: Path) -> None:
     export, measured, _ = written(variant, tmp_path)
-    text = render_rows(COLUMNS, [case_record(export.case, measured).row]).decode()
+    text = render_csv(COLUMNS, [case_record(export.case, measured).row]).decode()
     [row] = csv.DictReader(io.StringIO(text))
     groups = groups_of(dcmread(tmp_path / "sr.dcm"))
     scar = numbers_of(groups["Scar tissue"])

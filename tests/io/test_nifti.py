@@ -14,7 +14,7 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, OutputError
 from scarseg.io.files import safe_name
-from scarseg.io.masks.nifti import holds_labels, read_image, read_labels, write_labels
+from scarseg.io.masks.nifti import file_holds_labels, read_image, read_labels, write_labels
 
 
 def oblique(stack: Stack, tilt: float = 0.0) -> Stack:
@@ -82,10 +82,10 @@ def test_same_labels_same_bytes(
     write_labels(second, phantom_truth, phantom_stack)
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes()[4:8] == bytes(4)  # no time in the gzip header
-    assert holds_labels(first, phantom_truth, phantom_stack)
+    assert file_holds_labels(first, phantom_truth, phantom_stack)
     other = phantom_truth.copy()
     other[0, 0, 0] = 3
-    assert not holds_labels(first, other, phantom_stack)
+    assert not file_holds_labels(first, other, phantom_stack)
 
 
 def test_existing_mask_is_not_replaced_unasked(

@@ -11,7 +11,7 @@ from scarseg.case.history import SliceReading
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import Stack
-from scarseg.io.casefile import format
+from scarseg.io.casefile import file_format
 
 ASKED = SlicePrompts(
     points=(Point(4, 5), Point(6, 7, False, Label.MYOCARDIUM), Point(8, 9, True, Label.BLOOD_POOL)),
@@ -19,14 +19,14 @@ ASKED = SlicePrompts(
 )
 
 
-def kept(stack: Stack, prompts: SlicePrompts) -> format.Content:
+def kept(stack: Stack, prompts: SlicePrompts) -> file_format.CaseContent:
     case = Case.new(stack)
     case.readings[2] = SliceReading(prompts)
-    return format.parse(format.encode(case))
+    return file_format.parse_case(file_format.encode_case(case))
 
 
 def test_points_and_boxes_keep_what_they_ask_for(phantom_stack: Stack) -> None:
-    again = format.build(kept(phantom_stack, ASKED), phantom_stack)
+    again = file_format.build_case(kept(phantom_stack, ASKED), phantom_stack)
     assert again.readings[2].prompts == ASKED
 
 
@@ -36,7 +36,7 @@ def test_points_of_older_files_mean_scar(phantom_stack: Stack) -> None:
     assert reading["points"] == [[4.0, 5.0, True], [6.0, 7.0, False]]
     for one in content.document["readings"]:
         del one["pool_box"]
-    prompts = format.build(content, phantom_stack).readings[2].prompts
+    prompts = file_format.build_case(content, phantom_stack).readings[2].prompts
     assert [point.structure for point in prompts.points] == [Label.SCAR] * 2
     assert prompts.pool_box is None
 
@@ -45,5 +45,5 @@ def test_points_of_older_files_mean_scar(phantom_stack: Stack) -> None:
 def test_a_point_that_asks_for_nothing_is_damage(structure: object, phantom_stack: Stack) -> None:
     content = replace(kept(phantom_stack, ASKED))
     content.document["readings"][2]["points"][1][3] = structure
-    with pytest.raises(format.Damaged):
-        format.build(content, phantom_stack)
+    with pytest.raises(file_format.DamagedCaseError):
+        file_format.build_case(content, phantom_stack)

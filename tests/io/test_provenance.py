@@ -31,12 +31,12 @@ def case(phantom_stack: Stack, models: Models, monkeypatch: pytest.MonkeyPatch) 
         labels = case.labels[k].copy()
         labels[3, 4] = 3
         case.apply(case.change("paint", k, labels=labels))
-        case.interacted(k)
+        case.count_interaction(k)
     return case
 
 
 def test_times_thresholds_reader_and_the_mask_are_told(case):
-    told = pipeline.case_record(case).provenance
+    told = pipeline.measured_record(case).provenance
     assert told["reader"] == "R1"
     assert told["read_from_utc"] == "2023-11-14T22:15:00+00:00"
     assert told["read_until_utc"] == "2023-11-14T22:16:30+00:00"
@@ -45,27 +45,27 @@ def test_times_thresholds_reader_and_the_mask_are_told(case):
     assert told["labels_sha256"] == by_hand
     assert told["insertion"] is None
     case.insertion = InsertionPoint(2, 20.5, 30.0)
-    told = pipeline.case_record(case).provenance
+    told = pipeline.measured_record(case).provenance
     assert told["insertion"] == {"slice_index": 2, "column": 20.5, "row": 30.0}
     json.dumps(told)
 
 
 def test_another_voxel_is_another_mask(case):
-    before = pipeline.case_record(case).provenance["labels_sha256"]
+    before = pipeline.measured_record(case).provenance["labels_sha256"]
     case.labels[0, 0, 0] = 1
-    assert pipeline.case_record(case).provenance["labels_sha256"] != before
+    assert pipeline.measured_record(case).provenance["labels_sha256"] != before
 
 
 def test_without_a_reader_there_is_no_time_and_without_models_no_threshold(phantom_stack, models):
-    told = pipeline.case_record(pipeline.propose_case(phantom_stack, models)).provenance
+    told = pipeline.measured_record(pipeline.propose_case(phantom_stack, models)).provenance
     assert told["read_from_utc"] is told["read_until_utc"] is None
     bare = Case.new(phantom_stack)
     bare.apply(bare.change("paint", 0, labels=np.ones_like(bare.labels[0])), Cause.READER)
-    assert "thresholds" not in pipeline.case_record(bare).provenance
+    assert "thresholds" not in pipeline.measured_record(bare).provenance
 
 
 def test_a_workbook_tells_the_same(case, tmp_path):
-    write_export(tmp_path / "scar.xlsx", [pipeline.case_record(case)], {})
+    write_export(tmp_path / "scar.xlsx", [pipeline.measured_record(case)], {})
     sheet = openpyxl.load_workbook(tmp_path / "scar.xlsx")["provenance"]
     items = {row[4]: row[5] for row in sheet.iter_rows(min_row=2, values_only=True)}
     assert items["read_until_utc"] == "2023-11-14T22:16:30+00:00"

@@ -15,19 +15,21 @@ from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
 from scarseg.io import files
 from scarseg.io.casefile import library, rereading, store
-from scarseg.io.casefile.rereading import First
+from scarseg.io.casefile.rereading import FirstReading
 
-FIRSTS = [First(f"1.2.{k}", f"1.2.{k}.1", "", 5, "ab", "cd", reader="CD") for k in range(12)]
+FIRSTS = [FirstReading(f"1.2.{k}", f"1.2.{k}.1", "", 5, "ab", "cd", reader="CD") for k in range(12)]
 
 
 def started(folder: Path, seed: int | None = 7, reader: str = "AB") -> rereading.Rereading:
-    return rereading.start(folder, FIRSTS, reader, 2, seed=seed)
+    return rereading.start_rereading(folder, FIRSTS, reader, 2, seed=seed)
 
 
 def test_the_order_is_random_and_the_seed_gives_it_again(tmp_path: Path) -> None:
     one, same = started(tmp_path), started(tmp_path)
     assert one.cases == same.cases and one.code != same.code
-    assert one.cases == rereading.in_random_order(reversed(FIRSTS), 7), "whatever order they come"
+    assert one.cases == rereading.shuffle_with_codes(reversed(FIRSTS), 7), (
+        "whatever order they come"
+    )
     orders = {tuple(c.first.stack_id for c in started(tmp_path, k).cases) for k in range(20)}
     assert len(orders) == 20
     places = [started(tmp_path, k).cases[0].first.stack_id for k in range(60)]
@@ -38,7 +40,7 @@ def test_the_order_is_random_and_the_seed_gives_it_again(tmp_path: Path) -> None
 @pytest.mark.parametrize("n", [1, 400, 1500])
 def test_every_stack_has_a_code_of_its_own(n: int) -> None:
     firsts = [replace(FIRSTS[0], series_uid=f"1.2.{k}") for k in range(n)]
-    cases = rereading.in_random_order(firsts, 3)
+    cases = rereading.shuffle_with_codes(firsts, 3)
     codes = {each.code for each in cases}
     assert len(codes) == n == len({each.first.stack_id for each in cases})
     assert {len(code) for code in codes} == {4 if n <= 1000 else 6}
@@ -46,10 +48,10 @@ def test_every_stack_has_a_code_of_its_own(n: int) -> None:
 
 def test_what_was_planned_is_read_again_and_ends(tmp_path: Path) -> None:
     made = started(tmp_path)
-    assert rereading.find(tmp_path) == ([made], [])
+    assert rereading.find_rereadings(tmp_path) == ([made], [])
     assert made.name == "read 2, reader AB"
-    done = rereading.finish(made)
-    assert rereading.read(made.folder) == done and done.finished_at_utc
+    done = rereading.finish_rereading(made)
+    assert rereading.read_rereading(made.folder) == done and done.finished_at_utc
     assert (made.folder.stat().st_mode & 0o777) == 0o700
     assert ((made.folder / rereading.INDEX).stat().st_mode & 0o777) == 0o600
     name = made.case_path(made.cases[0].code).name
@@ -65,11 +67,11 @@ def test_a_damaged_index_is_noticed_and_passed_over(tmp_path: Path) -> None:
         cut = whole[:at] + bytes([chance.randrange(256)]) + whole[at + chance.randint(0, 3) :]
         path.write_bytes(cut)
         try:
-            assert rereading.read(made.folder) == made
+            assert rereading.read_rereading(made.folder) == made
         except StoreError as error:
             assert error.code == "E_REREADING"
     path.write_bytes(b"[" * 100_000)
-    found, notes = rereading.find(tmp_path)
+    found, notes = rereading.find_rereadings(tmp_path)
     assert found == [] and made.code in notes[0]
 
 
@@ -86,10 +88,10 @@ def test_an_index_that_this_program_does_not_write_is_refused(tmp_path: Path, ba
     whole["sha256"] = rereading._digest(content)
     path.write_text(json.dumps(whole))
     with pytest.raises(StoreError, match="E_REREADING"):
-        rereading.read(made.folder)
+        rereading.read_rereading(made.folder)
     path.write_text(json.dumps({**whole, "schema": 9}))
     with pytest.raises(StoreError, match="later"):
-        rereading.read(made.folder)
+        rereading.read_rereading(made.folder)
 
 
 def test_a_disk_that_refuses_leaves_the_plan_as_it_was(
@@ -103,13 +105,13 @@ def test_a_disk_that_refuses_leaves_the_plan_as_it_was(
     monkeypatch.setattr(files, "flush_folder", lambda *_: None)
     monkeypatch.setattr(files, "_write", refuse)
     with pytest.raises(StoreError, match="E_CASE_WRITE"):
-        rereading.finish(made)
-    assert rereading.find(tmp_path)[0] == [made]
+        rereading.finish_rereading(made)
+    assert rereading.find_rereadings(tmp_path)[0] == [made]
 
 
 @pytest.mark.parametrize("name", ["", "Jane Doe", "a/b", "..", "AB+CD", "ABCDEFGHIJ", "Ä"])
 def test_a_name_is_no_initials(tmp_path: Path, name: str) -> None:
-    assert not rereading.is_reader(name)
+    assert not rereading.is_reader_code(name)
     with pytest.raises(ValueError, match="initials"):
         started(tmp_path, reader=name)
 
@@ -119,7 +121,7 @@ def test_reads_are_counted_by_reader(tmp_path: Path) -> None:
     assert number("CD", FIRSTS, []) == 2
     assert number("AB", FIRSTS, []) == 1
     assert number("AB", [replace(FIRSTS[0], reader="")], []) == 2
-    again = rereading.start(tmp_path, FIRSTS[:3], "CD", 2)
+    again = rereading.start_rereading(tmp_path, FIRSTS[:3], "CD", 2)
     assert number("CD", FIRSTS[:1], [again]) == 3
     assert number("CD", FIRSTS[5:], [again]) == 2
     assert number("CD", [replace(FIRSTS[9], reader="AB+CD")], []) == 2
@@ -129,26 +131,26 @@ def test_only_what_is_read_to_its_end_can_be_read_again(
     tmp_path: Path, phantom_stack: Stack
 ) -> None:
     case = Case.new(phantom_stack)
-    path = rereading.first_path(tmp_path, phantom_stack)
-    assert rereading.look(path) is None
+    path = rereading.first_reading_path(tmp_path, phantom_stack)
+    assert rereading.read_first_reading(path) is None
     store.save_case(case, path)
-    assert rereading.look(path) is None
+    assert rereading.read_first_reading(path) is None
     case.readings = [SliceReading(status=SliceStatus.NO_SCAR)] * phantom_stack.n_slices
     case.reader = "CD"
     store.save_case(case, path)
-    first = rereading.look(path)
+    first = rereading.read_first_reading(path)
     assert first is not None
     assert (first.stack_id, first.reader) == (phantom_stack.stack_id, "CD")
     case.labels[2, 3, 4] = 3
     store.save_case(case, path)
-    assert rereading.look(path) != first
+    assert rereading.read_first_reading(path) != first
 
 
 def test_a_folder_of_case_files_gives_first_readings_only(
     tmp_path: Path, phantom_stack: Stack
 ) -> None:
     made = started(tmp_path)
-    first = rereading.first_path(tmp_path, phantom_stack)
+    first = rereading.first_reading_path(tmp_path, phantom_stack)
     for path in (first, made.case_path(made.cases[0].code)):
         store.save_case(Case.new(phantom_stack), path)
-    assert [each.path for each in library.find([tmp_path]).cases] == [first]
+    assert [each.path for each in library.find_case_files([tmp_path]).cases] == [first]

@@ -19,12 +19,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
+from scarseg.case.history import (
+    Cause,
+    DetectorScope,
+    ModelRun,
+    ReadingRecord,
+    SliceReading,
+    SliceStatus,
+    Step,
+)
 from scarseg.case.labels import Patch
-from scarseg.case.prompts import ASKED, Box, InsertionPoint, Origin, Point, SlicePrompts
+from scarseg.case.prompts import PROMPT_STRUCTURES, Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import StoreError
-from scarseg.io.casefile import format, lock, store
+from scarseg.io.casefile import file_format, lock, store
 from tests.conftest import make_phantom_stack, phantom_labels
 
 STACK = make_phantom_stack()
@@ -83,7 +91,8 @@ readings = st.builds(
         SlicePrompts,
         boxes=st.lists(boxes, max_size=3).map(tuple),
         points=st.lists(
-            st.builds(Point, numbers, numbers, st.booleans(), st.sampled_from(ASKED)), max_size=3
+            st.builds(Point, numbers, numbers, st.booleans(), st.sampled_from(PROMPT_STRUCTURES)),
+            max_size=3,
         ).map(tuple),
         lv_box=st.none() | boxes,
         no_scar=st.booleans(),
@@ -97,9 +106,11 @@ models = st.builds(ModelIdentity, texts, texts, st.booleans())
 patches = st.integers(0, 2**32).map(
     lambda seed: Patch.of(np.random.default_rng(seed).integers(0, 5, (60, 72), np.uint8))
 )
-looks = st.builds(Look, texts, texts, st.none() | boxes, st.none() | boxes, st.sampled_from(Sight))
+looks = st.builds(
+    ModelRun, texts, texts, st.none() | boxes, st.none() | boxes, st.sampled_from(DetectorScope)
+)
 steps = st.builds(
-    Recorded,
+    Step,
     st.integers(0, 2**45),
     st.sampled_from(Cause),
     texts,
@@ -123,7 +134,9 @@ cases = st.builds(
     slice_interactions=st.lists(st.integers(0, 10**6), min_size=5, max_size=5),
     slice_seconds=st.lists(st.floats(0, 1e7), min_size=5, max_size=5),
     proposed=st.lists(st.none() | patches, min_size=5, max_size=5),
-    record=st.lists(steps, max_size=5).map(lambda made: Record(STACK.pixels.shape, steps=made)),
+    record=st.lists(steps, max_size=5).map(
+        lambda made: ReadingRecord(STACK.pixels.shape, steps=made)
+    ),
 )
 
 
@@ -139,7 +152,7 @@ def test_origin_of_the_numbers_travels_with_the_case(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     stack = replace(STACK, sources=tuple(replace(s, sha256="ef" * 32) for s in STACK.sources))
     store.save_case(Case.new(stack), path)
-    document = format.parse(path.read_bytes()).document
+    document = file_format.parse_case(path.read_bytes()).document
     assert document["source"]["study_uid"] == "1.2.3"
     assert [each["sha256"] for each in document["source"]["files"]] == ["ef" * 32] * 5
     assert document["software"]["version"]
@@ -153,7 +166,7 @@ def test_no_patient_in_the_file_or_its_name(tmp_path: Path):
     )
     path = store.case_path(tmp_path, stack)
     store.save_case(Case.new(stack), path)
-    document = json.dumps(format.parse(path.read_bytes()).document)
+    document = json.dumps(file_format.parse_case(path.read_bytes()).document)
     assert "CANARY" not in path.name
     assert "CANARY^A" not in document
     assert document.count("CANARY") == document.count('"part": "CANARY+"') == 1
@@ -282,10 +295,10 @@ def sealed(data: bytes) -> bytes:
 
 def test_a_newer_format_is_neither_loaded_nor_overwritten(tmp_path: Path):
     path = tmp_path / "case.scarseg"
-    newer = sealed(struct.pack("<16sI", format.MAGIC, 3) + b"whatever comes")
+    newer = sealed(struct.pack("<16sI", file_format.MAGIC, 3) + b"whatever comes")
     path.write_bytes(newer)
     previous = path.with_name(path.name + ".1")
-    previous.write_bytes(format.encode(example_case()))
+    previous.write_bytes(file_format.encode_case(example_case()))
     for act in (
         lambda: store.load_case(path, STACK),
         lambda: store.save_case(example_case(), path),
@@ -397,7 +410,7 @@ def test_only_plain_files_are_read(tmp_path: Path, kind: str):
 
 def with_document(change: dict[str, object], packed: bytes | None = None, **others: bytes) -> bytes:
     """Forge a case file with right checksums and wrong content."""
-    content = format.parse(format.encode(example_case()))
+    content = file_format.parse_case(file_format.encode_case(example_case()))
     records = {
         "case": json.dumps({**content.document, **change}).encode(),
         "labels": content.packed if packed is None else packed,
@@ -409,7 +422,7 @@ def with_document(change: dict[str, object], packed: bytes | None = None, **othe
             for n, d in records.items()
         ]
     ).encode()
-    head = struct.pack("<16sII", format.MAGIC, 2, len(table))
+    head = struct.pack("<16sII", file_format.MAGIC, 2, len(table))
     return sealed(b"".join((head, table, *records.values())))
 
 
@@ -463,19 +476,19 @@ FORGED: dict[str, bytes] = {
     "labels unknown": with_document({}, zlib.compress(b"\x05" * STACK.pixels.size)),
     "labels trailing": with_document({}, zlib.compress(bytes(STACK.pixels.size)) + b"x"),
     "table deep": sealed(
-        struct.pack("<16sII", format.MAGIC, 1, 200_000) + b"[" * 100_000 + b"]" * 100_000
+        struct.pack("<16sII", file_format.MAGIC, 1, 200_000) + b"[" * 100_000 + b"]" * 100_000
     ),
-    "table length": sealed(struct.pack("<16sII", format.MAGIC, 1, 2**32 - 1) + b"[]"),
-    "table null": sealed(struct.pack("<16sII", format.MAGIC, 1, 4) + b"null"),
-    "empty table": sealed(struct.pack("<16sII", format.MAGIC, 1, 2) + b"[]"),
+    "table length": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 2**32 - 1) + b"[]"),
+    "table null": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 4) + b"null"),
+    "empty table": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 2) + b"[]"),
     "negative length": sealed(
-        struct.pack("<16sII", format.MAGIC, 1, 68)
+        struct.pack("<16sII", file_format.MAGIC, 1, 68)
         + b'[{"name":"case","length":-1,"sha256":"%s"}]' % (b"0" * 27)
     ),
-    "head only": sealed(struct.pack("<16sII", format.MAGIC, 1, 0)),
+    "head only": sealed(struct.pack("<16sII", file_format.MAGIC, 1, 0)),
     "empty": b"",
     "digest only": bytes(32),
-    "version 0": sealed(struct.pack("<16sII", format.MAGIC, 0, 2) + b"[]"),
+    "version 0": sealed(struct.pack("<16sII", file_format.MAGIC, 0, 2) + b"[]"),
 }
 
 
@@ -497,7 +510,7 @@ def test_forged_steps_with_right_checksums_are_refused(tmp_path: Path, name: str
     with pytest.raises(StoreError) as refusal:
         store.load_case(path, STACK)
     assert refusal.value.code == "E_CASE_DAMAGED"
-    path.with_name(path.name + ".1").write_bytes(format.encode(example_case(3)))
+    path.with_name(path.name + ".1").write_bytes(file_format.encode_case(example_case(3)))
     assert_same(store.load_case(path, STACK), example_case(3))
 
 
@@ -509,7 +522,7 @@ def test_forged_content_with_right_checksums_is_refused(tmp_path: Path, name: st
         store.load_case(path, STACK)
     assert refusal.value.code == "E_CASE_DAMAGED"
     good = path.with_name(path.name + ".1")
-    good.write_bytes(format.encode(example_case(3)))
+    good.write_bytes(file_format.encode_case(example_case(3)))
     store.save_case(example_case(4), path)
     assert_same(store.load_case(good, STACK), example_case(3))
 
@@ -524,23 +537,23 @@ def test_labels_must_fit_the_stack(tmp_path: Path):
 
 def test_a_glance_tells_how_a_reading_stands_without_its_images(tmp_path):
     path = tmp_path / "case.scarseg"
-    assert store.peek(path) is None
+    assert store.read_progress(path) is None
     case = Case.new(STACK)
     case.readings[0] = SliceReading(status=SliceStatus.PROPOSED)
     for k, status in ((1, SliceStatus.NO_SCAR), (2, SliceStatus.ACCEPTED)):
         case.readings[k] = SliceReading(status=status)
     store.save_case(case, path)
     store.save_case(case, path)
-    assert store.peek(path) == store.Glance(5, 2, 1)
+    assert store.read_progress(path) == store.ReadingProgress(5, 2, 1)
     path.write_bytes(path.read_bytes()[:-3])
-    assert store.peek(path) == store.Glance(5, 2, 1), "the generation before it"
+    assert store.read_progress(path) == store.ReadingProgress(5, 2, 1), "the generation before it"
     path.with_name(path.name + ".1").write_bytes(b"SCARSEG?")
-    assert store.peek(path) is None
+    assert store.read_progress(path) is None
 
 
 def old_file(case: Case) -> bytes:
     """Write a case file as version 1 did: no steps, no proposals, no grounds."""
-    content = format.parse(format.encode(case))
+    content = file_format.parse_case(file_format.encode_case(case))
     later = ("slice_interactions", "slice_seconds", "proposed")
     document = {name: value for name, value in content.document.items() if name not in later}
     for reading in document["readings"]:
@@ -553,7 +566,7 @@ def old_file(case: Case) -> bytes:
             for n, d in records.items()
         ]
     ).encode()
-    head = struct.pack("<16sII", format.MAGIC, 1, len(table))
+    head = struct.pack("<16sII", file_format.MAGIC, 1, len(table))
     return sealed(b"".join((head, table, *records.values())))
 
 
@@ -565,12 +578,12 @@ def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert (found.readings, found.seconds) == (expected.readings, expected.seconds)
     assert found.slice_seconds == [0.0] * 5 and found.proposed == [None] * 5
-    assert found.grounds is None and found.record.steps == []
-    labels, readings = found.record.outcome()
+    assert found.labels_under_scar is None and found.record.steps == []
+    labels, readings = found.record.final_state()
     np.testing.assert_array_equal(labels, expected.labels)
     assert readings == expected.readings
     store.save_case(found, path)
-    again = store.load_case(path, STACK).record.outcome()
+    again = store.load_case(path, STACK).record.final_state()
     np.testing.assert_array_equal(again[0], expected.labels)
     assert again[1] == expected.readings
 
@@ -578,7 +591,9 @@ def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path
 def test_what_lies_beneath_scar_comes_back(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     case = example_case()
-    case.grounds = np.where(case.labels >= 3, 1, case.labels).astype(np.uint8)
-    case.grounds[1][case.labels[1] >= 3] = 2
+    case.labels_under_scar = np.where(case.labels >= 3, 1, case.labels).astype(np.uint8)
+    case.labels_under_scar[1][case.labels[1] >= 3] = 2
     store.save_case(case, path)
-    np.testing.assert_array_equal(store.load_case(path, STACK).grounds, case.grounds)
+    np.testing.assert_array_equal(
+        store.load_case(path, STACK).labels_under_scar, case.labels_under_scar
+    )

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 
 from scarseg.errors import StoreError
-from scarseg.io.casefile import format, store
+from scarseg.io.casefile import file_format, store
 from tests.io.saving_child import is_whole, numbered_case, small_stack
 
 STACK = small_stack()
-DATA = format.encode(numbered_case(STACK, 1))
+DATA = file_format.encode_case(numbered_case(STACK, 1))
 
 
 def is_noticed(data: bytes) -> bool:
     try:
-        format.parse(data)
-    except format.Damaged:
+        file_format.parse_case(data)
+    except file_format.DamagedCaseError:
         return True
     return False
 
 
 def test_the_file_itself_is_good():
     assert not is_noticed(DATA)
-    assert is_whole(format.build(format.parse(DATA), STACK))
+    assert is_whole(file_format.build_case(file_format.parse_case(DATA), STACK))
 
 
 def test_every_flipped_bit_is_noticed():
@@ -63,7 +63,7 @@ def test_inserted_deleted_and_swapped_bytes_are_noticed():
 def test_damaged_files_are_refused_or_the_generation_before_is_given(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     previous = path.with_name(path.name + ".1")
-    previous.write_bytes(format.encode(numbered_case(STACK, 7)))
+    previous.write_bytes(file_format.encode_case(numbered_case(STACK, 7)))
     rng = np.random.default_rng(1)
     for _ in range(200):
         data = bytearray(DATA)

@@ -16,7 +16,7 @@ import pytest
 
 from scarseg.errors import StoreError
 from scarseg.io.casefile.lock import CaseLock
-from scarseg.io.files import start_time
+from scarseg.io.files import process_start
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def lock_file(path: Path) -> Path:
 
 
 def write_owner(path: Path, **changes: object) -> None:
-    mine = {"pid": os.getpid(), "started": start_time(os.getpid()), "host": platform.node()}
+    mine = {"pid": os.getpid(), "started": process_start(os.getpid()), "host": platform.node()}
     lock_file(path).write_text(json.dumps({**mine, "token": "x", **changes}))
 
 
@@ -127,7 +127,7 @@ def test_a_number_used_again_is_not_its_former_owner(tmp_path: Path):
     path = tmp_path / "case.scarseg"
     write_owner(path)
     assert code_of_acquiring(path) == "E_CASE_LOCKED"
-    if not start_time(os.getpid()):
+    if not process_start(os.getpid()):
         pytest.skip("this system does not tell when a process started")
     write_owner(path, started="another boot/123")
     assert code_of_acquiring(path) == "free"

@@ -21,8 +21,10 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.errors import OutputError
-from scarseg.io.tables import csv as tables_csv
-from scarseg.io.tables.csv import COLUMNS, Record, error_record, pseudonym, render_rows, table_files
+from scarseg.io.tables import table
+from scarseg.io.tables.columns import COLUMNS
+from scarseg.io.tables.pseudonyms import pseudonym
+from scarseg.io.tables.table import StackRecord, error_record, render_csv, table_files
 from scarseg.segmentation import pipeline
 
 DESIGN_COLUMNS = """
@@ -54,7 +56,7 @@ def test_every_column_of_the_design_is_there() -> None:
 
 def test_row_tells_the_grams_with_all_digits(case: Case, tmp_path: Path) -> None:
     measured = pipeline.measure(case, MassConvention.SPACING)
-    record = pipeline.case_record(case, MassConvention.SPACING, mask_file="m.nii.gz")
+    record = pipeline.measured_record(case, MassConvention.SPACING, mask_file="m.nii.gz")
     files = pipeline.export_table(tmp_path / "scar.csv", [record])
     [row] = read_csv(files.table)
     assert float(row["scar_mass_g"]) == measured.scar_mass_spacing_g
@@ -72,7 +74,7 @@ def test_row_tells_the_grams_with_all_digits(case: Case, tmp_path: Path) -> None
 
 
 def test_slice_rows_add_up_to_the_stack(case: Case, tmp_path: Path) -> None:
-    files = pipeline.export_table(tmp_path / "scar.csv", [pipeline.case_record(case)])
+    files = pipeline.export_table(tmp_path / "scar.csv", [pipeline.measured_record(case)])
     [row] = read_csv(files.table)
     slices = read_csv(files.slices)
     assert files.slices.name == "scar_slices.csv"
@@ -83,7 +85,7 @@ def test_slice_rows_add_up_to_the_stack(case: Case, tmp_path: Path) -> None:
 
 
 def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: Path) -> None:
-    record = pipeline.case_record(Case.new(phantom_stack))
+    record = pipeline.measured_record(Case.new(phantom_stack))
     [row] = read_csv(pipeline.export_table(tmp_path / "scar.csv", [record]).table)
     assert row["lv_mass_g"] == row["scar_percent_lv"] == ""
     assert row["scar_mass_g"] == "0.0"
@@ -91,11 +93,11 @@ def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: 
 
 def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
     for k in range(5):
-        assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
+        assert table.case_record(case, pipeline.measure(case)).row["status"] == "incomplete"
         case.readings[k] = SliceReading(status=SliceStatus.NO_SCAR if k else SliceStatus.ACCEPTED)
-    assert tables_csv.case_record(case, pipeline.measure(case)).row["status"] == "read"
+    assert table.case_record(case, pipeline.measure(case)).row["status"] == "read"
     case.stack = replace(case.stack, complete=False)
-    record = tables_csv.case_record(case, pipeline.measure(case))
+    record = table.case_record(case, pipeline.measure(case))
     assert record.row["status"] == "incomplete"
     assert "W_INCOMPLETE" in str(record.row["warnings"])
 
@@ -103,23 +105,25 @@ def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:
 def test_method_says_how_far_a_reader_had_a_hand_in_it(case: Case) -> None:
     proposed = Box(1, 1, 5, 5, Origin.DETECTOR)
     case.readings[0] = SliceReading(SlicePrompts(boxes=(proposed,)))
-    assert tables_csv.method(case) == "automatic"
+    assert table.reading_method(case) == "automatic"
     case.readings[0] = SliceReading(SlicePrompts(boxes=(replace(proposed, origin=Origin.READER),)))
-    assert tables_csv.method(case) == "prompted"
+    assert table.reading_method(case) == "prompted"
     case.readings[1] = SliceReading(edited=True)
-    assert tables_csv.method(case) == "edited"
+    assert table.reading_method(case) == "edited"
 
 
 def test_unverified_weights_are_marked(case: Case) -> None:
     case.detector = ModelIdentity("mine", "b" * 64, False)
-    record = pipeline.case_record(case)
+    record = pipeline.measured_record(case)
     assert "W_UNVERIFIED_WEIGHTS" in str(record.row["warnings"]).split()
 
 
 def test_patient_is_a_pseudonym_unless_identified(case: Case, tmp_path: Path) -> None:
     case.stack = replace(case.stack, patient_id="CANARY^77", patient_name="CANARY^NAME")
-    hidden = pipeline.export_table(tmp_path / "a.csv", [pipeline.case_record(case)])
-    named = pipeline.export_table(tmp_path / "b.csv", [pipeline.case_record(case, identify=True)])
+    hidden = pipeline.export_table(tmp_path / "a.csv", [pipeline.measured_record(case)])
+    named = pipeline.export_table(
+        tmp_path / "b.csv", [pipeline.measured_record(case, identify=True)]
+    )
     assert all(b"CANARY" not in path.read_bytes() for path in hidden)
     [row] = read_csv(hidden.table)
     assert row["patient_id"] == pseudonym("CANARY^77")
@@ -138,20 +142,20 @@ def test_pseudonym_is_stable_and_takes_a_key_of_ones_own(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝"])
 def test_text_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
-    rows = render_rows(["a", "b"], [{"a": f'{start}cmd("x"),1', "b": -1.5}])
+    rows = render_csv(["a", "b"], [{"a": f'{start}cmd("x"),1', "b": -1.5}])
     [_, row] = list(csv.reader(io.StringIO(rows.decode(), newline="")))
     assert row == [f'\'{start}cmd("x"),1', "-1.5"]
 
 
 @pytest.mark.parametrize("text", ["Müller, „LGE“", 'a"b', "1.2.840", "x\ny"])
 def test_harmless_text_comes_back_as_it_was(text: str) -> None:
-    rows = render_rows(["a"], [{"a": text}])
+    rows = render_csv(["a"], [{"a": text}])
     assert list(csv.reader(io.StringIO(rows.decode("utf-8"), newline="")))[1] == [text]
 
 
 def test_any_order_gives_the_same_bytes(phantom_stack: Stack, tmp_path: Path) -> None:
     records = [
-        pipeline.case_record(
+        pipeline.measured_record(
             Case.new(replace(phantom_stack, patient_id=who, study_date=day, part=part))
         )
         for who, day, part in [("B", "2", ""), ("A", "1", ""), ("A", "2", "psir"), ("A", "2", "m")]
@@ -169,7 +173,7 @@ def test_any_order_gives_the_same_bytes(phantom_stack: Stack, tmp_path: Path) ->
 def test_sidecar_carries_provenance_and_the_statement(case: Case, tmp_path: Path) -> None:
     case.readings[1] = SliceReading(SlicePrompts(boxes=(Box(1, 2, 3, 4),)))
     files = pipeline.export_table(
-        tmp_path / "s.csv", [pipeline.case_record(case)], {"device": "cpu"}
+        tmp_path / "s.csv", [pipeline.measured_record(case)], {"device": "cpu"}
     )
     sidecar = json.loads(files.sidecar.read_text())
     assert sidecar["statement"] == "For research use only. Not a medical device."
@@ -185,10 +189,10 @@ def test_existing_output_is_never_replaced_unasked(which: int, case: Case, tmp_p
     path = tmp_path / "scar.csv"
     table_files(path)[which].write_text("mine")
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(path, [pipeline.case_record(case)])
+        pipeline.export_table(path, [pipeline.measured_record(case)])
     assert [p.name for p in tmp_path.iterdir()] == [table_files(path)[which].name]
     assert table_files(path)[which].read_text() == "mine"
-    files = pipeline.export_table(path, [pipeline.case_record(case)], force=True)
+    files = pipeline.export_table(path, [pipeline.measured_record(case)], force=True)
     assert all(file.stat().st_size > 10 for file in files)
 
 
@@ -199,8 +203,8 @@ def test_links_are_not_followed(case: Case, tmp_path: Path) -> None:
     out.mkdir()
     (out / "scar.csv").symlink_to(victim)
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(out / "scar.csv", [pipeline.case_record(case)])
-    pipeline.export_table(out / "scar.csv", [pipeline.case_record(case)], force=True)
+        pipeline.export_table(out / "scar.csv", [pipeline.measured_record(case)])
+    pipeline.export_table(out / "scar.csv", [pipeline.measured_record(case)], force=True)
     assert victim.read_text() == "precious"
     assert not (out / "scar.csv").is_symlink()
 
@@ -208,12 +212,12 @@ def test_links_are_not_followed(case: Case, tmp_path: Path) -> None:
 def test_dangling_link_counts_as_existing(case: Case, tmp_path: Path) -> None:
     (tmp_path / "scar.csv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutputError, match="E_EXISTS"):
-        pipeline.export_table(tmp_path / "scar.csv", [pipeline.case_record(case)])
+        pipeline.export_table(tmp_path / "scar.csv", [pipeline.measured_record(case)])
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_files_are_private_and_folders_made(case: Case, tmp_path: Path) -> None:
-    files = pipeline.export_table(tmp_path / "new" / "scar.csv", [pipeline.case_record(case)])
+    files = pipeline.export_table(tmp_path / "new" / "scar.csv", [pipeline.measured_record(case)])
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
@@ -231,19 +235,19 @@ def test_failing_disk_leaves_nothing_or_the_old(
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OutputError, match=r"E_WRITE.*No space left"):
-        pipeline.export_table(path, [pipeline.case_record(case)], force=force)
+        pipeline.export_table(path, [pipeline.measured_record(case)], force=force)
     assert [p.name for p in tmp_path.iterdir()] == (["scar.csv"] if force else [])
     assert not force or path.read_text() == "old"
 
 
 def test_table_must_not_be_its_own_sidecar(case: Case, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="E_OUTPUT_NAME"):
-        pipeline.export_table(tmp_path / "scar.json", [Record({})])
+        pipeline.export_table(tmp_path / "scar.json", [StackRecord({})])
 
 
 def test_numpy_numbers_are_numbers() -> None:
     cells = {"a": np.float64(0.1), "b": True}
-    assert render_rows(["a", "b"], [cells]) == b"a,b\n0.1,True\n"
+    assert render_csv(["a", "b"], [cells]) == b"a,b\n0.1,True\n"
 
 
 def test_tables_tell_what_changed_since_the_proposal_and_where_the_time_went(
@@ -256,10 +260,10 @@ def test_tables_tell_what_changed_since_the_proposal_and_where_the_time_went(
     fewer = case.labels[2].copy()
     fewer[:30] = 0
     proposals.apply(proposals.change("erase", 2, None, fewer))
-    proposals.interacted(2)
-    proposals.spent(2, 3.25)
+    proposals.count_interaction(2)
+    proposals.add_reading_time(2, 3.25)
     measured = pipeline.measure(proposals, MassConvention.SPACING)
-    record = pipeline.case_record(proposals, MassConvention.SPACING)
+    record = pipeline.measured_record(proposals, MassConvention.SPACING)
     files = pipeline.export_table(tmp_path / "scar.csv", [record])
     [row] = read_csv(files.table)
     one, two = (measured.slices[k] for k in (1, 2))

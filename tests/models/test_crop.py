@@ -12,9 +12,9 @@ from scarseg.models.segmenter_crop import (
     CROP_SPACING_MM,
     OUTSIDE_LOGIT,
     CropGeometry,
+    crop_slice,
     normalise,
-    put_back,
-    take_crop,
+    uncrop,
 )
 
 SHAPE, SPACING = (150, 210), (1.8, 1.1)
@@ -35,7 +35,7 @@ def peak(values: torch.Tensor) -> tuple[float, float]:
 def test_crop_keeps_round_things_round_on_unequal_spacing() -> None:
     box = Box(90, 50, 130, 80)
     geometry = CropGeometry.around(box, SHAPE, SPACING)
-    crop = take_crop(blob(110, 65), geometry)[0, 0]
+    crop = crop_slice(blob(110, 65), geometry)[0, 0]
     rows, columns = torch.nonzero(crop > 0, as_tuple=True)
     assert float(rows.max() - rows.min()) == pytest.approx(
         float(columns.max() - columns.min()), abs=1
@@ -45,7 +45,7 @@ def test_crop_keeps_round_things_round_on_unequal_spacing() -> None:
 
 def test_points_map_where_pixels_map() -> None:
     geometry = CropGeometry.around(Box(60, 40, 120, 90), SHAPE, SPACING)
-    crop = take_crop(blob(75, 80, 5), geometry)[0, 0]
+    crop = crop_slice(blob(75, 80, 5), geometry)[0, 0]
     assert peak(crop + 1) == pytest.approx(geometry.to_crop(75, 80), abs=0.7)
 
 
@@ -54,7 +54,7 @@ def test_answer_lands_where_it_was_seen(spacing: tuple[float, float]) -> None:
     geometry = CropGeometry.around(Box(90, 50, 130, 90), SHAPE, spacing)
     logits = torch.full((1, 1, CROP_PIXELS, CROP_PIXELS), -5.0)
     logits[..., 30:40, 50:54] = 5.0
-    back = put_back(logits, geometry, SHAPE)[0]
+    back = uncrop(logits, geometry, SHAPE)[0]
     column, row = peak(back - OUTSIDE_LOGIT)
     assert geometry.to_crop(column, row) == pytest.approx((52, 35), abs=0.7)
     area = float((back > 0).sum()) * spacing[0] * spacing[1]
@@ -63,7 +63,7 @@ def test_answer_lands_where_it_was_seen(spacing: tuple[float, float]) -> None:
 
 def test_outside_the_crop_nothing_is_found() -> None:
     geometry = CropGeometry.around(Box(90, 50, 130, 90), SHAPE, SPACING)
-    back = put_back(torch.full((1, 1, CROP_PIXELS, CROP_PIXELS), 5.0), geometry, SHAPE)
+    back = uncrop(torch.full((1, 1, CROP_PIXELS, CROP_PIXELS), 5.0), geometry, SHAPE)
     assert back[0, 0, 0].item() == pytest.approx(OUTSIDE_LOGIT)
 
 

@@ -31,7 +31,13 @@ from scarseg.models.detector import (
     save_weights,
     to_detections,
 )
-from scarseg.models.detector_crop import FAR_MM_PER_PIXEL, View, inside, look, resample
+from scarseg.models.detector_crop import (
+    FAR_MM_PER_PIXEL,
+    DetectorCrop,
+    crop_image,
+    inside_slice,
+    resample,
+)
 from scarseg.simulate.series import simulate_stack
 
 NOBODY = ModelIdentity("test", "0" * 64, False)
@@ -80,7 +86,7 @@ def detector(settings: DetectorSettings | None = None) -> YoloDetector:
 
 
 def test_boxes_come_back_exactly_from_unequal_rows_and_columns() -> None:
-    view = View.whole((100, 140), SPACING)
+    view = DetectorCrop.whole((100, 140), SPACING)
     middle_row, middle_column = view.shape[0] / 2, view.shape[1] / 2
     rows = torch.tensor(
         [[middle_column - 10, middle_row - 8, middle_column + 10, middle_row + 4, 0.75, 1]]
@@ -96,7 +102,7 @@ def test_boxes_come_back_exactly_from_unequal_rows_and_columns() -> None:
 
 
 def test_boxes_are_clipped_to_the_slice_and_dropped_outside() -> None:
-    view = View.whole((40, 60), SPACING)
+    view = DetectorCrop.whole((40, 60), SPACING)
     rows = torch.tensor([[0.0, 0, 128, 128, 0.9, 0], [0.0, 0, 5, 5, 0.8, 0]])
     (only,) = to_detections(rows, view, (40, 60))
     assert (only.box.column0, only.box.row0, only.box.column1, only.box.row1) == (0, 0, 60, 40)
@@ -104,9 +110,9 @@ def test_boxes_are_clipped_to_the_slice_and_dropped_outside() -> None:
 
 def test_views_map_there_and_back() -> None:
     turn = np.array([[0.8, -0.6], [0.6, 0.8]]) @ np.diag([1.1, -0.9])
-    view = View.around((33.3, 51.7), SPACING, 1.3, turn=turn)
+    view = DetectorCrop.around((33.3, 51.7), SPACING, 1.3, turn=turn)
     points = np.random.default_rng(0).uniform(0, 128, (20, 2))
-    np.testing.assert_allclose(view.to_view(view.to_source(points)), points, atol=1e-9)
+    np.testing.assert_allclose(view.to_crop(view.to_source(points)), points, atol=1e-9)
     np.testing.assert_allclose(view.to_source(np.array([[64.0, 64.0]])), [[33.3, 51.7]])
 
 
@@ -114,9 +120,9 @@ def test_views_map_there_and_back() -> None:
 def test_pixels_and_points_agree(mm: float) -> None:
     mask = np.zeros((90, 120), dtype=np.uint8)
     mask[30:48, 50:74] = 1
-    view = View.around((60.0, 40.0), SPACING, mm)
+    view = DetectorCrop.around((60.0, 40.0), SPACING, mm)
     seen_rows, seen_columns = np.nonzero(resample(mask, view, order=0))
-    (column0, row0), (column1, row1) = view.to_view(np.array([[50.0, 30.0], [74.0, 48.0]]))
+    (column0, row0), (column1, row1) = view.to_crop(np.array([[50.0, 30.0], [74.0, 48.0]]))
     assert abs(seen_columns.min() - column0) <= 0.5
     assert abs(seen_columns.max() + 1 - column1) <= 0.5
     assert abs(seen_rows.min() - row0) <= 0.5
@@ -125,16 +131,16 @@ def test_pixels_and_points_agree(mm: float) -> None:
 
 @pytest.mark.parametrize("shape", [(252, 149), (60, 72), (512, 512), (1, 1), (900, 40)])
 def test_the_whole_slice_is_in_the_first_look(shape: tuple[int, int]) -> None:
-    view = View.whole(shape, (1.43, 1.43))
+    view = DetectorCrop.whole(shape, (1.43, 1.43))
     assert view.shape[0] % 32 == 0 and view.shape[1] % 32 == 0
     assert max(view.shape) <= 256
-    corners = view.to_view(np.array([[0.0, 0.0], [shape[1], shape[0]]]))
+    corners = view.to_crop(np.array([[0.0, 0.0], [shape[1], shape[0]]]))
     assert (corners >= -1e-6).all()
     assert (corners <= np.array([view.shape[1], view.shape[0]]) + 1e-6).all()
 
 
 def test_the_first_look_has_the_trained_scale() -> None:
-    view = View.whole((200, 200), SPACING)
+    view = DetectorCrop.whole((200, 200), SPACING)
     assert view.matrix[0, 0] == pytest.approx(FAR_MM_PER_PIXEL / SPACING[1])
     assert view.matrix[1, 1] == pytest.approx(FAR_MM_PER_PIXEL / SPACING[0])
 
@@ -144,20 +150,22 @@ def test_the_first_look_has_the_trained_scale() -> None:
 
 def test_looks_do_not_change_with_gain_and_offset() -> None:
     pixels = np.random.default_rng(1).gamma(2, 50, (80, 90)).astype(np.float32)
-    view = View.around((40, 40), SPACING, 1.0)
-    np.testing.assert_allclose(look(pixels, view), look(pixels * 7 - 300, view), atol=1e-4)
+    view = DetectorCrop.around((40, 40), SPACING, 1.0)
+    np.testing.assert_allclose(
+        crop_image(pixels, view), crop_image(pixels * 7 - 300, view), atol=1e-4
+    )
 
 
 def test_looks_are_dark_outside_the_slice_and_survive_values_that_are_no_numbers() -> None:
     pixels = np.full((50, 50), 80, dtype=np.float32)
     pixels[20:30, 20:30] = np.nan
     pixels[10, 10] = np.inf
-    view = View.whole((50, 50), SPACING)
-    seen = look(pixels, view)
+    view = DetectorCrop.whole((50, 50), SPACING)
+    seen = crop_image(pixels, view)
     assert np.isfinite(seen).all()
-    assert (seen[~inside(view, (50, 50))] == 0).all()
+    assert (seen[~inside_slice(view, (50, 50))] == 0).all()
     assert seen.min() >= 0 and seen.max() <= 1
-    assert (look(pixels, View.around((9e3, 9e3), SPACING, 1.0)) == 0).all()
+    assert (crop_image(pixels, DetectorCrop.around((9e3, 9e3), SPACING, 1.0)) == 0).all()
 
 
 def test_training_and_use_see_the_same_picture(
@@ -170,9 +178,9 @@ def test_training_and_use_see_the_same_picture(
     fed = scripted(monkeypatch, heart, [])
     image = phantom_stack.image(2)
     detector().detect(image)
-    far = View.whole(image.pixels.shape, image.pixel_spacing_mm)
+    far = DetectorCrop.whole(image.pixels.shape, image.pixel_spacing_mm)
     (found,) = to_detections(torch.tensor(heart), far, image.pixels.shape)
-    near = models_detector.near_view(found.box, image.pixel_spacing_mm)
+    near = models_detector.near_crop(found.box, image.pixel_spacing_mm)
 
     monkeypatch.setattr(data, "disturb", lambda seen, _rng: seen)
     monkeypatch.setattr(data, "cut_margins", lambda piece, _rng: piece)
@@ -255,8 +263,8 @@ def test_a_mirrored_slice_gives_mirrored_boxes(network: Any, axis: int) -> None:
 def test_a_large_heart_fits_the_second_look() -> None:
     from scarseg.case.prompts import Box
 
-    view = models_detector.near_view(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
-    corners = view.to_view(np.array([[10.0, 20.0], [130.0, 95.0]]))
+    view = models_detector.near_crop(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
+    corners = view.to_crop(np.array([[10.0, 20.0], [130.0, 95.0]]))
     assert corners.min() > 8 and corners.max() < 120
 
 

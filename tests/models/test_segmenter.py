@@ -20,11 +20,11 @@ from scarseg.models.compact_sam import (
     CompactSam,
     PromptBatch,
     dense_maps,
-    folded,
-    joined,
-    opened,
+    fold_batchnorms,
+    join_members,
+    network_from_weights,
 )
-from scarseg.models.segmenter import CompactSegmenter, load_segmenter, mirrored
+from scarseg.models.segmenter import CompactSegmenter, load_segmenter, mirror_prompts
 
 SHAPE, SPACING = (96, 130), (1.6, 1.2)
 LV = Box(40, 25, 90, 62)
@@ -134,7 +134,7 @@ def test_mirrored_prompts_lie_where_the_mirrored_crop_has_them() -> None:
     )
     plain = dense_maps(prompts)[0]
     axes = ((), (2,), (3,), (2, 3))
-    for answer, mirror in zip(dense_maps(mirrored(prompts, axes)), axes, strict=True):
+    for answer, mirror in zip(dense_maps(mirror_prompts(prompts, axes)), axes, strict=True):
         assert torch.allclose(answer.flip([a - 1 for a in mirror]), plain, atol=1e-6), mirror
 
 
@@ -157,7 +157,9 @@ def test_weights_of_one_slice_read_three_without_changing_their_answer() -> None
     image = torch.randn(1, 3, 80, 80)
     older = {**state, stem: state[stem][:, :1].clone()}
     with torch.inference_mode():
-        assert torch.equal(opened(older).eval().embed(image).half, own.embed(image).half)
+        assert torch.equal(
+            network_from_weights(older).eval().embed(image).half, own.embed(image).half
+        )
 
 
 def test_folded_networks_answer_the_same() -> None:
@@ -170,7 +172,7 @@ def test_folded_networks_answer_the_same() -> None:
     image = torch.randn(1, 3, 80, 80)
     with torch.inference_mode():
         before = network.embed(image)
-        after = folded(opened(network.state_dict())).embed(image)
+        after = fold_batchnorms(network_from_weights(network.state_dict())).embed(image)
     assert torch.allclose(before.quarter, after.quarter, atol=1e-4)
     assert torch.allclose(before.full, after.full, atol=1e-4)
 
@@ -180,7 +182,7 @@ def test_two_networks_in_one_file_answer_with_their_mean(tmp_path: Path, image: 
     for seed in (3, 4):
         torch.manual_seed(seed)
         states.append({k: v.contiguous() for k, v in CompactSam().state_dict().items()})
-    save_file(joined(states), tmp_path / "two.safetensors")
+    save_file(join_members(states), tmp_path / "two.safetensors")
     pair = load_segmenter(tmp_path / "two.safetensors", "cpu")
     assert isinstance(pair, CompactSegmenter)
     assert len(pair.networks) == 2

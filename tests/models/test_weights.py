@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_default_name_and_own_copy_resolve(folder: Path, tmp_path: Path) -> None:
     for asked in (None, "one", folder / "one.safetensors"):
-        assert weights.resolve(asked, "segmenter").identity.verified
+        assert weights.resolve_weights(asked, "segmenter").identity.verified
 
 
 def test_a_flipped_bit_is_noticed(folder: Path) -> None:
@@ -42,21 +42,21 @@ def test_a_flipped_bit_is_noticed(folder: Path) -> None:
     path.write_bytes(bytes(content))
     assert weights.verify_weights()[0][1] == "damaged"
     with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
-        weights.resolve(None, "segmenter")
-    assert not weights.resolve(path, "segmenter").identity.verified
+        weights.resolve_weights(None, "segmenter")
+    assert not weights.resolve_weights(path, "segmenter").identity.verified
 
 
 def test_missing_weights_and_manifest(folder: Path) -> None:
     (folder / "one.safetensors").unlink()
     assert weights.verify_weights()[0][1] == "missing"
     with pytest.raises(WeightsError, match="E_WEIGHTS_MISSING"):
-        weights.resolve(None, "segmenter")
+        weights.resolve_weights(None, "segmenter")
     with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
-        weights.resolve(None, "detector")
+        weights.resolve_weights(None, "detector")
     (folder / "manifest.json").write_text("{")
     weights.list_weights.cache_clear()
     with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
-        weights.resolve(None, "segmenter")
+        weights.resolve_weights(None, "segmenter")
     (folder / "manifest.json").unlink()
     with pytest.raises(WeightsError, match="E_WEIGHTS_MISSING"):
-        weights.resolve(None, "segmenter")
+        weights.resolve_weights(None, "segmenter")

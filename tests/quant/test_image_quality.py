@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scarseg.case.labels import Label, LabelArray
-from scarseg.case.stack import FloatArray, Sequence
+from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.quant.image_quality import Grade, StackQuality, grade_of, stack_quality
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
@@ -69,7 +69,7 @@ def test_rule(contrast: float | None, nulling: float | None, grade: Grade | None
     assert grade_of(contrast, nulling) is grade
 
 
-def noisier(seed: int, sequence: Sequence) -> list[StackQuality]:
+def noisier(seed: int, sequence: LgeSequence) -> list[StackQuality]:
     """Grade one simulated stack with more and more of the same noise."""
     options = SimulationOptions(sequence=sequence, noise=0.02, inversion_error=0.0, n_slices=5)
     simulated = simulate_stack(seed, options)
@@ -86,9 +86,9 @@ def noisier(seed: int, sequence: Sequence) -> list[StackQuality]:
     ]
 
 
-@pytest.mark.parametrize("sequence", list(Sequence))
+@pytest.mark.parametrize("sequence", list(LgeSequence))
 @pytest.mark.parametrize("seed", [1, 3])
-def test_more_noise_never_grades_better(seed: int, sequence: Sequence) -> None:
+def test_more_noise_never_grades_better(seed: int, sequence: LgeSequence) -> None:
     results = noisier(seed, sequence)
     noise = [one.noise_sd for one in results if one.noise_sd is not None]
     contrast = [one.blood_contrast for one in results if one.blood_contrast is not None]
@@ -104,7 +104,7 @@ def test_more_noise_never_grades_better(seed: int, sequence: Sequence) -> None:
 def test_inversion_time_missed_early_costs_magnitude_its_grade_but_not_psir() -> None:
     """Remote recovers its magnitude below zero: PSIR keeps the sign, magnitude does not."""
     grades = {}
-    for sequence in Sequence:
+    for sequence in LgeSequence:
         options = SimulationOptions(
             sequence=sequence, noise=0.03, inversion_error=-0.15, n_slices=5
         )
@@ -112,7 +112,7 @@ def test_inversion_time_missed_early_costs_magnitude_its_grade_but_not_psir() ->
         grades[sequence] = stack_quality(
             simulated.stack.pixels, simulated.truth, simulated.stack.pixel_spacing_mm
         ).grade
-    assert grades == {Sequence.MAGNITUDE: Grade.POOR, Sequence.PSIR: Grade.GOOD}
+    assert grades == {LgeSequence.MAGNITUDE: Grade.POOR, LgeSequence.PSIR: Grade.GOOD}
 
 
 def test_gain_and_offset_change_nothing() -> None:

@@ -40,7 +40,7 @@ def test_every_point_is_the_mass_of_its_mask(
             manual=float(threshold),
             rules=rules,
         )
-        labels = found.applied_to(phantom_truth)
+        labels = found.apply_to(phantom_truth)
         assert np.array_equal(wall_mask(labels), wall)
         weighed = measure(labels, stack, [SliceStatus.PROPOSED] * 5, convention)
         assert weighed.scar_mass_g == pytest.approx(mass, abs=1e-12)

@@ -10,9 +10,9 @@ import pytest
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, wall_mask
 from scarseg.case.measurements import MassConvention
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.quant.mass import measure
-from scarseg.quant.method_comparison import CHOICES, compare_methods
+from scarseg.quant.method_comparison import METHOD_CHOICES, compare_methods
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
@@ -90,7 +90,7 @@ def test_otsu_is_for_slices_with_scar(noisy: Stack, phantom_truth: LabelArray) -
 
 
 def test_psir_has_no_half_of_a_signed_maximum(noisy: Stack, phantom_truth: LabelArray) -> None:
-    psir = replace(noisy, pixels=noisy.pixels - 120, sequence=Sequence.PSIR)
+    psir = replace(noisy, pixels=noisy.pixels - 120, sequence=LgeSequence.PSIR)
     rows = method_rows(compare_methods(psir, phantom_truth), psir)
     refused = {row["method"] for row in rows if "W_METHOD_PSIR" in str(row["warnings"])}
     assert refused == {"fwhm_max", "schmidt_core", "schmidt_grey", "roes_core", "roes_grey"}
@@ -112,7 +112,7 @@ def test_rows_fill_their_columns(noisy: Stack, phantom_truth: LabelArray) -> Non
     rows = method_rows(found, noisy)
     assert all(tuple(row) == METHOD_COLUMNS for row in rows)
     names = {str(row["method"]).removesuffix("_core").removesuffix("_grey") for row in rows}
-    assert names == {"segmentation", *CHOICES}
+    assert names == {"segmentation", *METHOD_CHOICES}
     keys = [(row["method"], row["threshold_scope"], row["maximum_percentile"]) for row in rows]
     assert len(set(keys)) == len(keys)
     slices = method_slice_rows(found, noisy)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scarseg.case.labels import Label, wall_mask
-from scarseg.quant.remote import middle_of_wall, propose_remote, remote_sector, ring_angles
+from scarseg.quant.remote import mid_wall, propose_remote, remote_sector, ring_angles
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, make_phantom_stack, phantom_labels
 
 SPACING = (ROW_SPACING, COLUMN_SPACING)
@@ -26,7 +26,7 @@ def test_it_looks_towards_the_place_sixty_degrees_wide(wall, at, angle):
     sector = remote_sector(wall, SPACING, at)
     off = np.abs((ring_angles(wall, SPACING) - angle + 180) % 360 - 180)
     assert sector.any() and off[sector].max() <= 30 + 1e-6
-    assert np.array_equal(sector, middle_of_wall(wall, SPACING) & (off <= 30 + 1e-6))
+    assert np.array_equal(sector, mid_wall(wall, SPACING) & (off <= 30 + 1e-6))
 
 
 def test_the_angle_is_that_of_millimetres(wall):

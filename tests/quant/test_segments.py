@@ -25,7 +25,7 @@ from scarseg.quant.segments import (
     propose_levels,
     segment_map,
 )
-from scarseg.quant.wall_geometry import is_closed, is_solid, ring_centre
+from scarseg.quant.wall_geometry import is_apical_cap, is_closed_ring, ring_centre
 from scarseg.simulate.phantom import PhantomGrid, sector
 from tests.quant.heart_views import View, from_apex, mirrored, polar, quarter_turned, ring_labels
 from tests.quant.test_mass import oblique
@@ -218,8 +218,8 @@ def test_open_rings_at_the_base_have_no_level_and_a_solid_tip_is_the_apex() -> N
     view.labels[3, 39:41, 40:] = 0  # open, but between closed rings
     view.labels[5][view.labels[5] == Label.BLOOD_POOL] = Label.MYOCARDIUM
     view.labels[6] = 0
-    assert not is_closed(view.labels[0])
-    assert is_solid(view.labels[5])
+    assert not is_closed_ring(view.labels[0])
+    assert is_apical_cap(view.labels[5])
     levels = propose_levels(view.labels, view.stack)
     assert levels == (
         None,
@@ -239,7 +239,7 @@ def test_open_rings_at_the_base_have_no_level_and_a_solid_tip_is_the_apex() -> N
 def test_a_wall_without_a_drawn_pool_is_a_ring_all_the_same() -> None:
     view = clock(1)
     view.labels[view.labels == Label.BLOOD_POOL] = 0
-    assert is_closed(view.labels[0])
+    assert is_closed_ring(view.labels[0])
     assert ring_centre(view.labels[0]) == (40, 40)
 
 

@@ -11,25 +11,25 @@ from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.case.stack import FloatArray, Sequence
+from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.errors import InputError
-from scarseg.quant.components import dark_cores, without_islands
+from scarseg.quant.components import dark_cores, remove_islands
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import (
     MINIMUM_VOXELS,
     propose_remote,
-    propose_remote_beside,
+    propose_remote_outside,
     remote_signals,
 )
 from scarseg.quant.thresholds import (
     BELOW_REMOTE,
-    NoThreshold,
+    MethodUnfit,
     Scope,
     ThresholdMethod,
     ThresholdRules,
     ThresholdScar,
     fwhm_mask,
-    threshold_every_way,
+    threshold_all_methods,
     threshold_scar,
 )
 from scarseg.simulate.anatomy import SimulationOptions
@@ -83,7 +83,7 @@ def test_levels_by_hand() -> None:
         M.FWHM_MIN: 54.0,
         M.OTSU: threshold_otsu(pixels[wall].astype(float)),
     }
-    found = threshold_every_way(pixels, wall, SPACING, remote=remote, rules=PLAIN)
+    found = threshold_all_methods(pixels, wall, SPACING, remote=remote, rules=PLAIN)
     assert set(found) == set(expected)
     for method, level in expected.items():
         assert found[method].thresholds == (pytest.approx(level),), method
@@ -160,13 +160,13 @@ def test_islands_are_judged_by_area() -> None:
     """Pixels of 2 mm2: five of them are 10 mm2 and stay, four go."""
     mask = np.zeros((2, 5, 9), dtype=bool)
     mask[0, 0, :5] = mask[0, 2, :4] = mask[0, 4, 8] = True
-    kept = without_islands(mask, SPACING, 10.0)
+    kept = remove_islands(mask, SPACING, 10.0)
     assert kept.sum() == 5
     assert kept[0, 0, :5].all()
     # A diagonal neighbour and one on the next slice do not connect.
     mask[0, 1, 5] = mask[1, 0, 0] = True
-    assert without_islands(mask, SPACING, 10.0).sum() == 5
-    assert np.array_equal(without_islands(mask, SPACING, 0.0), mask)
+    assert remove_islands(mask, SPACING, 10.0).sum() == 5
+    assert np.array_equal(remove_islands(mask, SPACING, 0.0), mask)
 
 
 def test_manual_threshold() -> None:
@@ -183,15 +183,15 @@ def test_manual_threshold() -> None:
 
 def test_where_a_method_does_not_apply_it_says_why() -> None:
     pixels, wall = strip([-10, 60, 100] * 4)
-    psir = threshold_scar(M.FWHM_MAX, pixels, wall, SPACING, sequence=Sequence.PSIR)
-    assert psir.reason is NoThreshold.PSIR
+    psir = threshold_scar(M.FWHM_MAX, pixels, wall, SPACING, sequence=LgeSequence.PSIR)
+    assert psir.reason is MethodUnfit.PSIR
     assert not psir.infarct.any()
-    assert threshold_scar(M.SD_5, pixels, wall, SPACING).reason is NoThreshold.NO_REMOTE
+    assert threshold_scar(M.SD_5, pixels, wall, SPACING).reason is MethodUnfit.NO_REMOTE
     few = np.zeros_like(wall)
     few[0, 0, : MINIMUM_VOXELS - 1] = True
     found = threshold_scar(M.FWHM_REMOTE, pixels, wall, SPACING, remote=few)
-    assert found.reason is NoThreshold.NO_REMOTE
-    assert threshold_scar(M.OTSU, pixels, ~wall, SPACING).reason is NoThreshold.NO_WALL
+    assert found.reason is MethodUnfit.NO_REMOTE
+    assert threshold_scar(M.OTSU, pixels, ~wall, SPACING).reason is MethodUnfit.NO_WALL
     nowhere = threshold_scar(M.OTSU, pixels, wall, SPACING, region=~wall)
     assert nowhere.reason is None
     assert not nowhere.scar.any()
@@ -220,7 +220,7 @@ def test_signed_grey_scales_change_nothing(method: ThresholdMethod) -> None:
     remote = propose_remote(pixels, wall, (1.5, 1.0))
     here = threshold_scar(method, pixels, wall, (1.5, 1.0), remote=remote)
     there = threshold_scar(
-        method, 4 * pixels - 512, wall, (1.5, 1.0), remote=remote, sequence=Sequence.PSIR
+        method, 4 * pixels - 512, wall, (1.5, 1.0), remote=remote, sequence=LgeSequence.PSIR
     )
     assert here.scar.any()
     assert np.array_equal(here.scar, there.scar)
@@ -253,7 +253,7 @@ def test_ring_is_found_by_every_method_that_fits() -> None:
     wall, truth = wall_mask(labels), infarct_mask(labels)
     remote = propose_remote(pixels, wall, (1.5, 1.0))
     whole = ThresholdRules(scope=Scope.STACK)
-    for method, found in threshold_every_way(
+    for method, found in threshold_all_methods(
         pixels, wall, (1.5, 1.0), remote=remote, rules=whole
     ).items():
         if method.n_sd is None or method.n_sd >= 5:
@@ -264,7 +264,7 @@ def test_more_standard_deviations_are_less_scar() -> None:
     pixels, labels = ring_stack()
     wall = wall_mask(labels)
     remote = propose_remote(pixels, wall, (1.5, 1.0))
-    found = threshold_every_way(pixels, wall, (1.5, 1.0), remote=remote, rules=PLAIN)
+    found = threshold_all_methods(pixels, wall, (1.5, 1.0), remote=remote, rules=PLAIN)
     masks = [found[m].scar for m in (M.SD_2, M.SD_3, M.SD_4, M.SD_5, M.SD_6)]
     for more, less in pairwise(masks):
         assert (more | ~less).all()
@@ -416,9 +416,9 @@ def test_boxes_over_the_whole_ring_leave_the_dimmest_sector_as_remote() -> None:
     pixels, labels = ring_stack()
     wall = wall_mask(labels)
     assert not propose_remote(pixels, wall, (1.5, 1.0), wall).any()
-    remote = propose_remote_beside(pixels, wall, (1.5, 1.0), wall)
+    remote = propose_remote_outside(pixels, wall, (1.5, 1.0), wall)
     assert np.array_equal(remote, propose_remote(pixels, wall, (1.5, 1.0)))
-    beside = propose_remote_beside(pixels, wall, (1.5, 1.0), infarct_mask(labels))
+    beside = propose_remote_outside(pixels, wall, (1.5, 1.0), infarct_mask(labels))
     assert np.array_equal(beside, propose_remote(pixels, wall, (1.5, 1.0), infarct_mask(labels)))
 
 
@@ -440,7 +440,7 @@ def test_adopted_scar_replaces_the_one_there_and_keeps_the_wall() -> None:
     wall = wall_mask(labels)
     remote = propose_remote(pixels, wall, (1.5, 1.0))
     found = threshold_scar(M.FWHM_REMOTE, pixels, wall, (1.5, 1.0), remote=remote)
-    applied = found.applied_to(labels)
+    applied = found.apply_to(labels)
     assert np.array_equal(applied == Label.SCAR, found.scar)
     assert np.array_equal(applied == Label.MVO, found.mvo)
     assert np.array_equal(wall_mask(applied), wall)
@@ -471,11 +471,11 @@ def test_any_wall_and_any_region_give_scar_inside_them(
     pixels = rng.integers(-levels, levels, shape).astype(np.float32)
     wall = rng.random(shape) < share
     region = rng.random(shape) < 0.7
-    remote = propose_remote_beside(pixels, wall, (1.5, 1.0), region)
+    remote = propose_remote_outside(pixels, wall, (1.5, 1.0), region)
     assert not (remote & ~wall).any()
     for scope in Scope:
         rules = ThresholdRules(scope=scope, island_mm2=3.0)
-        for found in threshold_every_way(
+        for found in threshold_all_methods(
             pixels, wall, (1.5, 1.0), region=region, remote=remote, rules=rules
         ).values():
             assert not (found.infarct & ~(wall & region)).any()
@@ -493,7 +493,7 @@ def test_methods_are_plausible_on_a_simulated_patient() -> None:
     options = SimulationOptions(
         scar=True,
         mvo=False,
-        sequence=Sequence.MAGNITUDE,
+        sequence=LgeSequence.MAGNITUDE,
         noise=0.03,
         n_slices=6,
         inversion_error=0.0,
@@ -502,7 +502,7 @@ def test_methods_are_plausible_on_a_simulated_patient() -> None:
     stack, truth = simulated.stack, infarct_mask(simulated.truth)
     wall = wall_mask(simulated.truth)
     remote = propose_remote(stack.pixels, wall, stack.pixel_spacing_mm)
-    found = threshold_every_way(stack.pixels, wall, stack.pixel_spacing_mm, remote=remote)
+    found = threshold_all_methods(stack.pixels, wall, stack.pixel_spacing_mm, remote=remote)
     volumes = [int(found[m].infarct.sum()) for m in (M.SD_2, M.SD_3, M.SD_5)]
     assert volumes[0] > volumes[1] > volumes[2]
     assert volumes[0] > truth.sum()

@@ -12,9 +12,9 @@ from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import InsertionPoint
 from scarseg.quant.insertion_point import InsertionSource
-from scarseg.quant.segment_rows import SEGMENT_COLUMNS, segment_rows
+from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
 from scarseg.quant.segments import Level
-from scarseg.quant.wall_map import map_wall, points_of
+from scarseg.quant.wall_map import map_wall, reader_insertion
 from tests.quant.heart_views import polar
 from tests.quant.test_insertion import SHAPE, heart
 
@@ -82,8 +82,8 @@ def test_rows_hold_segments_territories_and_the_whole() -> None:
 def test_a_readers_point_counts_while_its_slice_has_wall() -> None:
     view = heart(120.0)
     case = Case(view.stack, view.labels, list(Case.new(view.stack).readings))
-    assert points_of(case) == ()
+    assert reader_insertion(case) == ()
     case.insertion = InsertionPoint(1, 30.0, 30.0)
-    assert points_of(case) == (case.insertion,)
+    assert reader_insertion(case) == (case.insertion,)
     view.labels[1] = 0
-    assert points_of(case) == ()
+    assert reader_insertion(case) == ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.case.stack import Sequence
-from scarseg.quant.grey_zone import ZoneScheme, grey_zone
-from scarseg.quant.thresholds import NoThreshold, Scope, ThresholdRules
+from scarseg.case.stack import LgeSequence
+from scarseg.quant.grey_zone import GreyZoneScheme, grey_zone
+from scarseg.quant.thresholds import MethodUnfit, Scope, ThresholdRules
 
 SPACING = (2.0, 1.0)
 PLAIN = ThresholdRules(island_mm2=0.0)
@@ -26,13 +26,13 @@ def strip() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("scheme", "thresholds", "grey", "core"),
     [
-        (ZoneScheme.SCHMIDT, (14.0, 50.0), [15, 16, 17, 34, 36, 50], [51, 100]),
-        (ZoneScheme.ROES, (35.0, 50.0), [36, 50], [51, 100]),
-        (ZoneScheme.YAN, (15.024, 16.536), [16], [17, 34, 36, 50, 51, 100]),
+        (GreyZoneScheme.SCHMIDT, (14.0, 50.0), [15, 16, 17, 34, 36, 50], [51, 100]),
+        (GreyZoneScheme.ROES, (35.0, 50.0), [36, 50], [51, 100]),
+        (GreyZoneScheme.YAN, (15.024, 16.536), [16], [17, 34, 36, 50, 51, 100]),
     ],
 )
 def test_zones_by_hand(
-    scheme: ZoneScheme, thresholds: tuple[float, float], grey: list[int], core: list[int]
+    scheme: GreyZoneScheme, thresholds: tuple[float, float], grey: list[int], core: list[int]
 ) -> None:
     pixels, wall, remote = strip()
     found = grey_zone(scheme, pixels, wall, SPACING, remote=remote, rules=PLAIN)
@@ -45,30 +45,30 @@ def test_zones_by_hand(
 
 def test_shares_of_the_maximum_need_magnitude() -> None:
     pixels, wall, remote = strip()
-    for scheme in ZoneScheme:
+    for scheme in GreyZoneScheme:
         found = grey_zone(
-            scheme, pixels, wall, SPACING, remote=remote, sequence=Sequence.PSIR, rules=PLAIN
+            scheme, pixels, wall, SPACING, remote=remote, sequence=LgeSequence.PSIR, rules=PLAIN
         )
-        expected = None if scheme is ZoneScheme.YAN else NoThreshold.PSIR
+        expected = None if scheme is GreyZoneScheme.YAN else MethodUnfit.PSIR
         assert found.reason is expected
         assert (found.core | found.grey).any() == (expected is None)
 
 
 def test_schemes_that_need_remote_say_so() -> None:
     pixels, wall, remote = strip()
-    for scheme in (ZoneScheme.YAN, ZoneScheme.SCHMIDT):
-        assert grey_zone(scheme, pixels, wall, SPACING).reason is NoThreshold.NO_REMOTE
+    for scheme in (GreyZoneScheme.YAN, GreyZoneScheme.SCHMIDT):
+        assert grey_zone(scheme, pixels, wall, SPACING).reason is MethodUnfit.NO_REMOTE
     few = remote & (np.arange(16) < 7)
-    found = grey_zone(ZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=few)
-    assert found.reason is NoThreshold.NO_REMOTE
-    assert grey_zone(ZoneScheme.ROES, pixels, wall, SPACING, rules=PLAIN).core.sum() == 2
-    assert grey_zone(ZoneScheme.ROES, pixels, ~wall, SPACING).reason is NoThreshold.NO_WALL
+    found = grey_zone(GreyZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=few)
+    assert found.reason is MethodUnfit.NO_REMOTE
+    assert grey_zone(GreyZoneScheme.ROES, pixels, wall, SPACING, rules=PLAIN).core.sum() == 2
+    assert grey_zone(GreyZoneScheme.ROES, pixels, ~wall, SPACING).reason is MethodUnfit.NO_WALL
 
 
 def test_no_grey_zone_where_remote_reaches_the_core() -> None:
     pixels, wall, remote = strip()
     pixels[0, 0, 0] = 60
-    found = grey_zone(ZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=PLAIN)
+    found = grey_zone(GreyZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=PLAIN)
     assert not found.grey.any()
     assert sorted(pixels[found.core].tolist()) == [51, 60, 100]
 
@@ -78,7 +78,7 @@ def test_islands_are_judged_with_their_rim() -> None:
     row = [*REMOTE, 40, 40, 90, 100, 40, 40, 10, 100, 100]
     pixels = np.array([[row]], dtype=np.float32)
     wall = np.ones(pixels.shape, dtype=bool)
-    found = grey_zone(ZoneScheme.ROES, pixels, wall, SPACING)
+    found = grey_zone(GreyZoneScheme.ROES, pixels, wall, SPACING)
     assert np.flatnonzero(found.core).tolist() == [10, 11]
     assert np.flatnonzero(found.grey).tolist() == [8, 9, 12, 13]
 
@@ -88,9 +88,9 @@ def test_one_maximum_for_the_stack() -> None:
     pixels, wall = np.concatenate((pixels, pixels / 2)), np.concatenate((wall, wall))
     remote = np.concatenate((remote, remote))
     whole = ThresholdRules(scope=Scope.STACK, island_mm2=0.0)
-    found = grey_zone(ZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=whole)
+    found = grey_zone(GreyZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=whole)
     assert found.core_thresholds == (50, 50)
     assert found.grey_thresholds == (14, 14)
-    each = grey_zone(ZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=PLAIN)
+    each = grey_zone(GreyZoneScheme.SCHMIDT, pixels, wall, SPACING, remote=remote, rules=PLAIN)
     assert each.core_thresholds == (50, 25)
     assert each.grey_thresholds == (14, 7)

@@ -8,8 +8,8 @@ import numpy as np
 
 from scarseg.case.labels import Label
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.session import Open
-from scarseg.io.casefile import format
+from scarseg.gui.session.session import OpenCase
+from scarseg.io.casefile import file_format
 
 TIMES = ("saved_at_utc", "seconds", "slice_seconds")
 
@@ -82,14 +82,14 @@ class Watched:
             self.broken.append("labels that do not exist")
 
 
-def differences_on_disk(current: Open) -> list[str]:
+def differences_on_disk(current: OpenCase) -> list[str]:
     """Name what the saved case file holds otherwise than the memory; times aside."""
     if not current.saver.path.exists():
         if current.document.revision:
             return ["changed and not on the disk"]
         return []
-    mine = format.parse(format.encode(current.document.snapshot()))
-    theirs = format.parse(current.saver.path.read_bytes())
+    mine = file_format.parse_case(file_format.encode_case(current.document.snapshot()))
+    theirs = file_format.parse_case(current.saver.path.read_bytes())
     found = [
         f"{key}: {str(value)[:200]} in memory, {str(theirs.document.get(key))[:200]} on disk"
         for key, value in mine.document.items()

@@ -72,7 +72,7 @@ class Scripted:
     def look_at_foot(self, name: str, current: Any) -> None:
         """Say "saved" when the foot of the window does, after it was drawn anew."""
         if self.window.session.current is current:
-            words = self.window.foot.saved.text().rsplit(">", 1)[-1].strip()
+            words = self.window.status_bar.saved.text().rsplit(">", 1)[-1].strip()
             if words == "saved":
                 tell("saved", name, self.numbers[name])
             elif words == "saving":
@@ -115,7 +115,7 @@ class Scripted:
 
     def leave(self) -> None:
         """Go to another study of the list."""
-        studies = self.window.session.library.studies
+        studies = self.window.session.study_list.studies
         entry = self.chance.choice(studies).proposed
         if entry is not None:
             self.window.studies.entry_chosen.emit(entry)

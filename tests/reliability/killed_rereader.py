@@ -17,7 +17,7 @@ from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QApplication
 
 from scarseg.gui import app
-from scarseg.gui.dialogs.rereading import Plan
+from scarseg.gui.dialogs.rereading import RereadingPlan
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
 from tests.fakes import fake_models
@@ -38,8 +38,8 @@ def read(window: MainWindow) -> None:
     assert current is not None
     wait(lambda: not current.inference.proposing)
     for k in range(current.document.case.stack.n_slices):
-        window.desk.go_to(k)
-        window.desk.no_scar()
+        window.commands.go_to(k)
+        window.commands.no_scar()
     wait(lambda: current.saver.state is SaveState.SAVED)
 
 
@@ -47,7 +47,7 @@ def main(studies: Path, folder: Path) -> None:
     application = app.application()
     settings = QSettings(str(folder.parent / "settings.ini"), QSettings.Format.IniFormat)
     window = app.make_window(fake_models, folder, settings)
-    window.dialogs.rereading = lambda offer: Plan(  # type: ignore[method-assign]
+    window.dialogs.rereading = lambda offer: RereadingPlan(  # type: ignore[method-assign]
         "AB", 2, True, tuple(range(len(offer.studies)))
     )
     window.show()
@@ -55,10 +55,10 @@ def main(studies: Path, folder: Path) -> None:
     wait(lambda: window.session.models)
     window.session.scan([studies])
     wait(lambda: window.session.current)
-    for _ in window.session.library.studies:
+    for _ in window.session.study_list.studies:
         read(window)
         before = window.session.current
-        window.desk.next_study()
+        window.commands.next_study()
         end = time.monotonic() + 2
         wait(lambda b=before, e=end: window.session.current is not b or time.monotonic() > e)
     window.actions_by_name["reread"].trigger()

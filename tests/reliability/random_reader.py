@@ -32,7 +32,7 @@ from PyQt6.QtGui import QDropEvent, QKeySequence, QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QMenu, QWidget
 
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.gui import actions, app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
@@ -76,7 +76,7 @@ def make_studies(folder: Path, n: int = 4) -> list[Path]:
         study: Stack = replace(
             stack, pixels=np.array(pixels), origins_mm=stack.origins_mm[:keep], sources=sources,
             series_uid=f"1.2.7.{k}", study_uid=f"1.2.6.{k}", patient_id=f"P{k}",
-            sequence=Sequence.PSIR if k == 3 else Sequence.MAGNITUDE,
+            sequence=LgeSequence.PSIR if k == 3 else LgeSequence.MAGNITUDE,
         )  # fmt: skip
         write_series(folder / str(k), study)
         made.append(folder / str(k))
@@ -221,9 +221,9 @@ class RandomReader:
             if saving and session.current is not None:
                 session.current.saver.save_now()
             if not (
-                session.disk_lane.busy
-                or session.export_lane.busy
-                or session.inference_lane.busy
+                session.disk_worker.busy
+                or session.export_worker.busy
+                or session.inference_worker.busy
                 or saving
             ):
                 return
@@ -243,7 +243,7 @@ class RandomReader:
         for _ in range(self.chance.choice((1, 1, 2, 5))):
             self.qt.processEvents()
 
-    def _choose_action(self) -> actions.ActionRow:
+    def _choose_action(self) -> actions.ActionSpec:
         while True:
             row = self.chance.choice(actions.ACTIONS)
             if row.name == "quit" or (row.name in OPENING and self.chance.random() < 0.85):

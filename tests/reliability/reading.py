@@ -73,7 +73,7 @@ def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
         return any(each.status is status for each in current().document.case.readings)
 
     yield lambda: current() is not None
-    yield lambda: standing(SliceStatus.PROPOSED) and not window().session.inference_lane.busy
+    yield lambda: standing(SliceStatus.PROPOSED) and not window().session.inference_worker.busy
     document = current().document
     proposed = [k for k, r in enumerate(document.case.readings) if r.status is SliceStatus.PROPOSED]
     document.go_to(proposed[0])

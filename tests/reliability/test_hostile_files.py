@@ -203,7 +203,7 @@ def test_one_flipped_bit_in_shipped_weights_is_noticed(
         flip_last_bit(folder / entry.file)
     assert {verdict for _, verdict in weights.verify_weights(folder)} == {"damaged"}
     for entry in weights.list_weights(folder):
-        own = weights.resolve(folder / entry.file, entry.kind)
+        own = weights.resolve_weights(folder / entry.file, entry.kind)
         assert not own.identity.verified
         assert own.identity.sha256 != entry.sha256
     monkeypatch.setattr(weights, "weights_folder", lambda: folder)

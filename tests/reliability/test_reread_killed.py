@@ -39,13 +39,14 @@ def test_a_killed_re_reading_is_whole(tmp_path: Path, phantom_stack: Stack) -> N
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    (left,), notes = rereading.find(folder)
+    (left,), notes = rereading.find_rereadings(folder)
     assert not notes and not left.finished_at_utc
     assert [left.done(each.code) for each in left.cases] == [True, False]
     stacks = {one.stack_id: dicom.read_stack(one) for one in dicom.scan([tmp_path]).stacks}
     for each in left.cases:
         first = store.load_case(
-            rereading.first_path(folder, stacks[each.first.stack_id]), stacks[each.first.stack_id]
+            rereading.first_reading_path(folder, stacks[each.first.stack_id]),
+            stacks[each.first.stack_id],
         )
         assert first.status is CaseStatus.READ
     again = left.cases[0]

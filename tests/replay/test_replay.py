@@ -12,12 +12,12 @@ import pytest
 
 from scarseg import __version__, cli
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record
-from scarseg.case.labels import Label, resting_on_wall
+from scarseg.case.history import Cause, ModelRun, ReadingRecord
+from scarseg.case.labels import Label, without_infarct
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
-from scarseg.io.casefile import format, library, store
+from scarseg.io.casefile import file_format, last_position, store
 from scarseg.io.dicom.write import write_series
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
@@ -67,19 +67,19 @@ def read_case(stack: Stack) -> Case:
     """Read the phantom: proposed, a box on slice 3, a stroke on slice 2."""
     models, case = fake_models(), Case.new(stack)
     case.segmenter, case.detector = models.segmenter.identity, models.detector.identity
-    case.grounds = case.labels.copy()
+    case.labels_under_scar = case.labels.copy()
     proposals = dict(pipeline.propose_stack(stack, models))
     for k, proposal in proposals.items():
-        case.looked(k, None, proposal.embedding.lv_box, fresh=True)
+        case.record_model_run(k, None, proposal.embedding.lv_box, fresh=True)
         change = pipeline.proposal_change(case, k, proposal)
-        case.apply(change, Cause.PROPOSAL, resting_on_wall(proposal.labels))
+        case.apply(change, Cause.PROPOSAL, without_infarct(proposal.labels))
     prompts = SlicePrompts(boxes=(ASKED,), lv_box=case.readings[2].prompts.lv_box)
     case.apply(case.change("add box", 2, replace(case.readings[2], prompts=prompts)))
     labels, _ = pipeline.segment(
         models, proposals[2].embedding, prompts, case.labels[2].copy(), proposals[2].logits
     )
     answer = case.change("segment", 2, replace(case.readings[2], edited=True), labels)
-    case.apply(answer, Cause.ANSWER, resting_on_wall(labels))
+    case.apply(answer, Cause.ANSWER, without_infarct(labels))
     drawn = case.labels[1].copy()
     drawn[5:8, 5:8] = Label.SCAR
     case.apply(case.change("paint", 1, replace(case.readings[1], edited=True), drawn))
@@ -87,7 +87,7 @@ def read_case(stack: Stack) -> Case:
 
 
 def rows_of_case(path: Path, images: Path, folder: Path) -> list[dict[str, str]]:
-    records = [pipeline.case_record(store.load_case(path, stack_in(images)))]
+    records = [pipeline.measured_record(store.load_case(path, stack_in(images)))]
     return rows_of(pipeline.export_table(folder / "as_saved.csv", records).table)
 
 
@@ -164,10 +164,10 @@ def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch)
     monkeypatch.setattr("scarseg.models.load", lambda *words: asked.append(words) or load_fakes())
     source = ReplayWeights()
     for _ in range(2):
-        source.of(Look("a" * 64, "c" * 64, None, None))
-    source.of(Look("a" * 64, "", None, None))
-    source.of(Look("d" * 64, "c" * 64, None, None))
-    ReplayWeights("mine.safetensors").of(Look("a" * 64, "c" * 64, None, None))
+        source.of(ModelRun("a" * 64, "c" * 64, None, None))
+    source.of(ModelRun("a" * 64, "", None, None))
+    source.of(ModelRun("d" * 64, "c" * 64, None, None))
+    ReplayWeights("mine.safetensors").of(ModelRun("a" * 64, "c" * 64, None, None))
     assert asked == [
         ("older", "finder", "auto"),
         ("older", "none", "auto"),
@@ -179,16 +179,16 @@ def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch)
 def test_last_digits_of_a_box_are_no_difference_and_embed_as_recorded(images):
     case = read_case(stack_in(images))
     for n, step in enumerate(case.record.steps):
-        if step.look is not None and step.look.lv_box is not None:
-            box = replace(step.look.lv_box, row0=step.look.lv_box.row0 + 1e-6)
-            case.record.steps[n] = replace(step, look=replace(step.look, lv_box=box))
+        if step.model_run is not None and step.model_run.lv_box is not None:
+            box = replace(step.model_run.lv_box, row0=step.model_run.lv_box.row0 + 1e-6)
+            case.record.steps[n] = replace(step, model_run=replace(step.model_run, lv_box=box))
     again = remade(case)
     assert again.identical
-    assert again.embeddings[2].lv_box == case.record.steps[4].look.lv_box
+    assert again.embeddings[2].lv_box == case.record.steps[4].model_run.lv_box
     moved = replace(box, row0=box.row0 - 1)
-    n = max(n for n, step in enumerate(case.record.steps) if step.look is not None)
+    n = max(n for n, step in enumerate(case.record.steps) if step.model_run is not None)
     step = case.record.steps[n]
-    case.record.steps[n] = replace(step, look=replace(step.look, lv_box=moved))
+    case.record.steps[n] = replace(step, model_run=replace(step.model_run, lv_box=moved))
     [difference] = remade(case).findings.differences
     assert difference.also == "another ventricle box" and difference.n_voxels == 0
 
@@ -238,7 +238,7 @@ def test_an_answer_that_the_models_never_gave_is_found(images):
     case = read_case(stack_in(images))
     forged = case.labels[3].copy()
     forged[2, 2:4] = Label.SCAR
-    case.apply(case.change("segment", 3, labels=forged), Cause.ANSWER, resting_on_wall(forged))
+    case.apply(case.change("segment", 3, labels=forged), Cause.ANSWER, without_infarct(forged))
     [difference] = remade(case).findings.differences
     assert (difference.slice_index, difference.name, difference.follows) == (3, "segment", False)
     assert difference.n_voxels > 0
@@ -246,7 +246,7 @@ def test_an_answer_that_the_models_never_gave_is_found(images):
 
 def test_what_lies_before_the_record_is_said_not_to_be_checked(replay, images, tmp_path):
     case = read_case(stack_in(images))
-    older = replace(case, record=Record.beginning_at(case.labels, case.readings))
+    older = replace(case, record=ReadingRecord.starting_from(case.labels, case.readings))
     path = tmp_path / "older.scarseg"
     store.save_case(older, path)
     status, said = replay(path, "--dicom", images)
@@ -256,28 +256,28 @@ def test_what_lies_before_the_record_is_said_not_to_be_checked(replay, images, t
 
 
 def test_a_case_file_of_format_1_is_said_not_to_be_checked(replay, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(format, "encode_steps", lambda record: b"")
+    monkeypatch.setattr(file_format, "encode_steps", lambda record: b"")
     case = read_case(stack_in(images))
-    data = format.encode(case)
-    content = format.parse(data)
+    data = file_format.encode_case(case)
+    content = file_format.parse_case(data)
     monkeypatch.undo()
     del content.records["steps"]
-    assert format.build(content, case.stack).record.start is not None
-    again = remade(format.build(content, case.stack))
+    assert file_format.build_case(content, case.stack).record.start is not None
+    again = remade(file_format.build_case(content, case.stack))
     assert again.same_mask and again.findings.edits_hold and not again.identical
 
 
 def test_looks_of_an_earlier_build_are_read(images):
     """They say neither which version looked nor whether a sitting began."""
     case = read_case(stack_in(images))
-    content = format.parse(format.encode(case))
+    content = file_format.parse_case(file_format.encode_case(case))
     lines = [json.loads(line) for line in content.records["steps"].split(b"\n")]
     for line in lines:
         if "look" in line:
             assert line["look"].pop("fresh") is True
             assert line["look"].pop("software") == __version__
     content.records["steps"] = b"\n".join(json.dumps(line).encode() for line in lines)
-    assert remade(format.build(content, case.stack)).identical
+    assert remade(file_format.build_case(content, case.stack)).identical
 
 
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
@@ -316,7 +316,7 @@ def test_images_elsewhere_are_asked_for_and_the_last_folder_is_known(
     assert status == 1 and "E_INPUT_MISSING" in said and "--dicom" in said
     status, said = replay(saved, "--dicom", write(tmp_path / "others", 2))
     assert status == 2 and "E_INPUT_MISSING" in said
-    library.keep_folder(store.default_folder(), images, [])
+    last_position.save_last_folder(store.default_folder(), images, [])
     assert replay(saved)[0] == 0
 
 

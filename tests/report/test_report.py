@@ -14,7 +14,7 @@ from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
-from scarseg.case.stack import Sequence, SliceSource, Stack
+from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.errors import OutputError
 from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrap_text
 from scarseg.report.patient import prepare, render_report, report_figures, write_report
@@ -150,7 +150,7 @@ def test_nothing_leaves_the_sheet(
 ) -> None:
     case = case_of(phantom_stack, phantom_truth, 30 if kind == "long" else 11)
     if kind == "psir":
-        case.stack = replace(case.stack, sequence=Sequence.PSIR)
+        case.stack = replace(case.stack, sequence=LgeSequence.PSIR)
     elif kind == "no wall":
         case.labels[case.labels != Label.SCAR] = 0
     elif kind == "nothing":

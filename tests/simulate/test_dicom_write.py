@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import OutputError
 from scarseg.io.dicom.write import write_series
 from scarseg.io.dicom.write_enhanced import Storage, decimal_string
@@ -30,7 +30,7 @@ from scarseg.simulate.signal import Vendor, series_style
 from tests.conftest import make_phantom_stack
 
 
-def small_stack(sequence: Sequence) -> Stack:
+def small_stack(sequence: LgeSequence) -> Stack:
     options = SimulationOptions(
         sequence=sequence, n_slices=3, rows=144, columns=152, pixel_spacing_mm=(1.7, 1.3)
     )
@@ -56,10 +56,10 @@ def errors_of(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("storage", list(Storage))
-@pytest.mark.parametrize("sequence", list(Sequence))
+@pytest.mark.parametrize("sequence", list(LgeSequence))
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_pixels_read_back_within_the_rescale(
-    tmp_path: Path, storage: Storage, sequence: Sequence, enhanced: bool
+    tmp_path: Path, storage: Storage, sequence: LgeSequence, enhanced: bool
 ) -> None:
     stack = small_stack(sequence)
     paths = write_series(tmp_path, stack, enhanced=enhanced, storage=storage)
@@ -72,7 +72,7 @@ def test_pixels_read_back_within_the_rescale(
             tolerance = 0.51 * np.ptp(stack.pixels[k]) / 60000
         assert np.abs(read - stack.pixels[k]).max() <= tolerance
         if storage is Storage.DIRECT:
-            assert dataset.PixelRepresentation == (sequence is Sequence.PSIR)
+            assert dataset.PixelRepresentation == (sequence is LgeSequence.PSIR)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_pixels_read_back_within_the_rescale(
 def test_every_lossless_syntax_holds_the_same_pixels(
     tmp_path: Path, syntax: UID, enhanced: bool
 ) -> None:
-    stack = small_stack(Sequence.PSIR)
+    stack = small_stack(LgeSequence.PSIR)
     paths = write_series(
         tmp_path, stack, transfer_syntax=syntax, enhanced=enhanced, storage=Storage.OFFSET
     )
@@ -100,7 +100,7 @@ def test_every_lossless_syntax_holds_the_same_pixels(
 
 
 def test_geometry_and_identity_are_the_stacks(tmp_path: Path) -> None:
-    stack = small_stack(Sequence.MAGNITUDE)
+    stack = small_stack(LgeSequence.MAGNITUDE)
     for k, path in enumerate(write_series(tmp_path, stack)):
         dataset = pydicom.dcmread(path)
         assert tuple(dataset.PixelSpacing) == (1.7, 1.3)
@@ -113,7 +113,7 @@ def test_geometry_and_identity_are_the_stacks(tmp_path: Path) -> None:
 
 
 def test_same_stack_same_bytes(tmp_path: Path) -> None:
-    stack = small_stack(Sequence.PSIR)
+    stack = small_stack(LgeSequence.PSIR)
     for enhanced in (False, True):
         one = write_series(tmp_path / f"a{enhanced}", stack, enhanced=enhanced)
         two = write_series(tmp_path / f"b{enhanced}", stack, enhanced=enhanced)
@@ -154,10 +154,10 @@ def test_decimal_strings_are_short_and_close(value: float) -> None:
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
 @pytest.mark.parametrize("enhanced", [False, True])
-@pytest.mark.parametrize("sequence", list(Sequence))
+@pytest.mark.parametrize("sequence", list(LgeSequence))
 @pytest.mark.parametrize("vendor", list(Vendor))
 def test_a_strict_validator_finds_no_error(
-    tmp_path: Path, vendor: Vendor, sequence: Sequence, enhanced: bool
+    tmp_path: Path, vendor: Vendor, sequence: LgeSequence, enhanced: bool
 ) -> None:
     stack = small_stack(sequence)
     style = series_style(vendor, sequence, 1)

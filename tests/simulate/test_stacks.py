@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from scarseg.case.labels import Label, infarct_mask, wall_mask
-from scarseg.case.stack import Sequence
+from scarseg.case.stack import LgeSequence
 from scarseg.quant.segments import Territory
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import SimulatedStack, simulate_stack
@@ -80,9 +80,9 @@ def test_scar_is_where_the_territory_says() -> None:
 
 def test_magnitude_and_psir_show_the_same_heart() -> None:
     magnitude, psir = (
-        simulate_stack(5, SimulationOptions(sequence=kind, **SMALL)) for kind in Sequence
+        simulate_stack(5, SimulationOptions(sequence=kind, **SMALL)) for kind in LgeSequence
     )
-    assert magnitude.stack.sequence is Sequence.MAGNITUDE
+    assert magnitude.stack.sequence is LgeSequence.MAGNITUDE
     assert np.array_equal(magnitude.truth, psir.truth)
     assert magnitude.stack.origins_mm == psir.stack.origins_mm
     assert magnitude.stack.study_uid == psir.stack.study_uid
@@ -91,8 +91,8 @@ def test_magnitude_and_psir_show_the_same_heart() -> None:
     assert psir.stack.pixels.min() < 0
 
 
-@pytest.mark.parametrize("sequence", list(Sequence))
-def test_scar_is_brighter_than_remote_and_mvo_darker_than_scar(sequence: Sequence) -> None:
+@pytest.mark.parametrize("sequence", list(LgeSequence))
+def test_scar_is_brighter_than_remote_and_mvo_darker_than_scar(sequence: LgeSequence) -> None:
     options = SimulationOptions(
         territories=(Territory.LAD,), mvo=True, sequence=sequence, inversion_error=0.0, **SMALL
     )

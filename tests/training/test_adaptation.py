@@ -13,7 +13,7 @@ from scarseg import cli, models
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.io.dicom.write import write_series
-from scarseg.models.weights import resolve, sha256, weights_folder
+from scarseg.models.weights import resolve_weights, sha256, weights_folder
 from scarseg.training.cases import TrainingCase, read_data
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.gui.conftest import Reader, log_words, make_reader, no_leaks, qt_words
@@ -92,7 +92,7 @@ def test_five_cases_read_in_the_window_make_weights_of_one_s_own(
         erased = phantom_labels()[2] != case.labels[2]
         assert 0 < erased.sum() < 100, "the reader's hand is in the reference"
         assert np.array_equal(case.labels[1], phantom_labels()[1])
-    default = resolve(None, "segmenter")
+    default = resolve_weights(None, "segmenter")
     shipped = {path: path.read_bytes() for path in weights_folder().iterdir() if path.is_file()}
     assert cli.main(command(tmp_path)) == 0
     weights = tmp_path / "ours" / "ours.safetensors"

@@ -11,7 +11,7 @@ import torch
 
 from scarseg.case.prompts import Box
 from scarseg.errors import InputError
-from scarseg.models.segmenter import take_slices
+from scarseg.models.segmenter import crop_with_neighbours
 from scarseg.models.segmenter_crop import CropGeometry
 from scarseg.training.augmentation import paint_scar
 from scarseg.training.cases import TrainingCase
@@ -116,7 +116,7 @@ def test_the_network_is_trained_on_what_it_sees_in_use(
     rows, columns = np.nonzero(case.labels[index])
     box = Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     geometry = CropGeometry.around(box, case.labels.shape[1:], spacing)
-    used = take_slices(stack.image(index), geometry)
+    used = crop_with_neighbours(stack.image(index), geometry)
     assert torch.allclose(trained, used, atol=2e-4)
     assert sample.spacing_mm == pytest.approx(geometry.step[0] * spacing[1])
 

@@ -11,7 +11,7 @@ import torch
 
 from scarseg.case.prompts import Box
 from scarseg.models.detector import build_network
-from scarseg.models.detector_crop import View
+from scarseg.models.detector_crop import DetectorCrop
 from scarseg.training.detector.data import (
     DetectorSample,
     LabelledSlice,
@@ -82,13 +82,13 @@ def test_every_scar_gets_a_box_but_specks_do_not() -> None:
 
 
 def test_boxes_follow_the_view_and_are_clipped_to_it() -> None:
-    view = View.around((36.0, 30.0), SPACING, 1.0)
+    view = DetectorCrop.around((36.0, 30.0), SPACING, 1.0)
     boxes, classes = true_boxes(labelled(), view)
     heart = boxes[classes == 1][0]
     # rows and columns whose centre is within 15 mm of the middle
     np.testing.assert_allclose(heart, [64 - 15, 64 - 15, 64 + 15, 64 + 15], atol=1.5)
     assert (classes == 0).sum() == 1
-    away = View.around((36.0 + 64 / 1.25 + 20, 30.0), SPACING, 1.0)
+    away = DetectorCrop.around((36.0 + 64 / 1.25 + 20, 30.0), SPACING, 1.0)
     assert len(true_boxes(labelled(), away)[0]) == 0
 
 

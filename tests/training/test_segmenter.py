@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scarseg.errors import InputError, WeightsError
-from scarseg.models.compact_sam import CompactSam, joined
+from scarseg.models.compact_sam import CompactSam, join_members
 from scarseg.training import runs
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending
@@ -153,7 +153,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_beginning_with_one_network_of_several(tmp_path: Path) -> None:
     torch.manual_seed(3)
     states = [CompactSam().state_dict() for _ in range(2)]
-    save_file(joined(states), tmp_path / "several.safetensors")
+    save_file(join_members(states), tmp_path / "several.safetensors")
     training = CompactTraining(RECIPE, tmp_path)
     training.load_initial_weights(tmp_path / "several.safetensors")
     for name, value in states[0].items():

@@ -14,7 +14,7 @@ import torch
 from scarseg.cli import main
 from scarseg.cli import train as cli_train
 from scarseg.models import load
-from scarseg.models.weights import resolve
+from scarseg.models.weights import resolve_weights
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase
 from tests.conftest import SPACING as SLICE_SPACING
 from tests.conftest import make_phantom_stack, phantom_labels
@@ -110,7 +110,7 @@ def test_a_run_goes_on_longer(
 def test_names_of_shipped_weights_are_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shipped = resolve(None, "segmenter")
+    shipped = resolve_weights(None, "segmenter")
     before = shipped.path.read_bytes()
     for out in (tmp_path / shipped.identity.name, shipped.path.parent):
         assert train(data, out) == 1

@@ -39,7 +39,7 @@ class Scripted:
         quick: bool = False,
     ) -> Logits:
         labels = embedding.features
-        scar = infarct_mask(labels) * self.shares[prompts.asks_for_scar] > 0.5
+        scar = infarct_mask(labels) * self.shares[prompts.has_scar_prompts] > 0.5
         logits = [np.where(m, 9.0, -9.0).astype(np.float32) for m in (scar, labels == 1)]
         wall = np.where(labels >= 2, 9.0, -9.0).astype(np.float32)
         return Logits(logits[0], logits[1], wall)

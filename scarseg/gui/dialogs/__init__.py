@@ -8,15 +8,20 @@ from pathlib import Path
 from PyQt6.QtCore import QStandardPaths, Qt
 from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
-from scarseg.gui.dialogs.about import NOTICE, About, about_text
+from scarseg.gui.dialogs.about import NOTICE, AboutDialog, about_text
 from scarseg.gui.dialogs.export import ExportDialog
-from scarseg.gui.dialogs.reading import ask_reader, ask_reason
-from scarseg.gui.dialogs.rereading import Offer, Plan, ask_rereading, ask_which
-from scarseg.gui.dialogs.shortcuts import KeySheet
-from scarseg.gui.session.export import Part, Wish
+from scarseg.gui.dialogs.reading import get_reader, get_reason
+from scarseg.gui.dialogs.rereading import (
+    RereadingOptions,
+    RereadingPlan,
+    get_rereading_index,
+    get_rereading_plan,
+)
+from scarseg.gui.dialogs.shortcuts import ShortcutsDialog
+from scarseg.gui.session.export import ExportFormat, ExportRequest
 from scarseg.models import Models
 
-__all__ = ["NOTICE", "About", "Dialogs", "KeySheet", "about_text"]
+__all__ = ["NOTICE", "AboutDialog", "Dialogs", "ShortcutsDialog", "about_text"]
 
 
 class Dialogs:
@@ -49,9 +54,11 @@ class Dialogs:
         self._folder = Path(chosen).parent
         return _named(Path(chosen), used, kind)
 
-    def export_wish(self, parts: frozenset[Part], n_series: int, dicom: bool) -> Wish | None:
+    def export_request(
+        self, parts: frozenset[ExportFormat], n_series: int, dicom: bool
+    ) -> ExportRequest | None:
         """Ask what to export, and into which folder; beside the last one to begin with."""
-        start = Wish(self._folder, parts)
+        start = ExportRequest(self._folder, parts)
         dialog = ExportDialog(self._parent, start, n_series, dicom, self._export_folder)
         given = dialog.exec() == QDialog.DialogCode.Accepted
         wish = dialog.wish
@@ -78,19 +85,19 @@ class Dialogs:
 
     def reason(self) -> str | None:
         """Ask why a slice cannot be read."""
-        return ask_reason(self._parent)
+        return get_reason(self._parent)
 
     def reader(self, current: str) -> str | None:
         """Ask for the initials of who reads."""
-        return ask_reader(self._parent, current)
+        return get_reader(self._parent, current)
 
-    def rereading(self, offer: Offer) -> Plan | None:
+    def rereading(self, offer: RereadingOptions) -> RereadingPlan | None:
         """Ask who reads what again."""
-        return ask_rereading(self._parent, offer)
+        return get_rereading_plan(self._parent, offer)
 
     def which(self, names: list[str]) -> int | None:
         """Ask which of several re-readings to go on with."""
-        return ask_which(self._parent, names)
+        return get_rereading_index(self._parent, names)
 
     def thickness_mm(self, title: str) -> float | None:
         """Ask for a slice thickness that the header does not give."""
@@ -104,10 +111,10 @@ class Dialogs:
         return value if given else None
 
     def keys(self) -> None:
-        _show(KeySheet(self._parent))
+        _show(ShortcutsDialog(self._parent))
 
     def about(self, models: Models | None, problem: str) -> None:
-        _show(About(self._parent, models, problem))
+        _show(AboutDialog(self._parent, models, problem))
 
 
 def _named(path: Path, used: str, kind: str) -> Path:

@@ -13,11 +13,11 @@ from scarseg.gui import theme
 from scarseg.models import Models
 
 NOTICE = "For research use only. Not a medical device."
-BENEATH = ("torch", "numpy", "scikit-image", "pydicom")
+LIBRARIES = ("torch", "numpy", "scikit-image", "pydicom")
 """Libraries whose version can matter to a number."""
 
 
-class About(QDialog):
+class AboutDialog(QDialog):
     """Versions, weights, licences, and what the program is not."""
 
     def __init__(self, parent: QWidget, models: Models | None, problem: str) -> None:
@@ -96,7 +96,7 @@ def _heading(text: str) -> str:
 def _beneath() -> list[str]:
     """Name the versions of libraries, without loading any."""
     found = []
-    for name in BENEATH:
+    for name in LIBRARIES:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

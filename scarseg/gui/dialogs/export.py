@@ -17,30 +17,38 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from scarseg.gui.session.export import DICOM, Part, Wish
+from scarseg.gui.session.export import DICOM_FORMATS, ExportFormat, ExportRequest
 from scarseg.gui.theme import label
 
-SECTIONS: tuple[tuple[str, tuple[tuple[Part, str, str], ...]], ...] = (
+SECTIONS: tuple[tuple[str, tuple[tuple[ExportFormat, str, str], ...]], ...] = (
     (
         "TABLES",
         (
-            (Part.CSV, "CSV", "scar.csv: a row for each stack, a per-slice file, a sidecar"),
-            (Part.WORKBOOK, "Workbook (XLSX)", "scar.xlsx: the same tables in one file"),
+            (
+                ExportFormat.CSV,
+                "CSV",
+                "scar.csv: a row for each stack, a per-slice file, a sidecar",
+            ),
+            (ExportFormat.WORKBOOK, "Workbook (XLSX)", "scar.xlsx: the same tables in one file"),
         ),
     ),
     (
         "REPORT",
         (
-            (Part.REPORT, "Report (PDF)", "One page: slices, bull's eye, numbers, provenance"),
-            (Part.SR, "Structured report (DICOM SR)", "Masses in g, for the archive"),
+            (
+                ExportFormat.REPORT,
+                "Report (PDF)",
+                "One page: slices, bull's eye, numbers, provenance",
+            ),
+            (ExportFormat.SR, "Structured report (DICOM SR)", "Masses in g, for the archive"),
         ),
     ),
     (
         "MASKS",
         (
-            (Part.NIFTI, "NIfTI", "Label map: 1 blood pool, 2 wall, 3 scar, 4 MVO"),
-            (Part.SEG, "DICOM SEG", "Segmentation that refers to its images"),
-            (Part.RTSTRUCT, "DICOM RTSTRUCT", "Contours, for planning systems"),
+            (ExportFormat.NIFTI, "NIfTI", "Label map: 1 blood pool, 2 wall, 3 scar, 4 MVO"),
+            (ExportFormat.SEG, "DICOM SEG", "Segmentation that refers to its images"),
+            (ExportFormat.RTSTRUCT, "DICOM RTSTRUCT", "Contours, for planning systems"),
         ),
     ),
 )
@@ -64,7 +72,7 @@ class ExportDialog(QDialog):
     def __init__(
         self,
         parent: QWidget,
-        start: Wish,
+        start: ExportRequest,
         n_series: int,
         dicom: bool,
         browse: Callable[[], Path | None],
@@ -87,7 +95,7 @@ class ExportDialog(QDialog):
         self.one.setVisible(n_series > 1)
         layout.addLayout(which)
         layout.addSpacing(8 if n_series > 1 else 0)
-        self.boxes: dict[Part, QCheckBox] = {}
+        self.boxes: dict[ExportFormat, QCheckBox] = {}
         columns = QHBoxLayout()
         columns.setSpacing(30)
         for heading, rows in SECTIONS:
@@ -103,20 +111,26 @@ class ExportDialog(QDialog):
         self._look()
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> ExportRequest:
         """Give what is ticked."""
         parts = {part for part, box in self.boxes.items() if box.isChecked() and box.isEnabled()}
-        return Wish(Path(self.folder.text()).expanduser(), frozenset(parts), self.all.isChecked())
+        return ExportRequest(
+            Path(self.folder.text()).expanduser(), frozenset(parts), self.all.isChecked()
+        )
 
     def _section(
-        self, heading: str, rows: tuple[tuple[Part, str, str], ...], start: Wish, dicom: bool
+        self,
+        heading: str,
+        rows: tuple[tuple[ExportFormat, str, str], ...],
+        start: ExportRequest,
+        dicom: bool,
     ) -> QVBoxLayout:
         made = QVBoxLayout()
         made.setSpacing(3)
         made.addWidget(label(heading, "heading"))
         for part, text, tip in rows:
             box = QCheckBox(text)
-            able = dicom or part not in DICOM
+            able = dicom or part not in DICOM_FORMATS
             box.setEnabled(able)
             box.setChecked(able and part in start.parts)
             box.setToolTip(tip if able else NO_FILES)

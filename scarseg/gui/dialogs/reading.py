@@ -66,7 +66,7 @@ class ReasonDialog(QDialog):
             self.accept()
 
 
-def ask_reason(parent: QWidget) -> str | None:
+def get_reason(parent: QWidget) -> str | None:
     """Ask why a slice cannot be read; None where the reader thinks better of it."""
     dialog = ReasonDialog(parent)
     given = dialog.exec() == QDialog.DialogCode.Accepted
@@ -75,7 +75,7 @@ def ask_reason(parent: QWidget) -> str | None:
 
 
 INITIALS = "[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})?"
-"""As :func:`scarseg.io.casefile.rereading.is_reader` has it."""
+"""As :func:`scarseg.io.casefile.rereading.is_reader_code` has it."""
 
 
 class InitialsLine(QLineEdit):
@@ -116,7 +116,7 @@ class ReaderDialog(QDialog):
         ok.setEnabled(not self.line.text() or self.line.hasAcceptableInput())
 
 
-def ask_reader(parent: QWidget, current: str) -> str | None:
+def get_reader(parent: QWidget, current: str) -> str | None:
     """Ask who reads; None where the reader thinks better of it."""
     dialog = ReaderDialog(parent, current)
     given = dialog.exec() == QDialog.DialogCode.Accepted

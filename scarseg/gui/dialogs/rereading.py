@@ -31,7 +31,7 @@ ABOUT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
+class RereadingOptions:
     """What can be read again: ``studies`` in words, whether in one's mind, and who would.
 
     ``number`` gives, for a reader and the studies chosen by position, which read it would be.
@@ -43,7 +43,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RereadingPlan:
     """What was answered; ``chosen`` are positions in the offer."""
 
     reader: str
@@ -55,7 +55,7 @@ class Plan:
 class RereadingDialog(QDialog):
     """Reader, number of the read, studies."""
 
-    def __init__(self, parent: QWidget, offer: Offer) -> None:
+    def __init__(self, parent: QWidget, offer: RereadingOptions) -> None:
         super().__init__(parent)
         self.setWindowTitle("Read again, blinded")
         self._offer = offer
@@ -117,9 +117,9 @@ class RereadingDialog(QDialog):
         )
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> RereadingPlan:
         """Give what was answered."""
-        return Plan(
+        return RereadingPlan(
             self.reader.text(), self.number.value(), self.proposals.isChecked(), self.chosen
         )
 
@@ -137,7 +137,7 @@ class RereadingDialog(QDialog):
             self.number.setValue(self._offer.number(self.reader.text(), chosen))
 
 
-def ask_rereading(parent: QWidget, offer: Offer) -> Plan | None:
+def get_rereading_plan(parent: QWidget, offer: RereadingOptions) -> RereadingPlan | None:
     """Ask for a re-reading; None where the reader thinks better of it."""
     dialog = RereadingDialog(parent, offer)
     given = dialog.exec() == QDialog.DialogCode.Accepted
@@ -145,7 +145,7 @@ def ask_rereading(parent: QWidget, offer: Offer) -> Plan | None:
     return dialog.plan if given else None
 
 
-def ask_which(parent: QWidget, names: Sequence[str]) -> int | None:
+def get_rereading_index(parent: QWidget, names: Sequence[str]) -> int | None:
     """Ask which of several re-readings to go on with."""
     name, given = QInputDialog.getItem(
         parent, "Go on reading again", "Which re-reading?", list(names), 0, False

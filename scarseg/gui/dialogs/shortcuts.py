@@ -36,7 +36,7 @@ MOUSE: Lines = [
     (("Alt + click", "right"), "Point where the label is not"),
     (("Click a point",), "Delete the point"),
 ]
-BY_KEYS: Lines = [
+KEYBOARD_CURSOR: Lines = [
     (("Arrows",), "Move the hand; with Shift, far"),
     (("Space",), "Click, or press and let go"),
     (("Shift + Space",), "Point where the label is not"),
@@ -60,7 +60,7 @@ def sections() -> list[Section]:
         if lines:
             made.append((menu or "While held", lines))
     by_keys = next(_shown(row.keys[0]) for row in ACTIONS if row.name == "keyboard")
-    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", BY_KEYS)]
+    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", KEYBOARD_CURSOR)]
 
 
 def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
@@ -83,7 +83,7 @@ def _shown(key: str) -> str:
     return "+".join((*parts[:-1], SIGNS.get(parts[-1], parts[-1])))
 
 
-class KeySheet(QDialog):
+class ShortcutsDialog(QDialog):
     """All keys in columns, without scrolling where the screen allows it."""
 
     def __init__(self, parent: QWidget) -> None:

@@ -25,7 +25,7 @@ from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
 from scarseg.quant.segments import SEGMENTS
-from scarseg.quant.wall_map import points_of
+from scarseg.quant.wall_map import reader_insertion
 
 PAUSE_MS = 150
 """After an edit, before the wall is mapped anew: not for each of many."""
@@ -209,7 +209,7 @@ class BullseyeController(QObject):
         if self._session.current is not None:
             document = self._session.current.document
             document.slice_changed.connect(self._changed)
-            document.placed.connect(self._changed)
+            document.insertion_changed.connect(self._changed)
         self._changed()
 
     def _changed(self, *_what: object) -> None:
@@ -228,12 +228,12 @@ class BullseyeController(QObject):
         case = current.document.case
         if self.panel.shown is None:
             self.panel.show_summary(None, COMPUTING)
-        self._session.disk_lane.run(
+        self._session.disk_worker.run(
             "map the wall",
             summarize,
             case.labels.copy(),
             case.stack,
-            points_of(case),
+            reader_insertion(case),
             DENSITY_G_PER_ML,
             done=partial(self._take, n),
             current=lambda: n == self._n_changes,

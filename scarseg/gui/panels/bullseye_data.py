@@ -12,7 +12,7 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import InsertionPoint
 from scarseg.case.stack import Stack
 from scarseg.quant.insertion_point import InsertionSource, on_epicardium
-from scarseg.quant.segments import Amount, Segment, Territory
+from scarseg.quant.segments import Segment, Territory, TissueAmount
 from scarseg.quant.transmurality import Transmurality
 from scarseg.quant.wall_map import WallMap, map_wall, whole_percent
 
@@ -115,7 +115,7 @@ def slice_range(slices: Sequence[int]) -> str:
     return f"slice {first}" if first == last else f"slices {first}–{last}"
 
 
-def _figures(through: Transmurality, amount: Amount, convention: MassConvention) -> list[str]:
+def _figures(through: Transmurality, amount: TissueAmount, convention: MassConvention) -> list[str]:
     lines = [
         f"scar {amount.scar_mass_g(convention):.1f} g of {amount.lv_mass_g(convention):.1f} g",
         f"by area {_percent(through.area_percent)}",

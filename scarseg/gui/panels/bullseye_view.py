@@ -111,7 +111,7 @@ class BullseyeView(QWidget):
 
     def position_of(self, number: int) -> QPointF:
         """Give where the middle of a segment is, in this widget."""
-        x, y = wall_map.middle(SEGMENTS[number - 1])
+        x, y = wall_map.segment_centre(SEGMENTS[number - 1])
         return self._on_screen(x, y)
 
     def _point(self, number: int | None) -> None:
@@ -127,7 +127,9 @@ class BullseyeView(QWidget):
 
     def _segment_at(self, at: QPointF) -> int | None:
         centre, radius = self._circle()
-        return wall_map.segment_on((at.x() - centre.x()) / radius, (centre.y() - at.y()) / radius)
+        return wall_map.segment_at_point(
+            (at.x() - centre.x()) / radius, (centre.y() - at.y()) / radius
+        )
 
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
@@ -204,9 +206,9 @@ class BullseyeView(QWidget):
             return
         for segment in SEGMENTS:
             self._paint_segment(painter, segment)
-        for colour, width in ((theme.GROUND, 4.4), (theme.TEXT, 1.8)):
+        for colour, width in ((theme.BACKGROUND, 4.4), (theme.TEXT, 1.8)):
             painter.setPen(QPen(QColor(colour), width))
-            for line in wall_map.borders():
+            for line in wall_map.territory_borders():
                 painter.drawPolyline(QPolygonF([self._on_screen(x, y) for x, y in line]))
         if self.at is not None:
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -224,8 +226,8 @@ class BullseyeView(QWidget):
         percent = self._percents.get(segment.number)
         path, centre = self._sector(segment), self.position_of(segment.number)
         kind = None if percent is None else transmurality_class(percent)
-        painter.setPen(QPen(QColor(theme.GROUND), 1.2))
-        painter.setBrush(QColor(theme.GROUND if kind is None else COLOURS[kind]))
+        painter.setPen(QPen(QColor(theme.BACKGROUND), 1.2))
+        painter.setBrush(QColor(theme.BACKGROUND if kind is None else COLOURS[kind]))
         painter.drawPath(path)
         if kind is None or percent is None:
             painter.fillPath(path, QBrush(QColor(theme.LINE), Qt.BrushStyle.BDiagPattern))
@@ -240,7 +242,7 @@ class BullseyeView(QWidget):
 
     def _along(self, segment: Segment) -> QPointF:
         """Give the way along a segment, to the right or down: rings are too narrow across."""
-        x, y = wall_map.middle(segment)
+        x, y = wall_map.segment_centre(segment)
         length = hypot(x, y)
         if not length:
             return QPointF(0, 1)
@@ -266,8 +268,8 @@ class BullseyeView(QWidget):
 
     def _paint_names(self, painter: QPainter) -> None:
         _centre, radius = self._circle()
-        for name, at_degrees in wall_map.WALLS:
-            x, y = wall_map.place(1 + 0.5 * theme.px(MARGIN) / radius, at_degrees)
+        for name, at_degrees in wall_map.WALL_NAMES:
+            x, y = wall_map.polar_point(1 + 0.5 * theme.px(MARGIN) / radius, at_degrees)
             painter.save()
             painter.translate(self._on_screen(x, y))
             painter.rotate(_TURNS[name])

@@ -24,7 +24,7 @@ from scarseg.quant.method_comparison import MassCurve, mass_curve
 from scarseg.quant.remote import propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
 from scarseg.quant.wall_histogram import WallHistogram, signal_range, wall_histogram
-from scarseg.segmentation.proposal import inside
+from scarseg.segmentation.proposal import inside_boxes
 
 LOW, HIGH = 92, 150
 """How high the plot is, in a small window and in a large one."""
@@ -361,7 +361,7 @@ class Histogram(QWidget):
             return
         self._remote.clear()
         current.document.slice_changed.connect(self._changed)
-        current.document.moved_to.connect(self._later)
+        current.document.current_changed.connect(self._later)
         self._later()
 
     def _changed(self, k: int) -> None:
@@ -382,7 +382,7 @@ class Histogram(QWidget):
         each = range(case.stack.n_slices)[chosen]
         shape = (case.stack.rows, case.stack.columns)
         asked = [reading.prompts for reading in case.readings[chosen]]
-        region = np.stack([inside(prompts.boxes, shape) for prompts in asked])
+        region = np.stack([inside_boxes(prompts.boxes, shape) for prompts in asked])
         span = signal_range(case.stack.pixels, case.labels)
         found = wall_histogram(
             case.stack.pixels[chosen],

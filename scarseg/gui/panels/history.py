@@ -17,7 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import theme
-from scarseg.gui.session.document import UNDO_LIMIT, Document, Step
+from scarseg.gui.session.document import UNDO_LIMIT, Document, SliceCommand
 from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
@@ -65,7 +65,7 @@ class HistoryModel(QAbstractListModel):
             return None
         stack = document.undo_stack
         step = stack.command(index.row() - 1) if index.row() else None
-        if not isinstance(step, Step):
+        if not isinstance(step, SliceCommand):
             return _first(document, role)
         if role == Qt.ItemDataRole.DisplayRole:
             return step.verb
@@ -87,7 +87,7 @@ def _first(document: Document, role: int) -> str | None:
     if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
     if role == Qt.ItemDataRole.ToolTipRole:
-        names = document.earlier
+        names = document.previous_history
         lines = [f"{len(names)} steps before this sitting", *names[-MAX_EARLIER:]]
         return "\n".join(lines) if names else "Nothing was done before this sitting."
     return None

@@ -64,7 +64,7 @@ class InsertionLayer(Guest):
         half = MARK_RADIUS * (0.8 if self.small else 1.0)
         ends = ((0, -half), (half, 0), (0, half), (-half, 0))
         diamond = QPolygonF([at + QPointF(x, y) for x, y in ends])
-        painter.setBrush(theme.colour(theme.ACCENT if self.own else theme.GROUND, 0.9))
+        painter.setBrush(theme.colour(theme.ACCENT if self.own else theme.BACKGROUND, 0.9))
         for colour, width in (("#000000", 3.4), (theme.ACCENT, 1.6)):
             painter.setPen(painting.pen(colour, width))
             painter.drawPolygon(diamond)
@@ -111,7 +111,7 @@ class InsertionTool(QObject):
     def _follow(self) -> None:
         self.disarm()
         if self._session.current is not None:
-            self._session.current.document.moved_to.connect(self._draw)
+            self._session.current.document.current_changed.connect(self._draw)
 
     # What is drawn
 
@@ -169,7 +169,7 @@ class InsertionTool(QObject):
     def propose(self) -> None:
         """Delete the reader's point: the insertion is as proposed."""
         if self._session.current is not None:
-            self._session.current.document.place(None)
+            self._session.current.document.set_insertion_point(None)
             self.said.emit("The insertion point is as proposed again.")
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -211,7 +211,7 @@ class InsertionTool(QObject):
         elif ring_centre(labels) == (column, row):
             self.said.emit("The middle of the ventricle has no direction.")
         else:
-            document.place(InsertionPoint(k, column, row))
+            document.set_insertion_point(InsertionPoint(k, column, row))
 
     def _canvases(self) -> Iterator[Canvas]:
         return (one for one in self._layers if not sip.isdeleted(one))

@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import QApplication
 
 from scarseg.case.measurements import Measurements
 from scarseg.gui import theme
-from scarseg.gui.commands import Desk
+from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.viewer.filmstrip import Filmstrip, Tile, draw_slice
 from scarseg.gui.viewer.montage import Views
@@ -37,7 +37,7 @@ def montage_image(tiles: list[Tile], measured: Measurements) -> QImage:
     height = rows * (SIDE + LINE + GAP) + GAP + LINE
     image = QImage(round(width * SCALE), round(height * SCALE), QImage.Format.Format_RGB32)
     image.setDevicePixelRatio(SCALE)
-    image.fill(QColor(theme.GROUND))
+    image.fill(QColor(theme.BACKGROUND))
     painter = QPainter(image)
     font = painter.font()
     font.setPixelSize(13)
@@ -84,7 +84,7 @@ def write_png(path: Path, image: QImage, force: bool) -> str:
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")
-    files.write_whole(path, bytes(buffer.data().data()), force)
+    files.write_file(path, bytes(buffer.data().data()), force)
     return f"Written: {path.name} in {path.parent}"
 
 
@@ -93,14 +93,14 @@ class PictureExport(QObject):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Commands,
         views: Views,
         strip: Filmstrip,
         measured: Callable[[], Measurements | None],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._desk, self._views, self._strip, self._measured = desk, views, strip, measured
+        self._commands, self._views, self._strip, self._measured = desk, views, strip, measured
 
     def copy_slice(self) -> None:
         self._copy(self._slice(), "The slice as shown")
@@ -109,15 +109,15 @@ class PictureExport(QObject):
         self._copy(self._montage(), "The picture of all slices")
 
     def save_slice(self) -> None:
-        if self._desk.document is not None:
-            name = f"slice-{self._desk.document.current + 1}.png"
+        if self._commands.document is not None:
+            name = f"slice-{self._commands.document.current + 1}.png"
             self._save(self._slice(), "Save picture of the slice", name)
 
     def save_montage(self) -> None:
         self._save(self._montage(), "Save picture of all slices", "slices.png")
 
     def _slice(self) -> QImage | None:
-        document = self._desk.document
+        document = self._commands.document
         if document is None:
             return None
         n = document.case.stack.n_slices
@@ -125,7 +125,7 @@ class PictureExport(QObject):
 
     def _montage(self) -> QImage | None:
         measured = self._measured()
-        if self._desk.document is None or measured is None:
+        if self._commands.document is None or measured is None:
             return None
         return montage_image(self._strip.tiles, measured)
 
@@ -133,9 +133,9 @@ class PictureExport(QObject):
         clipboard = QApplication.clipboard()
         if image is not None and clipboard is not None:
             clipboard.setImage(image)
-            self._desk.said.emit(f"{what} is on the clipboard.")
+            self._commands.said.emit(f"{what} is on the clipboard.")
 
     def _save(self, image: QImage | None, title: str, name: str) -> None:
-        path = None if image is None else self._desk.dialogs.save_as(title, name, "PNG (*.png)")
+        path = None if image is None else self._commands.dialogs.save_as(title, name, "PNG (*.png)")
         if image is not None and path is not None:
-            self._desk.write(partial(write_png, path, image), path)
+            self._commands.write(partial(write_png, path, image), path)

@@ -36,9 +36,7 @@ class Plot(pg.PlotWidget):
             axis = plot.getAxis(side)
             axis.setPen(theme.LINE)
             axis.setTextPen(theme.QUIET)
-            axis.setStyle(
-                tickFont=font(11), tickLength=0, tickAlpha=0, hideOverlappingLabels=False
-            )
+            axis.setStyle(tickFont=font(11), tickLength=0, tickAlpha=0, hideOverlappingLabels=False)
         plot.vb.sigResized.connect(lambda: self.fit())
 
     def text(self, colour: str, size: int = 11, bold: bool = False) -> pg.TextItem:

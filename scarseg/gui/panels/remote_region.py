@@ -184,5 +184,5 @@ class RemoteRegions(QObject):
         """Give the wall of a slice as it stands now, (row, column)."""
         document = self._document
         return threshold_results.searched_wall(
-            threshold_results.clip_stack_to_wall(document.case.labels, document.grounds)
+            threshold_results.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
         )[k]

@@ -13,16 +13,23 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton
 
 from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS
-from scarseg.gui.commands import Desk, ReaderName
-from scarseg.gui.dialogs.rereading import Offer
+from scarseg.gui.commands import Commands, ReaderName
+from scarseg.gui.dialogs.rereading import RereadingOptions
 from scarseg.gui.panels.toolbar import Banner, configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
-from scarseg.gui.session.study_list import Cover, Entry, Library, Study, likely, standing
+from scarseg.gui.session.study_list import (
+    BlindedEntry,
+    Entry,
+    Study,
+    StudyList,
+    most_likely,
+    reading_summary,
+)
 from scarseg.gui.theme import label
 
 if TYPE_CHECKING:
-    from scarseg.io.casefile.rereading import First, Rereading
+    from scarseg.io.casefile.rereading import FirstReading, Rereading
 
 REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
@@ -71,10 +78,10 @@ class RereadingController(QObject):
     """Start, go on with, leave and finish a blinded re-reading."""
 
     def __init__(
-        self, session: Session, desk: Desk, reader: ReaderName, banner: Banner, parent: QObject
+        self, session: Session, desk: Commands, reader: ReaderName, banner: Banner, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._session, self._desk = session, desk
+        self._session, self._commands = session, desk
         self._reader, self._banner = reader, banner
         self.strip = RereadingBar()
         self.strip.images.clicked.connect(desk.open_folder)
@@ -98,16 +105,16 @@ class RereadingController(QObject):
         self.strip.bind(actions)
         self._session.opened.connect(self._allow)
         self._session.opened.connect(self._tell_opened)
-        self._session.library_changed.connect(self._refresh)
+        self._session.study_list_changed.connect(self._refresh)
         self._session.models_ready.connect(self._look)
-        for scanned in (self._session.finder.library_changed, self._session.finder.notice):
+        for scanned in (self._session.scanner.study_list_changed, self._session.scanner.notice):
             scanned.connect(self._say_missing)
         self._allow()
 
     def _run(
         self, name: str, work: Callable[..., object], *args: Any, done: Callable[[Any], None]
     ) -> None:
-        self._session.disk_lane.run(f"reread {name}", work, *args, done=done, failed=self._failed)
+        self._session.disk_worker.run(f"reread {name}", work, *args, done=done, failed=self._failed)
 
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, (ScarsegError, OSError)):
@@ -121,12 +128,12 @@ class RereadingController(QObject):
         if self.now is not None:
             return
         self._save()
-        library = self._session.library
+        library = self._session.study_list
         listed = [(s, e) for s in library.studies for e in s.entries if e.read and not e.code]
         sources = [entry.source for _, entry in listed]
         take = partial(self._offer, listed)
         self._run(
-            "look", session_rereading.look_at_firsts, self._session.folder, sources, done=take
+            "look", session_rereading.find_first_readings, self._session.folder, sources, done=take
         )
 
     def _save(self) -> None:
@@ -136,13 +143,13 @@ class RereadingController(QObject):
     def _offer(
         self,
         listed: Sequence[tuple[Study, Entry]],
-        looked: tuple[Sequence[First | None], Sequence[Rereading]],
+        looked: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
     ) -> None:
         """Ask, and plan what was answered."""
         firsts, earlier = looked
         read = [(*one, first) for one, first in zip(listed, firsts, strict=True) if first]
         if not read:
-            self._desk.said.emit("Nothing of the list is read to its end yet.")
+            self._commands.said.emit("Nothing of the list is read to its end yet.")
             return
 
         def number(reader: str, chosen: Sequence[int]) -> int:
@@ -151,7 +158,7 @@ class RereadingController(QObject):
             return rereading.next_read_number(reader, [read[k][2] for k in chosen], earlier)
 
         words = tuple(f"{study.title}   {entry.title}" for study, entry, _ in read)
-        plan = self._desk.dialogs.rereading(Offer(words, self._reader.name, number))
+        plan = self._commands.dialogs.rereading(RereadingOptions(words, self._reader.name, number))
         if plan is None:
             return
         if not self._reader.name:
@@ -168,31 +175,37 @@ class RereadingController(QObject):
         """Go on with a re-reading that is not finished."""
         if self.now is None:
             self._save()
-            self._run("find", session_rereading.find, self._session.folder, done=self._choose)
+            self._run(
+                "find", session_rereading.find_unfinished, self._session.folder, done=self._choose
+            )
 
     def _look(self) -> None:
         """Offer in the menu what waits to be gone on with."""
         if self.now is None:
-            self._run("find", session_rereading.find, self._session.folder, done=self._name)
+            self._run(
+                "find", session_rereading.find_unfinished, self._session.folder, done=self._name
+            )
 
-    def _name(self, found: session_rereading.Found) -> None:
+    def _name(self, found: session_rereading.RereadingProgress) -> None:
         waiting = found.rereadings
         more = f": {_words(found, waiting[0])}" if waiting else " …"
         self._actions["reread_go_on"].setText(RESUME_TEXT.removesuffix(" …") + more)
 
-    def _choose(self, found: session_rereading.Found) -> None:
+    def _choose(self, found: session_rereading.RereadingProgress) -> None:
         self._name(found)
         waiting = found.rereadings
         if not waiting:
-            self._desk.said.emit("No re-reading waits. File > Read again, blinded starts one.")
+            self._commands.said.emit("No re-reading waits. File > Read again, blinded starts one.")
             return
         which: int | None = 0
         if len(waiting) > 1:
-            which = self._desk.dialogs.which([f"{_words(found, w)} ({w.code})" for w in waiting])
+            which = self._commands.dialogs.which(
+                [f"{_words(found, w)} ({w.code})" for w in waiting]
+            )
         if which is not None:
-            self._begin(session_rereading.Found((waiting[which],), found.read))
+            self._begin(session_rereading.RereadingProgress((waiting[which],), found.read))
 
-    def _begin(self, found: session_rereading.Found) -> None:
+    def _begin(self, found: session_rereading.RereadingProgress) -> None:
         """Put the list under codes in the place of the list."""
         current = self._session.current
         if current is not None and current.saver.problem:
@@ -202,24 +215,24 @@ class RereadingController(QObject):
         self._read = dict(found.read[self.now.code])
         self._left = None if current is None else current.entry
         self._banner.clear()
-        self._desk.said.emit(f"Under codes, in random order: {self.now.name}.")
+        self._commands.said.emit(f"Under codes, in random order: {self.now.name}.")
         self._session.blind(self._library())
         self._refresh()
         self._open_next()
 
-    def _library(self) -> Library:
+    def _library(self) -> StudyList:
         """Give the stacks whose images are at hand, under their codes; those known already stay."""
         assert self.now is not None
-        old = {study.study_uid: study for study in self._session.library.studies}
-        made = Library()
+        old = {study.study_uid: study for study in self._session.study_list.studies}
+        made = StudyList()
         for covered in self.now.cases:
             study = old.get(covered.code) if self._session.blinded else None
             if study is None:
                 try:
-                    full = self._session.finder.library.find(covered.first.stack_id)
+                    full = self._session.scanner.study_list.find(covered.first.stack_id)
                 except LookupError:
                     continue
-                entry = Entry(full.source, cover=_cover(self.now, covered.code))
+                entry = Entry(full.source, blinding=_cover(self.now, covered.code))
                 self._tell(entry, *self._read[covered.code])
                 study = Study(covered.code, covered.code, "", [entry])
             made.studies.append(study)
@@ -228,11 +241,13 @@ class RereadingController(QObject):
     @staticmethod
     def _tell(entry: Entry, n_read: int, n: int) -> None:
         entry.read = 0 < n == n_read
-        entry.standing = standing(n, n_read, 0) if n_read else ""
+        entry.reading_summary = reading_summary(n, n_read, 0) if n_read else ""
 
     def _open_next(self) -> None:
-        library = self._session.library
-        entry = library.next_unread(None) or likely([e for s in library.studies for e in s.entries])
+        library = self._session.study_list
+        entry = library.next_unread(None) or most_likely(
+            [e for s in library.studies for e in s.entries]
+        )
         if entry is not None:
             self._session.open(entry)
 
@@ -240,14 +255,14 @@ class RereadingController(QObject):
         """Follow what is read, and take images that were found."""
         if self.now is None:
             return
-        library = self._session.library
+        library = self._session.study_list
         missing = len(self.now.cases) - len(library.studies)
         if missing:
             fuller = self._library()
             found = len(fuller.studies) - len(library.studies)
             library.studies[:] = fuller.studies
             if found:
-                self._session.library_changed.emit()
+                self._session.study_list_changed.emit()
                 if self._session.current is None:
                     self._open_next()
                 return
@@ -257,8 +272,8 @@ class RereadingController(QObject):
 
     def _say_missing(self) -> None:
         """Say of a folder that it does not have what is wanted, without naming what it has."""
-        if self.now is not None and not self._session.library.studies:
-            self._desk.said.emit("None of the images that are wanted were found there.")
+        if self.now is not None and not self._session.study_list.studies:
+            self._commands.said.emit("None of the images that are wanted were found there.")
 
     # Ending
 
@@ -267,7 +282,7 @@ class RereadingController(QObject):
         if self.now is None:
             return
         self._uncover()
-        self._desk.said.emit("The re-reading waits: File > Go on reading again.")
+        self._commands.said.emit("The re-reading waits: File > Go on reading again.")
         self._look()
 
     def _uncover(self) -> None:
@@ -283,23 +298,23 @@ class RereadingController(QObject):
         if self.now is None:
             return
         self._save()
-        library = self._session.library
+        library = self._session.study_list
         sources = {s.study_uid: e.source for s in library.studies for e in s.entries}
         n, total = sum(e.read for s in library.studies for e in s.entries), len(self.now.cases)
         if not n:
-            self._desk.said.emit("No case is read again to its end yet.")
+            self._commands.said.emit("No case is read again to its end yet.")
             return
         asked = f"{total - n} of {total} cases are not read again yet. Finish without them?"
-        if n < total and not self._desk.dialogs.confirm(asked, "Finish"):
+        if n < total and not self._commands.dialogs.confirm(asked, "Finish"):
             return
         kind = "Page, with its numbers and tables beside it (*.html)"
-        path = self._desk.dialogs.save_as("Agreement of the readings", "agreement.html", kind)
+        path = self._commands.dialogs.save_as("Agreement of the readings", "agreement.html", kind)
         if path is None:
             return
         path = path if path.suffix else path.with_suffix(".html")
         write = partial(session_rereading.write_page, path, self.now, sources, self._session.folder)
         done = partial(self._finished, path)
-        self._desk.write(write, path, reports=True, done=done)
+        self._commands.write(write, path, reports=True, done=done)
 
     def _finished(self, path: Path, said: str) -> None:
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
@@ -327,21 +342,16 @@ class RereadingController(QObject):
                 action.setEnabled(False)
             elif row.menu == "File" and not row.needs_case and row.name != "open_last":
                 action.setEnabled(True)
-        last = self._session.finder.last_folder is not None
+        last = self._session.scanner.last_folder is not None
         self._actions["open_last"].setEnabled(last and not blinded)
 
 
-def _cover(now: Rereading, code: str) -> Cover:
+def _cover(now: Rereading, code: str) -> BlindedEntry:
     first = next(each.first for each in now.cases if each.code == code)
-    return Cover(
-        code,
-        now.case_path(code),
-        now.reader,
-        now.read_number,
-        now.proposals,
-        first.thickness_mm,
+    return BlindedEntry(
+        code, now.case_path(code), now.reader, now.read_number, now.proposals, first.thickness_mm
     )
 
 
-def _words(found: session_rereading.Found, one: Rereading) -> str:
+def _words(found: session_rereading.RereadingProgress, one: Rereading) -> str:
     return f"{one.name}, {found.n_done(one)} of {len(one.cases)} done"

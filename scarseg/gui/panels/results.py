@@ -25,7 +25,7 @@ from scarseg.case.measurements import MassConvention, Measurements, SliceMeasure
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
 from scarseg.gui.panels.plot import Plot, font
-from scarseg.gui.session.interval import Interval
+from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 
@@ -75,7 +75,7 @@ class SliceBars(Plot):
         ]
         self._whiskers = [
             pg.ErrorBarItem(pen=pg.mkPen(colour, width=width), beam=BAR * 0.5)
-            for colour, width in ((theme.GROUND, 3), (theme.TEXT, 1))
+            for colour, width in ((theme.BACKGROUND, 3), (theme.TEXT, 1))
         ]
         for item in (self._tracks, *self._bars, *self._ticks, *self._whiskers):
             self.addItem(item)
@@ -210,12 +210,15 @@ class SliceBars(Plot):
 
     def _show_whiskers(self) -> None:
         """Span the interval of each slice, with a dark edge to stand out on the bar."""
-        known = [(k, self._range(k)) for k in range(len(self._rows))]
-        shown = [(k, *ends) for k, ends in known if ends and ends[1] - ends[0] >= LEAST_RANGE_G]
-        k, low, high = (np.array(each) for each in zip(*shown, strict=True)) if shown else ([],) * 3
+        shown = [
+            (k, *ends)
+            for k in range(len(self._rows))
+            if (ends := self._range(k)) is not None and ends[1] - ends[0] >= LEAST_RANGE_G
+        ]
         for whiskers in self._whiskers:
             whiskers.setVisible(bool(shown))
             if shown:
+                k, low, high = np.array(shown, dtype=np.float64).T
                 whiskers.setData(x=low, y=k, right=high - low)
 
 
@@ -453,7 +456,7 @@ class IntervalLabel(QObject):
     def __init__(self, session: Session, results: ResultsPanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._results = session, results
-        self._followed: Interval | None = None
+        self._followed: IntervalUpdater | None = None
         session.opened.connect(self._follow)
         session.models_ready.connect(self.show)
 
@@ -485,7 +488,7 @@ class IntervalLabel(QObject):
         line.setToolTip(_tip(interval))
 
 
-def _tip(interval: Interval) -> str:
+def _tip(interval: IntervalUpdater) -> str:
     assert interval.found is not None
     ends = [
         f"by slice {convention}: {one.low_g:.1f} – {one.high_g:.1f} g"

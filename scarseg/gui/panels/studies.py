@@ -23,14 +23,14 @@ from PyQt6.QtWidgets import (
 from scarseg.gui import theme
 from scarseg.gui.session.study_list import (
     Entry,
-    Library,
     Study,
+    StudyList,
     StudyState,
-    counts,
+    count_states,
     matches,
     split_series,
     state_of,
-    words_of,
+    state_text,
 )
 from scarseg.gui.theme import label
 
@@ -174,7 +174,7 @@ class StudiesPanel(QWidget):
         self.warnings_label.setWordWrap(True)
         self.next = QToolButton()
         self.next.setObjectName("foot")
-        self._library: Library | None = None
+        self._library: StudyList | None = None
         self._current: Entry | None = None
         self._shown: Entry | None = None
         self._last: dict[str, Entry] = {}
@@ -207,7 +207,7 @@ class StudiesPanel(QWidget):
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()
 
-    def show_library(self, library: Library, current: Entry | None) -> None:
+    def show_library(self, library: StudyList, current: Entry | None) -> None:
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
@@ -237,20 +237,20 @@ class StudiesPanel(QWidget):
         """Give the series that a study is read by: the one last open, else the proposed one."""
         return self._last.get(study.study_uid, study.proposed)
 
-    def _count(self, library: Library) -> None:
+    def _count(self, library: StudyList) -> None:
         """Say beside each state how many studies are in it."""
         states = [state_of(self._entry_of(study)) for study in library.studies]
         states += [StudyState.FAILED] * len(library.refused)
         self.state.setItemText(0, f"All {len(states)}")
-        for row, (state, n) in enumerate(counts(states).items(), start=1):
+        for row, (state, n) in enumerate(count_states(states).items(), start=1):
             self.state.setItemText(row, f"{str(state).capitalize()} {n}")
 
-    def _fill(self, library: Library, current: Study | None) -> QListWidgetItem | None:
+    def _fill(self, library: StudyList, current: Study | None) -> QListWidgetItem | None:
         """Fill the list of studies; give the line of the current one."""
         wanted, text, chosen = self.state.currentData(), self.line.text(), None
         for study in library.studies:
             entry = self._entry_of(study)
-            words = words_of(entry)
+            words = state_text(entry)
             if wanted not in (None, state_of(entry)) or not matches(text, study, words):
                 continue
             item = _study_item(study, entry, words)
@@ -336,7 +336,7 @@ def _state_filter() -> QComboBox:
 
 def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetItem:
     colour = STATE_COLOURS[state_of(entry)]
-    if entry is not None and state_of(entry) is StudyState.TO_READ and entry.standing:
+    if entry is not None and state_of(entry) is StudyState.TO_READ and entry.reading_summary:
         colour = theme.YELLOW
     return two_line_item(study.title, words, colour, "" if entry is None else entry.title, study)
 

@@ -144,7 +144,7 @@ class ThresholdComparison(QObject):
         self._outlined, self._manual = None, None
         if self.document is not None:
             self.document.slice_changed.connect(self._changed)
-            self.document.moved_to.connect(self._show)
+            self.document.current_changed.connect(self._show)
         self._changed()
 
     def _changed(self, *_what: object) -> None:
@@ -180,9 +180,13 @@ class ThresholdComparison(QObject):
         number, case = self._asked, copy(document.case)
         case.labels, case.readings = case.labels.copy(), list(case.readings)
         question = threshold_results.MethodRequest(
-            case, self._whole_stack, dict(self.regions.here), self._manual, document.grounds.copy()
+            case,
+            self._whole_stack,
+            dict(self.regions.here),
+            self._manual,
+            document.labels_under_scar.copy(),
         )
-        self._session.numbers_lane.run(
+        self._session.measurement_worker.run(
             "compare", compute_methods, question,
             done=self._take_answer, current=lambda: number == self._asked,
         )  # fmt: skip
@@ -264,7 +268,9 @@ class ThresholdComparison(QObject):
         if not self.answer.wall[k].any():
             self.said.emit("There is no wall on this slice for a method to look in.")
             return
-        document.push(threshold_results.adopt(document.case, document.grounds[k], method, k))
+        document.push(
+            threshold_results.adopt(document.case, document.labels_under_scar[k], method, k)
+        )
         self.said.emit(f"{method.title} adopted: correct it, then accept. Ctrl+Z takes it back.")
 
     def adopt_all(self) -> None:
@@ -275,9 +281,9 @@ class ThresholdComparison(QObject):
         case = document.case
         walls = [int(k) for k in np.flatnonzero(self.answer.wall.any(axis=(1, 2)))]
         here = [k for k in walls if not case.readings[k].status.read]
-        with document.together():
+        with document.grouped():
             for k in here:
-                change = threshold_results.adopt(case, document.grounds[k], method, k)
+                change = threshold_results.adopt(case, document.labels_under_scar[k], method, k)
                 document.push(change, counts=k == here[0])
         kept = len(walls) - len(here)
         rest = f" {kept} that are read stay as they are." if kept else ""

@@ -70,7 +70,7 @@ class MethodRequest:
     whole_stack: bool = False
     drawn: Mapping[int, MaskArray] = field(default_factory=dict)
     manual: float | None = None
-    grounds: LabelArray | None = None
+    labels_under_scar: LabelArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,18 +131,18 @@ def compute_masks(question: MethodRequest) -> MethodMasks:
     from scarseg.quant import method_comparison
     from scarseg.quant.mass import measure
     from scarseg.quant.method_comparison import mass_curve
-    from scarseg.quant.remote import propose_remote_beside, remote_signals
+    from scarseg.quant.remote import propose_remote_outside, remote_signals
     from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, threshold_scar
 
     case, stack = question.case, question.case.stack
     labels = (
         case.labels
-        if question.grounds is None
-        else clip_stack_to_wall(case.labels, question.grounds)
+        if question.labels_under_scar is None
+        else clip_stack_to_wall(case.labels, question.labels_under_scar)
     )
     wall, infarct = searched_wall(labels), infarct_mask(labels)
     spacing = stack.pixel_spacing_mm
-    remote = propose_remote_beside(stack.pixels, wall, spacing, infarct)
+    remote = propose_remote_outside(stack.pixels, wall, spacing, infarct)
     for k, drawn in question.drawn.items():
         remote[k] = drawn & wall[k]
     statuses = [reading.status for reading in case.readings]
@@ -160,7 +160,7 @@ def compute_masks(question: MethodRequest) -> MethodMasks:
             method, stack.pixels, wall, spacing,
             region=region, remote=remote, sequence=stack.sequence, manual=manual, rules=rules,
         )  # fmt: skip
-        weighed = measure(found.applied_to(labels), stack, statuses)
+        weighed = measure(found.apply_to(labels), stack, statuses)
         methods.append(_method(found, method_comparison.threshold_rule(method), weighed, lv_g))
     curves = tuple(
         mass_curve(stack, wall, _only(k, wall), convention=measured.convention)
@@ -172,7 +172,7 @@ def compute_masks(question: MethodRequest) -> MethodMasks:
 
 def clip_stack_to_wall(labels: LabelArray, grounds: LabelArray) -> LabelArray:
     """Give labels (slice, row, column) without the scar that does not lie on wall."""
-    return np.stack([scar_checks.clipped(*each) for each in zip(labels, grounds, strict=True)])
+    return np.stack([scar_checks.clip_to_wall(*each) for each in zip(labels, grounds, strict=True)])
 
 
 def searched_wall(labels: LabelArray) -> MaskArray:
@@ -214,7 +214,7 @@ def _only(k: int, wall: MaskArray) -> MaskArray:
 def _manual(question: MethodRequest) -> float:
     if question.manual is not None:
         return question.manual
-    return quant_remote.scar_threshold(question.case).value
+    return quant_remote.suggest_threshold(question.case).value
 
 
 def _segmentation(labels: LabelArray, measured: Measurements) -> MethodMask:

@@ -14,7 +14,7 @@ from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
 from scarseg.gui.viewer.montage import Views
-from scarseg.quant.remote import Threshold, scar_threshold
+from scarseg.quant.remote import SuggestedThreshold, suggest_threshold
 
 LABEL_ACTIONS = {
     "label_1": Label.BLOOD_POOL,
@@ -55,7 +55,7 @@ class ToolSelection(QObject):
         super().__init__(parent)
         self._session, self._views, self._row = session, views, view_row
         self._shared = views.shared
-        self._threshold: Threshold | None = None
+        self._threshold: SuggestedThreshold | None = None
         self._actions: Mapping[str, QAction] = {}
         view_row.label_chosen.connect(lambda value: self.choose_label(Label(value)))
         view_row.radius_changed.connect(self._set_radius)
@@ -134,7 +134,7 @@ class ToolSelection(QObject):
         """Take the threshold that the stack offers; looked for once it is needed."""
         self._threshold = None
         if self._shared.tool == "threshold" and self._session.current is not None:
-            self._threshold = scar_threshold(self._session.current.document.case)
+            self._threshold = suggest_threshold(self._session.current.document.case)
         self._show_threshold()
 
     def _turn_threshold(self, steps: int) -> None:

@@ -23,11 +23,11 @@ from PyQt6.QtWidgets import (
 
 from scarseg.case.labels import Label
 from scarseg.gui import theme
-from scarseg.gui.actions import ACTIONS, MENUS, key_text
+from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
 from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
-from scarseg.quant.remote import Threshold
+from scarseg.quant.remote import SuggestedThreshold
 
 TOOL_BAR_ACTIONS = (
     "box",
@@ -102,7 +102,7 @@ class ToolBar(QWidget):
             if not name:
                 layout.addWidget(_rule())
                 continue
-            key = key_text(rows[name])
+            key = shortcut_text(rows[name])
             text = f"{SHORT_TEXTS.get(name, rows[name].text)}  {KEY_SYMBOLS.get(key, key)}"
             button = configure_button(actions[name], text)
             button.setProperty("tight", True)
@@ -378,7 +378,7 @@ class ViewOptionsBar(QWidget):
         low, high = self._range
         self.threshold_changed.emit(min(max(value, low), high))
 
-    def show_threshold(self, threshold: Threshold | None) -> None:
+    def show_threshold(self, threshold: SuggestedThreshold | None) -> None:
         """Show a threshold and the range it can be set in; None hides it."""
         for widget in (self.threshold_word, self.threshold, self.threshold_text):
             widget.setVisible(threshold is not None)

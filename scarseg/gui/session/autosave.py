@@ -12,7 +12,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from scarseg.case.case import Case
 from scarseg.errors import ScarsegError
 from scarseg.gui.session.document import Document
-from scarseg.gui.workers import Lane
+from scarseg.gui.workers import Worker
 
 DELAY_MS = 1000
 LONGEST_MS = 3000
@@ -36,7 +36,7 @@ def _save(case: Case, path: Path) -> None:
     store.save_case(case, path)
 
 
-class Saver(QObject):
+class Autosave(QObject):
     """Save one document through the disk lane.
 
     Signals:
@@ -46,14 +46,14 @@ class Saver(QObject):
     state_changed = pyqtSignal()
 
     def __init__(
-        self, document: Document, lane: Lane, path: Path, parent: QObject | None = None
+        self, document: Document, lane: Worker, path: Path, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self.document = document
         self.path = path
         self.problem = ""
         self.state = SaveState.READ_ONLY if document.read_only else SaveState.SAVED
-        self._lane = lane
+        self._worker = lane
         self._saved_revision = document.revision
         self._saving_revision: int | None = None
         self._touched_at: float | None = None
@@ -85,7 +85,7 @@ class Saver(QObject):
         self._saving_revision = revision
         if self.state is not SaveState.FAILED:
             self._set(SaveState.SAVING)
-        self._lane.run(
+        self._worker.run(
             f"save {self.path.name}",
             _save,
             self.document.snapshot(),

@@ -14,17 +14,17 @@ from PyQt6.QtGui import QUndoCommand, QUndoStack
 
 from scarseg.case import changes
 from scarseg.case.case import Case, Change
-from scarseg.case.history import Cause, Sight, SliceReading
-from scarseg.case.labels import LabelArray, resting_on_wall
+from scarseg.case.history import Cause, DetectorScope, SliceReading
+from scarseg.case.labels import LabelArray, without_infarct
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
-ANSWERS = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
 """What joins the step that asked for it."""
 
 
-class Step(QUndoCommand):
+class SliceCommand(QUndoCommand):
     """One named change on the undo stack.
 
     A model's answer (``answers`` True) joins the step that asked for it when nothing else was
@@ -43,8 +43,8 @@ class Step(QUndoCommand):
         self.change = change
         self.at = datetime.now()  # noqa: DTZ005 - the reader's own clock
         self._cause = cause
-        answers = cause in ANSWERS
-        self._before = document.grounds[change.slice_index].copy()
+        answers = cause in ANSWER_CAUSES
+        self._before = document.labels_under_scar[change.slice_index].copy()
         self._ground = ground
         self._proposed = document.case.proposed[change.slice_index]
         self.answers = answers
@@ -74,17 +74,17 @@ class Step(QUndoCommand):
         return 1
 
     def mergeWith(self, other: QUndoCommand | None) -> bool:
-        if not isinstance(other, Step) or not other.answers or not self.open:
+        if not isinstance(other, SliceCommand) or not other.answers or not self.open:
             return False
         if other.change.slice_index != self.change.slice_index:
             return False
-        self.change = changes.merged(self.change, other.change, self._document.case.labels)
+        self.change = changes.merge(self.change, other.change, self._document.case.labels)
         self._ground = other._ground
         self.open = False
         return True
 
 
-class InsertionStep(Step):
+class InsertionCommand(SliceCommand):
     """Another insertion point of the right ventricle; no label, prompt or status changes.
 
     ``k`` is the slice that the step belongs to.
@@ -103,24 +103,26 @@ class InsertionStep(Step):
 
 
 class Document(QObject):
-    """One case being read. It changes only through :meth:`push`, :meth:`propose`, :meth:`place`.
+    """One case being read.
+
+    It changes only through :meth:`push`, :meth:`propose` and :meth:`set_insertion_point`.
 
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
-    ``earlier`` names the steps of earlier sittings; ``seen`` holds the slices that were on the
-    screen as they stand now.
+    ``previous_history`` holds the steps of earlier sessions; ``viewed`` the slices that were on
+    the screen as they stand now.
 
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
-        moved_to: another slice is the current one.
-        placed: the insertion point of the right ventricle is another.
+        current_changed: another slice is the current one.
+        insertion_changed: the insertion point of the right ventricle is another.
     """
 
     slice_changed = pyqtSignal(int)
     edited = pyqtSignal()
-    moved_to = pyqtSignal(int)
-    placed = pyqtSignal()
+    current_changed = pyqtSignal(int)
+    insertion_changed = pyqtSignal()
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -131,11 +133,13 @@ class Document(QObject):
         self.current = middle if unread is None else unread
         self.versions = [0] * case.stack.n_slices
         self.revision = 0
-        if case.grounds is None:
-            case.grounds = np.stack([scar_checks.ground_of(labels) for labels in case.labels])
-        self.grounds = case.grounds
-        self.earlier = case.history
-        self.seen: set[int] = set()
+        if case.labels_under_scar is None:
+            case.labels_under_scar = np.stack(
+                [scar_checks.estimate_labels_under_scar(labels) for labels in case.labels]
+            )
+        self.labels_under_scar = case.labels_under_scar
+        self.previous_history = case.history
+        self.viewed: set[int] = set()
         self._held: set[int] | None = None
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
@@ -155,7 +159,7 @@ class Document(QObject):
         """Make a slice the current one; beyond either end nothing happens."""
         if 0 <= slice_index < self.case.stack.n_slices and slice_index != self.current:
             self.current = slice_index
-            self.moved_to.emit(slice_index)
+            self.current_changed.emit(slice_index)
 
     def push(
         self,
@@ -170,22 +174,22 @@ class Document(QObject):
         ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
         it over what was there. Scar of a model's answer lies on wall. ``cause`` says how the
         change came about where it is not a reader's, or a plain answer (``answers``). One
-        interaction may take several steps: only one of them ``counts``.
+        interaction may take several steps: only one of them ``count_states``.
         """
         if self.read_only:
             return
         cause = cause or (Cause.ANSWER if answers else Cause.READER)
         if change.edit is None and change.before == change.after:
             if cause is not Cause.READER:
-                self.case.repeated(change, cause)
+                self.case.record_repeat(change, cause)
             return
         if not answers and counts:
-            self.case.interacted(change.slice_index)
+            self.case.count_interaction(change.slice_index)
         if answers and ground is None:
             ground = self._ground_after(change)
-        self.undo_stack.push(Step(self, change, cause, ground))
+        self.undo_stack.push(SliceCommand(self, change, cause, ground))
 
-    def travel(self, index: int) -> None:
+    def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
         index = min(max(index, 0), self.undo_stack.count())
         if self.read_only or index == self.undo_stack.index():
@@ -193,12 +197,12 @@ class Document(QObject):
         step = self.undo_stack.command(max(index - 1, 0))
         assert step is not None
         self.go_to(self.slice_of(step))
-        self.case.interacted(self.current)
-        with self.together():
+        self.case.count_interaction(self.current)
+        with self.grouped():
             self.undo_stack.setIndex(index)
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def grouped(self) -> Iterator[None]:
         """Do several steps; each slice that changed is told of once, at the end."""
         self._held = set()
         try:
@@ -209,25 +213,25 @@ class Document(QObject):
                 self.slice_changed.emit(k)
             self.edited.emit()
 
-    def place(self, point: InsertionPoint | None) -> None:
+    def set_insertion_point(self, point: InsertionPoint | None) -> None:
         """Set where the right ventricle inserts in front, as one step; None: as proposed."""
         before = self.case.insertion
         if self.read_only or point == before:
             return
         k = self.current if point is None else point.slice_index
-        self.case.interacted(k)
+        self.case.count_interaction(k)
         name = "propose the insertion point" if point is None else "set the insertion point"
-        self.undo_stack.push(InsertionStep(self, k, name, point))
+        self.undo_stack.push(InsertionCommand(self, k, name, point))
 
     def _place(self, point: InsertionPoint | None) -> InsertionPoint | None:
         """Set the point and give the one before."""
         before, self.case.insertion = self.case.insertion, point
         self.revision += 1
-        self.placed.emit()
+        self.insertion_changed.emit()
         self.edited.emit()
         return before
 
-    def touch(self) -> None:
+    def mark_edited(self) -> None:
         """Have the case saved again although no slice changed."""
         if not self.read_only:
             self.revision += 1
@@ -245,7 +249,7 @@ class Document(QObject):
             self._apply(change, Cause.PROPOSAL, self._ground_after(change))
             self.versions[change.slice_index] = 0
         else:
-            step = Step(self, change, Cause.PROPOSAL, self._ground_after(change))
+            step = SliceCommand(self, change, Cause.PROPOSAL, self._ground_after(change))
             self.undo_stack.push(step)
 
     def looked(
@@ -253,18 +257,18 @@ class Document(QObject):
         slice_index: int,
         lv_hint: Box | None,
         lv_box: Box | None,
-        sight: Sight,
+        sight: DetectorScope,
         fresh: bool = False,
     ) -> None:
-        """Record how the models saw a slice: see :meth:`scarseg.case.case.Case.looked`."""
+        """Record a model run: see :meth:`scarseg.case.case.Case.record_model_run`."""
         if not self.read_only:
-            self.case.looked(slice_index, lv_hint, lv_box, sight, fresh)
+            self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
 
     def snapshot(self) -> Case:
         """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
         twin = copy(self.case)
         twin.labels = self.case.labels.copy()
-        twin.grounds = self.grounds.copy()
+        twin.labels_under_scar = self.labels_under_scar.copy()
         for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
             setattr(twin, name, list(getattr(self.case, name)))
         twin.record = self.case.record.copy()
@@ -272,7 +276,7 @@ class Document(QObject):
 
     def slice_of(self, command: QUndoCommand) -> int:
         """Say which slice a step of the undo stack belongs to."""
-        assert isinstance(command, Step)
+        assert isinstance(command, SliceCommand)
         return command.change.slice_index
 
     def _ground_after(self, change: Change) -> LabelArray | None:
@@ -281,14 +285,14 @@ class Document(QObject):
             return None
         labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()
         replace(change.edit, slice_index=0).apply(labels)
-        return resting_on_wall(labels[0])
+        return without_infarct(labels[0])
 
     def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
         k = change.slice_index
         self.case.apply(change, cause, ground)
         self.versions[k] += 1
         self.revision += 1
-        self.seen.discard(k)
+        self.viewed.discard(k)
         if self._held is not None:
             self._held.add(k)
             return

@@ -17,7 +17,7 @@ from scarseg.progress import Progress, silent
 from scarseg.report import text
 
 if TYPE_CHECKING:
-    from scarseg.io.tables.csv import Record
+    from scarseg.io.tables.table import StackRecord
     from scarseg.segmentation.interval import MassInterval
 
 
@@ -33,23 +33,25 @@ def export_cases(
 
     records = []
     for n, case in enumerate(cases):
-        within = part_of(progress, n / len(cases), 1 / len(cases))
+        within = subprogress(progress, n / len(cases), 1 / len(cases))
         within(0.0, f"Measuring {n + 1} of {len(cases)}")
-        records.append(record_of(case, interval_of and interval_of(case, within)))
+        records.append(build_record(case, interval_of and interval_of(case, within)))
     files = write_export(path, records, {}, force=force)
     return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
 
 
-def record_of(case: Case, interval: MassInterval | None = None, mask_file: str = "") -> Record:
+def build_record(
+    case: Case, interval: MassInterval | None = None, mask_file: str = ""
+) -> StackRecord:
     """Measure a case; the record holds the interval of its scar mass where there is one."""
     from scarseg.batch import results
     from scarseg.segmentation import pipeline
 
-    record = pipeline.case_record(case, mask_file=mask_file)
+    record = pipeline.measured_record(case, mask_file=mask_file)
     return record if interval is None else results.with_interval(record, interval)
 
 
-def part_of(progress: Progress, begun: float, share: float) -> Progress:
+def subprogress(progress: Progress, begun: float, share: float) -> Progress:
     """Report a part of the work, which begins where ``begun`` of the whole is done."""
     return lambda fraction, what: progress(begun + share * fraction, what)
 
@@ -68,13 +70,13 @@ def export_list(
     ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
     nothing is written.
     """
-    read = read_cases(entries, folder, now, part_of(progress, 0.0, 0.1))
+    read = load_cases(entries, folder, now, subprogress(progress, 0.0, 0.1))
     cases = [case for _, case in read]
-    said = export_cases(path, cases, force, interval_of, part_of(progress, 0.1, 0.9))
-    return said + without_reading(len(entries) - len(read))
+    said = export_cases(path, cases, force, interval_of, subprogress(progress, 0.1, 0.9))
+    return said + unread_message(len(entries) - len(read))
 
 
-def read_cases(
+def load_cases(
     entries: Sequence[Entry], folder: Path, now: Case | None, progress: Progress = silent
 ) -> list[tuple[Entry, Case]]:
     """Load the readings of these entries, of those that have one; arguments as above."""
@@ -88,7 +90,7 @@ def read_cases(
     return read
 
 
-def without_reading(n: int) -> str:
+def unread_message(n: int) -> str:
     """Say how many series had nothing to export."""
     return f". {n} series have no reading and no row." if n else ""
 
@@ -100,13 +102,13 @@ def _saved(entry: Entry, folder: Path) -> Case | None:
 
     source = entry.source
     path = store.case_path(folder, source)
-    if not store.has_case(path) and entry.arrival is not None:
-        path = entry.arrival
+    if not store.has_case(path) and entry.imported_case is not None:
+        path = entry.imported_case
     if not store.has_case(path):
         return None
     if isinstance(source, Stack):
         return store.load_case(path, source)
-    return store.load_case(path, dicom.read_stack(source, library.thickness_given(path)))
+    return store.load_case(path, dicom.read_stack(source, library.reader_thickness_mm(path)))
 
 
 def save_prompts(path: Path, case: Case, force: bool) -> str:
@@ -117,7 +119,7 @@ def save_prompts(path: Path, case: Case, force: bool) -> str:
     return f"Written: {path.name} in {path.parent}"
 
 
-class Part(StrEnum):
+class ExportFormat(StrEnum):
     """What can be written of a reading."""
 
     CSV = "csv"
@@ -129,22 +131,22 @@ class Part(StrEnum):
     SR = "sr"
 
 
-MASKS = (Part.NIFTI, Part.SEG, Part.RTSTRUCT)
-DICOM = (Part.SEG, Part.RTSTRUCT, Part.SR)
+MASK_FORMATS = (ExportFormat.NIFTI, ExportFormat.SEG, ExportFormat.RTSTRUCT)
+DICOM_FORMATS = (ExportFormat.SEG, ExportFormat.RTSTRUCT, ExportFormat.SR)
 """What refers to the images, and needs their files."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExportRequest:
     """What to write where; ``whole_list``: of every reading, not of the one on the desk."""
 
     folder: Path
-    parts: frozenset[Part]
+    parts: frozenset[ExportFormat]
     whole_list: bool = False
 
 
-def export_parts(
-    wish: Wish,
+def export_formats(
+    wish: ExportRequest,
     entries: Sequence[Entry],
     cases_folder: Path,
     now: Case | None,
@@ -170,7 +172,7 @@ def export_parts(
     """
     from scarseg.io.files import refuse_existing
 
-    read = read_cases(entries, cases_folder, now, part_of(progress, 0.0, 0.1))
+    read = load_cases(entries, cases_folder, now, subprogress(progress, 0.0, 0.1))
     if not read:
         raise InputError("E_NO_READING", "Nothing of this list is read yet.")
     targets = [path for entry, _ in read for path in _files(entry, wish)] + _tables(wish)
@@ -180,11 +182,11 @@ def export_parts(
         refuse_existing(targets, "it would be replaced")
     records, refused = [], []
     for n, (entry, case) in enumerate(read):
-        within = part_of(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
+        within = subprogress(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
         within(0.0, f"Writing {n + 1} of {len(read)}")
         interval = None if interval_of is None else interval_of(case, within)
         mask_file = _mask_file(entry, wish)
-        records.append(record_of(case, interval, mask_file))
+        records.append(build_record(case, interval, mask_file))
         try:
             _write_one(wish, entry, case, records[-1], interval, force)
         except (Cancelled, OutputError):
@@ -195,57 +197,57 @@ def export_parts(
             refused.append(f"{entry.title}: {error.message}")
     progress(0.95, "Writing the tables")
     _write_tables(wish, records, force)
-    return _told(wish, targets, refused) + without_reading(len(entries) - len(read))
+    return _told(wish, targets, refused) + unread_message(len(entries) - len(read))
 
 
-def _told(wish: Wish, targets: Sequence[Path], refused: Sequence[str]) -> str:
+def _told(wish: ExportRequest, targets: Sequence[Path], refused: Sequence[str]) -> str:
     there = sum(path.exists() for path in targets)
     said = f"Written: {there} file{'' if there == 1 else 's'} in {wish.folder}"
     return said + (f". Not of {len(refused)}: {'; '.join(refused[:2])}" if refused else "")
 
 
-def _files(entry: Entry, wish: Wish) -> list[Path]:
+def _files(entry: Entry, wish: ExportRequest) -> list[Path]:
     """Name what is written of one series."""
     from scarseg.report.patient import report_name
 
     stem = _stem(entry)
     names = {
-        Part.NIFTI: f"{stem}.nii.gz",
-        Part.SEG: f"{stem}.seg.dcm",
-        Part.RTSTRUCT: f"{stem}.rtstruct.dcm",
-        Part.SR: f"{stem}.sr.dcm",
-        Part.REPORT: report_name(entry.stack_id),
+        ExportFormat.NIFTI: f"{stem}.nii.gz",
+        ExportFormat.SEG: f"{stem}.seg.dcm",
+        ExportFormat.RTSTRUCT: f"{stem}.rtstruct.dcm",
+        ExportFormat.SR: f"{stem}.sr.dcm",
+        ExportFormat.REPORT: report_name(entry.stack_id),
     }
     return [wish.folder / name for part, name in names.items() if part in _able(entry, wish)]
 
 
-def _able(entry: Entry, wish: Wish) -> frozenset[Part]:
+def _able(entry: Entry, wish: ExportRequest) -> frozenset[ExportFormat]:
     """Leave out what needs the images' files, where there are none."""
-    return wish.parts - frozenset(DICOM) if isinstance(entry.source, Stack) else wish.parts
+    return wish.parts - frozenset(DICOM_FORMATS) if isinstance(entry.source, Stack) else wish.parts
 
 
-def _tables(wish: Wish) -> list[Path]:
+def _tables(wish: ExportRequest) -> list[Path]:
     from scarseg.io.tables.export import export_files
 
-    if Part.CSV in wish.parts:
-        return export_files(wish.folder / "scar.csv", Part.WORKBOOK in wish.parts)
-    return [wish.folder / "scar.xlsx"] if Part.WORKBOOK in wish.parts else []
+    if ExportFormat.CSV in wish.parts:
+        return export_files(wish.folder / "scar.csv", ExportFormat.WORKBOOK in wish.parts)
+    return [wish.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in wish.parts else []
 
 
-def _write_tables(wish: Wish, records: Sequence[Record], force: bool) -> None:
+def _write_tables(wish: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
     from scarseg.io.tables.export import write_export
 
     files = _tables(wish)
     if files:
-        both = {Part.CSV, Part.WORKBOOK} <= wish.parts
+        both = {ExportFormat.CSV, ExportFormat.WORKBOOK} <= wish.parts
         write_export(files[-1], records, {}, workbook=both, force=force)
 
 
 def _write_one(
-    wish: Wish,
+    wish: ExportRequest,
     entry: Entry,
     case: Case,
-    record: Record,
+    record: StackRecord,
     interval: MassInterval | None,
     force: bool,
 ) -> None:
@@ -257,16 +259,16 @@ def _write_one(
     able, measured = _able(entry, wish), pipeline.measure(case)
     source = entry.source
     if isinstance(source, Stack):
-        if Part.NIFTI in able:
+        if ExportFormat.NIFTI in able:
             _write_labels(wish.folder / f"{_stem(entry)}.nii.gz", case, force)
     else:
         job = BatchJob(source, f"{_stem(entry)}.nii.gz")
-        for part in (one for one in MASKS if one in able):
-            told = measured if Part.SR in able and part is _beside(able) else None
+        for part in (one for one in MASK_FORMATS if one in able):
+            told = measured if ExportFormat.SR in able and part is _beside(able) else None
             write_files(wish.folder, job, case, MaskFormat(part), told, force=force)
-        if Part.SR in able and _beside(able) is None:
+        if ExportFormat.SR in able and _beside(able) is None:
             write_files(wish.folder, job, case, MaskFormat.NONE, measured, force=force)
-    if Part.REPORT in able:
+    if ExportFormat.REPORT in able:
         path = wish.folder / patient.report_name(case.stack.stack_id)
         spread = None
         if interval is not None:
@@ -282,9 +284,9 @@ def _write_one(
         )
 
 
-def _beside(able: frozenset[Part]) -> Part | None:
+def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:
     """Give the mask that the structured report is written with: the one it refers to."""
-    return Part.SEG if Part.SEG in able else None
+    return ExportFormat.SEG if ExportFormat.SEG in able else None
 
 
 def _write_labels(path: Path, case: Case, force: bool) -> None:
@@ -293,11 +295,15 @@ def _write_labels(path: Path, case: Case, force: bool) -> None:
     nifti.write_labels(path, case.labels, case.stack, force)
 
 
-def _mask_file(entry: Entry, wish: Wish) -> str:
+def _mask_file(entry: Entry, wish: ExportRequest) -> str:
     """Name the mask in the table: of several, the label map."""
     able = _able(entry, wish)
-    endings = {Part.NIFTI: "nii.gz", Part.SEG: "seg.dcm", Part.RTSTRUCT: "rtstruct.dcm"}
-    return next((f"{_stem(entry)}.{endings[part]}" for part in MASKS if part in able), "")
+    endings = {
+        ExportFormat.NIFTI: "nii.gz",
+        ExportFormat.SEG: "seg.dcm",
+        ExportFormat.RTSTRUCT: "rtstruct.dcm",
+    }
+    return next((f"{_stem(entry)}.{endings[part]}" for part in MASK_FORMATS if part in able), "")
 
 
 def _stem(entry: Entry) -> str:

@@ -11,7 +11,7 @@ from scarseg.case.prompts import Box
 from scarseg.models import Detection, Structure
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.pipeline import Located
+    from scarseg.segmentation.pipeline import LocatedHeart
 
 
 class Task(StrEnum):
@@ -27,7 +27,7 @@ class Task(StrEnum):
     """What can wait until nothing else is to be done."""
 
 
-class Why(StrEnum):
+class RequestKind(StrEnum):
     """Why a proposal is made over what stands on a slice."""
 
     ASKED = "asked"
@@ -36,7 +36,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True)
-class Spare:
+class IdleTask:
     """Short work on one slice for which nobody waits; what is done with its answer, or failure."""
 
     slice_index: int
@@ -46,7 +46,7 @@ class Spare:
 
 
 @dataclass
-class Agenda:
+class InferenceQueue:
     """Everything that is still to be done for a stack of ``n`` slices.
 
     What a reader asks for comes first, on the slice in sight before others, the newest before
@@ -68,14 +68,14 @@ class Agenda:
 
     n: int
     found: list[tuple[Detection, ...] | None] = field(default_factory=list)
-    located: tuple[Located, ...] = ()
+    located: tuple[LocatedHeart, ...] = ()
     waiting: set[int] = field(default_factory=set)
     known: set[int] = field(default_factory=set)
     later: set[int] = field(default_factory=set)
     embedded: set[int] = field(default_factory=set)
     alone: dict[int, Box | None] = field(default_factory=dict)
     unsettled: set[int] = field(default_factory=set)
-    wishes: dict[int, Why] = field(default_factory=dict)
+    requests: dict[int, RequestKind] = field(default_factory=dict)
     asked: dict[int, int] = field(default_factory=dict)
     awake: bool = False
     _questions: int = 0
@@ -89,16 +89,16 @@ class Agenda:
         self.asked.pop(k, None)
         self.asked[k] = self._questions
 
-    def wish(self, k: int, why: Why) -> None:
+    def request(self, k: int, why: RequestKind) -> None:
         """Note that a slice is to be proposed anew."""
-        self.wishes.pop(k, None)
-        self.wishes[k] = why
+        self.requests.pop(k, None)
+        self.requests[k] = why
 
-    def next(self, here: int) -> tuple[Task, int] | None:
+    def next_task(self, here: int) -> tuple[Task, int] | None:
         """Give what to do now, with slice ``here`` in sight; None when there is nothing."""
-        newest = [*reversed(self.wishes), *reversed(self.asked)]
+        newest = [*reversed(self.requests), *reversed(self.asked)]
         for k in sorted(newest, key=lambda k: k != here):
-            if k in self.wishes:
+            if k in self.requests:
                 return Task.PROPOSE, k
             if k in self.embedded:
                 return Task.ANSWER, k
@@ -124,23 +124,23 @@ class Agenda:
             return Task.PROPOSE, k
         if self.found[k] is None:
             return Task.LOOK, k
-        return (Task.PROPOSE, k) if self.clear(k) or not self.awake else None
+        return (Task.PROPOSE, k) if self.has_one_heart(k) or not self.awake else None
 
-    def clear(self, k: int) -> bool:
+    def has_one_heart(self, k: int) -> bool:
         """Say whether the detector saw one heart on this slice, and one only."""
         hearts = [d for d in self.found[k] or () if d.structure is Structure.LEFT_VENTRICLE]
         return len(hearts) == 1
 
-    def settle(self, located: tuple[Located, ...]) -> None:
+    def set_located(self, located: tuple[LocatedHeart, ...]) -> None:
         """Take where the heart is; slices that were proposed by another box are unsettled."""
         self.located = located
         self.unsettled |= {k for k, box in self.alone.items() if located[k].lv_box != box}
         self.alone.clear()
 
-    def rest(self) -> None:
+    def clear(self) -> None:
         """Forget all that was to be done."""
         self.awake = False
-        for each in (self.waiting, self.unsettled, self.wishes, self.asked):
+        for each in (self.waiting, self.unsettled, self.requests, self.asked):
             each.clear()
 
     def _nearest(self, slices: Iterable[int], here: int) -> int:

@@ -15,15 +15,15 @@ from scarseg.case.prompts import Box
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference import Inference
-from scarseg.gui.session.inference_queue import Spare
+from scarseg.gui.session.inference_queue import IdleTask
 from scarseg.models import Embedding, Models
 from scarseg.progress import Progress
 from scarseg.segmentation import interval as segmentation_interval
 from scarseg.segmentation import uncertainty
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.interval import Floats, MassInterval, SliceSpread
-    from scarseg.segmentation.uncertainty import Variation
+    from scarseg.segmentation.interval import Floats, MassInterval, SliceMassSpread
+    from scarseg.segmentation.uncertainty import PromptVariation
 
 REST_MS = 1000
 """A reader who did nothing for this long rests; then the interval is computed."""
@@ -32,22 +32,22 @@ IntervalMaker = Callable[[Case, Progress], "MassInterval | None"]
 
 
 @dataclass(eq=False)
-class Asked:
+class SliceVariation:
     """What was asked of the models about one slice, and how far they have answered.
 
     Labels are no part of it: a stroke of the brush asks nothing anew.
     """
 
-    variation: Variation
+    variation: PromptVariation
     lv_box: Box | None
     rows: list[Floats] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        return len(self.rows) == len(self.variation.questions)
+        return len(self.rows) == len(self.variation.prompts)
 
 
-class Interval(QObject):
+class IntervalUpdater(QObject):
     """Keep the interval of one document, slice by slice, one answer of the models at a time.
 
     It begins when the reader has rested for a second and the models have nothing else to do,
@@ -71,8 +71,8 @@ class Interval(QObject):
         self.slices: dict[MassConvention, list[tuple[float, float] | None]] = {
             each: [None] * n for each in MassConvention
         }
-        self._asked: dict[int, Asked] = {}
-        self._drawn: dict[int, SliceSpread] = {}
+        self._asked: dict[int, SliceVariation] = {}
+        self._drawn: dict[int, SliceMassSpread] = {}
         self._embedded: dict[int, Embedding] = {}
         self._todo: list[int] | None = None
         self._state = 0
@@ -81,7 +81,7 @@ class Interval(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._rest.timeout.connect(self._begin)
-        inference.spare = self._next
+        inference.idle_task = self._next
         document.slice_changed.connect(self._changed)
         inference.ready_changed.connect(self._looked)
         inference.pending_changed.connect(self._stir)
@@ -134,13 +134,13 @@ class Interval(QObject):
         if self.found is None and inference.models is not None and idle and not self._given_up:
             self._plan()
             self.changed.emit()
-            inference.go_on()
+            inference.resume()
 
     # What
 
     def _plan(self) -> None:
         from scarseg.segmentation.interval import slices_to_embed
-        from scarseg.segmentation.uncertainty import variation_of
+        from scarseg.segmentation.uncertainty import slice_variation
 
         case = self._document.case
         boxes = {
@@ -149,13 +149,13 @@ class Interval(QObject):
             if embedding is not None
         }
         boxes |= slices_to_embed(case, boxes)
-        now: dict[int, Asked] = {}
+        now: dict[int, SliceVariation] = {}
         for k, box in boxes.items():
-            variation = variation_of(case, k, box)
+            variation = slice_variation(case, k, box)
             if variation is not None:
                 known = self._asked.get(k)
                 same = known is not None and (known.variation, known.lv_box) == (variation, box)
-                now[k] = known if known is not None and same else Asked(variation, box)
+                now[k] = known if known is not None and same else SliceVariation(variation, box)
         self._asked = now
         self._embedded = {
             k: one for k, one in self._embedded.items() if k in now and one.lv_box == boxes[k]
@@ -163,7 +163,7 @@ class Interval(QObject):
         here = self._document.current
         self._todo = sorted(self._indices, key=lambda k: abs(k - here))
 
-    def _next(self) -> Spare | None:
+    def _next(self) -> IdleTask | None:
         """Give the next short piece of work, or None."""
         if self._todo is None or self.found is not None:
             return None
@@ -174,14 +174,14 @@ class Interval(QObject):
             self._embedded.pop(self._todo.pop(0), None)
         return self._put_together()
 
-    def _for_slice(self, k: int) -> Spare | None:
+    def _for_slice(self, k: int) -> IdleTask | None:
 
         case, asked, models = self._document.case, self._asked.get(k), self._inference.models
         assert models is not None
         if asked is None:
             spacing, labels = case.stack.pixel_spacing_mm, case.labels[k]
             looked = self._inference.embedding(k) is not None
-            drawn = uncertainty.footing_of(case, k, looked) is uncertainty.Footing.DRAWN
+            drawn = uncertainty.mass_basis(case, k, looked) is uncertainty.MassBasis.DRAWN
             if not drawn or k in self._drawn:
                 return None
             work: Callable[[], Any] = partial(
@@ -195,16 +195,20 @@ class Interval(QObject):
             work = partial(models.segmenter.embed, case.stack.image(k), asked.lv_box)
             return self._spare(k, work, partial(self._embedded.__setitem__, k))
         work = partial(
-            segmentation_interval.cut_answer, models, embedding, asked.variation, len(asked.rows)
+            segmentation_interval.count_at_levels,
+            models,
+            embedding,
+            asked.variation,
+            len(asked.rows),
         )
         return self._spare(k, work, asked.rows.append)
 
-    def _put_together(self) -> Spare:
-        from scarseg.segmentation.interval import spread_of
+    def _put_together(self) -> IdleTask:
+        from scarseg.segmentation.interval import mass_spread
 
         case = self._document.snapshot()
         spreads = [
-            spread_of(asked.variation, asked.rows, case.labels[k])
+            mass_spread(asked.variation, asked.rows, case.labels[k])
             if (asked := self._asked.get(k)) is not None
             else self._drawn.get(k)
             for k in self._indices
@@ -221,8 +225,8 @@ class Interval(QObject):
             self.slices[convention] = list(one.slices_g)
         self.changed.emit()
 
-    def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> Spare:
-        return Spare(k, work, done, self._failed)
+    def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> IdleTask:
+        return IdleTask(k, work, done, self._failed)
 
     def _while_it_stands(self, done: Callable[[Any], None]) -> Callable[[Any], None]:
         """Drop what comes late for the case as it stands."""
@@ -242,14 +246,14 @@ class Interval(QObject):
         self.changed.emit()
 
 
-def _both_ways(case: Case, spreads: Sequence[SliceSpread | None]) -> Intervals:
-    from scarseg.segmentation.interval import interval_of
+def _both_ways(case: Case, spreads: Sequence[SliceMassSpread | None]) -> Intervals:
+    from scarseg.segmentation.interval import interval_from_spreads
 
-    return {each: interval_of(case, spreads, each) for each in MassConvention}
+    return {each: interval_from_spreads(case, spreads, each) for each in MassConvention}
 
 
 def interval_maker(
-    models: Models | None, interval: Interval | None, case: Case | None
+    models: Models | None, interval: IntervalUpdater | None, case: Case | None
 ) -> IntervalMaker:
     """Make what gives an exported case its interval: what is known of the open one, else anew.
 
@@ -261,7 +265,7 @@ def interval_maker(
     embeddings = [] if interval is None else interval.embeddings()
 
     def make(one: Case, progress: Progress) -> MassInterval | None:
-        from scarseg.segmentation.interval import case_interval, embedded_again
+        from scarseg.segmentation.interval import case_interval, embed_missing
 
         mine = one is case
         if mine and known is not None:
@@ -270,7 +274,7 @@ def interval_maker(
             return None
         at_hand = embeddings if mine else [None] * one.stack.n_slices
         try:
-            return case_interval(one, models, embedded_again(one, models, at_hand, progress))
+            return case_interval(one, models, embed_missing(one, models, at_hand, progress))
         except Cancelled:
             raise
         except ScarsegError:

@@ -12,26 +12,31 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from scarseg.case.case import Case
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, InputError, ScarsegError, StoreError
-from scarseg.gui.session.resume import words_for_waiting
-from scarseg.gui.session.study_list import Cover, Entry, Library, likely, standing
-from scarseg.gui.workers import Lane
+from scarseg.gui.session.resume import missing_images_message
+from scarseg.gui.session.study_list import (
+    BlindedEntry,
+    Entry,
+    StudyList,
+    most_likely,
+    reading_summary,
+)
+from scarseg.gui.workers import Worker
 from scarseg.io.casefile import lock as casefile_lock
 from scarseg.progress import Progress
-from scarseg.simulate import studies
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
     from scarseg.io.casefile.lock import CaseLock
-    from scarseg.io.casefile.store import Glance
+    from scarseg.io.casefile.store import ReadingProgress
     from scarseg.io.dicom.types import LoadReport, StackSummary
 
 
 DEMO_SEED = 19
-RESTORED = "scarseg ended suddenly last time. Every change that was saved is here."
+RESTORED_MESSAGE = "scarseg ended suddenly last time. Every change that was saved is here."
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class ScanResult:
     """What stood in the inputs: ``report`` is None where there were only case files."""
 
     report: LoadReport | None
@@ -40,23 +45,23 @@ class Looked:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class OpenRequest:
     """What is to be opened: a stack, and the case file from elsewhere that belongs to it.
 
     ``replacing``: put the arrived reading in the place of another one, which is kept aside.
-    ``cover``: read it again, blinded, in a case file of its own.
+    ``blinding``: read it again, blinded, in a case file of its own.
     """
 
     source: StackSummary | Stack
     folder: Path
     thickness_mm: float | None = None
-    arrival: Path | None = None
+    imported_case: Path | None = None
     replacing: bool = False
-    cover: Cover | None = None
+    blinding: BlindedEntry | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenedCase:
     """What the disk lane hands back: a case, the right to write it, and what must be said.
 
     ``blocked``: another program writes this case. ``restored`` is said where a program ended
@@ -73,7 +78,7 @@ class Opened:
     place: int | None = None
 
 
-def look(inputs: Sequence[Path], progress: Progress) -> Looked:
+def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
     """List the stacks and the case files of some inputs.
 
     Raises:
@@ -82,7 +87,7 @@ def look(inputs: Sequence[Path], progress: Progress) -> Looked:
     from scarseg.io import dicom
     from scarseg.io.casefile import library
 
-    found = library.find(inputs)
+    found = library.find_case_files(inputs)
     report = None
     if found.rest:
         try:
@@ -90,21 +95,21 @@ def look(inputs: Sequence[Path], progress: Progress) -> Looked:
         except InputError:
             if not found.cases:
                 raise
-    return Looked(report, found.cases, found.notes)
+    return ScanResult(report, found.cases, found.notes)
 
 
-def open_case(wanted: Wanted, progress: Progress) -> Opened:
+def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
     """Read a stack and its saved case."""
     from scarseg.io import dicom
-    from scarseg.io.casefile import library, store
+    from scarseg.io.casefile import last_position, library, store
 
-    source, folder, cover = wanted.source, wanted.folder, wanted.cover
+    source, folder, cover = wanted.source, wanted.folder, wanted.blinding
     path, notes = cover.path if cover else store.case_path(folder, source), []
     if isinstance(source, Stack):
         stack = source
     else:
         thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
-        thickness = thickness or library.thickness_given(wanted.arrival or path)
+        thickness = thickness or library.reader_thickness_mm(wanted.imported_case or path)
         stack = dicom.read_stack(source, thickness, progress)
     lock, blocked = None, False
     try:
@@ -116,12 +121,12 @@ def open_case(wanted: Wanted, progress: Progress) -> Opened:
     if cover is not None:
         case.reader, case.read_number = cover.reader, cover.read_number
     read_from = path
-    if wanted.arrival is not None and not library.is_stored_at(wanted.arrival, path):
+    if wanted.imported_case is not None and not library.is_stored_at(wanted.imported_case, path):
         if lock is None:
-            read_from = wanted.arrival
-            notes.append(f"What you see is the reading in {wanted.arrival.name}.")
+            read_from = wanted.imported_case
+            notes.append(f"What you see is the reading in {wanted.imported_case.name}.")
         else:
-            question = _take_arrival(wanted, wanted.arrival, path, stack, notes)
+            question = _take_arrival(wanted, wanted.imported_case, path, stack, notes)
     if store.has_case(read_from):
         try:
             saved = store.read_case(read_from, stack)
@@ -133,12 +138,14 @@ def open_case(wanted: Wanted, progress: Progress) -> Opened:
             elif lock is not None:
                 lock.release()
                 lock = None
-    restored = RESTORED if lock is not None and lock.took_over else ""
-    place = library.recall(folder, path.name, stack.n_slices)
-    return Opened(case, path, lock, tuple(notes), blocked, restored, question, place)
+    restored = RESTORED_MESSAGE if lock is not None and lock.replaced_dead_owner else ""
+    place = last_position.load_last_slice(folder, path.name, stack.n_slices)
+    return OpenedCase(case, path, lock, tuple(notes), blocked, restored, question, place)
 
 
-def _take_arrival(wanted: Wanted, arrival: Path, path: Path, stack: Stack, notes: list[str]) -> str:
+def _take_arrival(
+    wanted: OpenRequest, arrival: Path, path: Path, stack: Stack, notes: list[str]
+) -> str:
     """Bring an arrived case file into the store; give the question where that needs an answer."""
     from scarseg.io.casefile import library, store
 
@@ -146,31 +153,33 @@ def _take_arrival(wanted: Wanted, arrival: Path, path: Path, stack: Stack, notes
         store.read_case(arrival, stack)
         if store.has_case(path) and library.same_reading(arrival, path):
             return ""
-        if store.has_case(path) and not wanted.replacing and library.holds_work(path):
-            here, there = library.look(path).words, library.look(arrival).words
+        if store.has_case(path) and not wanted.replacing and library.has_reader_work(path):
+            here, there = library.read_case_file(path).words, library.read_case_file(arrival).words
             return (
                 f"This series has a reading here, which you see ({here}). {arrival.name} holds"
                 f" another one ({there}). The one you leave is kept aside."
             )
-        library.bring_in(arrival, path, stack)
+        library.import_case(arrival, path, stack)
         notes.append(f"The reading in {arrival.name} was copied; changes are saved in the copy.")
     except StoreError as error:
         notes.append(f"{arrival.name} was not opened. {error}")
     return ""
 
 
-def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, Glance]]:
+def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, ReadingProgress]]:
     """Look at how the saved readings of a list stand."""
     from scarseg.io.casefile import store
 
     found = (
-        (each, store.peek(each.arrival or store.case_path(folder, each.source))) for each in entries
+        (each, store.read_progress(each.imported_case or store.case_path(folder, each.source)))
+        for each in entries
     )
     return [(entry, glance) for entry, glance in found if glance is not None]
 
 
-def make_demo(folder: Path) -> Path:
+def write_demo_study(folder: Path) -> Path:
     """Write the simulated study of the demo unless it is there already."""
+    from scarseg.simulate import studies
 
     dicom_folder = folder / "study" / "dicom"
     if dicom_folder.exists():
@@ -179,44 +188,44 @@ def make_demo(folder: Path) -> Path:
 
 
 def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
-    from scarseg.io.casefile import library as casefile_library
+    from scarseg.io.casefile import last_position
 
-    casefile_library.keep_folder(folder, shown, names)
+    last_position.save_last_folder(folder, shown, names)
 
 
 def _recall_folder(folder: Path) -> Path | None:
-    from scarseg.io.casefile import library as casefile_library
+    from scarseg.io.casefile import last_position
 
-    return casefile_library.recall_folder(folder)
+    return last_position.load_last_folder(folder)
 
 
-class Finder(QObject):
+class StudyScanner(QObject):
     """Fill the library from folders, files, zips and case files, on the disk lane.
 
     Signals:
-        library_changed: studies, or what is known of them.
+        study_list_changed: studies, or what is known of them.
         found: the entry to open by itself.
         working: (fraction or -1, what) a scan is under way; empty ``what`` ends it.
         notice: a sentence the reader must see.
-        images_wanted: a sentence: case files wait for the folder of their images.
+        images_needed: a sentence: case files wait for the folder of their images.
         remembered: the folder that was opened last time.
     """
 
-    library_changed = pyqtSignal()
+    study_list_changed = pyqtSignal()
     found = pyqtSignal(object)
     working = pyqtSignal(float, str)
     notice = pyqtSignal(str)
-    images_wanted = pyqtSignal(str)
+    images_needed = pyqtSignal(str)
     remembered = pyqtSignal(object)
 
-    def __init__(self, library: Library, lane: Lane, folder: Path, parent: QObject) -> None:
+    def __init__(self, library: StudyList, lane: Worker, folder: Path, parent: QObject) -> None:
         super().__init__(parent)
-        self.library, self._lane, self._folder = library, lane, folder
+        self.study_list, self._worker, self._folder = library, lane, folder
         self.last_folder: Path | None = None
 
     def recall(self) -> None:
         """Look which folder was opened last time."""
-        self._lane.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
+        self._worker.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
 
     def _take_folder(self, folder: Path | None) -> None:
         self.last_folder = folder
@@ -226,9 +235,9 @@ class Finder(QObject):
     def scan(self, inputs: list[Path]) -> None:
         """Look at folders, files, zips or case files and open the likely stack."""
         self.working.emit(-1.0, "Looking for short-axis stacks")
-        self._lane.run(
+        self._worker.run(
             "scan",
-            look,
+            scan_inputs,
             inputs,
             done=lambda looked: self._take_looked(inputs, looked),
             failed=self.refuse,
@@ -238,24 +247,24 @@ class Finder(QObject):
     def demo(self) -> None:
         """Make a simulated study and look at it."""
         self.working.emit(-1.0, "Making a simulated study")
-        self._lane.run(
-            "demo", make_demo, self._folder.parent / "demo",
+        self._worker.run(
+            "demo", write_demo_study, self._folder.parent / "demo",
             done=lambda folder: self.scan([folder]), failed=self.refuse,
         )  # fmt: skip
 
-    def _take_looked(self, inputs: list[Path], looked: Looked) -> None:
+    def _take_looked(self, inputs: list[Path], looked: ScanResult) -> None:
         self.working.emit(1.0, "")
         report = looked.report
-        fresh = [] if report is None else self.library.add_report(report)
-        met = self.library.expect(looked.arrivals)
+        fresh = [] if report is None else self.study_list.add_report(report)
+        met = self.study_list.expect(looked.arrivals)
         notes = [*looked.notes, *(() if report is None else report.notes)]
         if notes:
             self.notice.emit(" ".join(notes))
-        self.library_changed.emit()
-        entry = likely(met) or likely(fresh)
+        self.study_list_changed.emit()
+        entry = most_likely(met) or most_likely(fresh)
         if entry is not None:
             self.found.emit(entry)
-            self._lane.run(
+            self._worker.run(
                 f"peek {id(looked)}",
                 peek_cases,
                 self._folder,
@@ -264,7 +273,7 @@ class Finder(QObject):
             )
         if report is not None:
             self._remember(inputs, report)
-        if self.library.waiting:
+        if self.study_list.waiting:
             self.remind()
         elif entry is None and report is not None:
             self._say_nothing_opened(report)
@@ -281,14 +290,16 @@ class Finder(QObject):
         patients = {stack.patient_id for stack in report.stacks}
         if len(inputs) == 1 and len(patients) > 1:
             names = [name for s in report.stacks for name in (s.patient_id, s.patient_name)]
-            self._lane.run("keep folder", _keep_folder, self._folder, inputs[0], names)
+            self._worker.run("keep folder", _keep_folder, self._folder, inputs[0], names)
 
-    def _take_glances(self, found: list[tuple[Entry, Glance]]) -> None:
+    def _take_glances(self, found: list[tuple[Entry, ReadingProgress]]) -> None:
         for entry, glance in found:
-            if not entry.standing:
+            if not entry.reading_summary:
                 entry.read = glance.n_read == glance.n_slices
-                entry.standing = standing(glance.n_slices, glance.n_read, glance.n_proposed)
-        self.library_changed.emit()
+                entry.reading_summary = reading_summary(
+                    glance.n_slices, glance.n_read, glance.n_proposed
+                )
+        self.study_list_changed.emit()
 
     def refuse(self, error: BaseException) -> None:
         """Say why looking or opening failed."""
@@ -297,13 +308,13 @@ class Finder(QObject):
             return
         if not isinstance(error, (ScarsegError, OSError)):
             raise error
-        if self.library.waiting:
+        if self.study_list.waiting:
             self.remind(f"{error} ")
         else:
             self.notice.emit(str(error))
 
     def remind(self, before: str = "") -> None:
         """Say again which images case files wait for, if they do."""
-        waiting = self.library.waiting.values()
+        waiting = self.study_list.waiting.values()
         if waiting:
-            self.images_wanted.emit(before + words_for_waiting(waiting))
+            self.images_needed.emit(before + missing_images_message(waiting))

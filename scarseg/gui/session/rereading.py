@@ -14,12 +14,12 @@ from scarseg.progress import Progress
 
 if TYPE_CHECKING:
     from scarseg.agreement.rereading import RereadCase
-    from scarseg.io.casefile.rereading import Covered, First, Rereading
+    from scarseg.io.casefile.rereading import CodedCase, FirstReading, Rereading
     from scarseg.io.dicom.types import StackSummary
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RereadingProgress:
     """Re-readings of a store with how far each of their cases is: code to (slices read, of)."""
 
     rereadings: tuple[Rereading, ...]
@@ -29,37 +29,46 @@ class Found:
         return sum(0 < of == n for n, of in self.read[one.code].values())
 
 
-def find(store_folder: Path) -> Found:
+def find_unfinished(store_folder: Path) -> RereadingProgress:
     """Look for the re-readings that are not finished, the newest first."""
     from scarseg.io.casefile import rereading
 
-    found = [one for one in rereading.find(store_folder)[0] if not one.finished_at_utc]
-    return look_at(*reversed(found))
+    found = [one for one in rereading.find_rereadings(store_folder)[0] if not one.finished_at_utc]
+    return read_progress(*reversed(found))
 
 
-def look_at(*rereadings: Rereading) -> Found:
+def read_progress(*rereadings: Rereading) -> RereadingProgress:
     """Look how far the cases of some re-readings are."""
     read = {one.code: {c.code: one.n_read(c.code) for c in one.cases} for one in rereadings}
-    return Found(rereadings, read)
+    return RereadingProgress(rereadings, read)
 
 
-def look_at_firsts(
+def find_first_readings(
     store_folder: Path, sources: Sequence[StackSummary | Stack]
-) -> tuple[list[First | None], list[Rereading]]:
+) -> tuple[list[FirstReading | None], list[Rereading]]:
     """Look which stacks are read to their end, and which re-readings there were."""
     from scarseg.io.casefile import rereading
 
-    firsts = [rereading.look(rereading.first_path(store_folder, each)) for each in sources]
-    return firsts, rereading.find(store_folder)[0]
+    firsts = [
+        rereading.read_first_reading(rereading.first_reading_path(store_folder, each))
+        for each in sources
+    ]
+    return firsts, rereading.find_rereadings(store_folder)[0]
 
 
 def start(
-    store_folder: Path, firsts: Sequence[First], reader: str, read_number: int, proposals: bool
-) -> Found:
-    """Plan a re-reading; see :func:`scarseg.io.casefile.rereading.start`."""
+    store_folder: Path,
+    firsts: Sequence[FirstReading],
+    reader: str,
+    read_number: int,
+    proposals: bool,
+) -> RereadingProgress:
+    """Plan a re-reading; see :func:`scarseg.io.casefile.rereading.start_rereading`."""
     from scarseg.io.casefile import rereading
 
-    return look_at(rereading.start(store_folder, firsts, reader, read_number, proposals))
+    return read_progress(
+        rereading.start_rereading(store_folder, firsts, reader, read_number, proposals)
+    )
 
 
 def write_page(
@@ -98,7 +107,7 @@ def write_page(
         try:
             stack = _stack(sources, covered)
             mine = _load(now.case_path(covered.code), stack)
-            path_of_first = rereading.first_path(store_folder, stack)
+            path_of_first = rereading.first_reading_path(store_folder, stack)
             first = _load(path_of_first, stack)
         except ScarsegError as error:
             notes.append(f"{covered.code} could not be compared: {error.code}.")
@@ -106,7 +115,7 @@ def write_page(
         if first.status is not CaseStatus.READ:
             notes.append(f"{covered.code} has no first reading any more that is read to its end.")
             continue
-        changed += rereading.look(path_of_first) != covered.first
+        changed += rereading.read_first_reading(path_of_first) != covered.first
         readers.add(first.reader)
         found[0].append(_again(covered.code, mine, first))
         for other, into in zip(others, found[1:], strict=True):
@@ -125,7 +134,7 @@ def write_page(
     ]
     progress(1.0, "Writing the page")
     _, said = write_rereading(path, now.name, against, notes, force)
-    rereading.finish(now)
+    rereading.finish_rereading(now)
     return said
 
 
@@ -140,7 +149,7 @@ def _others(now: Rereading, store_folder: Path) -> list[Rereading]:
     mine = {each.first.stack_id for each in now.cases}
     return [
         one
-        for one in rereading.find(store_folder)[0]
+        for one in rereading.find_rereadings(store_folder)[0]
         if one.code != now.code and any(each.first.stack_id in mine for each in one.cases)
     ]
 
@@ -158,7 +167,7 @@ def _names(others: Sequence[Rereading]) -> list[str]:
     ]
 
 
-def _stack(sources: Mapping[str, StackSummary | Stack], covered: Covered) -> Stack:
+def _stack(sources: Mapping[str, StackSummary | Stack], covered: CodedCase) -> Stack:
     if covered.code not in sources:
         raise InputError("E_IMAGES", "Its images are not at hand.")
     source = sources[covered.code]
@@ -192,4 +201,4 @@ def _again(code: str, a: Case, b: Case) -> RereadCase:
     from scarseg.segmentation import pipeline
 
     masks = compare_labels(code, a.labels, b.labels, a.stack)
-    return RereadCase(code, pipeline.case_record(a), pipeline.case_record(b), masks)
+    return RereadCase(code, pipeline.measured_record(a), pipeline.measured_record(b), masks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.gui.session.document import Document
-from scarseg.gui.workers import Lane
+from scarseg.gui.workers import Worker
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
@@ -19,7 +19,7 @@ SETTLED_MS = 1500
 WATCH_MS = 2000
 
 
-def words_for_waiting(waiting: Iterable[CaseFile]) -> str:
+def missing_images_message(waiting: Iterable[CaseFile]) -> str:
     """Say which images case files wait for, by UIDs: a case file names no patient."""
     several = list(waiting)
     first = several[0]
@@ -33,17 +33,17 @@ def words_for_waiting(waiting: Iterable[CaseFile]) -> str:
 
 
 def _keep(folder: Path, name: str, slice_index: int) -> None:
-    from scarseg.io.casefile import library
+    from scarseg.io.casefile import last_position
 
-    library.keep(folder, name, slice_index)
+    last_position.save_last_slice(folder, name, slice_index)
 
 
-class Places(QObject):
+class LastSlice(QObject):
     """Remember at which slice the open case was left."""
 
-    def __init__(self, lane: Lane, folder: Path, parent: QObject) -> None:
+    def __init__(self, lane: Worker, folder: Path, parent: QObject) -> None:
         super().__init__(parent)
-        self._lane, self._folder = lane, folder
+        self._worker, self._folder = lane, folder
         self._document: Document | None = None
         self._name, self._kept = "", -1
         self._timer = QTimer(self)
@@ -55,7 +55,7 @@ class Places(QObject):
         self._timer.stop()
         self._document = None if document.read_only else document
         self._name, self._kept = name, document.current
-        document.moved_to.connect(self._moved)
+        document.current_changed.connect(self._moved)
 
     def _moved(self) -> None:
         if self.sender() is self._document:
@@ -65,7 +65,7 @@ class Places(QObject):
         if self._document is None or self._document.current == self._kept:
             return
         self._kept = self._document.current
-        self._lane.run(f"place {self._name}", _keep, self._folder, self._name, self._kept)
+        self._worker.run(f"place {self._name}", _keep, self._folder, self._name, self._kept)
 
     def keep(self) -> None:
         """Keep the place at once and let go of the document: it is being left."""
@@ -77,10 +77,10 @@ class Places(QObject):
 def _is_free(path: Path) -> bool:
     from scarseg.io.casefile import lock
 
-    return lock.is_free(path)
+    return lock.is_unlocked(path)
 
 
-class Watch(QObject):
+class LockWatcher(QObject):
     """Look now and then whether another window has let go of a case.
 
     Signals:
@@ -89,9 +89,9 @@ class Watch(QObject):
 
     freed = pyqtSignal()
 
-    def __init__(self, lane: Lane, parent: QObject) -> None:
+    def __init__(self, lane: Worker, parent: QObject) -> None:
         super().__init__(parent)
-        self._lane, self._path = lane, Path()
+        self._worker, self._path = lane, Path()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
 
@@ -105,7 +105,7 @@ class Watch(QObject):
 
     def _look(self) -> None:
         path = self._path
-        self._lane.run(
+        self._worker.run(
             "look at lock", _is_free, path, done=lambda free: self._answered(path, bool(free))
         )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cover:
+class BlindedEntry:
     """What a series goes by in a blinded re-reading: a study code and a case file of its own.
 
     ``proposals``: whether the models propose unasked. ``thickness_mm`` is what was given for the
@@ -35,16 +35,17 @@ class Cover:
 class Entry:
     """One series of the list: a summary still to be read, or a stack already in memory.
 
-    ``standing`` is what is known of its reading, in words; ``code`` why it did not open;
-    ``arrival`` a case file from elsewhere that holds a reading of it; ``cover`` hides what it is.
+    ``reading_summary`` is what is known of its reading, in words; ``code`` why it did not open;
+    ``imported_case`` a case file from elsewhere that holds a reading of it; ``blinding`` hides
+    what it is.
     """
 
     source: StackSummary | Stack
-    standing: str = ""
+    reading_summary: str = ""
     read: bool = False
     code: str = ""
-    arrival: Path | None = None
-    cover: Cover | None = None
+    imported_case: Path | None = None
+    blinding: BlindedEntry | None = None
 
     @property
     def stack_id(self) -> str:
@@ -61,8 +62,8 @@ class Entry:
     @property
     def title(self) -> str:
         """Name the series: its description, or its kind; its study code where that hides it."""
-        if self.cover is not None:
-            return self.cover.code
+        if self.blinding is not None:
+            return self.blinding.code
         return self.source.description or f"{self.source.sequence.value} series"
 
     @property
@@ -82,13 +83,17 @@ class Entry:
             f"{row_mm:.2f} × {column_mm:.2f} mm",
         ]
         thickness, spacing = source.slice_thickness_mm, source.slice_spacing_mm
-        parts.append("thickness unknown" if thickness is None else depth(thickness, spacing))
+        parts.append(
+            "thickness unknown" if thickness is None else thickness_text(thickness, spacing)
+        )
         if not source.complete:
             parts.append("slices missing")
         return " · ".join(parts)
 
 
-def standing(n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None) -> str:
+def reading_summary(
+    n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None
+) -> str:
     """Say how a reading stands: "read · 7.7 g", "3 of 8 read", "proposed"."""
     if n_read == n_slices:
         return "read" if scar_mass_g is None else f"read · {scar_mass_g:.1f} g"
@@ -97,7 +102,7 @@ def standing(n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | N
     return "proposed" if n_proposed == n_slices else f"{n_proposed} of {n_slices} proposed"
 
 
-def depth(thickness_mm: float, spacing_mm: float | None) -> str:
+def thickness_text(thickness_mm: float, spacing_mm: float | None) -> str:
     """Say thickness and gap: "8 mm + 2 mm gap"."""
     text = f"{thickness_mm:g} mm"
     if spacing_mm is None:
@@ -136,7 +141,7 @@ class Study:
         return self.entries[0] if self.entries else None
 
 
-class Library:
+class StudyList:
     """Everything opened in this session, in the order it came."""
 
     def __init__(self) -> None:
@@ -153,7 +158,7 @@ class Library:
             for entry in study.entries:
                 arrived = self.waiting.pop(entry.stack_id, None)
                 if arrived is not None:
-                    entry.arrival = arrived.path
+                    entry.imported_case = arrived.path
                     met.append(entry)
         return met
 
@@ -206,7 +211,7 @@ class Library:
         return study
 
 
-def likely(entries: Sequence[Entry]) -> Entry | None:
+def most_likely(entries: Sequence[Entry]) -> Entry | None:
     """Give the entry to open by itself: the proposed one, else the first."""
     for entry in entries:
         if entry.proposed:
@@ -229,10 +234,10 @@ def state_of(entry: Entry | None) -> StudyState:
         return StudyState.FAILED
     if entry.read:
         return StudyState.READ
-    return StudyState.IN_PROGRESS if entry.standing.endswith(" read") else StudyState.TO_READ
+    return StudyState.IN_PROGRESS if entry.reading_summary.endswith(" read") else StudyState.TO_READ
 
 
-def words_of(entry: Entry | None) -> str:
+def state_text(entry: Entry | None) -> str:
     """Say it in words, with what is known: "in progress · 3 of 8 read"."""
     state = state_of(entry)
     if entry is None:
@@ -240,11 +245,11 @@ def words_of(entry: Entry | None) -> str:
     if entry.code:
         return f"{state} · {entry.code}"
     if state is StudyState.READ:
-        return entry.standing or str(state)
-    return f"{state} · {entry.standing}" if entry.standing else str(state)
+        return entry.reading_summary or str(state)
+    return f"{state} · {entry.reading_summary}" if entry.reading_summary else str(state)
 
 
-def counts(states: Iterable[StudyState]) -> dict[StudyState, int]:
+def count_states(states: Iterable[StudyState]) -> dict[StudyState, int]:
     """Count the studies in each state, none left out."""
     found = list(states)
     return {state: found.count(state) for state in StudyState}
@@ -264,7 +269,7 @@ def split_series(
     What is open, or has a reading, is never in the rest; where nothing is likely, all are shown.
     """
     ordered = sorted(entries, key=lambda entry: not entry.proposed)
-    likely = [each for each in ordered if each.proposed or each is current or each.standing]
+    likely = [each for each in ordered if each.proposed or each is current or each.reading_summary]
     if not any(each.proposed for each in likely):
         return ordered, []
     likely += [each for each in ordered if each not in likely and _second_best(each)]

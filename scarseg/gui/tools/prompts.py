@@ -271,7 +271,7 @@ def without(prompts: SlicePrompts, kind: str, index: int) -> Prompted | None:
     if kind == "box" and index < len(prompts.boxes):
         boxes = prompts.boxes[:index] + prompts.boxes[index + 1 :]
         after = replace(prompts, boxes=boxes)
-        return Prompted("delete box", replace(after, no_scar=not after.asks_for_scar))
+        return Prompted("delete box", replace(after, no_scar=not after.has_scar_prompts))
     if kind == "point" and index < len(prompts.points):
         points = prompts.points[:index] + prompts.points[index + 1 :]
         structure = prompts.points[index].structure

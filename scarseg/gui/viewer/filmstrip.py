@@ -147,7 +147,7 @@ def draw_slice(content: Content, side: int, ratio: float, line: float = 1.1) -> 
     """
     pixmap = QPixmap(round(side * ratio), round(side * ratio))
     pixmap.setDevicePixelRatio(ratio)
-    pixmap.fill(QColor(theme.GROUND))
+    pixmap.fill(QColor(theme.BACKGROUND))
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

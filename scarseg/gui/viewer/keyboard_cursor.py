@@ -213,7 +213,7 @@ class KeyboardHand(QObject):
         self.lower()
         self._at = (0.0, 0.0)
         if self._session.current is not None:
-            self._session.current.document.moved_to.connect(self._moved)
+            self._session.current.document.current_changed.connect(self._moved)
 
     def _moved(self, _slice_index: int) -> None:
         """Go along to the slice that is current now."""

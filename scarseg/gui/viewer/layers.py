@@ -343,7 +343,7 @@ class EdgeText(QGraphicsItem):
         pill = QRectF(10, 9, width + dot + 18, 25)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colour(theme.GROUND, 0.78))
+        painter.setBrush(theme.colour(theme.BACKGROUND, 0.78))
         painter.drawRoundedRect(pill, 6, 6)
         if self.colour:
             painter.setBrush(QColor(self.colour))

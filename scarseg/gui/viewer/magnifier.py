@@ -44,7 +44,7 @@ def magnified(view: SliceView, at: QPointF, ratio: float) -> QImage:
         round(SIDE * ratio), round(SIDE * ratio), QImage.Format.Format_ARGB32_Premultiplied
     )
     picture.setDevicePixelRatio(ratio)
-    picture.fill(theme.colour(theme.GROUND))
+    picture.fill(theme.colour(theme.BACKGROUND))
     # From source pixels to the view, and from there round the place to the glass.
     origin, right, down = (view.from_source(*corner) for corner in ((0, 0), (1, 0), (0, 1)))
     across, along = right - origin, down - origin

@@ -21,7 +21,7 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 
 from scarseg.gui import theme
-from scarseg.gui.commands import Desk
+from scarseg.gui.commands import Commands
 from scarseg.gui.tools import drawing, prompts
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import RIGHT, Captioned, sized
@@ -100,7 +100,7 @@ class Cell(Captioned):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.rect(), QColor(theme.GROUND))
+        painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
         painter.setPen(QPen(QColor(theme.ACCENT if self.chosen else theme.LINE), 2.0))
         painter.setBrush(QColor(theme.RAISED if self.chosen else theme.PANEL))
@@ -232,9 +232,9 @@ class Views(QStackedWidget):
     levels_changed = pyqtSignal()
     levels_settled = pyqtSignal()
 
-    def __init__(self, desk: Desk, settings: QSettings, watcher: QObject) -> None:
+    def __init__(self, desk: Commands, settings: QSettings, watcher: QObject) -> None:
         super().__init__()
-        self._desk, self._settings, self._watcher = desk, settings, watcher
+        self._commands, self._settings, self._watcher = desk, settings, watcher
         self.shared = Shared(self)
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
@@ -255,14 +255,14 @@ class Views(QStackedWidget):
     @property
     def active(self) -> Canvas:
         """Give the view of the current slice that is in sight."""
-        document = self._desk.document
+        document = self._commands.document
         if self.montage and document is not None and document.current < len(self.grid.cells):
             return self.grid.cells[document.current].canvas
         return self.canvas
 
     def of_slice(self, k: int) -> Iterator[Canvas]:
         """Give the views that show slice ``k`` of the open stack."""
-        document = self._desk.document
+        document = self._commands.document
         if document is not None and k == document.current:
             yield self.canvas
         if self.montage and k < len(self.grid.cells):
@@ -303,7 +303,7 @@ class Views(QStackedWidget):
         canvas.resized.connect(self.resized)
         canvas.threshold_turned.connect(self.threshold_turned)
         canvas.levels_settled.connect(self.levels_settled)
-        canvas.scrolled.connect(self._desk.step)
+        canvas.scrolled.connect(self._commands.step)
         canvas.installEventFilter(self._watcher)
 
     def _take_cell(self, cell: Cell) -> None:
@@ -311,21 +311,21 @@ class Views(QStackedWidget):
         self._connect(cell.canvas)
         cell.canvas.levels_changed.connect(self.canvas.levels_changed)
         for part in (cell, cell.canvas):
-            part.pressed.connect(partial(self._desk.go_to, k))
+            part.pressed.connect(partial(self._commands.go_to, k))
             part.opened.connect(partial(self._open, k))
         cell.canvas.prompted.connect(partial(self._prompted, k))
         cell.canvas.painted.connect(partial(self._painted, k))
 
     def _open(self, k: int) -> None:
-        self._desk.go_to(k)
+        self._commands.go_to(k)
         self.show_montage(False)
 
     # A reader may have gone on while the hand still held something: it lands where it began.
 
     def _prompted(self, k: int, outcome: prompts.Prompted) -> None:
-        self._desk.go_to(k)
-        self._desk.prompted(outcome)
+        self._commands.go_to(k)
+        self._commands.prompted(outcome)
 
     def _painted(self, k: int, outcome: drawing.Painted) -> None:
-        self._desk.go_to(k)
-        self._desk.painted(outcome)
+        self._commands.go_to(k)
+        self._commands.painted(outcome)

@@ -80,7 +80,7 @@ class SliceView(QWidget):
         self.redraw()
 
     def _make_graphics(self) -> pg.GraphicsView:
-        graphics = pg.GraphicsView(self, background=theme.GROUND)
+        graphics = pg.GraphicsView(self, background=theme.BACKGROUND)
         graphics.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         for part in (graphics, graphics.viewport()):
             part.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -109,7 +109,7 @@ def tissues(case: Case) -> Tissues:
 
 def _guess(case: Case) -> Tissues:
     n = case.stack.n_slices
-    inner = quant_remote.middle_pixels(case.stack.pixels[n // 5 : max(n - n // 5, 1)])
+    inner = quant_remote.central_pixels(case.stack.pixels[n // 5 : max(n - n // 5, 1)])
     if inner.min() == inner.max():
         return Tissues(float(inner.min()), 0.0, float(inner.min()) + 1.0, None)
     dark, bright = _parted(inner)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +12,7 @@ from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
 from scarseg.io import files
 from scarseg.io.casefile import rereading, store
-from scarseg.io.casefile.format import Content
-from scarseg.io.casefile.lock import one_at_a_time
+from scarseg.io.casefile.file_format import CaseContent
 
 SUFFIX = ".scarseg"
 
@@ -43,7 +39,7 @@ class CaseFile:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCases:
     """Case files among some inputs, the inputs that are something else, and what is damaged."""
 
     cases: tuple[CaseFile, ...]
@@ -51,7 +47,7 @@ class Found:
     notes: tuple[str, ...]
 
 
-def find(inputs: Sequence[Path]) -> Found:
+def find_case_files(inputs: Sequence[Path]) -> FoundCases:
     """Look for case files: among the inputs themselves, and in folders to any depth."""
     paths, rest = [], []
     for each in inputs:
@@ -67,13 +63,13 @@ def find(inputs: Sequence[Path]) -> Found:
     cases, notes = [], []
     for path in paths:
         try:
-            cases.append(look(path))
+            cases.append(read_case_file(path))
         except StoreError as error:
             notes.append(str(error))
-    return Found(tuple(cases), tuple(rest), tuple(notes))
+    return FoundCases(tuple(cases), tuple(rest), tuple(notes))
 
 
-def look(path: Path) -> CaseFile:
+def read_case_file(path: Path) -> CaseFile:
     """Read what a case file says of itself, without its images.
 
     Raises:
@@ -99,10 +95,10 @@ def look(path: Path) -> CaseFile:
         raise StoreError("E_CASE_DAMAGED", message, str(path)) from error
 
 
-def thickness_given(path: Path) -> float | None:
+def reader_thickness_mm(path: Path) -> float | None:
     """Give the slice thickness that a reader gave for a case; None where none is known."""
     try:
-        return look(path).thickness_mm
+        return read_case_file(path).thickness_mm
     except StoreError:
         return None
 
@@ -122,7 +118,7 @@ def same_reading(one: Path, other: Path) -> bool:
     return first.packed == second.packed and next(readings) == next(readings)
 
 
-def holds_work(path: Path) -> bool:
+def has_reader_work(path: Path) -> bool:
     """Tell whether a reader's hand is in a case: something read, drawn or asked for.
 
     What cannot be read may hold work.
@@ -134,14 +130,14 @@ def holds_work(path: Path) -> bool:
         return True
 
 
-def _is_touched(content: Content) -> bool:
+def _is_touched(content: CaseContent) -> bool:
     document = content.document
     return int(document["interactions"]) > 0 or any(
         bool(each["edited"]) or SliceStatus(each["status"]).read for each in document["readings"]
     )
 
 
-def bring_in(arrived: Path, path: Path, stack: Stack) -> None:
+def import_case(arrived: Path, path: Path, stack: Stack) -> None:
     """Put an arrived case file into the store, as it is; what was there is kept aside.
 
     Raises:
@@ -163,75 +159,3 @@ def bring_in(arrived: Path, path: Path, stack: Stack) -> None:
 
 def _moment(saved_at_utc: str) -> str:
     return f"{saved_at_utc[:16].replace('T', ' ')} UTC" if saved_at_utc else "at an unknown time"
-
-
-MOST = 1000
-"""So many cases are remembered, the latest ones."""
-LEAST_LETTERS = 3
-"""Shorter parts of a name or identifier are found in any path."""
-_log = logging.getLogger(__name__)
-
-
-def keep(folder: Path, name: str, slice_index: int) -> None:
-    """Remember the slice at which the case of this name was left."""
-    try:
-        if not folder.is_dir():
-            return
-        with one_at_a_time(folder):
-            places = _read(folder)
-            if places.pop(name, None) == slice_index and not places:
-                return
-            places[name] = slice_index
-            latest = dict(list(places.items())[-MOST:])
-            files.replace_file(_file(folder), json.dumps(latest, indent=0).encode("ascii"))
-    except OSError as error:
-        _log.info("a place was not kept: %s", type(error).__name__)
-
-
-def recall(folder: Path, name: str, n_slices: int) -> int | None:
-    """Give the slice at which the case of this name was left; None where that is not known."""
-    place = _read(folder).get(name)
-    return place if place is not None and 0 <= place < n_slices else None
-
-
-def keep_folder(folder: Path, shown: Path, names: Iterable[str]) -> None:
-    """Remember the folder that was opened, unless its path holds a part of one of these names."""
-    path = shown.absolute()
-    letters = _letters(str(path))
-    parts = {part for name in names for part in re.split(r"[\W_]+", name.casefold())}
-    whole = {_letters(name) for name in names}
-    named = any(len(part) >= LEAST_LETTERS and part in letters for part in parts | whole)
-    kept = folder / "last_folder.json"
-    try:
-        if named or not path.is_dir():
-            kept.unlink(missing_ok=True)
-        else:
-            files.make_private_folder(folder)
-            files.replace_file(kept, json.dumps(str(path)).encode("ascii"))
-    except OSError as error:
-        _log.info("the folder was not kept: %s", type(error).__name__)
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())
-
-
-def recall_folder(folder: Path) -> Path | None:
-    """Give the folder of last time, if it is still there."""
-    try:
-        path = Path(json.loads((folder / "last_folder.json").read_bytes()[: 1 << 16]))
-        return path if path.is_dir() else None
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
-
-
-def _file(folder: Path) -> Path:
-    return folder / "places.json"
-
-
-def _read(folder: Path) -> dict[str, int]:
-    try:
-        found = json.loads(_file(folder).read_bytes()[: 1 << 20])
-        return {str(name): place for name, place in found.items() if type(place) is int}
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return {}

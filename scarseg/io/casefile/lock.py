@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scarseg.errors import StoreError
-from scarseg.io.files import is_alive, make_private_folder, replace_file, start_time
+from scarseg.io.files import is_alive, make_private_folder, process_start, replace_file
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Owner:
+class LockOwner:
     """The program that holds a lock; ``token`` tells two holds of one program apart."""
 
     pid: int
@@ -34,7 +34,7 @@ class Owner:
         """Tell whether it still runs; on another machine, which cannot be asked, yes."""
         if self.host != platform.node():
             return True
-        return is_alive(self.pid) and start_time(self.pid) == self.started
+        return is_alive(self.pid) and process_start(self.pid) == self.started
 
 
 class CaseLock:
@@ -46,7 +46,7 @@ class CaseLock:
     """
 
     def __init__(self) -> None:
-        self.took_over = False
+        self.replaced_dead_owner = False
         """Whether the owner before had ended without letting go."""
         self._let_go: weakref.finalize[..., CaseLock] | None = None
 
@@ -63,14 +63,16 @@ class CaseLock:
         """
         self.release()
         lock_path = _lock_path(path)
-        mine = Owner(os.getpid(), start_time(os.getpid()), platform.node(), secrets.token_hex(8))
+        mine = LockOwner(
+            os.getpid(), process_start(os.getpid()), platform.node(), secrets.token_hex(8)
+        )
         try:
             make_private_folder(path.parent)
-            with one_at_a_time(path.parent):
+            with folder_guard(path.parent):
                 owner = _read(lock_path)
                 if owner is not None and owner.alive:
-                    raise StoreError("E_CASE_LOCKED", _held_by(owner, lock_path), str(path))
-                self.took_over = owner is not None
+                    raise StoreError("E_CASE_LOCKED", _locked_message(owner, lock_path), str(path))
+                self.replaced_dead_owner = owner is not None
                 if owner is not None:
                     _log.info("took over the lock of a program that has ended: %s", lock_path.name)
                 replace_file(lock_path, json.dumps(asdict(mine)).encode("ascii"))
@@ -78,7 +80,7 @@ class CaseLock:
             reason = error.strerror or type(error).__name__
             message = f"The case cannot be locked in {path.parent}: {reason}."
             raise StoreError("E_CASE_WRITE", message, str(path)) from error
-        self._let_go = weakref.finalize(self, _remove, lock_path, mine)
+        self._let_go = weakref.finalize(self, _release, lock_path, mine)
         return self
 
     def release(self) -> None:
@@ -94,18 +96,18 @@ class CaseLock:
         self.release()
 
 
-def is_free(path: Path) -> bool:
+def is_unlocked(path: Path) -> bool:
     """Tell whether nobody alive holds the lock of the case file at ``path``."""
     owner = _read(_lock_path(path))
     return owner is None or not owner.alive
 
 
-def _remove(lock_path: Path, mine: Owner) -> None:
+def _release(lock_path: Path, mine: LockOwner) -> None:
     """Remove a lock file if it is still this program's own, not a forked child's parent's."""
     if mine.pid != os.getpid():
         return
     # A folder that has gone or turned read-only leaves a lock that a later program takes over.
-    with contextlib.suppress(OSError), one_at_a_time(lock_path.parent):
+    with contextlib.suppress(OSError), folder_guard(lock_path.parent):
         if _read(lock_path) == mine:
             lock_path.unlink(missing_ok=True)
 
@@ -114,7 +116,7 @@ def _lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _held_by(owner: Owner, lock_path: Path) -> str:
+def _locked_message(owner: LockOwner, lock_path: Path) -> str:
     here = owner.host == platform.node()
     where = "this computer" if here else f"computer {owner.host!r}"
     then = "As soon as it lets go, you can go on here."
@@ -126,11 +128,11 @@ def _held_by(owner: Owner, lock_path: Path) -> str:
     )
 
 
-def _read(lock_path: Path) -> Owner | None:
+def _read(lock_path: Path) -> LockOwner | None:
     """Give the owner named in a lock file; None when there is none that could be alive."""
     try:
         values = json.loads(lock_path.read_bytes()[:4096])
-        return Owner(
+        return LockOwner(
             int(values["pid"]), str(values["started"]), str(values["host"]), str(values["token"])
         )
     except FileNotFoundError:
@@ -141,7 +143,7 @@ def _read(lock_path: Path) -> Owner | None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def folder_guard(folder: Path) -> Iterator[None]:
     """Let one program at a time look at and change the lock files of a folder.
 
     The system lets go when a program dies in between. Held for milliseconds.

@@ -23,7 +23,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.errors import StoreError
 from scarseg.io import files
 from scarseg.io.casefile import store
-from scarseg.io.casefile.store import Named
+from scarseg.io.casefile.store import StackIds
 
 INDEX = "rereading.json"
 FOLDER = "rereadings"
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class First:
+class FirstReading:
     """What an earlier reading says of itself, without its images.
 
     ``labels_sha256`` tells afterwards whether it was changed; ``thickness_mm`` is what its reader
@@ -59,11 +59,11 @@ class First:
 
 
 @dataclass(frozen=True)
-class Covered:
+class CodedCase:
     """One stack of a re-reading under its study code."""
 
     code: str
-    first: First
+    first: FirstReading
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Rereading:
     proposals: bool
     started_at_utc: str
     finished_at_utc: str = ""
-    cases: tuple[Covered, ...] = ()
+    cases: tuple[CodedCase, ...] = ()
 
     @property
     def code(self) -> str:
@@ -94,7 +94,7 @@ class Rereading:
 
     def n_read(self, code: str) -> tuple[int, int]:
         """Tell how many slices of a case are read, and of how many."""
-        glance = store.peek(self.case_path(code))
+        glance = store.read_progress(self.case_path(code))
         return (0, 0) if glance is None else (glance.n_read, glance.n_slices)
 
     def done(self, code: str) -> bool:
@@ -103,12 +103,12 @@ class Rereading:
         return 0 < of == read
 
 
-def is_reader(text: str) -> bool:
+def is_reader_code(text: str) -> bool:
     """Tell whether a text is good as a reader's initials: letters and digits, no name, no space."""
     return _READER.fullmatch(text) is not None
 
 
-def look(path: Path) -> First | None:
+def read_first_reading(path: Path) -> FirstReading | None:
     """Look at a saved reading; None where there is none, or it is not read to its end."""
     try:
         content = store.read_content(path)
@@ -118,7 +118,7 @@ def look(path: Path) -> First | None:
         if not statuses or not all(status.read for status in statuses):
             return None
         given = bool(source["thickness_from_user"])
-        return First(
+        return FirstReading(
             str(source["study_uid"]),
             str(identity["series_uid"]),
             str(identity["part"]),
@@ -132,12 +132,14 @@ def look(path: Path) -> First | None:
         return None
 
 
-def first_path(store_folder: Path, stack: Named) -> Path:
+def first_reading_path(store_folder: Path, stack: StackIds) -> Path:
     """Give the case file of the first reading of a stack."""
     return store.case_path(store_folder, stack)
 
 
-def next_read_number(reader: str, firsts: Sequence[First], earlier: Sequence[Rereading]) -> int:
+def next_read_number(
+    reader: str, firsts: Sequence[FirstReading], earlier: Sequence[Rereading]
+) -> int:
     """Give the number that the next read of these stacks by this reader has.
 
     A first reading that names no reader counts as this reader's.
@@ -154,7 +156,7 @@ def next_read_number(reader: str, firsts: Sequence[First], earlier: Sequence[Rer
     return most + 1
 
 
-def in_random_order(firsts: Iterable[First], seed: int) -> tuple[Covered, ...]:
+def shuffle_with_codes(firsts: Iterable[FirstReading], seed: int) -> tuple[CodedCase, ...]:
     """Put stacks in an order, and under codes, that the seed alone decides."""
     chance = random.Random(seed)
     # Python promises the same sequence of random() in every version, and of nothing else.
@@ -163,12 +165,12 @@ def in_random_order(firsts: Iterable[First], seed: int) -> tuple[Covered, ...]:
     pairs, codes = 2 if len(ordered) <= _FEW else 3, dict[str, None]()
     while len(codes) < len(ordered):
         codes[_code(chance, pairs)] = None
-    return tuple(Covered(code, first) for code, first in zip(codes, ordered, strict=True))
+    return tuple(CodedCase(code, first) for code, first in zip(codes, ordered, strict=True))
 
 
-def start(
+def start_rereading(
     store_folder: Path,
-    firsts: Sequence[First],
+    firsts: Sequence[FirstReading],
     reader: str,
     read_number: int,
     proposals: bool = True,
@@ -178,8 +180,8 @@ def start(
 
     Args:
         store_folder: where the first readings are.
-        firsts: what was read, from :func:`look`.
-        reader: initials, see :func:`is_reader`.
+        firsts: what was read, from :func:`read_first_reading`.
+        reader: initials, see :func:`is_reader_code`.
         read_number: for which time this reader reads them.
         proposals: whether the models propose unasked.
         seed: of order and codes; drawn by chance when None.
@@ -188,18 +190,18 @@ def start(
         ValueError: no stack, initials or a number that are none.
         StoreError: E_CASE_WRITE, the disk refuses.
     """
-    if not firsts or not is_reader(reader) or read_number < 1:
+    if not firsts or not is_reader_code(reader) or read_number < 1:
         raise ValueError("a re-reading needs stacks, initials and a number")
     seed = secrets.randbits(48) if seed is None else seed
     folder = store_folder / FOLDER / _code(secrets.SystemRandom(), 3)
     made = Rereading(
-        folder, reader, read_number, seed, proposals, _now(), "", in_random_order(firsts, seed)
+        folder, reader, read_number, seed, proposals, _now(), "", shuffle_with_codes(firsts, seed)
     )
     _keep(made)
     return made
 
 
-def finish(rereading: Rereading) -> Rereading:
+def finish_rereading(rereading: Rereading) -> Rereading:
     """Note on disk that a re-reading is over.
 
     Raises:
@@ -210,19 +212,19 @@ def finish(rereading: Rereading) -> Rereading:
     return done
 
 
-def find(store_folder: Path) -> tuple[list[Rereading], list[str]]:
+def find_rereadings(store_folder: Path) -> tuple[list[Rereading], list[str]]:
     """Give the re-readings below a folder of case files, oldest first, and what is damaged."""
     found, notes = [], []
     for path in sorted((store_folder / FOLDER).glob(f"*/{INDEX}")):
         try:
-            found.append(read(path.parent))
+            found.append(read_rereading(path.parent))
         except StoreError as error:
             _log.warning("a damaged re-reading is passed over: %s", path.parent.name)
             notes.append(str(error))
     return sorted(found, key=lambda one: (one.started_at_utc, one.code)), notes
 
 
-def read(folder: Path) -> Rereading:
+def read_rereading(folder: Path) -> Rereading:
     """Read the index of a re-reading.
 
     Raises:
@@ -244,12 +246,14 @@ def read(folder: Path) -> Rereading:
 
 
 def _parsed(folder: Path, content: dict[str, Any]) -> Rereading:
-    cases = tuple(Covered(each["code"], First(**each["first"])) for each in content["cases"])
+    cases = tuple(
+        CodedCase(each["code"], FirstReading(**each["first"])) for each in content["cases"]
+    )
     found = Rereading(folder, **{**content, "cases": cases})
     codes = [each.code for each in cases]
     whole = (
         *map(_CODE.fullmatch, (folder.name, *codes)),
-        is_reader(found.reader),
+        is_reader_code(found.reader),
         len(set(codes)) == len(codes) > 0,
         found.read_number >= 1,
     )

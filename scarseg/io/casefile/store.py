@@ -20,30 +20,30 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
 from scarseg.io import files
-from scarseg.io.casefile.format import (
+from scarseg.io.casefile.file_format import (
     MAX_BYTES,
-    Content,
-    Damaged,
-    Newer,
-    build,
-    encode,
-    has_files_of,
-    parse,
+    CaseContent,
+    DamagedCaseError,
+    NewerFormatError,
+    build_case,
+    encode_case,
+    has_same_files,
+    parse_case,
     stack_identity,
 )
 from scarseg.io.casefile.lock import CaseLock
 
 __all__ = [
     "CaseLock",
-    "Glance",
+    "ReadingProgress",
     "SavedCase",
     "case_path",
     "default_folder",
     "has_case",
     "load_case",
-    "peek",
     "read_case",
     "read_content",
+    "read_progress",
     "save_case",
     "set_aside",
 ]
@@ -70,7 +70,7 @@ class SavedCase:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ReadingProgress:
     """How a saved reading stands: slices in all, those read, those proposed but not read."""
 
     n_slices: int
@@ -78,7 +78,7 @@ class Glance:
     n_proposed: int
 
 
-class Named(Protocol):
+class StackIds(Protocol):
     """What a case file takes its name from: a stack, or what is known of one beforehand."""
 
     @property
@@ -99,7 +99,7 @@ def default_folder() -> Path:
     return root / "cases"
 
 
-def case_path(folder: Path, stack: Named) -> Path:
+def case_path(folder: Path, stack: StackIds) -> Path:
     """Give the case file of a stack: named by its UIDs, or a hash where those are no UIDs."""
     name = stack.stack_id
     if not (_UID.fullmatch(stack.series_uid) and _PART.fullmatch(stack.part)):
@@ -122,7 +122,7 @@ def save_case(case: Case, path: Path) -> None:
         StoreError: E_CASE_WRITE when the disk refuses (what was there before is kept),
             E_CASE_OTHER_STACK or E_CASE_NEWER when that would overwrite other work.
     """
-    data = encode(case)
+    data = encode_case(case)
     try:
         with _saving:
             files.make_private_folder(path.parent)
@@ -154,8 +154,8 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
             content = _read(generation, stack)
             if content is None:
                 continue
-            case = build(content, stack)
-        except Damaged as damage:
+            case = build_case(content, stack)
+        except DamagedCaseError as damage:
             notes.append(f"The saved case {generation.name} is damaged: {damage}.")
             _log.warning("damaged case file %s: %s", generation.name, damage)
             continue
@@ -166,7 +166,7 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
     raise StoreError("E_CASE_DAMAGED", " ".join(notes), str(path))
 
 
-def read_content(path: Path) -> Content:
+def read_content(path: Path) -> CaseContent:
     """Give the content of the newest good generation of a case, without its stack.
 
     Bytes are checked as in :func:`read_case`, but not whether the images are the same.
@@ -179,21 +179,21 @@ def read_content(path: Path) -> Content:
     damage = []
     for generation in _generations(path):
         try:
-            return parse(_bytes(generation))
-        except Newer as newer:
+            return parse_case(_bytes(generation))
+        except NewerFormatError as newer:
             raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
         except FileNotFoundError:
             continue
-        except (OSError, Damaged) as error:
+        except (OSError, DamagedCaseError) as error:
             damage.append(f"The saved case {generation.name} is damaged: {error}.")
     raise StoreError("E_CASE_DAMAGED", " ".join(damage), str(path))
 
 
-def _newer(found: Newer) -> str:
+def _newer(found: NewerFormatError) -> str:
     return f"The case was saved by a later version of scarseg ({found}): update the program."
 
 
-def peek(path: Path) -> Glance | None:
+def read_progress(path: Path) -> ReadingProgress | None:
     """Look at how a saved reading stands, without its stack; None when there is none to be had."""
     try:
         readings = read_content(path).document["readings"]
@@ -201,7 +201,7 @@ def peek(path: Path) -> Glance | None:
     except (StoreError, KeyError, TypeError, ValueError):
         return None
     proposed = statuses.count(SliceStatus.PROPOSED)
-    return Glance(len(statuses), sum(status.read for status in statuses), proposed)
+    return ReadingProgress(len(statuses), sum(status.read for status in statuses), proposed)
 
 
 def set_aside(path: Path) -> Path:
@@ -234,14 +234,14 @@ def _generations(path: Path) -> tuple[Path, Path]:
 
 def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
     newest, kept_as = _generations(path)
-    with contextlib.suppress(Damaged):
+    with contextlib.suppress(DamagedCaseError):
         _read(kept_as, stack)
     try:
         content = _read(newest, stack)
         present = content is not None
         if content is not None:
-            build(content, stack, with_steps=False)
-    except Damaged:
+            build_case(content, stack, with_steps=False)
+    except DamagedCaseError:
         present, kept_as = True, path.with_name(path.name + ".damaged")
     files.remove_abandoned(path)
     temporary = files.write_temporary(path, data)
@@ -250,7 +250,7 @@ def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
             _keep(newest, kept_as)
         temporary.replace(newest)
     finally:
-        files.discard(temporary)
+        files.remove_quietly(temporary)
     files.flush_folder(path.parent)
 
 
@@ -265,19 +265,19 @@ def _keep(newest: Path, kept_as: Path) -> None:
         else:
             second.replace(kept_as)
     finally:
-        files.discard(second)
+        files.remove_quietly(second)
 
 
-def _read(path: Path, stack: Stack) -> Content | None:
+def _read(path: Path, stack: Stack) -> CaseContent | None:
     """Read one generation; None when there is none."""
     try:
         data = _bytes(path)
-        content = parse(data)
+        content = parse_case(data)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Damaged(f"it cannot be read ({error.strerror})") from error
-    except Newer as newer:
+        raise DamagedCaseError(f"it cannot be read ({error.strerror})") from error
+    except NewerFormatError as newer:
         raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
     differing = _difference(content, stack)
     if differing:
@@ -288,16 +288,16 @@ def _read(path: Path, stack: Stack) -> Content | None:
     return content
 
 
-def _difference(content: Content, stack: Stack) -> str:
+def _difference(content: CaseContent, stack: Stack) -> str:
     expected = stack_identity(stack)
     differing = [key for key in expected if content.identity.get(key) != expected[key]]
     # Another version may decode the same files to other last digits: still the same images.
-    if differing == ["pixels_sha256"] and has_files_of(content, stack):
+    if differing == ["pixels_sha256"] and has_same_files(content, stack):
         return ""
     return ", ".join(differing)
 
 
-def _provenance(content: Content) -> tuple[str, str]:
+def _provenance(content: CaseContent) -> tuple[str, str]:
     software = content.document.get("software")
     version = software.get("version", "") if isinstance(software, dict) else ""
     return str(content.document.get("saved_at_utc", "")), str(version)
@@ -310,7 +310,7 @@ def _bytes(path: Path) -> bytes:
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise Damaged("it is not a plain file")
+            raise DamagedCaseError("it is not a plain file")
         if status.st_size > MAX_BYTES:
-            raise Damaged("it is far too large")
+            raise DamagedCaseError("it is far too large")
         return file.read(MAX_BYTES + 1)

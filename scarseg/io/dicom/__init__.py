@@ -22,16 +22,17 @@ from pathlib import Path
 
 import numpy as np
 
+from scarseg.case.stack import LgeSequence as SequenceKind
 from scarseg.case.stack import LoadWarning, SliceSource, Stack
-from scarseg.case.stack import Sequence as SequenceKind
 from scarseg.errors import GeometryError, InputError, ScarsegError
+from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
 from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable_name
 from scarseg.io.dicom.lge_series import propose
+from scarseg.io.dicom.load_warnings import damage_warning, frame_name
 from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.io.dicom.pixels import FramePixels, read_pixels
-from scarseg.io.dicom.series import assemble_stacks, damage_warning, frame_name
-from scarseg.io.dicom.sorting import geometry_warnings, spacing_is_regular
+from scarseg.io.dicom.series import assemble_stacks
 from scarseg.io.dicom.types import Frame, ImageKind, LoadReport, Refusal, StackSummary
 from scarseg.progress import Progress, silent
 

@@ -6,16 +6,15 @@ refused with its raw text.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from pydicom._uid_dict import UID_dictionary
 
 from scarseg.errors import GeometryError, InputError, LimitError, ScarsegError
-from scarseg.io.dicom import parser
+from scarseg.io.dicom import values
 from scarseg.io.dicom.inputs import Source
+from scarseg.io.dicom.kinds import frame_kind
 from scarseg.io.dicom.parser import (
     DEFLATED_LE,
     EXPLICIT_BE,
@@ -25,69 +24,6 @@ from scarseg.io.dicom.parser import (
     Header,
 )
 from scarseg.io.dicom.types import Frame, ImageKind, PixelLayout
-
-_LOCALIZER = {"LOCALIZER", "LOCALISER", "SCOUT"}
-_PSIR = {"PSIR", "PSMDE", "PS", "CR", "R", "REAL"}
-_PHASE = {"P", "PHASE", "PHASEMAP", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "I", "IMAGINARY", "B0"}
-_DERIVED = {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "SUBTRACTION", "T1 MAP", "T2 MAP", "ADC"}
-_DERIVED |= {"T1MAP", "T2MAP", "MAP", "ECV", "RESAMPLED", "VOLUME RENDERING"}
-_MAGNITUDE = {"MAG", "MAGNITUDE"}
-_COMPONENTS = {
-    "REAL": ImageKind.PSIR,
-    "PHASE": ImageKind.PHASE,
-    "IMAGINARY": ImageKind.PHASE,
-}
-
-
-def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> ImageKind | None:
-    """Tell the kind of one frame, None where its own header leaves it open.
-
-    ``image_type`` the values of ImageType or FrameType; ``component`` ComplexImageComponent;
-    ``signed`` says that the header shows values below zero. The single
-    letter M says little: scanners write it on PSIR as well.
-    """
-    words = {value.replace("_", " ") for value in image_type}
-    words |= {part for value in image_type for part in value.split("_")}
-    if words & _LOCALIZER:
-        return ImageKind.LOCALIZER
-    if words & _DERIVED:
-        return ImageKind.DERIVED
-    if component in _COMPONENTS:
-        return _COMPONENTS[component]
-    if words & _PSIR:
-        return ImageKind.PSIR
-    if words & _PHASE:
-        return ImageKind.PHASE
-    if words & _MAGNITUDE or component == "MAGNITUDE":
-        return ImageKind.MAGNITUDE
-    if signed:
-        return ImageKind.PSIR
-    return None
-
-
-def words_of(*texts: str) -> set[str]:
-    """Split descriptions into lower-case words and numbers, CamelCase into its words."""
-    apart = [re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower() for text in texts]
-    return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
-
-
-def resolve_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
-    """Tell the kind of frames that leave it open, from their series and its description.
-
-    Where others in the series say that they are PSIR or magnitude, the open ones are
-    magnitude; otherwise the description decides.
-    """
-    words = words_of(description)
-    if set(described) & {ImageKind.PSIR, ImageKind.MAGNITUDE}:
-        return ImageKind.MAGNITUDE
-    if words & {"mag", "magnitude", "magn"}:
-        return ImageKind.MAGNITUDE
-    if words & {"localizer", "localiser", "scout", "survey", "loc"}:
-        return ImageKind.LOCALIZER
-    if words & {"psir", "psmde", "psde"}:
-        return ImageKind.PSIR
-    return ImageKind.MAGNITUDE
-
 
 MAX_SIDE = 4096
 ENHANCED_CLASSES = frozenset(
@@ -159,7 +95,7 @@ def read_image(header: Header, source: Source) -> ImageFile:
         InputError: ``E_HEADER``: it does not say which image or series it is.
     """
     root = header.elements
-    sop_class = parser.uid(root, 0x00080016) or parser.uid(root, 0x00020002)
+    sop_class = values.uid(root, 0x00080016) or values.uid(root, 0x00020002)
     _check_is_image(root, sop_class, header)
     image = _describe(root, source)
     if not (image.sop_uid and image.series_uid and image.study_uid):
@@ -185,7 +121,7 @@ def _check_is_image(root: Elements, sop_class: str, header: Header) -> None:
         has_plane = 0x00200032 in root.values and 0x00200037 in root.values
         if not has_plane or (0x00280010 not in root.values and not header.damage):
             raise NotAnImageError(_class_name(sop_class))
-    colour = parser.codes(root, 0x00280004)
+    colour = values.codes(root, 0x00280004)
     if colour and colour[0] not in ("MONOCHROME1", "MONOCHROME2"):
         raise NotAnImageError("colour image")
 
@@ -196,36 +132,36 @@ def _class_name(sop_class: str) -> str:
 
 
 def _describe(root: Elements, source: Source) -> ImageFile:
-    image_type = parser.codes(root, 0x00080008)
-    intercept = parser.number(root, 0x00281052)
+    image_type = values.codes(root, 0x00080008)
+    intercept = values.number(root, 0x00281052)
     return ImageFile(
         source=source,
-        sop_uid=parser.uid(root, 0x00080018) or parser.uid(root, 0x00020003),
-        series_uid=parser.uid(root, 0x0020000E),
-        study_uid=parser.uid(root, 0x0020000D),
-        patient_id=parser.text(root, 0x00100020),
-        patient_name=parser.text(root, 0x00100010),
-        study_date=parser.text(root, 0x00080020),
-        modality=(parser.codes(root, 0x00080060) or ("",))[0],
-        description=parser.text(root, 0x0008103E),
-        protocol=parser.text(root, 0x00181030),
-        sequence_name=parser.text(root, 0x00180024),
-        body_part=parser.text(root, 0x00180015),
-        series_number=parser.whole(root, 0x00200011),
-        contrast=bool(parser.text(root, 0x00180010)),
-        cardiac_images=parser.whole(root, 0x00181090),
-        lossy=parser.raw_text(root, 0x00282110) == "01",
-        frame_of_reference=parser.uid(root, 0x00200052),
+        sop_uid=values.uid(root, 0x00080018) or values.uid(root, 0x00020003),
+        series_uid=values.uid(root, 0x0020000E),
+        study_uid=values.uid(root, 0x0020000D),
+        patient_id=values.text(root, 0x00100020),
+        patient_name=values.text(root, 0x00100010),
+        study_date=values.text(root, 0x00080020),
+        modality=(values.codes(root, 0x00080060) or ("",))[0],
+        description=values.text(root, 0x0008103E),
+        protocol=values.text(root, 0x00181030),
+        sequence_name=values.text(root, 0x00180024),
+        body_part=values.text(root, 0x00180015),
+        series_number=values.whole(root, 0x00200011),
+        contrast=bool(values.text(root, 0x00180010)),
+        cardiac_images=values.whole(root, 0x00181090),
+        lossy=values.raw_text(root, 0x00282110) == "01",
+        frame_of_reference=values.uid(root, 0x00200052),
         kind=frame_kind(image_type, "", _below_zero(root, intercept)),
     )
 
 
 def _below_zero(root: Elements, intercept: float | None) -> bool:
     """Tell whether an MR header shows values below zero: only PSIR has them."""
-    if parser.codes(root, 0x00080060) != ("MR",):
+    if values.codes(root, 0x00080060) != ("MR",):
         return False
     smallest = root.values.get(0x00280106, (b"", b""))[0] == b"SS"
-    return (intercept or 0) < 0 or (smallest and (parser.number(root, 0x00280106) or 0) < 0)
+    return (intercept or 0) < 0 or (smallest and (values.number(root, 0x00280106) or 0) < 0)
 
 
 def _frames(header: Header, source: Source, sop_uid: str, sop_class: str) -> list[Frame]:
@@ -252,9 +188,9 @@ def _frames(header: Header, source: Source, sop_uid: str, sop_class: str) -> lis
 
 def _layout(header: Header) -> PixelLayout:
     root = header.elements
-    frames_text = parser.raw_text(root, 0x00280008)
-    frames = parser.whole(root, 0x00280008) if frames_text else 1
-    rows, columns = (parser.whole(root, tag) for tag in (0x00280010, 0x00280011))
+    frames_text = values.raw_text(root, 0x00280008)
+    frames = values.whole(root, 0x00280008) if frames_text else 1
+    rows, columns = (values.whole(root, tag) for tag in (0x00280010, 0x00280011))
     for name, value in (("Rows", rows), ("Columns", columns), ("NumberOfFrames", frames)):
         if value is None or value < 1:
             raise InputError("E_HEADER", f"{name} is missing or no positive whole number.")
@@ -263,14 +199,14 @@ def _layout(header: Header) -> PixelLayout:
     assert rows is not None and columns is not None and frames is not None
     if header.transfer_syntax not in NATIVE_SYNTAXES | COMPRESSED_SYNTAXES:
         raise InputError("E_DECODE", f"Transfer syntax {header.transfer_syntax} is not supported.")
-    allocated = parser.whole(root, 0x00280100)
-    stored = parser.whole(root, 0x00280101) or allocated
-    high_bit = parser.whole(root, 0x00280102)
+    allocated = values.whole(root, 0x00280100)
+    stored = values.whole(root, 0x00280101) or allocated
+    high_bit = values.whole(root, 0x00280102)
     if (
         allocated not in (8, 16, 32)
         or stored is None
         or not 1 <= stored <= allocated
-        or (parser.whole(root, 0x00280002) or 1) != 1
+        or (values.whole(root, 0x00280002) or 1) != 1
         or (allocated == 8 and header.transfer_syntax == EXPLICIT_BE)
     ):
         raise InputError(
@@ -290,39 +226,39 @@ def _layout(header: Header) -> PixelLayout:
         bits_allocated=allocated,
         bits_stored=stored,
         high_bit=high_bit,
-        signed=parser.whole(root, 0x00280103) == 1,
-        inverted=parser.codes(root, 0x00280004) == ("MONOCHROME1",),
+        signed=values.whole(root, 0x00280103) == 1,
+        inverted=values.codes(root, 0x00280004) == ("MONOCHROME1",),
     )
 
 
 def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid: str) -> Frame:
     slope, intercept = _rescale(root)
-    image_type = parser.codes(root, 0x00080008)
+    image_type = values.codes(root, 0x00080008)
     thickness, thickness_text = _thickness(root)
     return Frame(
         source=source,
         layout=layout,
         sop_uid=sop_uid,
         number=None,
-        instance_number=parser.whole(root, 0x00200013),
+        instance_number=values.whole(root, 0x00200013),
         position_mm=_position(root),
         orientation=_orientation(root),
         spacing_mm=_spacing(root),
         thickness_mm=thickness,
         thickness_text=thickness_text,
-        header_spacing_mm=_positive(parser.number(root, 0x00180088)),
+        header_spacing_mm=_positive(values.number(root, 0x00180088)),
         slope=slope,
         intercept=intercept,
         kind=frame_kind(image_type, "", _below_zero(root, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
-        description=parser.text(root, 0x0008103E),
-        temporal=parser.number(root, 0x00200100),
-        trigger_ms=parser.number(root, 0x00181060),
-        acquisition=parser.number(root, 0x00200012),
-        echo_ms=parser.number(root, 0x00180081),
-        inversion_ms=_positive(parser.number(root, 0x00180082)),
-        time=parser.raw_text(root, 0x00080032) or parser.raw_text(root, 0x00080033) or "",
+        description=values.text(root, 0x0008103E),
+        temporal=values.number(root, 0x00200100),
+        trigger_ms=values.number(root, 0x00181060),
+        acquisition=values.number(root, 0x00200012),
+        echo_ms=values.number(root, 0x00180081),
+        inversion_ms=_positive(values.number(root, 0x00180082)),
+        time=values.raw_text(root, 0x00080032) or values.raw_text(root, 0x00080033) or "",
         damage=_pixel_damage(layout, 0),
     )
 
@@ -342,33 +278,33 @@ def _enhanced_frame(
     measures, content, frame_type = item(_MEASURES), item(_CONTENT), item(_FRAME_TYPE)
     thickness, thickness_text = _thickness(measures)
     slope, intercept = _rescale(item(_TRANSFORM))
-    image_type = parser.codes(frame_type, 0x00089007) or parser.codes(root, 0x00080008)
-    component = (parser.codes(frame_type, 0x00089208) or parser.codes(root, 0x00089208) or ("",))[0]
+    image_type = values.codes(frame_type, 0x00089007) or values.codes(root, 0x00080008)
+    component = (values.codes(frame_type, 0x00089208) or values.codes(root, 0x00089208) or ("",))[0]
     return Frame(
         source=source,
         layout=layout,
         sop_uid=sop_uid,
         number=number,
-        instance_number=parser.whole(root, 0x00200013),
+        instance_number=values.whole(root, 0x00200013),
         position_mm=_position(item(_POSITION)),
         orientation=_orientation(item(_ORIENTATION)),
         spacing_mm=_spacing(measures),
         thickness_mm=thickness,
         thickness_text=thickness_text,
         header_spacing_mm=_positive(
-            parser.number(measures, 0x00180088) or parser.number(root, 0x00180088)
+            values.number(measures, 0x00180088) or values.number(root, 0x00180088)
         ),
         slope=slope,
         intercept=intercept,
         kind=frame_kind(image_type, component, _below_zero(root, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
-        description=parser.text(root, 0x0008103E),
-        temporal=parser.number(content, 0x00209128),
-        trigger_ms=parser.number(item(_CARDIAC), 0x00209153),
-        acquisition=parser.number(content, 0x00209156),
-        echo_ms=parser.number(item(_ECHO), 0x00189082),
-        inversion_ms=_positive(parser.number(item(_MODIFIER), 0x00189079)),
+        description=values.text(root, 0x0008103E),
+        temporal=values.number(content, 0x00209128),
+        trigger_ms=values.number(item(_CARDIAC), 0x00209153),
+        acquisition=values.number(content, 0x00209156),
+        echo_ms=values.number(item(_ECHO), 0x00189082),
+        inversion_ms=_positive(values.number(item(_MODIFIER), 0x00189079)),
         time="",
         damage=_pixel_damage(layout, number - 1),
     )
@@ -396,7 +332,7 @@ def _shown(text: str | None) -> str:
 
 
 def _spacing(elements: Elements | None) -> tuple[float, float]:
-    parsed = parser.numbers(elements, 0x00280030)
+    parsed = values.numbers(elements, 0x00280030)
     if (
         parsed is None
         or len(parsed) != 2
@@ -404,25 +340,25 @@ def _spacing(elements: Elements | None) -> tuple[float, float]:
     ):
         raise GeometryError(
             "E_SPACING",
-            f"PixelSpacing is {_shown(parser.raw_text(elements, 0x00280030))}; two positive "
+            f"PixelSpacing is {_shown(values.raw_text(elements, 0x00280030))}; two positive "
             "numbers in mm are needed.",
         )
     return (parsed[0], parsed[1])
 
 
 def _position(elements: Elements | None) -> tuple[float, float, float]:
-    parsed = parser.numbers(elements, 0x00200032)
+    parsed = values.numbers(elements, 0x00200032)
     if parsed is None or len(parsed) != 3 or any(abs(value) > _MAX_POSITION_MM for value in parsed):
         raise GeometryError(
             "E_GEOMETRY",
-            f"ImagePositionPatient is {_shown(parser.raw_text(elements, 0x00200032))}; three "
+            f"ImagePositionPatient is {_shown(values.raw_text(elements, 0x00200032))}; three "
             "numbers in mm are needed.",
         )
     return (parsed[0], parsed[1], parsed[2])
 
 
 def _orientation(elements: Elements | None) -> tuple[float, float, float, float, float, float]:
-    parsed = parser.numbers(elements, 0x00200037)
+    parsed = values.numbers(elements, 0x00200037)
     if parsed is not None and len(parsed) == 6 and all(abs(value) < 2 for value in parsed):
         cosines = np.asarray(parsed, dtype=np.float64).reshape(2, 3)
         product = cosines @ cosines.T
@@ -431,7 +367,7 @@ def _orientation(elements: Elements | None) -> tuple[float, float, float, float,
             return (a, b, c, d, e, f)
     raise GeometryError(
         "E_GEOMETRY",
-        f"ImageOrientationPatient is {_shown(parser.raw_text(elements, 0x00200037))}; two unit "
+        f"ImageOrientationPatient is {_shown(values.raw_text(elements, 0x00200037))}; two unit "
         "vectors at right angles are needed.",
     )
 
@@ -442,8 +378,8 @@ def _positive(value: float | None) -> float | None:
 
 def _thickness(elements: Elements | None) -> tuple[float | None, str]:
     """Give the thickness, None where it is missing or impossible, and its raw text."""
-    text = parser.raw_text(elements, 0x00180050)
-    parsed = parser.numbers(elements, 0x00180050)
+    text = values.raw_text(elements, 0x00180050)
+    parsed = values.numbers(elements, 0x00180050)
     if parsed is None or len(parsed) != 1 or not 0 < parsed[0] <= _MAX_THICKNESS_MM:
         return None, _shown(text or None)
     return parsed[0], _shown(text)
@@ -456,8 +392,8 @@ def _rescale(elements: Elements | None) -> tuple[float, float]:
         (0x00281053, "RescaleSlope", 1.0),
         (0x00281052, "RescaleIntercept", 0.0),
     ):
-        text = parser.raw_text(elements, tag)
-        parsed = parser.numbers(elements, tag) if text else (absent,)
+        text = values.raw_text(elements, tag)
+        parsed = values.numbers(elements, tag) if text else (absent,)
         if parsed is None or len(parsed) != 1 or abs(parsed[0]) > 1e9:
             raise InputError("E_RESCALE", f"{name} is {_shown(text)}; a number is needed.")
         pair.append(parsed[0])

@@ -217,8 +217,6 @@ def _add_file(path: Path, found: SourceList, given: bool) -> None:
 
 def _add_dicomdir(path: Path, found: SourceList) -> None:
     """Add the files a DICOMDIR names; a walk of its folder needs no DICOMDIR."""
-    pass  # moved
-
     files, missing = referenced_files(path)
     found.sources += [Source(file) for file in files]
     if missing:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from scarseg.case.stack import LoadWarning
-from scarseg.io.dicom.headers import words_of
-from scarseg.io.dicom.sorting import FEW_SLICES
+from scarseg.io.dicom.geometry import FEW_SLICES
+from scarseg.io.dicom.kinds import words_of
 from scarseg.io.dicom.types import ImageKind, StackSummary
 
 _LGE = {"lge", "de", "dhe", "psir", "psmde", "mde", "viability", "late", "delayed", "scar"}

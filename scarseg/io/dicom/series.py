@@ -7,181 +7,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from scarseg.case.stack import LoadWarning
-from scarseg.case.stack import Sequence as SequenceKind
+from scarseg.case.stack import LgeSequence as SequenceKind
 from scarseg.errors import InputError, LimitError, ScarsegError
-from scarseg.io.dicom.headers import ImageFile, resolve_kind, words_of
-from scarseg.io.dicom.inputs import Source, SourceReader
-from scarseg.io.dicom.lge_series import LgeEvidence, lge_evidence
-from scarseg.io.dicom.sorting import (
-    FEW_SLICES,
-    ORIENTATION_TOLERANCE,
-    RELATIVE_TOLERANCE,
-    SAME_POSITION_MM,
-    Group,
-    cluster_frames,
+from scarseg.io.dicom.geometry import (
     geometry_warnings,
-    in_plane_drift_mm,
-    label_patient,
     measured_spacing_mm,
-    name_parts,
-    positions_mm,
     spacing_is_regular,
+)
+from scarseg.io.dicom.headers import ImageFile
+from scarseg.io.dicom.inputs import Source, SourceReader
+from scarseg.io.dicom.kinds import resolve_kind
+from scarseg.io.dicom.lge_series import LgeEvidence, lge_evidence
+from scarseg.io.dicom.load_warnings import damage_warning, frame_name, header_warnings
+from scarseg.io.dicom.merging import merge_single_slices
+from scarseg.io.dicom.sorting import (
+    Group,
+    label_patient,
+    name_parts,
     split_series,
 )
 from scarseg.io.dicom.types import Frame, ImageKind, Refusal, StackSummary
-
-_DRIFT_MM = 0.5
-
-
-def merge_single_slices(series: Sequence[Sequence[ImageFile]]) -> list[list[ImageFile]]:
-    """Join the series that hold one slice each of one stack; the others come back as they are.
-
-    The files of a joined stack carry the series UID of its first slice by position, and in
-    ``merged`` the UIDs of all, base to apex.
-    """
-    result = [list(files) for files in series]
-    alike: defaultdict[tuple[object, ...], list[ImageFile]] = defaultdict(list)
-    for files in result:
-        if len(files) == 1 and _may_join(files[0]):
-            alike[_likeness(files[0])].append(files[0])
-    for members in alike.values():
-        by_sop = {image.sop_uid: image for image in members}
-        frames = [image.frames[0] for image in members]
-        for plane in cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE):
-            ordered = [plane[i] for i in np.argsort(positions_mm(plane), kind="stable")]
-            if not _is_one_stack(ordered):
-                continue
-            slices = [by_sop[frame.sop_uid] for frame in ordered]
-            uids = tuple(image.series_uid for image in slices)
-            result = [files for files in result if files[0].series_uid not in uids]
-            result.append([replace(image, series_uid=uids[0], merged=uids) for image in slices])
-    return sorted(result, key=lambda files: files[0].series_uid)
-
-
-def _may_join(image: ImageFile) -> bool:
-    whole = image.error is None and not image.damage and len(image.frames) == 1
-    return (
-        whole
-        and not image.frames[0].damage
-        and image.modality == "MR"
-        and bool(image.frame_of_reference)
-        and image.frames[0].thickness_mm is not None
-        and _kind(image) in (ImageKind.MAGNITUDE, ImageKind.PSIR)
-    )
-
-
-def _kind(image: ImageFile) -> ImageKind:
-    return image.kind or resolve_kind({image.kind}, image.description)
-
-
-def _likeness(image: ImageFile) -> tuple[object, ...]:
-    """Give what all slices of a stack share exactly; descriptions but for their numbers."""
-    frame = image.frames[0]
-    texts = (image.description, image.protocol, image.sequence_name)
-    return (
-        (image.patient_id, image.patient_name, image.study_uid, image.frame_of_reference),
-        (_kind(image), frame.derived, frame.layout.signed, frame.image_type),
-        (frame.layout.rows, frame.layout.columns, frame.spacing_mm, frame.thickness_mm),
-        tuple(tuple(sorted(w for w in words_of(text) if not w.isdecimal())) for text in texts),
-    )
-
-
-def _is_one_stack(frames: Sequence[Frame]) -> bool:
-    """Tell whether frames, in order, lie as the slices of one stack do."""
-    if len(frames) < FEW_SLICES:
-        return False
-    gaps = np.diff(positions_mm(frames))
-    thickness = frames[0].thickness_mm or 0.0
-    return (
-        float(gaps.min()) > max(SAME_POSITION_MM, (1 - RELATIVE_TOLERANCE) * thickness)
-        and spacing_is_regular(frames)
-        and in_plane_drift_mm(frames) <= _DRIFT_MM
-    )
-
-
-_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
-
-
-def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
-    """Name the slices that are left out because they cannot be read."""
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
-
-
-def frame_name(frame: Frame) -> str:
-    """Name a frame for a message: its file, and its number in a multi-frame file."""
-    name = frame.source.file_name
-    return name if frame.number is None else f"{name} frame {frame.number}"
-
-
-def header_warnings(
-    group: Group,
-    good: Sequence[Frame],
-    first: ImageFile,
-    thickness: float | None,
-    n_parts: int,
-    shared: bool,
-) -> list[LoadWarning]:
-    """Say what else of a stack's headers a reader must know.
-
-    Args:
-        group: the stack as it was split out.
-        good: its readable frames.
-        first: a file of it.
-        thickness: in mm, None where it has to be asked for.
-        n_parts: how many stacks the series holds.
-        shared: several patients or studies carry the series UID.
-    """
-    warnings: list[LoadWarning] = []
-    if thickness is None:
-        raw = next(frame.thickness_text for frame in good if frame.thickness_mm is None)
-        warnings.append(
-            LoadWarning("W_THICKNESS", f"SliceThickness is {raw}; it has to be given in mm.")
-        )
-    if shared:
-        warnings.append(
-            LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
-        )
-    if n_parts > 1:
-        by = f", told apart by {group.repeated_by}" if group.repeated_by else ""
-        warnings.append(
-            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
-        )
-    if first.merged:
-        warnings.append(
-            LoadWarning(
-                "W_MERGED",
-                f"{len(first.merged)} series of one slice each make this stack; they are alike but "
-                "for the position.",
-            )
-        )
-    if group.ranked:
-        warnings.append(_repeat_warning(group))
-    if first.modality not in ("MR", ""):
-        warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
-    if first.lossy or good[0].layout.transfer_syntax in _LOSSY:
-        warnings.append(
-            LoadWarning("W_LOSSY", "The images were compressed with loss; thresholds may shift.")
-        )
-    return warnings
-
-
-def _repeat_warning(group: Group) -> LoadWarning:
-    if not group.distinguishable:
-        return LoadWarning(
-            "W_REPEAT",
-            f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
-            "the images apart; the stack may mix them.",
-        )
-    return LoadWarning(
-        "W_REPEAT",
-        f"Some positions were acquired up to {group.repeat} times; the newest of each make the "
-        "first stack.",
-    )
-
 
 MAX_STACK_BYTES = 2 * 2**30
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scarseg.case.stack import LoadWarning, Sequence, Vector
+from scarseg.case.stack import LgeSequence, LoadWarning, Vector
 from scarseg.io.dicom.inputs import Source
 
 
@@ -112,7 +112,7 @@ class StackSummary:
     study_uid: str
     part: str
     description: str
-    sequence: Sequence
+    sequence: LgeSequence
     n_slices: int
     rows: int
     columns: int

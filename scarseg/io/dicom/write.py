@@ -17,7 +17,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from scarseg.case.stack import Sequence, Stack
+from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import OutputError
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write_enhanced import (
@@ -117,7 +117,7 @@ def _classic_dataset(
     dataset = Dataset()
     dataset.SOPClassUID = MRImageStorage
     dataset.SOPInstanceUID = source.sop_instance_uid
-    component = "PSIR" if stack.sequence is Sequence.PSIR else "M"
+    component = "PSIR" if stack.sequence is LgeSequence.PSIR else "M"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", component]
     dataset.PatientName = stack.patient_name
     dataset.PatientID = stack.patient_id

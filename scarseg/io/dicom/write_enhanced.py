@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedMRImageStorage
 
-from scarseg.case.stack import FloatArray, Sequence, Stack
+from scarseg.case.stack import FloatArray, LgeSequence, Stack
 from scarseg.io.dicom.uids import derived_uid
 
 StoredPixels = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
@@ -142,7 +142,7 @@ def enhanced_dataset(
 
 
 def _component(stack: Stack) -> str:
-    return "REAL" if stack.sequence is Sequence.PSIR else "MAGNITUDE"
+    return "REAL" if stack.sequence is LgeSequence.PSIR else "MAGNITUDE"
 
 
 def _date_time(stack: Stack, values: Mapping[str, object]) -> str:

@@ -14,7 +14,7 @@ from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.rtstruct import build_structure_set
 from scarseg.io.dicom_export.seg import build_segmentation
 from scarseg.io.dicom_export.sr import build_report
-from scarseg.io.files import write_all
+from scarseg.io.files import write_files
 
 
 def export_dicom(
@@ -60,7 +60,7 @@ def export_dicom(
         files[contours] = references.encode(build_structure_set(case, origin, when))
     if report is not None:
         files[report[0]] = references.encode(build_report(case, report[1], origin, made, when))
-    write_all(
+    write_files(
         {path: data for path, data in files.items() if force or not _holds(path, data)}, force
     )
 

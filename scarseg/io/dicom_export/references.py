@@ -24,14 +24,14 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
-from scarseg.io.dicom import parser
+from scarseg.io.dicom import values
 from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.parser import Elements
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom.write import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from scarseg.io.dicom.write_enhanced import decimal_string
-from scarseg.io.tables.csv import pseudonym
+from scarseg.io.tables.pseudonyms import pseudonym
 
 MANUFACTURER = "scarseg"
 MODEL = "scarseg"
@@ -157,15 +157,15 @@ def read_source_images(summary: StackSummary, stack: Stack, identify: bool = Fal
             if source not in headers:
                 headers[source] = _read(reader, source, one.sha256)
             header = headers[source]
-            if parser.uid(header, _SOP) not in ("", one.sop_instance_uid):
+            if values.uid(header, _SOP) not in ("", one.sop_instance_uid):
                 raise _changed("The file holds another image now.", source.name)
-            class_uid = parser.uid(header, _CLASS) or MRImageStorage
-            series_uid = parser.uid(header, _SERIES) or stack.series_uid
+            class_uid = values.uid(header, _CLASS) or MRImageStorage
+            series_uid = values.uid(header, _SERIES) or stack.series_uid
             images.append(ImageReference(class_uid, one.sop_instance_uid, series_uid, one.frame))
     first = next(iter(headers.values()))
     return SourceImages(
         _patient_study(first, stack, identify),
-        parser.uid(first, _FRAME_OF_REFERENCE)
+        values.uid(first, _FRAME_OF_REFERENCE)
         or derived_uid(stack.series_uid, "frame of reference"),
         tuple(images),
     )
@@ -304,7 +304,7 @@ def _changed(message: str, path: str) -> InputError:
 
 def _patient_study(header: Elements, stack: Stack, identify: bool) -> PatientStudy:
     def given(tag: int) -> str:
-        return parser.text(header, tag) if identify else ""
+        return values.text(header, tag) if identify else ""
 
     time, sex = given(_TIME), given(_SEX).upper()
     name = pseudonym(stack.patient_id)

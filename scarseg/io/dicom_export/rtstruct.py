@@ -31,7 +31,7 @@ from scarseg.io.dicom_export.seg import (
     person_name,
     tissues_in,
 )
-from scarseg.io.files import write_whole
+from scarseg.io.files import write_file
 
 Polygon = npt.NDArray[np.int64]
 """Corners (n, 2) as (column, row) of pixel borders: pixel i covers [i, i + 1); not closed."""
@@ -163,7 +163,7 @@ def write_contours(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_structure_set(case, origin, created or datetime.now(UTC))
-    write_whole(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset), force)
     return dataset
 
 

@@ -33,7 +33,7 @@ from scarseg.io.dicom import uids
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
-from scarseg.io.files import write_whole
+from scarseg.io.files import write_file
 
 SERIES_NUMBER = 801
 _TEXT_LIMIT = 64
@@ -135,7 +135,7 @@ def write_segmentation(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_segmentation(case, origin, created or datetime.now(UTC))
-    write_whole(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset), force)
     return dataset
 
 

@@ -49,9 +49,9 @@ from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.seg import TISSUES, Tissue, model_text, person_name
-from scarseg.io.files import write_whole
-from scarseg.io.tables.csv import export_status, method
+from scarseg.io.files import write_file
 from scarseg.io.tables.provenance import RESEARCH_USE, labels_sha256, reading_times
+from scarseg.io.tables.table import export_status, reading_method
 
 SERIES_NUMBER = 802
 _DEPTHS = {
@@ -107,7 +107,7 @@ def write_report(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_report(case, measured, origin, segmentation, created or datetime.now(UTC))
-    write_whole(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset), force)
     return dataset
 
 
@@ -250,7 +250,7 @@ def _parameters(document: _Document) -> list[str]:
     stack, measured = document.case.stack, document.measured
     told = {
         **model_text(document.case),
-        "method": method(document.case),
+        "method": reading_method(document.case),
         "density_g_per_ml": repr(measured.density_g_per_ml),
         "mass_convention": str(measured.convention),
         "slice_thickness_mm": repr(stack.slice_thickness_mm),
@@ -326,7 +326,7 @@ def _digest(
         references.date_and_time(created),
         case.reader,
         export_status(case),
-        method(case),
+        reading_method(case),
         sorted(model_text(case).items()),
         None if segmentation is None else segmentation.SOPInstanceUID,
     )

@@ -6,7 +6,7 @@ Whatever spoke for a stack, the mask must lie on its grid. A magnitude and a PSI
 grid: of several that fit, the one that is proposed is taken.
 
 Refused: E_MASK_UNMATCHED (nothing fits), E_MASK_AMBIGUOUS (several do, or two masks fit one stack),
-and what :func:`scarseg.io.masks.read.read_mask` refuses.
+and what :func:`scarseg.io.masks.read_rereading.read_mask` refuses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from scarseg.io.files import safe_name
 from scarseg.io.masks.read import SEGMENTATIONS, read_mask
 from scarseg.progress import Progress, silent
 
-ENDINGS = (".seg.dcm", ".nii.gz", ".nii", ".dcm")
+MASK_SUFFIXES = (".seg.dcm", ".nii.gz", ".nii", ".dcm")
 _NIFTI = (".nii.gz", ".nii")
 _ELSEWHERE = ("E_MASK_GEOMETRY", "E_MASK_STUDY")
 """Refusals that speak of one stack; the others are the mask's own."""
@@ -39,14 +39,14 @@ _SHORTEST_NAME = 2
 """Shorter IDs and folder names are in too many file names to mean anything."""
 
 
-class MaskKind(StrEnum):
+class MaskSource(StrEnum):
     """What a mask is written as; also where a table says its labels came from."""
 
     NIFTI = "from_nifti"
     SEGMENTATION = "from_dicom_seg"
 
 
-class Evidence(StrEnum):
+class MatchEvidence(StrEnum):
     """Why a mask was taken for a stack's."""
 
     REFERENCE = "the images it refers to"
@@ -60,28 +60,28 @@ class MaskFile:
     """A file of labels; ``references`` are the UIDs of series and images it names."""
 
     path: Path
-    kind: MaskKind
+    kind: MaskSource
     references: frozenset[str] = frozenset()
 
     @property
     def stem(self) -> str:
         """Give the file's name without its ending, .nii.gz as one."""
         name = self.path.name
-        ending = next((one for one in ENDINGS if name.lower().endswith(one)), "")
+        ending = next((one for one in MASK_SUFFIXES if name.lower().endswith(one)), "")
         return name[: len(name) - len(ending)]
 
 
 @dataclass(frozen=True)
-class Match:
+class MaskMatch:
     """A mask with its stack."""
 
     mask: MaskFile
     summary: StackSummary
-    evidence: Evidence
+    evidence: MatchEvidence
 
 
 @dataclass(frozen=True)
-class Unmatched:
+class UnmatchedMask:
     """A mask without a stack, and why. ``summary`` is the stack that spoke for itself, if any."""
 
     mask: MaskFile
@@ -90,12 +90,12 @@ class Unmatched:
 
 
 @dataclass(frozen=True)
-class Matching:
+class MaskMatches:
     """``matches`` and ``unmatched`` in the order of the files; ``without`` are the stacks that
     would be measured but have no mask."""
 
-    matches: tuple[Match, ...]
-    unmatched: tuple[Unmatched, ...]
+    matches: tuple[MaskMatch, ...]
+    unmatched: tuple[UnmatchedMask, ...]
     without: tuple[StackSummary, ...]
 
 
@@ -129,76 +129,76 @@ def match_masks(
     stacks: Sequence[StackSummary],
     meaning: Mapping[int, Label] | None = None,
     progress: Progress = silent,
-) -> Matching:
+) -> MaskMatches:
     """Give every mask its stack, or the reason why it has none.
 
     Args:
         stacks: of a scan; those that are no MR images are left aside.
-        meaning: see :func:`scarseg.io.masks.read.read_mask`.
+        meaning: see :func:`scarseg.io.masks.read_rereading.read_mask`.
         progress: called before every mask; may raise Cancelled.
     """
     known = [one for one in stacks if one.modality in ("MR", "")]
-    matches: list[Match] = []
-    unmatched: list[Unmatched] = []
+    matches: list[MaskMatch] = []
+    unmatched: list[UnmatchedMask] = []
     for done, mask in enumerate(masks):
         progress(done / len(masks), f"Mask {done + 1} of {len(masks)}")
         found = _match(mask, known, meaning)
-        if isinstance(found, Match):
+        if isinstance(found, MaskMatch):
             matches.append(found)
         else:
             unmatched.append(found)
     counted = Counter(id(one.summary) for one in matches)
     single = [one for one in matches if counted[id(one.summary)] == 1]
     unmatched += [
-        Unmatched(one.mask, _two_masks(one), one.summary)
+        UnmatchedMask(one.mask, _two_masks(one), one.summary)
         for one in matches
         if counted[id(one.summary)] > 1
     ]
     taken = {id(one.summary) for one in matches} | {id(one.summary) for one in unmatched}
     without = tuple(one for one in known if one.proposed and id(one) not in taken)
-    return Matching(tuple(single), tuple(unmatched), without)
+    return MaskMatches(tuple(single), tuple(unmatched), without)
 
 
 def _match(
     mask: MaskFile, stacks: Sequence[StackSummary], meaning: Mapping[int, Label] | None
-) -> Match | Unmatched:
+) -> MaskMatch | UnmatchedMask:
     evidence, candidates = _candidates(mask, stacks)
     fitting: list[StackSummary] = []
     refusal: ScarsegError | None = None
     for one in candidates:
         try:
-            labels = read_mask(mask.path, hollow_stack(one), meaning).labels
+            labels = read_mask(mask.path, geometry_only_stack(one), meaning).labels
         except InputError as error:
             refusal = refusal or error
             continue
         # Without a voxel it lies nowhere: only a name or a reference can place it.
-        if labels.any() or evidence is not Evidence.PLACE or len(candidates) == 1:
+        if labels.any() or evidence is not MatchEvidence.PLACE or len(candidates) == 1:
             fitting.append(one)
     if len(fitting) > 1:
         fitting = [one for one in fitting if one.proposed] or fitting
     if len(fitting) == 1:
-        return Match(mask, fitting[0], evidence)
+        return MaskMatch(mask, fitting[0], evidence)
     if fitting:
-        return Unmatched(mask, _ambiguous(mask, fitting))
+        return UnmatchedMask(mask, _ambiguous(mask, fitting))
     if refusal is not None and (len(candidates) == 1 or refusal.code not in _ELSEWHERE):
         alone = candidates[0] if len(candidates) == 1 else None
-        return Unmatched(mask, refusal, alone)
-    return Unmatched(mask, _nothing_fits(mask, len(candidates)))
+        return UnmatchedMask(mask, refusal, alone)
+    return UnmatchedMask(mask, _nothing_fits(mask, len(candidates)))
 
 
 def _candidates(
     mask: MaskFile, stacks: Sequence[StackSummary]
-) -> tuple[Evidence, Sequence[StackSummary]]:
+) -> tuple[MatchEvidence, Sequence[StackSummary]]:
     """Give the stacks for which the strongest evidence speaks."""
     referred = [one for one in stacks if mask.references & _uids(one)]
     if referred:
-        return Evidence.REFERENCE, referred
+        return MatchEvidence.REFERENCE, referred
     exact = [one for one in stacks if mask.stem in (one.stack_id, safe_name(one.stack_id))]
     named = exact or [one for one in stacks if _holds(mask.stem, one.series_uid)]
     if named:
-        return Evidence.UID, named
+        return MatchEvidence.UID, named
     known = [one for one in stacks if any(_holds(mask.stem, name) for name in _names(one))]
-    return (Evidence.NAME, known) if known else (Evidence.PLACE, stacks)
+    return (MatchEvidence.NAME, known) if known else (MatchEvidence.PLACE, stacks)
 
 
 def _uids(one: StackSummary) -> set[str]:
@@ -217,7 +217,7 @@ def _holds(text: str, name: str) -> bool:
     return re.search(pattern, text.replace("_", " "), re.IGNORECASE) is not None
 
 
-def hollow_stack(summary: StackSummary) -> Stack:
+def geometry_only_stack(summary: StackSummary) -> Stack:
     """Give the geometry of a stack without reading its pixels: all are zero.
 
     A missing thickness is taken as the spacing: nothing is measured on it.
@@ -246,7 +246,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _mask_at(path: Path) -> MaskFile | None:
     """Look at a file: a label map by its name, a segmentation by its header, else None."""
     if path.name.lower().endswith(_NIFTI):
-        return MaskFile(path, MaskKind.NIFTI)
+        return MaskFile(path, MaskSource.NIFTI)
     try:
         with path.open("rb") as file:
             if file.read(132)[128:] != b"DICM":
@@ -254,7 +254,7 @@ def _mask_at(path: Path) -> MaskFile | None:
         header = dcmread(path, stop_before_pixels=True)
         if header.get("SOPClassUID") not in SEGMENTATIONS:
             return None
-        return MaskFile(path, MaskKind.SEGMENTATION, frozenset(_references(header)))
+        return MaskFile(path, MaskSource.SEGMENTATION, frozenset(_references(header)))
     except UNREADABLE:
         return None
 
@@ -267,7 +267,7 @@ def _references(header: Dataset) -> Iterator[str]:
             yield str(image.ReferencedSOPInstanceUID)
 
 
-def _two_masks(match: Match) -> InputError:
+def _two_masks(match: MaskMatch) -> InputError:
     return InputError(
         "E_MASK_AMBIGUOUS",
         f"Several masks belong to series {match.summary.stack_id}; measure them one by one.",
@@ -292,7 +292,7 @@ def _nothing_fits(mask: MaskFile, n: int) -> InputError:
     )
 
 
-def stacks_named(stacks: Sequence[StackSummary], series: Sequence[str]) -> list[StackSummary]:
+def select_series(stacks: Sequence[StackSummary], series: Sequence[str]) -> list[StackSummary]:
     """Keep the stacks of these series, by UID or stack id; all when none is asked for.
 
     They count as proposed, so that of two that fit the one asked for is taken.

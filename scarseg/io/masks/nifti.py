@@ -17,7 +17,7 @@ from nibabel.wrapstruct import WrapStructError
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import FloatArray, Stack
 from scarseg.errors import InputError
-from scarseg.io.files import write_whole
+from scarseg.io.files import write_file
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -42,10 +42,10 @@ def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = Fal
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    write_whole(path, _encode(path, labels, stack), force)
+    write_file(path, _encode(path, labels, stack), force)
 
 
-def holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
+def file_holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
     """Tell whether a plain file holds exactly what :func:`write_labels` would write."""
     try:
         return not path.is_symlink() and path.read_bytes() == _encode(path, labels, stack)

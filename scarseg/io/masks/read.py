@@ -64,7 +64,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True, eq=False)
-class ReadLabels:
+class MaskLabels:
     """``labels`` uint8 (slice, row, column) on the stack's grid; ``ignored`` names segments that
     are none of the four tissues."""
 
@@ -73,7 +73,7 @@ class ReadLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
+class _Voxels:
     """Voxels of one grid: ``indices`` (n, 3) as float, ``affine`` from them to LPS mm, values."""
 
     indices: FloatMatrix
@@ -81,7 +81,7 @@ class _Piece:
     values: LabelArray
 
 
-def read_mask(path: Path, stack: Stack, meaning: Mapping[int, Label] | None = None) -> ReadLabels:
+def read_mask(path: Path, stack: Stack, meaning: Mapping[int, Label] | None = None) -> MaskLabels:
     """Read a NIfTI label map or a DICOM Segmentation onto the grid of a stack.
 
     Args:
@@ -99,7 +99,7 @@ def read_mask(path: Path, stack: Stack, meaning: Mapping[int, Label] | None = No
         ) from error
     if raw[128:132] == b"DICM":
         return _read_segmentation(path, raw, stack, meaning)
-    return ReadLabels(_read_nifti(path, raw, stack, meaning))
+    return MaskLabels(_read_nifti(path, raw, stack, meaning))
 
 
 def _read_nifti(
@@ -114,7 +114,7 @@ def _read_nifti(
     if data.ndim != 3:
         raise InputError("E_MASK", f"{path} has {data.ndim} axes, not 3.", str(path))
     if not any(codes):
-        raise _elsewhere(path, "it does not say where in the patient it lies")
+        raise _geometry_error(path, "it does not say where in the patient it lies")
     known = {int(label): label for label in Label} if meaning is None else {0: 0, **meaning}
     values = np.unique(data)
     strange = [value for value in values.tolist() if value not in known]
@@ -132,7 +132,7 @@ def _read_nifti(
     ):  # written by this program: an irregular stack has its mean step in the file
         return np.ascontiguousarray(labels.transpose(2, 1, 0))
     indices = np.argwhere(labels > 0)
-    piece = _Piece(indices.astype(np.float64), affine, labels[tuple(indices.T)])
+    piece = _Voxels(indices.astype(np.float64), affine, labels[tuple(indices.T)])
     result = np.zeros(stack.pixels.shape, dtype=np.uint8)
     _require_same_pixels(path, affine[:3, :3], stack)
     _place(path, piece, stack, result)
@@ -141,7 +141,7 @@ def _read_nifti(
 
 def _read_segmentation(
     path: Path, raw: bytes, stack: Stack, meaning: Mapping[int, Label] | None
-) -> ReadLabels:
+) -> MaskLabels:
     try:
         dataset = dcmread(BytesIO(raw))
         if dataset.SOPClassUID not in SEGMENTATIONS:
@@ -157,12 +157,12 @@ def _read_segmentation(
             slices = _place(path, piece, stack, result)
             named = None if referenced is None else _slice_of(stack, referenced)
             if named is not None and slices - {named}:
-                raise _elsewhere(path, "a frame does not lie on the image it refers to")
+                raise _geometry_error(path, "a frame does not lie on the image it refers to")
     except (*UNREADABLE, RuntimeError) as error:
         raise InputError(
             "E_MASK", f"{path} is no readable DICOM Segmentation.", str(path)
         ) from error
-    return ReadLabels(result, ignored)
+    return MaskLabels(result, ignored)
 
 
 def _segments(
@@ -210,7 +210,7 @@ def _require_same_images(path: Path, dataset: Dataset, stack: Stack) -> None:
 
 def _frames(
     path: Path, dataset: Dataset, known: Mapping[int, Label]
-) -> Iterator[tuple[_Piece, tuple[str, int | None] | None]]:
+) -> Iterator[tuple[_Voxels, tuple[str, int | None] | None]]:
     """Yield the voxels of every frame with the image and frame number it refers to."""
     shape = (int(dataset.get("NumberOfFrames", 1)), int(dataset.Rows), int(dataset.Columns))
     pixels = np.asarray(dataset.pixel_array).reshape(shape)
@@ -234,7 +234,7 @@ def _frames(
             values = (frame > 0) * np.uint8(label_here)
         rows, columns = np.nonzero(values)
         indices = np.stack([columns, rows, np.zeros_like(rows)], axis=1).astype(np.float64)
-        yield _Piece(indices, affine, values[rows, columns]), _reference(own, shared)
+        yield _Voxels(indices, affine, values[rows, columns]), _reference(own, shared)
 
 
 def _group(own: Dataset, shared: Dataset, keyword: str) -> Dataset:
@@ -288,15 +288,15 @@ def _require_same_pixels(path: Path, steps: FloatMatrix, stack: Stack) -> None:
     flat, heights = steps[:, in_plane], rise[~in_plane]
     gaps = np.diff(stack.slice_positions_mm)
     if heights.size and gaps.size and heights.max() > (1 + _STEP_TOLERANCE) * gaps.min():
-        raise _elsewhere(path, "it leaves slices out")
+        raise _geometry_error(path, "it leaves slices out")
     shares = np.round(np.linalg.lstsq(own, flat, rcond=None)[0])
     turned = shares.shape == (2, 2) and np.array_equal(np.abs(shares) @ np.ones(2), np.ones(2))
     allowed = _STEP_TOLERANCE * min(stack.pixel_spacing_mm)
     if not turned or np.abs(flat - own @ shares).max() > allowed:
-        raise _elsewhere(path, "its pixels have another size or direction")
+        raise _geometry_error(path, "its pixels have another size or direction")
 
 
-def _place(path: Path, piece: _Piece, stack: Stack, result: LabelArray) -> set[int]:
+def _place(path: Path, piece: _Voxels, stack: Stack, result: LabelArray) -> set[int]:
     """Put voxels where they lie in the patient; give the slices they lie on."""
     if not len(piece.indices):
         return set()
@@ -307,7 +307,7 @@ def _place(path: Path, piece: _Piece, stack: Stack, result: LabelArray) -> set[i
     k = off.argmin(axis=1)
     depth = stack.slice_spacing_mm or stack.slice_thickness_mm
     if off.min(axis=1).max() > _VOXEL_TOLERANCE * depth:
-        raise _elsewhere(path, "labels lie between the slices or outside of them")
+        raise _geometry_error(path, "labels lie between the slices or outside of them")
     inside = points - origins[k]
     row_mm, column_mm = stack.pixel_spacing_mm
     columns = inside @ np.asarray(stack.orientation[:3]) / column_mm
@@ -315,13 +315,13 @@ def _place(path: Path, piece: _Piece, stack: Stack, result: LabelArray) -> set[i
     places = np.stack([rows, columns], axis=1)
     whole = np.round(places)
     if np.abs(places - whole).max() > _VOXEL_TOLERANCE:
-        raise _elsewhere(path, "its pixels lie between those of the stack")
+        raise _geometry_error(path, "its pixels lie between those of the stack")
     if (whole < 0).any() or (whole >= (stack.rows, stack.columns)).any():
-        raise _elsewhere(path, "labels lie outside the images")
+        raise _geometry_error(path, "labels lie outside the images")
     spot = (k, whole[:, 0].astype(np.intp), whole[:, 1].astype(np.intp))
     result[spot] = np.maximum(result[spot], piece.values)
     return set(k.tolist())
 
 
-def _elsewhere(path: Path, why: str) -> InputError:
+def _geometry_error(path: Path, why: str) -> InputError:
     return InputError("E_MASK_GEOMETRY", f"{path} does not fit the images: {why}.", str(path))

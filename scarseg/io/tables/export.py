@@ -6,22 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.csv import (
-    COLUMNS,
-    SLICE_COLUMNS,
-    Cell,
-    Record,
-    in_order,
-    render_rows,
-    table_contents,
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import COLUMNS, IDENTITY_COLUMNS, SLICE_COLUMNS, Cell
+from scarseg.io.tables.table import (
+    StackRecord,
+    render_csv,
+    render_tables,
+    sort_records,
     table_files,
 )
 
 Row = Mapping[str, Cell]
 
-IDENTITY = ("patient_id", "study_uid", "series_uid", "part", "study_date")
-"""The cells that name a stack come first in every table."""
 WORKBOOK = ".xlsx"
 
 
@@ -29,7 +25,7 @@ WORKBOOK = ".xlsx"
 class ExtraTable:
     """A table beside the main one; ``name`` is its sheet and the end of its file's name.
 
-    ``columns`` without those of ``IDENTITY``; ``rows`` hold both. ``sheet`` says whether a
+    ``columns`` without those of ``IDENTITY_COLUMNS``; ``rows`` hold both. ``sheet`` says whether a
     workbook has it too.
     """
 
@@ -46,7 +42,7 @@ def export_files(path: Path, workbook: bool, extra: Sequence[str] = ()) -> list[
     extra table, and with ``workbook`` ``scar.xlsx``. ``scar.xlsx``: the workbook alone.
 
     Raises:
-        OutputError: E_OUTPUT_NAME, see :func:`scarseg.io.tables.csv.table_files`.
+        OutputError: E_OUTPUT_NAME, see :func:`scarseg.io.tables.table.table_files`.
     """
     if path.suffix.lower() == WORKBOOK:
         return [path]
@@ -58,7 +54,7 @@ def export_files(path: Path, workbook: bool, extra: Sequence[str] = ()) -> list[
 
 def write_export(
     path: Path,
-    records: Sequence[Record],
+    records: Sequence[StackRecord],
     settings: Mapping[str, object],
     extra: Sequence[ExtraTable] = (),
     workbook: bool = False,
@@ -78,16 +74,16 @@ def write_export(
     if not alone:
         for one in extra:
             file = path.with_name(f"{path.stem}_{one.name}{path.suffix}")
-            contents[file] = render_rows((*IDENTITY, *one.columns), ordered[one.name])
+            contents[file] = render_csv((*IDENTITY_COLUMNS, *one.columns), ordered[one.name])
     if alone or workbook:
         from scarseg.io.tables.workbook import Sheet, render_workbook
 
-        sorted_records = in_order(records)
+        sorted_records = sort_records(records)
         sheets = [
             Sheet("patients", COLUMNS, [one.row for one in sorted_records]),
             Sheet("slices", SLICE_COLUMNS, [row for one in sorted_records for row in one.slices]),
             *(
-                Sheet(one.name, (*IDENTITY, *one.columns), ordered[one.name])
+                Sheet(one.name, (*IDENTITY_COLUMNS, *one.columns), ordered[one.name])
                 for one in extra
                 if one.sheet
             ),
@@ -96,8 +92,8 @@ def write_export(
         book = path if alone else path.with_suffix(WORKBOOK)
         contents[book] = render_workbook(sheets, settings, provenance)
     if not alone:
-        contents |= table_contents(path, records, settings)
-    write_all(contents, force)
+        contents |= render_tables(path, records, settings)
+    write_files(contents, force)
     return files
 
 

@@ -19,7 +19,7 @@ from scarseg.case.prompts import Box, Point, SlicePrompts
 RESEARCH_USE = "For research use only. Not a medical device."
 
 
-def sidecar(
+def render_sidecar(
     settings: Mapping[str, object],
     columns: Mapping[str, Sequence[str]],
     stacks: Sequence[Mapping[str, object]],

@@ -17,12 +17,13 @@ from typing import Any
 import xlsxwriter
 
 import scarseg
-from scarseg.io.tables.csv import FORMULA_STARTS, Cell
+from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
+from scarseg.io.tables.table import FORMULA_STARTS
 
-CREATED = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+WORKBOOK_DATE = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """In every workbook: a clock time would make two exports of the same numbers differ."""
-MOST_LETTERS = 32_767
+MAX_CELL_LENGTH = 32_767
 """What a cell of a spreadsheet holds."""
 _WIDEST = 42
 _UNITS = (
@@ -65,7 +66,7 @@ def render_workbook(
         },
     )
     book.set_properties(
-        {"title": "Scar mass", "comments": RESEARCH_USE, "author": "", "created": CREATED}
+        {"title": "Scar mass", "comments": RESEARCH_USE, "author": "", "created": WORKBOOK_DATE}
     )
     writer = _Writer(book)
     for sheet in sheets:
@@ -108,7 +109,7 @@ class _Writer:
         if isinstance(cell, int | float) and isfinite(cell):
             page.write_number(row, column, cell, self._format(name, cell))
             return
-        text = str(cell).replace("\x00", "")[:MOST_LETTERS]
+        text = str(cell).replace("\x00", "")[:MAX_CELL_LENGTH]
         formula = text.lstrip(" ").startswith(FORMULA_STARTS)
         page.write_string(row, column, text, self.marked if formula else self.plain)
 
@@ -137,21 +138,23 @@ def _provenance_rows(
     yield {"item": "software", "value": f"scarseg {scarseg.__version__}"}
     yield {"item": "statement", "value": RESEARCH_USE}
     for name, value in settings.items():
-        yield {"item": name, "value": _told(value)}
+        yield {"item": name, "value": _cell_value(value)}
     for stack in stacks:
-        here: dict[str, Cell] = {name: _told(stack.get(name)) for name in ("series_uid", "part")}
+        here: dict[str, Cell] = {
+            name: _cell_value(stack.get(name)) for name in ("series_uid", "part")
+        }
         for name, value in stack.items():
             if name not in ("series_uid", "part", "slices"):
-                yield {**here, "item": name, "value": _told(value)}
+                yield {**here, "item": name, "value": _cell_value(value)}
         slices = stack.get("slices")
         for one in slices if isinstance(slices, list) else ():
             place = {name: one.get(name) for name in ("sop_instance_uid", "frame")}
             for name, value in one.items():
                 if name not in place:
-                    yield {**here, **place, "item": name, "value": _told(value)}
+                    yield {**here, **place, "item": name, "value": _cell_value(value)}
 
 
-def _told(value: object) -> Cell:
+def _cell_value(value: object) -> Cell:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):

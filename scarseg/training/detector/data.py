@@ -15,11 +15,11 @@ from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import FloatArray
 from scarseg.models.detector import CLASSES
 from scarseg.models.detector_crop import (
+    DETECTOR_CROP_PIXELS,
     FAR_MM_PER_PIXEL,
     NEAR_MM_PER_PIXEL,
-    VIEW_PIXELS,
-    View,
-    look,
+    DetectorCrop,
+    crop_image,
     resample,
 )
 from scarseg.simulate.series import simulate_stack
@@ -144,7 +144,7 @@ def scar_parts(
 
 
 def true_boxes(
-    labelled: LabelledSlice, view: View
+    labelled: LabelledSlice, view: DetectorCrop
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Give the boxes of a slice as seen in a view.
 
@@ -157,7 +157,7 @@ def true_boxes(
     limit = np.array([view.shape[1], view.shape[0]] * 2, dtype=np.float64)
     boxes, classes = [], []
     for number, points in parts:
-        full = np.array(box_around(view.to_view(points)))
+        full = np.array(box_around(view.to_crop(points)))
         seen = np.clip(full, 0, limit)
         if np.prod(seen[2:] - seen[:2]) >= MIN_VISIBLE_SHARE * np.prod(full[2:] - full[:2]):
             boxes.append(seen)
@@ -201,21 +201,23 @@ def random_transform(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     )
 
 
-def whole_slice_view(labelled: LabelledSlice, rng: np.random.Generator) -> View:
+def whole_slice_view(labelled: LabelledSlice, rng: np.random.Generator) -> DetectorCrop:
     """Draw a look at the whole slice with the heart anywhere in it."""
     rows, columns = labelled.labels.shape
     turn = random_transform(rng)
     heart = labelled.heart_centre or (columns / 2, rows / 2)
-    view = View.around(heart, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
-    shift = rng.uniform(-0.36, 0.36, 2) * VIEW_PIXELS
+    view = DetectorCrop.around(heart, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
+    shift = rng.uniform(-0.36, 0.36, 2) * DETECTOR_CROP_PIXELS
     if rng.random() < 0.5:
         shift *= 0.4
-    middle = view.to_source(np.array([[VIEW_PIXELS / 2, VIEW_PIXELS / 2]]) + shift)[0]
+    middle = view.to_source(
+        np.array([[DETECTOR_CROP_PIXELS / 2, DETECTOR_CROP_PIXELS / 2]]) + shift
+    )[0]
     centre = (float(middle[0]), float(middle[1]))
-    return View.around(centre, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
+    return DetectorCrop.around(centre, labelled.pixel_spacing_mm, FAR_MM_PER_PIXEL, turn=turn)
 
 
-def heart_view(labelled: LabelledSlice, rng: np.random.Generator) -> View:
+def heart_view(labelled: LabelledSlice, rng: np.random.Generator) -> DetectorCrop:
     """Draw a look at the heart, off by as much as the first look errs, sometimes elsewhere."""
     rows, columns = labelled.labels.shape
     heart = labelled.heart_centre or (rng.uniform(0, columns), rng.uniform(0, rows))
@@ -226,7 +228,7 @@ def heart_view(labelled: LabelledSlice, rng: np.random.Generator) -> View:
     spacing_row, spacing_column = labelled.pixel_spacing_mm
     centre = (heart[0] + off_mm[0] / spacing_column, heart[1] + off_mm[1] / spacing_row)
     mm = NEAR_MM_PER_PIXEL
-    return View.around(centre, labelled.pixel_spacing_mm, mm, turn=random_transform(rng))
+    return DetectorCrop.around(centre, labelled.pixel_spacing_mm, mm, turn=random_transform(rng))
 
 
 def cut_margins(labelled: LabelledSlice, rng: np.random.Generator) -> LabelledSlice:
@@ -299,7 +301,7 @@ def make_detector_sample(
             painted.append(scar)
         return vary_slice_appearance(changed, rng)
 
-    image = look(labelled.pixels, view, distort)
+    image = crop_image(labelled.pixels, view, distort)
     masks = np.stack([labels == 1, (labels >= 2) & (labels <= 4), (labels == 3) | (labels == 4)])
     scar_counts = not far and labelled.kind != "cine"
     if painted:
@@ -312,7 +314,7 @@ def make_detector_sample(
     return DetectorSample(image, boxes, classes, masks[:, ::step, ::step], scar_counts)
 
 
-def _outside_zero(labelled: LabelledSlice, view: View) -> npt.NDArray[np.bool_]:
+def _outside_zero(labelled: LabelledSlice, view: DetectorCrop) -> npt.NDArray[np.bool_]:
     """Say which labels may be repeated beyond the border: none of the outermost pixels."""
     kept = np.zeros(labelled.labels.shape, dtype=bool)
     kept[1:-1, 1:-1] = True
@@ -345,7 +347,7 @@ def _with_painted(
     boxes: npt.NDArray[np.float32],
     classes: npt.NDArray[np.int64],
     scar: npt.NDArray[np.bool_],
-    view: View,
+    view: DetectorCrop,
     labelled: LabelledSlice,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Replace the scar boxes by those of a mask painted on the view (row, column)."""

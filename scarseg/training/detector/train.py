@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from scarseg.case.case import ModelIdentity
 from scarseg.errors import OutputError, WeightsError
-from scarseg.io.files import discard, temporary_name
+from scarseg.io.files import remove_quietly, temporary_name
 from scarseg.models.detector import (
     DetectorSettings,
     YoloDetector,
@@ -135,7 +135,7 @@ def write_weights(path: Path, state: dict[str, Tensor], settings: DetectorSettin
         message = f"{path} cannot be written: {error}."
         raise OutputError("E_WRITE", message, str(path)) from error
     finally:
-        discard(temporary)
+        remove_quietly(temporary)
 
 
 CHOICE_SHIFTS = 3

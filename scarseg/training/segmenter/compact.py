@@ -15,7 +15,13 @@ from torch.utils.data import DataLoader
 
 from scarseg.case.case import ModelIdentity
 from scarseg.errors import InputError, WeightsError
-from scarseg.models.compact_sam import CompactSam, PromptBatch, folded, members, opened
+from scarseg.models.compact_sam import (
+    CompactSam,
+    PromptBatch,
+    fold_batchnorms,
+    network_from_weights,
+    split_members,
+)
 from scarseg.models.segmenter import CompactSegmenter
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
@@ -118,12 +124,12 @@ class CompactTraining(SegmenterTraining):
             WeightsError: E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
         """
         try:
-            state = members(load_file(weights))[0]
+            state = split_members(load_file(weights))[0]
         except (SafetensorError, OSError) as error:
             message = f"The weights file {weights} is damaged: {error}"
             raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights)) from error
         try:
-            self.network.load_state_dict(opened(state).state_dict())
+            self.network.load_state_dict(network_from_weights(state).state_dict())
         except (RuntimeError, KeyError, ValueError) as error:
             message = f"The weights file {weights} is not a scarseg segmenter."
             raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights)) from error
@@ -140,7 +146,9 @@ class CompactTraining(SegmenterTraining):
         )
 
     def segmenter(self) -> CompactSegmenter:
-        return CompactSegmenter(folded(opened(self.average)), UNFINISHED, str(self.device))
+        return CompactSegmenter(
+            fold_batchnorms(network_from_weights(self.average)), UNFINISHED, str(self.device)
+        )
 
     def run(
         self,

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box
 from scarseg.errors import InputError
-from scarseg.models.segmenter_crop import CROP_PIXELS, CropGeometry, normalise, soften
+from scarseg.models.segmenter_crop import CROP_PIXELS, CropGeometry, antialias, normalise
 from scarseg.training.augmentation import (
     paint_scar,
     random_grid,
@@ -69,10 +69,10 @@ def _heart_slice(case: TrainingCase, index: int) -> int | None:
 
 
 def _cut(pixels: Image, grid: Tensor, geometry: CropGeometry) -> Image:
-    """Sample a slice on a grid as :func:`scarseg.models.segmenter_crop.take_crop` does in use."""
+    """Sample a slice on a grid as :func:`scarseg.models.segmenter_crop.crop_slice` does in use."""
     source = torch.from_numpy(np.array(pixels, dtype=np.float32))
     source = source - torch.quantile(source[::2, ::2].flatten(), 0.01)
-    crop = F.grid_sample(soften(source[None, None], geometry.step), grid, align_corners=False)
+    crop = F.grid_sample(antialias(source[None, None], geometry.step), grid, align_corners=False)
     return np.asarray(crop[0, 0].numpy())
 
 

@@ -10,7 +10,7 @@ Layout, integers little-endian::
     digest        sha256 of everything above
 
 Records are "case" (JSON), "labels" (zlib of uint8, C order), "steps" (what was asked and
-answered, a line of JSON each, see :mod:`scarseg.io.casefile.format`) and, once somebody asked what
+answered, a line of JSON each) and, once somebody asked what
 lies beneath scar, "grounds" (zlib of one uint8 per voxel of scar and MVO, C order). Version 1
 had the first two.
 
@@ -34,7 +34,15 @@ import numpy as np
 
 from scarseg import __version__
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import Cause, Look, Record, Recorded, Sight, SliceReading, SliceStatus
+from scarseg.case.history import (
+    Cause,
+    DetectorScope,
+    ModelRun,
+    ReadingRecord,
+    SliceReading,
+    SliceStatus,
+    Step,
+)
 from scarseg.case.labels import Label, LabelArray, Patch, infarct_mask
 from scarseg.case.prompts import Box, InsertionPoint, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
@@ -129,10 +137,10 @@ def flag(value: object) -> bool:
     return value
 
 
-_lines: WeakKeyDictionary[Recorded, bytes] = WeakKeyDictionary()
+_lines: WeakKeyDictionary[Step, bytes] = WeakKeyDictionary()
 
 
-def encode_steps(record: Record) -> bytes:
+def encode_steps(record: ReadingRecord) -> bytes:
     """Turn a record into bytes."""
     start = None
     if record.start is not None:
@@ -141,11 +149,11 @@ def encode_steps(record: Record) -> bytes:
     return b"\n".join((_line(head), *(_step_line(step) for step in record.steps)))
 
 
-def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
+def decode_steps(data: bytes, shape: tuple[int, ...]) -> ReadingRecord:
     """Turn bytes into the record of a stack of this shape (slice, row, column).
 
     Raises:
-        KeyError, TypeError, ValueError: they are not what :func:`encode` writes.
+        KeyError, TypeError, ValueError: they are not what :func:`encode_case` writes.
     """
     first, *others = data.split(b"\n")
     head = json.loads(first)
@@ -154,7 +162,7 @@ def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
     ]
     if start is not None and len(start) != shape[0]:
         raise ValueError("a record must begin on every slice")
-    record = Record(shape, start, n_forgotten=int(head["n_forgotten"]))
+    record = ReadingRecord(shape, start, n_forgotten=int(head["n_forgotten"]))
     for line in others:
         step = _step(json.loads(line), shape)
         _lines[step] = line
@@ -162,14 +170,14 @@ def decode_steps(data: bytes, shape: tuple[int, ...]) -> Record:
     return record
 
 
-def _step_line(step: Recorded) -> bytes:
+def _step_line(step: Step) -> bytes:
     line = _lines.get(step)
     if line is None:
         line = _lines[step] = _line(_step_document(step))
     return line
 
 
-def _step_document(step: Recorded) -> dict[str, Any]:
+def _step_document(step: Step) -> dict[str, Any]:
     document: dict[str, Any] = {
         "at_ms": step.at_ms,
         "cause": step.cause.value,
@@ -180,29 +188,29 @@ def _step_document(step: Recorded) -> dict[str, Any]:
         document["reading"] = reading_document(step.reading)
     if step.patch is not None:
         document["patch"] = patch_document(step.patch)
-    if step.ground is not None:
-        document["ground"] = patch_document(step.ground)
-    if step.look is not None:
-        look = step.look
+    if step.labels_under_scar is not None:
+        document["ground"] = patch_document(step.labels_under_scar)
+    if step.model_run is not None:
+        look = step.model_run
         document["look"] = {
             "segmenter": look.segmenter_sha256,
             "detector": look.detector_sha256,
             "lv_hint": look.lv_hint and box_document(look.lv_hint),
             "lv_box": look.lv_box and box_document(look.lv_box),
-            "sight": look.sight.value,
+            "sight": look.detector_scope.value,
             "fresh": look.fresh,
             "software": look.software,
         }
     return document
 
 
-def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
+def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Step:
     k = int(document["slice"])
     if not 0 <= k < shape[0]:
         raise ValueError("a step must be on a slice of its stack")
     names = ("reading", "patch", "look", "ground")
     reading, patch, look, ground = (document.get(name) for name in names)
-    return Recorded(
+    return Step(
         int(document["at_ms"]),
         Cause(document["cause"]),
         text(document["name"]),
@@ -214,13 +222,13 @@ def _step(document: dict[str, Any], shape: tuple[int, ...]) -> Recorded:
     )
 
 
-def _look(document: dict[str, Any]) -> Look:
-    return Look(
+def _look(document: dict[str, Any]) -> ModelRun:
+    return ModelRun(
         text(document["segmenter"]),
         text(document["detector"]),
         _box(document["lv_hint"]),
         _box(document["lv_box"]),
-        Sight(document["sight"]),
+        DetectorScope(document["sight"]),
         flag(document.get("fresh", False)),
         text(document.get("software", "")),
     )
@@ -242,16 +250,16 @@ _DIGEST = hashlib.sha256().digest_size
 _pixel_hashes: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
 
 
-class Damaged(Exception):  # noqa: N818 - a finding, turned into a StoreError by store.py
+class DamagedCaseError(Exception):
     """These bytes are not a whole case file."""
 
 
-class Newer(Exception):  # noqa: N818 - a finding, turned into a StoreError by store.py
+class NewerFormatError(Exception):
     """A whole case file of a later format."""
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class CaseContent:
     """A case file's content: ``document`` as parsed JSON, ``records`` the others as they are."""
 
     document: dict[str, Any]
@@ -282,7 +290,7 @@ def stack_identity(stack: Stack) -> dict[str, Any]:
     }
 
 
-def has_files_of(content: Content, stack: Stack) -> bool:
+def has_same_files(content: CaseContent, stack: Stack) -> bool:
     """Tell whether a case was made on the very files of this stack, by their hashes."""
     hashes = [source.sha256 for source in stack.sources]
     try:
@@ -292,7 +300,7 @@ def has_files_of(content: Content, stack: Stack) -> bool:
     return all(hashes) and files == hashes
 
 
-def encode(case: Case) -> bytes:
+def encode_case(case: Case) -> bytes:
     """Turn a case into the bytes of a case file."""
     labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
     if labels.shape != case.stack.pixels.shape or len(case.readings) != case.stack.n_slices:
@@ -302,8 +310,10 @@ def encode(case: Case) -> bytes:
         "labels": zlib.compress(labels.tobytes(), 1),
         "steps": encode_steps(case.record),
     }
-    if case.grounds is not None:
-        records["grounds"] = zlib.compress(case.grounds[infarct_mask(labels)].tobytes(), 1)
+    if case.labels_under_scar is not None:
+        records["grounds"] = zlib.compress(
+            case.labels_under_scar[infarct_mask(labels)].tobytes(), 1
+        )
     table = json.dumps(
         [
             {"name": name, "length": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -315,7 +325,7 @@ def encode(case: Case) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
-def parse(data: bytes) -> Content:
+def parse_case(data: bytes) -> CaseContent:
     """Check every hash and give the content.
 
     Raises:
@@ -324,27 +334,27 @@ def parse(data: bytes) -> Content:
     """
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if len(body) < _HEAD.size or not body.startswith(MAGIC):
-        raise Damaged("it does not begin like a case file")
+        raise DamagedCaseError("it does not begin like a case file")
     if hashlib.sha256(body).digest() != digest:
-        raise Damaged("its bytes do not match their checksum")
+        raise DamagedCaseError("its bytes do not match their checksum")
     _, version, table_length = _HEAD.unpack_from(body)
     if version > VERSION:
-        raise Newer(f"format {version}, this program reads up to {VERSION}")
+        raise NewerFormatError(f"format {version}, this program reads up to {VERSION}")
     try:
         records = _split(body, table_length)
         document = json.loads(records["case"])
-        content = Content(document, records)
+        content = CaseContent(document, records)
         if not isinstance(content.identity, dict):
-            raise Damaged("it does not say which stack it belongs to")
+            raise DamagedCaseError("it does not say which stack it belongs to")
         if "labels" not in records:
-            raise Damaged("it has no labels")
+            raise DamagedCaseError("it has no labels")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
+        raise DamagedCaseError(f"its content cannot be read ({type(error).__name__})") from error
     return content
 
 
-def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
-    """Make the case again from what :func:`parse` gave, on its own stack.
+def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> Case:
+    """Make the case again from what :func:`parse_case` gave, on its own stack.
 
     Without its steps it is quicker, and good for a look only.
 
@@ -356,7 +366,7 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
     try:
         readings = [read_reading(each) for each in document["readings"]]
         if len(readings) != stack.n_slices:
-            raise Damaged("it has not one reading per slice")
+            raise DamagedCaseError("it has not one reading per slice")
         labels = _labels(records["labels"], stack)
         return Case(
             stack,
@@ -374,12 +384,12 @@ def build(content: Content, stack: Stack, with_steps: bool = True) -> Case:
                 None if each is None else read_patch(each, shape)
                 for each in _per_slice(document, "proposed", stack)
             ],
-            grounds=_grounds(records.get("grounds"), labels),
-            record=_record(records, shape) if with_steps else Record(shape),
+            labels_under_scar=_grounds(records.get("grounds"), labels),
+            record=_record(records, shape) if with_steps else ReadingRecord(shape),
             insertion=_insertion(document.get("insertion"), stack),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
-        raise Damaged(f"its content cannot be read ({type(error).__name__})") from error
+        raise DamagedCaseError(f"its content cannot be read ({type(error).__name__})") from error
 
 
 def _document(case: Case) -> dict[str, Any]:
@@ -435,13 +445,13 @@ def _insertion(document: dict[str, Any] | None, stack: Stack) -> InsertionPoint 
     )
     inside = 0 <= point.column <= stack.columns and 0 <= point.row <= stack.rows
     if point.slice_index not in range(stack.n_slices) or not inside:
-        raise Damaged("its insertion point lies outside the stack")
+        raise DamagedCaseError("its insertion point lies outside the stack")
     return point
 
 
-def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> Record:
+def _record(records: dict[str, bytes], shape: tuple[int, ...]) -> ReadingRecord:
     """Give the steps; those of a file that is older than they begin where the case stands."""
-    return decode_steps(records["steps"], shape) if "steps" in records else Record(())
+    return decode_steps(records["steps"], shape) if "steps" in records else ReadingRecord(())
 
 
 def _labels(packed: bytes, stack: Stack) -> LabelArray:
@@ -460,10 +470,10 @@ def _unpacked(packed: bytes, size: int) -> LabelArray:
     unpacking = zlib.decompressobj()
     raw = unpacking.decompress(packed, size + 1)  # never more, whatever the file says
     if len(raw) != size or not unpacking.eof or unpacking.unused_data:
-        raise Damaged("its labels do not fill the stack")
+        raise DamagedCaseError("its labels do not fill the stack")
     labels = np.frombuffer(raw, dtype=np.uint8).copy()
     if labels.size and int(labels.max()) > max(Label):
-        raise Damaged("it has labels that do not exist")
+        raise DamagedCaseError("it has labels that do not exist")
     return labels
 
 
@@ -471,7 +481,7 @@ def _per_slice(document: dict[str, Any], name: str, stack: Stack) -> list[Any]:
     """Give a list with one value per slice; empty for a file that is older than it."""
     values = document.get(name, [])
     if not isinstance(values, list) or len(values) not in (0, stack.n_slices):
-        raise Damaged("it has not one value per slice")
+        raise DamagedCaseError("it has not one value per slice")
     return values
 
 
@@ -481,11 +491,13 @@ def _split(body: bytes, table_length: int) -> dict[str, bytes]:
     for entry in json.loads(body[_HEAD.size : start]):
         data = body[start : start + entry["length"]]
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            raise Damaged(f"its record {text(entry['name'])[:20]!r} does not match its checksum")
+            raise DamagedCaseError(
+                f"its record {text(entry['name'])[:20]!r} does not match its checksum"
+            )
         records[entry["name"]] = data
         start += len(data)
     if start != len(body):
-        raise Damaged("it is longer than its records")
+        raise DamagedCaseError("it is longer than its records")
     return records
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 
 from scarseg.case.measurements import MassConvention
-from scarseg.quant.segments import Amount
+from scarseg.quant.segments import TissueAmount
 from scarseg.quant.transmurality import Transmurality
 from scarseg.quant.wall_map import WallMap
 
@@ -16,7 +16,7 @@ SEGMENT_COLUMNS = (
     "region_name",
     "level",
     "territory",
-    *(field.name for field in fields(Amount)),
+    *(field.name for field in fields(TissueAmount)),
     "scar_percent",
     "transmurality_area_percent",
     "transmurality_area_largest_percent",
@@ -61,7 +61,7 @@ def segment_rows(
     return [{**row, "insertion_source": source} for row in rows]
 
 
-def _amount(amount: Amount, convention: MassConvention) -> dict[str, Cell]:
+def _amount(amount: TissueAmount, convention: MassConvention) -> dict[str, Cell]:
     return {**asdict(amount), "scar_percent": amount.scar_percent(convention)}
 
 

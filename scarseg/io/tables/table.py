@@ -8,10 +8,7 @@ is UTF-8: the same cases give the same bytes.
 from __future__ import annotations
 
 import csv
-import hashlib
-import hmac
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,93 +18,18 @@ import scarseg
 from scarseg.case.case import Case, CaseStatus
 from scarseg.case.measurements import Measurements, SliceMeasurement
 from scarseg.case.prompts import Origin
-from scarseg.errors import InputError, OutputError
-from scarseg.io.files import refuse_existing, write_all
-from scarseg.io.tables.provenance import case_provenance, sidecar
+from scarseg.errors import OutputError
+from scarseg.io.files import refuse_existing, write_files
+from scarseg.io.tables.columns import COLUMNS, SLICE_COLUMNS, Cell
+from scarseg.io.tables.provenance import case_provenance, render_sidecar
+from scarseg.io.tables.pseudonyms import pseudonym
 
-Cell = str | int | float | None
-
-COLUMNS = (
-    "patient_id",
-    "study_uid",
-    "series_uid",
-    "part",
-    "study_date",
-    "sequence",
-    "n_slices",
-    "n_slices_reviewed",
-    "status",
-    "scar_mass_g",
-    "mass_convention",
-    "scar_mass_thickness_g",
-    "scar_mass_spacing_g",
-    "scar_volume_ml",
-    "scar_mass_low_g",
-    "scar_mass_high_g",
-    "scar_mass_proposed_g",
-    "n_slices_changed",
-    "mvo_mass_g",
-    "lv_mass_g",
-    "scar_percent_lv",
-    "slice_thickness_mm",
-    "slice_thickness_source",
-    "slice_spacing_mm",
-    "pixel_spacing_row_mm",
-    "pixel_spacing_column_mm",
-    "density_g_per_ml",
-    "method",
-    "seconds",
-    "n_interactions",
-    "reader",
-    "read_number",
-    "warnings",
-    "error_code",
-    "error_message",
-    "mask_file",
-    "software_version",
-    "segmenter_sha256",
-    "detector_sha256",
-)
-"""The columns of the main file, one row per stack."""
-
-SLICE_COLUMNS = (
-    "patient_id",
-    "study_uid",
-    "series_uid",
-    "part",
-    "study_date",
-    "slice_index",
-    "sop_instance_uid",
-    "frame",
-    "status",
-    "position_mm",
-    "depth_thickness_mm",
-    "depth_spacing_mm",
-    "n_infarct_voxels",
-    "n_mvo_voxels",
-    "n_wall_voxels",
-    "scar_area_mm2",
-    "scar_mass_thickness_g",
-    "scar_mass_spacing_g",
-    "mvo_mass_thickness_g",
-    "mvo_mass_spacing_g",
-    "lv_mass_thickness_g",
-    "lv_mass_spacing_g",
-    "scar_mass_proposed_thickness_g",
-    "scar_mass_proposed_spacing_g",
-    "changed",
-    "seconds",
-    "n_interactions",
-)
-"""The columns of the per-slice file, one row per slice."""
-
-_PSEUDONYM_KEY = b"scarseg patient pseudonym, version 1"
 # Spreadsheets run these, some of them the full-width forms as well.
 FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @dataclass(frozen=True)
-class Record:
+class StackRecord:
     """What one stack leaves in the tables; a value that crosses processes.
 
     ``row`` maps columns to cells, missing ones stay blank; ``slices`` the same for the
@@ -146,22 +68,6 @@ def table_files(path: Path) -> TableFiles:
     )
 
 
-def pseudonym(patient_id: str) -> str:
-    """Give the stable pseudonym of a patient ID: 16 hex digits of its HMAC-SHA256.
-
-    The key is the same everywhere, so that one patient keeps one pseudonym in every export;
-    ``SCARSEG_PSEUDONYM_KEY`` in the environment replaces it with a secret of one's own. With
-    the public key, who holds a list of IDs can find theirs again: a pseudonym is no
-    anonymisation. An empty ID stays empty.
-    """
-    if not patient_id:
-        return ""
-    key = os.environ.get("SCARSEG_PSEUDONYM_KEY", "").encode() or _PSEUDONYM_KEY
-    return hmac.new(key, patient_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
-        :16
-    ]
-
-
 def identity_cells(
     patient_id: str, study_uid: str, series_uid: str, part: str, study_date: str, identify: bool
 ) -> dict[str, Cell]:
@@ -177,7 +83,7 @@ def identity_cells(
 
 def case_record(
     case: Case, measured: Measurements, identify: bool = False, mask_file: str = ""
-) -> Record:
+) -> StackRecord:
     """Give the rows of a measured case."""
     stack = case.stack
     identity = identity_cells(
@@ -205,7 +111,7 @@ def case_record(
         "pixel_spacing_row_mm": stack.pixel_spacing_mm[0],
         "pixel_spacing_column_mm": stack.pixel_spacing_mm[1],
         "density_g_per_ml": measured.density_g_per_ml,
-        "method": method(case),
+        "method": reading_method(case),
         "seconds": round(case.seconds, 1),
         "n_interactions": case.interactions,
         "reader": case.reader,
@@ -217,10 +123,10 @@ def case_record(
         "detector_sha256": case.detector.sha256,
     }
     slices = tuple(_slice_cells(identity, one, case) for one in measured.slices)
-    return Record(row, slices, case_provenance(case))
+    return StackRecord(row, slices, case_provenance(case))
 
 
-def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> Record:
+def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> StackRecord:
     """Give the row of a stack or study that could not be measured."""
     cells = {
         **identity,
@@ -229,16 +135,16 @@ def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> 
         "error_message": message,
         "software_version": scarseg.__version__,
     }
-    return Record(cells)
+    return StackRecord(cells)
 
 
 def export_status(case: Case) -> str:
-    """Say ``read`` once every slice was read and none is missing, else ``incomplete``."""
+    """Say ``read_rereading`` once every slice was read and none is missing, else ``incomplete``."""
     whole = case.status is CaseStatus.READ and case.stack.complete
     return "read" if whole else "incomplete"
 
 
-def method(case: Case) -> str:
+def reading_method(case: Case) -> str:
     """Say how far a reader had a hand in it: ``automatic``, ``prompted`` or ``edited``."""
     if any(reading.edited for reading in case.readings):
         return "edited"
@@ -252,7 +158,7 @@ def method(case: Case) -> str:
     return "prompted" if prompted else "automatic"
 
 
-def render_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
+def render_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
     """Write rows as CSV bytes, header first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -263,7 +169,7 @@ def render_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> b
 
 
 def write_tables(
-    path: Path, records: Sequence[Record], settings: Mapping[str, object], force: bool = False
+    path: Path, records: Sequence[StackRecord], settings: Mapping[str, object], force: bool = False
 ) -> TableFiles:
     """Write the table, the per-slice table and the sidecar, sorted.
 
@@ -275,12 +181,12 @@ def write_tables(
     files = table_files(path)
     if not force:
         refuse_existing(files)
-    write_all(table_contents(path, records, settings), force)
+    write_files(render_tables(path, records, settings), force)
     return files
 
 
-def table_contents(
-    path: Path, records: Sequence[Record], settings: Mapping[str, object]
+def render_tables(
+    path: Path, records: Sequence[StackRecord], settings: Mapping[str, object]
 ) -> dict[Path, bytes]:
     """Give what :func:`write_tables` writes, file by file, the main one last.
 
@@ -288,23 +194,23 @@ def table_contents(
         OutputError: E_OUTPUT_NAME.
     """
     files = table_files(path)
-    ordered = in_order(records)
+    ordered = sort_records(records)
     stacks = [record.provenance for record in ordered if record.provenance]
-    about = sidecar(settings, {"columns": COLUMNS, "slice_columns": SLICE_COLUMNS}, stacks)
+    about = render_sidecar(settings, {"columns": COLUMNS, "slice_columns": SLICE_COLUMNS}, stacks)
     slices = [row for record in ordered for row in record.slices]
     return {
-        files.slices: render_rows(SLICE_COLUMNS, slices),
+        files.slices: render_csv(SLICE_COLUMNS, slices),
         files.sidecar: about,
-        files.table: render_rows(COLUMNS, [one.row for one in ordered]),
+        files.table: render_csv(COLUMNS, [one.row for one in ordered]),
     }
 
 
-def in_order(records: Sequence[Record]) -> list[Record]:
+def sort_records(records: Sequence[StackRecord]) -> list[StackRecord]:
     """Sort records by patient, study date, series and part; all cells break ties."""
     return sorted(records, key=_order)
 
 
-def _order(record: Record) -> tuple[str, ...]:
+def _order(record: StackRecord) -> tuple[str, ...]:
     keys = ("patient_id", "study_date", "study_uid", "series_uid", "part", *COLUMNS)
     return tuple(str(record.row.get(key, "")) for key in keys)
 
@@ -337,74 +243,3 @@ def _slice_cells(
 def _weight_warnings(case: Case) -> list[str]:
     unknown = any(one.sha256 and not one.verified for one in (case.segmenter, case.detector))
     return ["W_UNVERIFIED_WEIGHTS"] if unknown else []
-
-
-LARGEST_BYTES = 256 * 1024 * 1024
-_DELIMITERS = ",;\t"
-
-
-@dataclass(frozen=True)
-class CsvTable:
-    """A table as text: ``columns`` in order, ``rows`` column to cell, blank where it is short.
-
-    ``decimal_comma`` where semicolons part the cells: spreadsheets do so where 1,5 is a number.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, str], ...]
-    decimal_comma: bool = False
-
-
-def read_csv(path: Path) -> CsvTable:
-    """Read a CSV file with a header: comma, semicolon or tab, UTF-8 with or without a mark.
-
-    The apostrophe that keeps a spreadsheet from running a cell as a formula is taken off again;
-    lines without any cell are skipped.
-
-    Raises:
-        InputError: E_TABLE, it cannot be read, is no such table, or names a column twice.
-    """
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError("E_TABLE", f"{path} is too large for a table.", str(path))
-        return parse_csv(path, path.read_bytes())
-    except OSError as error:
-        message = f"{path} cannot be read as CSV: {error.strerror}."
-        raise InputError("E_TABLE", message, str(path)) from error
-
-
-def parse_csv(path: Path, data: bytes) -> CsvTable:
-    """Take the bytes of a CSV file for what :func:`read_csv` reads; ``path`` is its name.
-
-    Raises:
-        InputError: E_TABLE.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-        delimiter = _delimiter(text)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError("E_TABLE", f"{path} cannot be read as CSV: {error}.", str(path)) from error
-    lines = [line for line in lines if any(cell.strip() for cell in line)]
-    if not lines:
-        raise InputError("E_TABLE", f"{path} has no header.", str(path))
-    columns = tuple(cell.strip() for cell in lines[0])
-    doubled = {one for one in columns if one and columns.count(one) > 1}
-    if doubled:
-        raise InputError("E_TABLE", f"{path} has the column {min(doubled)} twice.", str(path))
-    rows = tuple(
-        {name: _plain(cell) for name, cell in zip(columns, line, strict=False) if name}
-        for line in lines[1:]
-    )
-    return CsvTable(path.name, columns, rows, delimiter == ";")
-
-
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
-    return max(_DELIMITERS, key=header.count)
-
-
-def _plain(cell: str) -> str:
-    cell = cell.strip()
-    return cell[1:] if cell.startswith("'") else cell

@@ -1,0 +1,92 @@
+"""Warnings that come with a stack, beside those about its geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scarseg.case.stack import LoadWarning
+from scarseg.io.dicom.headers import ImageFile
+from scarseg.io.dicom.sorting import (
+    Group,
+)
+from scarseg.io.dicom.types import Frame
+
+_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
+
+
+def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
+    """Name the slices that are left out because they cannot be read."""
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
+
+
+def frame_name(frame: Frame) -> str:
+    """Name a frame for a message: its file, and its number in a multi-frame file."""
+    name = frame.source.file_name
+    return name if frame.number is None else f"{name} frame {frame.number}"
+
+
+def header_warnings(
+    group: Group,
+    good: Sequence[Frame],
+    first: ImageFile,
+    thickness: float | None,
+    n_parts: int,
+    shared: bool,
+) -> list[LoadWarning]:
+    """Say what else of a stack's headers a reader must know.
+
+    Args:
+        group: the stack as it was split out.
+        good: its readable frames.
+        first: a file of it.
+        thickness: in mm, None where it has to be asked for.
+        n_parts: how many stacks the series holds.
+        shared: several patients or studies carry the series UID.
+    """
+    warnings: list[LoadWarning] = []
+    if thickness is None:
+        raw = next(frame.thickness_text for frame in good if frame.thickness_mm is None)
+        warnings.append(
+            LoadWarning("W_THICKNESS", f"SliceThickness is {raw}; it has to be given in mm.")
+        )
+    if shared:
+        warnings.append(
+            LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
+        )
+    if n_parts > 1:
+        by = f", told apart by {group.repeated_by}" if group.repeated_by else ""
+        warnings.append(
+            LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
+        )
+    if first.merged:
+        warnings.append(
+            LoadWarning(
+                "W_MERGED",
+                f"{len(first.merged)} series of one slice each make this stack; they are alike but "
+                "for the position.",
+            )
+        )
+    if group.ranked:
+        warnings.append(_repeat_warning(group))
+    if first.modality not in ("MR", ""):
+        warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
+    if first.lossy or good[0].layout.transfer_syntax in _LOSSY:
+        warnings.append(
+            LoadWarning("W_LOSSY", "The images were compressed with loss; thresholds may shift.")
+        )
+    return warnings
+
+
+def _repeat_warning(group: Group) -> LoadWarning:
+    if not group.distinguishable:
+        return LoadWarning(
+            "W_REPEAT",
+            f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
+            "the images apart; the stack may mix them.",
+        )
+    return LoadWarning(
+        "W_REPEAT",
+        f"Some positions were acquired up to {group.repeat} times; the newest of each make the "
+        "first stack.",
+    )
