@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from textwrap import fill
 
 import numpy as np
+import numpy.typing as npt
 import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
-from PyQt6.QtGui import QHelpEvent, QMouseEvent
+from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -33,8 +34,8 @@ LOW_ROW, HIGH_ROW = 15, 21
 """Height of a row in pixels, where room is scarce and where it is not."""
 BAR = 0.6
 """Height of a bar, of its row."""
-COLOURS = (theme.ORANGE, theme.VIOLET)
-"""Of scar and of the MVO in it."""
+COLOURS = {"scar": theme.ORANGE, "mvo": theme.VIOLET}
+"""Of the bars; MVO is part of the scar."""
 LEAST_RANGE_G = 0.05
 """A narrower interval of a slice is not seen in its grams either."""
 
@@ -61,14 +62,19 @@ class SliceBars(Plot):
         self._height = LOW_ROW
         self._ranges: Sequence[tuple[float, float] | None] = ()
         self._reach, self._most = 0.0, 1.0
+        self._shown_texts: list[str] = []
         plot = self.getPlotItem()
         plot.invertY(True)
         plot.layout.setContentsMargins(0, 2, 0, 2)
         for side, width in (("left", 24), ("right", 50)):
             plot.getAxis(side).setPen(None)
             plot.getAxis(side).setWidth(width)
-        self._tracks = pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, pen=None)
-        self._bars = [pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, pen=None) for _ in COLOURS]
+        self._tracks, self._track = _bars(theme.RAISED), _bars(theme.LINE)
+        self._bars = {
+            (what, read): _bars(theme.colour(colour, 1.0 if read else 0.55))
+            for what, colour in COLOURS.items()
+            for read in (False, True)
+        }
         self._ticks = [
             pg.PlotCurveItem(pen=pg.mkPen(theme.colour(theme.TEXT, alpha), width=2))
             for alpha in (0.35, 1.0)
@@ -77,7 +83,8 @@ class SliceBars(Plot):
             pg.ErrorBarItem(pen=pg.mkPen(colour, width=width), beam=BAR * 0.5)
             for colour, width in ((theme.BACKGROUND, 3), (theme.TEXT, 1))
         ]
-        for item in (self._tracks, *self._bars, *self._ticks, *self._whiskers):
+        bars = (self._tracks, self._track, *self._bars.values())
+        for item in (*bars, *self._ticks, *self._whiskers):
             self.addItem(item)
 
     @property
@@ -116,7 +123,7 @@ class SliceBars(Plot):
 
     def choose(self, current: int) -> None:
         self._current = current
-        self._show_tracks()
+        self._show_current()
 
     def words(self, k: int) -> str:
         """Say everything of one slice."""
@@ -171,30 +178,22 @@ class SliceBars(Plot):
         self._most = max(*scar, *(grams or 0.0 for grams in proposed), self._reach) or 1.0
         self.setRange(xRange=(0, self._most), yRange=(-0.5, len(rows) - 0.5), padding=0)
         y = np.arange(len(rows))
-        faint = [1.0 if row.status.read else 0.55 for row in rows]
-        for bars, grams, name in zip(
-            self._bars,
-            (scar, [self._grams(row, "mvo") or 0.0 for row in rows]),
-            COLOURS,
-            strict=True,
-        ):
-            brushes = [theme.colour(name, alpha) for alpha in faint]
-            bars.setOpts(x0=0, x1=np.array(grams), y=y, height=BAR, brushes=brushes, pen=None)
-        self._show_tracks()
+        _set_bars(self._tracks, y, np.full(len(rows), self._most))
+        for (what, read), bars in self._bars.items():
+            chosen = [k for k, row in enumerate(rows) if row.status.read is read]
+            _set_bars(bars, chosen, [self._grams(rows[k], what) or 0.0 for k in chosen])
+        self._show_current()
         self._show_ticks(proposed)
         self._show_whiskers()
-        left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
-        left.setTicks([[(k, str(k + 1)) for k in y]])
-        right.setTicks([[(k, _grams_text(row, scar[k])) for k, row in enumerate(rows)]])
+        texts = [_grams_text(row, grams) for row, grams in zip(rows, scar, strict=True)]
+        if texts != self._shown_texts:  # laying out an axis costs as much as all the rest
+            self._shown_texts = texts
+            left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
+            left.setTicks([[(k, str(k + 1)) for k in y]])
+            right.setTicks([list(enumerate(texts))])
 
-    def _show_tracks(self) -> None:
-        n = len(self._rows)
-        if n:
-            brushes = [theme.LINE if k == self._current else theme.RAISED for k in range(n)]
-            ends = np.full(n, self._most)
-            self._tracks.setOpts(
-                x0=0, x1=ends, y=np.arange(n), height=BAR, brushes=brushes, pen=None
-            )
+    def _show_current(self) -> None:
+        _set_bars(self._track, [self._current], [self._most])
 
     def _show_ticks(self, proposed: Sequence[float | None]) -> None:
         """Mark where the proposal stood; quietly where it still stands."""
@@ -220,6 +219,14 @@ class SliceBars(Plot):
             if shown:
                 k, low, high = np.array(shown, dtype=np.float64).T
                 whiskers.setData(x=low, y=k, right=high - low)
+
+
+def _bars(colour: str | QColor) -> pg.BarGraphItem:
+    return pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, brush=colour, pen=None)
+
+
+def _set_bars(bars: pg.BarGraphItem, y: npt.ArrayLike, ends: npt.ArrayLike) -> None:
+    bars.setOpts(x0=0, x1=np.asarray(ends, dtype=float), y=np.asarray(y), height=BAR)
 
 
 def _grams_text(row: SliceMeasurement, scar: float) -> str:
