@@ -222,7 +222,8 @@ class HistogramPlot(Plot):
 
     def _name(self, text: pg.TextItem, name: str, value: float, free: float) -> float:
         """Write a name above a value where there is room right of ``free``; return what is then."""
-        text.setText(name)
+        if text.toPlainText() != name:  # laying out a text costs more than all the bars
+            text.setText(name)
         x, width = self.x_of(value), text.boundingRect().width()
         left = min(max(x - width / 2, 0.0), self.width() - width)
         text.setVisible(left > free)

@@ -8,6 +8,8 @@ from PyQt6.QtGui import QFont, QWheelEvent
 
 from scarseg.gui import theme
 
+SIDES = ("left", "bottom", "right", "top")
+
 
 class Plot(pg.PlotWidget):
     """A plot that the mouse neither zooms nor pans; its items may be dragged.
@@ -19,6 +21,7 @@ class Plot(pg.PlotWidget):
 
     def __init__(self, *axes: str, ground: str = theme.PANEL) -> None:
         self._texts: list[tuple[pg.TextItem, int, bool]] = []
+        self._axis_size = 0
         super().__init__(background=ground)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         viewport = self.viewport()
@@ -31,13 +34,19 @@ class Plot(pg.PlotWidget):
         plot.disableAutoRange()
         plot.layout.setContentsMargins(0, 0, 0, 0)
         plot.vb.setDefaultPadding(0)
-        for side in ("left", "bottom", "right", "top"):
+        for side in SIDES:
             plot.showAxis(side, side in axes)
             axis = plot.getAxis(side)
             axis.setPen(theme.LINE)
             axis.setTextPen(theme.QUIET)
             axis.setStyle(tickFont=font(11), tickLength=0, tickAlpha=0, hideOverlappingLabels=False)
         plot.vb.sigResized.connect(lambda: self.fit())
+
+    def set_axis_size(self, size: int) -> None:
+        """Write at the axes in this size, in pixels of a small window."""
+        self._axis_size = size
+        for side in SIDES:
+            self.getPlotItem().getAxis(side).setTickFont(font(size))
 
     def text(self, colour: str, size: int = 11, bold: bool = False) -> pg.TextItem:
         """Add a text, in the theme's letters."""
@@ -62,11 +71,10 @@ class Plot(pg.PlotWidget):
     def changeEvent(self, event: QEvent | None) -> None:
         """Follow the size of the window's letters."""
         super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.StyleChange and self._texts:
+        if event is not None and event.type() == QEvent.Type.StyleChange and self._axis_size:
             for text, size, bold in self._texts:
                 text.setFont(font(size, bold))
-            for side in ("left", "bottom"):
-                self.getPlotItem().getAxis(side).setTickFont(font(11))
+            self.set_axis_size(self._axis_size)
             QTimer.singleShot(0, self.fit)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:

@@ -25,7 +25,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
-from scarseg.gui.panels.plot import Plot, font
+from scarseg.gui.panels.plot import Plot
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
@@ -101,8 +101,9 @@ class SliceBars(Plot):
 
     def forget_ranges(self) -> None:
         """Show no intervals."""
-        self._ranges, self._reach = (), 0.0
-        self.fit()
+        if self._ranges:
+            self._ranges, self._reach = (), 0.0
+            self.fit()
 
     def show_measurements(self, measured: Measurements, current: int) -> None:
         self._rows, self._convention = measured.slices, measured.convention
@@ -115,10 +116,10 @@ class SliceBars(Plot):
 
     def set_row_height(self, pixels: int) -> None:
         """Make the rows higher or lower."""
-        self._height = pixels
+        if pixels != self._height:
+            self._height = pixels
+            self.set_axis_size(11 if pixels == LOW_ROW else 12)
         self.setFixedHeight(pixels * len(self._rows) + 4)
-        for side in ("left", "right"):
-            self.getPlotItem().getAxis(side).setTickFont(font(11 if pixels == LOW_ROW else 12))
         self.fit()
 
     def choose(self, current: int) -> None:
