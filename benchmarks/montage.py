@@ -2,9 +2,8 @@
 
 The real window on a simulated study, no models. The program of ``--before`` is taken from git.
 Both windows are open at once, each in a process of its own, and take turns at every event, so
-that a busy machine slows both. A figure is in milliseconds of the processor, from the event to
-the painted window: the fastest of a turn's repeats, and of the turns the median. In brackets the
-same by the clock.
+that a busy machine slows both. A figure is the fastest of all repeats, from the event to the
+painted window, in milliseconds of the processor; in brackets the same by the clock.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import importlib
 import io
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tarfile

@@ -91,8 +91,8 @@ class HistogramPlot(Plot):
         self._marks = [self._mark() for _ in range(len(MARKS) + 1)]
         self._line = pg.InfiniteLine(movable=True, pen=pg.mkPen(theme.ACCENT, width=2))
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
-        self._above = self.text(theme.ACCENT, 10, bold=True)
-        self._empty = self.text(theme.QUIET)
+        self._above = self.add_text(theme.ACCENT, 10, bold=True)
+        self._empty = self.add_text(theme.QUIET)
         self._empty.setText("No wall on this slice yet.")
         self._empty.setAnchor((0.5, 0.5))
         for item in (self._hill, *self._bars, self._greys, self._window, self._line):
@@ -106,7 +106,7 @@ class HistogramPlot(Plot):
         pen = pg.mkPen(theme.colour(theme.TEXT, 0.7), style=Qt.PenStyle.DotLine)
         line = pg.InfiniteLine(movable=False, pen=pen)
         self.addItem(line)
-        return line, self.text(theme.QUIET, 10)
+        return line, self.add_text(theme.QUIET, 10)
 
     def sizeHint(self) -> QSize:
         return QSize(200, LOW)

@@ -48,7 +48,7 @@ class Plot(pg.PlotWidget):
         for side in SIDES:
             self.getPlotItem().getAxis(side).setTickFont(font(size))
 
-    def text(self, colour: str, size: int = 11, bold: bool = False) -> pg.TextItem:
+    def add_text(self, colour: str, size: int = 11, bold: bool = False) -> pg.TextItem:
         """Add a text, in the theme's letters."""
         made = pg.TextItem(color=colour)
         made.setFont(font(size, bold))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PyQt6.QtCore import QObject, QUrl
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import QObject, Qt, QUrl
 from PyQt6.QtGui import QAction, QDesktopServices
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from scarseg.errors import ScarsegError
+from scarseg.gui import theme
 from scarseg.gui.actions import ACTIONS
 from scarseg.gui.commands import Commands, ReaderName
 from scarseg.gui.dialogs.rereading import RereadingOptions
+from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.toolbar import Banner, configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
@@ -35,6 +49,63 @@ REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
 """What of the File menu a blinded reader may do: nothing that shows or writes who it is."""
 RESUME_TEXT = "Go on reading again …"
+
+
+class AgreementPlot(Plot):
+    """Bland-Altman plot of two readings: differences of the scar mass against their means."""
+
+    def __init__(self, a: Sequence[float], b: Sequence[float], codes: Sequence[str]) -> None:
+        super().__init__("left", "bottom")
+        self.setAccessibleName("Bland-Altman plot of the scar mass")
+        from scarseg.quant.agreement import bland_altman  # scipy.stats takes long to load
+
+        means = (np.asarray(a) + np.asarray(b)) / 2
+        found, differences = bland_altman(a, b), np.asarray(a) - np.asarray(b)
+        plot = self.getPlotItem()
+        plot.setLabel("bottom", "mean of both readings, g", color=theme.QUIET)
+        plot.getAxis("bottom").setHeight(40)
+        plot.setLabel("left", "this reading minus the other, g", color=theme.QUIET)
+        lines = {"bias": found.bias, "+1.96 SD": found.upper_limit, "−1.96 SD": found.lower_limit}
+        known = {name: value for name, value in lines.items() if value is not None}
+        reach = max(*np.abs(differences), *map(abs, known.values()), 0.1) * 1.2
+        low, high = float(means.min()), float(means.max())
+        room = max((high - low) * 0.15, 0.5)
+        self.setRange(xRange=(low - room, high + room), yRange=(-reach, reach), padding=0)
+        for name, value in known.items():
+            dash = Qt.PenStyle.SolidLine if name == "bias" else Qt.PenStyle.DashLine
+            self.addItem(
+                pg.InfiniteLine(value, 0, pen=pg.mkPen(theme.ACCENT, width=1.2, style=dash))
+            )
+            text = self.add_text(theme.ACCENT)
+            text.setText(f"{name} {value:+.2f} g".replace("-", "−"))
+            text.setAnchor((1.0, 1.0))
+            text.setPos(high + room, value)
+        dots = pg.ScatterPlotItem(
+            means, differences, data=list(codes), size=8, pen=None, brush=theme.ORANGE,
+            hoverable=True, tip=lambda x, y, data: f"{data}: {x:.1f} g, {y:+.1f} g",
+        )  # fmt: skip
+        self.addItem(dots)
+        words = ", ".join(f"{name} {value:+.2f} g" for name, value in known.items())
+        self.setAccessibleDescription(f"{len(means)} cases: {words}")
+
+
+class AgreementDialog(QDialog):
+    """What a re-reading came to: the sentence, and the plot of its masses."""
+
+    def __init__(self, parent: QWidget | None, summary: str, plot: AgreementPlot) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Agreement of the readings")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.plot = plot
+        plot.setMinimumSize(520, 320)
+        text = label(summary)
+        text.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(text)
+        layout.addWidget(plot, 1)
+        layout.addWidget(buttons)
 
 
 class RereadingBar(QFrame):
@@ -319,12 +390,24 @@ class RereadingController(QObject):
     def _finished(self, path: Path, said: str) -> None:
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
         tell = partial(self._session.asked.emit, said, "Show the page", show, False)
+        self._show_plot(path, said)
         # What is opened clears the banner: the sentence comes after it.
         self._tell_then = None if self._left is None else tell
         self._uncover()
         if self._left is None:
             tell()
         self._look()
+
+    def _show_plot(self, page: Path, summary: str) -> None:
+        """Show the masses of the first comparison of a page, from the table beside it."""
+        stem = page.stem if page.suffix.lower() in (".html", ".htm", ".pdf") else page.name
+        with page.with_name(f"{stem}_pairs.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        shown = [row for row in rows if row["against"] == rows[0]["against"]]
+        a, b = ([float(row[f"scar_mass_{one}_g"]) for row in shown] for one in "ab")
+        plot = AgreementPlot(a, b, [row["code"] for row in shown])
+        self.agreement = AgreementDialog(self.strip.window(), summary, plot)
+        self.agreement.show()
 
     def _tell_opened(self) -> None:
         if self._session.current is not None and self._tell_then is not None:

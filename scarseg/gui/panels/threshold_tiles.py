@@ -277,8 +277,8 @@ class CurvePlot(Plot):
         self._dots = pg.ScatterPlotItem(pen=None)
         for item in (self._curve, self._labelled, self._dots):
             self.addItem(item)
-        self._segmented, self._named = self.text(theme.ORANGE), self.text(theme.ACCENT)
-        self._empty = self.text(theme.QUIET)
+        self._segmented, self._named = self.add_text(theme.ORANGE), self.add_text(theme.ACCENT)
+        self._empty = self.add_text(theme.QUIET)
         self._empty.setText("No wall on this slice")
         self._empty.setAnchor((0.5, 0.5))
         self.getPlotItem().getAxis("bottom").setHeight(19)
