@@ -27,9 +27,9 @@ from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.summary import summarise
 from scarseg.evaluation.tables import result_columns
 from scarseg.models import Detection, Models, Structure
-from scarseg.training.cases import TrainingCase, read_cases
+from scarseg.training.cases import TrainingCase, read_cases, simulate_cases
 from scarseg.training.prompts import bounding_box, draw_box
-from scarseg.training.segmenter.compact import CompactTraining, simulated_cases
+from scarseg.training.segmenter.compact import CompactTraining
 from scarseg.training.segmenter.recipe import Recipe
 from scarseg.training.splits import folds
 
@@ -120,7 +120,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     out: Path = options.output
     real = read_cases(options.emidec)
-    made = simulated_cases(options.simulated, 21)
+    made = simulate_cases(options.simulated, 2_100_000)
     start = train(out / "start", made, options.start_steps, None, 21)
     dealt = folds([case.name for case in real], FOLDS)
     first = [case for case in real if case.name in dealt[0]]

@@ -24,6 +24,7 @@ from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.run import Candidate, evaluate_patients
 from scarseg.evaluation.tables import summarise_results
 from scarseg.training.cases import TrainingCase, read_data
+from scarseg.training.wall_warp import WarpFactors, warp_case
 
 Image = npt.NDArray[np.float32]
 
@@ -37,6 +38,7 @@ class Scanner:
     turns: int = 0
     mirrored: bool = False
     step: int = 1
+    walls: WarpFactors | None = None
     values: Callable[[Image, np.random.Generator], Image] | None = None
 
 
@@ -57,6 +59,10 @@ def noisy(image: Image, rng: np.random.Generator) -> Image:
     return np.hypot(image + noise[0], noise[1]).astype(np.float32)
 
 
+THICK = WarpFactors(0.75, 0.25)
+"""Endocardium 25 % further in, up to 44 % at scar: walls of about 12 mm, as other hospitals'."""
+THIN = WarpFactors(1.15)
+
 SCANNERS = (
     Scanner("as it came", None),
     Scanner("0.8 mm pixels", 0.8),
@@ -67,11 +73,15 @@ SCANNERS = (
     Scanner("shaded", values=shaded),
     Scanner("noisy", values=noisy),
     Scanner("every other slice", step=2),
+    Scanner("thicker walls", None, walls=THICK),
+    Scanner("thinner walls", None, walls=THIN),
 )
 
 
 def seen_by(scanner: Scanner, case: TrainingCase, seed: int) -> TrainingCase:
     """Make a stack look as if this scanner had made it; the reference goes along."""
+    if scanner.walls is not None:
+        case = warp_case(case, scanner.walls)
     pixels, labels, spacing = case.pixels, case.labels, case.pixel_spacing_mm
     if scanner.spacing_mm is not None:
         factors = [one / scanner.spacing_mm for one in spacing]

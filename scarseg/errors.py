@@ -20,6 +20,10 @@ class ScarsegError(Exception):
         self.message = message
         self.path = path
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the arguments: an error crosses processes."""
+        return type(self), (self.code, self.message, self.path)
+
 
 class InputError(ScarsegError):
     """The input cannot be read as a short-axis stack."""
@@ -58,3 +62,6 @@ class Cancelled(ScarsegError):  # noqa: N818 - an outcome, not an error
 
     def __init__(self) -> None:
         super().__init__("E_CANCELLED", "The job was cancelled.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()

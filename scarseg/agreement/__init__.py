@@ -1,1 +1,1 @@
-"""Hold two readings of the same patients against each other, from tables or from masks."""
+"""Agreement of two readings of the same patients, from tables or from masks."""

@@ -1,4 +1,4 @@
-"""What a re-reading says: one reading of some cases against others of the same, on one page."""
+"""The page of a blinded re-reading: one reading of some cases against others of the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scarseg.agreement.masks import STRUCTURES, MaskPair, mask_numbers, mask_tables
+from scarseg.agreement.mask_overlap import STRUCTURES, MaskPair
+from scarseg.agreement.masks import mask_numbers, mask_tables
 from scarseg.agreement.pairing import Paired, pair_tables
 from scarseg.agreement.summary import AgreementPage, file_bytes, to_dict
 from scarseg.agreement.tables import NOT_EQUIVALENCE, table_agreement
@@ -45,25 +46,25 @@ def write_rereading(
     notes: Sequence[str],
     force: bool = False,
 ) -> tuple[list[Path], str]:
-    """Write the page, its print, the numbers, the pairs, and the table of every reading.
+    """Write the page as HTML and PDF, numbers, pairs, and the table of every reading.
 
-    All beside ``path`` under its stem, all or none. The table of A is ``_a``, the others
-    ``_b``, ``_c`` and so on, as ``scarseg agree`` takes them.
+    All beside ``path`` with its stem, all or none. The table of A ends in ``_a``, the others in
+    ``_b``, ``_c`` and so on; ``scarseg agree`` reads them.
 
     Args:
-        path: names the page.
-        name: whose reading A is, such as "read 2, reader AB".
-        others: what it is held against, at least one with at least one case.
-        notes: sentences a reader of the page should know.
+        path: file of the page.
+        name: reading A, such as "read 2, reader AB".
+        others: the readings to compare with; at least one, each with at least one case.
+        notes: sentences for the reader of the page.
 
     Returns:
-        The files, and one sentence that says how the first two readings agree.
+        The files, and one sentence on the agreement of the first two readings.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE, E_OUTPUT_NAME.
     """
     tables, paired = _tables(path, name, others)
-    page, said = _page(name, others, paired, notes)
+    page, sentence = _page(name, others, paired, notes)
     stem = path.with_suffix("") if path.suffix.lower() in (".html", ".htm", ".pdf") else path
     files = [
         stem.with_name(f"{stem.name}{end}") for end in (".json", "_pairs.csv", ".pdf", ".html")
@@ -71,13 +72,13 @@ def write_rereading(
     if not force:
         refuse_existing([*tables, *files])
     write_files({**tables, **{file: file_bytes(file, page) for file in files}}, force)
-    return files, said
+    return files, sentence
 
 
 def _tables(
     path: Path, name: str, others: Sequence[ReadingComparison]
 ) -> tuple[dict[Path, bytes], list[Paired]]:
-    """Make the table of each reading, and pair A with each of the others."""
+    """Return the table of each reading, and A paired with each of the others."""
     stem = path.with_suffix("").name
     of_a = {one.code: one.a for other in others for one in other.cases}
     readings = [
@@ -95,16 +96,16 @@ def _tables(
         (str(record.row["series_uid"]), str(record.row["part"])): code
         for code, record in of_a.items()
     }
-    return files, [_labelled(pair_tables(parsed[0], one, COLUMN), codes) for one in parsed[1:]]
+    return files, [_with_codes(pair_tables(parsed[0], one, COLUMN), codes) for one in parsed[1:]]
 
 
 def _letter(number: int) -> str:
-    """Give a, b, ... z, then 27, 28 and so on."""
+    """Return a, b, ... z, then 27, 28 and so on."""
     return chr(ord("a") + number) if number < 26 else str(number + 1)
 
 
-def _labelled(paired: Paired, codes: Mapping[tuple[str, ...], str]) -> Paired:
-    """Call the patients by their study codes."""
+def _with_codes(paired: Paired, codes: Mapping[tuple[str, ...], str]) -> Paired:
+    """Return the pairs labelled by study codes instead of patients."""
     pairs = tuple(replace(one, label=codes[one.key]) for one in paired.pairs)
     return replace(paired, pairs=pairs, only_a=())
 
@@ -114,27 +115,27 @@ def _page(
 ) -> tuple[AgreementPage, str]:
     lead: list[str] = []
     blocks: list[Any] = []
-    comparisons, rows, said = [], [], ""
+    comparisons, rows, sentence = [], [], ""
     for other, pairs in zip(others, paired, strict=True):
         agreed, names = table_agreement(pairs), (name, other.name)
         masks = [one.masks for one in other.cases]
         overlap = mask_numbers(names, masks, DENSITY_G_PER_ML)
         tables = agreed.page()
         of = f"Against {other.name}: " if len(others) > 1 else ""
-        lead += [*tables.lead[:-1], *_empty(masks)]
-        blocks += [_headed(of, block) for block in (*tables.blocks, *mask_tables(masks))]
+        lead += [*tables.lead[:-1], *_empty_notes(masks)]
+        blocks += [_with_readings(of, block) for block in (*tables.blocks, *mask_tables(masks))]
         comparisons.append({"b": other.name, "tables": agreed.numbers, "masks": overlap})
         rows += _rows(other)
-        said = said or _said(agreed.numbers["agreement"], masks, other.name)
+        sentence = sentence or _sentence(agreed.numbers["agreement"], masks, other.name)
     numbers = {"a": name, "comparisons": comparisons, "notes": list(notes)}
     columns = tuple(rows[0])
     title = f"Blinded re-reading: {name}"
-    told = (*lead, *notes, NOT_EQUIVALENCE)
-    return AgreementPage(title, told, tuple(blocks), numbers, columns, tuple(rows)), said
+    lead_lines = (*lead, *notes, NOT_EQUIVALENCE)
+    return AgreementPage(title, lead_lines, tuple(blocks), numbers, columns, tuple(rows)), sentence
 
 
-def _headed(of: str, block: Any) -> Any:
-    """Say of a block which readings it compares."""
+def _with_readings(of: str, block: Any) -> Any:
+    """Return a block whose title or caption starts with the readings it compares."""
     if not of:
         return block
     if hasattr(block, "title"):
@@ -142,7 +143,7 @@ def _headed(of: str, block: Any) -> Any:
     return replace(block, caption=of + block.caption)
 
 
-def _empty(masks: Sequence[MaskPair]) -> list[str]:
+def _empty_notes(masks: Sequence[MaskPair]) -> list[str]:
     n = sum(one.scar.both_empty for one in masks)
     return [f"{n} of {len(masks)} pairs have no scar in either mask: no overlap."] if n else []
 
@@ -163,16 +164,16 @@ def _rows(other: ReadingComparison) -> list[dict[str, Cell]]:
     ]
 
 
-def _said(found: Mapping[str, Any], masks: Sequence[MaskPair], name: str) -> str:
-    """Say in one sentence how two readings agree."""
+def _sentence(found: Mapping[str, Any], masks: Sequence[MaskPair], name: str) -> str:
+    """Return the agreement of two readings in one sentence."""
     limits, agreed = found["bland_altman"], found["concordance"]
-    words = [f"bias {limits['bias']:+.2f} g"]
+    parts = [f"bias {limits['bias']:+.2f} g"]
     if limits["lower_limit"] is not None:
-        words.append(f"limits {limits['lower_limit']:+.2f} to {limits['upper_limit']:+.2f} g")
+        parts.append(f"limits {limits['lower_limit']:+.2f} to {limits['upper_limit']:+.2f} g")
     if agreed is not None:
-        words.append(f"CCC {agreed['ccc']:.3f}")
+        parts.append(f"CCC {agreed['ccc']:.3f}")
     dice = [one.scar.dice for one in masks if one.scar.dice is not None]
     if dice:
-        words.append(f"Dice {sum(dice) / len(dice):.2f}")
+        parts.append(f"Dice {sum(dice) / len(dice):.2f}")
     n = len(masks)
-    return f"{n} case{'' if n == 1 else 's'} against {name}: {', '.join(words)}."
+    return f"{n} case{'' if n == 1 else 's'} against {name}: {', '.join(parts)}."

@@ -1,4 +1,4 @@
-"""The statistics of two readings as lines to print: what, how much, between what."""
+"""Agreement statistics as lines to print, and the page, JSON and CSV they are written to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scarseg.quant.agreement import (
     concordance,
 )
 
-FEWEST_FOR_TERTILES = 6
+MIN_PAIRS_FOR_TERTILES = 6
 
 PUBLISHED = (
     ("Interactive tool, 53 test patients", "median mass error 1.28 g (IQR 0.74 to 2.34)"),
@@ -34,12 +34,12 @@ PUBLISHED = (
     ("Its earlier version, 45 patients", "R2 0.81, MAE 2.40 g, median difference 0.18 g"),
     ("Cascaded U-Net, 20 sites", "bias -0.4, SD 11.2 g; CCC 0.77 inside, 0.71 outside"),
 )
-"""Published figures for scar mass, to stand beside."""
+"""Published agreement of scar mass, to compare with."""
 
 
 @dataclass(frozen=True)
 class StatisticLine:
-    """One line: ``interval`` is the 95 % confidence interval, or empty."""
+    """One statistic: its name, its value, and its 95 % confidence interval or an empty text."""
 
     what: str
     value: str
@@ -48,7 +48,7 @@ class StatisticLine:
 
 @dataclass(frozen=True)
 class Stratum:
-    """Agreement within a part of the patients."""
+    """Agreement within a subgroup of the patients."""
 
     name: str
     n: int
@@ -59,7 +59,7 @@ class Stratum:
 
 
 def unit_of(column: str) -> str:
-    """Read the unit off a column's name; empty where it has none."""
+    """Return the unit that the name of a column ends with; empty where it has none."""
     endings = {"_g": "g", "_ml": "ml", "_mm": "mm", "_mm2": "mm2", "seconds": "s"}
     if "percent" in column:
         return "%"
@@ -67,7 +67,7 @@ def unit_of(column: str) -> str:
 
 
 def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
-    """Give every statistic with its interval; what could not be had is left out."""
+    """Return every statistic with its interval; undefined ones are left out."""
     ba, error = found.bland_altman, found.absolute_error
     lines = [StatisticLine("pairs", str(found.n))]
 
@@ -113,14 +113,14 @@ def statistic_lines(found: Agreement, unit: str) -> list[StatisticLine]:
 
 
 def strata(pairs: Sequence[Pair], unit: str, column: str | None = None) -> list[Stratum]:
-    """Split the pairs in tertiles of their mean value and, where asked, by ``stratum``.
+    """Return the agreement by tertile of the mean value and, with ``column``, by ``stratum``.
 
-    Tertiles need six pairs and some spread.
+    There are tertiles from six pairs on, unless the limits coincide.
     """
     groups: list[tuple[str, list[Pair]]] = []
     means = np.array([(one.a + one.b) / 2 for one in pairs])
     low, high = (float(v) for v in np.percentile(means, (100 / 3, 200 / 3)))
-    if len(pairs) >= FEWEST_FOR_TERTILES and low < high:
+    if len(pairs) >= MIN_PAIRS_FOR_TERTILES and low < high:
         names = (f"up to {low:.1f}", f"{low:.1f} to {high:.1f}", f"over {high:.1f}")
         places = np.searchsorted((low, high), means)
         for place, name in enumerate(names):
@@ -139,7 +139,7 @@ def agreement_of(pairs: Sequence[Pair]) -> Agreement:
 
 
 def format_number(value: float | None, decimals: int = 2) -> str:
-    """Write a number, nothing for None."""
+    """Return a number as text, an empty text for None."""
     return "" if value is None else f"{value:.{decimals}f}"
 
 
@@ -168,7 +168,11 @@ CSV_NAME = "pairs.csv"
 
 @dataclass(frozen=True)
 class AgreementPage:
-    """What can be written: bytes made only when they are asked for."""
+    """The content of all output files; their bytes are made on request.
+
+    ``blocks`` are those of :mod:`scarseg.report.layout`; ``columns`` and ``rows`` the CSV of the
+    pairs; ``numbers`` the JSON.
+    """
 
     title: str
     lead: tuple[str, ...]
@@ -183,10 +187,10 @@ class AgreementPage:
 
 
 def output_files(output: Path) -> list[Path]:
-    """Name the files that ``-o`` makes: one by its ending, else a folder of four.
+    """Return the files that ``-o`` writes: one by its suffix, else four in a folder.
 
     Raises:
-        OutputError: E_OUTPUT_NAME, another ending.
+        OutputError: E_OUTPUT_NAME, another suffix.
     """
     ending = output.suffix.lower()
     if ending in (".html", ".htm", ".pdf", ".json"):
@@ -200,8 +204,8 @@ def output_files(output: Path) -> list[Path]:
     return [output / name for name in (PDF_NAME, CSV_NAME, JSON_NAME, HTML_NAME)]
 
 
-def write_agreement(output: Path, written: AgreementPage, force: bool = False) -> list[Path]:
-    """Write what ``-o`` asks for, all or none; give the files.
+def write_agreement(output: Path, page: AgreementPage, force: bool = False) -> list[Path]:
+    """Write the files of ``-o``, all or none; return them.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE, E_OUTPUT_NAME.
@@ -209,12 +213,12 @@ def write_agreement(output: Path, written: AgreementPage, force: bool = False) -
     files = output_files(output)
     if not force:
         refuse_existing(files)
-    write_files({path: file_bytes(path, written) for path in files}, force)
+    write_files({path: file_bytes(path, page) for path in files}, force)
     return files
 
 
 def numbers_json(numbers: Mapping[str, Any]) -> str:
-    """Write the numbers for programs."""
+    """Return the numbers as JSON."""
     about = {
         "software": "scarseg",
         "software_version": scarseg.__version__,
@@ -225,23 +229,23 @@ def numbers_json(numbers: Mapping[str, Any]) -> str:
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """Turn a result into dictionaries that JSON takes."""
+    """Return a dataclass as nested dictionaries, for JSON."""
     return asdict(value)
 
 
-def file_bytes(path: Path, written: AgreementPage) -> bytes:
-    """Make the file of this name: page, print, numbers or pairs by its ending."""
+def file_bytes(path: Path, page: AgreementPage) -> bytes:
+    """Return the bytes of one output file: HTML, PDF, JSON or CSV by its suffix."""
     ending = path.suffix.lower()
     if ending == ".json":
-        return numbers_json(written.numbers).encode()
+        return numbers_json(page.numbers).encode()
     if ending == ".csv":
-        return render_csv(written.columns, written.rows)
+        return render_csv(page.columns, page.rows)
     from scarseg.report import layout
 
-    make = layout.pdf_page if ending == ".pdf" else layout.html_page
-    return make(written.title, written.lead, written.blocks, written.foot)
+    render = layout.document_pdf if ending == ".pdf" else layout.document_html
+    return render(page.title, page.lead, page.blocks, page.foot)
 
 
 def key_text(keys: Sequence[tuple[str, ...]]) -> list[str]:
-    """Write keys for a list."""
+    """Return keys as texts for a list."""
     return [" ".join(part for part in key if part) for key in keys]

@@ -1,4 +1,4 @@
-"""``scarseg agree``: from two tables to statistics, a page and JSON."""
+"""``scarseg agree``: statistics of two tables, on the console, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 from rich.table import Table
 
-from scarseg.agreement.pairing import KEY, Paired, pair_tables
+from scarseg.agreement.pairing import (
+    KEY,
+    Paired,
+    lists_methods,
+    pair_tables,
+    select_method,
+    select_table,
+)
 from scarseg.agreement.summary import (
     PUBLISHED,
     AgreementPage,
@@ -26,19 +33,20 @@ from scarseg.agreement.summary import (
     unit_of,
     write_agreement,
 )
+from scarseg.errors import InputError
 from scarseg.io.files import refuse_existing, refuse_inputs, require_writable
-from scarseg.io.tables.csv_reader import read_csv
+from scarseg.io.tables.csv_reader import CsvTable, read_tables
 from scarseg.quant.agreement import Agreement
 
 PLAIN_WIDTH = 120
-"""Columns of a table that does not go to a terminal."""
+"""Width in characters of a table that is not printed to a terminal."""
 MAX_NAMED = 20
 NOT_EQUIVALENCE = "No p value here shows that two readings are equivalent."
 
 
 @dataclass(frozen=True)
 class ComparisonOutput:
-    """What to print: tables or JSON on stdout, notes on stderr, files, how many failed."""
+    """What a command prints: tables or JSON on stdout, notes on stderr, files, failures."""
 
     tables: tuple[Table, ...]
     json: str
@@ -54,14 +62,9 @@ def agree(options: argparse.Namespace) -> ComparisonOutput:
         InputError: E_TABLE, E_PAIRS; OutputError: E_EXISTS, E_WRITE, E_OUTPUT_NAME.
     """
     check_output(options, [options.a, options.b])
-    paired = pair_tables(
-        read_csv(options.a),
-        read_csv(options.b),
-        options.column,
-        options.column_b,
-        options.key or KEY,
-        options.strata,
-    )
+    a, b = _read_both(options)
+    key = options.key or KEY
+    paired = pair_tables(a, b, options.column, options.column_b, key, options.strata)
     agreed = table_agreement(paired, options.strata)
     files: list[Path] = []
     if options.output is not None:
@@ -73,9 +76,27 @@ def agree(options: argparse.Namespace) -> ComparisonOutput:
     return ComparisonOutput(tuple(tables), numbers, tuple(_notes(paired)), tuple(files))
 
 
+def _read_both(options: argparse.Namespace) -> tuple[CsvTable, CsvTable]:
+    """Read both tables; of a workbook the sheet, and of a table of methods the rows, to compare."""
+    methods = (options.method, options.method_b or options.method)
+    columns = (options.column, options.column_b or options.column)
+    read = [
+        select_table(read_tables(path), [column], method is not None)
+        for path, column, method in zip((options.a, options.b), columns, methods, strict=True)
+    ]
+    if options.method is not None and not any(lists_methods(one) for one in read):
+        message = f"Neither {read[0].name} nor {read[1].name} lists threshold methods."
+        raise InputError("E_TABLE", message)
+    a, b = (
+        select_method(table, method, options.scope)
+        for table, method in zip(read, methods, strict=True)
+    )
+    return a, b
+
+
 @dataclass(frozen=True)
 class TableAgreement:
-    """Two tables laid side by side, with all their statistics in words and as numbers."""
+    """Two paired tables with all their statistics, as lines and as numbers."""
 
     paired: Paired
     unit: str
@@ -84,12 +105,12 @@ class TableAgreement:
     numbers: dict[str, Any]
 
     def page(self) -> AgreementPage:
-        """Give what a page says of it."""
-        return _written(self.paired, self.unit, self.lines, self.parts, self.numbers)
+        """Return the output pages."""
+        return _page(self.paired, self.unit, self.lines, self.parts, self.numbers)
 
 
 def table_agreement(paired: Paired, stratum: str | None = None) -> TableAgreement:
-    """Compute every statistic of two tables; by ``stratum``, a column of the first, as well."""
+    """Compute all statistics of two tables; also by ``stratum``, a column of the first."""
     found, unit = agreement_of(paired.pairs), unit_of(paired.column_a)
     parts = strata(paired.pairs, unit, stratum)
     numbers = _numbers(paired, unit, found, parts)
@@ -97,7 +118,7 @@ def table_agreement(paired: Paired, stratum: str | None = None) -> TableAgreemen
 
 
 def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:
-    """Refuse, before any work, what could not be written afterwards."""
+    """Refuse an output that could not be written, before any work is done."""
     if options.output is None:
         return
     files = output_files(options.output)
@@ -111,7 +132,7 @@ def check_output(options: argparse.Namespace, inputs: list[Path]) -> None:
 def statistics_table(
     title: str, lines: list[StatisticLine], interval: str = "95 % interval"
 ) -> Table:
-    """Make the table of all statistics; ``interval`` heads the last column."""
+    """Return the console table of all statistics; ``interval`` is the head of the last column."""
     table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("value", justify="right", no_wrap=True)
@@ -161,7 +182,7 @@ def _numbers(paired: Paired, unit: str, found: Agreement, parts: list[Stratum]) 
     }
 
 
-def _written(
+def _page(
     paired: Paired,
     unit: str,
     lines: list[StatisticLine],

@@ -1,4 +1,4 @@
-"""Measure labels made elsewhere like a reading: one row each, whatever happens to the others."""
+"""Measure masks made elsewhere: one row each, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UID_NAME = re.compile(r"[0-9.]+(_[0-9]+)?(\.seg\.dcm|\.dcm|\.nii|\.nii\.gz)")
 
 @dataclass(frozen=True)
 class MaskSettings(ResultSettings):
-    """What all masks of a run share; ``meaning`` as for
+    """Settings that all masks of a run share; ``meaning`` as for
     :func:`scarseg.io.masks.read.read_mask`."""
 
     meaning: Mapping[int, Label] | None = None
@@ -50,15 +50,15 @@ def measure_masks(
     Raises:
         Cancelled: by ``progress``; no row is written then.
     """
-    outcomes = []
+    results = []
     for done, match in enumerate(matching.matches):
         progress(done / len(matching.matches), f"Mask {done + 1} of {len(matching.matches)}")
-        outcome = measure_match(match, settings)
-        outcomes.append(outcome)
-        if outcome.trouble:
-            logger.error("A mask failed by a bug in the program:\n%s", outcome.trouble)
+        result = measure_match(match, settings)
+        results.append(result)
+        if result.trouble:
+            logger.error("A mask failed by a bug in the program:\n%s", result.trouble)
     progress(1.0, "Measured")
-    return (*outcomes, *(_refused(one, settings) for one in matching.unmatched))
+    return (*results, *(_refused(one, settings) for one in matching.unmatched))
 
 
 def measure_match(match: MaskMatch, settings: MaskSettings) -> StackResult:
@@ -68,10 +68,10 @@ def measure_match(match: MaskMatch, settings: MaskSettings) -> StackResult:
 
 
 def case_from_labels(stack: Stack, labels: LabelArray) -> Case:
-    """Make a case of labels (slice, row, column) that nobody has read here.
+    """Return a case of labels (slice, row, column) that nobody has read here.
 
     Slices with a label are proposals, those without are unseen: an empty slice of a mask may
-    have been looked at or not.
+    have been read or not.
     """
     case = Case.new(stack)
     case.labels[:] = labels
@@ -89,30 +89,30 @@ def _measure(match: MaskMatch, job: BatchJob, settings: MaskSettings) -> StackRe
     name = _name_in_table(mask.path.name, settings)
     digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
     labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"
-    outcome = write_results(case, job, settings, name, str(mask.kind), labels_from)
-    told = {
+    result = write_results(case, job, settings, name, str(mask.kind), labels_from)
+    origin = {
         "source": str(mask.kind),
         "matched_by": match.evidence.name.lower(),
         "file_sha256": digest,
         "meaning": {str(value): label.name for value, label in (settings.meaning or {}).items()},
     }
-    record = outcome.record
-    provenance = {**record.provenance, "labels": told}
-    outcome = replace(outcome, record=replace(record, provenance=provenance))
+    record = result.record
+    provenance = {**record.provenance, "labels": origin}
+    result = replace(result, record=replace(record, provenance=provenance))
     if found.ignored:
         note = f"series {stack.stack_id}: segments of other tissues were left out."
-        outcome = with_warning(outcome, "W_MASK_IGNORED", note)
+        result = with_warning(result, "W_MASK_IGNORED", note)
     if found.labels.any() and not (found.labels > Label.BLOOD_POOL).any():
         note = (
             f"series {stack.stack_id}: the mask holds blood pool alone; say with --values what"
             " its values stand for (1=scar)."
         )
-        outcome = with_warning(outcome, "W_MASK_VALUES", note)
-    return outcome
+        result = with_warning(result, "W_MASK_VALUES", note)
+    return result
 
 
 def _refused(one: UnmatchedMask, settings: MaskSettings) -> StackResult:
-    """Give the row of a mask without a stack; the file's name may be a patient's."""
+    """Return the row of a mask without a stack; the file's name may be a patient's."""
     error: ScarsegError = one.error
     identity: Mapping[str, Cell] = identity_cells("", "", "", "", "", settings.identify)
     if one.summary is not None:
@@ -124,12 +124,12 @@ def _refused(one: UnmatchedMask, settings: MaskSettings) -> StackResult:
 
 
 def _name_in_table(name: str, settings: MaskSettings) -> str:
-    """Name a mask's file where that names nobody: when it is made of a UID, or when asked."""
+    """Return the name of a mask's file where it names nobody (made of a UID), or on request."""
     return name if settings.identify or _UID_NAME.fullmatch(name) else ""
 
 
 def matching_notes(matching: MaskMatches) -> Sequence[str]:
-    """Say which mask went with which stack and why, and which stacks have none."""
+    """Return sentences: which mask belongs to which stack and why, and which stacks have none."""
     notes = [
         f"Took {one.mask.path.name} for series {one.summary.stack_id} (by {one.evidence})"
         for one in matching.matches

@@ -1,18 +1,16 @@
-"""Measure many series: one row each, whatever happens to the others."""
+"""Measure many stacks with models: one row each, whatever happens to the others."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import (
     MaskFormat,
     ResultSettings,
@@ -24,7 +22,6 @@ from scarseg.batch.results import (
     write_results,
 )
 from scarseg.batch.selection import BatchJob
-from scarseg.errors import WeightsError
 from scarseg.io import dicom
 from scarseg.io.files import require_writable
 from scarseg.io.prompts_json import PromptsFile, SliceKey
@@ -32,6 +29,9 @@ from scarseg.models import Models, limit_threads
 from scarseg.progress import Progress, silent
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import case_interval
+
+if TYPE_CHECKING:
+    from scarseg.batch.journal import Journal
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ differ in its last digit."""
 
 @dataclass(frozen=True)
 class BatchSettings(ResultSettings):
-    """What every series of a batch shares; ``prompts`` switch scar to a reader's.
+    """Settings that every stack of a batch shares; ``prompts`` switch scar to a reader's.
 
-    ``interval`` asks for one beside the scar mass: one answer more per slice, six where a reader
-    prompts.
+    ``interval`` asks for one beside the scar mass: one prediction more per slice, six where a
+    reader prompts.
     """
 
     prompts: PromptsFile | None = None
@@ -57,9 +57,9 @@ class BatchSettings(ResultSettings):
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of all jobs, what failed in words, and prompts that spoke of no series."""
+    """Results of all stacks, sentences on what failed, and prompts that belong to no stack."""
 
-    outcomes: tuple[StackResult, ...]
+    results: tuple[StackResult, ...]
     notes: tuple[str, ...] = ()
     unused_prompts: tuple[SliceKey, ...] = ()
 
@@ -70,46 +70,61 @@ def measure_jobs(
     load_models: ModelsLoader,
     n_processes: int = 1,
     progress: Progress = silent,
+    journal: Journal | None = None,
 ) -> BatchResult:
-    """Measure every job; the same records for any number of processes.
+    """Measure every stack; the same records for any number of processes.
+
+    Args:
+        journal: keeps every finished stack, and knows those that need not be measured again.
 
     Raises:
         WeightsError: the models cannot be loaded; nothing was measured.
-        OutputError: E_WRITE, the folder for masks cannot be written.
-        Cancelled: by ``progress``; no row is written then.
+        OutputError: E_WRITE, masks or the journal cannot be written.
+        Cancelled: by ``progress``.
     """
     if settings.masks is not None:
         require_writable(settings.masks / "mask")
-    if not jobs:  # all was refused: no reason to wait for the models
-        return BatchResult((), (), tuple(settings.prompts.slices if settings.prompts else ()))
-    outcomes: list[StackResult] = []
-    spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
-    for outcome in spread(jobs, settings, load_models, n_processes, progress):
-        outcomes.append(outcome)
-        if outcome.trouble:
-            logger.error("A series failed by a bug in the program:\n%s", outcome.trouble)
-    asked = settings.prompts.slices if settings.prompts is not None else {}
-    used = frozenset[SliceKey]().union(*(outcome.used for outcome in outcomes))
+    results: list[StackResult] = []
+    items: list[_Item] = []
+    for job in jobs:
+        finished = None if journal is None else journal.result_of(job)
+        if finished is not None:
+            results.append(finished)
+        else:
+            items.append(_Item(job, None if journal is None else journal.staging(job)))
+    if items:  # else no reason to wait for the models
+        n_done = len(results)
+        measure_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
+
+        def report(done: float, text: str) -> None:
+            progress((n_done + done * len(items)) / len(jobs), text)
+
+        for job, result in measure_each(items, settings, load_models, n_processes, report):
+            if result.trouble:
+                logger.error("A series failed by a bug in the program:\n%s", result.trouble)
+            results.append(result if journal is None else journal.keep(job, result))
+    given = settings.prompts.slices if settings.prompts is not None else {}
+    used = frozenset[SliceKey]().union(*(result.used for result in results))
     return BatchResult(
-        tuple(outcomes),
-        tuple(sorted(outcome.note for outcome in outcomes if outcome.note)),
-        tuple(key for key in asked if key not in used),
+        tuple(results),
+        tuple(sorted(result.note for result in results if result.note)),
+        tuple(key for key in given if key not in used),
     )
 
 
 def measure_job(
     job: BatchJob, settings: BatchSettings, models: Models, progress: Progress = silent
 ) -> StackResult:
-    """Read, propose, measure and write the mask of one series; a failure is its record."""
+    """Read, propose, measure and write the files of one stack; a failure is its record."""
     used: set[SliceKey] = set()
-    outcome = run_guarded(job, settings, lambda: _measure(job, settings, models, progress, used))
-    return replace(outcome, used=frozenset(used))
+    result = run_guarded(job, settings, lambda: _measure(job, settings, models, progress, used))
+    return replace(result, used=frozenset(used))
 
 
 def _measure(
     job: BatchJob, settings: BatchSettings, models: Models, progress: Progress, used: set[SliceKey]
 ) -> StackResult:
-    """Measure one series; adds to ``used`` the entries of the prompts file that speak of it."""
+    """Measure one stack; add the entries of the prompts file that belong to it to ``used``."""
     stack = dicom.read_stack(job.summary, settings.slice_thickness_mm)
     prompts = None
     if settings.prompts is not None:
@@ -118,136 +133,91 @@ def _measure(
     case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
     if settings.interval:
-        # Where a reader's file asks for nothing it says that there is no scar.
+        # A slice that a reader's file does not mention is, by that file, free of scar.
         sure = () if prompts is None else set(range(stack.n_slices)) - set(prompts)
         interval = case_interval(
             case, models, embeddings, settings.convention, settings.density_g_per_ml, sure=sure
         )
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
-    unasked = prompts is not None and not prompts
-    method = "prompted" if unasked else ""
-    outcome = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
-    if unasked:
+    without_prompts = prompts is not None and not prompts
+    method = "prompted" if without_prompts else ""
+    result = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
+    if without_prompts:
         note = f"series {stack.stack_id}: no prompts, so no scar."
-        outcome = with_warning(outcome, "W_NO_PROMPTS", note)
-    return outcome
+        result = with_warning(result, "W_NO_PROMPTS", note)
+    return result
 
 
-def _one_by_one(
-    jobs: Sequence[BatchJob],
+@dataclass(frozen=True)
+class _Item:
+    """A stack to measure, and the folder that takes its files until its row is kept."""
+
+    job: BatchJob
+    staging: Path | None
+
+
+def _measure_item(
+    item: _Item, settings: BatchSettings, models: Models, progress: Progress = silent
+) -> StackResult:
+    if item.staging is not None:
+        shutil.rmtree(item.staging, ignore_errors=True)  # of a run that was killed
+    return measure_job(item.job, replace(settings, staging=item.staging), models, progress)
+
+
+def _in_this_process(
+    items: Sequence[_Item],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
     progress: Progress,
-) -> Iterator[StackResult]:
+) -> Iterator[tuple[BatchJob, StackResult]]:
     progress(0.0, "Loading the models")
     models = load_models()
     before = limit_threads(THREADS)
     try:
-        for done, job in enumerate(jobs):
+        for n, item in enumerate(items):
 
-            def report(fraction: float, what: str, done: int = done) -> None:
-                progress((done + fraction) / len(jobs), f"Series {done + 1} of {len(jobs)}")
+            def report(fraction: float, _what: str, n: int = n) -> None:
+                progress((n + fraction) / len(items), f"Series {n + 1} of {len(items)}")
 
             report(0.0, "")
-            yield measure_job(job, settings, models, report)
+            yield item.job, _measure_item(item, settings, models, report)
     finally:
         limit_threads(before)
-    progress(1.0, f"{len(jobs)} series")
+    progress(1.0, f"{len(items)} series")
 
 
-def _side_by_side(
-    jobs: Sequence[BatchJob],
+def _in_processes(
+    items: Sequence[_Item],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
     progress: Progress,
-) -> Iterator[StackResult]:
-    """Measure in several processes; a job that kills its process costs only itself."""
-    work = partial(_work, settings=settings, load_models=load_models)
-    done = 0
+) -> Iterator[tuple[BatchJob, StackResult]]:
+    """Measure in several processes; a stack that kills its process costs only itself."""
     progress(0.0, "Loading the models")
-    suspects: list[BatchJob] = []
-    for job, outcome in _pooled(jobs, work, min(n_processes, len(jobs))):
-        if outcome is None:
-            suspects.append(job)
-            continue
-        done += 1
-        progress(done / len(jobs), f"Series {done} of {len(jobs)}")
-        yield _loaded(outcome)
-    # When one process dies the pool gives all its jobs up: try each of them alone.
-    for job in suspects:
-        [(_, outcome)] = _pooled([job], work, 1)
-        done += 1
-        progress(done / len(jobs), f"Series {done} of {len(jobs)}")
-        yield (
-            failure_result(job, settings, "E_CRASH", "The process that read this series died.")
-            if outcome is None
-            else _loaded(outcome)
-        )
-
-
-def _pooled(
-    jobs: Sequence[BatchJob], work: Callable[[BatchJob], StackResult | _NoModels], n_processes: int
-) -> Iterator[tuple[BatchJob, StackResult | _NoModels | None]]:
-    """Yield each job with its outcome as it comes, None where the process died."""
-    # spawn: a forked child of a program with threads (torch, Qt) may hang.
-    pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _start_worker)
+    work = partial(_measure_in_worker, settings=settings, load_models=load_models)
+    results = run_jobs(work, items, min(n_processes, len(items)))
     try:
-        running: dict[Future[StackResult | _NoModels], BatchJob] = {
-            pool.submit(work, job): job for job in jobs
-        }
-        left = set(running)
-        while left:
-            finished, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in finished:
-                try:
-                    yield running[future], future.result()
-                except BrokenProcessPool:
-                    yield running[future], None
+        for n, (item, result) in enumerate(results, start=1):
+            progress(n / len(items), f"Series {n} of {len(items)}")
+            if isinstance(result, Died):
+                message = "The process that read this series died."
+                yield item.job, failure_result(item.job, settings, "E_CRASH", message)
+            else:
+                yield item.job, result
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
-class _NoModels:
-    """The worker could not load the models."""
-
-    code: str
-    message: str
-    path: str | None
-
-
-def _loaded(outcome: StackResult | _NoModels) -> StackResult:
-    if isinstance(outcome, _NoModels):
-        raise WeightsError(outcome.code, outcome.message, outcome.path)
-    return outcome
+        results.close()
 
 
 _worker_models: list[Models] = []
+"""Models of a worker process, loaded with its first stack."""
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent is killed: the pool alone would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(
-    job: BatchJob, settings: BatchSettings, load_models: ModelsLoader
-) -> StackResult | _NoModels:
-    """Measure one job in a worker, which loads the models once."""
+def _measure_in_worker(
+    item: _Item, settings: BatchSettings, load_models: ModelsLoader
+) -> StackResult:
     if not _worker_models:
-        try:
-            _worker_models.append(load_models())
-        except WeightsError as error:
-            return _NoModels(error.code, error.message, error.path)
+        _worker_models.append(load_models())
         limit_threads(THREADS)
-    return measure_job(job, settings, _worker_models[0])
+    return _measure_item(item, settings, _worker_models[0])

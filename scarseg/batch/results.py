@@ -1,4 +1,4 @@
-"""What a measured case leaves: its rows, and the files beside the table."""
+"""Rows of a measured case, and the files it leaves beside the table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.errors import Cancelled, OutputError, ScarsegError
+from scarseg.io.files import refuse_existing
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
@@ -32,7 +33,7 @@ from scarseg.segmentation.interval import MassInterval
 
 
 class MaskFormat(StrEnum):
-    """What masks are written as: label maps, or DICOM that finds its images."""
+    """File format of masks: label maps, or DICOM that refers to its images."""
 
     NIFTI = "nifti"
     SEG = "seg"
@@ -40,8 +41,41 @@ class MaskFormat(StrEnum):
     NONE = "none"
 
 
+@dataclass(frozen=True)
+class StagedFile:
+    """A file that waits for the row of its stack: its name in staging, and its place."""
+
+    name: str
+    target: Path
+
+
+class FilePlacer:
+    """Decide where the files of one stack are written: in place, or in a staging folder.
+
+    Staged files are moved to their places when the row of the stack is kept: see
+    :mod:`scarseg.batch.journal`.
+    """
+
+    def __init__(self, staging: Path | None = None, force: bool = False) -> None:
+        self._staging, self._force = staging, force
+        self.staged: list[StagedFile] = []
+
+    def place(self, target: Path) -> Path:
+        """Return where to write a file that is to end up at ``target``.
+
+        Raises:
+            OutputError: E_EXISTS, it is to be staged and something is at its place already.
+        """
+        if self._staging is None:
+            return target
+        if not self._force:
+            refuse_existing([target])
+        self.staged.append(StagedFile(f"{len(self.staged)}-{target.name}", target.absolute()))
+        return self._staging / self.staged[-1].name
+
+
 def mask_name(job: BatchJob, kind: MaskFormat) -> str:
-    """Name the mask of a series as the table tells it, empty where there is none."""
+    """Return the name of a stack's mask in the table, empty where there is none."""
     if kind is MaskFormat.NONE:
         return ""
     return job.mask_file if kind is MaskFormat.NIFTI else f"{_stem(job)}.{kind}.dcm"
@@ -55,30 +89,40 @@ def write_files(
     measured: Measurements | None = None,
     identify: bool = False,
     force: bool = False,
+    placer: FilePlacer | None = None,
 ) -> None:
-    """Write mask and report of a series; what a killed batch left of them is kept.
+    """Write mask and DICOM report of a stack; a mask of the same labels stays.
 
     Args:
         measured: the numbers of a DICOM structured report; None: no report.
         identify: name the patient in DICOM as the images do; by default a pseudonym.
+        placer: where to write; in place by default.
 
     Raises:
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    path = folder / mask_name(job, kind)
+    place = (placer or FilePlacer()).place
+    mask = folder / mask_name(job, kind)
     if kind is MaskFormat.NIFTI:
-        _write_labels(path, case, force)
+        try:
+            nifti.write_labels(place(mask), case.labels, case.stack, force)
+        except OutputError as error:
+            if error.code != "E_EXISTS" or not nifti.file_holds_labels(
+                mask, case.labels, case.stack
+            ):
+                raise
     if kind in (MaskFormat.NIFTI, MaskFormat.NONE) and measured is None:
         return
     from scarseg.io.dicom_export import export_dicom  # highdicom takes half a second to load
 
+    report = folder / f"{_stem(job)}.sr.dcm"
     export_dicom(
         case,
         job.summary,
-        segmentation=path if kind is MaskFormat.SEG else None,
-        contours=path if kind is MaskFormat.RTSTRUCT else None,
-        report=None if measured is None else (folder / f"{_stem(job)}.sr.dcm", measured),
+        segmentation=place(mask) if kind is MaskFormat.SEG else None,
+        contours=place(mask) if kind is MaskFormat.RTSTRUCT else None,
+        report=None if measured is None else (place(report), measured),
         identify=identify,
         force=force,
     )
@@ -88,29 +132,22 @@ def _stem(job: BatchJob) -> str:
     return job.mask_file.removesuffix(".nii.gz")
 
 
-def _write_labels(path: Path, case: Case, force: bool) -> None:
-    try:
-        nifti.write_labels(path, case.labels, case.stack, force)
-    except OutputError as error:
-        if error.code != "E_EXISTS" or not nifti.file_holds_labels(path, case.labels, case.stack):
-            raise
-
-
 METHOD_TABLES = {
     "methods": METHOD_COLUMNS,
     "method_slices": METHOD_SLICE_COLUMNS,
     "curve": CURVE_COLUMNS,
 }
-"""What a comparison of methods leaves beside the main table: their names and columns."""
+"""Tables of a comparison of methods, beside the main one: their names and columns."""
 
 
 @dataclass(frozen=True)
 class ResultSettings:
-    """What every case of a run shares; a value that crosses processes.
+    """Settings that every case of a run shares; a value that crosses processes.
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
     structured report of every series; ``methods`` are the threshold methods to compare with;
-    ``reports`` is the folder for a PDF report of every series, or None.
+    ``reports`` is the folder for a PDF report of every series, or None. ``staging`` takes the
+    files of a stack until its row is kept; None: they are written in place.
     """
 
     convention: MassConvention = MassConvention.THICKNESS
@@ -123,15 +160,16 @@ class ResultSettings:
     sr: bool = False
     methods: tuple[str, ...] = ()
     reports: Path | None = None
+    staging: Path | None = None
 
 
 @dataclass(frozen=True)
 class StackResult:
-    """What became of one series.
+    """The result of one stack: its rows, and how it went.
 
-    ``note`` says in words what failed or is to be known; ``trouble`` is the traceback of a bug
-    without the values in it; ``used`` the entries of the prompts file that this series answered;
-    ``compared`` the rows of the tables of methods, by name.
+    ``note`` is a sentence on what failed or is to be known; ``trouble`` the traceback of a bug
+    without the values in it; ``used`` the entries of the prompts file that belong to this stack;
+    ``compared`` the rows of the tables of methods, by name; ``files`` those that are staged.
     """
 
     record: StackRecord
@@ -139,12 +177,13 @@ class StackResult:
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
     compared: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    files: tuple[StagedFile, ...] = ()
 
 
 def run_guarded(
     job: BatchJob, settings: ResultSettings, work: Callable[[], StackResult]
 ) -> StackResult:
-    """Do the work of one series; a failure is its row, never the end of the others."""
+    """Run the work of one stack; a failure is its row, never the end of the others."""
     try:
         return work()
     except (Cancelled, KeyboardInterrupt):
@@ -162,7 +201,7 @@ def run_guarded(
 def failure_result(
     job: BatchJob, settings: ResultSettings, code: str, message: str, trouble: str = ""
 ) -> StackResult:
-    """Give the row of a failure; its message may hold a path, so it is written on request."""
+    """Return the row of a failure; its message may hold a path, so it is written on request."""
     cells = job.identity(settings.identify)
     record = error_record(cells, code, message if settings.identify else "")
     return StackResult(record, f"{code}: series {job.summary.stack_id}: {message}", trouble)
@@ -181,8 +220,8 @@ def write_results(
 
     Args:
         mask_file: its name in the table.
-        method: what the table says instead of how far a reader had a hand in it.
-        labels_from: which file labels made elsewhere came from, for the report.
+        method: replaces, in the table, how far a reader took part.
+        labels_from: the file that labels made elsewhere came from, for the report.
         interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
     record = pipeline.measured_record(
@@ -191,7 +230,8 @@ def write_results(
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        record = with_interval(record, interval)
+        record = pipeline.with_interval(record, interval)
+    placer = FilePlacer(settings.staging, settings.force)
     if settings.masks is not None:
         measured = None
         if settings.sr:
@@ -204,23 +244,16 @@ def write_results(
             measured,
             settings.identify,
             settings.force,
+            placer,
         )
     if settings.reports is not None:
-        _write_report(settings.reports, case, record, settings, labels_from, interval)
+        _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
     compared = _compared(case, record, settings) if settings.methods else {}
-    return StackResult(record, compared=compared)
-
-
-def with_interval(record: StackRecord, interval: MassInterval) -> StackRecord:
-    """Put the interval into a record: its ends into the row, its rule into the sidecar."""
-    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
-    told = {"rule": interval.method, "mass_convention": str(interval.convention)}
-    return replace(
-        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": told}
-    )
+    return StackResult(record, compared=compared, files=tuple(placer.staged))
 
 
 def _write_report(
+    placer: FilePlacer,
     folder: Path,
     case: Case,
     record: StackRecord,
@@ -231,8 +264,7 @@ def _write_report(
     from scarseg.report import patient  # matplotlib takes a second to load
 
     measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-    patient.write_report(
-        folder / patient.report_name(case.stack.stack_id),
+    report = patient.prepare(
         case,
         measured,
         interval=None
@@ -242,12 +274,13 @@ def _write_report(
         warnings=str(record.row["warnings"]).split(),
         identify=settings.identify,
         labels_from=labels_from,
-        force=settings.force,
     )
+    path = placer.place(folder / patient.report_name(case.stack.stack_id))
+    patient.write_report(path, report, settings.force)
 
 
 def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
-    """Put the methods of all series together."""
+    """Return the tables of methods of all stacks."""
     return tuple(
         ExtraTable(
             name, columns, tuple(row for one in outcomes for row in one.compared.get(name, ()))
@@ -271,7 +304,7 @@ def _compared(
 
 
 def with_warning(outcome: StackResult, code: str, note: str) -> StackResult:
-    """Add a warning to the row of a series, and say it in words."""
+    """Add a warning to the row of a stack, and its sentence to the note."""
     warnings = f"{outcome.record.row['warnings']} {code}".strip()
     record = replace(outcome.record, row={**outcome.record.row, "warnings": warnings})
     notes = " ".join(filter(None, (outcome.note, f"{code}: {note}")))
@@ -279,7 +312,7 @@ def with_warning(outcome: StackResult, code: str, note: str) -> StackResult:
 
 
 def _frames(error: BaseException) -> str:
-    """Tell where a bug struck, without its message: that may hold a patient's name."""
+    """Return the traceback of a bug without its message: that may hold a patient's name."""
     lines = traceback.format_list(
         [
             traceback.FrameSummary(one.filename, one.lineno, one.name)

@@ -1,4 +1,4 @@
-"""Choose what of a load report a batch measures, and what gets a row with a code instead."""
+"""Select the stacks of a load report that a batch measures; the others get a row with a code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BatchJob:
 
 @dataclass(frozen=True)
 class Selection:
-    """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on what was taken and why."""
+    """``jobs`` to measure; ``records`` of what cannot be; ``notes`` on the choice."""
 
     jobs: tuple[BatchJob, ...]
     records: tuple[StackRecord, ...]
@@ -37,7 +37,7 @@ class Selection:
 def select_stacks(
     report: LoadReport, series: Sequence[str] = (), identify: bool = False
 ) -> Selection:
-    """Take the proposed stack of every study, or the series asked for.
+    """Select the proposed stack of every study, or the series requested.
 
     A study without a proposed stack gets a row with E_NO_LGE, or with the codes of what was
     refused in it. A refusal beside a stack that is measured is a note.
@@ -56,11 +56,11 @@ def select_stacks(
     measured = {one.study_uid for one in taken}
     records, refusal_notes = _refused(report.refused, measured, identify)
     # Two patients may share a study UID by mistake: each gets a row.
-    answered = {(one.patient_id, one.study_uid) for one in taken}
+    with_stack = {(one.patient_id, one.study_uid) for one in taken}
     refused = {one.study_uid for one in report.refused}
     for study in _studies(report.stacks):
         first = study[0]
-        if (first.patient_id, first.study_uid) in answered or first.study_uid in refused:
+        if (first.patient_id, first.study_uid) in with_stack or first.study_uid in refused:
             continue
         message = f"No stack looks like LGE short axis ({_reasons(study)}); choose with --series."
         cells = {**_identity(first, identify), "series_uid": "", "part": ""}
@@ -70,7 +70,7 @@ def select_stacks(
 
 
 def input_files(report: LoadReport) -> set[str]:
-    """Name the files of a load report, read or refused: no output may replace them."""
+    """Return the files of a load report, read or refused: no output may replace them."""
     read = {str(frame.source.path) for one in report.stacks for frame in one.frames}
     return read | {one.path for one in report.refused}
 
@@ -106,7 +106,7 @@ def _select_series(report: LoadReport, series: Sequence[str], identify: bool) ->
 def _refused(
     refused: Sequence[Refusal], measured: set[str], identify: bool
 ) -> tuple[list[StackRecord], list[str]]:
-    """Give one row per series (or folder) and code; notes alone in studies that are measured."""
+    """Return one row per series (or folder) and code; notes alone in studies that are measured."""
     records: dict[tuple[str, ...], StackRecord] = {}
     notes = []
     for one in refused:
@@ -122,7 +122,7 @@ def _refused(
 
 
 def _reasons(study: Sequence[StackSummary]) -> str:
-    """Say why none was taken, each reason once, the most frequent first."""
+    """Return why none was selected, each reason once, the most frequent first."""
     counted = Counter(one.reason.removeprefix("not proposed: ") for one in study)
     return "; ".join(f"{n} x {reason}" if n > 1 else reason for reason, n in counted.most_common(3))
 
@@ -135,7 +135,7 @@ def _studies(stacks: Sequence[StackSummary]) -> list[list[StackSummary]]:
 
 
 def _jobs(taken: Sequence[StackSummary]) -> tuple[BatchJob, ...]:
-    """Name the masks: by stack id, and apart where two patients share one."""
+    """Return the jobs with names for their masks: by stack id, and apart where two share one."""
     jobs = []
     names: set[str] = set()
     for one in sorted(taken, key=lambda one: (one.stack_id, one.patient_id, one.study_uid)):

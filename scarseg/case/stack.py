@@ -8,6 +8,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.case.positions import typical_gap_mm
+
 FloatArray = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 
@@ -147,13 +149,11 @@ class Stack:
 
     @property
     def slice_spacing_mm(self) -> float | None:
-        """Give the median distance between neighbouring slices, measured from positions.
+        """Typical distance between neighbouring slices, measured from positions.
 
         A single slice has none, whatever its header says.
         """
-        if self.n_slices < 2:
-            return None
-        return float(np.median(np.diff(self.slice_positions_mm)))
+        return typical_gap_mm(self.slice_positions_mm)
 
     @property
     def affine(self) -> npt.NDArray[np.float64]:

@@ -1,10 +1,17 @@
-"""What ``agree`` and ``compare`` take."""
+"""``scarseg agree`` and ``scarseg compare``: how far two readings agree."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scarseg.cli.parser import Commands, Parser, density
+from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
+from scarseg.cli.parser import Commands, Parser, density, label_values
+
+if TYPE_CHECKING:
+    from scarseg.agreement.tables import ComparisonOutput
 
 
 def add_agree(commands: Commands) -> None:
@@ -15,8 +22,8 @@ def add_agree(commands: Commands) -> None:
         description="Pair the rows of two tables and print how they agree: Bland-Altman, CCC,"
         " ICC, errors, Wilcoxon's test. Differences are A - B: a reference is B.",
     )
-    agree.add_argument("a", type=Path, metavar="A.csv")
-    agree.add_argument("b", type=Path, metavar="B.csv")
+    agree.add_argument("a", type=Path, metavar="A.csv", help="a table: CSV, or a workbook (.xlsx)")
+    agree.add_argument("b", type=Path, metavar="B.csv", help="the other table, or the reference")
     agree.add_argument(
         "--column",
         default="scar_mass_g",
@@ -30,9 +37,21 @@ def add_agree(commands: Commands) -> None:
         metavar="NAME",
         help="column that names a stack; may be repeated (default: series_uid and part)",
     )
+    agree.add_argument(
+        "--method",
+        metavar="NAME",
+        help="threshold method to compare, in a table that lists them (scar_methods.csv)",
+    )
+    agree.add_argument("--method-b", metavar="NAME", help="where it is another one in B.csv")
+    agree.add_argument(
+        "--scope",
+        choices=("slice", "stack"),
+        default="slice",
+        help="with --method, whether each slice or the stack has its threshold (default: slice)",
+    )
     agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
     _add_page(agree)
-    agree.set_defaults(command="agree")
+    agree.set_defaults(run=_agree)
 
 
 def add_compare(commands: Commands) -> None:
@@ -40,14 +59,29 @@ def add_compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
         help="compare two folders of masks of the same patients",
-        description="Pair label maps 0-4 (NIfTI) by file name and print Dice, distances and"
-        " grams, stack by stack and pooled. A reference is B. Exit status: 0 all is well, 2 some"
-        " pair could not be compared, 1 nothing could be done.",
+        description="Pair label maps 0-4 (NIfTI) by file name, or with --dicom label maps and DICOM"
+        " Segmentations by their images, and print Dice, distances and grams, stack by stack and"
+        " pooled. Masks may be turned, flipped or cropped. A reference is B. Exit status: 0 all is"
+        " well, 2 some pair could not be compared, 1 nothing could be done.",
     )
     compare.add_argument("a", type=Path, metavar="A_MASKS")
     compare.add_argument("b", type=Path, metavar="B_MASKS")
     compare.add_argument(
         "--dicom", type=Path, metavar="DIR", help="the images, for their slice thickness"
+    )
+    compare.add_argument(
+        "--values",
+        type=label_values,
+        default=(),
+        metavar="1=scar,...",
+        help="what values of a label map, or numbers of segments, stand for, as in measure",
+    )
+    compare.add_argument(
+        "--values-b",
+        type=label_values,
+        default=(),
+        metavar="1=scar,...",
+        help="where they stand for something else in B_MASKS",
     )
     compare.add_argument(
         "--mass",
@@ -59,7 +93,7 @@ def add_compare(commands: Commands) -> None:
         "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
     )
     _add_page(compare)
-    compare.set_defaults(command="compare")
+    compare.set_defaults(run=_compare)
 
 
 def _add_page(command: Parser) -> None:
@@ -72,3 +106,31 @@ def _add_page(command: Parser) -> None:
     )
     command.add_argument("--json", action="store_true", help="for programs, on stdout")
     command.add_argument("--force", action="store_true", help="replace outputs that exist")
+
+
+def _agree(options: argparse.Namespace) -> int:
+    from scarseg.agreement import tables
+
+    return _print(tables.agree(options), options.json)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from scarseg.agreement import masks
+
+    with progress_bar("Comparing") as progress:
+        output = masks.compare(options, progress)
+    return _print(output, options.json)
+
+
+def _print(output: ComparisonOutput, as_json: bool) -> int:
+    from scarseg.agreement.tables import PLAIN_WIDTH
+
+    for note in output.notes:
+        say(note)
+    if as_json:
+        print(output.json, end="")
+    else:
+        print_tables(output.tables, PLAIN_WIDTH)
+    for path in output.files:
+        print(path, file=sys.stderr if as_json else sys.stdout)
+    return SOME_FAILED if output.failed else DONE

@@ -3,115 +3,287 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scarseg import models
-from scarseg.batch import masks as batch_masks
-from scarseg.batch import models as batch_models
-from scarseg.batch import selection
-from scarseg.batch.results import METHOD_TABLES, MaskFormat, StackResult, method_tables
-from scarseg.case.measurements import MassConvention
-from scarseg.errors import InputError
-from scarseg.io import dicom
-from scarseg.io import files as io_files
-from scarseg.io.masks import match
-from scarseg.io.prompts_json import read_prompts
-from scarseg.io.tables.export import export_files, write_export
-from scarseg.io.tables.table import StackRecord
-from scarseg.progress import Progress
+from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
+from scarseg.cli.parser import (
+    INPUT,
+    Commands,
+    Parser,
+    count,
+    density,
+    label_values,
+    length,
+)
+from scarseg.errors import InputError, OutputError
 
-ProgressBar = Callable[[str], AbstractContextManager[Progress]]
-Print = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class BatchOutput:
-    """What a run left: its main file, how many rows were measured and failed."""
-
-    file: Path
-    measured: int
-    failed: int
-    some_failed: bool
+if TYPE_CHECKING:
+    from scarseg.batch.journal import Journal
+    from scarseg.batch.models import BatchSettings
+    from scarseg.batch.results import StackResult
+    from scarseg.batch.selection import BatchJob
+    from scarseg.io.tables.table import StackRecord
 
 
-def run_batch(options: argparse.Namespace, bar: ProgressBar, say: Print) -> BatchOutput:
+def add_batch(commands: Commands) -> None:
+    """Add ``scarseg batch``."""
+    batch = commands.add_parser(
+        "batch",
+        help="measure studies without a window",
+        description="Measure the LGE stack of every study: one CSV row each, a per-slice file"
+        " and a JSON sidecar beside it. Exit status: 0 all is well, 2 some study failed (its"
+        " row carries the code), 1 nothing could be done.",
+    )
+    batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=INPUT)
+    batch.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="scar.csv",
+        help="the table to write (or scar.xlsx)",
+    )
+    batch.add_argument(
+        "--masks", type=Path, metavar="DIR", help="write masks and DICOM reports here"
+    )
+    batch.add_argument(
+        "--mask-format",
+        choices=("nifti", "seg", "rtstruct", "none"),
+        default="nifti",
+        help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
+    )
+    batch.add_argument(
+        "--sr", action="store_true", help="also a DICOM structured report of each, in --masks"
+    )
+    batch.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="a reader's boxes and points (JSON): scar on exactly these slices",
+    )
+    batch.add_argument(
+        "--no-interval",
+        dest="interval",
+        action="store_false",
+        help="leave out the interval of the scar mass (scar_mass_low_g, scar_mass_high_g)",
+    )
+    _add_measuring(batch)
+    batch.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    batch.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side")
+    batch.add_argument("--segmenter", metavar="PATH", help="other weights: name, file or SAM .pth")
+    batch.add_argument("--detector", metavar="PATH", help='other weights: name, file or "none"')
+    batch.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: what it has finished is not computed again",
+    )
+    batch.set_defaults(run=_run_batch)
+
+
+def add_measure(commands: Commands) -> None:
+    """Add ``scarseg measure``."""
+    measure = commands.add_parser(
+        "measure",
+        help="measure masks made elsewhere",
+        description="Measure label maps (NIfTI) and DICOM Segmentations made elsewhere like a"
+        " reading: the same tables. Each mask is matched to its stack by the images it refers to,"
+        " its name (series UID, patient ID or folder), or where it lies, and must lie on its grid."
+        " Exit status: 0 all is well, 2 some mask failed (its row carries the code), 1 nothing"
+        " could be done.",
+    )
+    measure.add_argument(
+        "masks_in", nargs="+", type=Path, metavar="MASKS", help="folder of masks, or files"
+    )
+    measure.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the images; may be repeated",
+    )
+    measure.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="scar.csv",
+        help="the table to write (or scar.xlsx)",
+    )
+    measure.add_argument(
+        "--values",
+        type=label_values,
+        default=(),
+        metavar="1=scar,...",
+        help="what values of a label map, or numbers of segments, stand for: background,"
+        " blood_pool, myocardium, scar, mvo (default: 0 to 4 in this order; segments by their"
+        " codes and names)",
+    )
+    _add_measuring(measure)
+    measure.set_defaults(run=_run_measure)
+
+
+def _add_measuring(command: Parser) -> None:
+    """Add the options that batch and measure share."""
+    command.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="UID",
+        help="measure this series instead of the proposed one; may be repeated",
+    )
+    command.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="what scar_mass_g follows; both are always written (default: thickness)",
+    )
+    command.add_argument(
+        "--slice-thickness", type=length, metavar="MM", help="where the header has none"
+    )
+    command.add_argument(
+        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    command.add_argument(
+        "--methods",
+        type=_methods,
+        default=(),
+        metavar="all|none|LIST",
+        help="threshold methods to set beside, in scar_methods.csv: sd2 to sd6, fwhm_max,"
+        " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="DIR", help="a PDF report of every series, named by its UID"
+    )
+    command.add_argument(
+        "--xlsx",
+        action="store_true",
+        help="also all tables in one workbook; -o scar.xlsx writes it alone",
+    )
+    command.add_argument("--identify", action="store_true", help="write patient IDs as they are")
+    command.add_argument("--force", action="store_true", help="replace outputs that exist")
+
+
+def _run_batch(options: argparse.Namespace) -> int:
     """Measure the LGE stack of every study with models.
 
     Raises:
         InputError, OutputError, WeightsError: nothing could be done.
     """
+    from scarseg import models
+    from scarseg.batch.models import BatchSettings, measure_jobs
+    from scarseg.batch.results import MaskFormat
+    from scarseg.batch.selection import input_files, select_stacks
+    from scarseg.io import dicom
+    from scarseg.io.files import refuse_inputs
+    from scarseg.io.prompts_json import read_prompts
+
     if options.sr and options.masks is None:
         raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
-    files = _checked_files(options, [*options.inputs, *filter(None, [options.prompts])])
+    files = _table_files(options, [*options.inputs, *filter(None, [options.prompts])])
     prompts = None if options.prompts is None else read_prompts(options.prompts)
-    settings = batch_models.BatchSettings(
-        **_shared(options),
+    settings = BatchSettings(
+        **_shared_settings(options),
         masks=None if options.mask_format == "none" and not options.sr else options.masks,
         mask_format=MaskFormat(options.mask_format),
         sr=options.sr,
         prompts=prompts,
         interval=options.interval,
     )
-    with bar("Reading headers") as progress:
+    with progress_bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)
-    io_files.refuse_inputs(files, selection.input_files(report))
-    chosen = selection.select_stacks(report, options.series, options.identify)
+    refuse_inputs(files, input_files(report))
+    chosen = select_stacks(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         say(note)
     load = partial(models.load, options.segmenter, options.detector, options.device)
-    with bar("Measuring") as progress:
-        result = batch_models.measure_jobs(chosen.jobs, settings, load, options.jobs, progress)
-    told = {
-        "device": options.device,
-        "prompts_file": options.prompts is not None,
-        "interval": options.interval,
-    }
-    records = (*chosen.records, *(one.record for one in result.outcomes))
-    done = _write(options, records, result.outcomes, told)
+    with _open_journal(options, settings, chosen.jobs) as journal:
+        try:
+            with progress_bar("Measuring") as progress:
+                result = measure_jobs(chosen.jobs, settings, load, options.jobs, progress, journal)
+        except KeyboardInterrupt:
+            hint = journal.resume_hint()
+            raise KeyboardInterrupt(f"Interrupted. {hint}" if hint else "") from None
+        except OutputError:
+            say(journal.resume_hint())
+            raise
+        journal.begin_tables()
+        told = {
+            "device": options.device,
+            "prompts_file": options.prompts is not None,
+            "interval": options.interval,
+        }
+        records = (*chosen.records, *(one.record for one in result.results))
+        table, n_failed = _write_tables(options, records, result.results, told, journal.force)
+        journal.remove()
+    print(f"{table}: {len(records) - n_failed} measured, {n_failed} failed")
     for note in result.notes:
         say(note)
     for uid, frame in result.unused_prompts:
         which = uid if frame is None else f"{uid}, frame {frame}"
         say(f"W_PROMPTS_UNUSED: no series that was read holds slice {which}.")
-    return BatchOutput(
-        done.file, done.measured, done.failed, bool(done.failed or result.unused_prompts)
+    return SOME_FAILED if n_failed or result.unused_prompts else DONE
+
+
+def _open_journal(
+    options: argparse.Namespace, settings: BatchSettings, jobs: Sequence[BatchJob]
+) -> Journal:
+    from scarseg.batch.journal import open_journal, weights_in_use
+
+    weights = weights_in_use(options.segmenter, options.detector)
+    given = {**_sidecar_settings(options), "device": options.device, "weights": weights}
+    if options.prompts is not None:
+        given["prompts"] = hashlib.sha256(options.prompts.read_bytes()).hexdigest()
+    return open_journal(
+        options.output, settings, jobs, given, resume=options.resume, force=options.force
     )
 
 
-def run_measure(options: argparse.Namespace, bar: ProgressBar, say: Print) -> BatchOutput:
+def _run_measure(options: argparse.Namespace) -> int:
     """Measure labels made elsewhere on the stacks they belong to.
 
     Raises:
         InputError, OutputError: nothing could be done.
     """
-    files = _checked_files(options, [*options.masks_in, *options.dicom])
+    from scarseg.batch import masks as batch_masks
+    from scarseg.batch.selection import input_files, require_mr
+    from scarseg.io import dicom
+    from scarseg.io.files import refuse_inputs
+    from scarseg.io.masks import match
+
+    files = _table_files(options, [*options.masks_in, *options.dicom])
     meaning = dict(options.values) or None
-    settings = batch_masks.MaskSettings(**_shared(options), meaning=meaning)
+    settings = batch_masks.MaskSettings(**_shared_settings(options), meaning=meaning)
     masks = match.find_masks(options.masks_in)
-    with bar("Reading headers") as progress:
+    with progress_bar("Reading headers") as progress:
         report = dicom.scan(options.dicom, progress)
-    selection.require_mr(report)
-    io_files.refuse_inputs(files, [*selection.input_files(report), *(one.path for one in masks)])
+    require_mr(report)
+    refuse_inputs(files, [*input_files(report), *(one.path for one in masks)])
     stacks = match.select_series(report.stacks, options.series)
-    with bar("Matching") as progress:
+    with progress_bar("Matching") as progress:
         matching = match.match_masks(masks, stacks, meaning, progress)
     for note in (*report.notes, *batch_masks.matching_notes(matching)):
         say(note)
-    with bar("Measuring") as progress:
-        outcomes = batch_masks.measure_masks(matching, settings, progress)
+    with progress_bar("Measuring") as progress:
+        results = batch_masks.measure_masks(matching, settings, progress)
     told = {"values": {str(value): label.name for value, label in (meaning or {}).items()}}
-    done = _write(options, [one.record for one in outcomes], outcomes, told)
-    for note in sorted(one.note for one in outcomes if one.note):
+    records = [one.record for one in results]
+    table, n_failed = _write_tables(options, records, results, told, options.force)
+    print(f"{table}: {len(records) - n_failed} measured, {n_failed} failed")
+    for note in sorted(one.note for one in results if one.note):
         say(note)
-    return done
+    return SOME_FAILED if n_failed else DONE
 
 
-def _shared(options: argparse.Namespace) -> dict[str, Any]:
+def _shared_settings(options: argparse.Namespace) -> dict[str, Any]:
+    from scarseg.case.measurements import MassConvention
+
     return {
         "convention": MassConvention(options.mass),
         "density_g_per_ml": options.density,
@@ -123,12 +295,16 @@ def _shared(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
-    """Name the tables; refuse, before any work, what could not be written afterwards."""
+def _table_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
+    """Return the tables to come; refuse, before any work, what could not be written then."""
+    from scarseg.batch.results import METHOD_TABLES
+    from scarseg.io import files as io_files
+    from scarseg.io.tables.export import export_files
+
     extra = METHOD_TABLES if options.methods else ()
     files = export_files(options.output, options.xlsx, tuple(extra))
     io_files.refuse_inputs(files, inputs)
-    if not options.force:
+    if not options.force and not _may_replace_tables(options):
         io_files.refuse_existing(files)
     for file in files:
         io_files.require_writable(file)
@@ -137,26 +313,37 @@ def _checked_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[
     return files
 
 
-def _write(
+def _may_replace_tables(options: argparse.Namespace) -> bool:
+    """Return whether an interrupted run, which is resumed, was allowed to replace its tables."""
+    from scarseg.batch.journal import tables_may_be_replaced
+
+    return getattr(options, "resume", False) and tables_may_be_replaced(options.output)
+
+
+def _write_tables(
     options: argparse.Namespace,
     records: Sequence[StackRecord],
-    outcomes: Sequence[StackResult],
+    results: Sequence[StackResult],
     told: Mapping[str, object],
-) -> BatchOutput:
+    force: bool,
+) -> tuple[Path, int]:
+    """Write all tables; return the main one and the number of rows that failed."""
+    from scarseg.batch.results import method_tables
+    from scarseg.io.tables.export import write_export
+
     files = write_export(
         options.output,
         records,
-        {**_told(options), **told},
-        method_tables(outcomes) if options.methods else (),
+        {**_sidecar_settings(options), **told},
+        method_tables(results) if options.methods else (),
         options.xlsx,
-        options.force,
+        force,
     )
-    failed = sum(record.failed for record in records)
-    return BatchOutput(files[-1], len(records) - failed, failed, bool(failed))
+    return files[-1], sum(record.failed for record in records)
 
 
-def _told(options: argparse.Namespace) -> dict[str, object]:
-    """Give what the sidecar tells of the command; no paths and nothing that changes no number."""
+def _sidecar_settings(options: argparse.Namespace) -> dict[str, object]:
+    """Return what the sidecar says of the command: no paths, and nothing without effect."""
     return {
         "mass_convention": options.mass,
         "density_g_per_ml": options.density,
@@ -165,3 +352,18 @@ def _told(options: argparse.Namespace) -> dict[str, object]:
         "methods": list(options.methods),
         "identify": options.identify,
     }
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    """Read ``all``, ``none`` or names with commas between."""
+    from scarseg.quant.method_comparison import METHOD_CHOICES
+
+    if text in ("all", "none"):
+        return METHOD_CHOICES if text == "all" else ()
+    asked = [part.strip().lower() for part in text.split(",")]
+    for name in asked:
+        if name not in METHOD_CHOICES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
+            )
+    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -1,60 +1,121 @@
-"""``scarseg evaluate``: from folders to tables, a summary and drawings."""
+"""``scarseg evaluate``: measure models on patients with a reference."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
+from scarseg.cli.parser import Commands, count, seed
 
-from scarseg import models
-from scarseg.evaluation import tables as evaluation_tables
-from scarseg.evaluation.patient import Protocol
-from scarseg.evaluation.patients import choose_patients
-from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
-from scarseg.evaluation.run import Candidate, evaluate_patients
-from scarseg.evaluation.tables import build_tables
-from scarseg.io.files import refuse_existing, require_writable
-from scarseg.models.weights import resolve_weights
-from scarseg.progress import Progress
-from scarseg.training.cases import read_data
+if TYPE_CHECKING:
+    from scarseg.evaluation.run import Candidate
 
 PLAIN_WIDTH = 140
 """Columns of a table that does not go to a terminal."""
 
 
-@dataclass(frozen=True)
-class EvaluationOutput:
-    """What to print: tables, notes, how many patients failed, and a last line."""
+def add_evaluate(commands: Commands) -> None:
+    """Add ``scarseg evaluate``."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure how good the models are, on patients with a reference",
+        description="Read patients whose scar is known with the models: alone, with a reader's"
+        " boxes, with clicks. Writes patients.csv, slices.csv, summary.json and figures. Exit"
+        " status: 0 all is well, 2 some patient failed (its row carries the code), 1 nothing"
+        " could be done.",
+    )
+    evaluate.add_argument(
+        "data",
+        nargs="+",
+        type=Path,
+        metavar="DATA",
+        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
+    )
+    evaluate.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write the files"
+    )
+    evaluate.add_argument(
+        "--segmenter",
+        "--weights",
+        action="append",
+        metavar="PATH",
+        help="weights to evaluate: name, file or SAM .pth; may be repeated to compare",
+    )
+    evaluate.add_argument("--detector", metavar="PATH", help='name, file or "none"')
+    evaluate.add_argument(
+        "--prompts",
+        nargs="+",
+        action="extend",
+        metavar="HOW",
+        help="box, point, box+points, clicks:N, auto, detector (default: auto box clicks:3"
+        " detector)",
+    )
+    evaluate.add_argument(
+        "--patients",
+        metavar="WHICH",
+        help="validation, inner, all, a file (names, or the split that training kept), or names"
+        " with commas between (default: validation where DATA holds these patients, else all)",
+    )
+    evaluate.add_argument(
+        "--lv",
+        choices=("program", "truth"),
+        default="program",
+        help="who finds the left ventricle (default: program)",
+    )
+    evaluate.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="where the images of read case files are; may be repeated",
+    )
+    evaluate.add_argument(
+        "--seed", type=seed, default=7, metavar="S", help="of the simulated reader (default: 7)"
+    )
+    evaluate.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    evaluate.add_argument(
+        "--jobs", type=count, default=1, metavar="N", help="processes side by side"
+    )
+    evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
+    evaluate.add_argument("--force", action="store_true", help="replace outputs that exist")
+    evaluate.set_defaults(run=_run)
 
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-    failed: int
-    said: str
 
+def _run(options: argparse.Namespace) -> int:
+    """Evaluate; raise what :func:`scarseg.training.cases.read_data` and the models raise."""
+    from scarseg.evaluation import tables
+    from scarseg.evaluation.patient import Protocol
+    from scarseg.evaluation.patients import choose_patients
+    from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
+    from scarseg.evaluation.run import evaluate_patients
+    from scarseg.io.files import refuse_existing, require_writable
+    from scarseg.training import cases as training_cases
 
-def evaluate_folder(options: argparse.Namespace, progress: Progress) -> EvaluationOutput:
-    """Run ``scarseg evaluate`` with parsed options.
-
-    Raises:
-        InputError: E_PROMPTS, E_PATIENTS, E_REFERENCE, and what the data are refused for.
-        WeightsError: models cannot be loaded; OutputError: E_EXISTS, E_WRITE.
-    """
     strategies = parse_strategies(options.prompts or DEFAULT_STRATEGIES)
-    files = evaluation_tables.result_files(options.output)
+    files = tables.result_files(options.output)
     if not options.force:
         refuse_existing(files)
     for file in files:
         require_writable(file)
-    contenders, identities = _contenders(options)
-    progress(0.0, "reading")
-    cases, which = choose_patients(read_data(options.data, options.dicom), options.patients)
-    protocol = Protocol(strategies, options.seed, options.lv == "truth")
-    results = evaluate_patients(cases, contenders, protocol, options.jobs, progress)
-    summaries = evaluation_tables.summarise_results(results)
+    candidates, identities = _candidates(options)
+    with progress_bar("Evaluating") as progress:
+        progress(0.0, "reading")
+        read = training_cases.read_data(options.data, options.dicom)
+        cases, which = choose_patients(read, options.patients)
+        protocol = Protocol(strategies, options.seed, options.lv == "truth")
+        results = evaluate_patients(cases, candidates, protocol, options.jobs, progress)
+        summaries = tables.summarise_results(results)
+        figures: dict[str, bytes] = {}
+        if not options.no_figures:
+            progress(1.0, "drawing")
+            figures = tables.draw_figures(results, cases, options.seed)
     settings: dict[str, Any] = {
         "patients": [case.name for case in cases],
         "chosen": which,
@@ -64,41 +125,40 @@ def evaluate_folder(options: argparse.Namespace, progress: Progress) -> Evaluati
         "device": options.device,
         "weights": identities,
     }
-    drawn: dict[str, bytes] = {}
-    if not options.no_figures:
-        progress(1.0, "drawing")
-        drawn = evaluation_tables.draw_figures(results, cases, options.seed)
-    evaluation_tables.write_results(
-        options.output, results, summaries, settings, drawn, options.force
+    tables.write_results(options.output, results, summaries, settings, figures, options.force)
+    for note in (result.note for result in results if result.note):
+        say(note)
+    printed = {*settings["prompts"], PromptKind.FWHM.value}
+    print_tables(
+        list(tables.build_tables([one for one in summaries if one["prompts"] in printed])),
+        PLAIN_WIDTH,
     )
-    failed = {
-        (row.segmenter, row.patient)
-        for result in results
-        for row in result.patients
-        if row.error_code
-    }
-    said = f"{len(results) - len(failed)} of {len(results)} patients evaluated ({which})"
-    notes = tuple(result.note for result in results if result.note)
-    asked = {*settings["prompts"], PromptKind.FWHM.value}
-    printed = [one for one in summaries if one["prompts"] in asked]
-    return EvaluationOutput(tuple(build_tables(printed)), notes, len(failed), said)
+    rows = [row for result in results for row in result.patients]
+    n_failed = len({(row.segmenter, row.patient) for row in rows if row.error_code})
+    n_evaluated = len(results) - n_failed
+    print(f"{options.output}: {n_evaluated} of {len(results)} patients evaluated ({which})")
+    return SOME_FAILED if n_failed else DONE
 
 
-def _contenders(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
-    """Name every set of models, without loading it."""
-    wanted = list(dict.fromkeys(options.segmenter or [None]))
+def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
+    """Return the models to evaluate, not loaded yet, and the sha256 of their weights by name."""
+    from scarseg import models
+    from scarseg.evaluation.run import Candidate
+    from scarseg.models.weights import resolve_weights
+
+    requested = list(dict.fromkeys(options.segmenter or [None]))
     detector = None if options.detector == "none" else resolve_weights(options.detector, "detector")
     identities: dict[str, Any] = {}
-    contenders = []
-    found = [resolve_weights(one, "segmenter") for one in wanted]
-    count = Counter(one.identity.name for one in found)
-    for one, path in zip(found, wanted, strict=True):
+    candidates = []
+    found = [resolve_weights(one, "segmenter") for one in requested]
+    n_named = Counter(one.identity.name for one in found)
+    for one, path in zip(found, requested, strict=True):
         name = one.identity.name
-        if count[name] > 1:
+        if n_named[name] > 1:
             name = f"{name} {one.identity.sha256[:8]}"
         load = partial(models.load, path, options.detector, options.device)
-        contenders.append(Candidate(name, load))
+        candidates.append(Candidate(name, load))
         identities[name] = one.identity.sha256
     if detector is not None:
         identities["detector"] = detector.identity.sha256
-    return contenders, identities
+    return candidates, identities

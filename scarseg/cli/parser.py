@@ -58,3 +58,19 @@ def seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise argparse.ArgumentTypeError(f"{text!r} is not a seed (0, 1, 2 ...)")
     return int(text)
+
+
+def label_values(text: str) -> tuple[tuple[int, object], ...]:
+    """Read ``1=scar,2=myocardium``."""
+    from scarseg.case.labels import Label
+
+    names = {label.name.lower(): label for label in Label}
+    meaning = {}
+    for part in text.split(","):
+        value, _, name = part.partition("=")
+        if not value.strip().isdecimal() or name.strip().lower() not in names:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is not a value and what it stands for (1=scar)"
+            )
+        meaning[int(value)] = names[name.strip().lower()]
+    return tuple(meaning.items())

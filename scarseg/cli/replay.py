@@ -1,188 +1,66 @@
-"""``scarseg replay``: case files and their images, made again one after another."""
+"""``scarseg replay``: make readings again from their case files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
-import scarseg
-from scarseg.batch.results import with_interval
-from scarseg.case.measurements import MassConvention
-from scarseg.case.stack import Stack
-from scarseg.errors import InputError, ModelError, ScarsegError
-from scarseg.io import dicom
-from scarseg.io import files as io_files
-from scarseg.io.casefile import last_position, library, store
-from scarseg.io.casefile.file_format import has_same_files, stack_identity
-from scarseg.io.casefile.library import CaseFile
-from scarseg.io.dicom.types import LoadReport
-from scarseg.io.masks import nifti
-from scarseg.io.tables.table import StackRecord
-from scarseg.progress import Progress
-from scarseg.replay.replay import ReplayWeights, replay_case
-from scarseg.replay.result import ReplayResult, describe_replay
-from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import case_interval, embed_missing
-
-TABLE = "scar.csv"
-ProgressBar = Callable[[str], AbstractContextManager[Progress]]
-Print = Callable[[str], None]
+from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
+from scarseg.cli.parser import Commands, density
 
 
-@dataclass(frozen=True)
-class ReplayOutput:
-    """What to print, the files that were written, and whether every case came out identical."""
-
-    lines: tuple[str, ...]
-    files: tuple[Path, ...]
-    identical: bool
-
-
-def run_replay(options: argparse.Namespace, bar: ProgressBar, say: Print) -> ReplayOutput:
-    """Make the readings of case files again and compare.
-
-    Raises:
-        InputError, OutputError, StoreError, WeightsError: nothing could be done.
-    """
-    missing = next((one for one in options.cases if not one.exists()), None)
-    if missing is not None:
-        raise InputError("E_INPUT_MISSING", f"{missing} does not exist.", str(missing))
-    found = library.find_case_files(options.cases)
-    for note in found.notes:
-        say(note)
-    if not found.cases:
-        raise InputError("E_INPUT_MISSING", "There is no case file (.scarseg) here that is whole.")
-    if options.output is not None and not options.force:
-        io_files.refuse_existing(_outputs(options.output, found.cases))
-    with bar("Reading headers") as progress:
-        report = dicom.scan(_images(options.dicom, found.rest), progress)
-    source = ReplayWeights(options.segmenter, options.detector, options.device)
-    lines: list[str] = []
-    records: list[StackRecord] = []
-    identical = not found.notes
-    for one in found.cases:
-        with bar(one.path.name) as progress:
-            told, record, same = _replay(one, report, source, options, progress)
-        lines += told
-        records += [] if record is None else [record]
-        identical &= same
-    files = _written(options, found.cases, records)
-    return ReplayOutput(tuple(lines), files, identical)
-
-
-def _images(asked: Sequence[Path], rest: Sequence[Path]) -> list[Path]:
-    """Say where to look for images: where one is told, else the folder of last time."""
-    if asked:
-        return list(asked)
-    last = last_position.load_last_folder(store.default_folder())
-    folders = [*rest, *([] if last is None else [last])]
-    if not folders:
-        raise InputError(
-            "E_INPUT_MISSING", "Name the folder that holds the images with --dicom DIR."
-        )
-    return folders
-
-
-def _replay(
-    one: CaseFile,
-    report: LoadReport,
-    source: ReplayWeights,
-    options: argparse.Namespace,
-    progress: Progress,
-) -> tuple[list[str], StackRecord | None, bool]:
-    """Make one case again: what to print, its row, and whether it is identical."""
-    name = one.path.name
-    try:
-        stack = _stack(one, report)
-        replayed = _remade(one, stack, source, options, progress)
-        record = None
-        if options.output is not None:
-            record = _leave(options, replayed)
-    except ScarsegError as error:
-        return [f"{name}: {error.code}: {error.message}"], None, False
-    return describe_replay(name, replayed), record, replayed.identical
-
-
-def _stack(one: CaseFile, report: LoadReport) -> Stack:
-    for summary in report.stacks:
-        if (summary.stack_id, summary.study_uid) == (one.stack_id, one.study_uid):
-            return dicom.read_stack(summary, one.thickness_mm)
-    refused = [
-        each for each in report.refused if each.series_uid and each.series_uid in one.stack_id
-    ]
-    for each in refused:
-        raise InputError(each.code, each.message, each.path)
-    message = f"The images of series {one.stack_id} are not here: name their folder with --dicom."
-    raise InputError("E_INPUT_MISSING", message)
-
-
-def _remade(
-    one: CaseFile,
-    stack: Stack,
-    source: ReplayWeights,
-    options: argparse.Namespace,
-    progress: Progress,
-) -> ReplayResult:
-    saved = store.read_case(one.path, stack)
-    replayed = replay_case(
-        saved.case, source, progress, MassConvention(options.mass), options.density
+def add_replay(commands: Commands) -> None:
+    """Add ``scarseg replay``."""
+    replay = commands.add_parser(
+        "replay",
+        help="make a reading again from its case file, and compare",
+        description="Make the mask and the grams of a reading again from what its case file"
+        " remembers: the models answer every prompt anew, in order, and manual edits are applied"
+        " again. Exit status: 0 all is identical, 2 something differs or cannot be checked (printed"
+        " step by step, with the reason as far as it is known), 1 nothing could be done.",
     )
-    found = replayed.findings
-    if saved.software_version != scarseg.__version__:
-        found.because(
-            f"another version: scarseg {saved.software_version or 'unknown'} saved the case,"
-            f" this is {scarseg.__version__}"
-        )
-    content = store.read_content(one.path)
-    if content.identity.get("pixels_sha256") != stack_identity(stack)["pixels_sha256"]:
-        found.because("images that decode to other values than they did")
-    elif all(each.sha256 for each in stack.sources) and not has_same_files(content, stack):
-        found.because("image files that were changed, though not their pixels")
-    return replayed
+    replay.add_argument(
+        "cases", nargs="+", type=Path, metavar="CASE", help="case files (.scarseg) or folders"
+    )
+    replay.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="the images; may be repeated (default: the folder that was opened last)",
+    )
+    replay.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write the label maps (NIfTI) and the table that were made again here",
+    )
+    replay.add_argument(
+        "--segmenter", metavar="PATH", help="name or file (default: the recorded weights)"
+    )
+    replay.add_argument("--detector", metavar="PATH", help='name, file or "none"')
+    replay.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    replay.add_argument(
+        "--mass",
+        choices=("thickness", "spacing"),
+        default="thickness",
+        help="what scar_mass_g follows (default: thickness)",
+    )
+    replay.add_argument(
+        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
+    )
+    replay.add_argument("--force", action="store_true", help="replace outputs that exist")
+    replay.set_defaults(run=_run)
 
 
-def _mask(folder: Path, stack_id: str) -> Path:
-    return folder / f"{io_files.safe_name(stack_id)}.nii.gz"
+def _run(options: argparse.Namespace) -> int:
+    from scarseg.replay.case_files import replay_files
 
-
-def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
-    from scarseg.io.tables.table import table_files
-
-    return [*table_files(folder / TABLE), *(_mask(folder, one.stack_id) for one in cases)]
-
-
-def _leave(options: argparse.Namespace, replayed: ReplayResult) -> StackRecord:
-    """Write the label map that was made again; give its row."""
-    case = replayed.case
-    path = _mask(options.output, case.stack.stack_id)
-    io_files.make_folder(options.output)
-    nifti.write_labels(path, replayed.labels, case.stack, options.force)
-    convention, density = MassConvention(options.mass), options.density
-    record = pipeline.measured_record(case, convention, density, mask_file=path.name)
-    if replayed.models is None:
-        return record
-    try:
-        embeddings = embed_missing(case, replayed.models, replayed.embeddings)
-        found = case_interval(case, replayed.models, embeddings, convention, density)
-    except ModelError:
-        return record  # a model that gives no answer keeps no number back
-    return with_interval(record, found)
-
-
-def _written(
-    options: argparse.Namespace, cases: Sequence[CaseFile], records: Sequence[StackRecord]
-) -> tuple[Path, ...]:
-    if options.output is None or not records:
-        return ()
-    told = {
-        "replayed": True,
-        "mass_convention": options.mass,
-        "density_g_per_ml": options.density,
-    }
-    table = options.output / TABLE
-    files = pipeline.export_table(table, records, told, options.force)
-    masks = [_mask(options.output, one.stack_id) for one in cases]
-    return (files.table, *(mask for mask in masks if mask.exists()))
+    output = replay_files(options, progress_bar, say)
+    for line in (*output.lines, *output.files):
+        print(line)
+    return DONE if output.identical else SOME_FAILED

@@ -1,361 +1,272 @@
-"""``scarseg train``: read the data, split it, train, export; what both commands share."""
+"""``scarseg train segmenter`` and ``scarseg train detector``: their options, and the run."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable
+from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
 
-from scarseg.errors import InputError
-from scarseg.models import limit_threads
-from scarseg.models.segmenter import choose_device
-from scarseg.models.weights import ResolvedWeights, list_weights, resolve_weights
-from scarseg.progress import Progress, silent
-from scarseg.training import model_card, runs
-from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_data
-from scarseg.training.loop import (
-    Ending,
-    Limits,
-    ProgressDisplay,
-    StopRequest,
-    ValidationHistory,
-    format_duration,
-    open_display,
+from scarseg.cli.console import DONE, INTERRUPTED, progress_bar, say
+from scarseg.cli.parser import Commands, Parser
+
+_SEGMENTER_ABOUT = (
+    "Train a segmenter on a site's own read cases, on label maps in the EMIDEC layout and on"
+    " simulated studies, in any mix. Writes DIR/NAME.safetensors with its card (NAME is the"
+    " folder's), at once ready for use: scarseg batch INPUT -o scar.csv --segmenter"
+    " DIR/NAME.safetensors. Ctrl-C keeps a checkpoint; the same command with --resume goes on."
 )
-from scarseg.training.segmenter.compact import CompactTraining, simulated_cases
-from scarseg.training.segmenter.losses import LossWeights
-from scarseg.training.segmenter.recipe import Recipe
-from scarseg.training.segmenter.validate import choose_validation_slices
-from scarseg.training.segmenter.vit import DECODER_RATE, ENCODER_RATE, VitTraining
-from scarseg.training.splits import Split, keep_split
-
-VALIDATION_SHARE = 0.2
-OpenProgress = Callable[[], AbstractContextManager[Progress]]
+_DETECTOR_ABOUT = _SEGMENTER_ABOUT.replace("a segmenter", "a detector").replace(
+    "--segmenter", "--detector"
+)
 
 
-@dataclass(frozen=True)
-class TrainingOutput:
-    """How a command ended: the files it left, or how to go on."""
-
-    ending: Ending
-    files: tuple[Path, ...] = ()
-    go_on: str = ""
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run learns from and is tried on."""
-
-    cases: list[TrainingCase]
-    split: Split
-    resuming: bool
-
-    def part(self, name: str) -> list[TrainingCase]:
-        return self.split.cases(self.cases, name)
-
-    def counts(self) -> dict[str, int]:
-        parts = ("training", "validation", "held_out")
-        return {name: len({case.patient for case in self.part(name)}) for name in parts}
-
-
-@contextmanager
-def no_progress() -> Iterator[Progress]:
-    """Show nothing of the reading."""
-    yield silent
-
-
-def train_segmenter(
-    options: argparse.Namespace, reading: OpenProgress = no_progress
-) -> TrainingOutput:
-    """Train a segmenter as the command line asks; see ``scarseg train segmenter --help``.
-
-    Args:
-        options: of :func:`scarseg.cli.train_options.add_segmenter`, and ``words``: the command.
-        reading: opens a bar for the reading of the data.
-
-    Raises:
-        ScarsegError: data, weights, folder or loss are not what they should be.
-    """
-    folder: Path = options.output
-    resuming = runs.claim_folder(folder, options.resume)
-    with runs.lock_folder(folder):
-        began = find_init(options.init, "segmenter")
-        device = set_up_device(options)
-        with reading() as progress:
-            material = read_training_data(options, resuming, simulated_cases, INNER, progress)
-        with StopRequest() as stop, open_display(sys.stderr) as board:
-            training = _segmenter_training(options, began, device)
-            recipe = {
-                "kind": "segmenter",
-                **asdict(training.recipe),
-                **data_recipe(options),
-                "shares": options.shares,
-            }
-            start_or_resume(folder, recipe, training, material, began, board)
-            ending = _run(options, training, material, board, stop)
-            if ending is Ending.STOPPED:
-                return stopped_output(options, training.step)
-            files = _export(options, training, material, recipe, began, ending, board)
-            return TrainingOutput(ending, files)
-
-
-def _run(
-    options: argparse.Namespace,
-    training: CompactTraining | VitTraining,
-    material: TrainingData,
-    board: ProgressDisplay,
-    stop: StopRequest,
-) -> Ending:
-    validation_slices = choose_validation_slices(material.part("validation"), options.seed)
-    report_data(board, material, len(validation_slices))
-    limits = Limits(patience=options.patience)
-    learned = material.part("training")
-    if isinstance(training, VitTraining):
-        return training.run(learned, validation_slices, limits, board, stop)
-    return training.run(
-        learned, options.workers, options.shares, validation_slices, limits, board, stop
+def add_train(commands: Commands) -> None:
+    """Add ``scarseg train`` with its two kinds."""
+    train = commands.add_parser("train", help="train a segmenter or a detector on your own data")
+    kinds: Commands = train.add_subparsers(metavar="KIND", required=True, parser_class=Parser)
+    segmenter = kinds.add_parser(
+        "segmenter", help="masks from boxes, points or alone", description=_SEGMENTER_ABOUT
     )
-
-
-def _segmenter_training(
-    options: argparse.Namespace, began: ResolvedWeights | None, device: str
-) -> CompactTraining | VitTraining:
-    vit = began is not None and began.path.suffix in (".pth", ".pt")
-    rates = (ENCODER_RATE, DECODER_RATE)
-    if not vit:
-        rates = (Recipe.encoder_rate, Recipe.decoder_rate)
-    recipe = Recipe(
-        minutes=options.time_budget,
-        steps=options.steps,
-        init=began.path.name if began else "",
-        batch=options.batch or (Recipe.batch if not vit else 4),
-        encoder_rate=rates[0] * options.rate,
-        decoder_rate=rates[1] * options.rate,
-        seed=options.seed,
-        rounds=options.rounds,
-        previous_share=options.previous_share,
-        train=options.train if vit else "",
-        loss=LossWeights(
-            options.loss_cross_entropy,
-            options.loss_batch_dice,
-            options.loss_image_dice,
-            options.loss_soft_label,
-            options.loss_predicted_iou,
-            tuple(options.loss_structures),
-            options.soft_label_mm,
-        ),
+    _add_segmenter_options(segmenter)
+    segmenter.set_defaults(run=_run, kind="segmenter")
+    detector = kinds.add_parser(
+        "detector", help="boxes of ventricle and scars", description=_DETECTOR_ABOUT
     )
-    if vit:
-        assert began is not None
-        return VitTraining(recipe, options.output, began, device)
-    return CompactTraining(recipe, options.output, device)
+    _add_common(detector, "safetensors file of scarseg")
+    detector.set_defaults(run=_run, kind="detector")
 
 
-class ResumableRun(Protocol):
-    """A run that begins with weights or goes on from its checkpoint."""
+def _run(options: argparse.Namespace) -> int:
+    from scarseg.models import prepare_environment
 
-    step: int
-    seconds: float
+    prepare_environment()
+    from scarseg.training.detector.commands import train_detector
+    from scarseg.training.segmenter.commands import train_segmenter
 
-    def load_initial_weights(self, weights: Path) -> None: ...
-
-    def resume(self) -> None: ...
-
-
-def start_or_resume(
-    folder: Path,
-    recipe: dict[str, Any],
-    training: ResumableRun,
-    material: TrainingData,
-    began: ResolvedWeights | None,
-    board: ProgressDisplay,
-) -> None:
-    """Begin a run, or go on with the one that stands in its folder."""
-    if material.resuming:
-        runs.require_same_recipe(folder, recipe)
-        training.resume()
-        spent = format_duration(training.seconds / 60)
-        board.say(f"going on at step {training.step}, after {spent} of training")
-    elif began is not None:
-        training.load_initial_weights(began.path)
-    runs.write_recipe(folder, recipe)
+    train = {"segmenter": train_segmenter, "detector": train_detector}[options.kind]
+    try:
+        output = train(options, partial(progress_bar, "Reading"))
+    except KeyboardInterrupt:
+        say("Interrupted. A run goes on from its last checkpoint with --resume.")
+        return INTERRUPTED
+    if output.how_to_resume:
+        say(output.how_to_resume)
+        return INTERRUPTED
+    for path in output.files:
+        print(path)
+    return DONE
 
 
-def set_up_device(options: argparse.Namespace) -> str:
-    """Settle threads and device."""
-    device = choose_device(options.device)
-    limit_threads(options.threads)
-    return device
-
-
-def data_recipe(options: argparse.Namespace) -> dict[str, Any]:
-    """Give what the recipe says of the data, besides the split."""
-    return {"simulated": options.simulated, "use_inner": options.use_inner}
-
-
-def read_training_data(
-    options: argparse.Namespace,
-    resuming: bool,
-    simulated: Callable[[int, int], list[TrainingCase]],
-    fixed: Collection[str],
-    progress: Progress,
-) -> TrainingData:
-    """Read and simulate the cases and split them by patient; the split is kept in the folder.
-
-    Args:
-        fixed: patients of EMIDEC that validate wherever they are.
-
-    Raises:
-        InputError: E_INPUT_EMPTY without any case, and what reading raises.
-    """
-    cases = read_data(options.data, options.dicom, progress) if options.data else []
-    if options.simulated:
-        progress(0.0, f"simulating {options.simulated} stacks")
-        cases += simulated(options.simulated, options.seed)
-    if not cases:
-        message = "There is nothing to learn from; name folders of data or give --simulated."
-        raise InputError("E_INPUT_EMPTY", message)
-    kept = options.output / runs.SPLIT
-    path = kept if (resuming and kept.exists()) or options.split is None else options.split
-    fixed = () if options.use_inner else fixed
-    share = options.validation
-    if share is None:
-        listed = bool({case.patient for case in cases} & {*fixed, *INNER})
-        share = 0.0 if listed else VALIDATION_SHARE
-    split = keep_split(path, cases, options.seed, share, fixed)
-    if path != kept:
-        split.save(kept)
-    reported = sorted(set(split.validation) & set(VALIDATION))
-    if reported:
-        message = (
-            f"{path} lets {', '.join(reported)} choose the checkpoint; these patients are kept for"
-            " the figures that are reported: list them under held_out."
-        )
-        raise InputError("E_USAGE", message, str(path))
-    if not split.cases(cases, "training"):
-        message = "The split leaves no patient to learn from; see --validation and --split."
-        raise InputError("E_INPUT_EMPTY", message)
-    return TrainingData(cases, split, resuming)
-
-
-def report_data(board: ProgressDisplay, material: TrainingData, n_tried: int) -> None:
-    """Tell what is learned from and what for validation is kept."""
-    counts, parts = material.counts(), []
-    for kind, n in model_card.count_data(material.part("training")).items():
-        parts.append(f"{_n(n['slices'], 'slice')} of {_n(n['patients'], 'patient')} ({kind})")
-    board.say(f"learning from {', '.join(parts)}")
-    if counts["validation"]:
-        verb = "chooses" if counts["validation"] == 1 else "choose"
-        apart = f"; {counts['held_out']} kept apart" if counts["held_out"] else ""
-        who = _n(counts["validation"], "patient")
-        board.say(f"{who} {verb} the checkpoint ({_n(n_tried, 'slice')}){apart}")
-    else:
-        board.say("no patient is kept for validation: the last weights are exported")
-
-
-def _n(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def find_init(given: str | None, kind: str) -> ResolvedWeights | None:
-    """Find the weights a run begins with; None for chance.
-
-    Raises:
-        WeightsError: as :func:`scarseg.models.weights.resolve_weights`.
-    """
-    if given is None:
-        return None
-    return resolve_weights(None if given == "default" else given, kind)
-
-
-def licence_of(weights: ResolvedWeights | None) -> str:
-    """Give the terms of the weights a run begins with, as far as they are known."""
-    if weights is None:
-        return ""
-    for entry in list_weights():
-        if entry.sha256 == weights.identity.sha256:
-            return entry.licence
-    known = weights.card.get("licence")
-    return str(known) if known else f"the terms of {weights.path.name}"
-
-
-def initial_weights_note(history: ValidationHistory) -> tuple[str, ...]:
-    """Say so where training has not helped, as far as the validation patients can tell."""
-    if (
-        history.initial_score is None
-        or history.best is None
-        or history.best > history.initial_score
+def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser, "safetensors file of scarseg, or a SAM or MedSAM checkpoint (.pth)")
+    parser.add_argument(
+        "--train",
+        choices=("decoder", "all"),
+        default="decoder",
+        help="what of a SAM checkpoint learns (default: decoder)",
+    )
+    parser.add_argument(
+        "--shares",
+        type=_share,
+        nargs=4,
+        default=(0.46, 0.22, 0.2, 0.12),
+        metavar="S",
+        help="how often LGE with scar, LGE without, cine and simulated slices are drawn"
+        " (default: 0.46 0.22 0.2 0.12)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_whole(1, 5),
+        default=1,
+        metavar="N",
+        help="corrective clicks are trained over up to N rounds (default: 1)",
+    )
+    parser.add_argument(
+        "--previous-share",
+        type=_share,
+        default=1.0,
+        metavar="S",
+        help="share of these rounds that see the answer before them (default: 1)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_whole(0, 256),
+        default=1,
+        metavar="N",
+        help="processes that prepare slices (default: 1)",
+    )
+    loss = parser.add_argument_group("loss", "weights of its terms; 0 leaves a term out")
+    for name, default, what in (
+        ("cross-entropy", 1.0, "binary cross-entropy with the mask"),
+        ("batch-dice", 0.5, "Dice over the batch"),
+        ("image-dice", 0.5, "Dice per image"),
+        ("soft-label", 0.5, "KL divergence to the blurred mask"),
+        ("predicted-iou", 0.1, "the network's own guess at its IoU"),
     ):
-        return ()
-    return (
-        "The weights it began with did better on the validation patients:"
-        f" {history.initial_score:.3f} against {history.best:.3f}.",
+        loss.add_argument(
+            f"--loss-{name}",
+            type=_weight,
+            default=default,
+            metavar="W",
+            help=f"{what} (default: {default:g})",
+        )
+    loss.add_argument(
+        "--loss-structures",
+        type=_weight,
+        nargs=3,
+        default=(0.7, 1.0, 1.3),
+        metavar="W",
+        help="blood pool, wall and scar (default: 0.7 1 1.3)",
+    )
+    loss.add_argument(
+        "--soft-label-mm",
+        type=_above_zero,
+        default=2.0,
+        metavar="MM",
+        help="standard deviation of the blur (default: 2)",
     )
 
 
-def stopped_output(options: argparse.Namespace, step: int) -> TrainingOutput:
-    """Say how to go on with a run that was asked to stop."""
-    words = [word for word in options.words if word != "--resume"]
-    return TrainingOutput(
-        Ending.STOPPED,
-        go_on=f"Stopped at step {step}. To go on:\n  scarseg {shlex.join([*words, '--resume'])}",
+def _add_common(parser: argparse.ArgumentParser, init: str) -> None:
+    parser.add_argument(
+        "data",
+        nargs="*",
+        type=Path,
+        metavar="DATA",
+        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run and of the weights it ends with, named alike: weights/NAME",
+    )
+    parser.add_argument(
+        "--dicom",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="where the images of read case files are; may be repeated",
+    )
+    parser.add_argument(
+        "--simulated",
+        type=_whole(0, 100_000),
+        default=0,
+        metavar="N",
+        help="simulated stacks to learn from beside the data (default: 0)",
+    )
+    parser.add_argument(
+        "--init",
+        metavar="WEIGHTS",
+        help=f'begin with weights instead of random ones: "default", a name, or a {init}',
+    )
+    _add_validation(parser)
+    _add_effort(parser)
+
+
+def _add_validation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "validation", "Patients the run does not learn from choose its best checkpoint."
+    )
+    group.add_argument(
+        "--validation",
+        type=_share,
+        metavar="SHARE",
+        help="share of patients kept for that (default: 0.2; with EMIDEC's tuning patients among"
+        " the data, these alone); 0: the last weights are taken",
+    )
+    group.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE",
+        help="keep who learns and who validates in FILE, for later runs too",
+    )
+    group.add_argument(
+        "--use-inner", action="store_true", help="learn from EMIDEC's tuning patients too"
+    )
+    group.add_argument(
+        "--patience",
+        type=_whole(0, 1000),
+        default=10,
+        metavar="N",
+        help="end when N validations in a row were no better; 0: never (default: 10)",
     )
 
 
-def command_line(words: Sequence[str]) -> str:
-    """Give the command as it was typed, paths cut to their last name."""
-    cut = [Path(word).name if "/" in word or "\\" in word else word for word in words]
-    return shlex.join(["scarseg", *(word for word in cut if word != "--resume")])
-
-
-def _export(
-    options: argparse.Namespace,
-    training: CompactTraining | VitTraining,
-    material: TrainingData,
-    recipe: dict[str, Any],
-    began: ResolvedWeights | None,
-    ending: Ending,
-    board: ProgressDisplay,
-) -> tuple[Path, ...]:
-    history, folder = training.history, training.folder
-    best = folder / "best.safetensors"
-    tried = [one for one in history.validations if one["step"] == history.best_step]
-    chosen = best if history.best is not None else folder / "average.safetensors"
-    figures: dict[str, Any] = {}
-    if history.best is not None:
-        figures = {k: v for k, v in tried[-1].items() if k not in ("step", "minutes")}
-    notes = initial_weights_note(history)
-    for note in notes:
-        board.say(note)
-    learned = material.part("training")
-    card = model_card.ModelCard(
-        name=runs.weights_name(folder),
-        kind="segmenter",
-        data=model_card.count_data(learned),
-        split=material.counts(),
-        sources=model_card.public_sources(learned),
-        recipe=recipe,
-        command=command_line(options.words),
-        run={
-            "steps": training.step,
-            "minutes": round(training.seconds / 60, 2),
-            "device": str(training.device),
-            "threads": options.threads,
-            "ending": str(ending),
-            "steps_left_out": history.skipped,
-            "exported_step": history.best_step if figures else training.step,
-            "validations": history.validations,
-        },
-        figures=figures,
-        init=recipe["init"],
-        init_licence=licence_of(began),
-        notes=notes,
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("effort")
+    group.add_argument(
+        "--time-budget",
+        type=_above_zero,
+        default=60.0,
+        metavar="MINUTES",
+        help="of training (default: 60); the learning rate falls to zero at its end",
     )
-    if isinstance(training, VitTraining):
-        return tuple(model_card.export(folder, training.finished(chosen), card, ".pth"))
-    return tuple(model_card.export(folder, chosen.read_bytes(), card))
+    group.add_argument(
+        "--steps", type=_whole(0, 10**9), default=0, metavar="N", help="end after N steps"
+    )
+    group.add_argument("--batch", type=_whole(1, 4096), metavar="N", help="slices per step")
+    group.add_argument(
+        "--rate",
+        type=_above_zero,
+        default=1.0,
+        metavar="X",
+        help="factor on the learning rates; 0.3 to 0.6 for fine-tuning (default: 1)",
+    )
+    group.add_argument("--seed", type=_whole(0, 10**9), default=1, metavar="S", help="default: 1")
+    group.add_argument(
+        "--threads",
+        type=_whole(1, 1024),
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help="of the network on the CPU (default: 2)",
+    )
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on with the run in DIR, if there is one"
+    )
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _share(text: str) -> float:
+    value = _float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def _weight(text: str) -> float:
+    value = _float(text)
+    if not (isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = _float(text)
+    if not (isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

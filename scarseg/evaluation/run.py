@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
-from multiprocessing.synchronize import Event
 
-from scarseg.batch.models import THREADS
-from scarseg.errors import Cancelled, ScarsegError, WeightsError
+from scarseg.batch.models import THREADS, ModelsLoader
+from scarseg.batch.process_pool import Died, run_jobs
+from scarseg.errors import Cancelled, ScarsegError
 from scarseg.evaluation.metrics import PatientFigures
-from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient, with_fewer_clicks
+from scarseg.evaluation.patient import (
+    PatientResult,
+    Protocol,
+    evaluate_patient,
+    with_fewer_clicks,
+)
 from scarseg.models import Models, limit_threads
 from scarseg.progress import Progress, silent
 from scarseg.training.cases import TrainingCase
 
 logger = logging.getLogger(__name__)
-
-ModelsLoader = Callable[[], Models]
-"""Loads the models in whichever process needs them; must survive pickling for many jobs."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +34,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    contender: Candidate
+class _Item:
+    """One patient to evaluate with one candidate, and its place among the results."""
+
+    place: int
+    candidate: Candidate
     case: TrainingCase
-
-
-@dataclass(frozen=True)
-class _NoModels:
-    """The process could not load the models."""
-
-    code: str
-    message: str
-    path: str | None
-
-
-_Outcome = PatientResult | _NoModels
 
 
 def evaluate_patients(
     cases: Sequence[TrainingCase],
-    contenders: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     protocol: Protocol,
     n_processes: int = 1,
     progress: Progress = silent,
@@ -70,143 +57,97 @@ def evaluate_patients(
         WeightsError: models cannot be loaded; nothing was evaluated.
         Cancelled: by ``progress``.
     """
-    jobs = [_Job(contender, case) for contender in contenders for case in cases]
-    spread = _one_by_one if n_processes <= 1 or len(jobs) <= 1 else _side_by_side
+    pairs = [(candidate, case) for candidate in candidates for case in cases]
+    items = [_Item(place, *pair) for place, pair in enumerate(pairs)]
+    evaluate_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
     results: dict[int, PatientResult] = {}
-    for place, outcome in spread(jobs, protocol, n_processes, progress):
-        if isinstance(outcome, _NoModels):
-            raise WeightsError(outcome.code, outcome.message, outcome.path)
-        if outcome.trouble:
-            logger.error("A patient failed by a bug in the program:\n%s", outcome.trouble)
-        results[place] = outcome
-        progress(len(results) / len(jobs), f"{len(results)} of {len(jobs)}")
-    return [results[place] for place in range(len(jobs))]
+    for item, result in evaluate_each(items, protocol, n_processes, progress):
+        if result.trouble:
+            logger.error("A patient failed by a bug in the program:\n%s", result.trouble)
+        results[item.place] = result
+        progress(len(results) / len(items), f"{len(results)} of {len(items)}")
+    return [results[place] for place in range(len(items))]
 
 
-def _one_by_one(
-    jobs: Sequence[_Job], protocol: Protocol, n_processes: int, progress: Progress
-) -> Iterator[tuple[int, _Outcome]]:
+def _in_this_process(
+    items: Sequence[_Item], protocol: Protocol, n_processes: int, progress: Progress
+) -> Iterator[tuple[_Item, PatientResult]]:
     loaded: dict[str, Models] = {}
-    for place, job in enumerate(jobs):
+    for item in items:
 
-        def report(fraction: float, what: str, place: int = place) -> None:
-            progress((place + fraction) / len(jobs), f"{place + 1} of {len(jobs)}")
+        def report(fraction: float, _what: str, place: int = item.place) -> None:
+            progress((place + fraction) / len(items), f"{place + 1} of {len(items)}")
 
         report(0.0, "")
-        yield place, _work(job, protocol, loaded, report)
+        yield item, _evaluate_item(item, protocol, loaded, report)
 
 
-def _work(job: _Job, protocol: Protocol, loaded: dict[str, Models], progress: Progress) -> _Outcome:
+def _in_processes(
+    items: Sequence[_Item], protocol: Protocol, n_processes: int, progress: Progress
+) -> Iterator[tuple[_Item, PatientResult]]:
+    """Evaluate in several processes; a patient that kills its process costs only itself."""
+    work = partial(_evaluate_in_worker, protocol=protocol)
+    results = run_jobs(work, items, min(n_processes, len(items)))
+    try:
+        for item, result in results:
+            if isinstance(result, Died):
+                message = "The process that evaluated this patient died."
+                yield item, _failed(item, protocol, "E_CRASH", message)
+            else:
+                yield item, result
+    finally:
+        results.close()
+
+
+_worker_models: dict[str, Models] = {}
+"""Models of a worker process, by the name of their candidate."""
+
+
+def _evaluate_in_worker(item: _Item, protocol: Protocol) -> PatientResult:
+    return _evaluate_item(item, protocol, _worker_models, silent)
+
+
+def _evaluate_item(
+    item: _Item, protocol: Protocol, loaded: dict[str, Models], progress: Progress
+) -> PatientResult:
     """Evaluate one patient with models that are loaded once; one set at a time."""
-    if job.contender.name not in loaded:
+    if item.candidate.name not in loaded:
         loaded.clear()
-        try:
-            loaded[job.contender.name] = job.contender.load()
-        except WeightsError as error:
-            return _NoModels(error.code, error.message, error.path)
+        loaded[item.candidate.name] = item.candidate.load()
     before = limit_threads(THREADS)
     try:
-        return _evaluate(job, protocol, loaded[job.contender.name], progress)
+        return _evaluate(item, protocol, loaded[item.candidate.name], progress)
     finally:
         limit_threads(before)
 
 
-def _evaluate(job: _Job, protocol: Protocol, models: Models, progress: Progress) -> PatientResult:
+def _evaluate(item: _Item, protocol: Protocol, models: Models, progress: Progress) -> PatientResult:
     try:
-        return evaluate_patient(job.case, models, protocol, job.contender.name, progress)
+        return evaluate_patient(item.case, models, protocol, item.candidate.name, progress)
     except (Cancelled, KeyboardInterrupt):
         raise
     except ScarsegError as error:
-        return _failed(job, protocol, error.code, error.message)
+        return _failed(item, protocol, error.code, error.message)
     except MemoryError:
-        return _failed(job, protocol, "E_MEMORY", "The patient did not fit into memory.")
+        return _failed(item, protocol, "E_MEMORY", "The patient did not fit into memory.")
     except Exception as error:  # noqa: BLE001 - the boundary of one patient
         # Not its message: that may hold what a header says.
         trouble = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
-        return _failed(job, protocol, "E_INTERNAL", "A bug in the program; see the log.", trouble)
+        return _failed(item, protocol, "E_INTERNAL", "A bug in the program; see the log.", trouble)
 
 
 def _failed(
-    job: _Job, protocol: Protocol, code: str, message: str, trouble: str = ""
+    item: _Item, protocol: Protocol, code: str, message: str, trouble: str = ""
 ) -> PatientResult:
-    """Give a row per way of asking, so that no column seems complete."""
-    name, kind = job.case.name, job.case.kind
+    """Return a row per strategy, so that no column seems complete."""
     rows = tuple(
         PatientFigures(
-            patient=name,
-            kind=kind,
-            segmenter=job.contender.name,
+            patient=item.case.name,
+            kind=item.case.kind,
+            segmenter=item.candidate.name,
             prompts=strategy.name,
             error_code=code,
         )
         for strategy in with_fewer_clicks(protocol.strategies)
     )
-    return PatientResult(rows, note=f"{code}: {name}: {message}", trouble=trouble)
-
-
-def _side_by_side(
-    jobs: Sequence[_Job], protocol: Protocol, n_processes: int, progress: Progress
-) -> Iterator[tuple[int, _Outcome]]:
-    """Evaluate in several processes; a patient that kills its process costs only itself."""
-    everything = list(enumerate(jobs))
-    suspects = []
-    for place, outcome in _pooled(everything, protocol, min(n_processes, len(jobs))):
-        if outcome is None:
-            suspects.append(place)
-        else:
-            yield place, outcome
-    # When one process dies the pool gives all its jobs up: try each of them alone.
-    for place in suspects:
-        [(_, outcome)] = _pooled([everything[place]], protocol, 1)
-        died = "The process that evaluated this patient died."
-        yield place, outcome or _failed(jobs[place], protocol, "E_CRASH", died)
-
-
-def _pooled(
-    jobs: Sequence[tuple[int, _Job]], protocol: Protocol, n_processes: int
-) -> Iterator[tuple[int, _Outcome | None]]:
-    """Yield each job's place with its outcome as it comes, None where the process died."""
-    # spawn: a forked child of a program with threads (torch, Qt) may hang.
-    context = get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(n_processes, context, _start_worker, (stop,))
-    try:
-        work = partial(_work_in_child, protocol=protocol)
-        running: dict[Future[_Outcome], int] = {pool.submit(work, job): n for n, job in jobs}
-        left = set(running)
-        while left:
-            finished, left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED)
-            for future in finished:
-                try:
-                    yield running[future], future.result()
-                except BrokenProcessPool:
-                    yield running[future], None
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_stops: list[Event] = []
-_loaded: dict[str, Models] = {}
-
-
-def _start_worker(stop: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
-    _stops.append(stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker when its parent is killed: the pool alone would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work_in_child(job: _Job, protocol: Protocol) -> _Outcome:
-    def stop_if_told(fraction: float, what: str) -> None:
-        if _stops[0].is_set():
-            raise Cancelled
-
-    return _work(job, protocol, _loaded, stop_if_told)
+    return PatientResult(rows, note=f"{code}: {item.case.name}: {message}", trouble=trouble)

@@ -16,6 +16,7 @@ from scarseg.case.measurements import (
     Measurements,
     SliceMeasurement,
 )
+from scarseg.case.positions import OVERLAP, spacing_depths_mm
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 
@@ -33,11 +34,12 @@ class ProposedInfarct(NamedTuple):
 
 
 def slice_depths_mm(stack: Stack, convention: MassConvention) -> tuple[float, ...]:
-    """Give the depth in mm that each slice stands for.
+    """Return the depth in mm that each slice stands for.
 
     ``thickness``: SliceThickness. ``spacing``: half the distance between the two neighbours
-    along the slice normal; at the two ends the distance to the one neighbour; a single slice
-    falls back to SpacingBetweenSlices, then to the thickness.
+    along the slice normal, a hole counted as the typical distance; at the two ends the distance
+    to the one neighbour; a single slice falls back to SpacingBetweenSlices, then to the
+    thickness.
     """
     if convention is MassConvention.THICKNESS:
         return (stack.slice_thickness_mm,) * stack.n_slices
@@ -45,9 +47,17 @@ def slice_depths_mm(stack: Stack, convention: MassConvention) -> tuple[float, ..
         header = stack.spacing_between_slices_mm
         known = header is not None and isfinite(header) and header > 0
         return (header if known and header is not None else stack.slice_thickness_mm,)
-    z = stack.slice_positions_mm
-    inside = [(z[k + 1] - z[k - 1]) / 2 for k in range(1, len(z) - 1)]
-    return (z[1] - z[0], *inside, z[-1] - z[-2])
+    return spacing_depths_mm(stack.slice_positions_mm, stack.slice_thickness_mm)
+
+
+def headline_convention(stack: Stack, asked: MassConvention) -> MassConvention:
+    """Return the convention of the headline: spacing where slices overlap, else as asked.
+
+    Slices thicker than their distance would count the tissue between them twice.
+    """
+    spacing = stack.slice_spacing_mm
+    overlap = spacing is not None and spacing < OVERLAP * stack.slice_thickness_mm
+    return MassConvention.SPACING if overlap else asked
 
 
 def measure(
@@ -67,7 +77,8 @@ def measure(
         labels: uint8 (slice, row, column).
         stack: gives the lengths, in mm.
         statuses: one per slice.
-        convention: which depth the headline numbers follow.
+        convention: which depth the headline numbers follow, unless slices overlap: then
+            they follow the spacing.
         density_g_per_ml: density of myocardium.
         proposed: what the models proposed on each slice; empty where that is not known.
 
@@ -86,6 +97,7 @@ def measure(
     lv = _total(slices, "lv_mass")
     known = [one for one, of in zip(slices, proposed, strict=True) if of is not None]
     before = _total(known, "scar_mass_proposed") if known else (None, None)
+    convention = headline_convention(stack, convention)
     chosen = 0 if convention is MassConvention.THICKNESS else 1
     return Measurements(
         slices=slices,

@@ -7,6 +7,7 @@ import numpy as np
 from scarseg.case.labels import Label, LabelArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.stack import Stack
+from scarseg.quant.mass import headline_convention
 from scarseg.quant.method_comparison import MethodComparison, MethodResult, mass_curve
 from scarseg.quant.thresholds import Scope
 
@@ -73,6 +74,7 @@ def method_rows(
 
     Masses are blank where a method does not apply; ``warnings`` says why.
     """
+    convention = headline_convention(stack, convention)
     rows = []
     for one in found.results:
         levels = [level for level in one.thresholds if level is not None]

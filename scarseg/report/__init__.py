@@ -1,1 +1,1 @@
-"""The one-page report of a patient, as PDF."""
+"""Reports: figures, the page layout, and the one-page PDF report of a patient."""

@@ -1,7 +1,7 @@
-"""The bull's eye: the 17 segments of the American Heart Association, base outside, apex inside.
+"""Bull's-eye plot of the 17 AHA segments: base outside, apex in the middle.
 
-Colours are the five classes of transmurality in one hue that only darkens, so that they stay in
-order for every eye and on a grey print; the number stands in every segment all the same.
+The five classes of transmurality are shades of one hue that only darken, so that their order is
+kept for colour-blind readers and in a grey print; every segment shows its number as well.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def bullseye_figure(
     title: str = "Scar, % of each segment",
     territories: Mapping[Territory, float | None] | None = None,
 ) -> Figure:
-    """Draw a bull's eye as a figure of its own.
+    """Return a bull's eye as a figure of its own.
 
     Args:
-        percents: 0 to 100 by segment number; None or missing is drawn as not seen.
-        title: what the percents are.
-        territories: percents of the coronary territories, written beside them.
+        percents: 0 to 100 by segment number; None or missing is drawn as "not seen".
+        title: the title of the plot.
+        territories: percents of the coronary territories, written beside their names.
     """
     figure = Figure(figsize=(4.6, 5.0), layout="constrained")
     draw_bullseye(figure.subplots(), percents, title, territories)
@@ -59,8 +59,8 @@ def draw_bullseye(
     """Draw a bull's eye into ``panel``; see :func:`bullseye_figure`.
 
     Args:
-        scale: of all letters and lines, for a smaller picture.
-        legend_columns: of the classes below.
+        scale: factor of all letters and lines, for a smaller picture.
+        legend_columns: columns of the legend below.
     """
     for segment in SEGMENTS:
         _draw_segment(panel, segment, percents.get(segment.number), scale)
@@ -125,7 +125,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
     )
     panel.add_patch(wedge)
     x, y = wall_map.segment_centre(segment)
-    ink = "white" if kind in _DARK else "black"
+    text_colour = "white" if kind in _DARK else "black"
     if percent is None:
         panel.text(
             x, y, str(segment.number), ha="center", va="center", color="#666666",
@@ -135,6 +135,14 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
         return
     big, small = 11 * scale, max(4.5, 6 * scale)
     panel.text(
-        x, y - 0.02, whole_percent(percent), ha="center", va="bottom", fontsize=big, color=ink
+        x,
+        y - 0.02,
+        whole_percent(percent),
+        ha="center",
+        va="bottom",
+        fontsize=big,
+        color=text_colour,
     )
-    panel.text(x, y - 0.045, str(segment.number), ha="center", va="top", fontsize=small, color=ink)
+    panel.text(
+        x, y - 0.045, str(segment.number), ha="center", va="top", fontsize=small, color=text_colour
+    )

@@ -1,4 +1,9 @@
-"""A sheet of A4, laid out in millimetres from its upper left corner."""
+"""Pages: one sheet of A4 placed in millimetres, and documents that flow over sheets or into HTML.
+
+:class:`Page` is the only page engine: the patient report places every part itself, and
+:func:`document_pdf` lets the blocks of a document flow over as many pages as they need.
+:func:`document_html` writes the same blocks as one file.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
-from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,12 +24,15 @@ from matplotlib.textpath import text_to_path
 
 WIDTH_MM, HEIGHT_MM = 210.0, 297.0
 LEFT_MM, RIGHT_MM = 13.0, 197.0
+TOP_MM, BOTTOM_MM, FOOT_MM = 17.0, 280.0, 290.0
+"""Where the text of a flowing document starts and ends, and the base of its last line."""
 INK, QUIET, RULE_COLOUR, WARNING_COLOUR = "#1a1a1a", "#626262", "#c4c4c4", "#a3201a"
+SCREEN_DPI, PRINT_DPI = 150, 240
 _MM_PER_INCH, _POINTS_PER_INCH = 25.4, 72.0
 
 
 class Page:
-    """One page; every place and length in mm, every letter in points."""
+    """One page; places and lengths in mm from the upper left corner, letters in points."""
 
     def __init__(self) -> None:
         self.figure = Figure(figsize=(WIDTH_MM / _MM_PER_INCH, HEIGHT_MM / _MM_PER_INCH))
@@ -41,7 +48,7 @@ class Page:
         colour: str = INK,
         bold: bool = False,
     ) -> None:
-        """Write a line whose base is at ``y``."""
+        """Write one line whose base line is at ``y``."""
         self.figure.text(
             x / WIDTH_MM,
             1 - y / HEIGHT_MM,
@@ -52,7 +59,7 @@ class Page:
             color=colour,
             weight="bold" if bold else "normal",
             parse_math=False,
-            fontfeatures=("-liga",),  # a PDF's reader searches for letters
+            fontfeatures=("-liga",),  # or a search in the PDF would miss words with "fi" or "fl"
         )
 
     def paragraph(
@@ -64,12 +71,12 @@ class Page:
         size: float = 6.0,
         *,
         colour: str = INK,
-        most: int = 99,
+        max_lines: int = 99,
     ) -> float:
-        """Write text in lines of at most ``width``; give the base of the line that would follow."""
-        lines = wrap_text(text, 0.985 * width, size)  # a screen's letters are a little wider
-        if len(lines) > most:
-            lines = [*lines[: most - 1], f"{lines[most - 1]} …"]
+        """Write text in lines of at most ``width``; return the base of the next line."""
+        lines = wrap_text(text, 0.985 * width, size)  # letters on a screen are a little wider
+        if len(lines) > max_lines:
+            lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1]} …"]
         for line in lines:
             self.text(x, y, line, size, colour=colour)
             y += line_height_mm(size)
@@ -78,13 +85,13 @@ class Page:
     def line(
         self, y: float, start: float = LEFT_MM, end: float = RIGHT_MM, *, strong: bool = False
     ) -> None:
-        """Draw a rule."""
+        """Draw a horizontal rule."""
         place = [start / WIDTH_MM, end / WIDTH_MM], [1 - y / HEIGHT_MM] * 2
         colour, width = (INK, 0.8) if strong else (RULE_COLOUR, 0.5)
         self.figure.add_artist(Line2D(*place, color=colour, linewidth=width))
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Open a panel with its upper left corner at (x, y)."""
+        """Add axes with their upper left corner at (x, y)."""
         return self.figure.add_axes(
             (
                 x / WIDTH_MM,
@@ -94,8 +101,15 @@ class Page:
             )
         )
 
+    def picture(self, x: float, y: float, width: float, height: float, figure: Figure) -> None:
+        """Place a figure as an image."""
+        axes = self.axes(x, y, width, height)
+        image = imread(BytesIO(render_png(figure, PRINT_DPI)), format="png")
+        axes.imshow(image, aspect="auto")
+        axes.set_axis_off()
+
     def heading(self, x: float, y: float, text: str, end: float) -> float:
-        """Write a heading with a rule under it; give the base of the first line below."""
+        """Write a heading with a rule under it; return the base of the first line below."""
         self.text(x, y, text, 8.0, bold=True)
         self.line(y + 1.3, x, end)
         return y + 5.0
@@ -110,19 +124,19 @@ class Page:
         colour: str = INK,
         bold: bool = False,
     ) -> None:
-        """Write a row of a table: the first cell begins at its place, the others end there."""
+        """Write a table row: the first cell starts at its place, the others end at theirs."""
         for number, (cell, place) in enumerate(zip(cells, places, strict=True)):
             align = "right" if number else "left"
             self.text(place, y, cell, size, align=align, colour=colour, bold=bold)
 
 
 def line_height_mm(size: float) -> float:
-    """Give the distance between lines of a size, in mm."""
+    """Return the distance between lines of a font size in points."""
     return size * 1.32 * _MM_PER_INCH / _POINTS_PER_INCH
 
 
 def width_mm(text: str, size: float) -> float:
-    """Measure a line as it will be set."""
+    """Return the width of a line as it is set."""
     font = FontProperties(size=size)
     points = text_to_path.get_text_width_height_descent(text, font, False)[0]
     return float(points) * _MM_PER_INCH / _POINTS_PER_INCH
@@ -149,12 +163,8 @@ def wrap_text(text: str, width: float, size: float) -> list[str]:
     return [*lines, line] if line else lines
 
 
-DPI = 150
-A4_INCHES = (8.27, 11.69)
-
-
-def render_png(figure: Figure, dpi: int = DPI) -> bytes:
-    """Give a figure as PNG."""
+def render_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
+    """Render a figure as PNG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
@@ -162,7 +172,7 @@ def render_png(figure: Figure, dpi: int = DPI) -> bytes:
 
 
 def render_pdf(figures: Sequence[Figure], title: str) -> bytes:
-    """Give figures as the pages of a PDF, without a clock time in it."""
+    """Render figures as the pages of a PDF; no clock time is in it, so its bytes are stable."""
     stream = BytesIO()
     metadata = {"Title": title, "Creator": "scarseg", "CreationDate": None}
     with PdfPages(stream, metadata=metadata) as pages:
@@ -171,18 +181,9 @@ def render_pdf(figures: Sequence[Figure], title: str) -> bytes:
     return stream.getvalue()
 
 
-MARGIN_INCHES = 0.7
-LINE_INCHES = 0.165
-PRINT_DPI = 240
-AROUND_LINES, FEWEST_ROWS = 3.5, 5
-"""What a table's heading takes, and how few rows of it may stand at the end of a sheet."""
-CHARACTERS = 118
-"""Of the small print that fit on a line of a sheet."""
-
-
 @dataclass(frozen=True)
 class TableBlock:
-    """A table: every cell is text; the first column is left, others right."""
+    """A table of text cells; the first column is aligned left, the others right."""
 
     title: str
     header: tuple[str, ...]
@@ -191,7 +192,7 @@ class TableBlock:
 
 @dataclass(frozen=True, eq=False)
 class FigureBlock:
-    """A figure with a line under it that says what it shows, for who cannot see it too."""
+    """A figure with its caption, which is also its alternative text."""
 
     caption: str
     figure: Figure
@@ -211,12 +212,12 @@ font-size:.9em}p.lead{margin:.1em 0}
 """
 
 
-def html_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
-    """Write a page that holds its images itself and loads nothing.
+def document_html(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
+    """Render a document as one HTML file that holds its images and loads nothing.
 
     Args:
-        title: its heading.
-        lead: lines under it.
+        title: the heading.
+        lead: lines under the heading.
         blocks: tables and figures in order.
         foot: the last line.
     """
@@ -248,127 +249,91 @@ def _html_block(block: Block) -> str:
     return f"<h2>{escape(block.title)}</h2>\n<table>{thead}<tbody>\n{rows}\n</tbody></table>"
 
 
-def pdf_page(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
-    """Write the same on A4, going on over as many sheets as it takes."""
-    sheets = [_Sheet(foot)]
-    sheets[0].text(title, 14, 2.0)
+def document_pdf(title: str, lead: Sequence[str], blocks: Sequence[Block], foot: str) -> bytes:
+    """Render the same document on A4, over as many pages as it needs."""
+    flow = _Flow(foot)
+    flow.text(title, 14.0, 2 * _LINE_MM)
     for line in lead:
-        for part in wrap(line, CHARACTERS):
-            sheets[0].text(part, 8, 1.0)
+        for part in wrap_text(line, RIGHT_MM - LEFT_MM, 8.0):
+            flow.text(part, 8.0, _LINE_MM)
     for block in blocks:
-        if not sheets[-1].fits(block) and (
-            isinstance(block, FigureBlock) or _height(block) <= _Sheet(foot).room
-        ):
-            sheets.append(_Sheet(foot))
-        if isinstance(block, TableBlock):
-            _lay_table(sheets, block, foot)
+        if isinstance(block, FigureBlock):
+            flow.figure(block)
         else:
-            sheets[-1].lay(block)
-    return render_pdf([sheet.figure for sheet in sheets], title)
+            flow.table(block)
+    return render_pdf([page.figure for page in flow.pages], title)
 
 
-def _lay_table(sheets: list[_Sheet], block: TableBlock, foot: str) -> None:
-    """Lay a table, cut where a sheet ends."""
-    title, rows = block.title, block.rows
-    while True:
-        fitting = int(sheets[-1].room / LINE_INCHES - AROUND_LINES)
-        if fitting < min(len(rows), FEWEST_ROWS):
-            sheets.append(_Sheet(foot))
-            continue
-        sheets[-1].lay(TableBlock(title, block.header, rows[:fitting]))
-        rows, title = rows[fitting:], f"{block.title} (continued)"
-        if not rows:
-            return
+_LINE_MM = 4.2
+_TABLE_LINES = 3.5
+"""What a table takes beside its rows: space, title and header."""
+_MIN_ROWS = 5
+"""Fewer rows than this are not left alone at the end of a page."""
+_MAX_KEY_LETTERS = 24
 
 
-class _Sheet:
-    """One sheet of A4, filled from above."""
+class _Flow:
+    """Pages that are filled from above; ``y`` is the base of the next line."""
 
     def __init__(self, foot: str) -> None:
-        self.figure = Figure(figsize=A4_INCHES)
-        self.down = MARGIN_INCHES
-        width, height = A4_INCHES
-        self.figure.text(
-            MARGIN_INCHES / width, 0.35 / height, foot, fontsize=6, color="#555555", va="bottom"
-        )
+        self.pages: list[Page] = []
+        self.y = TOP_MM
+        self._foot = foot
+        self._start_page()
 
-    @property
-    def room(self) -> float:
-        """Give the inches left."""
-        return A4_INCHES[1] - MARGIN_INCHES - self.down
+    def _start_page(self) -> None:
+        self.pages.append(Page())
+        self.pages[-1].text(LEFT_MM, FOOT_MM, self._foot, 6.0, colour=QUIET)
+        self.y = TOP_MM
 
-    def fits(self, block: Block) -> bool:
-        return self.down <= MARGIN_INCHES or _height(block) <= self.room
+    def text(self, text: str, size: float, advance: float, *, bold: bool = False) -> None:
+        self.pages[-1].text(LEFT_MM, self.y, text, size, bold=bold)
+        self.y += advance
 
-    def text(self, text: str, size: float, lines: float) -> None:
-        self._put(text, MARGIN_INCHES, size)
-        self.down += lines * LINE_INCHES
+    def figure(self, block: FigureBlock) -> None:
+        """Add a figure over the whole width, on a new page where it does not fit."""
+        wide, tall = (float(inches) for inches in block.figure.get_size_inches())
+        width = RIGHT_MM - LEFT_MM
+        height = width * tall / wide
+        if self.y > TOP_MM and self.y + height + 2 * _LINE_MM > BOTTOM_MM:
+            self._start_page()
+        self.pages[-1].picture(LEFT_MM, self.y, width, height, block.figure)
+        self.y += height + _LINE_MM
+        self.text(block.caption, 7.0, _LINE_MM)
 
-    def lay(self, block: Block) -> None:
-        self.down += LINE_INCHES
-        if isinstance(block, FigureBlock):
-            self._picture(block)
-            return
-        self._put(block.title, MARGIN_INCHES, 10, weight="bold")
-        self.down += 1.3 * LINE_INCHES
-        columns = max([len(block.header), *(len(row) for row in block.rows)])
+    def table(self, block: TableBlock) -> None:
+        """Add a table; one that does not fit on a page is continued on the next."""
+        if self.y > TOP_MM and self._max_rows(self.y) < len(block.rows) <= self._max_rows(TOP_MM):
+            self._start_page()
+        title, rows = block.title, block.rows
+        while True:
+            n = self._max_rows(self.y)
+            if n < min(len(rows), _MIN_ROWS):
+                self._start_page()
+                continue
+            self._rows(TableBlock(title, block.header, rows[:n]))
+            rows, title = rows[n:], f"{block.title} (continued)"
+            if not rows:
+                return
+
+    @staticmethod
+    def _max_rows(y: float) -> int:
+        return int((BOTTOM_MM - y) / _LINE_MM - _TABLE_LINES)
+
+    def _rows(self, block: TableBlock) -> None:
+        n = max([len(block.header), *(len(row) for row in block.rows)])
+        wide = RIGHT_MM - LEFT_MM
+        first = min(0.42, 1.4 / n) * wide
+        places = [LEFT_MM, *(LEFT_MM + first + (wide - first) * k / (n - 1) for k in range(1, n))]
+        self.y += _LINE_MM
+        self.text(block.title, 10.0, 1.3 * _LINE_MM, bold=True)
         for row in (block.header, *block.rows):
             if not any(row):
                 continue
-            for place, cell in enumerate(row):
-                self._cell(cell, place, columns, "bold" if row is block.header else "normal")
-            self.down += LINE_INCHES
-
-    def _cell(self, text: str, place: int, columns: int, weight: str) -> None:
-        if place == 0:
-            # A series UID is told by its end; HTML and JSON have all of it.
-            short = f"{text[:5]}…{text[-18:]}" if columns > 4 and len(text) > 24 else text
-            self._put(short, MARGIN_INCHES, 7.5, weight=weight)
-            return
-        wide = A4_INCHES[0] - 2 * MARGIN_INCHES
-        first = min(0.42, 1.4 / columns) * wide
-        right = MARGIN_INCHES + first + (wide - first) * place / (columns - 1)
-        self._put(text, right, 7.5, weight=weight, align="right")
-
-    def _put(
-        self, text: str, across: float, size: float, weight: str = "normal", align: str = "left"
-    ) -> None:
-        width, height = A4_INCHES
-        self.figure.text(
-            across / width,
-            1 - self.down / height,
-            text.replace("$", r"\$"),
-            fontsize=size,
-            weight=weight,
-            ha=align,
-            va="top",
-        )
-
-    def _picture(self, block: FigureBlock) -> None:
-        width, height = A4_INCHES
-        tall = _picture_inches(block)
-        place = (
-            MARGIN_INCHES / width,
-            1 - (self.down + tall) / height,
-            1 - 2 * MARGIN_INCHES / width,
-            tall / height,
-        )
-        axes = self.figure.add_axes(place)
-        axes.imshow(
-            imread(BytesIO(render_png(block.figure, PRINT_DPI)), format="png"), aspect="auto"
-        )
-        axes.set_axis_off()
-        self.down += tall + 0.06
-        self._put(block.caption, MARGIN_INCHES, 7)
-        self.down += LINE_INCHES
-
-
-def _picture_inches(block: FigureBlock) -> float:
-    wide, tall = (float(v) for v in block.figure.get_size_inches())
-    return (A4_INCHES[0] - 2 * MARGIN_INCHES) * tall / wide
-
-
-def _height(block: Block) -> float:
-    if isinstance(block, FigureBlock):
-        return _picture_inches(block) + 2 * LINE_INCHES
-    return (len(block.rows) + AROUND_LINES) * LINE_INCHES
+            key = row[0]
+            if n > 4 and len(key) > _MAX_KEY_LETTERS:  # UIDs differ at their end
+                key = f"{key[:5]}…{key[-18:]}"
+            cells = (key, *row[1:])
+            bold = row is block.header
+            self.pages[-1].row(self.y, cells, places[: len(cells)], 7.5, bold=bold)
+            self.y += _LINE_MM

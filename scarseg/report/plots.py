@@ -1,4 +1,4 @@
-"""Bland-Altman, scatter and per-patient bars of two readings."""
+"""Plots of two readings: Bland-Altman, scatter, bars per patient."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scarseg.quant.agreement import bland_altman, concordance
 Values = npt.NDArray[np.float64]
 
 DOT, LINE, OTHER = "#0072b2", "#d55e00", "#999999"
-"""From the palette of Okabe and Ito, which most eyes tell apart."""
-MOST_BARS = 60
+"""From the palette of Okabe and Ito, safe for colour-blind readers."""
+MAX_BARS = 60
 
 
 def agreement_figure(
     a: Values, b: Values, names: tuple[str, str], quantity: str, unit: str
 ) -> Figure:
-    """Draw Bland-Altman beside the scatter; ``a`` and ``b`` are paired by position."""
+    """Return Bland-Altman beside the scatter; ``a`` and ``b`` are paired by position."""
     figure = Figure(figsize=(9.0, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_bland_altman(left, a, b, quantity, unit)
@@ -32,14 +32,14 @@ def agreement_figure(
 def bars_figure(
     a: Values, b: Values, labels: Sequence[str], names: tuple[str, str], quantity: str, unit: str
 ) -> Figure:
-    """Draw both values of every patient, largest difference first; at most 60 of them."""
+    """Return bars of both values of every patient, largest difference first; at most 60 of them."""
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
     draw_bars(figure, a, b, labels, names, quantity, unit)
     return figure
 
 
 def draw_bland_altman(panel: Axes, a: Values, b: Values, quantity: str, unit: str) -> None:
-    """Draw differences on means with bias, limits and the confidence intervals of these."""
+    """Draw differences against means, with bias, limits of agreement and their 95 % intervals."""
     found = bland_altman(a, b)
     panel.axhline(0, color="black", linewidth=0.5)
     lines = (
@@ -67,19 +67,19 @@ def draw_bland_altman(panel: Axes, a: Values, b: Values, quantity: str, unit: st
     panel.set_title("Bland-Altman", fontsize=9, loc="left")
     panel.set_xlabel(_axis("mean of A and B", quantity, unit), fontsize=8)
     panel.set_ylabel(_axis("A - B", quantity, unit), fontsize=8)
-    _tidy(panel)
+    _style_axes(panel)
 
 
 def draw_scatter(
     panel: Axes, a: Values, b: Values, names: tuple[str, str], quantity: str, unit: str
 ) -> None:
-    """Draw ``a`` on ``b`` with the line of identity."""
+    """Draw ``a`` against ``b`` with the line of identity."""
     low, high = float(min(a.min(), b.min(), 0.0)), float(max(a.max(), b.max()))
-    room = 0.05 * (high - low or 1.0)
+    margin = 0.05 * (high - low or 1.0)
     panel.axline((0, 0), slope=1, color="black", linewidth=0.7)
     panel.scatter(b, a, s=18, color=DOT, zorder=3, clip_on=False)
-    panel.set_xlim(low - (room if low < 0 else 0), high + room)
-    panel.set_ylim(low - (room if low < 0 else 0), high + room)
+    panel.set_xlim(low - (margin if low < 0 else 0), high + margin)
+    panel.set_ylim(low - (margin if low < 0 else 0), high + margin)
     panel.set_aspect("equal")
     agreed = concordance(a, b)
     if agreed is not None:
@@ -88,7 +88,7 @@ def draw_scatter(
     panel.set_title("Scatter with identity", fontsize=9, loc="left")
     panel.set_xlabel(_axis(f"B: {names[1]}", quantity, unit), fontsize=8)
     panel.set_ylabel(_axis(f"A: {names[0]}", quantity, unit), fontsize=8)
-    _tidy(panel)
+    _style_axes(panel)
 
 
 def draw_bars(
@@ -101,28 +101,28 @@ def draw_bars(
     unit: str,
 ) -> None:
     """Draw a bar of ``a`` and of ``b`` for each patient, largest difference first."""
-    order = np.argsort(-np.abs(a - b), kind="stable")[:MOST_BARS]
+    order = np.argsort(-np.abs(a - b), kind="stable")[:MAX_BARS]
     places = np.arange(len(order))
     panel = figure.subplots()
-    panel.bar(places - 0.2, a[order], 0.4, color=DOT, label=_plain(f"A: {names[0]}"))
-    panel.bar(places + 0.2, b[order], 0.4, color=OTHER, label=_plain(f"B: {names[1]}"))
+    panel.bar(places - 0.2, a[order], 0.4, color=DOT, label=_escape(f"A: {names[0]}"))
+    panel.bar(places + 0.2, b[order], 0.4, color=OTHER, label=_escape(f"B: {names[1]}"))
     panel.set_xticks(places)
-    shown = [_plain(_short(labels[k])) for k in order]
+    shown = [_escape(_short(labels[k])) for k in order]
     panel.set_xticklabels(shown, fontsize=6, rotation=90 if len(order) > 8 else 0)
     panel.set_xlim(-0.8, max(len(order), 6) - 0.2)
-    cut = f" ({MOST_BARS} of {len(a)})" if len(a) > MOST_BARS else ""
+    cut = f" ({MAX_BARS} of {len(a)})" if len(a) > MAX_BARS else ""
     panel.set_title(f"Every patient, largest difference first{cut}", fontsize=9, loc="left")
     panel.set_ylabel(f"{quantity}, {unit}" if unit else quantity, fontsize=8)
     panel.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    _tidy(panel, grid="y")
+    _style_axes(panel, grid="y")
 
 
 def _axis(what: str, quantity: str, unit: str) -> str:
-    return _plain(f"{what} ({quantity}, {unit})" if unit else f"{what} ({quantity})")
+    return _escape(f"{what} ({quantity}, {unit})" if unit else f"{what} ({quantity})")
 
 
-def _plain(text: str) -> str:
-    """Keep matplotlib from reading a file's name as mathematics."""
+def _escape(text: str) -> str:
+    """Escape ``$``: matplotlib would read a file name with it as mathematics."""
     return text.replace("$", r"\$")
 
 
@@ -130,7 +130,7 @@ def _short(label: str) -> str:
     return label if len(label) <= 12 else f"…{label[-10:]}"
 
 
-def _tidy(panel: Axes, grid: str | None = None) -> None:
+def _style_axes(panel: Axes, grid: str | None = None) -> None:
     panel.tick_params(labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
     if grid == "y":

@@ -1,4 +1,4 @@
-"""What a report says in words: rows of its tables, geometry, warnings, provenance."""
+"""Texts and numbers of the patient report: table rows, geometry, warnings, provenance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class ScarInterval:
-    """An interval of the headline's scar mass; ``rule`` names how it was made."""
+    """Interval of the scar mass of the headline; ``rule`` names the method it was computed by."""
 
     low_g: float
     high_g: float
@@ -75,24 +75,26 @@ class ScarInterval:
 
 
 def patient_line(case: Case, identify: bool) -> str:
-    """Name patient and study; by pseudonym unless asked otherwise."""
+    """Return patient and study date; the patient as a pseudonym unless ``identify``."""
     stack = case.stack
     who = pseudonym(stack.patient_id) or "without an ID"
     if identify:
-        who = " ".join(part for part in (stack.patient_id, _spoken(stack.patient_name)) if part)
-    told = f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
+        who = " ".join(
+            part for part in (stack.patient_id, _readable_name(stack.patient_name)) if part
+        )
+    patient = f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
     date = stack.study_date
-    with suppress(ValueError):  # 00 for a month that was taken out stays as it is
+    with suppress(ValueError):  # a date anonymised to month 00 is printed as it is
         date = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
-    return f"{told}     Study of {date}" if date else told
+    return f"{patient}     Study of {date}" if date else patient
 
 
-def _spoken(name: str) -> str:
+def _readable_name(name: str) -> str:
     return " ".join(part for part in name.split("=")[0].split("^") if part)
 
 
 def status_line(case: Case, measured: Measurements, method: str) -> tuple[str, bool]:
-    """Say how far the reading has come, and whether it is one."""
+    """Return the status of the reading in words, and whether the reading is complete."""
     seen = f"{measured.n_slices_reviewed} of {measured.n_slices} slices reviewed"
     if export_status(case) == "read":
         return f"Read: {seen}", True
@@ -104,20 +106,20 @@ def status_line(case: Case, measured: Measurements, method: str) -> tuple[str, b
 
 
 def has_result(measured: Measurements) -> bool:
-    """Tell whether anything was read or proposed: zero grams never means "not read"."""
+    """Return whether anything was read or proposed: 0 g must never stand for "not read"."""
     unseen = all(one.status is SliceStatus.UNSEEN for one in measured.slices)
     return not unseen or measured.scar_mass_g > 0
 
 
 def is_external(method: str) -> bool:
-    """Tell whether the labels came from a file of another maker."""
+    """Return whether the labels came from a mask file made elsewhere."""
     return method.startswith("from_")
 
 
 def result_rows(
     measured: Measurements, interval: ScarInterval | None
 ) -> list[tuple[str, str, str]]:
-    """Give name, value by thickness and value by spacing of every number."""
+    """Return name, value by slice thickness and value by slice spacing of every number."""
     density = measured.density_g_per_ml
     by = {
         MassConvention.THICKNESS: (
@@ -152,7 +154,7 @@ def result_rows(
 
 
 def method_lines(found: MethodComparison, convention: MassConvention) -> list[tuple[str, str, str]]:
-    """Give name, grams and percent of LV of every threshold method, a threshold per slice."""
+    """Return name, grams and percent of LV of every method, with one threshold per slice."""
     rows = []
     for method, name in METHOD_NAMES.items():
         one = found.result(str(method), Scope.SLICE)
@@ -167,7 +169,7 @@ def method_lines(found: MethodComparison, convention: MassConvention) -> list[tu
 
 
 def zone_lines(found: MethodComparison, convention: MassConvention) -> list[tuple[str, str, str]]:
-    """Give scheme, core and grey zone in grams."""
+    """Return scheme, core and grey zone in grams."""
     rows = []
     for scheme, name in _SCHEME_NAMES.items():
         parts = [found.result(f"{scheme}_{part}", Scope.SLICE) for part in ("core", "grey")]
@@ -182,26 +184,28 @@ def zone_lines(found: MethodComparison, convention: MassConvention) -> list[tupl
 
 
 def method_note(case: Case, found: MethodComparison) -> str:
-    """Say by which rules the comparators were made."""
+    """Return the rules that the threshold methods followed."""
     if not any(found.wall.thickness):
         return "No threshold method without a wall."
-    told = ["In the whole wall, a threshold per slice; dark cores shut in by scar count as MVO."]
+    sentences = [
+        "In the whole wall, a threshold per slice; dark cores shut in by scar count as MVO."
+    ]
     signal = found.remote_stack
     if signal is not None:
-        told.append(
+        sentences.append(
             f"Remote region proposed: {signal.n_voxels} voxels, signal {signal.mean:.0f} ± "
             f"{signal.sd:.0f}."
         )
-    told.append("Otsu on slices with segmented scar.")
+    sentences.append("Otsu on slices with segmented scar.")
     if any(one.reason == "W_METHOD_PSIR" for one in found.results):
-        told.append("Half of a maximum means nothing on PSIR.")
+        sentences.append("Half of a maximum means nothing on PSIR.")
     if any(one.warnings for one in found.results):
-        told.append("* On some slice the threshold lies below remote muscle: unfit here.")
-    return " ".join(told)
+        sentences.append("* On some slice the threshold lies below remote muscle: unfit here.")
+    return " ".join(sentences)
 
 
 def insertion_note(found: WallMap) -> str:
-    """Say where the segments' first angle comes from."""
+    """Return the source of the RV insertion point, the first angle of the segments."""
     if found.source is None:
         return "RV insertion set by the reader."
     by = "the image" if found.source is InsertionSource.IMAGE else "the slices' orientation"
@@ -209,7 +213,7 @@ def insertion_note(found: WallMap) -> str:
 
 
 def geometry_line(case: Case, measured: Measurements) -> str:
-    """Tell what the mass was made from."""
+    """Return the geometry and the formula of the mass."""
     stack = case.stack
     spacing = stack.slice_spacing_mm
     apart = "spacing unknown (one slice)" if spacing is None else f"{spacing:.2f} mm apart"
@@ -226,14 +230,14 @@ def geometry_line(case: Case, measured: Measurements) -> str:
 
 
 def warning_line(measured: Measurements, more: Sequence[str] = ()) -> str:
-    """Tell every warning by its code and meaning; raw header text stays where it is."""
+    """Return the warnings with their meanings; no text of a header, which may name the patient."""
     codes = list(dict.fromkeys((*measured.warnings, *more)))
-    told = [f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes]
-    return "; ".join(told) + "." if told else "None."
+    texts = [f"{code}: {_MEANINGS[code]}" if code in _MEANINGS else code for code in codes]
+    return "; ".join(texts) + "." if texts else "None."
 
 
 def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> list[str]:
-    """Tell version, weights, reader, times and prompts."""
+    """Return lines on version, weights, reader, times and prompts."""
     stack = case.stack
     models = [
         _model(role, one)
@@ -258,7 +262,7 @@ def _model(role: str, one: ModelIdentity) -> str:
 
 
 def _read_when(case: Case) -> str:
-    """Give when a reader worked on it, UTC; nothing for what no reader touched."""
+    """Return when a reader worked on the case, in UTC; empty if no reader did."""
     times = reading_times(case)
     if times is None:
         return ""
@@ -268,7 +272,7 @@ def _read_when(case: Case) -> str:
 
 
 def _prompts(case: Case) -> str:
-    """Count what was asked; every corner stands in the table's sidecar."""
+    """Return the number of prompts; their coordinates are in the JSON sidecar of the table."""
     boxes = dict.fromkeys(Origin, 0)
     points, slices = 0, []
     for k, reading in enumerate(case.readings):
@@ -280,11 +284,11 @@ def _prompts(case: Case) -> str:
     if not slices:
         return "No prompts."
     own, found = boxes[Origin.READER], sum(boxes.values()) - boxes[Origin.READER]
-    told = [f"{_count(own, 'box', 'boxes')} by the reader"] if own else []
-    told += [f"{_count(found, 'box', 'boxes')} by the detector"] if found else []
-    told += [_count(points, "point", "points")] if points else []
+    counts = [f"{_count(own, 'box', 'boxes')} by the reader"] if own else []
+    counts += [f"{_count(found, 'box', 'boxes')} by the detector"] if found else []
+    counts += [_count(points, "point", "points")] if points else []
     where = f"slice{'s' if len(slices) > 1 else ''} {', '.join(slices)}"
-    return f"Prompts: {', '.join(told)}, on {where}."
+    return f"Prompts: {', '.join(counts)}, on {where}."
 
 
 def _count(n: int, one: str, more: str) -> str:
@@ -292,5 +296,5 @@ def _count(n: int, one: str, more: str) -> str:
 
 
 def format_number(value: float | None, digits: int) -> str:
-    """Write a number, a dash where there is none."""
+    """Return a number as text, a dash for None."""
     return BLANK if value is None else f"{value:.{digits}f}"

@@ -16,7 +16,7 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.components import remove_islands
-from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
+from scarseg.quant.mass import MM3_PER_ML, headline_convention, slice_depths_mm
 from scarseg.segmentation.predict import predict
 from scarseg.segmentation.proposal import split_heart
 from scarseg.segmentation.uncertainty import (
@@ -188,6 +188,7 @@ def case_interval(
             counts as drawn.
         sure: slices whose mass is certain for another reason.
     """
+    convention = headline_convention(case.stack, convention)
     spreads = [
         slice_spread(case, k, models, embedding, rule, sure)
         for k, embedding in enumerate(embeddings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from scarseg.segmentation.predict import (
 )
 from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, reconcile_lv_boxes
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
+
+if TYPE_CHECKING:
+    from scarseg.segmentation.interval import MassInterval
 
 __all__ = [
     "LocatedHeart",
@@ -283,3 +287,12 @@ def _cleared(before: LabelArray) -> LabelArray:
         Label.MYOCARDIUM if has_wall else Label.BACKGROUND
     )
     return labels
+
+
+def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
+    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
+    ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
+    rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    return replace(
+        record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
+    )

@@ -1,4 +1,4 @@
-"""LGE phantoms with known truth, as arrays and as DICOM."""
+"""Simulated LGE examinations with known truth, as arrays and as DICOM."""
 
 from scarseg.quant.segments import Territory
 from scarseg.simulate.anatomy import SimulationOptions

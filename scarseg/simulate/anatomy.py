@@ -1,4 +1,4 @@
-"""The shape of a left ventricle, right ventricle and scar, as functions of position.
+"""Shape of the left ventricle, right ventricle and scar, as functions of position.
 
 Heart coordinates: x to the right of the image (septum at the left before rotation), y downwards
 (inferior), z from base (0) to apex, all in mm.
@@ -17,7 +17,7 @@ from scarseg.quant.segments import Territory
 
 @dataclass(frozen=True)
 class SimulationOptions:
-    """Fix parts of a simulated stack; None means drawn from the seed.
+    """Fixed parts of a simulated stack; None means drawn from the seed.
 
     Fixing one value does not change what is drawn for the others: the same seed with another
     ``sequence`` shows the same heart.
@@ -109,7 +109,7 @@ class ScarComponent:
     waves: Waves
 
     def reach(self, angle: FloatArray, z: FloatArray) -> FloatArray:
-        """Give how far through the wall scar reaches at this angle (rad) and z (mm)."""
+        """Return the share of the wall that scar reaches through, at an angle (rad) and z (mm)."""
         turn = np.remainder(angle - self.angle + np.pi, 2 * np.pi) - np.pi
         far = np.hypot(turn / self.half_angle, (z - self.z_mm) / self.half_length_mm)
         rough = self.waves(angle, z)
@@ -118,7 +118,7 @@ class ScarComponent:
         return np.asarray(reach, dtype=np.float32)
 
     def core(self, angle: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give the depths through the wall between which the no-reflow core lies."""
+        """Return thickness and start of the no-reflow core, as shares of the wall."""
         reach = self.reach(angle, z)
         inner = np.clip((reach / self.transmurality - 0.55) / 0.4, 0, 1) * self.mvo * reach
         start = self.mvo_start * np.minimum(1, reach)
@@ -127,7 +127,7 @@ class ScarComponent:
 
 @dataclass(frozen=True, eq=False)
 class HeartShape:
-    """One heart, as drawn. Lengths in mm, angles in rad."""
+    """Parameters of one heart, drawn at random. Lengths in mm, angles in rad."""
 
     length: float
     radius: float
@@ -156,14 +156,14 @@ class HeartShape:
     scars: tuple[ScarComponent, ...]
 
     def axis(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give the centre (x, y) of the LV at z."""
+        """Return the centre (x, y) of the LV at z."""
         share = z / np.float32(self.length)
         x = self.tilt[0] * share + self.bend[0] * np.sin(np.pi * share)
         y = self.tilt[1] * share + self.bend[1] * np.sin(np.pi * share)
         return x.astype(np.float32), y.astype(np.float32)
 
     def endo_radius(self, angle: FloatArray, z: FloatArray) -> FloatArray:
-        """Give the distance of the endocardium from the axis; negative below the cavity."""
+        """Return the distance of the endocardium from the axis; negative below the cavity."""
         share = np.clip(z / (self.length - self.apex_wall), -0.3, None)
         profile = np.sign(1 - share) * np.abs(1 - np.maximum(share, 0) ** self.taper) ** 0.6
         ellipse = 1 + self.ellipticity * np.cos(2 * (angle - self.ellipse_angle))
@@ -171,7 +171,7 @@ class HeartShape:
         return np.asarray(self.radius * profile * ellipse * rough, dtype=np.float32)
 
     def wall_width(self, angle: FloatArray, z: FloatArray) -> FloatArray:
-        """Give the thickness of the wall, thinner towards the apex and inside old scar."""
+        """Return the thickness of the wall, thinner towards the apex and inside old scar."""
         share = np.clip(z / self.length, 0.0, 1.2)
         width = self.wall * (1 - 0.3 * share**2)
         width = width * (1 + self.wall_variation * self.wall_waves(angle, z))
@@ -180,7 +180,7 @@ class HeartShape:
         return np.asarray(np.maximum(width, 3.0), dtype=np.float32)
 
     def scar_reach(self, angle: FloatArray, z: FloatArray) -> FloatArray:
-        """Give the share of the wall that is scar, from the endocardium outward."""
+        """Return the share of the wall that is scar, from the endocardium outward."""
         reach = np.zeros(np.broadcast_shapes(angle.shape, z.shape), dtype=np.float32)
         for scar in self.scars:
             np.maximum(reach, scar.reach(angle, z), out=reach)
@@ -213,7 +213,7 @@ def _draw_scar(
 def draw_scars(
     rng: np.random.Generator, length: float, options: SimulationOptions
 ) -> tuple[ScarComponent, ...]:
-    """Draw the infarcts of one heart: none in a third, one mostly, sometimes two or three."""
+    """Draw the infarcts of one heart: none in a third of the hearts, else one, two or three."""
     present = bool(rng.random() < 2 / 3)
     count = int(rng.choice([1, 2, 3], p=[0.72, 0.22, 0.06]))
     order = [list(Territory)[i] for i in rng.permutation(3)]
@@ -282,7 +282,7 @@ ANGLES: FloatArray = ((np.arange(STEPS) + 0.5) * (2 * np.pi / STEPS) - np.pi).as
 
 
 class Directions:
-    """The direction of every pixel, ready to look tables up.
+    """Directions of all pixels, as indices into tables by direction.
 
     ``angle`` float32 (..., row, column), rad, any turn; a table is float32 (1440,), or
     (sample, 1440) where the angles are (sample, row, column).
@@ -295,5 +295,5 @@ class Directions:
             self._index += (np.arange(len(angle), dtype=np.int32) * STEPS)[:, None, None]
 
     def look_up(self, table: FloatArray) -> FloatArray:
-        """Give the table's value in each pixel's direction."""
+        """Return the value of a table in the direction of each pixel."""
         return np.asarray(np.take(table, self._index), dtype=np.float32)

@@ -17,17 +17,17 @@ SMALLEST_RING_MM2 = 60.0
 
 
 def coverage(distance: FloatArray, pixel_mm: float) -> FloatArray:
-    """Give the share of a pixel inside a border, from its signed distance (negative inside)."""
+    """Return the share of a pixel inside a border, from its signed distance (negative inside)."""
     return np.asarray(np.clip(0.5 - distance / np.float32(pixel_mm), 0, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class HeartSlice:
-    """One rendered slice of the region round the heart.
+    """One rendered slice of the region around the heart.
 
     ``labels`` uint8 (row, column); ``signal`` float32 (row, column), relative to full
-    magnetisation and signed; ``share`` float32 (row, column), how much of each pixel is heart
-    or its fat, the rest being ``0`` in ``signal``.
+    magnetisation and signed; ``share`` float32 (row, column), the part of each pixel that is heart
+    or its fat. What remains of a pixel is 0 in ``signal``.
     """
 
     labels: LabelArray
@@ -35,14 +35,14 @@ class HeartSlice:
     share: FloatArray
 
 
-class _Painter:
-    """Lay tissues over one another, later ones on top."""
+class _Compositor:
+    """Signal and share of tissues drawn over each other, later ones on top."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.signal = np.zeros(shape, dtype=np.float32)
         self.share = np.zeros(shape, dtype=np.float32)
 
-    def lay(self, cover: FloatArray, signal: float | FloatArray) -> None:
+    def draw(self, cover: FloatArray, signal: float | FloatArray) -> None:
         keep = 1 - cover
         self.signal *= keep
         self.signal += cover * signal
@@ -72,8 +72,10 @@ def render_heart(
     wall_map = _WallMap(heart, np.arctan2(dy, dx) - np.float32(heart.rotation), z3[:, :, 0])
     endo, width, reach = wall_map.endo, wall_map.width, wall_map.reach
     above = z3 < 0
-    painter = _Painter(radius.shape)
-    _lay_right(painter, heart, tissues, dx, dy, radius - endo - width, wall_map.fat, z3, pixel_mm)
+    painter = _Compositor(radius.shape)
+    _draw_right_ventricle(
+        painter, heart, tissues, dx, dy, radius - endo - width, wall_map.fat, z3, pixel_mm
+    )
     wall = coverage(radius - endo - width, pixel_mm)
     pool = np.minimum(coverage(radius - endo, pixel_mm), wall)
     depth = (radius - endo) / width
@@ -83,16 +85,18 @@ def render_heart(
     atrium = np.where(above, np.float32(0.35), np.float32(1.0))
     muscle = tissues.myocardium + (tissues.scar - tissues.myocardium) * scar * atrium
     muscle = muscle + (tissues.mvo - muscle) * mvo * atrium
-    painter.lay(np.where(above, coverage(radius - endo - 2.5, pixel_mm), wall), muscle)
-    painter.lay(pool, tissues.blood)
-    _lay_papillary(painter, heart, tissues, wall_map.angle, radius, endo, pool, z3, pixel_mm)
+    painter.draw(np.where(above, coverage(radius - endo - 2.5, pixel_mm), wall), muscle)
+    painter.draw(pool, tissues.blood)
+    _draw_papillary_muscles(
+        painter, heart, tissues, wall_map.angle, radius, endo, pool, z3, pixel_mm
+    )
     sharp = (depth < reach) & (reach > 0)
     labels = _labels(wall, pool, sharp, mvo > 0.5, z < 0, pixel_mm)
     return HeartSlice(labels, painter.signal.mean(axis=0), painter.share.mean(axis=0))
 
 
 class _WallMap:
-    """What depends on direction and z alone, for every pixel (sample, row, column).
+    """Values that depend on direction and z alone, for every pixel (sample, row, column).
 
     ``endo`` and ``width`` in mm, ``reach`` the share of the wall that is scar, ``fat`` the
     thickness of the fat outside in mm.
@@ -113,7 +117,7 @@ class _WallMap:
                 self._cores.append((directions.look_up(inner), directions.look_up(start)))
 
     def mvo_share(self, depth: FloatArray, pixel_mm: float) -> FloatArray:
-        """Give the share of no-reflow; ``depth`` through the wall from 0 inside to 1."""
+        """Return the share of no-reflow; ``depth`` runs from 0 at the endocardium to 1."""
         share = np.zeros(depth.shape, dtype=np.float32)
         for inner, start in self._cores:
             outside = np.maximum(depth - inner, start - depth)
@@ -121,8 +125,8 @@ class _WallMap:
         return share
 
 
-def _lay_right(
-    painter: _Painter,
+def _draw_right_ventricle(
+    painter: _Compositor,
     heart: HeartShape,
     tissues: TissueSignals,
     dx: FloatArray,
@@ -132,7 +136,7 @@ def _lay_right(
     z: FloatArray,
     pixel_mm: float,
 ) -> None:
-    """Lay epicardial fat, pericardium, RV wall and RV blood."""
+    """Draw epicardial fat, pericardium, RV wall and RV blood."""
     septum = heart.septum_angle + heart.rotation
     cosine, sine = np.float32(np.cos(septum)), np.float32(np.sin(septum))
     along = dx * cosine + dy * sine
@@ -148,14 +152,14 @@ def _lay_right(
     ).astype(np.float32)
     outside_right = (q - 1) * np.minimum(half_width, half_height) + np.where(size <= 0.05, 50, 0)
     outside = np.minimum(outside_left, outside_right - heart.rv_wall).astype(np.float32)
-    painter.lay(coverage(outside - fat - 1.8, pixel_mm), tissues.pericardium)
-    painter.lay(coverage(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
-    painter.lay(coverage(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)
-    painter.lay(coverage(outside_right, pixel_mm), tissues.blood * 0.97)
+    painter.draw(coverage(outside - fat - 1.8, pixel_mm), tissues.pericardium)
+    painter.draw(coverage(outside - fat, pixel_mm) * (fat > 0.2), tissues.fat)
+    painter.draw(coverage(outside_right - heart.rv_wall, pixel_mm), tissues.right_wall)
+    painter.draw(coverage(outside_right, pixel_mm), tissues.blood * 0.97)
 
 
-def _lay_papillary(
-    painter: _Painter,
+def _draw_papillary_muscles(
+    painter: _Compositor,
     heart: HeartShape,
     tissues: TissueSignals,
     angle: FloatArray,
@@ -165,7 +169,7 @@ def _lay_papillary(
     z: FloatArray,
     pixel_mm: float,
 ) -> None:
-    """Lay the papillary muscles; they count as cavity."""
+    """Draw the papillary muscles; they count as cavity."""
     for where, size, middle, half in heart.papillary:
         here = size * np.sqrt(np.clip(1 - ((z - middle) / half) ** 2, 0, 1))
         inward = endo - 0.9 * size - radius
@@ -173,7 +177,7 @@ def _lay_papillary(
         front = np.cos(angle - np.float32(where)) > 0.3
         distance = np.hypot(inward, sideways / 1.2) - here
         spot = coverage(distance.astype(np.float32), pixel_mm) * pool * front * (here > 0.8)
-        painter.lay(spot.astype(np.float32), tissues.myocardium)
+        painter.draw(spot.astype(np.float32), tissues.myocardium)
 
 
 def _labels(
@@ -184,7 +188,7 @@ def _labels(
     above: MaskArray,
     pixel_mm: float,
 ) -> LabelArray:
-    """Give each pixel the tissue that fills most of it through the slice.
+    """Return the label of the tissue that fills most of each pixel through the slice.
 
     ``wall`` is the share inside the epicardium, ``pool`` inside the endocardium. A slice that
     lies mostly above the base has no labels: the ring is not closed there.
@@ -208,10 +212,10 @@ def _labels(
 
 
 def _closed(labels: LabelArray) -> LabelArray:
-    """Make one closed ring of what a thick slice through the slanting apex leaves in pieces.
+    """Return labels with one closed ring: a thick slice through the apex can leave fragments.
 
-    A reader draws two contours: the outline is one piece, the cavity nowhere reaches it and
-    holds no crumb of wall.
+    A reader draws two contours, so the epicardial outline is one component, and the cavity neither
+    touches it nor contains fragments of wall.
     """
     if not labels.any():
         return labels
@@ -227,7 +231,7 @@ def _closed(labels: LabelArray) -> LabelArray:
 
 
 def _largest(mask: MaskArray) -> MaskArray:
-    """Keep the largest piece of a mask (row, column)."""
+    """Return the largest connected component of a mask (row, column)."""
     parts, n = ndimage.label(mask)
     if n < 2:
         return mask

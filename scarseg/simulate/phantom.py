@@ -1,4 +1,4 @@
-"""Digital phantoms whose mass is known on paper."""
+"""Digital phantoms of analytically known mass, and the rendered scene of a simulated stack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARGIN_MM = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A solid as a stack with labels, and what it weighs on paper.
+    """A solid as a stack with labels, and its exact volumes.
 
     ``labels`` uint8 (slice, row, column): a voxel belongs to the solid when its centre does.
     ``infarct_volume_ml`` and ``wall_volume_ml`` are those of the solid itself, whose height is
@@ -45,7 +45,7 @@ class Phantom:
 
 @dataclass(frozen=True)
 class PhantomGrid:
-    """Where voxels lie: spacing in mm, (row, column), and a sub-pixel offset.
+    """Voxel grid of a phantom: spacing in mm, (row, column), and a sub-pixel offset.
 
     ``offset_pixels`` (row, column) moves the axis of the solid off the middle of the picture.
     ``slice_spacing_mm`` is the distance between slices; the thickness is the same unless given.
@@ -59,13 +59,13 @@ class PhantomGrid:
 
 
 def cylinder(radius_mm: float, grid: PhantomGrid | None = None) -> Phantom:
-    """Make a cylinder of scar: volume pi r^2 h."""
+    """Return a cylinder of scar: volume pi r^2 h."""
     area = np.pi * radius_mm**2
     return _phantom("cylinder", (0.0, radius_mm), (0.0, 2 * np.pi), grid, area, area)
 
 
 def ring(inner_mm: float, outer_mm: float, grid: PhantomGrid | None = None) -> Phantom:
-    """Make a ring of scar round a blood pool: volume pi (R^2 - r^2) h."""
+    """Return a ring of scar around a blood pool: volume pi (R^2 - r^2) h."""
     area = np.pi * (outer_mm**2 - inner_mm**2)
     return _phantom("ring", (inner_mm, outer_mm), (0.0, 2 * np.pi), grid, area, area)
 
@@ -77,7 +77,7 @@ def sector(
     width_rad: float,
     grid: PhantomGrid | None = None,
 ) -> Phantom:
-    """Make a ring of muscle with a sector of scar: volume (w / 2) (R^2 - r^2) h.
+    """Return a ring of muscle with a sector of scar: volume (w / 2) (R^2 - r^2) h.
 
     Angles run clockwise on the screen from the image's right.
     """
@@ -151,7 +151,7 @@ NODE_MM = 26.0
 
 @dataclass(frozen=True, eq=False)
 class SignalDrift:
-    """What no formula of the anatomy gives; two fields each, mixed from slice to slice.
+    """Random texture and displacement; two fields each, mixed from slice to slice.
 
     ``grain`` (2, row, column) relative signal; ``patches`` (2, row, column) added signal, sd 1;
     ``warp_mm`` (2, 2, row, column) displacement, x then y.
@@ -165,13 +165,13 @@ class SignalDrift:
     turn: float
 
     def mix(self, fields: FloatArray, k: int) -> FloatArray:
-        """Give the field of slice ``k``: near slices are alike."""
+        """Return the field of slice ``k``; neighbouring slices are similar."""
         turn = np.float32(self.turn * k)
         return np.asarray(np.cos(turn) * fields[0] + np.sin(turn) * fields[1], dtype=np.float32)
 
 
 def draw_drift(rng: np.random.Generator, geometry: Geometry) -> SignalDrift:
-    """Draw textures and warp for a matrix."""
+    """Draw texture and displacement for a matrix."""
     row_mm, column_mm = geometry.pixel_spacing_mm
     fine = rng.standard_normal((2, geometry.rows, geometry.columns), dtype=np.float32)
     fine = ndimage.gaussian_filter(fine, (0, 1.4 / row_mm, 1.4 / column_mm)) * 0.3
@@ -200,7 +200,7 @@ def _smooth(
 
 
 def _spline_weights(n: int, step: float, nodes: int) -> FloatArray:
-    """Give the cubic B-spline weights (pixel, node) of nodes ``step`` pixels apart."""
+    """Return the cubic B-spline weights (pixel, node) of nodes ``step`` pixels apart."""
     distance = np.abs(np.arange(n)[:, None] / step + 1 - np.arange(nodes)[None])
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
@@ -214,9 +214,9 @@ def render_scene(
     geometry: Geometry,
     uneven: SignalDrift,
 ) -> tuple[FloatArray, LabelArray]:
-    """Give signed signal float32 and truth uint8, both (slice, row, column).
+    """Return signed signal float32 and truth uint8, both (slice, row, column).
 
-    ``tissues`` one per slice.
+    ``tissues`` has one entry per slice.
     """
     row_mm, column_mm = geometry.pixel_spacing_mm
     pixel_mm = (row_mm + column_mm) / 2
@@ -250,7 +250,7 @@ def render_scene(
 
 
 def heart_reach(heart: HeartShape) -> tuple[float, float, float, float]:
-    """Give how far (mm) the heart and its fat reach left, right, up and down of the LV's base."""
+    """Return how far (mm) heart and fat reach left, right, up and down of the base of the LV."""
     ring = heart.radius * 1.1 + heart.wall * 1.3 + 12 + 12
     drift_x = abs(heart.tilt[0]) + abs(heart.bend[0])
     drift_y = abs(heart.tilt[1]) + abs(heart.bend[1])

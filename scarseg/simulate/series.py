@@ -1,4 +1,4 @@
-"""Whole stacks: an LGE examination with its truth, from a seed."""
+"""Simulated series: an LGE stack with its truth, scouts and localizers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SimulatedStack:
     """A stack with its truth.
 
     ``truth`` uint8 (slice, row, column), values of :class:`scarseg.case.labels.Label`;
-    ``scars`` what was drawn, also where no slice shows it.
+    ``scars`` the infarcts of the heart, also those that no slice shows.
     """
 
     stack: Stack
@@ -102,7 +102,7 @@ def _stack(
 
 
 ERRORS = (-0.45, -0.3, -0.15, 0.0, 0.2, 0.4)
-"""Inversion times, as deviation from the one that nulls remote myocardium."""
+"""Inversion times of a scout, relative to the one that nulls remote myocardium, minus 1."""
 
 
 def write_scout(
@@ -112,10 +112,10 @@ def write_scout(
     options: SimulationOptions,
     header: Mapping[str, object],
 ) -> list[Path]:
-    """Write the middle slice of the heart of ``seed`` as a magnitude series of its own.
+    """Write an inversion-time scout: the middle slice of a heart at several inversion times.
 
-    ``stack`` gives study and patient; ``header`` the vendor's values. All images lie at one
-    position, as those of cine and scout series do.
+    Study and patient are those of ``stack``; ``header`` are values of the vendor. All images have
+    the same position, as in cine and scout series.
     """
     series = derived_uid(stack.series_uid, "scout")
     files = []
@@ -194,7 +194,7 @@ def _vector(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Vector
 
 
 def _image(rng: np.random.Generator) -> FloatArray:
-    """Make a body with soft insides, float32 (row, column)."""
+    """Return a body with soft tissue inside, float32 (row, column)."""
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     body = np.hypot(x / 0.8, y / 0.6) < 1
     texture = ndimage.gaussian_filter(rng.standard_normal((SIZE, SIZE)), 6) * 900

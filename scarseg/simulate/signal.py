@@ -1,4 +1,4 @@
-"""Signal of every tissue after inversion, from its T1 after contrast."""
+"""Signal of every tissue after inversion, slice geometry, image formation and vendor headers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from scarseg.simulate.anatomy import SimulationOptions
 
 
 def inversion_signal(t1_ms: float, inversion_ms: float, repetition_ms: float) -> float:
-    """Give the longitudinal magnetisation read after an inversion, signed, full being 1.
+    """Return the longitudinal magnetisation read after an inversion: signed, 1 at equilibrium.
 
-    ``1 - 2 exp(-TI/T1) + exp(-TR/T1)`` for complete inversion every TR.
+    ``1 - 2 exp(-TI/T1) + exp(-TR/T1)``: steady state of a complete inversion every TR.
     """
     return float(1 - 2 * np.exp(-inversion_ms / t1_ms) + np.exp(-repetition_ms / t1_ms))
 
 
 def nulling_time_ms(t1_ms: float, repetition_ms: float) -> float:
-    """Give the inversion time at which a tissue gives no signal."""
+    """Return the inversion time at which a tissue has no signal."""
     return float(t1_ms * np.log(2 / (1 + np.exp(-repetition_ms / t1_ms))))
 
 
 @dataclass(frozen=True)
 class TissueSignals:
-    """Signed signals relative to full magnetisation, and how they were made."""
+    """Signed signals of all tissues relative to full magnetisation, and the inversion time."""
 
     blood: float
     myocardium: float
@@ -130,7 +130,7 @@ TYPICAL_NORMAL = np.array([-0.62, 0.62, 0.48])
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where the slices lie. Lengths in mm, base to apex.
+    """Position of the slices. Lengths in mm, base to apex.
 
     ``heart_position_mm`` is where the LV axis meets the base, in the image (x to the right, y
     down) from the outer corner of pixel (0, 0); ``z_mm`` the middle of every slice on the axis;
@@ -236,7 +236,7 @@ def draw_geometry(
 
 @dataclass(frozen=True, eq=False)
 class Scanner:
-    """Image formation, as drawn; ``sequence`` may be replaced without redrawing."""
+    """Parameters of image formation; ``sequence`` may be replaced without redrawing the rest."""
 
     sequence: LgeSequence
     gain: float
@@ -271,7 +271,7 @@ def draw_scanner(rng: np.random.Generator, options: SimulationOptions) -> Scanne
 
 
 def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArray:
-    """Turn signed signal (slice, row, column) into what the scanner reconstructs, same shape.
+    """Return the reconstructed images of a signed signal (slice, row, column), same shape.
 
     Complex noise is added, so that magnitude images are Rician and phase-sensitive ones signed.
     """
@@ -304,7 +304,7 @@ def form_images(scanner: Scanner, signal: FloatArray, blood: float) -> FloatArra
 
 
 class Vendor(StrEnum):
-    """A flavour of header."""
+    """Manufacturer whose header conventions are imitated."""
 
     SIEMENS = "siemens"
     GE = "ge"
@@ -313,7 +313,7 @@ class Vendor(StrEnum):
 
 @dataclass(frozen=True)
 class SeriesStyle:
-    """One series of one vendor: description, header values and way of storing pixels."""
+    """Description, header values and pixel storage of one series of one vendor."""
 
     description: str
     header: Mapping[str, object]
@@ -349,7 +349,7 @@ _STORAGE = {
 
 
 def series_style(vendor: Vendor, sequence: LgeSequence, choice: int) -> SeriesStyle:
-    """Give how a vendor writes this sequence; ``choice`` picks model and description."""
+    """Return the style of a vendor for a sequence; ``choice`` selects model and description."""
     manufacturer, models, software = _MODELS[vendor]
     descriptions = _DESCRIPTIONS[vendor, sequence]
     strong = choice % 4 == 3

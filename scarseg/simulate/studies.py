@@ -1,4 +1,4 @@
-"""Whole patients: DICOM studies on disk with the truth beside them."""
+"""Simulated patients: DICOM studies on disk, with their truth in files of their own."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ TRUTH_COLUMNS = (
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What a caller may fix of a simulated study; None means drawn from the seed.
+    """Fixed parts of a simulated study; None means drawn from the seed.
 
     Args:
         simulation: the stack itself.
-        vendor: flavour of the header.
+        vendor: manufacturer whose header conventions are imitated.
         enhanced: one Enhanced multi-frame file instead of a file per slice.
         pair: magnitude and PSIR as two series of one study.
-        localizer: a localizer series beside the stack.
-        scout: an inversion-time scout, one slice many times.
+        localizer: add a localizer series.
+        scout: add an inversion-time scout: one slice many times.
         missing_slice: leave out one slice inside the stack, from images and truth.
         patient_id: drawn, starts with SIM.
     """
@@ -80,7 +80,7 @@ class StudyOptions:
 class SimulatedSeries:
     """One LGE series on disk with its truth.
 
-    ``stack`` is what a reader should find in ``files``; ``truth`` uint8 (slice, row, column);
+    ``stack`` is the stack that ``files`` hold; ``truth`` uint8 (slice, row, column);
     ``row`` the line of truth.csv.
     """
 
@@ -214,7 +214,7 @@ def _simulate(seed: int, options: StudyOptions, plan: _Plan) -> list[SimulatedSt
 
 
 def _without(simulated: SimulatedStack, k: int) -> SimulatedStack:
-    """Leave out slice ``k``."""
+    """Return a stack without slice ``k``."""
     stack = simulated.stack
     kept = [j for j in range(stack.n_slices) if j != k]
     return replace(
@@ -257,7 +257,7 @@ def _write_lge(
 
 
 def _sources(stack: Stack, plan: _Plan) -> tuple[SliceSource, ...]:
-    """Number the images as scanners do: from the base or from the apex, or frames of one file."""
+    """Return instance numbers as scanners give them: from base or apex, or frames of one file."""
     n = stack.n_slices
     if plan.enhanced:
         uid = derived_uid(stack.series_uid, "enhanced")
@@ -298,7 +298,7 @@ def _truth_row(simulated: SimulatedStack, plan: _Plan, mask_file: str) -> dict[s
 
 
 def truth_table(studies: Listed[SimulatedStudy]) -> bytes:
-    """Make the CSV of the true masses: a row per LGE series, grams in full precision."""
+    """Return the CSV of the true masses: a row per LGE series, grams in full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, TRUTH_COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""What surrounds the heart on a short-axis slice: chest wall, lung, diaphragm, upper belly."""
+"""Surroundings of the heart on a short-axis slice: chest wall, lung, diaphragm, abdomen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scarseg.simulate.signal import TissueSignals
 
 @dataclass(frozen=True, eq=False)
 class Thorax:
-    """One chest, in heart coordinates (mm), as drawn."""
+    """Parameters of one chest, drawn at random; lengths in mm, in heart coordinates."""
 
     centre: tuple[float, float]
     half_axes: tuple[float, float]
@@ -34,14 +34,14 @@ class Thorax:
     spine: tuple[float, float, float]
     aorta: tuple[float, float, float]
     mediastinum: float
-    belly_fat: float
+    abdomen_fat: float
     texture: Waves
     vessels: npt.NDArray[np.float64]
     ribs: npt.NDArray[np.float64]
 
 
 def draw_thorax(rng: np.random.Generator, reach: float) -> Thorax:
-    """Draw a chest round a heart whose epicardium ends ``reach`` mm from its axis."""
+    """Draw a chest around a heart whose epicardium ends ``reach`` mm from its axis."""
     left, up = rng.uniform(reach + 50, reach + 95), rng.uniform(reach + 35, reach + 75)
     half = (rng.uniform(150, 200), rng.uniform(130, 180))
     vessels = np.stack(
@@ -86,24 +86,24 @@ def draw_thorax(rng: np.random.Generator, reach: float) -> Thorax:
         spine=(float(rng.uniform(45, 95)), float(rng.uniform(45, 95)), float(rng.uniform(17, 24))),
         aorta=(float(rng.uniform(40, 70)), float(rng.uniform(15, 45)), float(rng.uniform(9, 13))),
         mediastinum=float(rng.uniform(5, 30)),
-        belly_fat=float(rng.uniform(0, 1)),
+        abdomen_fat=float(rng.uniform(0, 1)),
         texture=Waves.draw(rng, 10, (1, 3)),
         vessels=vessels,
         ribs=ribs,
     )
 
 
-def _wobble(waves: Waves, x: FloatArray, y: FloatArray, z: float) -> FloatArray:
-    """Give a cheap smooth unevenness over the plane."""
+def _texture(waves: Waves, x: FloatArray, y: FloatArray, z: float) -> FloatArray:
+    """Return a smooth random texture over the plane, (row, column)."""
     down = waves(np.zeros(1, dtype=np.float32), y[:, 0] + np.float32(z))
     across = waves(x[0] * np.float32(0.05), np.zeros(1, dtype=np.float32))
     return np.asarray((down[:, None] + across[None]) * 0.7, dtype=np.float32)
 
 
-def _blob(
+def _ellipse_distance(
     x: FloatArray, y: FloatArray, centre: tuple[float, float], size: float, aspect: float
 ) -> FloatArray:
-    """Give a rough signed distance to an ellipse, mm."""
+    """Return the approximate signed distance to an ellipse in mm, negative inside."""
     q = np.hypot((x - centre[0]) / size, (y - centre[1]) / (size * aspect))
     return np.asarray((q - 1) * size, dtype=np.float32)
 
@@ -111,7 +111,7 @@ def _blob(
 def render_thorax(
     thorax: Thorax, tissues: TissueSignals, x: FloatArray, y: FloatArray, z: float, pixel_mm: float
 ) -> FloatArray:
-    """Give the signed signal of one slice without the heart.
+    """Return the signed signal of one slice without the heart.
 
     ``x``, ``y`` float32 (row, column) in heart coordinates (mm); ``z`` from base to apex (mm).
     """
@@ -129,26 +129,26 @@ def render_thorax(
     inner = skin + fat + np.float32(thorax.muscle)
     signal = np.zeros(x.shape, dtype=np.float32)
 
-    def lay(where: FloatArray, level: float) -> None:
+    def draw(where: FloatArray, level: float) -> None:
         signal[:] += where * (level - signal)
 
     body = coverage(skin, pixel_mm)
-    lay(body, tissues.fat)
-    lay(coverage(skin + fat, pixel_mm), tissues.muscle)
+    draw(body, tissues.fat)
+    draw(coverage(skin + fat, pixel_mm), tissues.muscle)
     turns = np.remainder(ANGLES[None] - thorax.ribs[:, :1] + np.pi, 2 * np.pi) - np.pi
     beside = np.maximum(np.abs(turns) - thorax.ribs[:, 1:], 0).min(axis=0).astype(np.float32)
     across = np.abs(skin + fat + np.float32(0.6 * thorax.muscle))
     rib = directions.look_up(beside * np.float32(120)) + across
-    lay(coverage(rib - 3.0, pixel_mm), tissues.bone)
-    lay(coverage(rib - 1.6, pixel_mm), tissues.fat * 0.8)
+    draw(coverage(rib - 3.0, pixel_mm), tissues.bone)
+    draw(coverage(rib - 1.6, pixel_mm), tissues.fat * 0.8)
     chest = coverage(inner, pixel_mm)
-    lay(chest, tissues.lung)
-    _lay_vessels(signal, thorax, tissues, x, y, z, chest, pixel_mm)
-    _lay_belly(lay, thorax, tissues, x, y, z, chest, pixel_mm)
+    draw(chest, tissues.lung)
+    _draw_vessels(signal, thorax, tissues, x, y, z, chest, pixel_mm)
+    _draw_abdomen(draw, thorax, tissues, x, y, z, chest, pixel_mm)
     return signal
 
 
-def _lay_vessels(
+def _draw_vessels(
     signal: FloatArray,
     thorax: Thorax,
     tissues: TissueSignals,
@@ -158,7 +158,7 @@ def _lay_vessels(
     chest: FloatArray,
     pixel_mm: float,
 ) -> None:
-    """Dot the lung with its vessels, those whose depth is near this slice's."""
+    """Draw the lung vessels whose depth is near that of the slice."""
     column_step = float(x[0, -1] - x[0, 0]) / (x.shape[1] - 1)
     row_step = float(y[-1, 0] - y[0, 0]) / (x.shape[0] - 1)
     for vx, vy, size, depth in thorax.vessels:
@@ -174,8 +174,8 @@ def _lay_vessels(
         signal[part] += spot * (tissues.vessel - signal[part])
 
 
-def _lay_belly(
-    lay: Callable[[FloatArray, float], None],
+def _draw_abdomen(
+    draw: Callable[[FloatArray, float], None],
     thorax: Thorax,
     tissues: TissueSignals,
     x: FloatArray,
@@ -184,35 +184,46 @@ def _lay_belly(
     chest: FloatArray,
     pixel_mm: float,
 ) -> None:
-    """Lay mediastinum, spine, aorta, and below the diaphragm liver, stomach, spleen, kidney."""
+    """Draw mediastinum, spine, aorta, and below the diaphragm liver, stomach, spleen, kidney."""
     dome_x, dome_radius = thorax.dome
     level = thorax.diaphragm + thorax.diaphragm_step * (z - 40)
     fall = (x - dome_x) ** 2 / (2 * dome_radius)
-    texture = _wobble(thorax.texture, x, y, z)
+    texture = _texture(thorax.texture, x, y, z)
     below = (level + 70 * fall / (70 + fall) - y).astype(np.float32)
-    belly = coverage(below, pixel_mm) * chest
+    abdomen = coverage(below, pixel_mm) * chest
     septal = (
         coverage((x + thorax.mediastinum + 45 + 0.3 * y + 5 * texture).astype(np.float32), pixel_mm)
         * chest
     )
-    lay(septal, tissues.fat * 0.8)
-    lay(belly, tissues.muscle)
+    draw(septal, tissues.fat * 0.8)
+    draw(abdomen, tissues.muscle)
     inside = coverage(below + 2.5, pixel_mm) * chest
-    lay(inside, tissues.liver)
-    lefthand = coverage((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
-    lay(lefthand, tissues.fat * 0.85 if thorax.belly_fat > 0.5 else tissues.spleen * 0.8)
+    draw(inside, tissues.liver)
+    left_lobe = coverage((18 - x + 3 * texture).astype(np.float32), pixel_mm) * inside
+    draw(left_lobe, tissues.fat * 0.85 if thorax.abdomen_fat > 0.5 else tissues.spleen * 0.8)
     sx, sy, size, aspect = thorax.kidney
-    kidney = _blob(x, y, (sx, level + sy), size, aspect)
-    lay(coverage(kidney, pixel_mm) * inside, tissues.kidney)
-    lay(coverage(kidney + 0.6 * size, pixel_mm) * inside, tissues.fat)
+    kidney = _ellipse_distance(x, y, (sx, level + sy), size, aspect)
+    draw(coverage(kidney, pixel_mm) * inside, tissues.kidney)
+    draw(coverage(kidney + 0.6 * size, pixel_mm) * inside, tissues.fat)
     sx, sy, size, aspect = thorax.spleen
-    lay(coverage(_blob(x, y, (sx, level + sy), size, aspect), pixel_mm) * inside, tissues.spleen)
+    draw(
+        coverage(_ellipse_distance(x, y, (sx, level + sy), size, aspect), pixel_mm) * inside,
+        tissues.spleen,
+    )
     sx, sy, size, aspect = thorax.stomach
     size = size * max(0.3, 1 - 0.006 * abs(z - 60))
-    stomach = _blob(x, y, (sx, level + sy), size, aspect) + 2 * texture.astype(np.float32)
-    lay(coverage(stomach - 3, pixel_mm) * inside, tissues.stomach_wall)
-    lay(coverage(stomach, pixel_mm) * inside, tissues.stomach)
+    stomach = _ellipse_distance(x, y, (sx, level + sy), size, aspect) + 2 * texture.astype(
+        np.float32
+    )
+    draw(coverage(stomach - 3, pixel_mm) * inside, tissues.stomach_wall)
+    draw(coverage(stomach, pixel_mm) * inside, tissues.stomach)
     px, py, size = thorax.spine
-    lay(coverage(_blob(x, y, (px, level + py), size, 0.9), pixel_mm) * chest, tissues.bone)
+    draw(
+        coverage(_ellipse_distance(x, y, (px, level + py), size, 0.9), pixel_mm) * chest,
+        tissues.bone,
+    )
     ax, ay, size = thorax.aorta
-    lay(coverage(_blob(x, y, (ax, level + ay), size, 1.0), pixel_mm) * chest, tissues.blood)
+    draw(
+        coverage(_ellipse_distance(x, y, (ax, level + ay), size, 1.0), pixel_mm) * chest,
+        tissues.blood,
+    )

@@ -27,7 +27,7 @@ def random_grid(
     crop_spacing = geometry.step[0] * pixel_spacing_mm[1]
     angle = rng.uniform(0, 2 * np.pi)
     flip = rng.choice((-1.0, 1.0))
-    scale = np.exp(rng.uniform(-0.22, 0.22)) * crop_spacing
+    scale = rng.uniform(0.75, 1.3) * crop_spacing
     aspect = np.exp(rng.uniform(-0.1, 0.1))
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = matrix @ np.diag([flip * scale * aspect, scale / aspect])

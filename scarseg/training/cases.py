@@ -355,3 +355,29 @@ def _emidec_folders(folder: Path) -> list[Path]:
 def _patient(summary: StackSummary) -> str:
     """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
     return pseudonym(summary.patient_id) or short_id(summary.study_uid)
+
+
+def simulate_cases(n: int, first_seed: int, digits: int = 1) -> list[TrainingCase]:
+    """Simulate stacks in memory, patient and scanner different in each.
+
+    Args:
+        digits: of the number in a name. A split that was kept knows its patients by these names.
+    """
+    from scarseg.simulate.series import simulate_stack
+
+    cases = []
+    for number in range(n):
+        made = simulate_stack(first_seed + number)
+        stack = made.stack
+        spacing_mm = stack.slice_spacing_mm or stack.slice_thickness_mm
+        cases.append(
+            TrainingCase(
+                f"simulated{number:0{digits}d}",
+                "simulated",
+                np.array(stack.pixels),
+                made.truth,
+                stack.pixel_spacing_mm,
+                spacing_mm,
+            )
+        )
+    return cases

@@ -324,7 +324,7 @@ class _Due:
 def run_training(
     training: TrainingRun,
     limits: Limits | None = None,
-    board: ProgressDisplay | None = None,
+    display: ProgressDisplay | None = None,
     stop: StopRequest | None = None,
 ) -> Ending:
     """Drive a run until its budget is spent, nothing improves any more, or it is asked to stop.
@@ -335,13 +335,13 @@ def run_training(
         ModelError: E_TRAINING when the loss has been no number for too long.
         OutputError: E_WRITE; the checkpoint before it stands.
     """
-    limits, board, stop = limits or Limits(), board or NoDisplay(), stop or StopRequest()
+    limits, display, stop = limits or Limits(), display or NoDisplay(), stop or StopRequest()
     pace, in_a_row = _Pace(), 0
     due = _Due(training, limits)
     ending = Ending.FINISHED
     last_save = time.monotonic()
     if not training.history.validations and not training.is_untrained:
-        due.tried(_try(training, board, stop))
+        due.tried(_try(training, display, stop))
     while training.done() < 1:
         if stop.requested:
             ending = Ending.STOPPED
@@ -352,10 +352,10 @@ def run_training(
         training.seconds += now - begin
         pace.add(loss, now - begin)
         in_a_row = in_a_row + 1 if loss is None else 0
-        _count_skipped(training, in_a_row, limits, board)
+        _count_skipped(training, in_a_row, limits, display)
         if due():
-            due.tried(_try(training, board, stop))
-        board.show(progress_of(training, pace.loss, pace.seconds))
+            due.tried(_try(training, display, stop))
+        display.show(progress_of(training, pace.loss, pace.seconds))
         if limits.patience and training.history.since_best >= limits.patience:
             ending = Ending.EARLY
             break
@@ -365,7 +365,7 @@ def run_training(
             last_save = time.monotonic()
     tried = training.history.validations
     if ending is Ending.FINISHED and (not tried or tried[-1]["step"] < training.step):
-        _try(training, board, stop)
+        _try(training, display, stop)
     if training.step and training.history.skipped >= training.step:
         raise _no_numbers(training.step)
     training.save()
@@ -388,7 +388,7 @@ def progress_of(training: TrainingRun, loss: float, seconds_per_step: float) -> 
     )
 
 
-def _try(training: TrainingRun, board: ProgressDisplay, stop: StopRequest) -> float:
+def _try(training: TrainingRun, display: ProgressDisplay, stop: StopRequest) -> float:
     """Try the weights; remember the figures, and the weights when they are the best.
 
     What a run began with is tried to compare with; it is never what the run exports.
@@ -407,7 +407,7 @@ def _try(training: TrainingRun, board: ProgressDisplay, stop: StopRequest) -> fl
     append_line(training.folder / "log.jsonl", json.dumps(history.validations[-1]))
     said = f"validation at step {training.step}: {format_figures(figures)}"
     if training.step == 0:
-        board.say(f"{said}  (what it began with)")
+        display.say(f"{said}  (what it began with)")
         return took
     if history.best is None or figures[SCORE] > history.best:
         history.best, history.best_step, history.since_best = figures[SCORE], training.step, 0
@@ -415,18 +415,18 @@ def _try(training: TrainingRun, board: ProgressDisplay, stop: StopRequest) -> fl
         said += "  (best so far)"
     else:
         history.since_best += 1
-    board.say(said)
+    display.say(said)
     return took
 
 
 def _count_skipped(
-    training: TrainingRun, in_a_row: int, limits: Limits, board: ProgressDisplay
+    training: TrainingRun, in_a_row: int, limits: Limits, display: ProgressDisplay
 ) -> None:
     if in_a_row == 0:
         return
     training.history.skipped += 1
     if in_a_row == 1:
-        board.say(f"step {training.step} left out: its loss or gradient is not a number")
+        display.say(f"step {training.step} left out: its loss or gradient is not a number")
     if in_a_row >= limits.max_skipped_in_a_row:
         raise _no_numbers(in_a_row)
 

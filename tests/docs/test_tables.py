@@ -8,7 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from scarseg.agreement.masks import compare_files
+from scarseg.agreement.mask_files import MaskFiles, compare_files
 from scarseg.agreement.rereading import ReadingComparison, RereadCase, write_rereading
 from scarseg.case.case import Case
 from scarseg.case.stack import Stack
@@ -89,7 +89,7 @@ def test_page_lists_the_pairs_of_a_rereading(tmp_path: Path, phantom_stack: Stac
     mask = tmp_path / "mask.nii.gz"
     write_labels(mask, phantom_labels(), phantom_stack)
     record = pipeline.measured_record(Case.new(phantom_stack))
-    case = RereadCase("A3", record, record, compare_files("mask", mask, mask))
+    case = RereadCase("A3", record, record, compare_files(MaskFiles("mask", mask, mask)))
     write_rereading(tmp_path / "page.html", "read 2", [ReadingComparison("read 1", (case,))], [])
     first = documented("Files of a blinded re-reading")
     compared = [name for name in documented(COMPARED) if name not in ("name", *first)]

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from scarseg.batch import results
 from scarseg.io import prompts_json
 from scarseg.io.casefile import store
 from scarseg.segmentation import pipeline
@@ -28,7 +27,7 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     reading.export(mine / "scar.csv")
     case = reading.document.snapshot()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
-    record = results.with_interval(
+    record = pipeline.with_interval(
         pipeline.measured_record(case), case_interval(case, reading.session.models, embeddings)
     )
     pipeline.export_table(theirs / "scar.csv", [record])

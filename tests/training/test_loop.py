@@ -192,17 +192,17 @@ def test_standings_in_words() -> None:
 def test_a_bar_in_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     standing = RunProgress(0.5, 7, 0.5, 0.1, 3.0)
     plain = io.StringIO()
-    with open_display(plain) as board:
-        assert isinstance(board, LogDisplay)
-        board.show(standing)
-        board.show(standing)
+    with open_display(plain) as display:
+        assert isinstance(display, LogDisplay)
+        display.show(standing)
+        display.show(standing)
     assert plain.getvalue() == "step 7  loss 0.500  0.10 s/step  3 min left\n"
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     terminal = io.StringIO()
-    with open_display(terminal) as board:
-        assert isinstance(board, BarDisplay)
-        board.show(standing)
-        board.say("validation [at] step 7")
+    with open_display(terminal) as display:
+        assert isinstance(display, BarDisplay)
+        display.show(standing)
+        display.say("validation [at] step 7")
     assert "50 %" in terminal.getvalue()
     assert "validation [at] step 7" in terminal.getvalue()

@@ -44,11 +44,10 @@ def build_record(
     case: Case, interval: MassInterval | None = None, mask_file: str = ""
 ) -> StackRecord:
     """Measure a case; the record holds the interval of its scar mass where there is one."""
-    from scarseg.batch import results
     from scarseg.segmentation import pipeline
 
     record = pipeline.measured_record(case, mask_file=mask_file)
-    return record if interval is None else results.with_interval(record, interval)
+    return record if interval is None else pipeline.with_interval(record, interval)
 
 
 def subprogress(progress: Progress, begun: float, share: float) -> Progress:
@@ -273,15 +272,14 @@ def _write_one(
         spread = None
         if interval is not None:
             spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
-        patient.write_report(
-            path,
+        report = patient.prepare(
             case,
             measured,
             interval=spread,
             method=str(record.row["method"]),
             warnings=str(record.row["warnings"]).split(),
-            force=force,
         )
+        patient.write_report(path, report, force)
 
 
 def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:

@@ -18,6 +18,7 @@ from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_queue import IdleTask
 from scarseg.models import Embedding, Models
 from scarseg.progress import Progress
+from scarseg.quant.mass import headline_convention
 from scarseg.segmentation import interval as segmentation_interval
 from scarseg.segmentation import uncertainty
 
@@ -269,7 +270,7 @@ def interval_maker(
 
         mine = one is case
         if mine and known is not None:
-            return known[MassConvention.THICKNESS]
+            return known[headline_convention(one.stack, MassConvention.THICKNESS)]
         if models is None:
             return None
         at_hand = embeddings if mine else [None] * one.stack.n_slices

@@ -196,7 +196,7 @@ def _reading_of(other: Rereading, stack_id: str, stack: Stack) -> Case | None:
 
 
 def _again(code: str, a: Case, b: Case) -> RereadCase:
-    from scarseg.agreement.masks import compare_labels
+    from scarseg.agreement.mask_overlap import compare_labels
     from scarseg.agreement.rereading import RereadCase
     from scarseg.segmentation import pipeline
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scarseg.case.positions import HOLE, is_regular, typical_gap_mm
 from scarseg.case.stack import LoadWarning
 from scarseg.io.dicom.types import Frame
 
 _TOWARDS_APEX = np.array([1.0, -1.0, -1.0])  # left, anterior, inferior in LPS
 RELATIVE_TOLERANCE = 0.01
-_ROUNDING_MM = 0.01
 _DRIFT_MM = 0.5
 FEW_SLICES = 3
 
@@ -40,19 +40,22 @@ def sorted_by_position(frames: Sequence[Frame]) -> tuple[Frame, ...]:
 
 
 def measured_spacing_mm(frames: Sequence[Frame]) -> float | None:
-    """Give the median distance between neighbours along the normal, None for one slice."""
-    if len(frames) < 2:
-        return None
-    return float(np.median(np.diff(positions_mm(frames))))
+    """Return the typical distance between neighbours along the normal, None for one slice."""
+    return typical_gap_mm(positions_mm(frames))
 
 
 def spacing_is_regular(frames: Sequence[Frame]) -> bool:
-    """Tell whether every distance between neighbours is the same to 1 %."""
-    if len(frames) < 3:
-        return True
-    gaps = np.diff(positions_mm(frames))
-    base = float(np.min(gaps))
-    return float(np.max(gaps)) - base <= max(RELATIVE_TOLERANCE * base, 2 * _ROUNDING_MM)
+    """Return whether frames, base to apex, lie on a line of equal steps without a hole."""
+    return is_regular(positions_mm(frames), _rounding_mm(frames))
+
+
+def _rounding_mm(frames: Sequence[Frame]) -> float:
+    """Return how far the decimals of ImagePositionPatient can move a slice along the normal.
+
+    Half a unit of the last decimal that any slice is written with, in all three components.
+    """
+    unit = 10.0 ** -max(frame.position_decimals for frame in frames)
+    return 0.55 * unit * float(np.abs(normal_towards_apex(frames[0])).sum())
 
 
 def geometry_warnings(
@@ -80,33 +83,32 @@ def _slices(n: int) -> str:
 
 def _irregular(frames: Sequence[Frame]) -> LoadWarning:
     gaps = np.diff(positions_mm(frames))
-    base, index = float(np.min(gaps)), int(np.argmax(gaps))
+    typical = measured_spacing_mm(frames)
+    assert typical is not None
+    index = int(np.argmax(np.abs(gaps - typical)))
     gap = float(gaps[index])
-    missing = round(gap / base) - 1
-    whole = missing >= 1 and abs(gap / base - missing - 1) < 0.05
-    guess = (
-        f"{missing} slice{'s' if missing > 1 else ''} may be missing"
-        if whole
-        else ("the spacing is irregular")
-    )
+    missing = round(gap / typical) - 1
+    if missing >= 1 and gap >= HOLE * typical:
+        why = f"{missing} slice{'s' if missing > 1 else ''} may be missing"
+    else:
+        why = "the spacing is irregular"
     return LoadWarning(
         "W_GAP_IRREGULAR",
-        f"Slices {index + 1} and {index + 2} lie {gap:.4g} mm apart, others {base:.4g} mm: "
-        f"{guess}, the mass is incomplete.",
+        f"Slices {index + 1} and {index + 2} lie {gap:.4g} mm apart, others {typical:.4g} mm: "
+        f"{why}, the mass is incomplete.",
     )
 
 
 def _against_thickness(spacing: float, thickness_mm: float | None) -> list[LoadWarning]:
     if thickness_mm is None or abs(spacing - thickness_mm) <= RELATIVE_TOLERANCE * thickness_mm:
         return []
-    code, word = ("W_GAP", "gaps") if spacing > thickness_mm else ("W_OVERLAP", "overlaps")
-    return [
-        LoadWarning(
-            code,
-            f"Slices are {thickness_mm:.4g} mm thick and lie {spacing:.4g} mm apart: {word} of "
-            f"{abs(spacing - thickness_mm):.3g} mm; the two mass conventions differ.",
-        )
-    ]
+    differ = f"{abs(spacing - thickness_mm):.3g} mm"
+    lengths = f"Slices are {thickness_mm:.4g} mm thick and lie {spacing:.4g} mm apart: "
+    if spacing > thickness_mm:
+        text = f"gaps of {differ}; the two mass conventions differ."
+        return [LoadWarning("W_GAP", lengths + text)]
+    text = f"they overlap by {differ}, so the mass follows the slice spacing."
+    return [LoadWarning("W_OVERLAP", lengths + text)]
 
 
 def _against_header(frames: Sequence[Frame], spacing: float) -> list[LoadWarning]:

@@ -242,6 +242,7 @@ def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid:
         number=None,
         instance_number=values.whole(root, 0x00200013),
         position_mm=_position(root),
+        position_decimals=_decimals(root),
         orientation=_orientation(root),
         spacing_mm=_spacing(root),
         thickness_mm=thickness,
@@ -287,6 +288,7 @@ def _enhanced_frame(
         number=number,
         instance_number=values.whole(root, 0x00200013),
         position_mm=_position(item(_POSITION)),
+        position_decimals=_decimals(item(_POSITION)),
         orientation=_orientation(item(_ORIENTATION)),
         spacing_mm=_spacing(measures),
         thickness_mm=thickness,
@@ -355,6 +357,17 @@ def _position(elements: Elements | None) -> tuple[float, float, float]:
             "numbers in mm are needed.",
         )
     return (parsed[0], parsed[1], parsed[2])
+
+
+def _decimals(elements: Elements | None) -> int:
+    """Return the most decimals that any component of the position is written with."""
+    text = values.raw_text(elements, 0x00200032) or ""
+    most = 0
+    for part in text.split("\\"):
+        digits, _, exponent = part.strip().lower().partition("e")
+        fraction = digits.partition(".")[2].rstrip("0")
+        most = max(most, len(fraction) - int(exponent or 0))
+    return min(most, 16)
 
 
 def _orientation(elements: Elements | None) -> tuple[float, float, float, float, float, float]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
+from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.types import ImageKind
 
 _LOCALIZER = {"LOCALIZER", "LOCALISER", "SCOUT"}
@@ -46,19 +46,13 @@ def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> Ima
     return None
 
 
-def words_of(*texts: str) -> set[str]:
-    """Split descriptions into lower-case words and numbers, CamelCase into its words."""
-    apart = [re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower() for text in texts]
-    return {word for text in apart for word in re.findall(r"[a-z]+|\d+", text)}
-
-
 def resolve_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
     """Tell the kind of frames that leave it open, from their series and its description.
 
     Where others in the series say that they are PSIR or magnitude, the open ones are
     magnitude; otherwise the description decides.
     """
-    words = words_of(description)
+    words = {word.casefold() for word in split_words(description)}
     if set(described) & {ImageKind.PSIR, ImageKind.MAGNITUDE}:
         return ImageKind.MAGNITUDE
     if words & {"mag", "magnitude", "magn"}:

@@ -1,4 +1,10 @@
-"""Which stack of a study is the LGE short-axis stack, and why, in words."""
+"""Propose the LGE short-axis stack of a study, and say why in words.
+
+The description of a series weighs most. Its protocol name is often that of the whole examination
+and speaks only where the description says nothing, without the words that all series of the study
+share. Nothing else (inversion time, contrast agent, PSIR) makes a stack late enhancement without a
+warning.
+"""
 
 from __future__ import annotations
 
@@ -8,75 +14,49 @@ from dataclasses import dataclass, replace
 
 from scarseg.case.stack import LoadWarning
 from scarseg.io.dicom.geometry import FEW_SLICES
-from scarseg.io.dicom.kinds import words_of
+from scarseg.io.dicom.series_words import SeriesWords, read_words, split_words
 from scarseg.io.dicom.types import ImageKind, StackSummary
 
-_LGE = {"lge", "de", "dhe", "psir", "psmde", "mde", "viability", "late", "delayed", "scar"}
-_LGE |= {"gadolinium", "tardif", "tardive", "psde", "viab"}
-_SHORT_AXIS = {"sax", "sa", "short", "shax", "kax", "kurzachse", "ka", "petit"}
-_LONG_AXIS = {
-    "lax",
-    "long",
-    "ch",
-    "chamber",
-    "cham",
-    "vla",
-    "hla",
-    "lvot",
-    "rvot",
-    "aorta",
-    "radial",
-}
-_NEVER = {"cine", "scout", "localizer", "localiser", "survey"}
-_OTHER = {"ssfp", "trufi", "fiesta", "btfe", "perfusion", "perf", "molli"}
-_OTHER |= {"stir", "haste", "flow", "venc", "tagging", "map", "mapping", "shmolli", "flair", "dwi"}
-_OTHER |= {"mra", "angio", "swi", "adc", "tof"}
-_OTHER |= {"stress", "rest", "tse", "mprage", "bravo", "spgr", "calibration", "timing"}
-_ELSEWHERE = {"head", "brain", "neuro", "skull", "spine", "knee", "liver", "abdomen", "pelvis"}
-_ELSEWHERE |= {"shoulder", "breast", "prostate", "ankle", "hip", "neck", "cerebrum", "orbit"}
-_WITHIN_WORDS = ("lge", "psir", "psmde", "viab", "delayed", "sax", "cine", "scout", "localizer")
 _MIN_SPACING_MM, _MAX_SPACING_MM = 4.0, 20.0
 _MAX_SLICES = 30
+_CINE_PHASES = 8
 
 
 @dataclass(frozen=True)
 class LgeEvidence:
-    """What besides its geometry speaks for a stack: texts and times of its headers."""
+    """What the headers of a stack say besides its geometry."""
 
-    words: frozenset[str]
-    body: frozenset[str]
+    description: str
+    protocol: str
+    sequence_name: str
+    body_part: str
     inversion: bool
     contrast: bool
     cardiac_images: int
     phases: int
 
 
-def lge_evidence(
-    texts: Sequence[str],
-    body_part: str,
-    inversion: bool,
-    contrast: bool,
-    cardiac_images: int,
-    phases: int,
-) -> LgeEvidence:
-    """Gather what a stack's headers say in words."""
-    words = words_of(*texts)
-    words |= {part for part in _WITHIN_WORDS for word in words if part in word}
-    return LgeEvidence(
-        frozenset(words),
-        frozenset(words_of(body_part)),
-        inversion,
-        contrast,
-        cardiac_images,
-        phases,
-    )
+@dataclass(frozen=True)
+class _Named:
+    """A stack with what its names say.
+
+    ``field`` is the header field that decides; ``own`` are the words of the description that
+    other series of the study do not share.
+    """
+
+    stack: StackSummary
+    evidence: LgeEvidence
+    words: SeriesWords
+    own: SeriesWords
+    field: str
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _Candidate:
     stack: StackSummary
     score: int
-    says_lge: bool
+    named: bool
+    likely: bool
     reasons: tuple[str, ...]
 
 
@@ -94,68 +74,125 @@ def propose(
         studies[(stack.patient_id, stack.study_uid)].append(index)
     result = [stack for stack, _ in stacks]
     for indices in studies.values():
-        of_study = [stacks[index] for index in indices]
-        only_named = of_study[0][0].study_uid in refused_studies
+        of_study = _read_names([stacks[index] for index in indices])
+        only_named = of_study[0].stack.study_uid in refused_studies
         for index, stack in zip(indices, _propose_one(of_study, only_named), strict=True):
             result[index] = stack
     return result
 
 
-def _propose_one(
-    stacks: Sequence[tuple[StackSummary, LgeEvidence]], only_named: bool
-) -> list[StackSummary]:
-    against = [_against(stack, facts) for stack, facts in stacks]
-    judged = [
-        _judge(stack, facts)
-        for (stack, facts), fault in zip(stacks, against, strict=True)
-        if not fault
-    ]
-    best = _best(judged, only_named)
+def _read_names(stacks: Sequence[tuple[StackSummary, LgeEvidence]]) -> list[_Named]:
+    several = len({evidence.description for _, evidence in stacks}) > 1
+    in_protocols = _shared([evidence.protocol for _, evidence in stacks]) if several else set()
+    in_descriptions = (
+        _shared([evidence.description for _, evidence in stacks]) if several else set()
+    )
+    named = []
+    for stack, evidence in stacks:
+        words, field = _deciding_words(evidence, in_protocols, several)
+        unshared = _without(split_words(evidence.description), in_descriptions)
+        own = read_words(unshared)
+        named.append(_Named(stack, evidence, words, own, field))
+    return named
+
+
+def _shared(names: Sequence[str]) -> set[str]:
+    """Return the words that all names share; they carry nothing about any one of them."""
+    sets = [{word.casefold() for word in split_words(name)} for name in names]
+    return set.intersection(*sets)
+
+
+def _without(words: Sequence[str], shared: Collection[str]) -> list[str]:
+    return [word for word in words if word.casefold() not in shared]
+
+
+def _deciding_words(
+    evidence: LgeEvidence, in_protocols: Collection[str], several: bool
+) -> tuple[SeriesWords, str]:
+    """Return the words of the first field that says what was acquired, and its name.
+
+    The protocol of a single series may be that of the examination: it can only add late
+    enhancement, never rule out. So can the sequence name.
+    """
+    described = read_words(split_words(evidence.description))
+    if described.decides:
+        return described, "description"
+    own = _without(split_words(evidence.protocol), in_protocols)
+    protocol = read_words(own)
+    view = {
+        "short_axis": described.short_axis or protocol.short_axis,
+        "long_axis": described.long_axis or ("" if described.short_axis else protocol.long_axis),
+        "elsewhere": described.elsewhere or protocol.elsewhere,
+    }
+    if protocol.lge or (several and protocol.decides):
+        return replace(protocol, **view), "protocol"
+    sequence = read_words(split_words(evidence.sequence_name))
+    return replace(described, lge=sequence.lge, **view), "sequence name"
+
+
+def _propose_one(stacks: Sequence[_Named], only_named: bool) -> list[StackSummary]:
+    owns_lge = any(one.own.lge for one in stacks)
+    against = [_against(one, owns_lge) for one in stacks]
+    candidates = [_judge(one) for one, fault in zip(stacks, against, strict=True) if not fault]
+    best = _best(candidates, only_named)
     result = []
-    for (stack, _), fault in zip(stacks, against, strict=True):
+    for one, fault in zip(stacks, against, strict=True):
+        stack = one.stack
         if best is not None and stack is best.stack:
-            result.append(_proposed(best, judged))
+            result.append(_proposed(best, candidates))
         elif fault:
             result.append(replace(stack, reason=f"not proposed: {fault}"))
         elif best is None:
-            result.append(replace(stack, reason=f"not proposed: {_why_none(judged, only_named)}"))
+            why = _why_none(candidates, only_named)
+            result.append(replace(stack, reason=f"not proposed: {why}"))
         else:
             result.append(replace(stack, reason="not proposed: another stack is likelier"))
     return result
 
 
-def _why_none(judged: Sequence[_Judged], only_named: bool) -> str:
-    if max(j.stack.n_slices for j in judged) < FEW_SLICES:
+def _why_none(candidates: Sequence[_Candidate], only_named: bool) -> str:
+    if max(one.stack.n_slices for one in candidates) < FEW_SLICES:
         return "several series hold one or two slices each"
     why = "something was refused" if only_named else "several stacks are as likely"
     return f"{why} and nothing says LGE"
 
 
-def _against(stack: StackSummary, facts: LgeEvidence) -> str:
-    """Say what rules a stack out, empty where nothing does."""
-    lge, short_axis = bool(facts.words & _LGE), bool(facts.words & _SHORT_AXIS)
+def _against(named: _Named, owns_lge: bool) -> str:
+    """Return what rules a stack out, empty where nothing does.
+
+    Args:
+        named: the stack.
+        owns_lge: some series of the study is called LGE by words that not all share; then words
+            that all share rule nothing out.
+    """
+    stack, words, evidence = named.stack, named.words, named.evidence
     if stack.modality not in ("MR", ""):
         return f"it is {stack.modality}, not MR"
     if stack.kind not in (ImageKind.MAGNITUDE, ImageKind.PSIR):
         return f"it is a {stack.kind.value} image"
-    elsewhere = (facts.words | facts.body) & _ELSEWHERE
-    if elsewhere:
-        return f"it shows the {min(elsewhere)}"
-    if facts.words & _NEVER:
-        return f"its description says {min(facts.words & _NEVER)}"
-    if facts.words & _LONG_AXIS and not short_axis:
+    never = words.never
+    if named.field == "description" and owns_lge:
+        never = named.own.never
+    if never:
+        return f"its {named.field} says {never}"
+    if not words.lge:
+        elsewhere = words.elsewhere or read_words(split_words(evidence.body_part)).elsewhere
+        if elsewhere:
+            return f"it shows the {elsewhere}"
+        if words.other:
+            return f"its {named.field} says {words.other}"
+    if words.long_axis and not words.short_axis:
         return "it is a long-axis view"
-    other = facts.words & _OTHER
-    if other and not lge:
-        return f"its description says {min(other)}"
-    if facts.phases > 1 and not lge and not facts.inversion:
-        return f"every position was acquired {facts.phases} times: a cine or a repeat"
-    if facts.cardiac_images >= 8 and not lge:
-        return f"it is one of {facts.cardiac_images} heart phases"
-    return _geometry_against(stack, lge and short_axis, lge)
+    if not words.lge:
+        if evidence.phases > 1 and (not evidence.inversion or evidence.phases >= _CINE_PHASES):
+            return f"every position was acquired {evidence.phases} times: a cine or a repeat"
+        if evidence.cardiac_images >= _CINE_PHASES:
+            return f"it is one of {evidence.cardiac_images} heart phases"
+    return _geometry_against(stack, bool(words.lge), bool(words.short_axis))
 
 
-def _geometry_against(stack: StackSummary, named: bool, lge: bool) -> str:
+def _geometry_against(stack: StackSummary, lge: bool, short_axis: bool) -> str:
+    named = lge and short_axis
     if stack.n_slices < FEW_SLICES and not named:
         return f"it has only {stack.n_slices} slice{'s' if stack.n_slices > 1 else ''}"
     spacing = stack.slice_spacing_mm
@@ -166,21 +203,27 @@ def _geometry_against(stack: StackSummary, named: bool, lge: bool) -> str:
     return ""
 
 
-def _judge(stack: StackSummary, facts: LgeEvidence) -> _Judged:
+_LGE_SCORE = {"description": 10, "protocol": 6, "sequence name": 5}
+
+
+def _judge(one: _Named) -> _Candidate:
+    stack, words, evidence = one.stack, one.words, one.evidence
+    psir = stack.kind is ImageKind.PSIR
     score, reasons = 0, []
-    lge = facts.words & _LGE
-    if lge:
-        score += 10
-        reasons.append(f"its description says {', '.join(sorted(lge))}")
-    elif stack.kind is ImageKind.PSIR:
+    if words.lge:
+        score += _LGE_SCORE[one.field]
+        reasons.append(f"its {one.field} says {words.lge}")
+    elif psir:
         score += 8
         reasons.append("it is PSIR")
-    if facts.inversion:
+    if one.own.lge:
+        score += 1
+    if evidence.inversion:
         score += 3
         reasons.append("it has an inversion time")
-    if facts.contrast:
+    if evidence.contrast:
         score += 1
-    if facts.words & _SHORT_AXIS:
+    if words.short_axis:
         score += 3
         reasons.append("it is called short axis")
     if 5 <= stack.n_slices <= 20:
@@ -189,35 +232,35 @@ def _judge(stack: StackSummary, facts: LgeEvidence) -> _Judged:
         score += 2
     if stack.slice_spacing_mm is not None:
         reasons.append(f"{stack.n_slices} slices {stack.slice_spacing_mm:.3g} mm apart")
-    says_lge = bool(lge) or stack.kind is ImageKind.PSIR or facts.inversion
-    return _Judged(stack, score, says_lge, tuple(reasons))
+    likely = bool(words.lge) or psir or evidence.inversion
+    return _Candidate(stack, score, bool(words.lge), likely, tuple(reasons))
 
 
-def _best(judged: Sequence[_Judged], only_named: bool) -> _Judged | None:
-    if not judged:
+def _best(candidates: Sequence[_Candidate], only_named: bool) -> _Candidate | None:
+    if not candidates:
         return None
-    best = min(judged, key=_preference)
-    if best.stack.n_slices < FEW_SLICES and len(judged) > 1:
+    best = min(candidates, key=_preference)
+    if best.stack.n_slices < FEW_SLICES and len(candidates) > 1:
         return None
-    unclear = only_named or len({j.stack.series_uid for j in judged}) > 1
-    if not best.says_lge and unclear:
+    unclear = only_named or len({one.stack.series_uid for one in candidates}) > 1
+    if not best.likely and unclear:
         return None
     if best.stack.kind is ImageKind.PSIR:
         pairs = [
-            j
-            for j in judged
-            if (j.says_lge or j.stack.series_uid == best.stack.series_uid)
-            and _is_magnitude_of(j.stack, best.stack)
+            one
+            for one in candidates
+            if (one.likely or one.stack.series_uid == best.stack.series_uid)
+            and _is_magnitude_of(one.stack, best.stack)
         ]
         best = min(pairs, key=_preference, default=best)
     return best
 
 
-def _preference(judged: _Judged) -> tuple[object, ...]:
+def _preference(candidate: _Candidate) -> tuple[object, ...]:
     """Sort the likeliest first; of repeats the first part, which holds the newest."""
-    stack = judged.stack
+    stack = candidate.stack
     return (
-        -judged.score,
+        -candidate.score,
         not stack.complete,
         -stack.n_slices,
         stack.kind is not ImageKind.MAGNITUDE,
@@ -229,6 +272,7 @@ def _preference(judged: _Judged) -> tuple[object, ...]:
 def _is_magnitude_of(stack: StackSummary, psir: StackSummary) -> bool:
     return (
         stack.kind is ImageKind.MAGNITUDE
+        and psir.kind is ImageKind.PSIR
         and stack.n_slices == psir.n_slices
         and (stack.rows, stack.columns) == (psir.rows, psir.columns)
         and all(abs(a - b) < 1e-3 for a, b in zip(stack.orientation, psir.orientation, strict=True))
@@ -239,22 +283,27 @@ def _is_magnitude_of(stack: StackSummary, psir: StackSummary) -> bool:
     )
 
 
-def _proposed(best: _Judged, judged: Sequence[_Judged]) -> StackSummary:
+def _proposed(best: _Candidate, candidates: Sequence[_Candidate]) -> StackSummary:
     stack = best.stack
     reasons = list(best.reasons)
     warnings = stack.warnings
-    if not best.says_lge:
+    if not best.likely:
         reasons.append("it is the only stack that could be a short axis")
-        warnings = (
-            *warnings,
-            LoadWarning(
-                "W_NOT_LGE",
-                "Nothing in the headers says late enhancement; make sure that this is the stack.",
-            ),
-        )
-    others = [j.stack for j in judged if j.stack is not stack]
-    if stack.kind is ImageKind.MAGNITUDE and any(_is_magnitude_of(stack, o) for o in others):
+    if not best.named:
+        warnings = (*warnings, _not_lge(best))
+    others = [one.stack for one in candidates if one.stack is not stack]
+    if any(_is_magnitude_of(stack, other) for other in others):
         reasons.append("magnitude is taken, its PSIR is there as well")
     elif others:
         reasons.append(f"{len(others)} more could be meant")
     return replace(stack, proposed=True, reason="; ".join(reasons), warnings=warnings)
+
+
+def _not_lge(best: _Candidate) -> LoadWarning:
+    if best.stack.kind is ImageKind.PSIR:
+        what = "Only that it is PSIR speaks for late enhancement"
+    elif best.likely:
+        what = "Only an inversion time speaks for late enhancement"
+    else:
+        what = "Nothing in the headers says late enhancement"
+    return LoadWarning("W_NOT_LGE", f"{what}; make sure that this is the stack.")

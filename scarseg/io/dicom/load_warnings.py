@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scarseg.case.positions import SAME_POSITION_MM
 from scarseg.case.stack import LoadWarning
 from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.sorting import (
@@ -67,7 +68,7 @@ def header_warnings(
                 "for the position.",
             )
         )
-    if group.ranked:
+    if group.rank:
         warnings.append(_repeat_warning(group))
     if first.modality not in ("MR", ""):
         warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
@@ -85,8 +86,10 @@ def _repeat_warning(group: Group) -> LoadWarning:
             f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
             "the images apart; the stack may mix them.",
         )
+    apart = f", up to {group.apart_mm:.3g} mm apart" if group.apart_mm > SAME_POSITION_MM else ""
+    which = "the newest of each make" if group.rank == 1 else "older ones make"
     return LoadWarning(
         "W_REPEAT",
-        f"Some positions were acquired up to {group.repeat} times; the newest of each make the "
-        "first stack.",
+        f"Some positions were acquired up to {group.repeat} times{apart}; they are one tissue, and "
+        f"{which} this stack.",
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from scarseg.case.positions import SAME_POSITION_MM
 from scarseg.io.dicom.geometry import (
     FEW_SLICES,
     RELATIVE_TOLERANCE,
@@ -16,10 +17,10 @@ from scarseg.io.dicom.geometry import (
     spacing_is_regular,
 )
 from scarseg.io.dicom.headers import ImageFile
-from scarseg.io.dicom.kinds import resolve_kind, words_of
+from scarseg.io.dicom.kinds import resolve_kind
+from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.sorting import (
     ORIENTATION_TOLERANCE,
-    SAME_POSITION_MM,
     cluster_frames,
 )
 from scarseg.io.dicom.types import Frame, ImageKind
@@ -76,8 +77,13 @@ def _likeness(image: ImageFile) -> tuple[object, ...]:
         (image.patient_id, image.patient_name, image.study_uid, image.frame_of_reference),
         (_kind(image), frame.derived, frame.layout.signed, frame.image_type),
         (frame.layout.rows, frame.layout.columns, frame.spacing_mm, frame.thickness_mm),
-        tuple(tuple(sorted(w for w in words_of(text) if not w.isdecimal())) for text in texts),
+        tuple(_words(text) for text in texts),
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = {word.casefold() for word in split_words(text)}
+    return tuple(sorted(word for word in words if not word.isdecimal()))
 
 
 def _is_one_stack(frames: Sequence[Frame]) -> bool:

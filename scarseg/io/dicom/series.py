@@ -17,7 +17,7 @@ from scarseg.io.dicom.geometry import (
 from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.kinds import resolve_kind
-from scarseg.io.dicom.lge_series import LgeEvidence, lge_evidence
+from scarseg.io.dicom.lge_series import LgeEvidence
 from scarseg.io.dicom.load_warnings import damage_warning, frame_name, header_warnings
 from scarseg.io.dicom.merging import merge_single_slices
 from scarseg.io.dicom.sorting import (
@@ -254,8 +254,10 @@ def _thickness(frames: Iterable[Frame]) -> float | None:
 
 
 def _evidence(first: ImageFile, good: Sequence[Frame], group: Group) -> LgeEvidence:
-    return lge_evidence(
-        (first.description, first.protocol, first.sequence_name),
+    return LgeEvidence(
+        first.description,
+        first.protocol,
+        first.sequence_name,
         first.body_part,
         any(frame.inversion_ms is not None for frame in good),
         first.contrast,

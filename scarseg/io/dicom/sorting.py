@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from scarseg.case.positions import repeat_limit_mm
 from scarseg.io.dicom.geometry import positions_mm, sorted_by_position
 from scarseg.io.dicom.types import Frame, ImageKind
 
@@ -23,7 +24,6 @@ Divided = list[tuple[str, list[Frame]]]
 
 ORIENTATION_TOLERANCE = 1e-4
 SPACING_TOLERANCE_MM = 1e-4
-SAME_POSITION_MM = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class Group:
     """Frames that make one stack, in order, base to apex.
 
     ``labels`` maps what was split by to this group's value, in file-name-safe words;
-    ``repeat`` is how often the fullest position of the unsplit frames was acquired, ``ranked``
-    says that repeats were split by order in time at every position, and ``distinguishable`` is
-    False where nothing in the headers tells them apart.
+    ``repeat`` is how often the fullest position of the unsplit frames was acquired. Where repeats
+    were split by order in time at every position, ``rank`` is 1 for the newest, 2 for the one
+    before, else 0; ``distinguishable`` is False where nothing in the headers separates them, and
+    ``apart_mm`` is how far repeats of one position lie apart at most.
     """
 
     frames: tuple[Frame, ...]
@@ -41,8 +42,9 @@ class Group:
     labels: Labels
     repeat: int = 1
     repeated_by: str = ""
-    ranked: bool = False
+    rank: int = 0
     distinguishable: bool = True
+    apart_mm: float = 0.0
 
 
 def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
@@ -142,15 +144,15 @@ def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
-def _slots(frames: Sequence[Frame]) -> dict[int, list[Frame]]:
-    """Group frames by position along the normal; keys count positions."""
+def _slots(frames: Sequence[Frame], limit_mm: float) -> list[list[Frame]]:
+    """Group frames by position along the normal: neighbours up to ``limit_mm`` are repeats."""
     ordered = sorted_by_position(frames)
     along = positions_mm(ordered)
-    index = np.concatenate([[0], np.cumsum(np.diff(along) > SAME_POSITION_MM)])
+    index = np.concatenate([[0], np.cumsum(np.diff(along) > limit_mm)])
     slots: defaultdict[int, list[Frame]] = defaultdict(list)
     for slot, frame in zip(index.tolist(), ordered, strict=True):
         slots[slot].append(frame)
-    return dict(slots)
+    return list(slots.values())
 
 
 _REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
@@ -167,12 +169,15 @@ _REPEATED_BY: tuple[tuple[str, str, Callable[[Frame], Hashable]], ...] = (
 
 def _split_repeats(frames: Sequence[Frame], kind: ImageKind, labels: Labels) -> list[Group]:
     """Split frames of which several share a position."""
-    repeat = max(len(slot) for slot in _slots(frames).values())
+    thickness = None if None in {f.thickness_mm for f in frames} else frames[0].thickness_mm
+    limit = repeat_limit_mm(positions_mm(frames), thickness)
+    slots = _slots(frames, limit)
+    repeat = max(len(slot) for slot in slots)
     if repeat == 1:
         return [Group(sorted_by_position(frames), kind, labels)]
     for count in (1, 2, 3):
         for chosen in combinations(_REPEATED_BY, count):
-            parts = _parted(frames, [key for _, _, key in chosen], repeat)
+            parts = _parted(frames, [key for _, _, key in chosen], repeat, limit)
             if parts is not None:
                 by = " and ".join(name for _, name, _ in chosen)
                 prefix = chosen[0][0] if count == 1 else "x"
@@ -186,17 +191,26 @@ def _split_repeats(frames: Sequence[Frame], kind: ImageKind, labels: Labels) -> 
                     )
                     for value, members in sorted(parts.items(), key=lambda p: repr(p[0]))
                 ]
-    return _ranked(frames, kind, labels, repeat)
+    return _ranked(slots, kind, labels)
 
 
 def _parted(
-    frames: Sequence[Frame], keys: Sequence[Callable[[Frame], Hashable]], repeat: int
+    frames: Sequence[Frame],
+    keys: Sequence[Callable[[Frame], Hashable]],
+    repeat: int,
+    limit_mm: float,
 ) -> dict[tuple[Hashable, ...], list[Frame]] | None:
-    """Split by ``keys`` if that leaves no repeats and makes no more groups than repeats."""
+    """Split by ``keys`` if that leaves no repeats and makes no more groups than repeats.
+
+    Every part must fill half of the positions: one slice acquired again under an acquisition
+    number of its own is a repeat of that slice, not a second stack.
+    """
     parts = _by(frames, lambda f: tuple(key(f) for key in keys))
     if len(parts) != repeat or any(None in value for value in parts):
         return None
-    if any(len(slot) > 1 for members in parts.values() for slot in _slots(members).values()):
+    if any(len(slot) > 1 for part in parts.values() for slot in _slots(part, limit_mm)):
+        return None
+    if 2 * min(len(part) for part in parts.values()) < len(_slots(frames, limit_mm)):
         return None
     return parts
 
@@ -207,7 +221,7 @@ def _repeat_word(prefix: str, value: tuple[Hashable, ...]) -> str:
     return prefix + _digest(repr(part) for part in value)
 
 
-def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: int) -> list[Group]:
+def _ranked(slots: Sequence[list[Frame]], kind: ImageKind, labels: Labels) -> list[Group]:
     """Split by order in time at every position: jittering trigger times, a repeated slice.
 
     The newest acquisition of every position comes first: a slice is repeated because the one
@@ -215,20 +229,22 @@ def _ranked(frames: Sequence[Frame], kind: ImageKind, labels: Labels, repeat: in
     """
     distinguishable = True
     ranks: defaultdict[int, list[Frame]] = defaultdict(list)
-    for slot in _slots(frames).values():
+    for slot in slots:
         newest_first = sorted(slot, key=_when, reverse=True)
         distinguishable &= len({_when(frame)[:-1] for frame in slot}) == len(slot)
         for rank, frame in enumerate(newest_first):
             ranks[rank].append(frame)
+    apart = max(float(np.ptp(positions_mm(slot))) for slot in slots)
     return [
         Group(
             sorted_by_position(members),
             kind,
             (*labels, ("repeat", f"r{rank + 1}")),
-            repeat,
+            len(ranks),
             "order in time" if distinguishable else "nothing",
-            True,
+            rank + 1,
             distinguishable,
+            apart,
         )
         for rank, members in ranks.items()
     ]

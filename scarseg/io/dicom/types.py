@@ -66,8 +66,9 @@ class Frame:
     """One image plane with its geometry, pixels not yet read.
 
     ``number`` is 1-based within a multi-frame file, None for a classic file. ``position_mm``
-    and ``orientation`` in LPS; ``spacing_mm`` (row, column). ``kind`` is None where the frame
-    itself does not tell. ``damage`` says why its pixels cannot be read, else empty.
+    (written with up to ``position_decimals`` decimals) and ``orientation`` in LPS; ``spacing_mm``
+    (row, column). ``kind`` is None where the frame itself does not show it. ``damage`` is why its
+    pixels cannot be read, else empty.
     """
 
     source: Source
@@ -76,6 +77,7 @@ class Frame:
     number: int | None
     instance_number: int | None
     position_mm: Vector
+    position_decimals: int
     orientation: tuple[float, float, float, float, float, float]
     spacing_mm: tuple[float, float]
     thickness_mm: float | None

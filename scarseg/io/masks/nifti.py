@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +76,11 @@ def read_labels(path: Path) -> LabelArray:
     return read_label_map(path).labels
 
 
-def read_label_map(path: Path) -> LabelMap:
+def read_label_map(path: Path, meaning: Mapping[int, Label] | None = None) -> LabelMap:
     """Read labels with their grid, as :func:`write_labels` leaves them.
+
+    Args:
+        meaning: what values stand for; 0 to 4 as in :class:`Label` by default.
 
     Raises:
         InputError: E_MASK, not a label map with values 0 to 4.
@@ -92,11 +96,15 @@ def read_label_map(path: Path) -> LabelMap:
         raise InputError(
             "E_MASK", f"{path} cannot be read as NIfTI: {error}.", str(path)
         ) from error
-    known = np.isin(data, [int(label) for label in Label]).all()
-    if data.ndim != 3 or not known:
-        raise InputError("E_MASK", f"{path} is not a label map with values 0 to 4.", str(path))
+    known = {int(label): label for label in Label} if meaning is None else {0: 0, **meaning}
+    if data.ndim != 3 or not np.isin(data, list(known)).all():
+        values = "0 to 4" if meaning is None else ", ".join(str(one) for one in sorted(known))
+        raise InputError("E_MASK", f"{path} is not a label map with values {values}.", str(path))
     columns, rows, slices = (float(zoom) for zoom in image.header.get_zooms())
-    labels = np.ascontiguousarray(data.transpose(2, 1, 0)).astype(np.uint8)
+    labels = np.zeros(data.shape, dtype=np.uint8)
+    for value, label in known.items():
+        labels[data == value] = int(label)
+    labels = np.ascontiguousarray(labels.transpose(2, 1, 0))
     return LabelMap(labels, (slices, rows, columns), affine)
 
 

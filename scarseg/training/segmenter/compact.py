@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from scarseg.case.case import ModelIdentity
 from scarseg.errors import InputError, WeightsError
 from scarseg.models.compact_sam import (
     CompactSam,
@@ -27,18 +26,16 @@ from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
 from scarseg.training.segmenter.data import SampleStream, add_corrections
 from scarseg.training.segmenter.losses import LossWeights, segmentation_loss
-from scarseg.training.segmenter.recipe import Recipe, rate_at
-from scarseg.training.segmenter.trainer import SegmenterTraining
+from scarseg.training.segmenter.recipe import Recipe
+from scarseg.training.segmenter.trainer import UNFINISHED, SegmenterTraining
 from scarseg.training.segmenter.validate import ValidationSlice
 
-__all__ = ["CompactTraining", "Recipe", "batch_loss", "rate_at", "simulated_cases"]
-
-UNFINISHED = ModelIdentity("weights in training", "0" * 64, False)
 SHARES = (0.46, 0.22, 0.2, 0.12)
 """How often a slice is drawn: LGE with scar, LGE without, cine, simulated."""
 
 
 def prompt_batch(batch: dict[str, Tensor], previous: Tensor | None = None) -> PromptBatch:
+    """Return the prompts of a batch; ``previous`` (image, 3, row, column) is zeros by default."""
     n, _, rows, columns = batch["image"].shape
     nothing = torch.zeros(n, 3, rows, columns, device=batch["image"].device)
     return PromptBatch(
@@ -59,12 +56,12 @@ def batch_loss(
     weights: LossWeights | None = None,
     previous_share: float = 1.0,
 ) -> Tensor:
-    """Give the loss of one batch, answered once and then after ``rounds`` of corrective clicks.
+    """Return the loss of one batch, predicted once and then after ``rounds`` of corrective clicks.
 
-    Every round clicks at the largest error of the answer before it; the earlier prompts stay.
+    Every round clicks at the largest error of the prediction before it; the earlier prompts stay.
     Gradients flow through the first and the last decode. The rounds between only lead to where
     a reader would be by then, and nothing is learned through clicks or previous masks: a
-    reader's hand has no gradient.
+    reader has no gradient.
 
     Args:
         network: on any device.
@@ -72,7 +69,7 @@ def batch_loss(
         rounds: 0 for no clicks.
         rng: draws the clicks.
         weights: of the loss terms.
-        previous_share: share of the rounds that see the answer before them.
+        previous_share: share of the rounds that see the prediction before them.
     """
     device = next(network.parameters()).device
     here = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
@@ -118,7 +115,7 @@ class CompactTraining(SegmenterTraining):
         self._rng = np.random.default_rng(recipe.seed)
 
     def load_initial_weights(self, weights: Path) -> None:
-        """Start from trained weights instead of chance; of several networks the first.
+        """Start from trained weights instead of random ones; of several networks the first.
 
         Raises:
             WeightsError: E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
@@ -133,7 +130,7 @@ class CompactTraining(SegmenterTraining):
         except (RuntimeError, KeyError, ValueError) as error:
             message = f"The weights file {weights} is not a scarseg segmenter."
             raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights)) from error
-        self.average = self._copied()
+        self.average = self.copied_state()
 
     def loss(self) -> Tensor:
         assert self._batches is not None, "run() gives the data"
@@ -157,7 +154,7 @@ class CompactTraining(SegmenterTraining):
         shares: Sequence[float] = SHARES,
         validation_slices: Sequence[ValidationSlice] = (),
         limits: Limits | None = None,
-        board: ProgressDisplay | None = None,
+        display: ProgressDisplay | None = None,
         stop: StopRequest | None = None,
     ) -> Ending:
         """Train until the budget is spent, see :func:`scarseg.training.loop.run_training`.
@@ -187,33 +184,12 @@ class CompactTraining(SegmenterTraining):
         self.validation_slices = validation_slices
         self.network.train()
         try:
-            return run_training(self, limits, board, stop)
+            return run_training(self, limits, display, stop)
         finally:
             self._batches = None  # ends its workers
 
 
 def ignore_interrupt(_worker: int) -> None:
-    """Let a data worker live through Ctrl-C: the run stops it when the checkpoint is written."""
+    """Ignore Ctrl-C in a data worker: the run stops it when the checkpoint is written."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def simulated_cases(n: int, seed: int) -> list[TrainingCase]:
-    """Make simulated stacks in memory."""
-    from scarseg.simulate.series import simulate_stack
-
-    cases = []
-    for k in range(n):
-        made = simulate_stack(seed * 100_000 + k)
-        stack = made.stack
-        cases.append(
-            TrainingCase(
-                f"simulated{k}",
-                "simulated",
-                np.array(stack.pixels),
-                made.truth,
-                stack.pixel_spacing_mm,
-                stack.slice_spacing_mm or stack.slice_thickness_mm,
-            )
-        )
-    return cases

@@ -34,8 +34,12 @@ from scarseg.training.prompts import (
     corrective_click,
     simulate_prompts,
 )
+from scarseg.training.wall_warp import WarpFactors, wall_profile, warp_grid
 
 Image = npt.NDArray[np.float32]
+WARPED_SHARE = 0.6
+"""Share of the samples whose wall is made thicker or thinner: other hospitals' patients have walls
+of 12 mm where EMIDEC's have 8, and a network trained on one thickness finds it everywhere."""
 GROUPS = ("scar", "no scar", "cine", "simulated")
 """What the shares of a run weigh: real LGE slices with and without scar, cine, simulated."""
 
@@ -76,16 +80,29 @@ def _cut(pixels: Image, grid: Tensor, geometry: CropGeometry) -> Image:
     return np.asarray(crop[0, 0].numpy())
 
 
+def _warped(case: TrainingCase, index: int, grid: Tensor, factors: WarpFactors | None) -> Tensor:
+    """Return the sampling grid of a slice whose wall is made thicker or thinner."""
+    if factors is None or not (case.wall_known is None or case.wall_known[index]):
+        return grid
+    profile = wall_profile(case.labels[index], case.pixel_spacing_mm)
+    rows, columns = case.labels.shape[1:]
+    if profile is None:
+        return grid
+    return warp_grid(grid, profile, factors, (rows, columns), case.pixel_spacing_mm)
+
+
 def _neighbours(
     case: TrainingCase,
     index: int,
     grid: Tensor,
     geometry: CropGeometry,
     rng: np.random.Generator | None,
+    factors: WarpFactors | None,
 ) -> list[Image | None]:
-    """Cut the slices before and after on the same grid, as breath holds leave them: a little off.
+    """Sample the slices before and after on the same grid, shifted as breath holds leave them.
 
     Order, distance and presence vary: stacks run either way, have gaps, and end somewhere.
+    ``factors``: the walls of all slices of a sample change alike.
     """
     sides = [-1, 1]
     if rng is not None:
@@ -101,6 +118,7 @@ def _neighbours(
         if rng is not None:
             rows, columns = case.labels.shape[1:]
             own = shift_for_breath_hold(grid, (rows, columns), case.pixel_spacing_mm, rng)
+        own = _warped(case, index + side, own, factors)
         crops.append(_cut(case.pixels[index + side], own, geometry))
     return crops
 
@@ -142,6 +160,8 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None)
     grid = geometry.sampling_grid(shape)
     if rng is not None:
         grid = random_grid(geometry, shape, case.pixel_spacing_mm, rng)
+    factors = WarpFactors.draw(rng) if rng is not None and rng.random() < WARPED_SHARE else None
+    unwarped, grid = grid, _warped(case, index, grid, factors)
     known = np.array(
         [
             case.pool_known is None or case.pool_known[index],
@@ -163,7 +183,7 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None)
         image, painted, alone = _repainted(case.kind, image, weights[:4], known, rng)
         if painted is not None:
             masks[2], known[2] = painted, True
-    others = [None, None] if alone else _neighbours(case, index, grid, geometry, rng)
+    others = [None, None] if alone else _neighbours(case, index, unwarped, geometry, rng, factors)
     present = np.array([True, *(other is not None for other in others)])
     slices = [np.zeros_like(image) if one is None else _scaled(one) for one in (image, *others)]
     stacked = np.stack(slices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from scarseg.case.case import ModelIdentity
 from scarseg.case.labels import infarct_mask
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
@@ -29,7 +28,7 @@ from scarseg.training.prompts import bounding_box, click_inside, components, dra
 from scarseg.training.runs import write_file
 from scarseg.training.segmenter.losses import segmentation_loss
 from scarseg.training.segmenter.recipe import Recipe
-from scarseg.training.segmenter.trainer import SegmenterTraining
+from scarseg.training.segmenter.trainer import UNFINISHED, SegmenterTraining
 from scarseg.training.segmenter.validate import ValidationSlice
 
 Mask = npt.NDArray[np.bool_]
@@ -41,7 +40,7 @@ KEPT_EMBEDDINGS = 512
 
 @dataclass(frozen=True)
 class DrawnPrompts:
-    """Prompts of one slice in source pixels, and the scar (row, column) that they ask for."""
+    """Prompts of one slice in source pixels, and the scar (row, column) that they mark."""
 
     box: tuple[float, float, float, float] | None
     points: tuple[tuple[float, float, int], ...]
@@ -49,10 +48,10 @@ class DrawnPrompts:
 
 
 class VitTraining(SegmenterTraining):
-    """A run on a SAM checkpoint; images enter exactly as they do in use.
+    """A run on a SAM checkpoint; images are prepared exactly as they are in use.
 
     Args:
-        recipe: ``train`` says decoder (mask decoder alone) or all.
+        recipe: its ``train`` is decoder (mask decoder alone) or all.
         weights: the checkpoint it begins with.
     """
 
@@ -79,20 +78,22 @@ class VitTraining(SegmenterTraining):
         self._slices: list[list[tuple[TrainingCase, int]]] = [[], []]
         self._kept: dict[tuple[int, int], Tensor] = {}
         self._rng = np.random.default_rng(recipe.seed)
-        self._tried = _Remembering(VitSegmenter(sam, _UNFINISHED, str(self.device)), self.whole)
+        self._segmenter = _CachingSegmenter(
+            VitSegmenter(sam, UNFINISHED, str(self.device)), self.whole
+        )
 
     def load_initial_weights(self, weights: Path) -> None:
-        """Do nothing: a run on a checkpoint has begun with it when it was made."""
+        """Do nothing: the checkpoint was loaded when the run was created."""
 
     def run(
         self,
         cases: Sequence[TrainingCase],
         validation_slices: Sequence[ValidationSlice] = (),
         limits: Limits | None = None,
-        board: ProgressDisplay | None = None,
+        display: ProgressDisplay | None = None,
         stop: StopRequest | None = None,
     ) -> Ending:
-        """Train on the slices that say something of scar; cine says nothing.
+        """Train on the slices whose scar is known; that of cine is not.
 
         Raises:
             InputError: E_INPUT_EMPTY without any.
@@ -105,7 +106,7 @@ class VitTraining(SegmenterTraining):
             raise InputError("E_INPUT_EMPTY", "No case shows scar to learn from.")
         self.validation_slices = validation_slices
         self._rng = np.random.default_rng([self.recipe.seed, self.step])
-        return run_training(self, limits, board, stop)
+        return run_training(self, limits, display, stop)
 
     def loss(self) -> Tensor:
         parts = [self._decode_one() for _ in range(self.recipe.batch)]
@@ -118,7 +119,7 @@ class VitTraining(SegmenterTraining):
         return segmentation_loss(logits, iou, target, known, spacing, weights)
 
     def _decode_one(self) -> tuple[Tensor, Tensor, Tensor, float]:
-        """Draw a slice and prompts; give logits, predicted IoU, target, mm per logit pixel."""
+        """Draw a slice and prompts; return logits, predicted IoU, target, mm per logit pixel."""
         rng = self._rng
         free = self._slices[1] and rng.random() > SCAR_SHARE
         case, index = _any(self._slices[1] if free else self._slices[0], rng)
@@ -170,35 +171,36 @@ class VitTraining(SegmenterTraining):
         sparse, dense = self.network.prompt_encoder(points=points, boxes=boxes, masks=None)
         return sparse, dense
 
-    def segmenter(self) -> _Remembering:
-        return self._tried
+    def segmenter(self) -> _CachingSegmenter:
+        return self._segmenter
 
     def validate(self, stop: StopRequest) -> dict[str, float] | None:
-        """Try the running average, lent to the one network there is: a copy may not fit."""
-        own = self._copied()
+        """Measure the running average in the one network there is: a copy may not fit."""
+        own = self.copied_state()
         self._load(self.average)
         try:
             return super().validate(stop)
         finally:
             self._load(own)
 
-    def _write_average(self, name: str) -> None:
+    def _load(self, state: Mapping[str, Tensor]) -> None:
+        """Set the tensors of what is trained."""
+        self.network.load_state_dict({**self.network.state_dict(), **state})
+
+    def write_average(self, name: str) -> None:
         state = {k: v.contiguous().cpu() for k, v in self.average.items()}
         write_file(self.folder / name, save(state))
 
     def finished(self, trained: Path) -> bytes:
-        """Give the whole checkpoint with the trained part of a file in it, as SAM's own is kept."""
+        """Return the whole checkpoint, in SAM's format, with the trained part of a file in it."""
         self._load(load_file(trained))
         buffer = io.BytesIO()
         torch.save({k: v.contiguous().cpu() for k, v in self.network.state_dict().items()}, buffer)
         return buffer.getvalue()
 
 
-_UNFINISHED = ModelIdentity("weights in training", "0" * 64, False)
-
-
-class _Remembering:
-    """A segmenter that embeds a slice once, as long as its encoder does not learn."""
+class _CachingSegmenter:
+    """A segmenter that embeds a slice once, as long as its encoder is not trained."""
 
     def __init__(self, own: VitSegmenter, learning: bool) -> None:
         self.own, self.learning = own, learning
@@ -225,7 +227,7 @@ class _Remembering:
 def to_network_input(
     pixels: npt.NDArray[np.float32], pixel_spacing_mm: tuple[float, float], size: int
 ) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
-    """Show a slice (row, column) to the network as :class:`VitSegmenter` does.
+    """Prepare a slice (row, column) for the network as :class:`VitSegmenter` does.
 
     Returns:
         image (1, 3, row, column) in 0..255; its size; scale (column, row) from source pixels.
@@ -243,7 +245,7 @@ def to_network_input(
 
 
 def to_logit_grid(mask: Mask, inside: tuple[int, int], size: int, low: int) -> Tensor:
-    """Bring a mask (row, column) to the grid of the decoder's logits (1, 1, low, low)."""
+    """Resample a mask (row, column) to the grid of the decoder's logits (1, 1, low, low)."""
     source = torch.from_numpy(mask.astype(np.float32))[None, None]
     shown = F.interpolate(source, inside, mode="bilinear", antialias=True)
     padded = F.pad(shown, (0, size - inside[1], 0, size - inside[0]))
@@ -251,10 +253,10 @@ def to_logit_grid(mask: Mask, inside: tuple[int, int], size: int, low: int) -> T
 
 
 def draw_prompts(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> DrawnPrompts:
-    """Draw a box or clicks as a reader gives them, in source pixels, with the scar they ask for.
+    """Draw a box or clicks as a reader gives them, in source pixels, with the scar they mark.
 
-    A box asks for one component or for all of the scar; a slice without scar gets a box or a
-    negative click that asks for nothing.
+    A box marks one component or all of the scar; a slice without scar gets a box or a
+    negative click that marks nothing.
     """
     scar = infarct_mask(labels) & (labels <= 4)
     heart = (labels >= 1) & (labels <= 4)

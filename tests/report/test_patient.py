@@ -177,14 +177,14 @@ def test_nothing_leaves_the_sheet(
 
 def test_writing_replaces_nothing_unasked(case: Case, tmp_path: Path) -> None:
     measured, path = pipeline.measure(case), tmp_path / "r" / "1.2.3.4.pdf"
-    write_report(path, case, measured)
+    write_report(path, prepare(case, measured))
     before = path.read_bytes()
-    write_report(path, case, measured)  # what a killed run left is its own
+    write_report(path, prepare(case, measured))  # what a killed run left is its own
     case.labels[1] = 0
     with pytest.raises(OutputError, match="E_EXISTS"):
-        write_report(path, case, pipeline.measure(case))
+        write_report(path, prepare(case, pipeline.measure(case)))
     assert path.read_bytes() == before
-    write_report(path, case, pipeline.measure(case), force=True)
+    write_report(path, prepare(case, pipeline.measure(case)), force=True)
     assert path.read_bytes() != before
     assert [one.name for one in path.parent.iterdir()] == ["1.2.3.4.pdf"]
 

@@ -1,4 +1,4 @@
-"""``scarseg agree``: pairs, statistics, and pages."""
+"""``scarseg agree``: the command, its statistics, pages and exit status."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from scarseg import cli
-from scarseg.agreement.pairing import pair_tables
 from scarseg.agreement.summary import CSV_NAME, HTML_NAME, JSON_NAME, PDF_NAME
-from scarseg.errors import InputError
+from scarseg.io.tables.columns import COLUMNS
 from scarseg.io.tables.csv_reader import read_csv
+from scarseg.io.tables.export import ExtraTable, write_export
+from scarseg.io.tables.table import StackRecord, render_csv
 from scarseg.quant.agreement import agreement
 from tests.agreement.tables import row, two_readings, write
 
@@ -56,22 +57,9 @@ def test_json_holds_what_the_statistics_say(
     assert found["unit"] == "g"
 
 
-def test_rows_pair_by_series_and_part_in_any_order(tmp_path: Path) -> None:
-    first = [row(1, 5.0, part="1"), row(1, 7.0, part="2"), row(2, 9.0), row(4, 3.0), row(5, None)]
-    second = [row(5, 2.0), row(2, 8.0), row(1, 6.5, part="2"), row(3, 4.0), row(1, 5.5, part="1")]
-    a, b = write(tmp_path / "a.csv", first), write(tmp_path / "b.csv", second)
-    paired = pair_tables(read_csv(a), read_csv(b), "scar_mass_g")
-    assert {one.key: (one.a, one.b) for one in paired.pairs} == {
-        ("1.2.1", "1"): (5.0, 5.5),
-        ("1.2.1", "2"): (7.0, 6.5),
-        ("1.2.2", ""): (9.0, 8.0),
-    }
-    assert paired.only_a == (("1.2.4", ""),)
-    assert paired.only_b == (("1.2.3", ""),)
-    assert paired.blank == (("1.2.5", ""),)
-
-
-def test_what_has_no_partner_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_without_a_partner_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0), row(7, 1.0)])
     b = write(tmp_path / "b.csv", [row(1, 5.5), row(2, 3.0), row(8, 1.0), row(9, None)])
     assert cli.main(["agree", str(a), str(b)]) == 0
@@ -80,7 +68,9 @@ def test_what_has_no_partner_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "2 of b.csv has no partner in a.csv: 1.2.8, 1.2.9." in err
 
 
-def test_another_programs_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_another_program_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0), row(3, 1.0)])
     b = tmp_path / "b.csv"
     b.write_text("﻿patient_id;infarct\npatient03;2,5\npatient01;5\n\npatient02;3.0\n")
@@ -114,24 +104,7 @@ def test_bad_tables_are_refused(
     assert capsys.readouterr().err.startswith(code)
 
 
-def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="E_TABLE"):
-        read_csv(tmp_path / "none.csv")
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="E_TABLE"):
-        read_csv(tmp_path / "x.csv")
-
-
-def test_a_neutralised_cell_is_itself_again(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", [row(1, -5.0, patient_id="=1+1")])
-    (found,) = read_csv(path).rows
-    assert found["patient_id"] == "=1+1"
-    assert float(found["scar_mass_g"]) == -5
-
-
-def test_other_rules_of_measuring_are_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_different_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = write(tmp_path / "a.csv", [row(1, 5.0), row(2, 4.0, status="incomplete")])
     b = write(tmp_path / "b.csv", [row(1, 5.0, mass_convention="spacing"), row(2, 4.0)])
     assert cli.main(["agree", str(a), str(b)]) == 0
@@ -155,7 +128,7 @@ def test_strata_by_size_and_by_a_column(tmp_path: Path, capsys: pytest.CaptureFi
     assert parts[0]["bias"] == pytest.approx(bias)
 
 
-def test_a_folder_holds_page_print_numbers_and_pairs(tmp_path: Path) -> None:
+def test_a_folder_holds_html_pdf_json_and_pairs(tmp_path: Path) -> None:
     a, b = two_readings(tmp_path)
     folder = tmp_path / "out"
     words = ["agree", str(a), str(b), "-o", str(folder)]
@@ -174,7 +147,7 @@ def test_a_folder_holds_page_print_numbers_and_pairs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["page.html", "page.pdf", "page.json"])
-def test_a_name_chooses_the_form(tmp_path: Path, name: str) -> None:
+def test_the_suffix_chooses_the_format(tmp_path: Path, name: str) -> None:
     a, b = two_readings(tmp_path)
     assert cli.main(["agree", str(a), str(b), "-o", str(tmp_path / name)]) == 0
     start = {"html": b"<!DOCTYPE", "pdf": b"%PDF", "json": b"{"}[name.split(".")[1]]
@@ -206,7 +179,7 @@ def test_printing_loads_no_matplotlib_and_no_torch(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_files_name_is_no_mathematics_and_no_markup(tmp_path: Path) -> None:
+def test_a_file_name_is_neither_mathematics_nor_markup(tmp_path: Path) -> None:
     a, b = two_readings(tmp_path)
     a = a.rename(tmp_path / r"$\frac <b>&.csv")
     for name in ("page.html", "page.pdf"):
@@ -214,3 +187,105 @@ def test_a_files_name_is_no_mathematics_and_no_markup(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text()
     assert "<b>" not in page
     assert r"$\frac &lt;b&gt;&amp;.csv" in page
+
+
+def methods_table(path: Path, masses: dict[tuple[str, str, str], float]) -> Path:
+    """Write a table of threshold methods: grams by series, method and scope."""
+    columns = ("patient_id", "series_uid", "part", "method", "threshold_scope", "scar_mass_g")
+    rows = [
+        {
+            "patient_id": f"p{uid}",
+            "series_uid": uid,
+            "method": method,
+            "threshold_scope": scope,
+            "scar_mass_g": grams,
+        }
+        for (uid, method, scope), grams in masses.items()
+    ]
+    path.write_bytes(render_csv(columns, rows))
+    return path
+
+
+MASSES = {
+    ("1.2.1", "sd5", "slice"): 4.0,
+    ("1.2.1", "sd5", "stack"): 40.0,
+    ("1.2.1", "fwhm_max", "slice"): 7.0,
+    ("1.2.2", "sd5", "slice"): 3.0,
+    ("1.2.2", "sd5", "stack"): 30.0,
+    ("1.2.2", "fwhm_max", "slice"): 5.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "sd5"], [(5, 4), (4, 3)]),
+        (["--method", "sd5", "--scope", "stack"], [(5, 40), (4, 30)]),
+        (["--method", "fwhm_max"], [(5, 7), (4, 5)]),
+    ],
+)
+def test_a_table_of_methods_is_compared_by_one_method(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    expected: list[tuple[float, float]],
+) -> None:
+    a = write(tmp_path / "scar.csv", [row(1, 5.0), row(2, 4.0)])
+    b = methods_table(tmp_path / "scar_methods.csv", MASSES)
+    pairs = numbers(capsys, str(a), str(b), *words)["pairs"]
+    assert isinstance(pairs, list)
+    assert [(one["a"], one["b"]) for one in pairs] == expected
+
+
+def test_two_methods_of_one_table_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = str(methods_table(tmp_path / "scar_methods.csv", MASSES))
+    found = numbers(capsys, table, table, "--method", "sd5", "--method-b", "fwhm_max")
+    pairs = found["pairs"]
+    assert isinstance(pairs, list)
+    assert [(one["a"], one["b"]) for one in pairs] == [(4, 7), (3, 5)]
+    assert (found["a"], found["b"]) == ("scar_methods.csv (sd5)", "scar_methods.csv (fwhm_max)")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "choose one with --method: fwhm_max, sd5"),
+        (["--method", "otsu"], "no row of the method otsu by slice"),
+    ],
+)
+def test_a_method_that_is_not_in_the_table_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+) -> None:
+    a = write(tmp_path / "scar.csv", [row(1, 5.0)])
+    b = methods_table(tmp_path / "scar_methods.csv", MASSES)
+    assert cli.main(["agree", str(a), str(b), *words]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_a_method_needs_a_table_of_methods(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = two_readings(tmp_path)
+    assert cli.main(["agree", str(a), str(b), "--method", "sd5"]) == 1
+    assert "lists threshold methods" in capsys.readouterr().err
+
+
+def test_the_sheets_of_a_workbook_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = StackRecord({**dict.fromkeys(COLUMNS), **row(1, 5.0)}, [], {})
+    columns = ("method", "threshold_scope", "scar_mass_g")
+    identity = {"patient_id": "patient01", "series_uid": "1.2.1"}
+    cells = {"method": "sd5", "threshold_scope": "slice", "scar_mass_g": 4.25}
+    methods = ExtraTable("methods", columns, ({**identity, **cells},))
+    book = tmp_path / "scar.xlsx"
+    write_export(book, [record], {}, [methods])
+    table = write(tmp_path / "b.csv", [row(1, 4.5)])
+    pairs = numbers(capsys, str(book), str(table))["pairs"]
+    assert isinstance(pairs, list)
+    assert [(one["a"], one["b"]) for one in pairs] == [(5, 4.5)]
+    pairs = numbers(capsys, str(table), str(book), "--method", "sd5")["pairs"]
+    assert isinstance(pairs, list)
+    assert [(one["a"], one["b"]) for one in pairs] == [(4.5, 4.25)]

@@ -1,4 +1,4 @@
-"""``scarseg train detector``: read the data, split it, train, choose, export."""
+"""Train a detector as the command line asks: read, split, train, choose, export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scarseg.cli.train import (
+from scarseg.errors import InputError
+from scarseg.models.weights import ResolvedWeights
+from scarseg.training import model_card, runs
+from scarseg.training.cases import TrainingCase, simulate_cases
+from scarseg.training.commands import (
     OpenProgress,
     TrainingData,
     TrainingOutput,
@@ -24,26 +28,25 @@ from scarseg.cli.train import (
     start_or_resume,
     stopped_output,
 )
-from scarseg.errors import InputError
-from scarseg.models.weights import ResolvedWeights
-from scarseg.training import model_card, runs
-from scarseg.training.detector.data import SHARES, TUNING, simulated_cases
+from scarseg.training.detector.data import TUNING
 from scarseg.training.detector.evaluate import shift_slices
+from scarseg.training.detector.sampling import SHARES, SMALL_SCARS, WHOLE_SLICE_SHARE
 from scarseg.training.detector.train import (
     LEARNING_RATE,
     MASK_WEIGHT,
     WEIGHT_DECAY,
     DetectorRecipe,
     DetectorTraining,
-    choose_weights,
-    measure_weights,
     split_slices,
 )
+from scarseg.training.detector.weights import choose_weights, measure_weights
 from scarseg.training.loop import Ending, Limits, StopRequest, open_display
 
 ARCHITECTURE: dict[str, Any] = {
     "architecture": "YOLO11n (ultralytics), one input channel, two classes",
     "shares": SHARES,
+    "whole_slice_share": WHOLE_SLICE_SHARE,
+    "small_scars": SMALL_SCARS,
     "learning_rate": LEARNING_RATE,
     "weight_decay": WEIGHT_DECAY,
     "mask_weight": MASK_WEIGHT,
@@ -56,8 +59,8 @@ def train_detector(
     """Train a detector as the command line asks; see ``scarseg train detector --help``.
 
     Args:
-        options: of :func:`scarseg.cli.train_options.add_detector`, and ``words``: the command.
-        reading: opens a bar for the reading of the data.
+        options: of ``scarseg train detector``, and ``words``: the command.
+        reading: opens a progress bar for the reading of the data.
 
     Raises:
         ScarsegError: data, weights, folder or loss are not what they should be.
@@ -65,16 +68,16 @@ def train_detector(
     folder: Path = options.output
     resuming = runs.claim_folder(folder, options.resume)
     with runs.lock_folder(folder):
-        began = find_init(options.init, "detector")
+        init = find_init(options.init, "detector")
         device = set_up_device(options)
         with reading() as progress:
-            material = read_training_data(options, resuming, simulated_cases, TUNING, progress)
-        parts = split_slices(material.cases, material.split)
+            data = read_training_data(options, resuming, _simulate, TUNING, progress)
+        parts = split_slices(data.cases, data.split)
         if not any(labelled.heart.any() for labelled in parts["training"]):
             message = "No slice shows a left ventricle with its wall drawn to learn from."
             raise InputError("E_INPUT_EMPTY", message)
-        with StopRequest() as stop, open_display(sys.stderr) as board:
-            recipe = _recipe(options, began)
+        with StopRequest() as stop, open_display(sys.stderr) as display:
+            recipe = _recipe(options, init)
             training = DetectorTraining(recipe, folder, device)
             document = {
                 "kind": "detector",
@@ -82,54 +85,58 @@ def train_detector(
                 **data_recipe(options),
                 **ARCHITECTURE,
             }
-            start_or_resume(folder, document, training, material, began, board)
+            start_or_resume(folder, document, training, data, init, display)
             tuning = shift_slices(parts["validation"])
-            report_data(board, material, len(tuning))
+            report_data(display, data, len(tuning))
             limits = Limits(patience=options.patience)
-            ending = training.run(parts["training"], tuning, limits, board, stop)
+            ending = training.run(parts["training"], tuning, limits, display, stop)
             if ending is Ending.STOPPED:
                 return stopped_output(options, training.step)
-            board.say("choosing checkpoint and thresholds")
+            display.say("choosing checkpoint and thresholds")
             chosen = choose_weights(folder, parts["validation"])
             figures = measure_weights(chosen, parts["validation"])
-            card = _card(options, training, material, document, began, ending, figures)
+            card = _card(options, training, data, document, init, ending, figures)
             return TrainingOutput(
                 ending, tuple(model_card.export(folder, chosen.read_bytes(), card))
             )
 
 
-def _recipe(options: argparse.Namespace, began: ResolvedWeights | None) -> DetectorRecipe:
+def _simulate(n: int, seed: int) -> list[TrainingCase]:
+    return simulate_cases(n, seed * 1_000_003, digits=4)
+
+
+def _recipe(options: argparse.Namespace, init: ResolvedWeights | None) -> DetectorRecipe:
     return DetectorRecipe(
         minutes=options.time_budget,
         steps=options.steps,
         batch=options.batch or DetectorRecipe.batch,
         seed=options.seed,
         rate=options.rate,
-        init=began.path.name if began else "",
+        init=init.path.name if init else "",
     )
 
 
 def _card(
     options: argparse.Namespace,
     training: DetectorTraining,
-    material: TrainingData,
+    data: TrainingData,
     recipe: dict[str, Any],
-    began: ResolvedWeights | None,
+    init: ResolvedWeights | None,
     ending: Ending,
     figures: dict[str, dict[str, float]],
 ) -> model_card.ModelCard:
-    learned = material.part("training")
+    training_cases = data.part("training")
     return model_card.ModelCard(
         name=runs.weights_name(training.folder),
         kind="detector",
-        data=model_card.count_data(learned),
-        split=material.counts(),
-        sources=model_card.public_sources(learned),
+        data=model_card.count_data(training_cases),
+        split=data.counts(),
+        sources=model_card.public_sources(training_cases),
         recipe=recipe,
         command=command_line(options.words),
         run={
             "steps": training.step,
-            "images": training.state.images,
+            "images": training.images,
             "minutes": round(training.seconds / 60, 2),
             "device": str(training.device),
             "threads": options.threads,
@@ -140,6 +147,6 @@ def _card(
         },
         figures=figures,
         init=recipe["init"],
-        init_licence=licence_of(began),
+        init_licence=licence_of(init),
         notes=initial_weights_note(training.history),
     )

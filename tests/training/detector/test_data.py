@@ -13,14 +13,9 @@ from scarseg.case.prompts import Box
 from scarseg.models.detector import build_network
 from scarseg.models.detector_crop import DetectorCrop
 from scarseg.training.detector.data import (
-    DetectorSample,
     LabelledSlice,
-    Sampler,
     box_around,
-    collate,
     corner_points,
-    cut_margins,
-    make_detector_sample,
     scar_parts,
     true_boxes,
 )
@@ -36,6 +31,14 @@ from scarseg.training.detector.evaluate import (
     summarise,
 )
 from scarseg.training.detector.loss import DetectionLoss, MaskHead
+from scarseg.training.detector.sampling import (
+    DetectorSample,
+    Sampler,
+    collate,
+    cut_margins,
+    make_sample,
+    slice_probabilities,
+)
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.fakes import FakeDetector
 
@@ -98,23 +101,23 @@ def test_looks_are_well_formed(kind: str, far: bool) -> None:
     rng = np.random.default_rng(3)
     source = labelled(kind=kind)
     for _ in range(6):
-        drawn = make_detector_sample(source, rng, far)
+        drawn = make_sample(source, rng, far)
         assert drawn.image.dtype == np.float32 and drawn.image.shape == (128, 128)
         assert drawn.image.min() >= 0 and drawn.image.max() <= 1
         assert drawn.masks.shape == (3, 64, 64)
         assert (drawn.boxes[:, 2:] > drawn.boxes[:, :2]).all()
         if far:
-            assert not drawn.scar_counts and not (drawn.classes == 0).any()
+            assert not drawn.scar_known and not (drawn.classes == 0).any()
 
 
 def test_cine_teaches_scar_only_where_scar_was_painted() -> None:
     rng = np.random.default_rng(0)
     labels = phantom_labels()[0]
     source = LabelledSlice("c", 0, make_phantom_stack().pixels[0], labels, SPACING, "cine")
-    drawn = [make_detector_sample(source, rng, False) for _ in range(40)]
-    assert {d.scar_counts for d in drawn} == {True, False}
+    drawn = [make_sample(source, rng, False) for _ in range(40)]
+    assert {d.scar_known for d in drawn} == {True, False}
     for d in drawn:
-        assert d.scar_counts or not d.masks[2].any()
+        assert d.scar_known or not d.masks[2].any()
 
 
 def test_the_right_ventricle_of_cine_is_no_scar() -> None:
@@ -215,7 +218,7 @@ def network() -> Any:
 
 def looks() -> list[DetectorSample]:
     rng = np.random.default_rng(0)
-    return [make_detector_sample(labelled(k), rng, far=False) for k in (0, 1, 2)]
+    return [make_sample(labelled(k), rng, far=False) for k in (0, 1, 2)]
 
 
 def test_scar_is_not_learned_where_it_is_unknown(network: Any) -> None:
@@ -263,3 +266,14 @@ def test_batches_fit_the_loss(network: Any) -> None:
         ]
     )
     assert torch.isfinite(DetectionLoss(network)(network(empty["img"].repeat(1, 1, 1, 1)), empty))
+
+
+def test_slices_with_small_scars_are_drawn_more_often() -> None:
+    def with_scar(side: int) -> LabelledSlice:
+        labels = np.zeros((60, 60), dtype=np.uint8)
+        labels[10 : 10 + side, 10 : 10 + side] = 3
+        return LabelledSlice("P001", 0, np.zeros((60, 60), np.float32), labels, (1.0, 1.0))
+
+    # Boxes of 10 x 10, 20 x 20 and 30 x 30 mm; the last slice has none.
+    group = [with_scar(10), with_scar(20), with_scar(30), with_scar(0)]
+    assert slice_probabilities(group) == pytest.approx([3 / 7, 2 / 7, 1 / 7, 1 / 7])

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scarseg.report.bullseye import bullseye_figure
-from scarseg.report.layout import FigureBlock, TableBlock, html_page, pdf_page
+from scarseg.report.layout import FigureBlock, TableBlock, document_html, document_pdf
 
 
 def table(n: int) -> TableBlock:
@@ -20,15 +20,15 @@ def sheets(data: bytes) -> int:
 
 @pytest.mark.parametrize(("rows", "expected"), [(3, 1), (50, 1), (70, 2), (165, 3)])
 def test_a_long_table_goes_on_over_sheets(rows: int, expected: int) -> None:
-    assert sheets(pdf_page("Title", ["a line " * 60], [table(rows)], "foot")) == expected
+    assert sheets(document_pdf("Title", ["a line " * 60], [table(rows)], "foot")) == expected
 
 
 def test_a_figure_that_does_not_fit_gets_a_sheet() -> None:
     def figure() -> FigureBlock:
         return FigureBlock("Seen", bullseye_figure({1: 20.0}))
 
-    assert sheets(pdf_page("Title", [], [figure()], "foot")) == 1
-    assert sheets(pdf_page("Title", [], [figure(), figure()], "foot")) == 2
+    assert sheets(document_pdf("Title", [], [figure()], "foot")) == 1
+    assert sheets(document_pdf("Title", [], [figure(), figure()], "foot")) == 2
 
 
 def test_html_holds_its_pictures_and_no_markup_of_others() -> None:
@@ -36,7 +36,7 @@ def test_html_holds_its_pictures_and_no_markup_of_others() -> None:
         FigureBlock('Seen "from" <apex>', bullseye_figure({1: 20.0})),
         TableBlock("<i>", ("<th>",), (("<script>alert(1)</script>",),)),
     ]
-    page = html_page("<title>", ["<p>"], blocks, "<foot>").decode()
+    page = document_html("<title>", ["<p>"], blocks, "<foot>").decode()
     assert "<script" not in page
     assert "<i>" not in page
     assert 'alt="Seen &quot;from&quot; &lt;apex&gt;"' in page

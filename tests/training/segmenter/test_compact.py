@@ -124,9 +124,16 @@ def test_a_resumed_run_has_the_same_weights_and_average(tmp_path: Path) -> None:
 def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     training = CompactTraining(RECIPE, tmp_path)
     training.save()
-    state = torch.load(training.checkpoint, weights_only=True)
-    del state["history"]
-    torch.save(state, training.checkpoint)
+    optimiser = training.optimiser.state_dict()
+    state = {
+        "network": training.trained_state(),
+        "average": training.average,
+        "optimiser": optimiser,
+        "step": 7,
+        "seconds": 12.5,
+    }
+    torch.save(state, tmp_path / "checkpoint.pt")
+    training.checkpoint.unlink()
     old = {**asdict(RECIPE), "n_cases": 354, "left_out": ["P005"]}
     for name in ("rounds", "previous_share", "train", "loss"):
         del old[name]
@@ -138,6 +145,9 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     again = CompactTraining(RECIPE, tmp_path)
     again.resume()
     assert again.history.validations == []
+    assert (again.step, again.seconds) == (7, 12.5)
+    for name, value in training.average.items():
+        assert torch.equal(value, again.average[name])
 
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -145,7 +155,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     training.checkpoint.write_bytes(b"PK\x03\x04 not a checkpoint")
     with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
         training.resume()
-    torch.save({"network": {"a": torch.zeros(1)}}, training.checkpoint)
+    save_file({"network/a": torch.zeros(1)}, training.checkpoint, {"state": "{}"})
     with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
         training.resume()
 

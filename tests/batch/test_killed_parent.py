@@ -15,7 +15,7 @@ from scarseg.models import Embedding, Models
 from tests.cohorts import write
 from tests.fakes import FakeDetector, FakeSegmenter
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Endless(FakeSegmenter):
@@ -34,12 +34,13 @@ def load_endless() -> Models:
 SCRIPT = """
 import sys
 from pathlib import Path
-from scarseg import batch
-from scarseg.io import dicom, selection
-from tests.test_batch_killed import load_endless
+from scarseg.batch.models import BatchSettings, measure_jobs
+from scarseg.batch.selection import select_stacks
+from scarseg.io import dicom
+from tests.batch.test_killed_parent import load_endless
 if __name__ == "__main__":
-    jobs = selection.select(dicom.scan([Path(sys.argv[1])])).jobs
-    batch.run(jobs, batch.BatchSettings(), load_endless, 2)
+    jobs = select_stacks(dicom.scan([Path(sys.argv[1])])).jobs
+    measure_jobs(jobs, BatchSettings(), load_endless, 2)
 """
 
 

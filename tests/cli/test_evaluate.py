@@ -12,7 +12,6 @@ import pytest
 
 from scarseg import cli
 from scarseg.case.labels import Label
-from scarseg.cli import evaluate
 from scarseg.errors import ModelError
 from scarseg.evaluation.tables import PATIENT_COLUMNS, SLICE_COLUMNS
 from scarseg.models import Models
@@ -27,7 +26,7 @@ WORDS = ["evaluate", "data", "--prompts", "auto", "box", "clicks:2", "detector",
 @pytest.fixture
 def phantoms(monkeypatch: pytest.MonkeyPatch) -> list[TrainingCase]:
     cases = list(CASES)
-    monkeypatch.setattr(evaluate, "read_data", lambda folders, dicom, progress=None: cases)
+    monkeypatch.setattr("scarseg.training.cases.read_data", lambda folders, dicom: cases)
     monkeypatch.setattr("scarseg.models.load", load_fakes)
     return cases
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from scarseg.cli import main
-from scarseg.cli import train as cli_train
 from scarseg.models import load
 from scarseg.models.weights import resolve_weights
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase
@@ -41,7 +40,7 @@ def case(name: str) -> TrainingCase:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that reads as three patients, one of each part of the split."""
     cases = [case(name) for name in ("P001", INNER[0], VALIDATION[0])]
-    monkeypatch.setattr(cli_train, "read_data", lambda *_: cases)
+    monkeypatch.setattr("scarseg.training.commands.read_data", lambda *_: cases)
     return tmp_path / "data"
 
 
@@ -122,7 +121,7 @@ def test_fine_tuned_weights_begin_as_the_default_and_keep_its_terms(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = [case(f"case-{k}") for k in range(4)]
-    monkeypatch.setattr(cli_train, "read_data", lambda *_: ours)
+    monkeypatch.setattr("scarseg.training.commands.read_data", lambda *_: ours)
     out = tmp_path / "tuned"
     assert train(data, out, "--init", "default", "--rate", "0.01", "--steps", "1") == 0
     assert "(what it began with)" in capsys.readouterr().err

@@ -1,0 +1,40 @@
+"""``scarseg gui``: open the window."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from scarseg.cli.parser import Commands
+from scarseg.errors import InputError
+
+
+def add_gui(commands: Commands) -> None:
+    """Add ``scarseg gui``."""
+    gui = commands.add_parser("gui", help="open the window")
+    gui.add_argument("path", nargs="?", metavar="PATH", help="folder, file or zip to open")
+    gui.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not has_display():
+        raise InputError(
+            "E_NO_DISPLAY",
+            "There is no display for a window; use scarseg batch or scarseg demo --headless.",
+        )
+    return open_window(options.path)
+
+
+def has_display() -> bool:
+    """Return whether a window can be shown here."""
+    if sys.platform != "linux" or os.environ.get("QT_QPA_PLATFORM"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def open_window(path: str | None) -> int:
+    """Open the window, on a study if ``path`` names one; return its exit status."""
+    from scarseg.gui import app
+
+    return int(app.main(path))
