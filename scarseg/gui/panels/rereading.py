@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtCore import QObject, Qt, QUrl
+from PyQt6.QtCore import QEvent, QObject, Qt, QUrl
 from PyQt6.QtGui import QAction, QDesktopServices
 from PyQt6.QtWidgets import (
     QDialog,
@@ -90,10 +90,14 @@ class AgreementPlot(Plot):
 
 
 class AgreementDialog(QDialog):
-    """What a re-reading came to: the sentence, and the plot of its masses."""
+    """What a re-reading came to: the sentence, and the plot of its masses.
 
-    def __init__(self, parent: QWidget | None, summary: str, plot: AgreementPlot) -> None:
-        super().__init__(parent)
+    It is not modal; it closes with the window it belongs to.
+    """
+
+    def __init__(self, window: QWidget, summary: str, plot: AgreementPlot) -> None:
+        super().__init__(window)
+        window.installEventFilter(self)
         self.setWindowTitle("Agreement of the readings")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.plot = plot
@@ -106,6 +110,11 @@ class AgreementDialog(QDialog):
         layout.addWidget(text)
         layout.addWidget(plot, 1)
         layout.addWidget(buttons)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if watched is self.parent() and event is not None and event.type() == QEvent.Type.Close:
+            self.close()
+        return False
 
 
 class RereadingBar(QFrame):
