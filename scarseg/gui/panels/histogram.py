@@ -141,6 +141,11 @@ class HistogramPlot(Plot):
         edges = self.shown.edges
         return float(np.clip(self.from_view(QPointF(x, 0)).x(), edges[0], edges[-1]))
 
+    @property
+    def above(self) -> str:
+        """Return what stands beside the threshold's line: the grams of wall above it."""
+        return self._above.toPlainText() if self._above.isVisible() else ""
+
     # The mouse and the keys
 
     def _drag_window(self) -> None:

@@ -415,7 +415,9 @@ class RereadingController(QObject):
         shown = [row for row in rows if row["against"] == rows[0]["against"]]
         a, b = ([float(row[f"scar_mass_{one}_g"]) for row in shown] for one in "ab")
         plot = AgreementPlot(a, b, [row["code"] for row in shown])
-        self.agreement = AgreementDialog(self.strip.window(), summary, plot)
+        window = self.strip.window()
+        assert window is not None
+        self.agreement = AgreementDialog(window, summary, plot)
         self.agreement.show()
 
     def _tell_opened(self) -> None:

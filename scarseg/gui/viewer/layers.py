@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt
+from PyQt6.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPixmap, QPolygonF, QTransform
 from PyQt6.QtWidgets import QGraphicsItem, QWidget
 
@@ -114,6 +114,8 @@ class SliceImage(pg.ImageItem):
         back, _ = painter.worldTransform().inverted()
         seen = back.mapRect(QRectF(widget.rect())).toAlignedRect()
         seen = seen.adjusted(-1, -1, 1, 1).intersected(whole)
+        if seen.isEmpty():
+            return
         if self._renderRequired or not self._part.contains(seen):
             more = 0 if self._renderRequired else round(MARGIN * seen.width())
             self._part = seen.adjusted(-more, -more, more, more).intersected(whole)
@@ -139,7 +141,7 @@ class TintImage(pg.ImageItem):
         """Tint labels (row, column)."""
         self.setImage(labels, levels=None, autoLevels=False)
 
-    def paint(self, painter: QPainter, *_option: object) -> None:
+    def paint(self, painter: QPainter, *_args: object) -> None:
         if self._renderRequired:
             self.render()
         painter.drawImage(self._at, self.qimage)
@@ -163,7 +165,7 @@ class Overlay(QGraphicsItem):
         self._picture = QPixmap()
         self._stale = True
         self._drawn_for = QTransform()
-        self._margin = QPoint()
+        self._margin = QSize(0, 0)
 
     def boundingRect(self) -> QRectF:
         return EVERYWHERE
@@ -186,7 +188,8 @@ class Overlay(QGraphicsItem):
             self._draw(to_screen, widget.size(), ratio, MARGIN / 2 if pans else 0.0)
             moved = QPointF()
         painter.resetTransform()
-        painter.drawPixmap(moved - QPointF(self._margin), self._picture)
+        margin = QPointF(self._margin.width(), self._margin.height())
+        painter.drawPixmap(moved - margin, self._picture)
 
     def _moved(self, to_screen: QTransform, size: QSize, ratio: float) -> QPointF | None:
         """Return how far the picture is from where it was drawn, None where it cannot be used.
@@ -195,25 +198,22 @@ class Overlay(QGraphicsItem):
         """
         if self._stale or not isclose(to_screen.m11(), self._drawn_for.m11(), rel_tol=1e-9):
             return None
-        if self._picture.size() != (size + 2 * self._margin_size()) * ratio:
+        if self._picture.size() != (size + 2 * self._margin) * ratio:
             return None
         x, y = to_screen.dx() - self._drawn_for.dx(), to_screen.dy() - self._drawn_for.dy()
         whole = QPointF(round(x * ratio) / ratio, round(y * ratio) / ratio)
         exact = max(abs(whole.x() - x), abs(whole.y() - y)) < 0.02
-        inside = abs(x) <= self._margin.x() + 0.02 and abs(y) <= self._margin.y() + 0.02
+        inside = abs(x) <= self._margin.width() + 0.02 and abs(y) <= self._margin.height() + 0.02
         return whole if exact and inside else None
 
-    def _margin_size(self) -> QSize:
-        return QSize(self._margin.x(), self._margin.y())
-
     def _draw(self, to_screen: QTransform, size: QSize, ratio: float, margin: float) -> None:
-        self._margin = QPoint(round(margin * size.width()), round(margin * size.height()))
-        self._picture = QPixmap((size + 2 * self._margin_size()) * ratio)
+        self._margin = QSize(round(margin * size.width()), round(margin * size.height()))
+        self._picture = QPixmap((size + 2 * self._margin) * ratio)
         self._picture.setDevicePixelRatio(ratio)
         self._picture.fill(Qt.GlobalColor.transparent)
         painter = QPainter(self._picture)
         painter.setTransform(
-            to_screen * QTransform.fromTranslate(self._margin.x(), self._margin.y())
+            to_screen * QTransform.fromTranslate(self._margin.width(), self._margin.height())
         )
         with painting.lines_for(ratio):
             for layer in self._layers():
