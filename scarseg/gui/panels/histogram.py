@@ -264,7 +264,7 @@ class HistogramPlot(Plot):
 
 
 def _words(found: WallHistogram | None) -> str:
-    """Say what the plot shows, for those who hear it."""
+    """Return what the plot shows, for screen readers."""
     if found is None or not found.n_wall:
         return "No wall on this slice."
     infarct = int(found.scar.sum() + found.mvo.sum())
@@ -329,7 +329,7 @@ class Histogram(QWidget):
         views.levels_changed.emit()
 
     def bind(self, toggle: QAction, window: QWidget) -> None:
-        """Let an action show and hide it, and a window's height."""
+        """Connect the action that shows and hides it, and the window whose height decides too."""
         toggle.setChecked(True)
         toggle.toggled.connect(self._want)
         self._watched = window
@@ -415,7 +415,7 @@ class Histogram(QWidget):
         return None if self._curve is None else self._curve.mass_at(threshold)
 
     def _remote_of(self, case: Case, k: int) -> MaskArray:
-        """Give the remote wall of a slice; looked for anew once its labels changed."""
+        """Return the remote wall of a slice; found again once its labels changed."""
         if k not in self._remote:
             labels, one = case.labels[k : k + 1], case.stack.pixels[k : k + 1]
             scar = infarct_mask(labels)

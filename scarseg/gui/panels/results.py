@@ -127,7 +127,7 @@ class SliceBars(Plot):
         self._show_current()
 
     def words(self, k: int) -> str:
-        """Say everything of one slice."""
+        """Return the tool tip of a slice."""
         row = self._rows[k]
         lines = [
             f"Slice {k + 1} · {theme.STATUS_WORDS[row.status]}",
@@ -323,16 +323,16 @@ class ResultsPanel(QWidget):
 
     @property
     def short(self) -> bool:
-        """Say whether there is room for one panel only, in place of the bars."""
+        """Return whether there is room for one panel only, in place of the bars."""
         return self.height() < TALL_COLUMN
 
     def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
-        """Give a panel its place beneath everything, closed."""
+        """Add a panel beneath everything, closed."""
         self._panels.append(panel)
         self.below.insertWidget(0, panel, stretch)
 
     def take_history(self, panel: QWidget) -> None:
-        """Give the history its place beneath everything, closed."""
+        """Add the history beneath everything, closed."""
         self.take_panel(panel, 1)
         self.below.addStretch(0)
 
@@ -421,7 +421,7 @@ class ResultsPanel(QWidget):
         self.bars.show_measurements(measured, current)
 
     def _show_change(self, measured: Measurements) -> None:
-        """Say what a reader changed of what the models proposed."""
+        """Show what a reader changed of what the models proposed."""
         before, n = measured.scar_mass_proposed_g, measured.n_slices_changed
         for part in (self.figures["change"], self._words["change"]):
             part.setVisible(before is not None)
@@ -477,7 +477,7 @@ class IntervalLabel(QObject):
         self.show()
 
     def show(self) -> None:
-        """Say what is known now."""
+        """Show what is known now."""
         line, interval = self._results.interval, self._followed
         known = interval is not None and (interval.found is not None or interval.coming)
         line.setVisible(known)

@@ -55,7 +55,7 @@ class TilePicture:
         self._drawn: dict[tuple[int, float], QPixmap] = {}
 
     def drawn(self, side: int, ratio: float) -> QPixmap:
-        """Give a copy of the picture, to be drawn upon."""
+        """Return a copy of the picture, to be drawn upon."""
         if (side, ratio) not in self._drawn:
             self._drawn = {(side, ratio): draw_slice(self._content, side, ratio, 1.0 * ratio)}
         return self._drawn[side, ratio].copy()
@@ -85,7 +85,7 @@ class MethodTile(QWidget):
 
     @property
     def able(self) -> bool:
-        """Say whether the method has something to say."""
+        """Return whether the method has a mask."""
         return self.method is not None and not self.method.reason
 
     def set_width(self, width: int) -> None:
@@ -116,7 +116,7 @@ class MethodTile(QWidget):
         self.update()
 
     def tell(self, chosen: bool | None = None, stale: bool | None = None) -> None:
-        """Say whether this method is previewed, and whether its numbers are of before."""
+        """Set whether this method is previewed, and whether its numbers are outdated."""
         self.chosen = self.chosen if chosen is None else chosen
         self.stale = self.stale if stale is None else stale
         self.update()
@@ -186,7 +186,7 @@ class MethodTile(QWidget):
 
 
 def _tip(method: MethodMask, k: int) -> str:
-    """Say in words where the line is drawn, or why it is not."""
+    """Return in words where the threshold is, or why there is none."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
         return f"{lines[0]}\n{method.why_not}"
@@ -292,7 +292,7 @@ class CurvePlot(Plot):
         self.fit()
 
     def points(self) -> list[tuple[MethodMask, float, float]]:
-        """Give every method with a threshold here: method, threshold, grams on the curve."""
+        """Return every method with a threshold here: method, threshold, grams on the curve."""
         if self._answer is None or self._answer.curves[self._k] is None:
             return []
         curve = self._answer.curves[self._k]
@@ -385,7 +385,7 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.row)
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Let the buttons do what the actions do."""
+        """Connect the buttons to the actions."""
         for name, text, button in (
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
@@ -409,15 +409,15 @@ class MethodsPanel(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def tile(self, name: str) -> MethodTile:
-        """Give the tile of a method."""
+        """Return the tile of a method."""
         return next(tile for tile in self.row.tiles if tile.name == name)
 
     def show_scope(self, whole_stack: bool) -> None:
-        """Say whether a threshold is one for the stack or each slice's own."""
+        """Show whether a threshold is one for the stack or each slice's own."""
         self.scope.setText(SCOPES[whole_stack])
 
     def show_stale(self) -> None:
-        """Let the numbers pale: they are of before."""
+        """Dim the numbers: they are outdated."""
         for tile in self.row.tiles:
             tile.tell(stale=True)
 
@@ -435,7 +435,7 @@ class MethodsPanel(QWidget):
         self.plot.show_answer(answer, k, chosen)
 
     def show_remote(self, answer: threshold_results.MethodMasks, k: int, drawn: bool) -> None:
-        """Say whose the remote region of slice ``k`` is, and what it measures."""
+        """Show whose the remote region of slice ``k`` is, and what it measures."""
         signal = answer.signals[k]
         word = "drawn" if drawn else "proposed" if answer.remote[k].any() else "none"
         measured = "no remote wall"
@@ -454,7 +454,7 @@ def _words(answer: threshold_results.MethodMasks, k: int) -> str:
 
 
 def _crop(case: Case, wall: QPainterPath) -> QRectF:
-    """Give the square round the wall of a slice, in source pixels; the usual one without wall."""
+    """Return the square round the wall of a slice, in source pixels; the usual one without wall."""
     if wall.isEmpty():
         return find_home(case).crop
     row_mm, column_mm = case.stack.pixel_spacing_mm

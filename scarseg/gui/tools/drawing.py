@@ -68,7 +68,7 @@ def painted(labels: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
 
 
 def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
-    """Take one label away under the mask; what lies beneath it comes to light.
+    """Remove one label under the mask; the label beneath it is restored.
 
     MVO gives scar; scar (with its MVO) gives ``ground``, the wall or whatever was there before
     it; the wall goes with the scar in it; blood pool gives background.
@@ -116,7 +116,7 @@ class Brush:
         return self.move(at)
 
     def move(self, at: Position) -> LabelArray:
-        """Go on with the stroke; give the labels as they look now."""
+        """Continue the stroke; return the labels as they look now."""
         assert self._labels is not None
         mask = disc(self._labels.shape, self._last, at, self._radius_mm, self._spacing)
         if self._where is not None:

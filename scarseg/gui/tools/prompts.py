@@ -51,7 +51,7 @@ class Grip:
 
 
 def handles(box: Box, reach: float) -> dict[str, Position]:
-    """Give where a box can be resized: compass letters and (column, row).
+    """Return where a box can be resized: compass letters and (column, row).
 
     A side has a handle in its middle where enough of it is left beside that to move the box
     by. ``reach`` is how far a hand may be off, in source pixels.
@@ -90,7 +90,7 @@ def _area(box: Box) -> float:
 
 
 def _shared(one: Box, other: Box) -> float:
-    """Give how much of the smaller of two boxes lies in the other, 0 to 1."""
+    """Return how much of the smaller of two boxes lies in the other, 0 to 1."""
     width = min(one.column1, other.column1) - max(one.column0, other.column0)
     height = min(one.row1, other.row1) - max(one.row0, other.row0)
     return max(width, 0.0) * max(height, 0.0) / min(_area(one), _area(other))
@@ -112,7 +112,7 @@ def _part(box: Box, at: Position, reach: float) -> str:
 
 
 def _close(value: float, place: float, sides: tuple[float, float], reach: float) -> bool:
-    """Say whether the hand is at a place; in a small box it must still find an inside."""
+    """Return whether the mouse is at a place; a small box must keep an inside to press."""
     inward = min(reach, (sides[1] - sides[0]) / 4)
     before = inward if place == sides[1] else reach
     after = inward if place == sides[0] else reach
@@ -180,7 +180,7 @@ class BoxTool:
         return box_round(self._boxes(prompts), at) if grip is None else grip.index
 
     def move(self, at: Position) -> SlicePrompts:
-        """Give the prompts as they would be were the hand to let go here."""
+        """Return the prompts as a release here would leave them."""
         if self._start is None:
             return self._before
         if self._grip is None:
@@ -211,11 +211,11 @@ class BoxTool:
         return replace(self._before, boxes=(*kept[:index], box, *kept[index:]))
 
     def _is_corrected(self, proposed: Box, drawn: Box) -> bool:
-        """Say whether a drawn box is a detector's one drawn better."""
+        """Return whether a drawn box is a detector's one drawn better."""
         return proposed.origin is Origin.DETECTOR and _shared(proposed, drawn) > SAME_BOX
 
     def rebase(self, now: SlicePrompts) -> None:
-        """Go on from the prompts as they are now: an answer may have come in between.
+        """Update the prompts to what they are now: an answer may have come in between.
 
         A box in hand that is gone is let go.
         """

@@ -70,12 +70,12 @@ class Pointing(SliceView):
         self._leave()
 
     def viewport(self) -> QWidget:
-        """Give the widget that takes the mouse."""
+        """Return the widget that receives the mouse events."""
         return self
 
     @property
     def box_tool(self) -> prompts.BoxTool | None:
-        """Give what draws boxes with this tool and label; L draws the wall's whatever the label."""
+        """Return the box tool of this tool and label; L draws the wall's whatever the label."""
         if self.tool == "ventricle":
             return self._boxes[Label.MYOCARDIUM]
         return self._boxes.get(self.label) if self.tool == "box" else None
@@ -94,7 +94,7 @@ class Pointing(SliceView):
             self._leave()
 
     def be_current(self, current: bool) -> None:
-        """Say whether this small view shows the current slice."""
+        """Set whether this small view shows the current slice."""
         self._current = current
         self._show_handles()
 
@@ -133,7 +133,7 @@ class Pointing(SliceView):
         self.hand.show_brush(at, radii, colour, caught)
 
     def _show_word(self, at: prompts.Position) -> None:
-        """Say at the hand what box and point ask for where that is not scar."""
+        """Write beside the cursor what box and point ask for where that is not scar."""
         word = ""
         if self.tool in ("box", "point") and self.label is not Label.SCAR and self.editable:
             word = prompts.NAMES.get(self.label, "nothing to ask for")
@@ -252,7 +252,7 @@ class Canvas(Pointing):
         self._take_tool()
 
     def choose_tool(self, name: str) -> None:
-        """Take a tool in hand, in all views; what was half made is let go."""
+        """Choose a tool, in all views; a gesture under way is cancelled."""
         self.shared.choose_tool(name)
 
     def _take_tool(self) -> None:
@@ -265,7 +265,7 @@ class Canvas(Pointing):
         super().show_image(pixels)
 
     def cancel_gesture(self) -> None:
-        """Let go of a half-made gesture without effect."""
+        """Cancel the gesture under way, without effect."""
         busy = self._held is not None
         self._held, self._brush, self._box, self._corners = None, None, None, []
         self.hand.show_polygon([])
@@ -274,7 +274,7 @@ class Canvas(Pointing):
 
     @property
     def busy(self) -> bool:
-        """Say whether a button is held here."""
+        """Return whether a mouse button is held here."""
         return self._held is not None
 
     def leave_off(self) -> None:
@@ -386,7 +386,7 @@ class Canvas(Pointing):
             self._report(drawing.flood(self._labels, at, self.label))
 
     def _choose(self, index: int | None) -> None:
-        """Take a box of the kind in hand as the one to delete; the ventricle's always stays."""
+        """Choose the box that Del deletes, of the tool's kind; the ventricle's always stays."""
         kind = "pool" if self.label is Label.BLOOD_POOL else "box"
         able = index is not None and self.tool == "box" and self.label is not Label.MYOCARDIUM
         self.chosen = (kind, index or 0) if able else None

@@ -56,7 +56,7 @@ class Layer:
             self.touch()
 
     def touch(self) -> None:
-        """Have this layer painted again."""
+        """Request that this layer is painted again."""
         self._changed()
 
     def paint(self, painter: QPainter) -> None:
@@ -394,7 +394,7 @@ class HandLayer(QGraphicsItem):
 
     @property
     def word(self) -> str:
-        """Give what is written beside the hand."""
+        """Return what is written beside the cursor."""
         return self._word[1]
 
     def show_polygon(self, corners: list[tuple[float, float]]) -> None:

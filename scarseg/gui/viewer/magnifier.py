@@ -115,7 +115,7 @@ class Magnifier(QObject):
 
     @property
     def held(self) -> bool:
-        """Say whether the key is down."""
+        """Return whether the key is down."""
         return self._again.isActive()
 
     def hold(self) -> None:
@@ -132,7 +132,7 @@ class Magnifier(QObject):
             self._come(view, QPointF(view.mapFromGlobal(place)))
 
     def let_go(self) -> None:
-        """Put it away."""
+        """Hide it."""
         application = QApplication.instance()
         if self.held and application is not None:
             application.removeEventFilter(self)

@@ -185,7 +185,7 @@ class Grid(QScrollArea):
 
     @property
     def busy(self) -> bool:
-        """Say whether a hand holds something in one of the cells."""
+        """Return whether a mouse button is held in one of the cells."""
         return any(cell.canvas.busy for cell in self.cells)
 
     def choose(self, k: int) -> None:
@@ -202,7 +202,7 @@ class Grid(QScrollArea):
             self.ensureWidgetVisible(self.cells[k], 0, GAP)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Take Left and Right; every other key is an action's or the window's."""
+        """Step by Left and Right; every other key is an action's or the window's."""
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         if event is None:
             return
@@ -249,19 +249,19 @@ class Views(QStackedWidget):
 
     @property
     def montage(self) -> bool:
-        """Say whether all slices are in sight."""
+        """Return whether all slices are shown."""
         return self.currentWidget() is self.grid
 
     @property
     def active(self) -> Canvas:
-        """Give the view of the current slice that is in sight."""
+        """Return the view of the current slice that is shown."""
         document = self._commands.document
         if self.montage and document is not None and document.current < len(self.grid.cells):
             return self.grid.cells[document.current].canvas
         return self.canvas
 
     def of_slice(self, k: int) -> Iterator[Canvas]:
-        """Give the views that show slice ``k`` of the open stack."""
+        """Return the views that show slice ``k`` of the open stack."""
         document = self._commands.document
         if document is not None and k == document.current:
             yield self.canvas
@@ -269,7 +269,7 @@ class Views(QStackedWidget):
             yield self.grid.cells[k].canvas
 
     def let_go(self) -> None:
-        """Give up whatever is half made, on any slice."""
+        """Cancel the gesture under way, on any slice."""
         for canvas in (self.canvas, *(cell.canvas for cell in self.grid.cells)):
             canvas.cancel_gesture()
 
@@ -290,7 +290,7 @@ class Views(QStackedWidget):
         self.active.setFocus()
 
     def picture(self, caption: str) -> QImage:
-        """Give the current slice as it is, or would be, shown large."""
+        """Return the current slice as it is, or would be, shown large."""
         if self.canvas.size() != self.size():
             self.canvas.resize(self.size())
         return self.canvas.picture(caption)

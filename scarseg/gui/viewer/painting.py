@@ -83,7 +83,7 @@ def _polygon(points: npt.NDArray[np.float64]) -> QPolygonF:
 
 
 def outlines(labels: LabelArray) -> Traced:
-    """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
+    """Return the outlines of blood pool, wall, infarct and MVO with their colours, in order."""
     return Tracer().trace(labels)
 
 
@@ -95,7 +95,7 @@ class Tracer:
         self._traced: Traced = []
 
     def trace(self, labels: LabelArray) -> Traced:
-        """Give the outlines of labels (row, column), as :func:`outlines` does."""
+        """Return the outlines of labels (row, column), as :func:`outlines` does."""
         parts = (
             (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
             (Label.MYOCARDIUM, wall_mask(labels)),
@@ -155,7 +155,7 @@ def lines_for(ratio: float) -> Iterator[None]:
 
 
 def pen(name: str | QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    """Make a pen whose width is in screen pixels whatever the zoom."""
+    """Return a pen whose width is in screen pixels whatever the zoom."""
     made = QPen(QColor(name), width * _density, style)
     made.setCosmetic(True)
     made.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
@@ -255,7 +255,7 @@ def _paint_box(
 
 
 def _dashed(made: QPen) -> QPen:
-    """Give dashes of a length that the eye takes for a line."""
+    """Set dashes of a length that reads as a line."""
     if made.style() is Qt.PenStyle.DashLine:
         made.setDashPattern([4.0, 3.0])
     return made
@@ -288,7 +288,7 @@ def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
 
 
 def _point_colour(point: Point) -> str:
-    """Give a scar's point its yes or no; that of wall or pool its structure's colour."""
+    """Return the colour of a point: of scar by its sign, of wall or pool by its structure."""
     if point.structure is not Label.SCAR:
         return theme.LABEL_COLOURS[point.structure]
     return theme.GREEN if point.positive else theme.RED

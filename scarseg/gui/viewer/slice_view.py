@@ -155,7 +155,7 @@ class SliceView(QWidget):
         self.corner.setVisible(False)
 
     def picture(self, caption: str) -> QImage:
-        """Give the slice as it is shown, without the hand; ``caption`` stands in the corner."""
+        """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
         said, hand = (self.corner.text(), self.corner.colour), self.hand.isVisible()
         self.say(caption)
         self.hand.setVisible(False)
@@ -245,7 +245,7 @@ class SliceView(QWidget):
 
     @property
     def screen_per_pixel(self) -> float:
-        """Give how many screen pixels a source pixel takes, on average of both axes."""
+        """Return the screen pixels of a source pixel, on average of both axes."""
         one, other = self.from_source(0, 0), self.from_source(100, 100)
         return max(hypot(other.x() - one.x(), other.y() - one.y()) / hypot(100, 100), 1e-6)
 

@@ -52,7 +52,7 @@ class Shared(QObject):
             self.changed.emit()
 
     def choose_tool(self, name: str) -> None:
-        """Take a tool in hand, in all views at once."""
+        """Choose a tool, in all views at once."""
         self.tool = name
         self.tool_chosen.emit()
 
