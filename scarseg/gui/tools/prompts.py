@@ -31,7 +31,7 @@ SMALLEST_BOX = 1.5
 BORDER = "border"
 """The part of a box that moves it."""
 SIDE_HANDLE = 6.0
-"""A side this many times the reach of a hand long has a handle in its middle."""
+"""A side this many times the reach long has a handle in its middle."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Prompted:
 
 @dataclass(frozen=True)
 class Grip:
-    """What the hand holds: box ``index`` by ``part`` (compass letters, or BORDER)."""
+    """What a press grabbed: box ``index`` by ``part`` (compass letters, or BORDER)."""
 
     index: int
     part: str
@@ -54,7 +54,7 @@ def handles(box: Box, reach: float) -> dict[str, Position]:
     """Return where a box can be resized: compass letters and (column, row).
 
     A side has a handle in its middle where enough of it is left beside that to move the box
-    by. ``reach`` is how far a hand may be off, in source pixels.
+    by. ``reach`` is how far the mouse may be off, in source pixels.
     """
     middle_column, middle_row = box.centre
     places = {
@@ -71,7 +71,7 @@ def handles(box: Box, reach: float) -> dict[str, Position]:
 
 
 def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
-    """Find the handle or border under the hand, the smallest box first; the inside is free."""
+    """Find the handle or border under the mouse, the smallest box first; the inside is free."""
     for index in sorted(range(len(boxes)), key=lambda i: _area(boxes[i])):
         part = _part(boxes[index], at, reach)
         if part:
@@ -80,7 +80,7 @@ def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
 
 
 def box_round(boxes: Sequence[Box], at: Position) -> int | None:
-    """Find the smallest box that the hand is in."""
+    """Find the smallest box that the mouse is in."""
     holding = [i for i, box in enumerate(boxes) if box.contains(*at)]
     return min(holding, key=lambda i: _area(boxes[i]), default=None)
 
@@ -217,7 +217,7 @@ class BoxTool:
     def rebase(self, now: SlicePrompts) -> None:
         """Update the prompts to what they are now: an answer may have come in between.
 
-        A box in hand that is gone is let go.
+        A grabbed box that is gone is released.
         """
         if self._grip is not None and self._start is not None:
             held, boxes = self._boxes(self._before)[self._grip.index], self._boxes(now)
@@ -242,7 +242,7 @@ class BoxTool:
 
 
 def point_at(prompts: SlicePrompts, at: Position, reach: float) -> int | None:
-    """Find the point under the hand."""
+    """Find the point under the mouse."""
     best, nearest = None, reach
     for index, point in enumerate(prompts.points):
         distance = float(np.hypot(point.column - at[0], point.row - at[1]))

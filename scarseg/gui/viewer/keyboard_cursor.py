@@ -1,6 +1,6 @@
-"""The hand without a mouse: arrows move a cursor over the slice, the space bar is its button.
+"""The mouse by keyboard: arrows move a cursor over the slice, the space bar is its button.
 
-It sends the slice the same mouse events that a hand would, so that every tool works by keys.
+It sends the slice the events that a mouse would, so that every tool works by keys.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Station:
 def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR) -> list[Station]:
     """Return every place worth a jump: of a box two corners and its border, then the points.
 
-    ``reach`` is how far a hand may be off a handle, in source pixels; ``structure`` is what the
+    ``reach`` is how far the cursor may be off a handle, in source pixels; ``structure`` is what the
     boxes are of: scar, wall (the ventricle's) or blood pool.
     """
     boxes, kind, tool = prompts.boxes, "box", "box"
@@ -277,7 +277,7 @@ class KeyboardHand(QObject):
         else:
             self.lower()
 
-    # What the hand does
+    # Mouse events
 
     def _go(self, at: prompts.Position) -> None:
         canvas = self._on

@@ -369,7 +369,7 @@ class HandLayer(QGraphicsItem):
         return EVERYWHERE
 
     def show_word(self, at: tuple[float, float], word: str, colour: str) -> None:
-        """Write a word beside the hand at (column, row); an empty one takes it away."""
+        """Write a word beside the cursor at (column, row); an empty one removes it."""
         if word or self._word[1]:
             self._word = (at, word, colour)
             self.update()

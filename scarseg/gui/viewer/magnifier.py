@@ -1,4 +1,4 @@
-"""A magnifier under the hand, while its key is held: the slice three times larger, voxel by voxel.
+"""A magnifier under the mouse, while its key is held: the slice three times larger, voxel by voxel.
 
 It asks whatever slice view lies under the mouse, the large one or one of many.
 """

@@ -189,9 +189,9 @@ class Grid(QScrollArea):
         return any(cell.canvas.busy for cell in self.cells)
 
     def choose(self, k: int) -> None:
-        """Frame the current slice and bring it into sight, unless that moved it from the hand.
+        """Frame the current slice and scroll to it, unless that moved it from under the mouse.
 
-        What was half made on another slice is let go, unless a hand still holds it there.
+        A gesture under way on another slice is cancelled, unless a button is held there.
         """
         for cell in self.cells:
             cell.tell(chosen=cell.index == k)
@@ -216,12 +216,12 @@ KEY = "view/montage"
 
 
 class Views(QStackedWidget):
-    """Show one slice large or all at once, and bring what a hand did to the slice it did it on.
+    """Show one slice large or all at once; apply each gesture to the slice it was made on.
 
     Signals:
-        switched: the other view is in sight.
+        switched: the other view is shown.
         refused, hovered, resized, threshold_turned, levels_changed, levels_settled: as those of
-            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the hand is on.
+            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the mouse is on.
     """
 
     switched = pyqtSignal()
@@ -295,7 +295,7 @@ class Views(QStackedWidget):
             self.canvas.resize(self.size())
         return self.canvas.picture(caption)
 
-    # What a hand did
+    # Gestures
 
     def _connect(self, canvas: Canvas) -> None:
         canvas.refused.connect(self.refused)
@@ -320,7 +320,7 @@ class Views(QStackedWidget):
         self._commands.go_to(k)
         self.show_montage(False)
 
-    # A reader may have gone on while the hand still held something: it lands where it began.
+    # A reader may have changed the slice with a button held: the gesture ends where it began.
 
     def _prompted(self, k: int, outcome: prompts.Prompted) -> None:
         self._commands.go_to(k)

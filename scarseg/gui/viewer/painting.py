@@ -35,7 +35,7 @@ HANDLE = 3.5
 SMALLEST_VOXEL = 9.0
 """Below this many screen pixels for a voxel, lines between voxels would hide the image."""
 REACH = 8.0
-"""How far from a handle the hand may be, in screen pixels."""
+"""How far from a handle the mouse may be, in screen pixels."""
 
 
 def bounds(mask: MaskArray) -> QRect:
@@ -262,7 +262,7 @@ def _dashed(made: QPen) -> QPen:
 
 
 def _paint_corners(painter: QPainter, rectangle: QRectF, name: str) -> None:
-    """Draw the corners of a box alone, where the box is not what the hand is after."""
+    """Draw the corners of a box alone, where the tool does not change it."""
     arm = 0.09 * min(rectangle.width(), rectangle.height())
     path = QPainterPath()
     for x, dx in ((rectangle.left(), arm), (rectangle.right(), -arm)):

@@ -43,7 +43,7 @@ class SliceView(QWidget):
     the labels.
 
     Signals:
-        seen_changed: another part of the slice is in sight, or the same part larger or smaller.
+        seen_changed: another part of the slice is in view, or the same part larger or smaller.
     """
 
     seen_changed = pyqtSignal()

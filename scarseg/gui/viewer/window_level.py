@@ -128,7 +128,7 @@ def _parted(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 def recalled(settings: QSettings, case: Case) -> tuple[str, Levels]:
     """Return the reader's last choice for this kind of sequence, its name and levels for this case.
 
-    Automatic when the reader never chose; levels set by hand are scaled to this case.
+    Automatic when the reader never chose; manual levels are scaled to this case.
     """
     stored = str(settings.value(_key(case), ""))
     if stored in PRESETS:
