@@ -254,9 +254,7 @@ def compare(before: Program, now: Program, turns: int) -> None:
         for _ in range(1 if event in ONCE else turns):
             for program, figures in zip((before, now), done, strict=True):
                 figures.append(program.turn(event))
-        one, other = (
-            [statistics.median(side) for side in zip(*each, strict=True)] for each in done
-        )
+        one, other = ([min(side) for side in zip(*each, strict=True)] for each in done)
         text = "".join(f"{cpu:8.1f}{f'({clock:.1f})':>9}" for cpu, clock in (one, other))
         limit, ratio = EVENTS[event], other[0] / one[0]
         verdict = "" if limit is None else f"{limit:9.2f}  {'ok' if ratio <= limit else 'OVER'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ScarsegError(Exception):
-    """Carry a stable code and one sentence a reader can act on.
+    """Error with a stable code and one sentence a reader can act on.
 
     Everything that is not a ``ScarsegError`` is a bug.
 
@@ -46,7 +46,7 @@ class WeightsError(ScarsegError):
 
 
 class ModelError(ScarsegError):
-    """A model ran and gave nothing usable."""
+    """A model ran and returned nothing usable."""
 
 
 class OutputError(ScarsegError):

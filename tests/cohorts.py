@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 
 from scarseg.case.stack import SliceSource, Stack
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 
 

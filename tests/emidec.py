@@ -16,7 +16,7 @@ import numpy as np
 from scarseg.case.labels import LabelArray
 from scarseg.case.stack import FloatArray, SliceSource, Stack
 from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 
 EMIDEC = Path(
     os.environ.get(

@@ -216,14 +216,14 @@ def proposal(phantom_stack: Stack) -> segmentation_predict.SliceProposal:
 
 
 MODELS = Models(TakesNoOthers(), None)
-GROUND = np.minimum(phantom_labels()[2], Label.MYOCARDIUM)
+WITHOUT_SCAR = np.minimum(phantom_labels()[2], Label.MYOCARDIUM)
 
 
 def moved(
     proposal: segmentation_predict.SliceProposal,
     *points: Point,
     before: LabelArray | None = None,
-    ground: LabelArray = GROUND,
+    labels_under_scar: LabelArray = WITHOUT_SCAR,
     previous: Logits | None = None,
 ) -> wall_correction.CorrectedHeart:
     return segmentation_predict.correct_heart(
@@ -231,7 +231,7 @@ def moved(
         proposal.embedding,
         replace(proposal.prompts, points=points),
         proposal.labels if before is None else before,
-        ground,
+        labels_under_scar,
         proposal.logits if previous is None else previous,
     )
 
@@ -264,7 +264,7 @@ def test_a_click_taken_back_leaves_no_trace(proposal: segmentation_predict.Slice
 def test_a_drawing_is_corrected_round_the_click_alone(
     proposal: segmentation_predict.SliceProposal,
 ) -> None:
-    drawn = GROUND.copy()
+    drawn = WITHOUT_SCAR.copy()
     drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
     drawn[30, 22] = Label.BACKGROUND  # with a hole,
     drawn[5, 5] = Label.MYOCARDIUM  # and a speck
@@ -302,7 +302,7 @@ def test_the_segmenter_is_asked_again_where_the_heart_now_is(
     proposal = pipeline.propose_slice(phantom_stack.image(2), models, box)
     asked_for = replace(proposal.prompts, points=(wall(0, 19),))
     answer = segmentation_predict.correct_heart(
-        models, proposal.embedding, asked_for, proposal.labels, GROUND, proposal.logits
+        models, proposal.embedding, asked_for, proposal.labels, WITHOUT_SCAR, proposal.logits
     )
     assert bool(answer.labels[30, 23]) is not drawn
     assert answer.logits is not None and answer.logits.uncorrected is proposal.logits

@@ -17,13 +17,8 @@ from scarseg.io.files import refuse_existing, write_files
 from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import render_csv
-from scarseg.quant.agreement import (
-    Agreement,
-    ConfidenceInterval,
-    agreement,
-    bland_altman,
-    concordance,
-)
+from scarseg.quant.agreement import Agreement, agreement, bland_altman, concordance
+from scarseg.quant.paired_series import ConfidenceInterval
 
 MIN_PAIRS_FOR_TERTILES = 6
 

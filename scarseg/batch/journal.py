@@ -28,8 +28,9 @@ from scarseg.batch.models import BatchSettings
 from scarseg.batch.results import StackResult, StagedFile
 from scarseg.batch.selection import BatchJob
 from scarseg.errors import InputError, OutputError, StoreError, WeightsError
+from scarseg.io.atomic import flush_folder, replace_file
 from scarseg.io.casefile.lock import CaseLock
-from scarseg.io.files import flush_folder, make_folder, replace_file
+from scarseg.io.files import make_folder
 from scarseg.io.tables.table import StackRecord
 from scarseg.models.weights import resolve_weights
 

@@ -15,30 +15,15 @@ from scarseg.case.history import (
     ModelRun,
     ReadingRecord,
     SliceReading,
-    SliceStatus,
     Step,
 )
 from scarseg.case.labels import Edit, LabelArray, Patch, infarct_mask
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.case.stack import Stack
 
-__all__ = [
-    "Case",
-    "CaseStatus",
-    "Cause",
-    "Change",
-    "DetectorScope",
-    "ModelIdentity",
-    "ModelRun",
-    "ReadingRecord",
-    "SliceReading",
-    "SliceStatus",
-    "Step",
-]
-
 
 class CaseStatus(StrEnum):
-    """Where the reading of a case stands."""
+    """How far the reading of a case is."""
 
     NEW = "new"
     IN_PROGRESS = "in_progress"
@@ -59,6 +44,7 @@ class Change:
     edit: Edit | None = None
 
     def inverse(self) -> Change:
+        """Return the change that undoes this one."""
         return Change(
             self.name,
             self.slice_index,
@@ -82,18 +68,18 @@ class Case:
     """One stack being read.
 
     ``labels`` uint8 (slice, row, column) with values of :class:`scarseg.case.labels.Label`;
-    ``readings`` one per slice. Both change only through :meth:`apply`, and ``record`` tells how.
-    ``proposed`` is what the models first proposed on each slice, or when last asked to start
-    over; None where they never did. ``grounds``, like ``labels``, is what lies beneath scar and
-    MVO; None while nobody asked. ``insertion`` is the anterior insertion of the right ventricle
-    where a reader set it; it moves no label, and None means that it is proposed.
+    ``readings`` one per slice. Both change only through :meth:`apply`, which adds a step to
+    ``record``. ``proposed`` holds the labels of the first proposal of each slice, or of the last
+    one made on request; None where the models proposed nothing. ``labels_under_scar``, of the
+    shape of ``labels``, holds the tissue underneath scar and MVO; None until it is needed.
+    ``insertion`` is the anterior insertion of the right ventricle set by a reader; None means
+    that it is proposed. It changes no label.
 
-    ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` says for
-    which time this reader reads the stack.
+    ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` counts
+    the readings of this stack by this reader, from 1.
 
-    ``interactions`` counts what a reader did, ``seconds`` is the active reading time; of both,
-    ``slice_interactions`` and ``slice_seconds`` are what fell on each slice. Undoing a step does
-    not turn them back.
+    ``interactions`` counts the reader's actions, ``seconds`` is the active reading time;
+    ``slice_interactions`` and ``slice_seconds`` are their parts per slice. Undo reduces neither.
     """
 
     stack: Stack
@@ -137,11 +123,16 @@ class Case:
     def apply(
         self, change: Change, cause: Cause = Cause.READER, ground: LabelArray | None = None
     ) -> None:
-        """Carry out a change in place and write it down; ``cause`` says how it came about.
+        """Apply a change in place and record it as a step.
 
-        A proposal is remembered as what the models proposed on its slice. Where ``grounds`` are
-        kept, ``ground`` (row, column) is what then lies beneath the slice's scar; None when a
-        hand drew it over what was there.
+        The labels of a proposal are kept in ``proposed``.
+
+        Args:
+            change: of one slice.
+            cause: how the change came about.
+            ground: labels (row, column) underneath the scar of the slice after the change; None
+                where a manual edit drew scar over the labels that were there. Ignored while
+                ``labels_under_scar`` is None.
         """
         k, edit = change.slice_index, change.edit
         patch = None
@@ -150,13 +141,16 @@ class Case:
             patch = Patch.at(edit.row, edit.column, edit.after)
         after = None if change.after == self.readings[k] else change.after
         self.readings[k] = change.after
-        beneath = self._update_labels_under_scar(k, ground)
-        self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, beneath))
+        underneath = self._update_labels_under_scar(k, ground)
+        self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, underneath))
         if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
             self.proposed[k] = Patch.of(self.labels[k])
 
     def _update_labels_under_scar(self, k: int, ground: LabelArray | None) -> Patch | None:
-        """Take what lies beneath a slice; give it where that is not what scar covered."""
+        """Update the labels under the scar of a slice.
+
+        Returns them as a patch only where they differ from the labels that the scar covered.
+        """
         if self.labels_under_scar is None:
             return None
         labels = self.labels[k]
@@ -175,30 +169,30 @@ class Case:
         detector_scope: DetectorScope = DetectorScope.STACK,
         fresh: bool = False,
     ) -> None:
-        """Write down how the models looked at a slice: see :class:`Look`."""
+        """Record a run of the models on a slice: see :class:`scarseg.case.history.ModelRun`."""
         weights = self.segmenter.sha256, self.detector.sha256
         run = ModelRun(*weights, lv_hint, lv_box, detector_scope, fresh, __version__)
         self.record.add(Step(_now_ms(), Cause.MODEL_RUN, "look", slice_index, model_run=run))
 
     def record_repeat(self, change: Change, cause: Cause) -> None:
-        """Write down that the models said again what stands on a slice: nothing changes.
+        """Record that the models predicted the labels a slice already has: nothing changes.
 
-        A replay asks them again all the same, since later answers build on this one.
+        A replay needs the step all the same, since later predictions build on this one.
         """
         self.record.add(Step(_now_ms(), cause, change.name, change.slice_index))
 
     def count_interaction(self, slice_index: int) -> None:
-        """Count one thing that a reader did on a slice."""
+        """Count one action of a reader on a slice."""
         self.interactions += 1
         self.slice_interactions[slice_index] += 1
 
     def add_reading_time(self, slice_index: int, seconds: float) -> None:
-        """Count active reading time on a slice."""
+        """Add active reading time in seconds to a slice."""
         self.seconds += seconds
         self.slice_seconds[slice_index] += seconds
 
     def differs_from_proposal(self, slice_index: int) -> bool:
-        """Say whether labels of a slice are other than the models proposed them."""
+        """Return whether the labels of a slice differ from the models' proposal."""
         patch = self.proposed[slice_index]
         return patch is not None and not patch.matches(self.labels[slice_index])
 
@@ -209,7 +203,7 @@ class Case:
         reading: SliceReading | None = None,
         labels: LabelArray | None = None,
     ) -> Change:
-        """Describe, without applying it, the step to a new reading and new labels.
+        """Build the change to a new reading and new labels, without applying it.
 
         ``labels`` uint8 (row, column), or None to leave them.
         """
@@ -221,7 +215,7 @@ class Case:
 
     @property
     def history(self) -> list[str]:
-        """Name what was done in order, what was undone included."""
+        """Names of all steps that changed something, in order, undone steps included."""
         return [
             f"Undo {step.name}" if step.cause is Cause.UNDO else step.name
             for step in self.record.steps

@@ -1,4 +1,4 @@
-"""The verbs of a reading, each as a change to one slice; no Qt."""
+"""Build the change of one slice for every action of a reader or result of the models; no Qt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scarseg.case.prompts import Box, Origin, SlicePrompts
 
 
 def step_name(verb: str, slice_index: int) -> str:
-    """Name a step for the menu: "add box, slice 5" (slices counted from 1)."""
+    """Return the name of a step for the menu: "add box, slice 5" (slices counted from 1)."""
     return f"{verb}, slice {slice_index + 1}"
 
 
 def can_accept(case: Case, slice_index: int) -> bool:
-    """Say whether there is something to accept: a proposal or a reader's drawing."""
+    """Return whether a slice has something to accept: a proposal or a manual edit."""
     reading = case.readings[slice_index]
     if reading.status is SliceStatus.NOT_ASSESSABLE:
         return bool(case.labels[slice_index].any())
@@ -26,14 +26,14 @@ def can_accept(case: Case, slice_index: int) -> bool:
 
 
 def accept(case: Case, slice_index: int) -> Change:
-    """Accept what stands on the slice."""
+    """Build the change that accepts the labels of a slice."""
     reading = case.readings[slice_index]
     after = replace(reading, status=SliceStatus.ACCEPTED, reason="")
     return case.change(step_name("accept", slice_index), slice_index, after)
 
 
 def mark_no_scar(case: Case, slice_index: int) -> Change:
-    """Say that there is no scar: scar and MVO become wall, scar prompts go."""
+    """Build the change to "no scar": scar and MVO become wall, scar prompts are removed."""
     reading = case.readings[slice_index]
     labels = case.labels[slice_index].copy()
     labels[infarct_mask(labels)] = Label.MYOCARDIUM
@@ -44,7 +44,7 @@ def mark_no_scar(case: Case, slice_index: int) -> Change:
 
 
 def mark_not_assessable(case: Case, slice_index: int, reason: str) -> Change:
-    """Say that the slice cannot be read, and why: nothing on it counts, neither scar nor wall."""
+    """Build the change to "not assessable" with its reason: all labels are removed."""
     reading = case.readings[slice_index]
     prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False, pool_box=None)
     after = replace(
@@ -59,7 +59,7 @@ def mark_not_assessable(case: Case, slice_index: int, reason: str) -> Change:
 
 
 def reopen(case: Case, slice_index: int) -> Change:
-    """Take the verdict back: what stands on the slice is to be read again."""
+    """Build the change that takes the status back: the slice is to be read again."""
     reading = case.readings[slice_index]
     prompts = replace(reading.prompts, no_scar=False)
     after = replace(reading, prompts=prompts, status=SliceStatus.PROPOSED, reason="")
@@ -67,10 +67,10 @@ def reopen(case: Case, slice_index: int) -> Change:
 
 
 def set_prompts(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) -> Change:
-    """Change what is asked for on a slice; labels stay until the model answers.
+    """Build the change of a slice's prompts; labels stay until the segmenter has predicted.
 
-    What is asked of wall and blood pool leaves the word "no scar" alone; where the last box for
-    scar went, that is the new word.
+    Prompts for wall and blood pool keep the mark "no scar"; removing the last box for scar sets
+    it.
     """
     before = case.readings[slice_index]
     asks = scar_prompts_changed(before.prompts, prompts) or before.prompts.lv_box != prompts.lv_box
@@ -80,14 +80,14 @@ def set_prompts(case: Case, slice_index: int, verb: str, prompts: SlicePrompts) 
 
 
 def scar_prompts_changed(before: SlicePrompts, after: SlicePrompts) -> bool:
-    """Say whether something else is asked of scar, and not of wall and blood pool alone."""
+    """Return whether prompts for scar differ; those for wall and blood pool do not count."""
     return (before.boxes, before.scar_points) != (after.boxes, after.scar_points)
 
 
 def correct_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
-    """Take wall and blood pool as a reader's points and box for them ask, on the scar as it is.
+    """Build the change to a wall and blood pool corrected by a reader's prompts for them.
 
-    The verdict on the scar stays; a slice that was not assessable is to be read.
+    Scar and status stay; a slice that was not assessable becomes proposed.
     """
     before = case.readings[slice_index]
     kept = before.status in (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
@@ -97,9 +97,9 @@ def correct_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
 
 
 def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change:
-    """Take the segmenter's answer to a reader's prompts: to be accepted again.
+    """Build the change to the segmenter's prediction for a reader's prompts, to be accepted.
 
-    The slice counts as edited, so that no later proposal overwrites what was asked for.
+    The slice counts as edited, so that no later proposal overwrites it.
     """
     after = replace(case.readings[slice_index], status=SliceStatus.PROPOSED, edited=True, reason="")
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
@@ -108,7 +108,7 @@ def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change
 def apply_relocation(
     case: Case, slice_index: int, prompts: SlicePrompts, labels: LabelArray
 ) -> Change:
-    """Take what the models say round a ventricle box that the reader drew."""
+    """Build the change to the models' proposal for a ventricle box that the reader drew."""
     before = case.readings[slice_index]
     mine = before.prompts.scar_points or any(
         box.origin is Origin.READER for box in before.prompts.boxes
@@ -119,7 +119,7 @@ def apply_relocation(
 
 
 def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
-    """Take a reader's drawing; an accepted slice stays accepted, "no scar" does not."""
+    """Build the change of a manual edit; an accepted slice stays accepted, "no scar" does not."""
     reading = case.readings[slice_index]
     status = reading.status
     if status is not SliceStatus.ACCEPTED:
@@ -130,7 +130,7 @@ def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change
 
 
 def copy_slice(case: Case, source: int, target: int) -> Change:
-    """Copy labels and prompts of one slice to another, to be accepted there."""
+    """Build the change that copies labels and prompts of a slice to another, to be accepted."""
     reading = case.readings[source]
     after = SliceReading(prompts=reading.prompts, status=SliceStatus.PROPOSED, edited=True)
     name = f"copy slice {source + 1} to slice {target + 1}"
@@ -138,9 +138,9 @@ def copy_slice(case: Case, source: int, target: int) -> Change:
 
 
 def copy_boxes(case: Case, source: int, target: int) -> Change:
-    """Ask on one slice for what the boxes of another hold: its own boxes give way, points stay.
+    """Build the change that replaces the boxes of a slice by those of another; points stay.
 
-    The left ventricle's box comes along only where the other slice has none.
+    The left ventricle's box is copied only where the target has none.
     """
     mine, theirs = case.readings[source].prompts, case.readings[target]
     boxes = tuple(replace(box, origin=Origin.READER, score=None) for box in mine.boxes)
@@ -152,9 +152,9 @@ def copy_boxes(case: Case, source: int, target: int) -> Change:
 def apply_wall_proposal(
     case: Case, slice_index: int, proposed: LabelArray, lv_box: Box | None
 ) -> Change:
-    """Take wall and blood pool as the models propose them; scar and MVO stay as they are.
+    """Build the change to the models' wall and blood pool; scar and MVO stay as they are.
 
-    What a reader asked of wall and pool before has had its answer, and goes.
+    Earlier prompts for wall and pool are removed: they referred to the wall that is replaced.
     """
     before = case.readings[slice_index]
     infarct = infarct_mask(case.labels[slice_index])
@@ -169,9 +169,9 @@ def apply_wall_proposal(
 
 
 def merge(first: Change, second: Change, labels: LabelArray) -> Change:
-    """Join two successive changes of one slice into one step named after the first.
+    """Merge two successive changes of one slice into one named after the first.
 
-    ``labels`` uint8 (slice, row, column) as they stand after both.
+    ``labels`` uint8 (slice, row, column) after both changes.
     """
     after = labels[first.slice_index].copy()
     scratch = after[np.newaxis].copy()
@@ -184,7 +184,7 @@ def merge(first: Change, second: Change, labels: LabelArray) -> Change:
 
 
 def next_unread(case: Case, slice_index: int) -> int | None:
-    """Give the next slice to read, going round once; None when all are read."""
+    """Return the next unread slice, wrapping round at the end; None when all are read."""
     n = len(case.readings)
     for step in range(1, n + 1):
         candidate = (slice_index + step) % n

@@ -1,4 +1,8 @@
-"""How one slice stands, and the record of what was asked and answered."""
+"""The reading of one slice, and the recorded steps of a case.
+
+Status of a slice: UNSEEN -> PROPOSED (the models or a manual edit) -> ACCEPTED, NO_SCAR or
+NOT_ASSESSABLE by the reader; a new edit, prompt or "read again" leads back to PROPOSED.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ _STEP_BYTES = 300
 
 
 class SliceStatus(StrEnum):
-    """Where the reading of a slice stands. Zero grams never means "not read"."""
+    """How far the reading of a slice is. Zero grams never means "not read"."""
 
     UNSEEN = "unseen"
     PROPOSED = "proposed"
@@ -28,6 +32,7 @@ class SliceStatus(StrEnum):
 
     @property
     def read(self) -> bool:
+        """Whether a reader has decided on the slice."""
         return self in (
             SliceStatus.ACCEPTED,
             SliceStatus.NO_SCAR,
@@ -37,10 +42,10 @@ class SliceStatus(StrEnum):
 
 @dataclass(frozen=True)
 class SliceReading:
-    """What is known of one slice besides its labels; an immutable value.
+    """Everything known of one slice besides its labels; an immutable value.
 
-    ``edited`` is True once a reader's hand changed the labels: models never overwrite such a
-    slice, nor a read one, without being asked. ``reason`` explains NOT_ASSESSABLE.
+    ``edited`` is True once a reader changed the labels: models overwrite such a slice, or a read
+    one, only on request. ``reason`` explains NOT_ASSESSABLE.
     """
 
     prompts: SlicePrompts = field(default_factory=SlicePrompts)
@@ -50,16 +55,17 @@ class SliceReading:
 
     @property
     def protected(self) -> bool:
+        """Whether models must not overwrite the slice without a request."""
         return self.edited or self.status.read
 
 
 class Cause(StrEnum):
-    """What brought a step about; a replay makes each in its own way.
+    """Cause of a step; a replay repeats each in its own way.
 
-    READER: manual edit, status or prompts. ANSWER: the segmenter's to the prompts that stand on
-    the slice. CORRECTION: what :func:`scarseg.segmentation.predict.correct_heart` makes of the
-    prompts for wall and blood pool. PROPOSAL and RELOCATED: what the models proposed for the
-    slice; WALL: of that, wall and blood pool alone. UNDO, REDO: of the named step. MODEL_RUN: the
+    READER: manual edit, status or prompts. ANSWER: the segmenter's prediction for the prompts on
+    the slice. CORRECTION: the result of :func:`scarseg.segmentation.predict.correct_heart` for
+    the prompts for wall and blood pool. PROPOSAL and RELOCATED: the models' proposal for the
+    slice; WALL: only wall and blood pool of it. UNDO, REDO: of the named step. MODEL_RUN: the
     models ran on the slice, and nothing changed.
     """
 
@@ -75,7 +81,7 @@ class Cause(StrEnum):
 
 
 class DetectorScope(StrEnum):
-    """What the detector had seen when a slice was looked at: all slices, this one, or none."""
+    """Slices the detector had run on when a slice was proposed: all, this one, or none."""
 
     STACK = "stack"
     SLICE = "slice"
@@ -84,11 +90,12 @@ class DetectorScope(StrEnum):
 
 @dataclass(frozen=True)
 class ModelRun:
-    """How the models looked at a slice, so that they can look at it again in the same way.
+    """One run of the models on a slice, with what is needed to repeat it.
 
-    ``lv_hint`` is the box they were given, ``lv_box`` the one they settled on. Models by the
-    sha256 of their weights. ``fresh``: the first look of a sitting, no earlier answer is known
-    any more. ``software`` is the version that looked, empty in older records.
+    ``lv_hint`` is the left_ventricle box given to them, ``lv_box`` the one they ended with.
+    Models are identified by the sha256 of their weights. ``fresh``: the first run of a session,
+    when no earlier prediction is cached. ``software`` is the version of the program, empty in
+    older records.
     """
 
     segmenter_sha256: str
@@ -102,12 +109,12 @@ class ModelRun:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One entry of a record.
+    """One recorded step.
 
-    ``at_ms`` is UTC in milliseconds since 1970; ``reading`` how the slice stood afterwards and
-    ``patch`` the labels that were written, both None where they stayed: a model may say again
-    what stands there. ``labels_under_scar`` is what lay beneath scar afterwards (background
-    elsewhere); None where scar covers what was there.
+    ``at_ms`` is UTC in milliseconds since 1970. ``reading`` is that of the slice afterwards,
+    ``patch`` the labels that were written; both None where they stayed. ``labels_under_scar``
+    are the labels underneath scar afterwards (background elsewhere); None where scar covers the
+    labels that were there.
     """
 
     at_ms: int
@@ -121,17 +128,17 @@ class Step:
 
     @property
     def changed(self) -> bool:
-        """Say whether anything is other than before."""
+        """Return whether the step changed anything."""
         return not (self.reading is None and self.patch is None and self.labels_under_scar is None)
 
 
 @dataclass
 class ReadingRecord:
-    """What was asked and answered, in order, undone steps included.
+    """The steps of a reading in order, undone steps included.
 
-    Carried out on ``start`` the steps give the labels and readings of the case: see
+    Applied to ``start`` the steps lead to the labels and readings of the case: see
     :meth:`final_state`. ``start`` has one (reading, labels) per slice; None is a new case.
-    ``n_forgotten`` steps were too many to keep, and went into ``start``.
+    ``n_forgotten`` is how many of the oldest steps were merged into ``start`` to save space.
     """
 
     shape: tuple[int, ...]
@@ -142,19 +149,19 @@ class ReadingRecord:
 
     @classmethod
     def starting_from(cls, labels: LabelArray, readings: Sequence[SliceReading]) -> ReadingRecord:
-        """Begin where a case stands whose steps are not known."""
+        """Start a record at the state of a case whose earlier steps are not known."""
         start = [(reading, Patch.of(one)) for reading, one in zip(readings, labels, strict=True)]
         return cls(labels.shape, start)
 
     def add(self, step: Step) -> None:
-        """Add a step; the oldest give way when there are too many."""
+        """Add a step; merge the oldest into ``start`` while there are too many."""
         self.steps.append(step)
-        self.n_bytes += _weight(step)
+        self.n_bytes += _size_bytes(step)
         while len(self.steps) > MAX_STEPS or self.n_bytes > MAX_RECORD_BYTES:
-            self._forget()
+            self._merge_oldest()
 
     def final_state(self) -> tuple[LabelArray, list[SliceReading]]:
-        """Carry out all steps: labels uint8 (slice, row, column), and one reading per slice.
+        """Apply all steps; return labels uint8 (slice, row, column) and one reading per slice.
 
         Raises:
             ValueError: a step does not fit the stack.
@@ -172,12 +179,13 @@ class ReadingRecord:
         return labels, readings
 
     def copy(self) -> ReadingRecord:
+        """Return a copy that shares no list with this record."""
         start = None if self.start is None else list(self.start)
         return ReadingRecord(self.shape, start, list(self.steps), self.n_forgotten, self.n_bytes)
 
-    def _forget(self) -> None:
+    def _merge_oldest(self) -> None:
         step = self.steps.pop(0)
-        self.n_bytes -= _weight(step)
+        self.n_bytes -= _size_bytes(step)
         self.n_forgotten += 1
         if self.start is None:
             blank = Patch.of(np.zeros((0, 0), dtype=np.uint8))
@@ -191,6 +199,6 @@ class ReadingRecord:
         self.start[step.slice_index] = (step.reading or reading, patch)
 
 
-def _weight(step: Step) -> int:
+def _size_bytes(step: Step) -> int:
     patches = (step.patch, step.labels_under_scar)
     return _STEP_BYTES + sum(len(each.packed) for each in patches if each is not None)

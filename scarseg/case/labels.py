@@ -1,4 +1,4 @@
-"""What every voxel is, and the only way labels change."""
+"""Labels of voxels, edits of them, and compressed patches of a slice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MaskArray = npt.NDArray[np.bool_]
 
 
 class Label(IntEnum):
-    """One voxel is one thing."""
+    """Tissue of a voxel; each voxel has exactly one label."""
 
     BACKGROUND = 0
     BLOOD_POOL = 1
@@ -30,19 +30,20 @@ _MYOCARDIUM, _SCAR = np.uint8(Label.MYOCARDIUM), np.uint8(Label.SCAR)
 
 
 def wall_mask(labels: LabelArray) -> MaskArray:
-    """Give the mask of the whole wall: myocardium, scar and MVO. Any shape."""
+    """Return the mask of the whole wall: myocardium, scar and MVO. Any shape."""
     return labels >= _MYOCARDIUM
 
 
 def infarct_mask(labels: LabelArray) -> MaskArray:
-    """Give the mask of the infarct: scar and MVO. Any shape."""
+    """Return the mask of the infarct: scar and MVO. Any shape."""
     return labels >= _SCAR
 
 
 def without_infarct(labels: LabelArray) -> LabelArray:
-    """Give what lies beneath scar where a model drew it: wall, if there is a heart at all.
+    """Return labels with scar and MVO replaced by wall, or background where there is no heart.
 
-    Any shape (..., row, column); each slice by itself.
+    This is the tissue underneath the scar of a model. Any shape (..., row, column); each slice
+    by itself.
     """
     heart = np.isin(labels, (Label.BLOOD_POOL, Label.MYOCARDIUM)).any(axis=(-2, -1), keepdims=True)
     under = np.where(heart, _MYOCARDIUM, np.uint8(Label.BACKGROUND))
@@ -51,12 +52,12 @@ def without_infarct(labels: LabelArray) -> LabelArray:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """Replace one rectangle of labels of one slice.
+    """Replacement of one rectangle of the labels of one slice.
 
     Args:
         slice_index: which slice.
         row, column: upper left corner of the rectangle, in source pixels.
-        before, after: uint8 (row, column), same shape; ``before`` is what stood there.
+        before, after: uint8 (row, column), same shape; ``before`` are the labels it replaces.
     """
 
     slice_index: int
@@ -67,7 +68,7 @@ class Edit:
 
     @classmethod
     def between(cls, slice_index: int, before: LabelArray, after: LabelArray) -> Edit | None:
-        """Make the smallest edit that turns slice ``before`` into ``after`` (row, column).
+        """Build the smallest edit that turns slice ``before`` into ``after`` (row, column).
 
         Returns None when they are the same.
         """
@@ -86,16 +87,16 @@ class Edit:
         ] = self.after
 
     def inverse(self) -> Edit:
-        """Give the edit that undoes this one."""
+        """Return the edit that undoes this one."""
         return Edit(self.slice_index, self.row, self.column, self.after, self.before)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One rectangle of the labels of a slice, compressed: a small value to remember.
+    """One rectangle of the labels of a slice, compressed.
 
     ``row``, ``column`` is its upper left corner in source pixels, ``rows`` by ``columns`` its
-    size, which may be none; ``packed`` is the zlib of its uint8 labels in C order.
+    size, which may be 0; ``packed`` is the zlib of its uint8 labels in C order.
     """
 
     row: int
@@ -106,27 +107,28 @@ class Patch:
 
     @classmethod
     def at(cls, row: int, column: int, labels: LabelArray) -> Patch:
-        """Remember labels (row, column) that stand at a place of their slice."""
+        """Compress labels (row, column) whose upper left corner lies at ``row``, ``column``."""
         rows, columns = labels.shape
         packed = zlib.compress(np.ascontiguousarray(labels, dtype=np.uint8).tobytes(), 1)
         return cls(row, column, rows, columns, packed)
 
     @classmethod
     def of(cls, labels: LabelArray) -> Patch:
-        """Remember a whole slice (row, column): all of it that is not background."""
+        """Compress the rectangle of a slice (row, column) that holds all but background."""
         edit = Edit.between(0, np.zeros_like(labels), labels)
         if edit is None:
             return cls.at(0, 0, labels[:0, :0])
         return cls.at(edit.row, edit.column, edit.after)
 
     def unpacked(self) -> LabelArray:
-        """Give the labels of the rectangle, uint8 (row, column), read-only.
+        """Return the labels of the rectangle, uint8 (row, column), read-only.
 
         Raises:
             ValueError: the bytes are not labels of this size.
         """
         unpacking = zlib.decompressobj()
-        try:  # never more than it should be, whatever a file says
+        try:
+            # A file may claim any size: decompress no more than it holds.
             raw = unpacking.decompress(self.packed, self.rows * self.columns + 1)
         except zlib.error as error:
             raise ValueError("these bytes are no patch") from error
@@ -139,7 +141,7 @@ class Patch:
 
     @cached_property
     def n_infarct_voxels(self) -> int:
-        """Count scar and MVO."""
+        """Number of voxels of scar and MVO."""
         return int(np.count_nonzero(infarct_mask(self.unpacked())))
 
     def apply(self, labels: LabelArray) -> None:
@@ -156,7 +158,7 @@ class Patch:
         place[:] = self.unpacked()
 
     def matches(self, labels: LabelArray) -> bool:
-        """Tell whether a slice (row, column) is this patch on background and nothing else."""
+        """Return whether a slice (row, column) equals this patch on background."""
         part = labels[self.row : self.row + self.rows, self.column : self.column + self.columns]
         if not np.array_equal(part, self.unpacked()):
             return False

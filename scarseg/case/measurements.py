@@ -1,4 +1,4 @@
-"""The numbers, as values with units in their names."""
+"""Results of a measurement: values with their units in the names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scarseg.case.history import SliceStatus
 
 
 class MassConvention(StrEnum):
-    """Which depth a slice stands for."""
+    """Depth of a slice that the mass is computed with."""
 
     THICKNESS = "thickness"
     SPACING = "spacing"
@@ -21,10 +21,10 @@ DENSITY_G_PER_ML = 1.05
 
 @dataclass(frozen=True)
 class SliceMeasurement:
-    """Numbers of one slice. Infarct = scar and MVO; both conventions side by side.
+    """Measurement of one slice. Infarct = scar and MVO; both conventions side by side.
 
-    ``scar_mass_proposed_*`` is what the models proposed, MVO included, and ``changed`` says
-    whether any label is another now; None where they proposed nothing.
+    ``scar_mass_proposed_*`` is that of the models' proposal, MVO included, and ``changed`` is
+    True where any label differs from it now; None where they proposed nothing.
     """
 
     slice_index: int
@@ -51,12 +51,12 @@ class SliceMeasurement:
 
 @dataclass(frozen=True)
 class Measurements:
-    """Numbers of one stack, float64.
+    """Measurement of one stack, float64.
 
     ``scar_mass_g``, ``scar_volume_ml``, ``mvo_mass_g``, ``lv_mass_g`` and ``scar_percent_lv``
     follow ``convention``. ``lv_mass_g`` and ``scar_percent_lv`` are None without a wall.
-    ``warnings`` are codes, in order, without doubles. ``scar_mass_proposed_*`` sums what the
-    models proposed; None where they proposed nothing on any slice.
+    ``warnings`` are codes, in order, without duplicates. ``scar_mass_proposed_*`` sums the models'
+    proposals; None where they proposed nothing on any slice.
     """
 
     slices: tuple[SliceMeasurement, ...]
@@ -79,7 +79,7 @@ class Measurements:
 
     @property
     def n_slices_changed(self) -> int:
-        """Count the slices that are other than the models proposed them."""
+        """Number of slices whose labels differ from the models' proposal."""
         return sum(bool(one.changed) for one in self.slices)
 
     @property

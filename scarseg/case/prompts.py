@@ -1,4 +1,4 @@
-"""What a reader or a detector asked for on a slice.
+"""Prompts of a reader or a detector on a slice: boxes and points.
 
 Coordinates are source pixels, continuous, (column, row): pixel i covers [i, i + 1), so its
 centre is i + 0.5. Boxes are half-open.
@@ -13,7 +13,7 @@ from math import floor, isfinite
 from scarseg.case.labels import Label
 
 PROMPT_STRUCTURES = (Label.SCAR, Label.MYOCARDIUM, Label.BLOOD_POOL)
-"""What a prompt can ask for. The wall is the whole wall, whatever scar lies in it."""
+"""Structures a prompt can mark. The wall is the whole wall, scar included."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Box:
 
     @classmethod
     def spanning(cls, column0: float, row0: float, column1: float, row1: float) -> Box:
-        """Make a reader's box from any two opposite corners."""
+        """Build a reader's box from any two opposite corners."""
         return cls(min(column0, column1), min(row0, row1), max(column0, column1), max(row0, row1))
 
     @property
@@ -64,13 +64,15 @@ class Box:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Give (column, row) of the middle."""
+        """Centre (column, row)."""
         return (self.column0 + self.column1) / 2, (self.row0 + self.row1) / 2
 
     def contains(self, column: float, row: float) -> bool:
+        """Return whether a point lies in the half-open box."""
         return self.column0 <= column < self.column1 and self.row0 <= row < self.row1
 
     def intersection_over_union(self, other: Box) -> float:
+        """Return the overlap with another box as a share of their union, 0 to 1."""
         width = min(self.column1, other.column1) - max(self.column0, other.column0)
         height = min(self.row1, other.row1) - max(self.row0, other.row0)
         if width <= 0 or height <= 0:
@@ -81,7 +83,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Point:
-    """A click: ``positive`` says inside the structure, otherwise outside.
+    """A click inside (``positive``) or outside a structure.
 
     ``structure`` is scar, the whole wall (MYOCARDIUM, scar included) or the blood pool.
     """
@@ -97,15 +99,15 @@ class Point:
 
     @property
     def pixel(self) -> tuple[int, int]:
-        """Give (column, row) of the pixel that was hit."""
+        """Pixel (column, row) that was clicked."""
         return floor(self.column), floor(self.row)
 
 
 @dataclass(frozen=True)
 class SlicePrompts:
-    """Everything asked for on one slice; an immutable value.
+    """All prompts of one slice; an immutable value.
 
-    ``boxes`` ask for scar, ``points`` for what each of them names. ``lv_box`` is the box round
+    ``boxes`` mark scar, ``points`` the structure of each. ``lv_box`` is the box round
     the left ventricle (outer border of the wall), ``pool_box`` the box round its blood pool
     (the endocardium, papillary muscles within).
     """
@@ -118,12 +120,12 @@ class SlicePrompts:
 
     @property
     def scar_points(self) -> tuple[Point, ...]:
-        """Give the points that ask for scar."""
+        """Points for scar."""
         return tuple(point for point in self.points if point.structure is Label.SCAR)
 
     @property
     def heart_points(self) -> tuple[Point, ...]:
-        """Give the points that ask for wall or blood pool."""
+        """Points for wall or blood pool."""
         return tuple(point for point in self.points if point.structure is not Label.SCAR)
 
     @property
@@ -132,21 +134,22 @@ class SlicePrompts:
 
     @property
     def has_heart_prompts(self) -> bool:
-        """Say whether wall or blood pool are corrected; the ventricle's box is no correction."""
+        """Whether wall or blood pool are corrected; the ventricle's box is no correction."""
         return self.pool_box is not None or bool(self.heart_points)
 
     @property
     def scar_only(self) -> SlicePrompts:
-        """Give what is asked of scar, and where the ventricle is."""
+        """The prompts for scar, with the ventricle's box."""
         return replace(self, points=self.scar_points, pool_box=None)
 
     def with_point(self, point: Point) -> SlicePrompts:
-        """Add a click. One into scar that no box holds says that the detector's boxes are wrong.
+        """Return the prompts with a click added.
 
-        They are dropped then, since the segmenter would hold to them; a reader's own stay.
+        A positive click into scar outside every box shows that the detector's boxes are wrong:
+        they are removed, since the segmenter would stay inside them. A reader's own stay.
         """
         boxes = self.boxes
-        asks = point.positive and point.structure is Label.SCAR
-        if asks and not any(box.contains(point.column, point.row) for box in boxes):
+        positive_scar = point.positive and point.structure is Label.SCAR
+        if positive_scar and not any(box.contains(point.column, point.row) for box in boxes):
             boxes = tuple(box for box in boxes if box.origin is Origin.READER)
         return replace(self, boxes=boxes, points=(*self.points, point))

@@ -23,7 +23,7 @@ class LgeSequence(StrEnum):
 
 @dataclass(frozen=True)
 class LoadWarning:
-    """Something the reader must know about a stack that was opened all the same.
+    """Doubt about a stack that was opened all the same.
 
     ``code`` starts with ``W_``; ``message`` is one sentence with the raw values.
     """
@@ -34,7 +34,7 @@ class LoadWarning:
 
 @dataclass(frozen=True, eq=False)
 class SliceImage:
-    """One slice as a model sees it.
+    """One slice as input of a model.
 
     ``pixels`` float32 (row, column) in rescaled source units; ``pixel_spacing_mm`` (row, column);
     ``neighbours`` are the pixels of the slices before and after, None beyond the ends.
@@ -47,7 +47,7 @@ class SliceImage:
 
 @dataclass(frozen=True)
 class SliceSource:
-    """Where one slice came from.
+    """Source of one slice.
 
     ``frame`` is the 1-based frame number of a multi-frame file, None for a classic file.
     ``sha256`` is the hash of the whole source file, empty for stacks made in memory.
@@ -66,16 +66,16 @@ class Stack:
     Args:
         pixels: float32 (slice, row, column), made read-only; per-slice rescale applied.
         pixel_spacing_mm: (row, column): distance between rows, distance between columns.
-        slice_thickness_mm: SliceThickness, or what the user gave (``thickness_from_user``).
+        slice_thickness_mm: SliceThickness, or the user's value (``thickness_from_user``).
         orientation: the six direction cosines of ImageOrientationPatient: direction of
             increasing column index, then direction of increasing row index, in LPS.
         origins_mm: one per slice, patient position (LPS) of the centre of pixel (0, 0).
         sources: one per slice.
         spacing_between_slices_mm: the header's SpacingBetweenSlices; only cross-checked, and
             used as depth of a single slice.
-        complete: False when a slice is missing or could not be decoded; the mass is then
-            incomplete and says so.
-        part: what tells this stack from others split out of the same series, else empty.
+        complete: False when a slice is missing or could not be decoded; the mass is then marked
+            incomplete.
+        part: distinguishes this stack from others split out of the same series, else empty.
     """
 
     pixels: FloatArray
@@ -126,12 +126,12 @@ class Stack:
 
     @property
     def stack_id(self) -> str:
-        """Name this stack in files: the series UID, plus the part where a series was split."""
+        """Identifier in files: the series UID, plus the part where a series was split."""
         return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
 
     @property
     def normal(self) -> Vector:
-        """Give the unit slice normal, pointing from the first slice to the last (base to apex)."""
+        """The unit slice normal, pointing from the first slice to the last (base to apex)."""
         row = np.asarray(self.orientation[:3], dtype=np.float64)
         column = np.asarray(self.orientation[3:], dtype=np.float64)
         normal = np.cross(row, column)
@@ -143,7 +143,7 @@ class Stack:
 
     @property
     def slice_positions_mm(self) -> tuple[float, ...]:
-        """Give the position of every slice along the normal, first slice at 0, increasing."""
+        """The position of every slice along the normal, first slice at 0, increasing."""
         origins = np.asarray(self.origins_mm, dtype=np.float64)
         return tuple(float(v) for v in (origins - origins[0]) @ np.asarray(self.normal))
 
@@ -157,7 +157,7 @@ class Stack:
 
     @property
     def affine(self) -> npt.NDArray[np.float64]:
-        """Give the 4 x 4 matrix from voxel (column, row, slice) to patient position in LPS mm.
+        """The 4 x 4 matrix from voxel (column, row, slice) to patient position in LPS mm.
 
         Irregular stacks get the mean step between slices.
         """
@@ -175,7 +175,7 @@ class Stack:
         return matrix
 
     def image(self, index: int) -> SliceImage:
-        """Give slice ``index`` as models take it, with its neighbours."""
+        """Return slice ``index`` as input of a model, with its neighbours."""
         before = self.pixels[index - 1] if index > 0 else None
         after = self.pixels[index + 1] if index + 1 < self.n_slices else None
         return SliceImage(self.pixels[index], self.pixel_spacing_mm, (before, after))

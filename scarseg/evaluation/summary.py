@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures, found_percent, mean
-from scarseg.quant.agreement import agreement, bootstrap_interval, concordance, wilcoxon
+from scarseg.quant.agreement import agreement, concordance, wilcoxon
+from scarseg.quant.paired_series import bootstrap_interval
 
 Figures = dict[str, Any]
 Values = npt.NDArray[np.float64]

@@ -179,7 +179,7 @@ def render(
         window.session.show_case(case, models)
         if slice_index is None:
             slice_index = int((case.labels >= 3).sum(axis=(1, 2)).argmax())
-        window.commands.go_to(slice_index)
+        window.commands.slices.go_to(slice_index)
         window.views.show_montage(montage)
         window.status_bar.saved.hide()
         for action in window.actions_by_name.values():
@@ -189,7 +189,7 @@ def render(
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.presenter.trace_all()
         window.views.active.go_home()
-        window.view_aids.histogram.count()
+        window.histogram.count()
         image = window.grab().toImage()
         window.close()
         window.deleteLater()

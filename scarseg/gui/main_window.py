@@ -1,13 +1,19 @@
-"""The window: arranges panels and actions; decides nothing."""
+"""The window: creates the panels and controllers, arranges them and connects their signals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
-from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QUndoGroup
+from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
+from PyQt6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeyEvent,
+    QResizeEvent,
+    QUndoGroup,
+)
 from PyQt6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -17,19 +23,20 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from scarseg.gui import actions, theme
-from scarseg.gui.commands import Commands, ExportCommands, ReaderName
+from scarseg.gui import theme
+from scarseg.gui.actions import Actions
+from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.histogram import Histogram
+from scarseg.gui.panels.history import HistoryPanel
 from scarseg.gui.panels.pictures import PictureExport
 from scarseg.gui.panels.rereading import RereadingController
 from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.threshold_methods import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.panels.toolbar import StatusBar, ViewOptionsBar
 from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.autosave import SaveState
@@ -40,99 +47,16 @@ from scarseg.gui.viewer.keyboard_cursor import KeyboardHand
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
-
-class Cancellation(QObject):
-    """Stop jobs when a reader says so; prompts always stay.
-
-    Signals:
-        said: a sentence for the reader that does not need an answer.
-    """
-
-    said = pyqtSignal(str)
-
-    def __init__(self, session: Session, views: Views, foot: StatusBar, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session, self._views = session, views
-        self.said.connect(foot.show_message)
-        foot.cancelled.connect(self.cancel)
-
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what Esc does."""
-        return {"let_go": self.let_go}
-
-    def let_go(self) -> None:
-        """Give up the gesture in hand; with an empty hand, the answer this slice waits for."""
-        held = self._views.active.busy
-        self._views.let_go()
-        current = self._session.current
-        if held or current is None:
-            return
-        if current.inference.cancel_answer(current.document.current):
-            self.said.emit("Not waiting for the answer any more; Space asks again.")
-
-    def cancel(self) -> None:
-        """Stop looking, opening, writing, proposing and answering."""
-        current = self._session.current
-        pending = current is not None and bool(current.inference.pending)
-        self._session.cancel()
-        self.said.emit("Cancelled. Space asks again." if pending else "Cancelled.")
-
-
 STUDIES_WIDTH = 212
-"""Width of the list of studies in a small window."""
-
-
-class ViewAids(QObject):
-    """Make them, and connect them with the window.
-
-    Args:
-        views: of the open stack.
-        room: where the histogram stands.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        views: Views,
-        view_row: ViewOptionsBar,
-        room: QVBoxLayout,
-        window: QWidget,
-    ) -> None:
-        super().__init__(window)
-        self._window = window
-        self.histogram = Histogram(session, views, view_row, room)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._fit_letters)
-        self.magnifier = Magnifier(window)
-        self.keyboard = KeyboardHand(session, lambda: views.active, window)
-
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions do."""
-        return dict.fromkeys(("histogram", "magnifier", "keyboard"), lambda: None)
-
-    def take(self, actions: Mapping[str, QAction]) -> None:
-        """Take the actions that switch things on and off."""
-        self.histogram.bind(actions["histogram"], self._window)
-        self.keyboard.take(actions)
-        self._window.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.Resize and watched is self._window:
-            self._soon.start()
-        return False
-
-    def _fit_letters(self) -> None:
-        application = QApplication.instance()
-        if isinstance(application, QApplication):
-            theme.fit_fonts(application, self._window.size())
-            studies = self._window.findChild(StudiesPanel)
-            if studies is not None:
-                studies.setFixedWidth(theme.px(STUDIES_WIDTH))
+"""Width of the study list in a small window, in pixels."""
 
 
 class MainWindow(QMainWindow):
-    """The reading desk."""
+    """The reading window.
+
+    The actions are created first; each controller connects its own in its constructor, and is
+    complete then. Controllers follow ``session.opened`` in the order of their creation.
+    """
 
     def __init__(self, session: Session, settings: QSettings) -> None:
         super().__init__()
@@ -142,65 +66,70 @@ class MainWindow(QMainWindow):
         self._asked_to_close = False
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
-        self.commands = Commands(session, self.dialogs, self)
+        self.actions_by_name = Actions(self)
+        session.opened.connect(self._enable_actions)
+        self.commands = Commands(session, self.dialogs, self.actions_by_name, settings, self)
+        self._create_widgets(settings)
+        self._create_controllers(settings)
+        self._arrange()
+        self._connect_actions()
+        self._connect_session()
+        self._connect_widgets()
+        self._font_timer = QTimer(self)
+        self._font_timer.setSingleShot(True)
+        self._font_timer.timeout.connect(self._fit_fonts)
+        self._enable_actions()
+        self._show_open()
+        for name in ("undo", "redo", "open_last"):
+            self.actions_by_name[name].setEnabled(False)
+
+    def _create_widgets(self, settings: QSettings) -> None:
+        actions = self.actions_by_name
         self.views, self.strip = Views(self.commands, settings, self), Filmstrip()
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
-        self.banner, self.status_bar, self.view_row = (
-            toolbar.Banner(),
-            toolbar.StatusBar(),
-            ViewOptionsBar(),
-        )
-        self.hand = ToolSelection(session, self.views, self.view_row, self)
-        self.view_aids = ViewAids(session, self.views, self.view_row, self.results.room, self)
-        self.pictures = PictureExport(
-            self.commands, self.views, self.strip, lambda: self.presenter.measured, self
-        )
-        self.reading_time = ReadingTime(
-            session,
-            self.commands,
-            self.results,
-            self.studies,
-            self.views,
-            self.status_bar.clock,
-            self,
-        )
-        self.comparison = ThresholdComparison(
-            session, self.views, self.view_row, self.hand.choose_tool, self
-        )
-        self.interval_line = IntervalLabel(session, self.results, self)
-        self.bullseye = BullseyeController(
-            session, self.views, self.results, self.commands.go_to, self
-        )
-        self.export_commands = ExportCommands(session, self.commands, settings, self)
-        self.reader = ReaderName(session, self.commands, settings, self)
-        self.rereadings = RereadingController(
-            session, self.commands, self.reader, self.banner, self
-        )
-        self.cancellation = Cancellation(session, self.views, self.status_bar, self)
-        self.actions_by_name = actions.create_actions(self, self._handlers())
-        self.tool_bar = toolbar.ToolBar(self.actions_by_name)
-        self.presenter = Presenter(
-            session, settings, self.views, self.strip, self.results, self.tool_bar, self.view_row,
-            self.status_bar, self,
-        )  # fmt: skip
+        self.history = HistoryPanel()
+        self.banner, self.status_bar = toolbar.Banner(), toolbar.StatusBar()
+        self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
+        self.magnifier = Magnifier(self)
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
             ("history", "History   Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
-            toolbar.configure_button(self.actions_by_name[name], text, button)
-        self._arrange()
-        self._connect()
-        self._show_open()
-        for name in ("undo", "redo", "open_last"):
-            self.actions_by_name[name].setEnabled(False)
-        self.hand.bind(self.actions_by_name)
-        self.reading_time.take(self.actions_by_name)
-        self.view_aids.take(self.actions_by_name)
-        self.bullseye.bind(self.actions_by_name)
-        self.comparison.bind(self.actions_by_name)
-        self.rereadings.bind(self.actions_by_name)
+            toolbar.configure_button(actions[name], text, button)
+
+    def _create_controllers(self, settings: QSettings) -> None:
+        session, commands, views, actions = (
+            self.session, self.commands, self.views, self.actions_by_name
+        )  # fmt: skip
+        actions.connect({"cancel_gesture": self._cancel_gesture})  # before the tools' own Esc
+        self.tools = ToolSelection(session, views, self.view_row, actions, self)
+        self.histogram = Histogram(session, views, self.view_row, self.results.room)
+        self.histogram.bind(actions["histogram"], self)
+        self.keyboard = KeyboardHand(session, lambda: views.active, self)
+        self.keyboard.take(actions)
+        self.pictures = PictureExport(
+            commands, views, self.strip, lambda: self.presenter.measured, self
+        )
+        self.reading_time = ReadingTime(
+            session, commands, self.results, self.history, views, actions, self.status_bar.clock,
+            self,
+        )  # fmt: skip
+        self.comparison = ThresholdComparison(
+            session, views, self.view_row, self.tools.choose_tool, actions, self
+        )
+        self.interval_line = IntervalLabel(session, self.results, self)
+        self.bullseye = BullseyeController(
+            session, views, self.results, commands.slices.go_to, actions, self
+        )
+        self.presenter = Presenter(
+            session, settings, views, self.strip, self.results, self.tool_bar, self.view_row,
+            self.status_bar, self,
+        )  # fmt: skip
+        session.opened.connect(self._show_open)
+        # Last: what it has to tell about the opened case replaces the notices cleared before.
+        self.rereadings = RereadingController(session, commands, self.banner, actions, self)
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -211,14 +140,14 @@ class MainWindow(QMainWindow):
         self.middle.addWidget(welcome.Welcome(self.actions_by_name))
         for widget in (self.middle, self.view_row, self.comparison.strip, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
-        desk = QHBoxLayout()
-        desk.setContentsMargins(0, 0, 0, 0)
-        desk.setSpacing(0)
-        desk.addWidget(self.studies)
-        desk.addLayout(centre, 1)
-        desk.addWidget(self.results)
+        columns = QHBoxLayout()
+        columns.setContentsMargins(0, 0, 0, 0)
+        columns.setSpacing(0)
+        columns.addWidget(self.studies)
+        columns.addLayout(centre, 1)
+        columns.addWidget(self.results)
         page = QWidget()
-        page.setLayout(desk)
+        page.setLayout(columns)
         self.pages = QStackedWidget()
         self.pages.addWidget(welcome.Welcome(self.actions_by_name))
         self.pages.addWidget(page)
@@ -233,75 +162,59 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(whole)
         self.setStatusBar(self.status_bar)
 
-    def _handlers(self) -> dict[str, Callable[[], object]]:
-        desk = self.commands
-        handlers: dict[str, Callable[[], object]] = {
-            name: getattr(desk, name)
-            for name in (
-                "open_folder", "open_files", "demo", "next_study", "export", "export_all",
-                "save_prompts", "save", "undo", "redo", "segment", "accept", "no_scar",
-                "not_assessable", "propose_again",
-            )
-        }  # fmt: skip
-        handlers |= self.hand.handlers() | self.view_aids.handlers() | self.reading_time.handlers()
-        handlers |= self.bullseye.handlers() | self.export_commands.handlers()
-        handlers |= self.cancellation.handlers() | self.comparison.handlers()
-        handlers |= self.reader.handlers() | self.rereadings.handlers()
-        handlers |= {
-            name: getattr(self.pictures, name)
-            for name in ("copy_slice", "copy_montage", "save_slice", "save_montage")
-        }
-        handlers |= {
-            "quit": self.close,
-            "open_last": self.session.open_last,
-            "clip": desk.clip,
-            "propose_mvo": desk.propose_mvo,
-            "carry_up": partial(desk.carry, -1),
-            "carry_down": partial(desk.carry, 1),
-            "propose_wall": desk.propose_wall,
-            "copy_up": partial(desk.copy, -1),
-            "copy_down": partial(desk.copy, 1),
-            "previous_slice": partial(desk.step, -1),
-            "next_slice": partial(desk.step, 1),
-            "fit": lambda: self.views.active.fit(),
-            "montage": self.views.toggle,
-            "auto_window": lambda: self.presenter.choose_preset(window_level.AUTOMATIC),
-            "hide": lambda: None,
-            "keys": self.dialogs.keys,
-            "about": self._about,
-        }
-        return handlers
+    def _connect_actions(self) -> None:
+        pictures = self.pictures
+        self.actions_by_name.connect(
+            {
+                "quit": self.close,
+                "fit": lambda: self.views.active.fit(),
+                "montage": self.views.toggle,
+                "auto_window": lambda: self.presenter.choose_preset(window_level.AUTOMATIC),
+                "find_study": self.studies.find_study,
+                "keys": self.dialogs.keys,
+                "about": self._about,
+                "copy_slice": pictures.copy_slice,
+                "copy_montage": pictures.copy_montage,
+                "save_slice": pictures.save_slice,
+                "save_montage": pictures.save_montage,
+            }
+        )
 
-    def _connect(self) -> None:
-        session, desk, views = self.session, self.commands, self.views
-        session.opened.connect(self._show_open)
-        session.study_list_changed.connect(self._show_library)
+    def _connect_session(self) -> None:
+        session = self.session
+        session.study_list_changed.connect(self._show_study_list)
         session.notice.connect(self.banner.show_notice)
         session.said.connect(self.status_bar.show_message)
-        session.scanner.remembered.connect(self._offer_last)
+        session.scanner.remembered.connect(self._offer_last_folder)
         session.asked.connect(self._ask)
         session.images_needed.connect(
-            lambda text: self._ask(text, "Show the folder …", desk.open_folder, False)
+            lambda text: self._ask(
+                text, "Show the folder …", self.commands.studies.open_folder, False
+            )
         )
         session.working.connect(self._show_work)
         session.models_ready.connect(self.presenter.models_changed)
-        desk.said.connect(self.status_bar.show_message)
-        self.hand.said.connect(self.status_bar.show_message)
-        self.bullseye.insertion.said.connect(self.status_bar.show_message)
-        self.comparison.said.connect(self.status_bar.show_message)
+
+    def _connect_widgets(self) -> None:
+        views, commands = self.views, self.commands
+        for message in (
+            commands.said, self.tools.said, self.bullseye.insertion.said, self.comparison.said,
+            self.keyboard.said, views.refused,
+        ):  # fmt: skip
+            message.connect(self.status_bar.show_message)
+        self.status_bar.cancelled.connect(self._cancel_jobs)
         self.comparison.fitted.connect(self._show_parts)
-        self.view_aids.keyboard.said.connect(self.status_bar.show_message)
         self.reading_time.stopwatch.ticked.connect(self.presenter.show_clock)
-        views.refused.connect(self.status_bar.show_message)
         views.hovered.connect(self.view_row.hover.setText)
         views.levels_changed.connect(
             lambda: self.view_row.presets.setCurrentText(window_level.BY_HAND)
         )
         views.levels_settled.connect(lambda: self.presenter.levels_settled())
         views.switched.connect(self._show_parts)
-        self.strip.chosen.connect(desk.go_to)
-        self.results.slice_chosen.connect(desk.go_to)
-        self.studies.entry_chosen.connect(session.open)
+        self.strip.chosen.connect(commands.slices.go_to)
+        self.results.slice_chosen.connect(commands.slices.go_to)
+        self.studies.entry_chosen.connect(self.session.open)
+        self.studies.left.connect(lambda: views.active.setFocus())
         self.view_row.preset_chosen.connect(self.presenter.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
@@ -309,24 +222,23 @@ class MainWindow(QMainWindow):
         self.steps.undoTextChanged.connect(self._name_steps)
         self.steps.redoTextChanged.connect(self._name_steps)
 
-    # What is open
+    # Open case
+
+    def _enable_actions(self) -> None:
+        current = self.session.current
+        read_only = current is not None and current.document.read_only
+        self.actions_by_name.enable_for_case(current is not None, read_only)
 
     def _show_open(self) -> None:
         current = self.session.current
         self.pages.setCurrentIndex(0 if current is None else 1)
-        for row in actions.ACTIONS:
-            if row.needs_case and row.name not in ("undo", "redo"):
-                able = current is not None and (
-                    row.name not in actions.EDITING_ACTIONS or not current.document.read_only
-                )
-                self.actions_by_name[row.name].setEnabled(able)
         self.presenter.models_changed()
         self._show_parts()
         if current is None:
             return
         self.banner.clear()
         self.presenter.attach()
-        self._show_library()
+        self._show_study_list()
         self.steps.addStack(current.document.undo_stack)
         self.steps.setActiveStack(current.document.undo_stack)
         current.saver.state_changed.connect(self._show_save)
@@ -347,9 +259,9 @@ class MainWindow(QMainWindow):
         for name, step in (("undo", self.steps.undoText()), ("redo", self.steps.redoText())):
             self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
 
-    def _show_library(self) -> None:
+    def _show_study_list(self) -> None:
         current = self.session.current
-        self.studies.show_library(self.session.study_list, current.entry if current else None)
+        self.studies.show_study_list(self.session.study_list, current.entry if current else None)
         library = self.session.study_list
         if library.studies or library.refused:
             self.pages.setCurrentIndex(1)
@@ -364,7 +276,7 @@ class MainWindow(QMainWindow):
     def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
         self.banner.show_notice(text, retry=act, verb=verb, lasts=lasts)
 
-    def _offer_last(self, folder: Path) -> None:
+    def _offer_last_folder(self, folder: Path) -> None:
         name = folder.name if len(folder.parts) < 3 else f"… / {folder.parent.name} / {folder.name}"
         self.actions_by_name["open_last"].setText(f"Continue: {name}")
         self.actions_by_name["open_last"].setEnabled(True)
@@ -381,7 +293,24 @@ class MainWindow(QMainWindow):
             self._asked_to_close = False
             self.banner.clear()
 
-    # The hand and the eye
+    # Cancelling
+
+    def _cancel_gesture(self) -> None:
+        """Discard the gesture under way; where there is none, stop waiting for the answer."""
+        gesture = self.views.active.busy
+        self.views.let_go()
+        current = self.session.current
+        if gesture or current is None:
+            return
+        if current.inference.cancel_answer(current.document.current):
+            self.status_bar.show_message("Not waiting for the answer any more; Space asks again.")
+
+    def _cancel_jobs(self) -> None:
+        """Stop scanning, opening, writing, proposing and answering; prompts stay."""
+        current = self.session.current
+        pending = current is not None and bool(current.inference.pending)
+        self.session.cancel()
+        self.status_bar.show_message("Cancelled. Space asks again." if pending else "Cancelled.")
 
     def _about(self) -> None:
         self.dialogs.about(self.session.models, self.session.models_problem)
@@ -394,6 +323,17 @@ class MainWindow(QMainWindow):
             self.reading_time.stopwatch.note_activity()
         return super().eventFilter(watched, event)
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._font_timer.start()
+
+    def _fit_fonts(self) -> None:
+        """Choose the font size for the size of the window."""
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.fit_fonts(application, self.size())
+            self.studies.setFixedWidth(theme.px(STUDIES_WIDTH))
+
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         self.reading_time.stopwatch.note_activity()
         if event is not None and event.key() == Qt.Key.Key_H and not event.isAutoRepeat():
@@ -405,7 +345,7 @@ class MainWindow(QMainWindow):
             self.views.shared.set("hidden", False)
         super().keyReleaseEvent(event)
 
-    # Coming and going
+    # Drag and drop, closing
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         mime = None if event is None else event.mimeData()

@@ -1,17 +1,17 @@
-"""What a sitting leaves behind: active reading time, slices that were on the screen, steps."""
+"""Active reading time, the slices that were on the screen, and the history of steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QAction, QCursor
+from PyQt6.QtGui import QCursor
 from PyQt6.QtWidgets import QApplication, QWidget
 
+from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.panels.history import HistoryPanel
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer.montage import Views
@@ -19,11 +19,14 @@ from scarseg.gui.viewer.montage import Views
 IDLE_S = 10
 """The stopwatch pauses when a reader does nothing for this long."""
 VIEWED_MS = 300
-"""A slice that was on the screen as it stands for this long was looked at."""
+"""A slice that was on the screen, unchanged, for this long counts as viewed."""
 
 
 class Stopwatch(QObject):
-    """Count active reading time by slice; it pauses when idle and when the window is not active.
+    """Count active reading time by slice.
+
+    It runs while the reader acts (moves the mouse, presses keys, edits) and for ``IDLE_S``
+    afterwards, and pauses while another window is active.
 
     Signals:
         ticked: another second of active reading.
@@ -35,31 +38,31 @@ class Stopwatch(QObject):
         super().__init__(parent)
         self._session = session
         self._idle_s, self._unsaved_s = 0, 0
-        self._hand_at = QCursor.pos()
+        self._cursor_at = QCursor.pos()
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.tick)
         self._clock.start(1000)
 
     @property
     def running(self) -> bool:
-        """Say whether the reader is at it."""
+        """Whether the reader is active."""
         return self._idle_s <= IDLE_S and QApplication.activeWindow() is not None
 
     def note_activity(self, *_: object) -> None:
-        """Note that the reader did something."""
+        """Restart the idle time: the reader did something."""
         self._idle_s = 0
 
     def follow(self, document: Document) -> None:
-        """Take every move and change of a document for a sign of life."""
+        """Count every move and change of a document as activity."""
         document.edited.connect(self.note_activity)
         document.current_changed.connect(self.note_activity)
         self._unsaved_s = 0
         self.note_activity()
 
     def tick(self) -> None:
-        """Let a second pass."""
-        if self._hand_at != QCursor.pos():
-            self._hand_at = QCursor.pos()
+        """Count one second."""
+        if self._cursor_at != QCursor.pos():
+            self._cursor_at = QCursor.pos()
             self.note_activity()
         self._idle_s += 1
         if self._session.current is None or self._session.current.document.read_only:
@@ -88,19 +91,19 @@ class ViewedSlices(QObject):
         self._dwell = QTimer(self)
         self._dwell.setSingleShot(True)
         self._dwell.setInterval(VIEWED_MS)
-        self._dwell.timeout.connect(self._look)
+        self._dwell.timeout.connect(self._record)
 
     def follow(self, document: Document) -> None:
-        """Watch a document."""
-        document.current_changed.connect(self.begin)
-        document.slice_changed.connect(self.begin)
-        self.begin()
+        """Follow a document."""
+        document.current_changed.connect(self.restart)
+        document.slice_changed.connect(self.restart)
+        self.restart()
 
-    def begin(self, *_: object) -> None:
-        """Begin to look: what is on the screen is another, or changed."""
+    def restart(self, *_: object) -> None:
+        """Restart the time on the screen: another slice is shown, or this one changed."""
         self._dwell.start()
 
-    def _look(self) -> None:
+    def _record(self) -> None:
         if self._session.current is not None and QApplication.activeWindow() is not None:
             self._session.current.document.viewed.update(self.visible_slices())
 
@@ -110,65 +113,48 @@ class ViewedSlices(QObject):
 
 
 class ReadingTime(QObject):
-    """Make them, and connect them with the window."""
+    """Connect stopwatch, viewed slices and history with the window."""
 
     def __init__(
         self,
         session: Session,
-        desk: Commands,
+        commands: Commands,
         results: ResultsPanel,
-        studies: StudiesPanel,
+        history: HistoryPanel,
         views: Views,
+        actions: Actions,
         clock: QWidget,
         window: QWidget,
     ) -> None:
         super().__init__(window)
-        self._session, self._commands, self._results = session, desk, results
-        self._studies, self._views, self._clock = studies, views, clock
+        self._session, self._results, self._history = session, results, history
+        self._views, self._clock = views, clock
         self.stopwatch, self.viewed = Stopwatch(session, self), ViewedSlices(session, self)
-        self.stopwatch.ticked.connect(self._tell_time)
-        self.history = HistoryPanel()
-        results.take_history(self.history)
-        self.history.chosen.connect(desk.go_to_step)
-        self.history.left.connect(lambda: self._open_history.setChecked(False))
-        studies.left.connect(self._to_the_slice)
-        self.viewed.visible_slices = self._in_view
-        views.switched.connect(self.viewed.begin)
+        self.stopwatch.ticked.connect(self._show_time)
+        results.take_history(history)
+        history.chosen.connect(commands.slices.go_to_step)
+        history.left.connect(lambda: actions["history"].setChecked(False))
+        actions["history"].toggled.connect(self._show_history)
+        self.viewed.visible_slices = self._visible_slices
+        views.switched.connect(self.viewed.restart)
         session.opened.connect(self._follow)
 
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions do."""
-        return {
-            "history": lambda: None,
-            "accept_seen": self._commands.accept_seen,
-            "reopen": self._commands.reopen,
-            "find_study": self._studies.find_study,
-        }
-
-    def take(self, actions: Mapping[str, QAction]) -> None:
-        """Take the switch of the history."""
-        self._open_history = actions["history"]
-        self._open_history.toggled.connect(self._show_history)
-
     def _show_history(self, shown: bool) -> None:
-        self._results.show_panel(self.history, shown)
+        self._results.show_panel(self._history, shown)
         if shown:
-            self.history.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        elif self.history.view.hasFocus() or not self.history.isVisible():
-            self._to_the_slice()
+            self._history.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        elif self._history.view.hasFocus() or not self._history.isVisible():
+            self._views.active.setFocus()
 
-    def _to_the_slice(self) -> None:
-        self._views.active.setFocus()
-
-    def _in_view(self) -> Iterable[int]:
-        """Give the slices on the screen: in the montage all of them, else the current one."""
+    def _visible_slices(self) -> Iterable[int]:
+        """Return the slices on the screen: in the montage all of them, else the current one."""
         assert self._session.current is not None
         document = self._session.current.document
         everything = range(document.case.stack.n_slices)
         return everything if self._views.montage else (document.current,)
 
-    def _tell_time(self) -> None:
-        """Say in the tool tip of the clock what it counts, and what this slice took."""
+    def _show_time(self) -> None:
+        """Show in the tool tip of the clock what it counts, and the figures of this slice."""
         assert self._session.current is not None
         document = self._session.current.document
         seconds = document.case.slice_seconds[document.current]
@@ -183,11 +169,11 @@ class ReadingTime(QObject):
         current = self._session.current
         if current is None:
             self._results.bars.spent = None
-            self.history.forget()
+            self._history.forget()
             return
         case = current.document.case
         self._results.bars.spent = lambda k: (case.slice_seconds[k], case.slice_interactions[k])
-        self.history.follow(current.document)
+        self._history.follow(current.document)
         self.stopwatch.follow(current.document)
-        self._tell_time()
+        self._show_time()
         self.viewed.follow(current.document)

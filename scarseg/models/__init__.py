@@ -1,4 +1,4 @@
-"""Detector and segmenter: values in, values out. Cheap to import; torch loads in :func:`load`."""
+"""Interfaces of detector and segmenter, and their loading; only :func:`load` imports torch."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _DEFAULTS = {
 
 
 def prepare_environment() -> None:
-    """Set what keeps ultralytics off the network, and its settings in a folder of our own.
+    """Set the environment that keeps ultralytics offline, with settings in a folder of our own.
 
-    Call before torch and ultralytics are imported, and before any thread is started: to add to
-    the environment while another thread's library reads it can end the process. Calling again
-    does no harm.
+    Call it before torch and ultralytics are imported, and before any thread is started: changing
+    the environment while a library of another thread reads it can crash the process. Calling it
+    again is harmless.
     """
     os.environ.update(_GUARDS)
     for name, value in _DEFAULTS.items():
@@ -61,7 +61,7 @@ def prepare_environment() -> None:
 
 
 class Structure(StrEnum):
-    """What a detector finds."""
+    """Structures a detector finds."""
 
     SCAR = "scar"
     LEFT_VENTRICLE = "left_ventricle"
@@ -78,10 +78,10 @@ class Detection:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """What a segmenter computed once for one slice; passed back in, never inspected.
+    """Features a segmenter computed once for one slice, opaque to the caller.
 
     ``shape`` (row, column) of the source grid, ``pixel_spacing_mm`` likewise; ``lv_box`` the box
-    it was cropped round, if any.
+    that the crop was centred on, if any.
     """
 
     shape: tuple[int, int]
@@ -95,8 +95,8 @@ class Logits:
     """Logits on the source grid, float32 (row, column); above 0 means inside.
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
-    whole wall including scar; ``scar`` includes MVO. ``prompts`` is what the segmenter was asked;
-    ``uncorrected`` the answer before a reader's clicks on wall and pool changed it.
+    whole wall including scar; ``scar`` includes MVO. ``prompts`` are those of the
+    prediction; ``uncorrected`` is the prediction before a reader's clicks on wall and pool.
     """
 
     scar: FloatArray
@@ -107,17 +107,17 @@ class Logits:
 
 
 class Detector(Protocol):
-    """Propose boxes on one slice."""
+    """Model that proposes boxes on one slice."""
 
     identity: ModelIdentity
 
     def detect(self, image: SliceImage) -> list[Detection]:
-        """Give boxes of both structures, best score first; empty when there is nothing."""
+        """Return boxes of both structures, best score first."""
         ...
 
 
 class Segmenter(Protocol):
-    """Embed a slice once, then predict once per prompt."""
+    """Model that embeds a slice once, then predicts once per prompt."""
 
     identity: ModelIdentity
 
@@ -126,7 +126,7 @@ class Segmenter(Protocol):
 
         Args:
             image: the slice.
-            lv_box: box round the left ventricle, or None to look at the whole slice centre.
+            lv_box: box round the left ventricle, or None to use the centre of the slice.
         """
         ...
 
@@ -137,11 +137,11 @@ class Segmenter(Protocol):
         previous: Logits | None = None,
         quick: bool = False,
     ) -> Logits:
-        """Answer prompts on an embedded slice; no prompts at all is a prompt too (automatic).
+        """Predict an embedded slice from prompts; without any, the prediction is automatic.
 
-        All points ask for scar: :func:`scarseg.segmentation.predict.predict` keeps others back.
-        ``previous`` is the answer that corrective clicks refer to. ``quick`` asks for a first
-        impression: it leaves out what only makes an automatic answer better.
+        All points are for scar: :func:`scarseg.segmentation.predict.predict` holds others back.
+        ``previous`` is the prediction that corrective clicks refer to. ``quick`` leaves out the
+        averaging that only improves an automatic prediction.
         """
         ...
 
@@ -182,10 +182,10 @@ def load(
 
 
 def _map_libraries() -> None:
-    """Map torch's large libraries, which its import would do while no other thread can run.
+    """Map torch's large libraries before its import, which would block all other threads.
 
-    A call through ctypes lets the other threads go on. What cannot be mapped is left to the
-    import, which says why.
+    A call through ctypes releases the interpreter lock. Libraries that cannot be mapped are left
+    to the import, which reports the error.
     """
     spec = find_spec("torch")
     if "torch" in sys.modules or sys.platform == "win32" or spec is None or spec.origin is None:
@@ -201,9 +201,9 @@ def _map_libraries() -> None:
 
 
 def limit_threads(n: int) -> int:
-    """Let torch use ``n`` threads in this process from now on; give the number before.
+    """Set the number of torch threads of this process; return the number before.
 
-    Does nothing, and gives ``n``, where no model has been loaded.
+    Does nothing, and returns ``n``, where no model has been loaded.
     """
     torch = sys.modules.get("torch")
     if torch is None:

@@ -2,7 +2,7 @@
 
 segment-anything's prompt encoder and two-way-transformer mask decoder over a light
 convolutional encoder, with skips from 1/2 and 1/1 as SAM 2 has them, and prompts that also enter
-as dense maps: tokens alone did not learn to obey clicks.
+as dense maps: with tokens alone the network did not learn to follow clicks.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class PromptBatch:
 
 
 class ResidualBlock(nn.Module):
+    """Two convolutions with a skip connection."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
@@ -69,6 +71,7 @@ class ResidualBlock(nn.Module):
 
 
 def conv_block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    """Build convolution, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outside),
@@ -77,7 +80,7 @@ def conv_block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
 
 
 class ImageEncoder(nn.Module):
-    """(batch, CHANNELS, row, column) in -2..3 -> :class:`Features`."""
+    """Encoder of images (batch, CHANNELS, row, column) in -2..3 to :class:`Features`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +126,7 @@ class DenseMaskDecoder(MaskDecoder):
     def decode(
         self, quarter: Tensor, half: Tensor, full: Tensor, position: Tensor, sparse: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Give logits (batch, 3, row, column) and predicted IoU (batch, 3)."""
+        """Return logits (batch, 3, row, column) and predicted IoU (batch, 3)."""
         batch = sparse.shape[0]
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight], dim=0)
         tokens = torch.cat((own[None].expand(batch, -1, -1), sparse), dim=1)
@@ -141,7 +144,7 @@ class DenseMaskDecoder(MaskDecoder):
 
 
 class CompactSam(nn.Module):
-    """Embed a crop once, decode it once per prompt."""
+    """Network that embeds a crop once and decodes it once per prompt."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +170,7 @@ class CompactSam(nn.Module):
         return features
 
     def predict(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Give logits (batch, 3, row, column) and predicted IoU (batch, 3)."""
+        """Return logits (batch, 3, row, column) and predicted IoU (batch, 3)."""
         full = self.dense_full(dense_maps(prompts))
         half = self.dense_half(F.gelu(full))
         quarter = self.mix(features.quarter + self.dense_quarter(F.gelu(half)))
@@ -181,7 +184,7 @@ class CompactSam(nn.Module):
         return logits
 
     def _sparse(self, prompts: PromptBatch) -> Tensor:
-        """Turn boxes and points into SAM's tokens; absent ones are its not-a-point token."""
+        """Encode boxes and points as SAM's tokens; absent ones are its not-a-point token."""
         encoder = self.prompt_encoder
         batch, n_boxes = prompts.boxes_used.shape
         absent = encoder.not_a_point_embed.weight
@@ -230,7 +233,7 @@ def dense_maps(prompts: PromptBatch) -> Tensor:
 
 
 def add_neighbour_channels(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Let weights that saw one slice read three: the neighbours begin without influence."""
+    """Widen weights trained on one slice to three: the neighbours start with zero weight."""
     stem = state["image_encoder.stem.0.weight"]
     missing = CHANNELS - stem.shape[1]
     if missing <= 0:
@@ -239,12 +242,12 @@ def add_neighbour_channels(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def join_members(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Put the weights of several networks that answer together into one file's state."""
+    """Join the weights of the networks of an ensemble into one state dict."""
     return {f"members.{k}.{name}": v for k, one in enumerate(states) for name, v in one.items()}
 
 
 def split_members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """Split what :func:`joined` put together; the state of a single network is one member."""
+    """Split a state dict of :func:`join_members`; a single network is one member."""
     if not any(name.startswith("members.") for name in state):
         return [state]
     parts: dict[int, dict[str, Tensor]] = {}
@@ -255,7 +258,7 @@ def split_members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
 
 
 def network_from_weights(state: dict[str, Tensor]) -> CompactSam:
-    """Make a network of saved weights.
+    """Build a network from saved weights.
 
     Raises:
         RuntimeError, KeyError, ValueError: weights of something else.
@@ -266,7 +269,7 @@ def network_from_weights(state: dict[str, Tensor]) -> CompactSam:
 
 
 def fold_batchnorms(network: CompactSam) -> CompactSam:
-    """Take the batch norms into the convolutions before them: same answers, less work."""
+    """Fold the batch norms into the convolutions before them: same output, less work."""
     network.eval()
     for module in network.modules():
         if not isinstance(module, nn.Sequential):

@@ -1,4 +1,4 @@
-"""SAM and MedSAM ViT-B/L/H checkpoints a user has, behind the same door: scar only, 1024 px."""
+"""SAM and MedSAM ViT-B/L/H checkpoints of a user as a segmenter: scar only, 1024 pixels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class VitFeatures:
 
 
 class VitSegmenter:
-    """segment-anything's own model on the whole slice; it knows no wall and no blood pool."""
+    """Segmenter with segment-anything's own model on the whole slice; it predicts scar only."""
 
     def __init__(self, sam: Sam, identity: ModelIdentity, device: str) -> None:
         self.identity = identity
@@ -64,14 +64,14 @@ class VitSegmenter:
         previous: Logits | None = None,
         quick: bool = False,
     ) -> Logits:
-        """Answer each box on its own and join the answers; without prompts there is no scar."""
+        """Predict each box on its own and take the maximum; without prompts there is no scar."""
         own: VitFeatures = embedding.features
-        answer = np.full(embedding.shape, OUTSIDE_LOGIT, dtype=np.float32)
+        logits = np.full(embedding.shape, OUTSIDE_LOGIT, dtype=np.float32)
         if not prompts.has_scar_prompts or prompts.no_scar:
-            return Logits(answer)
+            return Logits(logits)
         for box in prompts.boxes or (None,):
-            answer = np.maximum(answer, self._one(own, box, prompts, embedding.shape))
-        return Logits(answer)
+            logits = np.maximum(logits, self._one(own, box, prompts, embedding.shape))
+        return Logits(logits)
 
     def _one(
         self,
@@ -83,7 +83,7 @@ class VitSegmenter:
         scale_column, scale_row = own.scale
         points = None
         if prompts.points:
-            # PromptEncoder adds half a pixel of its own.
+            # PromptEncoder adds half a pixel itself.
             where = [
                 ((p.pixel[0] + 0.5) * scale_column - 0.5, (p.pixel[1] + 0.5) * scale_row - 0.5)
                 for p in prompts.points
@@ -118,7 +118,7 @@ class VitSegmenter:
 
 
 def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
-    """Load a SAM or MedSAM checkpoint; which ViT it is, is read from its tensors.
+    """Load a SAM or MedSAM checkpoint; the kind of ViT follows from its tensors.
 
     Only tensors are unpickled (``weights_only``): a file cannot run code.
 

@@ -1,4 +1,4 @@
-"""SAM: embed a slice once, predict per prompt."""
+"""Segmenter with the default weights: embed a slice once, predict per prompt, average mirrors."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ from scarseg.models.weights import resolve_weights
 
 T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
-"""Axes along which a crop (image, channel, row, column) is mirrored for one averaged answer."""
+"""Axes along which a crop (image, channel, row, column) is mirrored for the average."""
 
 
 @dataclass(eq=False)
 class CompactFeatures:
-    """What the compact segmenter keeps of one slice.
+    """Features of one slice.
 
-    ``glance`` is the first network's view of the crop as it is; ``views`` holds each network's
-    mirrored views, made when a careful answer is first asked for.
+    ``first`` are those of the first network for the crop as it is; ``mirrored`` holds each
+    network's features of its mirror images, computed with the first averaged prediction.
     """
 
     geometry: CropGeometry
     crop: Tensor
-    glance: Features
+    first: Features
     lv_box: Box
-    views: tuple[Features, ...] | None = None
+    mirrored: tuple[Features, ...] | None = None
 
 
 class CompactSegmenter:
     """The default weights: blood pool, wall and scar from one embedding.
 
-    Several networks answer together: the four mirror images of a crop are dealt among them and
-    their logits averaged. On a processor that may use several threads each network has one of its
-    own: its steps are too small to be shared out.
+    Several networks form an ensemble: the four mirror images of a crop are divided among them and
+    their logits averaged. On a processor with several threads each network runs in one of its
+    own: its operations are too small to be split over threads.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class CompactSegmenter:
         shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
         geometry = CropGeometry.around(lv_box, shape, image.pixel_spacing_mm)
         crop = crop_with_neighbours(image, geometry).to(self.device)
-        glance = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
-        used = lv_box or _middle_box(shape, image.pixel_spacing_mm)
-        features = CompactFeatures(geometry, crop, glance, used)
+        first = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
+        used = lv_box or _central_box(shape, image.pixel_spacing_mm)
+        features = CompactFeatures(geometry, crop, first, used)
         return Embedding(shape, lv_box, features, image.pixel_spacing_mm)
 
     @torch.inference_mode()
@@ -96,52 +96,54 @@ class CompactSegmenter:
         own: CompactFeatures = embedding.features
         batch = self._prompt_batch(own, prompts, embedding.shape, previous)
         if quick:
-            crop_logits, _ = self.networks[0].predict(own.glance, batch)
+            crop_logits, _ = self.networks[0].predict(own.first, batch)
         else:
-            crop_logits = self._careful(own, batch)
+            crop_logits = self._predict_averaged(own, batch)
         back = uncrop(crop_logits.float().cpu(), own.geometry, embedding.shape).numpy()
         scar = back[2]
         if prompts.no_scar:
             scar = np.full_like(scar, OUTSIDE_LOGIT)
         return Logits(scar=scar, blood_pool=back[0], wall=back[1])
 
-    def _careful(self, own: CompactFeatures, prompts: PromptBatch) -> Tensor:
-        """Average the answers of all networks to their mirror images."""
-        if own.views is None:
+    def _predict_averaged(self, own: CompactFeatures, prompts: PromptBatch) -> Tensor:
+        """Average the predictions of all networks for their mirror images."""
+        if own.mirrored is None:
             embed = [
                 partial(self._embed_mirrored, network, own, k)
                 for k, network in enumerate(self.networks)
             ]
-            own.views = tuple(self._together(embed))
+            own.mirrored = tuple(self._run_all(embed))
         answer = [
-            partial(_answer, network, views, prompts, mirrors)
-            for network, views, mirrors in zip(self.networks, own.views, self.mirrors, strict=True)
+            partial(_predict_mirrored, network, mirrored, prompts, mirrors)
+            for network, mirrored, mirrors in zip(
+                self.networks, own.mirrored, self.mirrors, strict=True
+            )
         ]
-        answers = [one for several in self._together(answer) for one in several]
+        answers = [one for several in self._run_all(answer) for one in several]
         return torch.stack(answers).mean(0, keepdim=True)
 
-    def _together(self, works: Sequence[Callable[[], T]]) -> list[T]:
-        """Do the work of all networks side by side where there are threads for it."""
-        if len(works) == 1 or self.device.type != "cpu" or torch.get_num_threads() == 1:
-            return [work() for work in works]
+    def _run_all(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Run the calls of all networks in parallel where threads are available."""
+        if len(calls) == 1 or self.device.type != "cpu" or torch.get_num_threads() == 1:
+            return [call() for call in calls]
         if self._threads is None:
             self._threads = ThreadPoolExecutor(
                 len(self.networks), "network", initializer=partial(torch.set_num_threads, 1)
             )
-        return [future.result() for future in [self._threads.submit(_infer, w) for w in works]]
+        return [future.result() for future in [self._threads.submit(_infer, w) for w in calls]]
 
     def _embed_mirrored(self, network: CompactSam, own: CompactFeatures, k: int) -> Features:
-        """Embed the mirror images dealt to network ``k``; the first view exists already."""
+        """Embed the mirror images of network ``k``; the first one is embedded already."""
         wanted = self.mirrors[k][1:] if k == 0 else self.mirrors[k]
         if not wanted:
-            return own.glance
+            return own.first
         crops = torch.cat([own.crop.flip(axes) for axes in wanted])
         made = network.embed(crops.contiguous(memory_format=torch.channels_last))
         if k:
             return made
         return Features(
             *(
-                torch.cat([getattr(own.glance, f.name), getattr(made, f.name)])
+                torch.cat([getattr(own.first, f.name), getattr(made, f.name)])
                 for f in fields(Features)
             )
         )
@@ -171,9 +173,9 @@ class CompactSegmenter:
             grid = to_crop.sampling_grid(shape)
             inside = F.grid_sample(source[None] - OUTSIDE_LOGIT, grid, align_corners=False)
             batch.previous = torch.sigmoid(inside + OUTSIDE_LOGIT)
-        return self._here(batch)
+        return self._to_device(batch)
 
-    def _here(self, batch: PromptBatch) -> PromptBatch:
+    def _to_device(self, batch: PromptBatch) -> PromptBatch:
         """Move prompts to the network's device."""
         return PromptBatch(
             *(getattr(batch, field.name).to(self.device) for field in fields(PromptBatch))
@@ -181,19 +183,19 @@ class CompactSegmenter:
 
 
 @torch.inference_mode()
-def _infer(work: Callable[[], T]) -> T:
-    """Work on a thread of its own: each has to say anew that nothing is learned."""
-    return work()
+def _infer(call: Callable[[], T]) -> T:
+    """Run a call in a worker thread: inference mode is per thread in torch."""
+    return call()
 
 
-def _answer(
+def _predict_mirrored(
     network: CompactSam,
-    views: Features,
+    mirrored: Features,
     prompts: PromptBatch,
     mirrors: Sequence[tuple[int, ...]],
 ) -> list[Tensor]:
-    """Let one network answer its mirror images; give the logits as the crop lies."""
-    logits, _ = network.predict(views, mirror_prompts(prompts, mirrors))
+    """Predict the mirror images of one network; return logits in the orientation of the crop."""
+    logits, _ = network.predict(mirrored, mirror_prompts(prompts, mirrors))
     return [logits[k].flip([axis - 1 for axis in axes]) for k, axes in enumerate(mirrors)]
 
 
@@ -252,24 +254,24 @@ def _empty_batch(lv_boxes: Tensor, size: int) -> PromptBatch:
     )
 
 
-def _middle_box(shape: tuple[int, int], pixel_spacing_mm: tuple[float, float]) -> Box:
-    """Give an 80 mm square round the slice's centre: where a heart is sought without a box."""
+def _central_box(shape: tuple[int, int], pixel_spacing_mm: tuple[float, float]) -> Box:
+    """Return an 80 mm square round the slice's centre, used where no box is known."""
     half_rows, half_columns = 40 / pixel_spacing_mm[0], 40 / pixel_spacing_mm[1]
     row, column = shape[0] / 2, shape[1] / 2
     return Box(column - half_columns, row - half_rows, column + half_columns, row + half_rows)
 
 
 def choose_device(device: str) -> str:
-    """Turn auto into what this machine has.
+    """Choose the device for ``auto``, and check any other.
 
     Raises:
-        WeightsError: E_DEVICE for a device that is not there.
+        WeightsError: E_DEVICE, the device is not available.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    there = {"cpu": True, "cuda": torch.cuda.is_available()}
-    there["mps"] = torch.backends.mps.is_available()
-    if not there.get(device, False):
+    available = {"cpu": True, "cuda": torch.cuda.is_available()}
+    available["mps"] = torch.backends.mps.is_available()
+    if not available.get(device, False):
         raise WeightsError("E_DEVICE", f"This machine has no device {device}.")
     return device
 
@@ -280,12 +282,12 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     Raises:
         WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN, E_DEVICE.
     """
-    place = choose_device(device)
+    device = choose_device(device)
     weights = resolve_weights(name_or_path, "segmenter")
     if weights.path.suffix in (".pth", ".pt"):
         from scarseg.models.sam_vit import load_vit
 
-        return load_vit(weights, place)
+        return load_vit(weights, device)
     try:
         state = load_file(weights.path)
     except (SafetensorError, OSError) as error:
@@ -296,4 +298,4 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     except (RuntimeError, KeyError, ValueError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
-    return CompactSegmenter(networks, weights.identity, place)
+    return CompactSegmenter(networks, weights.identity, device)

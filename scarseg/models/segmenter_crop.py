@@ -1,4 +1,4 @@
-"""The square of heart that the compact segmenter sees, the same in training and in use."""
+"""Crop a slice round the heart for the compact segmenter, the same in training and in use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTSIDE_LOGIT = -12.0
 
 @dataclass(frozen=True)
 class CropGeometry:
-    """Where a crop lies on the source grid.
+    """Position of a crop on the source grid.
 
     ``centre`` (column, row) in continuous source pixels; ``step`` (column, row) in source pixels
     per crop pixel.
@@ -53,10 +53,11 @@ class CropGeometry:
         )
 
     def box_to_crop(self, box: Box) -> tuple[float, float, float, float]:
+        """Map a box to crop pixels: column0, row0, column1, row1."""
         return (*self.to_crop(box.column0, box.row0), *self.to_crop(box.column1, box.row1))
 
     def sampling_grid(self, shape: tuple[int, int]) -> Tensor:
-        """Give the grid_sample grid (1, crop row, crop column, 2) over a source (row, column)."""
+        """Return the grid_sample grid (1, crop row, crop column, 2) over a source (row, column)."""
         offset = torch.arange(CROP_PIXELS, dtype=torch.float32) + 0.5 - CROP_PIXELS / 2
         columns = (self.centre[0] + offset * self.step[0]) * 2 / shape[1] - 1
         rows = (self.centre[1] + offset * self.step[1]) * 2 / shape[0] - 1
@@ -64,7 +65,7 @@ class CropGeometry:
         return grid[None]
 
     def inverse_grid(self, shape: tuple[int, int]) -> Tensor:
-        """Give the grid_sample grid (1, row, column, 2) that brings a crop back to the source."""
+        """Return the grid_sample grid (1, row, column, 2) that resamples a crop to the source."""
         rows = (torch.arange(shape[0], dtype=torch.float32) + 0.5 - self.centre[1]) / self.step[1]
         columns = (torch.arange(shape[1], dtype=torch.float32) + 0.5 - self.centre[0]) / (
             self.step[0]

@@ -1,4 +1,4 @@
-"""Which weights exist, where they are, their checksums and cards."""
+"""Manifest of the shipped weights: names, files, checksums and cards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WeightsEntry:
 
 @dataclass(frozen=True)
 class ResolvedWeights:
-    """A weights file that exists, with who it is; ``card`` is its JSON card, if it has one."""
+    """A weights file that exists, with its identity; ``card`` is its JSON card, or empty."""
 
     path: Path
     identity: ModelIdentity
@@ -36,14 +36,14 @@ class ResolvedWeights:
 
 
 def weights_folder() -> Path:
-    """Give the folder of the shipped weights: inside the wheel, or the checkout's."""
+    """Return the folder of the shipped weights: inside the wheel, or the checkout's."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "_weights"
     return inside if inside.is_dir() else package.parent / "weights"
 
 
 def sha256(path: Path) -> str:
-    """Hash a file."""
+    """Return the sha256 of a file in hex."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -71,16 +71,16 @@ def list_weights(folder: Path | None = None) -> tuple[WeightsEntry, ...]:
 
 
 def verify_weights(folder: Path | None = None) -> list[tuple[WeightsEntry, str]]:
-    """Check every shipped file against its sha256; give "ok", "missing" or "damaged" for each."""
+    """Check every shipped file against its sha256; return "ok", "missing" or "damaged" for each."""
     folder = folder or weights_folder()
-    verdicts = []
+    statuses = []
     for entry in list_weights(folder):
         path = folder / entry.file
         if not path.is_file():
-            verdicts.append((entry, "missing"))
+            statuses.append((entry, "missing"))
         else:
-            verdicts.append((entry, "ok" if sha256(path) == entry.sha256 else "damaged"))
-    return verdicts
+            statuses.append((entry, "ok" if sha256(path) == entry.sha256 else "damaged"))
+    return statuses
 
 
 def resolve_weights(name_or_path: Path | str | None, kind: str) -> ResolvedWeights:

@@ -1,14 +1,13 @@
-"""How two readings of the same patients agree.
+"""Compute the agreement of two readings of the same patients.
 
-Every function takes two equally long series, one value per patient and reading, and pairs them
-by position. Differences are ``a - b``: where one is the reference, it is ``b``. A value that
-cannot be had from the pairs given (too few, all the same) is None; a value that is not finite,
-or series of different length, are an InputError. No p value here is a proof of equivalence.
+Every function takes two equally long series, one value per patient and reading, paired by
+position. Differences are ``a - b``: where one is the reference, it is ``b``. A statistic that is
+not defined for the pairs (too few, all the same) is None; a value that is not finite, or series
+of different length, are an InputError. No p value here is a proof of equivalence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
 
@@ -16,108 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from scarseg.errors import InputError
-
-Series = npt.NDArray[np.float64]
-
-SEED = 20240102
-"""Where the draws of a bootstrap begin, so that the same pairs give the same interval."""
-ROUNDING = 1e-12
-"""A spread below this share of the largest value is rounding, not spread."""
-LARGEST = 1e100
-"""Beyond it, and below its inverse, squares are lost; no mass or volume comes near."""
-_UNANSWERED = 1e140
-"""Stands for no answer in a bootstrap: scipy warns about NaN."""
-
-
-@dataclass(frozen=True)
-class ConfidenceInterval:
-    """A confidence interval of the level that was asked for, 0.95 unless told."""
-
-    low: float
-    high: float
-
-
-def paired(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Series, Series]:
-    """Give two series as float64.
-
-    Raises:
-        InputError: E_PAIRS, they are empty, of different length, or hold a value not finite.
-    """
-    x, y = finite_series(a), finite_series(b)
-    if len(x) != len(y):
-        raise InputError(
-            "E_PAIRS", f"Two readings must have the same patients, not {len(x)} and {len(y)}."
-        )
-    return x, y
-
-
-def is_constant(x: Series) -> bool:
-    """Tell whether a series varies by no more than rounding."""
-    return float(np.ptp(x)) <= ROUNDING * largest(x)
-
-
-def bootstrap_interval(
-    statistic: Callable[..., float | None],
-    *series: npt.ArrayLike,
-    level: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = SEED,
-) -> ConfidenceInterval | None:
-    """Give the percentile bootstrap interval of a statistic, drawing patients with replacement.
-
-    Args:
-        statistic: takes as many series as are given; may answer None.
-        series: equally long; the same patients are drawn from all of them.
-        level: of the interval.
-        n_resamples: how often to draw.
-        seed: the same seed gives the same interval.
-
-    Returns:
-        None for fewer than two patients, and when more than one draw in twenty had no answer.
-    """
-    columns = [finite_series(one) for one in series]
-    if len({len(one) for one in columns}) != 1:
-        raise InputError("E_PAIRS", "The series must be equally long to be paired.")
-    if len(columns[0]) < 2:
-        return None
-
-    def answered(*drawn: Series) -> float:
-        value = statistic(*drawn)
-        return _UNANSWERED if value is None else value
-
-    drawn = stats.bootstrap(
-        columns,
-        answered,
-        n_resamples=n_resamples,
-        vectorized=False,
-        paired=True,
-        confidence_level=level,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).bootstrap_distribution
-    known = drawn[drawn < _UNANSWERED]
-    if len(known) < 0.95 * n_resamples:
-        return None
-    low, high = np.percentile(known, (50 * (1 - level), 50 * (1 + level)))
-    return ConfidenceInterval(float(low), float(high))
-
-
-def finite_series(values: npt.ArrayLike) -> Series:
-    x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or len(x) == 0:
-        raise InputError("E_PAIRS", "A reading must have a value for at least one patient.")
-    if not np.isfinite(x).all():
-        raise InputError(
-            "E_PAIRS", f"Values must be finite numbers: {int((~np.isfinite(x)).sum())} are not."
-        )
-    if np.abs(x).max() > LARGEST:
-        raise InputError("E_PAIRS", f"A value of {float(np.abs(x).max()):g} is beyond reason.")
-    return np.where(np.abs(x) < 1 / LARGEST, 0.0, x)
-
-
-def largest(*series: Series) -> float:
-    return max(float(np.abs(x).max()) for x in series)
+from scarseg.quant.intraclass import IntraclassCorrelation, intraclass
+from scarseg.quant.paired_series import (
+    ROUNDING,
+    ConfidenceInterval,
+    Series,
+    is_constant,
+    largest,
+    paired,
+)
 
 
 @dataclass(frozen=True)
@@ -160,7 +66,7 @@ class PairedT:
 
 
 def absolute_error(a: npt.ArrayLike, b: npt.ArrayLike) -> AbsoluteError:
-    """Give mean, median, quartiles (linear interpolation) and maximum of ``|a - b|``."""
+    """Compute mean, median, quartiles (linear interpolation) and maximum of ``|a - b|``."""
     x, y = paired(a, b)
     d = np.abs(x - y)
     low, median, high = (float(v) for v in np.percentile(d, (25, 50, 75)))
@@ -169,7 +75,7 @@ def absolute_error(a: npt.ArrayLike, b: npt.ArrayLike) -> AbsoluteError:
 
 
 def cv_percent(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
-    """Give the coefficient of variation as CMR studies print it: SD(a - b) / mean(a, b).
+    """Compute the coefficient of variation as CMR studies print it: SD(a - b) / mean(a, b).
 
     In percent of the mean of all values (Grothues et al. 2002,
     doi:10.1016/S0002-9149(02)02381-0); None for one pair or a mean that is not positive.
@@ -182,7 +88,7 @@ def cv_percent(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
 
 
 def within_subject_cv_percent(a: npt.ArrayLike, b: npt.ArrayLike) -> float | None:
-    """Give the within-subject coefficient of variation: sqrt(mean((a - b)^2) / 2) / mean(a, b).
+    """Compute the within-subject coefficient of variation: sqrt(mean((a - b)^2) / 2) / mean(a, b).
 
     In percent; includes the bias (Bland & Altman 1996, doi:10.1136/bmj.313.7059.744).
     """
@@ -192,7 +98,7 @@ def within_subject_cv_percent(a: npt.ArrayLike, b: npt.ArrayLike) -> float | Non
 
 
 def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> SignedRank:
-    """Give Wilcoxon's signed rank test, two-sided, by scipy.
+    """Compute Wilcoxon's signed rank test, two-sided, by scipy.
 
     Pairs without a difference are left out, as Wilcoxon did. The p value is exact for up to 50
     differences without ties and for up to 13 with ties (all sign flips), else normal with
@@ -202,6 +108,7 @@ def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> SignedRank:
     x, y = paired(a, b)
     d = _rounded(x - y, largest(x, y))
     left = d[d != 0]
+    # scipy's exact p values assume no ties; differences equal up to rounding are ties.
     _, counts = np.unique(np.abs(left), return_counts=True)
     n_ties = int(counts[counts > 1].sum())
     n_zeros = len(d) - len(left)
@@ -212,7 +119,7 @@ def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> SignedRank:
 
 
 def paired_t(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedT:
-    """Give the paired t test, two-sided, by scipy."""
+    """Compute the paired t test, two-sided, by scipy."""
     x, y = paired(a, b)
     if len(x) < 2 or float(np.ptp(x - y)) <= ROUNDING * largest(x, y):
         return PairedT(None, None)
@@ -225,89 +132,6 @@ def _rounded(d: Series, size: float) -> Series:
         return d
     unit = ROUNDING * size
     return np.asarray(np.round(d / unit) * unit, dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class IntraclassCorrelation:
-    """ICC(2,1), absolute agreement, and ICC(3,1), consistency, of single readings."""
-
-    icc_2_1: float | None
-    icc_2_1_ci: ConfidenceInterval | None
-    icc_3_1: float | None
-    icc_3_1_ci: ConfidenceInterval | None
-
-
-def intraclass(ratings: npt.ArrayLike, level: float = 0.95) -> IntraclassCorrelation:
-    """Give ICC(2,1) and ICC(3,1) with their intervals.
-
-    Two-way analysis of variance, Shrout & Fleiss 1979 (doi:10.1037/0033-2909.86.2.420).
-
-    Args:
-        ratings: (patient, reading), without gaps.
-        level: of the intervals.
-
-    Returns:
-        None in every place that needs more than the ratings give: two patients, two readings,
-        and some variation between patients or readings.
-    """
-    values = np.asarray(ratings, dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise InputError("E_PAIRS", "Ratings must be a table of finite numbers.")
-    n, k = values.shape
-    if n < 2 or k < 2 or is_constant(values.ravel()):
-        return IntraclassCorrelation(None, None, None, None)
-    rows, columns = values.mean(axis=1), values.mean(axis=0)
-    rest = values - rows[:, None] - columns + values.mean()
-    between = k * float(rows.var(ddof=1))
-    readers = n * float(columns.var(ddof=1))
-    error = float((rest**2).sum()) / ((n - 1) * (k - 1))
-    if error <= (ROUNDING * float(np.abs(values).max())) ** 2:
-        error = 0.0
-    two = _ratio(between - error, between + (k - 1) * error + k * (readers - error) / n)
-    three = _ratio(between - error, between + (k - 1) * error)
-    if error == 0.0 or two is None:
-        return IntraclassCorrelation(two, None, three, None)
-    return IntraclassCorrelation(
-        two,
-        _icc_2_1_interval((n, k), (between, readers, error), two, level),
-        three,
-        _icc_3_1_interval((n, k), between / error, level),
-    )
-
-
-def _icc_3_1_interval(shape: tuple[int, int], f: float, level: float) -> ConfidenceInterval:
-    n, k = shape
-    degrees = (n - 1) * (k - 1)
-    low = f / float(stats.f.ppf((1 + level) / 2, n - 1, degrees))
-    high = f * float(stats.f.ppf((1 + level) / 2, degrees, n - 1))
-    return ConfidenceInterval((low - 1) / (low + k - 1), (high - 1) / (high + k - 1))
-
-
-def _icc_2_1_interval(
-    shape: tuple[int, int], squares: tuple[float, float, float], icc: float, level: float
-) -> ConfidenceInterval | None:
-    """Give Satterthwaite's interval, as Shrout & Fleiss have it."""
-    n, k = shape
-    between, readers, error = squares
-    ratio = readers / error
-    a, b = k * icc * ratio, n * (1 + (k - 1) * icc) - k * icc
-    denominator = (n - 1) * k**2 * icc**2 * ratio**2 + b**2
-    if denominator <= 0 or a + b == 0:
-        return None
-    degrees = (k - 1) * (n - 1) * (a + b) ** 2 / denominator
-    upper = float(stats.f.ppf((1 + level) / 2, n - 1, degrees))
-    lower = float(stats.f.ppf((1 + level) / 2, degrees, n - 1))
-    rest = k * readers + (k * n - k - n) * error
-    if not np.isfinite((lower, upper)).all():
-        return None  # a fraction of a degree of freedom: anything is possible
-    return ConfidenceInterval(
-        n * (between - upper * error) / (upper * rest + n * between),
-        n * (lower * between - error) / (rest + n * lower * between),
-    )
-
-
-def _ratio(numerator: float, denominator: float) -> float | None:
-    return None if denominator == 0 else numerator / denominator
 
 
 @dataclass(frozen=True)
@@ -354,7 +178,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Agreement:
-    """All of it for one pair of series."""
+    """Every statistic of this module for one pair of series."""
 
     n: int
     bland_altman: BlandAltman
@@ -390,7 +214,7 @@ def agreement(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Agreem
 
 
 def bland_altman(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> BlandAltman:
-    """Give bias and 95 % limits of agreement, each with its interval.
+    """Compute bias and 95 % limits of agreement, each with its interval.
 
     Bland & Altman 1986 (doi:10.1016/S0140-6736(86)90837-8); the standard error of a limit is
     SD sqrt(1/n + 1.96^2 / (2 (n - 1))), of their 1999 paper (doi:10.1177/096228029900800204),
@@ -421,7 +245,7 @@ def bland_altman(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Bla
 
 
 def concordance(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Concordance | None:
-    """Give Lin's concordance correlation coefficient with 1/n variances.
+    """Compute Lin's concordance correlation coefficient with 1/n variances.
 
     Lin 1989 (doi:10.2307/2532051), the interval by Fisher's z with the variance as corrected in
     2000 (doi:10.1111/j.0006-341X.2000.00324.x). None for fewer than two pairs and where both
@@ -454,9 +278,9 @@ def concordance(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Conc
 
 
 def correlation(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Correlation | None:
-    """Give Pearson's r and R2; None for fewer than three pairs or a series that is constant.
+    """Compute Pearson's r and R2; None for fewer than three pairs or a constant series.
 
-    The interval needs four pairs. A high r says that the readings rise together, not that they
+    The interval needs four pairs. A high r shows that the readings rise together, not that they
     agree.
     """
     x, y = paired(a, b)

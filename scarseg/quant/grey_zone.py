@@ -1,6 +1,6 @@
-"""Core and grey zone of an infarct, by the published schemes, each under its own name.
+"""Core and grey zone of an infarct by the published schemes, each under its own name.
 
-They differ threefold on the same image: a grey zone without its scheme is no number.
+The schemes differ threefold on the same image: a grey zone is meaningless without its scheme.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROES_GREY = 0.35
 
 
 class GreyZoneScheme(StrEnum):
-    """Who drew the lines; names as they appear in tables."""
+    """Published scheme; names as they appear in tables."""
 
     SCHMIDT = "schmidt"
     """Core over 50 % of the maximum, grey from the peak of remote (Schmidt 2007)."""
@@ -43,8 +43,8 @@ class GreyZoneScheme(StrEnum):
 class GreyZones:
     """Core and grey zone (slice, row, column), apart from each other, with their thresholds.
 
-    Thresholds are per slice, in source units. ``reason`` says why a scheme does not apply; its
-    masks are then empty and no mass is to be printed.
+    Thresholds are per slice, in source units. ``reason`` is the reason why a scheme does not
+    apply; its masks are then empty and there is no mass.
     """
 
     scheme: GreyZoneScheme
@@ -66,21 +66,21 @@ def grey_zone(
     sequence: LgeSequence = LgeSequence.MAGNITUDE,
     rules: ThresholdRules = RULES,
 ) -> GreyZones:
-    """Part an infarct in core and grey zone; arguments as for a threshold method.
+    """Split an infarct into core and grey zone; arguments as for a threshold method.
 
-    Islands are judged by core and grey zone together. Shares of the maximum need a magnitude
+    Islands are removed from core and grey zone together. Shares of the maximum need a magnitude
     image. Where remote reaches above the core's threshold there is no grey zone.
     """
     area = wall if region is None else wall & region
-    nothing = np.zeros(wall.shape, dtype=bool)
+    empty = np.zeros(wall.shape, dtype=bool)
     blank: tuple[float | None, ...] = (None,) * len(wall)
-    reason = _why_not(scheme, wall, remote, pixels, sequence)
+    reason = _unfit_reason(scheme, wall, remote, pixels, sequence)
     if reason is not None:
-        return GreyZones(scheme, nothing, nothing, blank, blank, reason)
+        return GreyZones(scheme, empty, empty, blank, blank, reason)
     above = ThresholdMethod.SD_3 if scheme is GreyZoneScheme.YAN else ThresholdMethod.FWHM_MAX
     cores = threshold_levels(above, pixels, wall, area, remote, rules)
     greys = _grey_levels(scheme, pixels, wall, area, remote, rules, cores)
-    core, either = nothing.copy(), nothing.copy()
+    core, either = empty.copy(), empty.copy()
     for k, (high, low) in enumerate(zip(cores, greys, strict=True)):
         if high is not None and low is not None:
             core[k] = area[k] & (pixels[k] > high)
@@ -90,7 +90,7 @@ def grey_zone(
     return GreyZones(scheme, core, either & ~core, tuple(cores), tuple(greys))
 
 
-def _why_not(
+def _unfit_reason(
     scheme: GreyZoneScheme,
     wall: MaskArray,
     remote: MaskArray | None,

@@ -11,9 +11,9 @@ The rule, for a slice and, on the medians of its slices, for a stack:
   up to 0.5, poor above 0.8: remote then looks like blood.
 
 Good needs both good, poor needs one poor, all else is fair. Without blood pool or remote
-myocardium there is no grade. The contrast of scar is told beside, and not graded: patients
-without scar must get the same grade as those with, and a grade must not rest on scar that a
-model only proposed. Sequences that darken blood on purpose come out poor.
+myocardium there is no grade. The contrast of scar is reported, and not graded: patients
+without scar must get the same grade as those with, and a grade must not depend on scar that a
+model only proposed. Sequences that darken blood on purpose are graded poor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from scarseg.quant.remote import MINIMUM_VOXELS, propose_remote
 BORDER_MM = 2.0
 """Blood nearer to the wall is mixed with it."""
 REACH_MM = 40.0
-"""Tissue within this distance of the left ventricle tells what dark is."""
+"""The darkest signal is taken from tissue within this distance of the left ventricle."""
 DARK_PERCENTILE = 2.0
 MAD_TO_SD = 1.4826
 
@@ -48,7 +48,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True)
 class GradeRules:
-    """Where one grade ends; see the module."""
+    """Limits of the grades; see the module."""
 
     good_contrast: float = 5.0
     poor_contrast: float = 3.0
@@ -109,7 +109,7 @@ def stack_quality(
         pixels: float32 (slice, row, column).
         labels: uint8 of the same shape; a reference or a proposal.
         pixel_spacing_mm: (row, column).
-        rules: where one grade ends.
+        rules: limits of the grades.
     """
     scar = infarct_mask(labels)
     remote = propose_remote(pixels, wall_mask(labels), pixel_spacing_mm, scar)
@@ -150,11 +150,11 @@ def _slice_quality(
     spacing: tuple[float, float],
     rules: GradeRules,
 ) -> SliceQuality:
-    pool = _deep(labels == Label.BLOOD_POOL, spacing)
+    pool = _eroded(labels == Label.BLOOD_POOL, spacing)
     noise = _noise_sd(image, pool)
-    muscle = _middle(image, remote)
-    blood = _middle(image, pool)
-    scar = _middle(image, labels == Label.SCAR)
+    muscle = _median_signal(image, remote)
+    blood = _median_signal(image, pool)
+    scar = _median_signal(image, labels == Label.SCAR)
     dark = _darkest(image, labels != Label.BACKGROUND, spacing)
     blood_contrast = _contrast(blood, muscle, noise)
     nulling = None
@@ -174,8 +174,8 @@ def _slice_quality(
     )
 
 
-def _deep(mask: MaskArray, spacing: tuple[float, float]) -> MaskArray:
-    """Keep what lies deeper than ``BORDER_MM``."""
+def _eroded(mask: MaskArray, spacing: tuple[float, float]) -> MaskArray:
+    """Return the part of a mask deeper than ``BORDER_MM``."""
     if not mask.any():
         return mask
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
@@ -198,7 +198,7 @@ def _noise_sd(image: FloatArray, pool: MaskArray) -> float | None:
 
 
 def _darkest(image: FloatArray, heart: MaskArray, spacing: tuple[float, float]) -> float | None:
-    """Give the signal of the darkest tissue near the heart, padding left out."""
+    """Return the signal of the darkest tissue near the heart, padding left out."""
     if not heart.any():
         return None
     away = np.asarray(ndimage.distance_transform_edt(~heart, sampling=spacing))
@@ -211,7 +211,7 @@ def _darkest(image: FloatArray, heart: MaskArray, spacing: tuple[float, float]) 
     return float(np.percentile(tissue.astype(np.float64), DARK_PERCENTILE))
 
 
-def _middle(image: FloatArray, mask: MaskArray) -> float | None:
+def _median_signal(image: FloatArray, mask: MaskArray) -> float | None:
     values = image[mask].astype(np.float64)
     return float(np.median(values)) if values.size >= MINIMUM_VOXELS else None
 

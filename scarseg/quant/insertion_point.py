@@ -1,4 +1,4 @@
-"""Propose where the right ventricle inserts in front, for a reader to correct with one click.
+"""Propose the anterior insertion point of the right ventricle, for a reader to correct.
 
 Two sources. The image: outside the septum lies blood as bright as the cavity's, for centimetres;
 outside the free wall lie lung, fat and liver. The orientation of the slices: the septum faces
@@ -26,23 +26,23 @@ SEPTUM_FACES = (-1.0, -1.0, 0.0)
 """From the left ventricle through the septum: right and anterior, LPS."""
 SEPTUM_DEGREES = 120.0
 WIDTHS = np.arange(80.0, 161.0, 5.0)
-"""Arcs that are tried for the RV's contact with the ring."""
+"""Widths in degrees of the arcs tried for the contact of the RV with the ring."""
 DEPTHS_MM = np.arange(3.0, 10.0, 1.0)
-"""How far outside the wall blood is looked for; the septum's own border blurs the first."""
+"""Depths outside the wall where blood is sampled; the border of the septum blurs the first."""
 LIKE_BLOOD = (0.4, 1.6)
-"""Of the way from muscle to the cavity's blood."""
+"""Range of blood, as a share of the way from muscle to the cavity's blood."""
 FAINTEST_ARC = 0.3
 """An arc must hold this much more blood than the rest of the ring."""
 MOST_BEYOND = 20.0
 """Degrees by which an end may lie outside the best arc."""
 ORIENTATION_WEIGHT = 0.15
-"""How much facing as the septum should is worth, against shares of blood."""
+"""Weight of the expected direction of the septum against shares of blood."""
 
 Profile = npt.NDArray[np.float64]
 
 
 class InsertionSource(StrEnum):
-    """What a proposal rests on."""
+    """Source of a proposal."""
 
     IMAGE = "image"
     ORIENTATION = "orientation"
@@ -68,8 +68,7 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
 
     Args:
         stack: pixels, spacing and orientation.
-        labels: uint8 (slice, row, column) with the wall; the pool's label, where drawn, tells
-            how bright blood is.
+        labels: uint8 (slice, row, column) with the wall.
     """
     levels = propose_levels(labels, stack)
     upper = [k for k, level in enumerate(levels) if level in (Level.BASAL, Level.MID)]
@@ -94,7 +93,7 @@ def propose_insertion(stack: Stack, labels: LabelArray) -> InsertionProposal | N
 
 
 def blood_share_outside(stack: Stack, labels: LabelArray, index: int) -> Profile | None:
-    """Give, for every degree of one slice, the share of samples outside the wall like blood.
+    """Compute, for every degree of one slice, the share of samples outside the wall like blood.
 
     Element i belongs to angle i + 0.5. None where there is no cavity or muscle to compare with,
     or the cavity is not the brighter one.
@@ -120,7 +119,7 @@ def blood_share_outside(stack: Stack, labels: LabelArray, index: int) -> Profile
 def epicardial_radii_mm(
     stack: Stack, labels: LabelArray, centre: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
-    """Give how far the wall reaches from the middle along every degree; 0 where there is none.
+    """Compute the radius of the epicardium along every degree; 0 where there is no wall.
 
     Element i belongs to angle i + 0.5; in mm, good to a quarter of a pixel.
     """
@@ -160,7 +159,7 @@ def sample_rays(
 
 
 def _best_arc(blood: Profile, faces: float) -> tuple[float, float, float]:
-    """Give (centre, width, contrast) of the arc that parts blood from the rest best."""
+    """Return (centre, width, contrast) of the arc that parts blood from the rest best."""
     angles = np.arange(len(blood)) + 0.5
     best, highest = (faces, SEPTUM_DEGREES, 0.0), -np.inf
     for width in WIDTHS:
@@ -174,7 +173,7 @@ def _best_arc(blood: Profile, faces: float) -> tuple[float, float, float]:
 
 
 def _ends(blood: Profile, centre: float, width: float) -> tuple[float, float]:
-    """Give where blood falls to half of what it is inside an arc, at most 20 degrees beyond it.
+    """Return where blood falls to half of what it is inside an arc, at most 20 degrees beyond it.
 
     An RV is a crescent: its thin ends count less in the arc's contrast than lung beside them.
     """
@@ -195,7 +194,7 @@ def _index(angle: npt.ArrayLike) -> npt.NDArray[np.intp]:
 
 
 def on_epicardium(stack: Stack, labels: LabelArray, index: int, angle: float) -> InsertionPoint:
-    """Give the point of slice ``index`` (labels: row, column) where the wall ends at an angle."""
+    """Return the point of slice ``index`` (labels: row, column) where the wall ends at an angle."""
     centre = wall_geometry.ring_centre(labels)
     if centre is None:
         raise ValueError("a closed ring has a middle")

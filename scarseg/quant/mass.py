@@ -27,7 +27,7 @@ MM3_PER_ML = 1000.0
 
 
 class ProposedInfarct(NamedTuple):
-    """What the models proposed on a slice, and whether any label is another now."""
+    """Infarct the models proposed on a slice, and whether any label has changed since."""
 
     n_infarct_voxels: int
     changed: bool
@@ -80,7 +80,7 @@ def measure(
         convention: which depth the headline numbers follow, unless slices overlap: then
             they follow the spacing.
         density_g_per_ml: density of myocardium.
-        proposed: what the models proposed on each slice; empty where that is not known.
+        proposed: the models' proposal for each slice; empty where it is not known.
 
     Raises:
         InputError: E_DENSITY, the density is not a positive number.
@@ -180,12 +180,12 @@ def _total(slices: Sequence[SliceMeasurement], mass: str) -> tuple[float, float]
 
 
 def _warnings(stack: Stack, masses: Sequence[tuple[float, float]]) -> tuple[str, ...]:
-    """Collect the codes: what the reader of DICOM said, then what concerns the mass."""
+    """Return the codes: the warnings of the loader, then those of the mass."""
     codes = list(dict.fromkeys(warning.code for warning in stack.warnings))
     differs = any(
         abs(thick - spaced) > CONVENTION_TOLERANCE * max(thick, spaced) for thick, spaced in masses
     )
-    # The reader's own warning says the same with the lengths that explain it.
+    # The loader's own warning states the same with the lengths that explain it.
     if differs and not {"W_GAP", "W_OVERLAP"} & set(codes):
         codes.append("W_CONVENTION")
     if stack.n_slices == 1:

@@ -106,7 +106,7 @@ class MethodComparison:
     density_g_per_ml: float
 
     def percent(self, result: MethodResult, convention: MassConvention) -> float | None:
-        """Give a method's scar in percent of the wall's mass; None without either."""
+        """Return a method's scar in percent of the wall's mass; None without either."""
         lv = self.wall.total(convention)
         if result.scar is None or lv == 0:
             return None
@@ -309,7 +309,7 @@ class MassCurve:
     convention: MassConvention
 
     def mass_at(self, threshold: float) -> float:
-        """Give the grams above a threshold, between the points of the curve by a straight line."""
+        """Return the grams above a threshold, interpolated linearly."""
         return float(np.interp(threshold, self.thresholds, self.mass_g))
 
 

@@ -70,7 +70,7 @@ def method_rows(
     convention: MassConvention = MassConvention.THICKNESS,
     reference_region: str = "proposed",
 ) -> list[dict[str, Cell]]:
-    """Give a row per method; ``scar_mass_g`` and ``scar_percent_lv`` follow ``convention``.
+    """Return a row per method; ``scar_mass_g`` and ``scar_percent_lv`` follow ``convention``.
 
     Masses are blank where a method does not apply; ``warnings`` says why.
     """
@@ -109,7 +109,7 @@ def method_rows(
 
 
 def method_slice_rows(found: MethodComparison, stack: Stack) -> list[dict[str, Cell]]:
-    """Give a row per method and slice; methods that do not apply have none."""
+    """Return a row per method and slice; methods that do not apply have none."""
     rows: list[dict[str, Cell]] = []
     for one in found.results:
         if one.scar is None:
@@ -142,7 +142,7 @@ def method_slice_rows(found: MethodComparison, stack: Stack) -> list[dict[str, C
 def curve_rows(
     stack: Stack, labels: LabelArray, density_g_per_ml: float = DENSITY_G_PER_ML
 ) -> list[dict[str, Cell]]:
-    """Give the curve of grams against threshold; nothing without a wall.
+    """Return the curve of grams against threshold; nothing without a wall.
 
     Args:
         labels: uint8 (slice, row, column).

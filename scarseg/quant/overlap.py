@@ -1,4 +1,4 @@
-"""How two masks of the same image agree: overlap, surface distances, volume.
+"""Compare two masks of the same image: overlap, surface distances, volume.
 
 Surface. The surface of a mask is its own voxels that miss at least one neighbour across a face
 (4 in a slice, 6 in a volume); beyond the image there is background. Distances run between voxel
@@ -33,7 +33,7 @@ MM3_PER_ML = 1000.0
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two masks share; ``found`` is judged against ``reference``.
+    """Overlap and distances of two masks; ``found`` is compared against ``reference``.
 
     ``volume_difference_ml`` is found minus reference; of 2-D masks there is none.
     """
@@ -55,7 +55,7 @@ class Overlap:
 
 
 def compare_masks(found: MaskArray, reference: MaskArray, spacing_mm: Sequence[float]) -> Overlap:
-    """Compare two masks in every way this module knows, measuring the surfaces once.
+    """Compute every figure of this module for two masks, measuring the surfaces once.
 
     Args:
         found, reference: boolean, (row, column) or (slice, row, column).
@@ -79,35 +79,35 @@ def compare_masks(found: MaskArray, reference: MaskArray, spacing_mm: Sequence[f
 
 
 def dice(a: MaskArray, b: MaskArray) -> float | None:
-    """Give 2 |A and B| / (|A| + |B|), any shape; None when both are empty."""
+    """Compute 2 |A and B| / (|A| + |B|), any shape; None when both are empty."""
     _same_shape(a, b)
     total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
     return None if total == 0 else 2 * int(np.count_nonzero(a & b)) / total
 
 
 def jaccard(a: MaskArray, b: MaskArray) -> float | None:
-    """Give |A and B| / |A or B|, any shape; None when both are empty."""
+    """Compute |A and B| / |A or B|, any shape; None when both are empty."""
     _same_shape(a, b)
     union = int(np.count_nonzero(a | b))
     return None if union == 0 else int(np.count_nonzero(a & b)) / union
 
 
 def precision(found: MaskArray, reference: MaskArray) -> float | None:
-    """Give the share of found voxels that are right; None when nothing was found."""
+    """Compute the share of found voxels that are right; None when nothing was found."""
     _same_shape(found, reference)
     total = int(np.count_nonzero(found))
     return None if total == 0 else int(np.count_nonzero(found & reference)) / total
 
 
 def recall(found: MaskArray, reference: MaskArray) -> float | None:
-    """Give the share of the reference's voxels that were found; None when it has none."""
+    """Compute the share of the reference's voxels that were found; None when it has none."""
     return precision(reference, found)
 
 
 def volume_difference_ml(
     found: MaskArray, reference: MaskArray, spacing_mm: Sequence[float]
 ) -> float:
-    """Give the volume of found minus reference in ml; masks (slice, row, column)."""
+    """Compute the volume of found minus reference in ml; masks (slice, row, column)."""
     _same_shape(found, reference)
     if found.ndim != 3 or len(spacing_mm) != 3:
         raise ValueError("a volume has three axes, each with its spacing")
@@ -118,7 +118,7 @@ def volume_difference_ml(
 def hausdorff_mm(
     a: MaskArray, b: MaskArray, spacing_mm: Sequence[float], percentile: float = 100.0
 ) -> float | None:
-    """Give the Hausdorff distance of two masks in mm; with 95 as percentile, HD95.
+    """Compute the Hausdorff distance of two masks in mm; with 95 as percentile, HD95.
 
     Args:
         a, b: boolean, (row, column) or (slice, row, column).
@@ -137,7 +137,7 @@ def slice_hausdorff_mm(
     pixel_spacing_mm: tuple[float, float],
     percentile: float = 100.0,
 ) -> tuple[float | None, ...]:
-    """Give the in-plane Hausdorff distance of every slice; masks (slice, row, column).
+    """Compute the in-plane Hausdorff distance of every slice; masks (slice, row, column).
 
     A slice where either mask is empty has None.
     """
@@ -149,7 +149,7 @@ def slice_hausdorff_mm(
 
 
 def slice_dice(a: MaskArray, b: MaskArray) -> tuple[float | None, ...]:
-    """Give the Dice of every slice, None where both masks are empty; (slice, row, column)."""
+    """Compute the Dice of every slice, None where both masks are empty; (slice, row, column)."""
     _same_shape(a, b)
     return tuple(dice(one, other) for one, other in zip(a, b, strict=True))
 
@@ -157,7 +157,7 @@ def slice_dice(a: MaskArray, b: MaskArray) -> tuple[float | None, ...]:
 def mean_surface_distance_mm(
     a: MaskArray, b: MaskArray, spacing_mm: Sequence[float]
 ) -> float | None:
-    """Give the average symmetric surface distance in mm; None when either mask is empty.
+    """Compute the average symmetric surface distance in mm; None when either mask is empty.
 
     The mean over all surface voxels of both masks together (Heimann et al. 2009,
     doi:10.1109/TMI.2009.2013851).
@@ -188,7 +188,7 @@ def surface_distances_mm(
 
 
 def surface_voxels(mask: MaskArray) -> npt.NDArray[np.int64]:
-    """Give the indices (voxel, axis) of the surface voxels of a mask, as defined above."""
+    """Return the indices (voxel, axis) of the surface voxels of a mask, as defined above."""
     if not mask.any():
         return np.zeros((0, mask.ndim), dtype=np.int64)
     box = ndimage.find_objects(mask.astype(np.uint8))[0]

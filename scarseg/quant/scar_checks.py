@@ -1,6 +1,6 @@
-"""Scar where none is expected: outside the wall, in the blood pool, far from its box. No Qt here.
+"""Find scar where none is expected: outside the wall, in the blood pool, far from its box.
 
-It is pointed out, never changed unless a reader asks.
+It is reported, and changed only on request of the reader.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, with
 from scarseg.case.prompts import SlicePrompts
 
 FAR_MM = 5.0
-"""A piece of scar is far from its box when all of it is further than this from every box."""
+"""A component of scar is far from its box when all of it is further than this from every box."""
 SMALLEST_MM2 = 10.0
-"""Less than this is not worth a word."""
+"""A smaller area is not reported."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScarOutsideWall:
-    """What was found on one slice; masks (row, column), areas in mm2."""
+    """Scar outside the wall of one slice; masks (row, column), areas in mm2."""
 
     outside: MaskArray
     in_pool: MaskArray
@@ -32,26 +32,26 @@ class ScarOutsideWall:
 
     @cached_property
     def mask(self) -> MaskArray:
-        """Give all that is worth a word."""
+        """Mask of all that is reported."""
         parts = [part for part in self._parts() if self._area_mm2(part) >= SMALLEST_MM2]
         combined: MaskArray = np.logical_or.reduce([np.zeros_like(self.outside), *parts])
         return combined
 
     @cached_property
     def can_clip(self) -> bool:
-        """Say whether any of that would be clipped to the wall."""
+        """Whether clipping to the wall would remove any of it."""
         return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
 
     @cached_property
     def description(self) -> str:
-        """Say what was found, or nothing."""
+        """Sentence part that lists the areas, or an empty text."""
         places = ("outside the wall", "in the blood pool", "far from its box")
-        said = [
+        reported = [
             f"{area:.0f} mm² {place}"
             for part, place in zip(self._parts(), places, strict=True)
             if (area := self._area_mm2(part)) >= SMALLEST_MM2
         ]
-        return f"scar {', '.join(said)}" if said else ""
+        return f"scar {', '.join(reported)}" if reported else ""
 
     def _parts(self) -> tuple[MaskArray, MaskArray, MaskArray]:
         return self.outside, self.in_pool, self.far & ~self.outside & ~self.in_pool
@@ -66,34 +66,34 @@ def find_scar_outside_wall(
     prompts: SlicePrompts,
     spacing: tuple[float, float],
 ) -> ScarOutsideWall:
-    """Find stray scar (MVO included) of one slice.
+    """Find scar (MVO included) of one slice where none is expected.
 
     Args:
         labels: uint8 (row, column).
-        labels_under_scar: what lies beneath scar and MVO, of the same shape.
+        labels_under_scar: labels underneath scar and MVO, of the same shape.
         prompts: the boxes that scar should be near to; without any, none is far.
         spacing: (row, column) in mm.
     """
     infarct = infarct_mask(labels)
-    nothing = np.zeros_like(infarct)
+    empty = np.zeros_like(infarct)
     known = has_wall(labels_under_scar)
     return ScarOutsideWall(
-        infarct & (labels_under_scar == Label.BACKGROUND) if known else nothing,
-        infarct & (labels_under_scar == Label.BLOOD_POOL) if known else nothing,
-        _far_pieces(infarct, prompts, spacing) if prompts.boxes else nothing,
+        infarct & (labels_under_scar == Label.BACKGROUND) if known else empty,
+        infarct & (labels_under_scar == Label.BLOOD_POOL) if known else empty,
+        _far_components(infarct, prompts, spacing) if prompts.boxes else empty,
         spacing[0] * spacing[1],
     )
 
 
-def _far_pieces(
+def _far_components(
     infarct: MaskArray, prompts: SlicePrompts, spacing: tuple[float, float]
 ) -> MaskArray:
     far = np.zeros_like(infarct)
-    down_any, across_any = np.flatnonzero(infarct.any(axis=1)), np.flatnonzero(infarct.any(axis=0))
-    if down_any.size == 0:
+    rows_any, columns_any = np.flatnonzero(infarct.any(axis=1)), np.flatnonzero(infarct.any(axis=0))
+    if rows_any.size == 0:
         return far
-    top, bottom = int(down_any[0]), int(down_any[-1]) + 1
-    left, right = int(across_any[0]), int(across_any[-1]) + 1
+    top, bottom = int(rows_any[0]), int(rows_any[-1]) + 1
+    left, right = int(columns_any[0]), int(columns_any[-1]) + 1
     rows, columns = np.arange(top + 0.5, bottom), np.arange(left + 0.5, right)
     part = infarct[top:bottom, left:right]
     far[top:bottom, left:right] = _far_within(part, rows, columns, prompts, spacing)
@@ -107,7 +107,10 @@ def _far_within(
     prompts: SlicePrompts,
     spacing: tuple[float, float],
 ) -> MaskArray:
-    """Find the pieces far from every box on a part of a slice whose voxels lie at these places."""
+    """Find the components far from every box, within a part of a slice.
+
+    ``rows`` and ``columns`` are the voxel centres of the part.
+    """
     near = np.zeros_like(infarct)
     for box in prompts.boxes:
         down = np.maximum(np.maximum(box.row0 - rows, rows - box.row1), 0) * spacing[0]
@@ -118,12 +121,12 @@ def _far_within(
 
 
 def has_wall(labels_under_scar: LabelArray) -> bool:
-    """Say whether a slice has a wall that scar could be outside of."""
+    """Return whether a slice has wall."""
     return bool((labels_under_scar == Label.MYOCARDIUM).any())
 
 
 def clip_to_wall(labels: LabelArray, labels_under_scar: LabelArray) -> LabelArray:
-    """Turn scar and MVO outside the wall into what lies beneath, blood pool or background."""
+    """Replace scar and MVO outside the wall by the labels underneath them."""
     out = labels.copy()
     gone = infarct_mask(labels) & (labels_under_scar != Label.MYOCARDIUM)
     out[gone] = labels_under_scar[gone]
@@ -131,27 +134,27 @@ def clip_to_wall(labels: LabelArray, labels_under_scar: LabelArray) -> LabelArra
 
 
 def estimate_labels_under_scar(labels: LabelArray) -> LabelArray:
-    """Guess what lies beneath the scar of one slice (row, column) whose ground is not known.
+    """Estimate the labels underneath the scar of one slice (row, column).
 
-    Case files of earlier versions keep none. A piece of scar that touches wall lies on wall; one
-    that touches none, on a slice that has some, lies on what it touches most, blood pool or
-    background.
+    Needed for case files of earlier versions, which do not store them. A component of scar that
+    touches wall lies on wall; one that touches none, on a slice that has wall, lies on what it
+    touches most, blood pool or background.
     """
-    ground = without_infarct(labels)
+    underneath = without_infarct(labels)
     wall = labels == Label.MYOCARDIUM
     if not wall.any():
-        return ground
-    pieces = connected(infarct_mask(labels), connectivity=2)
-    for piece in range(1, int(pieces.max()) + 1):
-        rim = labels[_grown(pieces == piece)]
+        return underneath
+    components = connected(infarct_mask(labels), connectivity=2)
+    for number in range(1, int(components.max()) + 1):
+        rim = labels[_dilated(components == number)]
         if not (rim == Label.MYOCARDIUM).any():
             in_pool = np.count_nonzero(rim == Label.BLOOD_POOL) * 2 > np.count_nonzero(rim < 2)
-            ground[pieces == piece] = Label.BLOOD_POOL if in_pool else Label.BACKGROUND
-    return ground
+            underneath[components == number] = Label.BLOOD_POOL if in_pool else Label.BACKGROUND
+    return underneath
 
 
-def _grown(mask: MaskArray) -> MaskArray:
-    """Grow a mask (row, column) by one pixel to all eight sides."""
+def _dilated(mask: MaskArray) -> MaskArray:
+    """Dilate a mask (row, column) by one pixel to all eight sides."""
     wide = np.pad(mask, 1)
     wide = wide[:-2] | wide[1:-1] | wide[2:]
     return np.asarray(wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:], dtype=np.bool_)

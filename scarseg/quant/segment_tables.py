@@ -1,4 +1,4 @@
-"""A wall map as rows of a table: segments, territories, what lies outside, and all of it."""
+"""Rows of a table from a wall map: segments, territories, wall outside all of them, total."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEGMENT_COLUMNS = (
 def segment_rows(
     found: WallMap, convention: MassConvention = MassConvention.THICKNESS
 ) -> list[dict[str, Cell]]:
-    """Give the rows, in that order; ``scar_percent`` follows ``convention``.
+    """Return the rows, in that order; ``scar_percent`` follows ``convention``.
 
     ``insertion_source`` is ``reader`` where the insertion was given.
     """
@@ -48,24 +48,24 @@ def segment_rows(
                 "region_name": segment.name,
                 "level": str(segment.level),
                 "territory": str(segment.territory),
-                **_amount(amount, convention),
-                **_through(through),
+                **_amount_cells(amount, convention),
+                **_transmurality_cells(through),
             }
         )
     for artery, amount in found.measured.territories:
         rows.append(
-            {"region": str(artery), "territory": str(artery), **_amount(amount, convention)}
+            {"region": str(artery), "territory": str(artery), **_amount_cells(amount, convention)}
         )
-    rows.append({"region": "outside", **_amount(found.measured.outside, convention)})
-    rows.append({"region": "total", **_amount(found.measured.total, convention)})
+    rows.append({"region": "outside", **_amount_cells(found.measured.outside, convention)})
+    rows.append({"region": "total", **_amount_cells(found.measured.total, convention)})
     return [{**row, "insertion_source": source} for row in rows]
 
 
-def _amount(amount: TissueAmount, convention: MassConvention) -> dict[str, Cell]:
+def _amount_cells(amount: TissueAmount, convention: MassConvention) -> dict[str, Cell]:
     return {**asdict(amount), "scar_percent": amount.scar_percent(convention)}
 
 
-def _through(one: Transmurality) -> dict[str, Cell]:
+def _transmurality_cells(one: Transmurality) -> dict[str, Cell]:
     return {
         "transmurality_area_percent": one.area_percent,
         "transmurality_area_largest_percent": one.largest_area_percent,

@@ -1,9 +1,9 @@
-"""Where the scar lies: the 17 segments of the American Heart Association.
+"""Scar in the 17 segments of the American Heart Association (AHA).
 
 Cerqueira et al. 2002 (doi:10.1161/hc0402.102975): slices whose wall closes are divided in thirds
 along the long axis; basal and mid thirds in six sectors of 60 degrees, the apical third in four
 of 90. Numbers run counter-clockwise as seen from the apex; the anterior insertion of the right
-ventricle parts segment 1 from 2, and 7 from 8. The apical sectors are centred on the same
+ventricle separates segment 1 from 2, and 7 from 8. The apical sectors are centred on the same
 anterior wall. Segment 17 is wall without a cavity beyond the last ring; short-axis stacks seldom
 show it. Every voxel is in one segment or outside all of them, so that sums are those of the stack.
 """
@@ -31,7 +31,7 @@ SegmentArray = npt.NDArray[np.uint8]
 
 
 class Level(StrEnum):
-    """Where along the long axis a slice lies."""
+    """Position of a slice along the long axis."""
 
     BASAL = "basal"
     MID = "mid"
@@ -90,7 +90,7 @@ _APICAL_START = 75.0
 
 @dataclass(frozen=True)
 class TissueAmount:
-    """How much wall, infarct (scar and MVO) and MVO there is, in both mass conventions."""
+    """Wall, infarct (scar and MVO) and MVO in voxels and, by both conventions, in grams."""
 
     n_wall_voxels: int
     n_infarct_voxels: int
@@ -111,7 +111,7 @@ class TissueAmount:
         return self.lv_mass_thickness_g if thick else self.lv_mass_spacing_g
 
     def scar_percent(self, convention: MassConvention = MassConvention.THICKNESS) -> float | None:
-        """Give scar in percent of this wall's mass; None where there is no wall."""
+        """Compute scar in percent of this wall's mass; None where there is no wall."""
         if self.n_wall_voxels == 0:
             return None
         return 100 * self.scar_mass_g(convention) / self.lv_mass_g(convention)
@@ -131,7 +131,7 @@ class SegmentMeasurements:
     total: TissueAmount
 
     def amount(self, number: int) -> TissueAmount:
-        """Give the amount of segment ``number``, from 1."""
+        """Return the amount of segment ``number``, from 1."""
         return self.segments[number - 1][1]
 
 
@@ -139,7 +139,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
     """Propose the level of every slice: from the first closed ring to the last, in thirds.
 
     A slice is as deep as the distance to its neighbours and belongs to the third that holds its
-    middle: eight even slices are 3, 2 and 3; four are 1, 2 and 1; one is mid. A slice between
+    centre: eight even slices are 3, 2 and 3; four are 1, 2 and 1; one is mid. A slice between
     two closed rings counts although its own is open. Wall without a cavity below the last ring
     is the apex; all other slices have no level.
 
@@ -167,7 +167,7 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
 def insertion_angles(
     labels: LabelArray, stack: Stack, points: Sequence[InsertionPoint]
 ) -> tuple[float, ...]:
-    """Give the angle of the anterior insertion on every slice, in degrees.
+    """Return the angle of the anterior insertion on every slice, in degrees.
 
     One point serves all slices, by its direction from the ring's middle; between several, the
     angle turns evenly along the axis, and beyond them it stays.
@@ -208,11 +208,11 @@ def segment_map(
     angles: Sequence[float],
     levels: Sequence[Level | None] | None = None,
 ) -> SegmentArray:
-    """Give the segment of every voxel of the wall, 0 elsewhere; (slice, row, column).
+    """Return the segment of every voxel of the wall, 0 elsewhere; (slice, row, column).
 
     Args:
         labels: uint8 (slice, row, column).
-        stack: gives orientation and spacing.
+        stack: orientation and spacing.
         angles: of the anterior insertion, one per slice, from :func:`insertion_angles`.
         levels: one per slice; proposed from the labels when not given.
     """
@@ -231,7 +231,7 @@ def segment_map(
 
 
 def segment_at(angles: wall_geometry.Angles, insertion: float, level: Level) -> SegmentArray:
-    """Give the segment at each angle; a sector holds its border towards the insertion.
+    """Return the segment at each angle; a sector holds its border towards the insertion.
 
     Args:
         angles: any shape, degrees.
@@ -255,7 +255,7 @@ def measure_segments(
     segments: SegmentArray,
     density_g_per_ml: float = DENSITY_G_PER_ML,
 ) -> SegmentMeasurements:
-    """Weigh wall, infarct and MVO in every segment and territory.
+    """Compute wall, infarct and MVO of every segment and territory.
 
     Voxels add up exactly, grams to the rounding of the last digit: those of all segments and
     of what lies outside are the stack's own (:func:`scarseg.quant.mass.measure`). The list ends
@@ -263,7 +263,7 @@ def measure_segments(
 
     Args:
         labels: uint8 (slice, row, column).
-        stack: gives the lengths, in mm.
+        stack: lengths, in mm.
         segments: from :func:`segment_map`.
         density_g_per_ml: density of myocardium.
     """
@@ -280,7 +280,7 @@ def measure_segments(
 
 
 class _SegmentScale:
-    """Weigh any set of segments: voxels are counted once per slice and segment."""
+    """Masses of any set of segments: voxels are counted once per slice and segment."""
 
     def __init__(
         self, labels: LabelArray, stack: Stack, segments: SegmentArray, density: float

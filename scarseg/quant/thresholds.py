@@ -18,12 +18,8 @@ from skimage.filters import threshold_otsu
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
 from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.errors import InputError
-from scarseg.quant.components import (
-    EIGHT_NEIGHBOURS,
-    connected_to_seeds,
-    dark_cores,
-    remove_islands,
-)
+from scarseg.quant.components import EIGHT_NEIGHBOURS, connected_to_seeds, remove_islands
+from scarseg.quant.mvo import dark_cores
 from scarseg.quant.remote import (
     RemoteSignal,
     propose_remote_outside,
@@ -48,7 +44,7 @@ class ThresholdMethod(StrEnum):
 
     @property
     def n_sd(self) -> int | None:
-        """Give how many standard deviations above remote, None for the other methods."""
+        """Return how many standard deviations above remote, None for the other methods."""
         return int(self.value[2:]) if self.value.startswith("sd") else None
 
     @property
@@ -94,7 +90,7 @@ def threshold_levels(
     remote: MaskArray | None,
     rules: ThresholdRules = RULES,
 ) -> list[float | None]:
-    """Give the threshold of every slice, in source units.
+    """Return the threshold of every slice, in source units.
 
     n-SD: mean of remote and n times its sample SD (Kim 1999). FWHM (max): half the maximum of
     the area (Amado 2004). FWHM (remote): halfway from the mean of remote to that maximum.
@@ -132,7 +128,7 @@ def _level(
     remote: RemoteSignal | None,
     rules: ThresholdRules,
 ) -> float | None:
-    """Give the threshold from the values of the wall and of the area in it."""
+    """Return the threshold from the values of the wall and of the area in it."""
     if method.needs_remote and remote is None:
         return None
     maximum = float(np.percentile(area.astype(np.float64), rules.maximum_percentile))
@@ -184,7 +180,7 @@ class ThresholdScar:
         return self.scar | self.mvo
 
     def apply_to(self, labels: LabelArray) -> LabelArray:
-        """Give labels (slice, row, column) with this scar in place of the one they have."""
+        """Return labels (slice, row, column) with this scar in place of the one they have."""
         applied = labels.copy()
         applied[infarct_mask(labels)] = Label.MYOCARDIUM
         applied[self.scar] = Label.SCAR
@@ -281,7 +277,7 @@ def fwhm_mask(
     method: ThresholdMethod = ThresholdMethod.FWHM_REMOTE,
     rules: ThresholdRules = RULES,
 ) -> MaskArray:
-    """Give the infarct by full width at half maximum in the wall and a region.
+    """Return the infarct by full width at half maximum in the wall and a region.
 
     Remote is proposed outside the region, where that leaves any. FWHM (remote) is the default
     since it means the same on every grey scale: half of a raw maximum lies below remote

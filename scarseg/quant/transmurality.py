@@ -1,6 +1,6 @@
-"""How far scar goes through the wall, segment by segment.
+"""Compute how far scar extends through the wall of each segment.
 
-By area: scar area / wall area of the segment. By ray: from the middle of the ring a ray every
+By area: scar area / wall area of the segment. By ray: from the centre of the ring a ray every
 degree, the share of its way through the wall, from endocardium to epicardium, that is scar; the
 mean over the rays that meet scar, and the largest. A thin subendocardial rim all along a segment
 and a full-thickness scar in a quarter of it have the same area; the rays tell them apart. Both
@@ -35,9 +35,9 @@ STEP_SHARE = 0.05
 
 
 class TransmuralityClass(StrEnum):
-    """How much of the wall's thickness is scar; the edges belong to the lower class.
+    """Class of the scarred share of the wall's thickness; edges belong to the lower class.
 
-    Written with "to": spreadsheets take 1-25 for a day in January.
+    Written with "to": spreadsheets read 1-25 as a day in January.
     """
 
     NONE = "0"
@@ -49,7 +49,7 @@ class TransmuralityClass(StrEnum):
 
 @dataclass(frozen=True)
 class Transmurality:
-    """Of one segment, in percent; None where there is no wall, or no ray with scar.
+    """Transmurality of one segment in percent; None where there is no wall, or no ray with scar.
 
     ``area_percent`` is over all slices of the segment, ``largest_area_percent`` that of its worst
     slice. ``ray_mean_percent`` and ``ray_maximum_percent`` are over the rays that meet scar, 0
@@ -74,7 +74,7 @@ class Transmurality:
 
 
 def transmurality_class(percent: float) -> TransmuralityClass:
-    """Give the class of a share in percent; any scar at all is at least 1-25."""
+    """Return the class of a share in percent; any scar at all is at least 1-25."""
     edges = (0.0, 25.0, 50.0, 75.0)
     return list(TransmuralityClass)[sum(percent > edge for edge in edges)]
 
@@ -90,7 +90,7 @@ def measure_transmurality(
 
     Args:
         labels: uint8 (slice, row, column).
-        stack: gives orientation and spacing.
+        stack: orientation and spacing.
         segments, angles, levels: as for :func:`scarseg.quant.segments.segment_map`.
     """
     levels = propose_levels(labels, stack) if levels is None else levels
@@ -115,7 +115,7 @@ def ray_shares(
 
     Args:
         labels: uint8 (row, column) with some wall.
-        stack: gives orientation and spacing.
+        stack: orientation and spacing.
         start: the first ray runs half a degree after this angle.
 
     Returns:
@@ -152,7 +152,7 @@ def ray_shares(
 def _slice_rays(
     labels: LabelArray, stack: Stack, insertion: float, level: Level | None
 ) -> tuple[SegmentArray, npt.NDArray[np.float64]]:
-    """Give segment and share of every ray of a slice that meets wall."""
+    """Return segment and share of every ray of a slice that meets wall."""
     if level is None:
         raise ValueError("rays need a level")
     angles, shares = ray_shares(labels, stack, insertion)

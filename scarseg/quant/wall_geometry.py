@@ -1,9 +1,9 @@
-"""The ring of the wall in a short-axis slice: its middle, whether it closes, angles round it.
+"""Geometry of the wall in a short-axis slice: centre, closed ring, angles round the centre.
 
 Angles are in degrees, measured in mm from the direction of increasing columns, and turn
-right-handed about the axis from base to apex: counter-clockwise for who looks from the apex, as
-short-axis images are shown and as the AHA numbers its segments. A mirrored picture of the same
-heart has the same order of angles.
+right-handed about the axis from base to apex: counter-clockwise as seen from the apex, the view
+in which short-axis images are shown and the AHA numbers its segments. A mirrored image of the
+same heart has the same order of angles.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from scarseg.case.stack import Stack
 Angles = npt.NDArray[np.float64]
 
 TOWARDS_APEX = np.array([1.0, -1.0, -1.0])
-"""Left, anterior and down, in LPS: which way a single slice is taken to look."""
+"""Left, anterior and down, in LPS: assumed direction of the apex for a single slice."""
 FULL_TURN = 360.0
 _ROUNDING_DEGREES = 9
 
 
 def apex_normal(stack: Stack) -> npt.NDArray[np.float64]:
-    """Give the unit normal from base to apex, LPS; of one slice, by where hearts point."""
+    """Return the unit normal from base to apex, LPS; for a single slice by ``TOWARDS_APEX``."""
     normal = np.asarray(stack.normal)
     if stack.n_slices == 1 and float(normal @ TOWARDS_APEX) < 0:
         return -normal
@@ -32,13 +32,13 @@ def apex_normal(stack: Stack) -> npt.NDArray[np.float64]:
 
 
 def angle_direction(stack: Stack) -> int:
-    """Say how angles run on the screen: 1 clockwise, -1 counter-clockwise (as from the apex)."""
+    """Return the direction of angles on the screen: 1 clockwise, -1 counter-clockwise."""
     rows_by_columns = np.cross(stack.orientation[:3], stack.orientation[3:])
     return 1 if float(rows_by_columns @ apex_normal(stack)) > 0 else -1
 
 
 def ring_centre(labels: LabelArray) -> tuple[float, float] | None:
-    """Give the middle (column, row) of the wall of a slice (row, column), in continuous pixels.
+    """Return the centre (column, row) of the wall of a slice (row, column), in continuous pixels.
 
     The centre of mass of all that a closed wall encloses, itself included; of the blood pool
     where the wall is open, and of the wall where no pool is drawn. None without wall.
@@ -60,7 +60,7 @@ def _mass_centre(mask: MaskArray) -> tuple[float, float]:
 
 
 def is_closed_ring(labels: LabelArray) -> bool:
-    """Tell whether the wall of a slice (row, column) closes round its middle.
+    """Return whether the wall of a slice (row, column) closes round its centre.
 
     Walls that touch by a corner close; a disc without a cavity is no ring.
     """
@@ -73,7 +73,7 @@ def is_closed_ring(labels: LabelArray) -> bool:
 
 
 def is_apical_cap(labels: LabelArray) -> bool:
-    """Tell whether a slice shows wall without any cavity: the tip of the apex."""
+    """Return whether a slice shows wall without any cavity: the tip of the apex."""
     wall = wall_mask(labels)
     if not wall.any() or (labels == Label.BLOOD_POOL).any():
         return False
@@ -82,7 +82,7 @@ def is_apical_cap(labels: LabelArray) -> bool:
 
 
 def angle_of(stack: Stack, centre: tuple[float, float], column: float, row: float) -> float:
-    """Give the angle of a point, 0 to 360 degrees; everything in continuous pixels."""
+    """Return the angle of a point, 0 to 360 degrees; everything in continuous pixels."""
     row_mm, column_mm = stack.pixel_spacing_mm
     x, y = (column - centre[0]) * column_mm, (row - centre[1]) * row_mm
     return float(
@@ -91,7 +91,7 @@ def angle_of(stack: Stack, centre: tuple[float, float], column: float, row: floa
 
 
 def pixel_angles(stack: Stack, centre: tuple[float, float]) -> Angles:
-    """Give the angle of every pixel centre (row, column), 0 to 360 degrees."""
+    """Return the angle of every pixel centre (row, column), 0 to 360 degrees."""
     row_mm, column_mm = stack.pixel_spacing_mm
     y = (np.arange(stack.rows) + 0.5 - centre[1]) * row_mm
     x = (np.arange(stack.columns) + 0.5 - centre[0]) * column_mm
@@ -101,12 +101,12 @@ def pixel_angles(stack: Stack, centre: tuple[float, float]) -> Angles:
 
 
 def normalize_degrees(angles: Angles) -> Angles:
-    """Bring angles to [0, 360), rounded to 1e-9 degrees, so that borders are the same."""
+    """Normalise angles to [0, 360), rounded to 1e-9 degrees, so that borders are the same."""
     return np.asarray(np.round(angles, _ROUNDING_DEGREES) % FULL_TURN, dtype=np.float64)
 
 
 def direction_angle(stack: Stack, direction: npt.ArrayLike) -> float:
-    """Give the angle, in the plane of the slices, of a direction in patient space (LPS)."""
+    """Return the angle, in the plane of the slices, of a direction in patient space (LPS)."""
     d = np.asarray(direction, dtype=np.float64)
     x = float(d @ np.asarray(stack.orientation[:3]))
     y = float(d @ np.asarray(stack.orientation[3:]))

@@ -1,4 +1,4 @@
-"""How grey the wall is: counts of its voxels by signal, and where the usual thresholds lie."""
+"""Signal histogram of the wall, with the thresholds of the usual methods."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class WallHistogram:
     """Voxels by signal, one count per bin.
 
     Args:
-        edges: of the bins, in source units, one more than bins; what lies beyond them counts in
-            the first or the last.
+        edges: of the bins, in source units, one more than bins; values beyond them count in the
+            first or the last bin.
         wall: voxels of the wall without infarct; ``scar``, ``mvo``, ``pool``: those of each.
-        remote_mean: of the remote region that the engine proposes, None without one.
+        remote_mean: of the proposed remote region, None without one.
         thresholds: by method, where one applies; with several slices, of the stack.
     """
 
@@ -41,18 +41,18 @@ class WallHistogram:
 
     @property
     def n_wall(self) -> int:
-        """Count the voxels of the whole wall."""
+        """Number of voxels of the whole wall."""
         return int(self.wall.sum() + self.scar.sum() + self.mvo.sum())
 
     def above(self, value: float) -> float | None:
-        """Give which share of the wall lies in bins above a value, None without a wall."""
+        """Return the share of the wall in bins above a value, None without a wall."""
         high = self.edges[:-1] >= value
         whole = self.wall + self.scar + self.mvo
         return float(whole[high].sum() / whole.sum()) if whole.any() else None
 
 
 def signal_range(pixels: FloatArray, labels: LabelArray) -> tuple[float, float]:
-    """Give the range of signal of wall and blood pool, without the outermost thousandth.
+    """Return the range of signal of wall and blood pool, without the outermost thousandth.
 
     Any shape; of all pixels where nothing is labelled.
     """

@@ -140,7 +140,7 @@ def _replay_case(
             f" this is {scarseg.__version__}"
         )
     content = store.read_content(one.path)
-    if content.identity.get("pixels_sha256") != stack_identity(stack)["pixels_sha256"]:
+    if content.document.stack.pixels_sha256 != stack_identity(stack).pixels_sha256:
         found.because("images that decode to other values than they did")
     elif all(each.sha256 for each in stack.sources) and not has_same_files(content, stack):
         found.because("image files that were changed, though not their pixels")

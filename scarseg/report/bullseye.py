@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Wedge
 
-from scarseg.quant import wall_map
+from scarseg.quant import bullseye_layout
+from scarseg.quant.bullseye_layout import sector_degrees, whole_percent
 from scarseg.quant.segments import SEGMENTS, Segment, Territory
 from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
-from scarseg.quant.wall_map import sector_degrees, whole_percent
 
 COLOURS = {
     TransmuralityClass.NONE: "#f5f5f5",
@@ -64,19 +64,19 @@ def draw_bullseye(
     """
     for segment in SEGMENTS:
         _draw_segment(panel, segment, percents.get(segment.number), scale)
-    for line in wall_map.territory_borders():
+    for line in bullseye_layout.territory_borders():
         across, up = zip(*line, strict=True)
         panel.plot(across, up, color=_BORDER, linewidth=2.2 * scale)
-    for name, angle in wall_map.WALL_NAMES:
+    for name, angle in bullseye_layout.WALL_NAMES:
         turn = {180.0: 90, 0.0: -90}.get(angle, 0)
-        at = wall_map.polar_point(1.07, angle)
+        at = bullseye_layout.polar_point(1.07, angle)
         panel.text(*at, name, ha="center", va="center", fontsize=8 * scale, rotation=turn)
     for artery, angle in _ARTERY_AT.items():
         percent = None if territories is None else territories.get(artery)
         text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
         size = 8.5 * scale
         panel.text(
-            *wall_map.polar_point(1.2, angle),
+            *bullseye_layout.polar_point(1.2, angle),
             text,
             ha="center",
             va="center",
@@ -109,7 +109,7 @@ def draw_bullseye(
 
 
 def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: float) -> None:
-    inner, outer = wall_map.RADII[segment.level]
+    inner, outer = bullseye_layout.RADII[segment.level]
     start, end = sector_degrees(segment)
     kind = None if percent is None else transmurality_class(percent)
     wedge = Wedge(
@@ -124,7 +124,7 @@ def _draw_segment(panel: Axes, segment: Segment, percent: float | None, scale: f
         hatch="////" if kind is None else None,
     )
     panel.add_patch(wedge)
-    x, y = wall_map.segment_centre(segment)
+    x, y = bullseye_layout.segment_centre(segment)
     text_colour = "white" if kind in _DARK else "black"
     if percent is None:
         panel.text(

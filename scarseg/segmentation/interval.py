@@ -1,4 +1,9 @@
-"""How many infarct voxels a slice might have had, by other prompts and at other levels."""
+"""Compute the interval of the scar mass from redrawn prompts and shifted logit levels.
+
+Every slice is predicted again with prompts as another reader would draw them, and every
+prediction is cut at several levels: its spread of voxel counts. The spreads of the slices are
+combined by Monte Carlo; the interval holds the middle ``nominal`` share of the sampled masses.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +38,17 @@ from scarseg.segmentation.uncertainty import (
 Floats = npt.NDArray[np.float64]
 
 LEVELS: Floats = 14.0 * np.linspace(-1.0, 1.0, 49) * np.abs(np.linspace(-1.0, 1.0, 49))
-"""Levels at which every draw is cut, off the usual one: fine near it, coarse far away."""
-_USUAL = len(LEVELS) // 2
+"""Offsets from the usual level at which a prediction is cut: fine near 0, coarse far away."""
+_ZERO_OFFSET = len(LEVELS) // 2
 
 
 @dataclass(frozen=True, eq=False)
 class SliceMassSpread:
-    """How many infarct voxels a slice might have had instead.
+    """Spread of the number of infarct voxels of a slice.
 
-    ``voxels`` float64 (draw, level): at each of ``LEVELS``, less what the given prompts make at
-    the usual one, plus what stands on the slice; never negative. ``level_sd`` and
-    ``level_shift`` say how levels are drawn, in logits (in mm for a contour drawn by hand).
+    ``voxels`` float64 (draw, level): the count at each of ``LEVELS``, less that of the given
+    prompts at the usual level, plus that of the labels; never negative. ``level_sd`` and
+    ``level_shift`` are the distribution of levels, in logits (in mm for a manual contour).
     """
 
     voxels: Floats
@@ -52,13 +57,13 @@ class SliceMassSpread:
 
 
 def count_at_levels(
-    models: Models, embedding: Embedding, variation: PromptVariation, question: int
+    models: Models, embedding: Embedding, variation: PromptVariation, draw: int
 ) -> Floats:
-    """Ask one question and count scar voxels at every level, float64 (level,).
+    """Predict one draw of prompts and count scar voxels at every level, float64 (level,).
 
-    The answer's scar counts within its own wall.
+    Scar counts within the wall of the same prediction.
     """
-    logits = predict(models, embedding, variation.prompts[question])
+    logits = predict(models, embedding, variation.prompts[draw])
     spacing = embedding.pixel_spacing_mm
     return _counts(logits, variation.level, spacing, variation.island_mm2)
 
@@ -66,12 +71,12 @@ def count_at_levels(
 def mass_spread(
     variation: PromptVariation, rows: Sequence[Floats], labels: LabelArray
 ) -> SliceMassSpread:
-    """Carry the differences of all answers to what stands on the slice.
+    """Return the spread of a slice from the counts of all its predictions.
 
     Args:
-        rows: of :func:`cut_answer`, one per question.
-        labels: uint8 (row, column), the slice as it stands; what a hand changed after the answer
-            is kept as a difference.
+        rows: of :func:`count_at_levels`, one per draw of prompts.
+        labels: uint8 (row, column) of the slice; what a manual edit changed after the prediction
+            stays as a difference.
     """
     return _around(rows, labels, variation.level_sd, variation.level_shift)
 
@@ -85,7 +90,7 @@ def prompted_spread(
     slice_index: int,
     rule: IntervalRule = RULE,
 ) -> SliceMassSpread:
-    """Redraw the prompts of one slice and cut every answer at several levels."""
+    """Redraw the prompts of one slice and cut every prediction at several levels."""
     shape = embedding.shape
     variation = prompted_variation(prompts, shape, pixel_spacing_mm, slice_index, rule)
     return varied_spread(models, embedding, variation, labels)
@@ -94,28 +99,28 @@ def prompted_spread(
 def proposed_spread(
     models: Models, embedding: Embedding, labels: LabelArray, rule: IntervalRule = RULE
 ) -> SliceMassSpread:
-    """Cut what the models say without any prompt at several levels."""
+    """Cut the prediction without any prompt at several levels."""
     return varied_spread(models, embedding, proposed_variation(embedding.lv_box, rule), labels)
 
 
 def varied_spread(
     models: Models, embedding: Embedding, variation: PromptVariation, labels: LabelArray
 ) -> SliceMassSpread:
-    """Ask all questions of a slice."""
-    asked = range(len(variation.prompts))
+    """Predict all draws of prompts of a slice."""
+    draws = range(len(variation.prompts))
     return mass_spread(
-        variation, [count_at_levels(models, embedding, variation, n) for n in asked], labels
+        variation, [count_at_levels(models, embedding, variation, n) for n in draws], labels
     )
 
 
 def drawn_spread(
     labels: LabelArray, pixel_spacing_mm: tuple[float, float], rule: IntervalRule = RULE
 ) -> SliceMassSpread:
-    """Move the contour of scar that a hand drew in and out, within the wall if there is one."""
+    """Move the contour of manually drawn scar in and out, within the wall if there is one."""
     infarct = infarct_mask(labels)
     distance = ndimage.distance_transform_edt(~infarct, sampling=pixel_spacing_mm)
     distance -= ndimage.distance_transform_edt(infarct, sampling=pixel_spacing_mm)
-    # A voxel's middle lies half a voxel within its own contour.
+    # The centre of a voxel lies half a voxel inside its own contour.
     half = sum(pixel_spacing_mm) / 4
     distance = np.where(infarct, distance + half, distance - half)
     wall = wall_mask(labels)
@@ -127,16 +132,16 @@ def drawn_spread(
 def _around(
     rows: Sequence[Floats], labels: LabelArray, level_sd: float, level_shift: float = 0.0
 ) -> SliceMassSpread:
-    """Carry the differences of the draws, the first the given one, to what stands there."""
-    stands = np.count_nonzero(infarct_mask(labels))
-    voxels = np.array(rows) - rows[0][_USUAL] + stands
+    """Centre the counts of all draws, the first being the given prompts, on the labels' count."""
+    current = np.count_nonzero(infarct_mask(labels))
+    voxels = np.array(rows) - rows[0][_ZERO_OFFSET] + current
     return SliceMassSpread(np.maximum(voxels, 0.0), level_sd, level_shift)
 
 
 def _counts(
     logits: Logits, level: float, pixel_spacing_mm: tuple[float, float], island_mm2: float
 ) -> Floats:
-    """Count scar voxels within the answer's own wall at every level."""
+    """Count scar voxels within the prediction's own wall at every level."""
     scar, room = logits.scar, np.ones(logits.scar.shape, dtype=bool)
     if logits.wall is not None:
         room = split_heart(logits)[0]
@@ -158,7 +163,7 @@ def _counts(
 class MassInterval:
     """Lower and upper end of the scar mass in g, and of every slice's.
 
-    ``method`` names the rule; ``convention`` is that of the masses.
+    ``method`` is the text of the rule; ``convention`` is that of the masses.
     """
 
     low_g: float
@@ -177,15 +182,15 @@ def case_interval(
     rule: IntervalRule = RULE,
     sure: Collection[int] = (),
 ) -> MassInterval:
-    """Give the interval of a case as it stands.
+    """Compute the interval of a case.
 
-    A slice that a reader prompted or accepted varies with its prompts; one that nobody has read,
-    with the level alone but more widely; scar that a hand drew without any prompt, with its
-    contour. Where a reader says that there is no scar, or that nothing can be said, none is.
+    A slice that a reader prompted or accepted varies with its prompts; an unread one with the
+    level alone, but more widely; scar drawn manually without any prompt with its contour. Where
+    a reader marked "no scar" or "not assessable" the mass is certain.
 
     Args:
-        embeddings: of every slice; None where the models have not looked: what stands there
-            counts as drawn.
+        embeddings: of every slice; None where the models have not run: its scar then counts as
+            drawn manually.
         sure: slices whose mass is certain for another reason.
     """
     convention = headline_convention(case.stack, convention)
@@ -204,7 +209,7 @@ def slice_spread(
     rule: IntervalRule = RULE,
     sure: Collection[int] = (),
 ) -> SliceMassSpread | None:
-    """Vary one slice of a case as it stands; None where its mass is certain."""
+    """Return the spread of one slice of a case; None where its mass is certain."""
     labels = case.labels[slice_index]
     if mass_basis(case, slice_index, embedding is not None, sure) is MassBasis.DRAWN:
         return drawn_spread(labels, case.stack.pixel_spacing_mm, rule)
@@ -221,7 +226,7 @@ def interval_from_spreads(
     density_g_per_ml: float = DENSITY_G_PER_ML,
     rule: IntervalRule = RULE,
 ) -> MassInterval:
-    """Give the interval of a case whose slices were varied: one spread each."""
+    """Compute the interval of a case from the spreads of its slices."""
     spacing = case.stack.pixel_spacing_mm
     per_mm = density_g_per_ml / MM3_PER_ML * spacing[0] * spacing[1]
     voxel_g = [per_mm * depth for depth in slice_depths_mm(case.stack, convention)]
@@ -236,14 +241,14 @@ def mass_interval(
     rule: IntervalRule = RULE,
     convention: MassConvention = MassConvention.THICKNESS,
 ) -> MassInterval:
-    """Put stacks together from the slices' draws; give the middle ``nominal`` of their masses.
+    """Sample stacks from the slices' spreads; return the middle ``nominal`` of their masses.
 
-    The level moves with the whole stack and on every slice by itself; draws are independent. The
-    interval always holds the mass as it stands.
+    Half of the variance of the level is common to the whole stack, half is each slice's own;
+    draws of prompts are independent. The interval always contains the mass of the labels.
 
     Args:
-        spreads: one per slice; None where the mass is certain (no scar, by a reader's word).
-        counts: infarct voxels per slice as they stand.
+        spreads: one per slice; None where the mass is certain (marked "no scar" by a reader).
+        counts: infarct voxels per slice.
         voxel_g: grams per voxel of each slice, in the convention wanted.
     """
     rng = np.random.default_rng(rule.seed)
@@ -261,14 +266,14 @@ def mass_interval(
         total += masses
         low, high = np.percentile(masses, (tail, 100 - tail))
         slices.append((min(float(low), count * grams), max(float(high), count * grams)))
-    stands = sum(count * grams for count, grams in zip(counts, voxel_g, strict=True))
+    current = sum(count * grams for count, grams in zip(counts, voxel_g, strict=True))
     low, high = np.percentile(total, (tail, 100 - tail))
-    ends = min(float(low), stands), max(float(high), stands)
+    ends = min(float(low), current), max(float(high), current)
     return MassInterval(*ends, tuple(slices), rule.name, convention)
 
 
 def _sampled(spread: SliceMassSpread, draws: Floats, levels: Floats) -> Floats:
-    """Take voxels at a draw (0 to 1) and a level, between the levels that were cut."""
+    """Return voxel counts at a draw (0 to 1) and a level, interpolated between the levels."""
     rows = np.minimum((draws * len(spread.voxels)).astype(np.int64), len(spread.voxels) - 1)
     place = np.interp(levels, LEVELS, np.arange(len(LEVELS), dtype=np.float64))
     below = np.minimum(place.astype(np.int64), len(LEVELS) - 2)
@@ -278,30 +283,30 @@ def _sampled(spread: SliceMassSpread, draws: Floats, levels: Floats) -> Floats:
 
 
 def last_crop_boxes(case: Case) -> dict[int, Box | None]:
-    """Give the box round which each slice was embedded last; slices never looked at are left out.
+    """Return the box round which each slice was embedded last; other slices are left out.
 
-    The record knows; where it had to forget, the box among the slice's prompts is the one.
+    It comes from the record; where the step is no longer kept, from the slice's prompts.
     """
-    looks: dict[int, Box | None] = {
+    boxes: dict[int, Box | None] = {
         k: reading.prompts.lv_box
         for k, reading in enumerate(case.readings)
         if reading.prompts.lv_box is not None
     }
     for step in case.record.steps:
         if step.model_run is not None:
-            looks[step.slice_index] = step.model_run.lv_box
-    return looks
+            boxes[step.slice_index] = step.model_run.lv_box
+    return boxes
 
 
 def slices_to_embed(
     case: Case, embedded: Collection[int], sure: Collection[int] = ()
 ) -> dict[int, Box | None]:
-    """Name the slices whose spread needs an embedding that is not there, and the box for it."""
-    asked = (MassBasis.PROMPTED, MassBasis.PROPOSED)
+    """Return the slices whose spread needs an embedding that is missing, with its box."""
+    predicted = (MassBasis.PROMPTED, MassBasis.PROPOSED)
     return {
         k: box
         for k, box in sorted(last_crop_boxes(case).items())
-        if k not in embedded and mass_basis(case, k, True, sure) in asked
+        if k not in embedded and mass_basis(case, k, True, sure) in predicted
     }
 
 
@@ -311,7 +316,7 @@ def embed_missing(
     embeddings: Sequence[Embedding | None],
     progress: Progress = silent,
 ) -> list[Embedding | None]:
-    """Embed the slices whose spread needs it, so that an interval is the same whenever it is made.
+    """Embed the slices whose spread needs it, so that an interval never depends on the session.
 
     Args:
         embeddings: one per slice, None where there is none.

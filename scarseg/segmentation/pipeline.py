@@ -1,4 +1,4 @@
-"""Propose, segment, measure, export: what both front ends call."""
+"""Propose, segment, measure and export a stack; called by the window and the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from scarseg.progress import Progress, silent
 from scarseg.quant import mass
 from scarseg.segmentation.predict import (
     SliceProposal,
-    correct_heart,
     detect,
     predict,
     propose,
@@ -33,26 +32,10 @@ from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
 if TYPE_CHECKING:
     from scarseg.segmentation.interval import MassInterval
 
-__all__ = [
-    "LocatedHeart",
-    "SliceProposal",
-    "correct_heart",
-    "export_table",
-    "locate_hearts",
-    "measure",
-    "measured_record",
-    "proposal_change",
-    "propose_case",
-    "propose_case_with_embeddings",
-    "propose_slice",
-    "propose_stack",
-    "segment",
-]
-
 
 @dataclass(frozen=True)
 class LocatedHeart:
-    """What the detector says of one slice, its LV box settled with the neighbours'."""
+    """Detections of one slice, with the LV box reconciled with its neighbours'."""
 
     lv_box: Box | None
     detections: tuple[Detection, ...]
@@ -61,9 +44,10 @@ class LocatedHeart:
 def locate_hearts(
     stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules = RULES
 ) -> tuple[LocatedHeart, ...]:
-    """Let the detector see the whole stack, one answer per slice, base to apex.
+    """Run the detector on the whole stack; return one result per slice, base to apex.
 
-    A slice where it fails leans on its neighbours. ``progress`` is called before every slice.
+    A slice where it fails gets its LV box from the neighbours. ``progress`` is called before
+    every slice.
     """
     detections: list[list[Detection]] = []
     for k in range(stack.n_slices):
@@ -87,7 +71,7 @@ def propose_slice(
 
     ``lv_hint`` is the left_ventricle box to use instead of the detector's; a reader's own is
     kept as it is, another is moved to the segmenter's pool and wall where they disagree. With
-    ``located``, from :func:`locate`, the answer is the one that :func:`propose_stack` gives.
+    ``located``, from :func:`locate_hearts`, the result is that of :func:`propose_stack`.
     """
     if located is None:
         detections = detect(models, image)
@@ -106,8 +90,8 @@ def propose_stack(
 ) -> Iterator[tuple[int, SliceProposal]]:
     """Yield a proposal for every slice as it gets ready, in ``order``.
 
-    The detector sees the whole stack first, so that a slice where it fails can lean on its
-    neighbours; then slice after slice is segmented.
+    The detector runs on the whole stack first, so that a slice where it fails can use the LV
+    boxes of its neighbours; then slice after slice is segmented.
 
     Args:
         progress: called before every step; may raise Cancelled.
@@ -134,7 +118,7 @@ def propose_case(
     prompts: Mapping[int, SlicePrompts] | None = None,
     rules: ProposalRules = RULES,
 ) -> Case:
-    """Start a case and put a proposal on every slice."""
+    """Start a case and apply a proposal to every slice."""
     return propose_case_with_embeddings(stack, models, progress, prompts, rules)[0]
 
 
@@ -145,7 +129,10 @@ def propose_case_with_embeddings(
     prompts: Mapping[int, SlicePrompts] | None = None,
     rules: ProposalRules = RULES,
 ) -> tuple[Case, tuple[Embedding, ...]]:
-    """Do the same and keep the embedding of every slice, from which an interval is made."""
+    """Start a case as :func:`propose_case`; return it with the embedding of every slice.
+
+    The embeddings are needed for the interval of the mass.
+    """
     case = Case.new(stack)
     case.segmenter = models.segmenter.identity
     if models.detector is not None:
@@ -167,21 +154,21 @@ def segment(
     previous: Logits | None = None,
     rules: ProposalRules = RULES,
 ) -> tuple[LabelArray, Logits]:
-    """Answer a reader's prompts on an embedded slice.
+    """Predict an embedded slice from a reader's prompts; return labels (row, column) and logits.
 
-    Scar (and MVO) of ``before`` (row, column) is replaced by the answer, clipped to the wall
-    unless there is none to be had. Wall and blood pool of ``before`` stay where a reader drew
-    them. Where they are still those of ``previous``, the answer behind ``before``, or where
-    there are none, they are proposed anew: with the prompts the segmenter knows more of the wall
-    under a scar. A wall proposed anew obeys the points and the box for wall and pool.
+    Scar (and MVO) of ``before`` (row, column) is replaced by the predicted scar, clipped to the
+    wall if there is one. Wall and blood pool of ``before`` stay where a reader drew them. Where
+    they are still those of ``previous``, the prediction behind ``before``, or where there are
+    none, they are predicted anew: prompts for scar improve the wall underneath it. Points and
+    box for wall and pool are applied to a wall predicted anew.
     """
-    swayed = previous if rules.previous_with_points and prompts.points else None
-    logits = predict(models, embedding, prompts, swayed)
+    refined = previous if rules.previous_with_points and prompts.points else None
+    logits = predict(models, embedding, prompts, refined)
     threshold = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
-    labels = _cleared(before)
+    labels = _without_scar(before)
     if logits.wall is not None:
         if not prompts.no_scar and previous is not None and is_heart_from(before, previous):
             labels[:] = Label.BACKGROUND
@@ -194,14 +181,14 @@ def segment(
 
 
 def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Change | None:
-    """Turn a proposal into a change, or None where the slice is protected.
+    """Build the change of a proposal, or None where the slice is protected.
 
-    A slice is protected once it was read or edited, and while a reader's own boxes or points
-    stand on it that the proposal does not know, for scar or for the blood pool.
+    A slice is protected once it was read or edited, and while it has boxes or points of a reader,
+    for scar or for the blood pool, that are not among the proposal's prompts.
     """
     reading = case.readings[slice_index]
-    mine = tuple(box for box in reading.prompts.boxes if box.origin is Origin.READER)
-    kept = set(mine) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
+    drawn = tuple(box for box in reading.prompts.boxes if box.origin is Origin.READER)
+    kept = set(drawn) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
         proposal.prompts.points
     )
     kept &= reading.prompts.pool_box in (None, proposal.prompts.pool_box)
@@ -238,7 +225,7 @@ def measured_record(
     identify: bool = False,
     mask_file: str = "",
 ) -> table.StackRecord:
-    """Measure a case and give its rows for :func:`export_table`.
+    """Measure a case and return its rows for :func:`export_table`.
 
     ``identify`` writes the patient ID as it is instead of its pseudonym.
     """
@@ -257,8 +244,7 @@ def export_table(
 ) -> table.TableFiles:
     """Write the CSV, the per-slice CSV and the sidecar beside it, each whole or not at all.
 
-    The window and the command line both call this: the same cases give the same bytes, in
-    whatever order they come.
+    The same cases give the same bytes, in whatever order they are passed.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
@@ -267,7 +253,7 @@ def export_table(
 
 
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
-    """Add the segmenter's wall, or pool, to labels that have none, where nothing stands yet."""
+    """Add the predicted wall and pool to labels without wall, on background only."""
     if (labels == Label.MYOCARDIUM).any():
         return labels
     heart = HeartMasks.of_logits(logits)
@@ -279,8 +265,8 @@ def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:
     return labels
 
 
-def _cleared(before: LabelArray) -> LabelArray:
-    """Give labels without infarct: wall again where a wall is known, else background."""
+def _without_scar(before: LabelArray) -> LabelArray:
+    """Return labels without infarct: wall where the slice has wall, else background."""
     has_wall = bool((before == Label.MYOCARDIUM).any())
     labels = before.copy()
     labels[wall_mask(before) & (before != Label.MYOCARDIUM)] = (

@@ -1,4 +1,4 @@
-"""Ask the models about one slice: find the heart, propose, answer a prompts file."""
+"""Run the models on one slice: detect, propose, predict from prompts; cache predictions."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from scarseg.segmentation.wall_correction import (
 )
 
 SMALLEST_HEART_MM = 12.0
-"""A pool and wall narrower than this is not taken for a heart to look at again."""
+"""A predicted pool and wall narrower than this is no heart to crop round."""
 
-OFF = -20.0
-"""Scar logit where a rule says that there is none."""
+NO_SCAR_LOGIT = -20.0
+"""Scar logit where a rule excludes scar."""
 
 
 @dataclass(frozen=True, eq=False)
 class SliceProposal:
-    """What the models say of one slice before a reader has looked.
+    """Proposal of the models for one slice.
 
     ``prompts`` holds the left_ventricle box and the scar boxes (origin detector); ``labels``
     uint8 (row, column); ``embedding`` and ``logits`` serve later clicks.
@@ -51,7 +51,7 @@ class SliceProposal:
 
 
 def detect(models: Models, image: SliceImage) -> list[Detection]:
-    """Give the detector's boxes; none without a detector."""
+    """Return the detector's boxes; empty without a detector."""
     return [] if models.detector is None else models.detector.detect(image)
 
 
@@ -62,41 +62,45 @@ def predict(
     previous: Logits | None = None,
     quick: bool = False,
 ) -> Logits:
-    """Ask the segmenter for scar, and let the answer obey what is asked of wall and pool."""
-    answer = _ask(models, embedding, prompts.scar_only, previous, quick)
+    """Predict a slice from prompts for scar, and apply those for wall and pool to the result."""
+    answer = _predict_scar(models, embedding, prompts.scar_only, previous, quick)
     return apply_heart_prompts(models, embedding, answer, prompts)
 
 
 def apply_heart_prompts(
     models: Models, embedding: Embedding, answer: Logits, prompts: SlicePrompts
 ) -> Logits:
-    """Let an answer of the segmenter obey a reader's points and box for wall and pool.
+    """Apply a reader's points and box for wall and pool to a prediction.
 
-    The segmenter was not taught such prompts: its answer is corrected by them. It is then asked
-    once more with its box of the ventricle moved to the corrected heart, unless a reader drew
-    that box, and what it says is corrected again. The answer before all that stays in
-    ``uncorrected``.
+    The segmenter was not trained on such prompts: its prediction is corrected by them. It then
+    predicts once more with the box of the ventricle moved to the corrected heart, unless a
+    reader drew that box, and the result is corrected again. ``uncorrected`` keeps the prediction
+    before all that.
     """
     raw = answer.uncorrected or answer
     if raw.wall is None or not prompts.has_heart_prompts:
         return raw
     once = correct_logits(raw, prompts, embedding.pixel_spacing_mm)
-    asked = raw.prompts or prompts.scar_only
+    given = raw.prompts or prompts.scar_only
     box = heart_box(once)
     if box is None or (prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER):
         return once
-    again = _ask(models, embedding, replace(asked, lv_box=box))
+    again = _predict_scar(models, embedding, replace(given, lv_box=box))
     return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
 
 
-def _ask(
+def _predict_scar(
     models: Models,
     embedding: Embedding,
     prompts: SlicePrompts,
     previous: Logits | None = None,
     quick: bool = False,
 ) -> Logits:
-    """Ask the segmenter and refuse an answer that is no answer."""
+    """Run the segmenter.
+
+    Raises:
+        ModelError: E_MODEL_OUTPUT, the logits are not finite or of another shape.
+    """
     logits = models.segmenter.predict(embedding, prompts, previous, quick)
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
@@ -112,15 +116,16 @@ def correct_heart(
     labels_under_scar: LabelArray,
     previous: Logits | None,
 ) -> CorrectedHeart:
-    """Correct wall and blood pool of a slice as a reader's points and box for them ask.
+    """Correct wall and blood pool of a slice by a reader's points and box for them.
 
     Scar and MVO of ``before`` (row, column) stay, to the pixel, even where there is no wall
-    any more. Where wall and pool are still those of ``previous``, the answer behind ``before``,
-    they follow from that and all points and the box together: one taken back leaves no trace.
-    What a hand drew since is corrected round what it contradicts, and stays everywhere else.
+    any more. Where wall and pool are still those of ``previous``, the prediction behind
+    ``before``, they are computed from it with all points and the box together, so that a point
+    taken back leaves no trace. A manually drawn wall is corrected near the prompts that
+    contradict it, and stays everywhere else.
 
     Args:
-        labels_under_scar: what lies beneath the scar of ``before``, of the same shape.
+        labels_under_scar: labels underneath the scar of ``before``, of the same shape.
     """
     if previous is None or not is_heart_from(before, previous):
         return correct_drawn_heart(prompts, before, labels_under_scar, embedding.pixel_spacing_mm)
@@ -128,15 +133,18 @@ def correct_heart(
     return CorrectedHeart.with_scar(before, HeartMasks.of_logits(logits), logits)
 
 
-def _look(
+def _embed_on_heart(
     image: SliceImage, models: Models, lv_box: Box | None, rules: ProposalRules
 ) -> tuple[Embedding, Logits]:
-    """Embed a slice and ask without prompts; look again where the heart turns out to be."""
+    """Embed a slice and predict without prompts.
+
+    The crop is moved to the predicted heart, at most ``rules.recrops`` times, until it agrees.
+    """
     embedding = models.segmenter.embed(image, lv_box)
     drawn = lv_box is not None and lv_box.origin is Origin.READER
     for _ in range(0 if drawn else rules.recrops):
-        glance = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True)
-        own = heart_box(glance)
+        first = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True)
+        own = heart_box(first)
         if own is None or not _heart_sized(own, image.pixel_spacing_mm):
             break
         if lv_box is not None and own.intersection_over_union(lv_box) >= rules.recrop_overlap:
@@ -158,8 +166,8 @@ def propose(
     detections: Sequence[Detection],
     rules: ProposalRules,
 ) -> SliceProposal:
-    """Propose one slice: look, find scar boxes, make the final mask with them."""
-    embedding, automatic = _look(image, models, lv_box, rules)
+    """Propose one slice: embed and predict, find scar boxes, make the final mask with them."""
+    embedding, automatic = _embed_on_heart(image, models, lv_box, rules)
     spacing = image.pixel_spacing_mm
     labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
     boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
@@ -177,62 +185,62 @@ def propose_prompted(
     image: SliceImage,
     models: Models,
     lv_box: Box | None,
-    asked: SlicePrompts | None,
+    given: SlicePrompts | None,
     rules: ProposalRules,
 ) -> SliceProposal:
-    """Propose one slice by a reader's prompts: scar only if asked, the wall in any case."""
-    if asked is not None and asked.lv_box is not None:
-        lv_box = asked.lv_box
-    embedding, logits = _look(image, models, lv_box, rules)
-    prompts = replace(asked or SlicePrompts(), lv_box=embedding.lv_box)
+    """Propose one slice from a reader's prompts: scar only where prompted, the wall always."""
+    if given is not None and given.lv_box is not None:
+        lv_box = given.lv_box
+    embedding, logits = _embed_on_heart(image, models, lv_box, rules)
+    prompts = replace(given or SlicePrompts(), lv_box=embedding.lv_box)
     threshold = rules.automatic_logit
     if prompts.has_scar_prompts:
         logits = predict(models, embedding, prompts)
         threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
     else:
         logits = apply_heart_prompts(models, embedding, logits, prompts)
-    if asked is None or prompts.no_scar:
+    if given is None or prompts.no_scar:
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
     return SliceProposal(prompts, labels, embedding, logits)
 
 
 def _without_scar(logits: Logits, where: MaskArray) -> Logits:
-    """Take the scar away where the mask says so."""
-    return replace(logits, scar=np.where(where, np.float32(OFF), logits.scar))
+    """Remove scar where a mask is set."""
+    return replace(logits, scar=np.where(where, np.float32(NO_SCAR_LOGIT), logits.scar))
 
 
 CACHE_SIZE = 4
-"""So many answers of a slice are known again when undoing brings their labels back."""
+"""Predictions kept per slice, so that undo finds the logits behind the labels again."""
 
 
 class PredictionCache:
-    """The answers behind the labels of one slice, by those labels; the latest few.
+    """The latest predictions of one slice, keyed by the labels made of them.
 
-    ``last`` is what the segmenter said last, whether or not its labels stand.
+    ``last`` is the latest prediction, whether or not its labels are still on the slice.
     """
 
     def __init__(self) -> None:
         self.last: Logits | None = None
-        self._known: dict[bytes, Logits] = {}
+        self._by_labels: dict[bytes, Logits] = {}
 
     def store(self, labels: LabelArray, logits: Logits) -> None:
-        """Note that labels (row, column) are what the models made of this answer."""
-        mark = _mark(labels)
-        self._known.pop(mark, None)
-        self._known[mark] = logits
-        if len(self._known) > CACHE_SIZE:
-            del self._known[next(iter(self._known))]
+        """Store a prediction by the labels (row, column) made of it."""
+        key = _digest(labels)
+        self._by_labels.pop(key, None)
+        self._by_labels[key] = logits
+        if len(self._by_labels) > CACHE_SIZE:
+            del self._by_labels[next(iter(self._by_labels))]
 
     def contains(self, labels: LabelArray) -> bool:
-        """Tell whether labels are an answer as it came, with no drawing of a hand."""
-        return bool(self._known) and _mark(labels) in self._known
+        """Return whether labels are an unedited prediction that is cached."""
+        return bool(self._by_labels) and _digest(labels) in self._by_labels
 
     def lookup(self, labels: LabelArray) -> Logits | None:
-        """Give the answer behind these labels, or the last there was."""
-        return self._known.get(_mark(labels), self.last) if self._known else self.last
+        """Return the prediction behind labels, or else the latest one."""
+        return self._by_labels.get(_digest(labels), self.last) if self._by_labels else self.last
 
 
-def _mark(labels: LabelArray) -> bytes:
-    """Know labels again without keeping them."""
+def _digest(labels: LabelArray) -> bytes:
+    """Return a digest of labels, the key of the cache."""
     return hashlib.sha1(labels.tobytes(), usedforsecurity=False).digest()

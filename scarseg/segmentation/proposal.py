@@ -1,4 +1,4 @@
-"""Turn what the models say into boxes and labels: the rules of a proposal, all in one place."""
+"""Turn detections and logits into boxes and labels: every rule of a proposal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from scarseg.quant.components import remove_islands
 
 
 class ScarSource(StrEnum):
-    """Where the scar of a proposal comes from, once its boxes are known."""
+    """Source of the scar mask of a proposal, once its boxes are known."""
 
     RESTRICTED = "restricted"
     """The automatic mask, inside the boxes."""
     PREDICTED = "predicted"
-    """A second answer of the segmenter, with the boxes as prompt."""
+    """A second prediction, with the boxes as prompt."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,28 @@ class ProposalRules:
     """Every threshold between logits and a proposal.
 
     Args:
-        scar: how the mask of the boxes is made; a segmenter of scar alone always predicts.
+        scar: source of the mask inside the boxes; a segmenter of scar alone always predicts.
         automatic_logit: automatic scar is where the logit is above this.
         prompted_logit: the same where boxes or points were given.
-        previous_with_points: whether a reader's points also see the answer before them. Without,
-            the same prompts always give the same mask.
+        previous_with_points: whether the previous prediction is an input where a reader set
+            points. Without, the same prompts always give the same mask.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box of their own.
-        tight_boxes: a box is drawn round the scar that stands in it, since the segmenter takes a
-            box for the size of a scar when it is asked again. Without, it is also never smaller
-            than the detector's.
-        empty_box_score: a detector's box where the segmenter sees no scar is dropped below this.
+        tight_boxes: a box is drawn round the scar inside it, since the segmenter fills a box when
+            it predicts again. Without, it is also never smaller than the detector's.
+        empty_box_score: a detector's box without predicted scar is dropped below this score.
         box_growth: each box is wider than its component by this share on every side, since a
             box too small costs more than one too large; at least one pixel.
         detector_scar_score: scar boxes below this score are dropped, beside what the detector
             itself drops.
         detector_lv_score: the same for boxes of the left ventricle.
         merge_overlap: boxes sharing more than this part of the smaller one become one.
-        recrops: how often to look again round the segmenter's own pool and wall.
-        recrop_overlap: ... when that box and the one looked at share less than this (IoU).
-        lv_outlier: an LV box off its neighbours' by more than this share of its size is not
-            believed.
+        recrops: how often the crop is moved to the predicted pool and wall,
+        recrop_overlap: while their box and that of the crop overlap (IoU) less than this.
+        lv_outlier: an LV box further from its neighbours' than this share of its size is
+            rejected.
         lv_dip: an LV box smaller than both its neighbours' by more than this factor, or larger,
-            is not believed either: hearts taper, they have no waist.
+            is rejected too: the size of a heart changes monotonically towards the apex.
     """
 
     scar: ScarSource = ScarSource.RESTRICTED
@@ -78,7 +77,7 @@ RULES = ProposalRules()
 
 
 def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -> Detection | None:
-    """Give the best detection of the left ventricle, or None."""
+    """Return the best detection of the left ventricle, or None."""
     found = [
         one
         for one in detections
@@ -90,12 +89,12 @@ def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -
 def reconcile_lv_boxes(
     found: Sequence[Sequence[Detection]], rules: ProposalRules = RULES
 ) -> list[Box | None]:
-    """Make the LV boxes of a stack agree: one per slice, or None everywhere if none was found.
+    """Reconcile the LV boxes of a stack: one per slice, or None everywhere if none was found.
 
-    Slices vote for the place of the heart with their scores, since a kidney may look like one
-    on some of them. A box away from that place or of a size unlike its neighbours' is not
-    believed; missing boxes are interpolated between the nearest slices that have one, and copied
-    beyond the ends.
+    The position of the heart is the one with the highest sum of scores over the slices, since a
+    kidney may be detected on some of them. A box away from that position or of a size unlike its
+    neighbours' is rejected; missing boxes are interpolated between the nearest slices that have
+    one, and copied beyond the ends.
 
     Args:
         found: the detections of every slice; those of other structures do not count.
@@ -108,30 +107,30 @@ def reconcile_lv_boxes(
         ]
         for several in found
     ]
-    believed = _elected(hearts, rules.lv_outlier)
-    if not believed:
+    accepted = _best_near_heart(hearts, rules.lv_outlier)
+    if not accepted:
         return [None] * len(found)
-    slices = sorted(believed)
-    corners = np.array([_corners(believed[k].box) for k in slices])
+    slices = sorted(accepted)
+    corners = np.array([_corners(accepted[k].box) for k in slices])
     kept = ~_dips((corners[:, 2:] - corners[:, :2]).mean(axis=1), rules.lv_dip)
     known = np.array(slices)[kept]
-    settled: list[Box | None] = []
+    reconciled: list[Box | None] = []
     for k in range(len(found)):
         if k in known:
-            one = believed[k]
-            settled.append(replace(one.box, origin=Origin.DETECTOR, score=one.score))
+            one = accepted[k]
+            reconciled.append(replace(one.box, origin=Origin.DETECTOR, score=one.score))
             continue
         column0, row0, column1, row1 = (
             float(np.interp(k, known, corners[kept][:, axis])) for axis in range(4)
         )
-        settled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
-    return settled
+        reconciled.append(Box(column0, row0, column1, row1, Origin.DETECTOR))
+    return reconciled
 
 
-def _elected(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, Detection]:
-    """Give each slice's best heart near the place with the highest sum of best scores.
+def _best_near_heart(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, Detection]:
+    """Return each slice's best heart near the position with the highest sum of best scores.
 
-    Near is a distance of centres under ``reach`` sizes of the box at that place.
+    Near is a distance of centres of at most ``reach`` times the size of the box there.
     """
     best: dict[int, Detection] = {}
     most = -1.0
@@ -140,7 +139,11 @@ def _elected(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, D
         near = {
             k: max(some, key=lambda one: one.score)
             for k, several in enumerate(hearts)
-            if (some := [one for one in several if _apart(one.box, anchor.box) <= reach * size])
+            if (
+                some := [
+                    one for one in several if _centre_distance(one.box, anchor.box) <= reach * size
+                ]
+            )
         }
         support = sum(one.score for one in near.values())
         if support > most:
@@ -148,12 +151,12 @@ def _elected(hearts: Sequence[Sequence[Detection]], reach: float) -> dict[int, D
     return best
 
 
-def _apart(a: Box, b: Box) -> float:
+def _centre_distance(a: Box, b: Box) -> float:
     return float(np.hypot(a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]))
 
 
 def _dips(sizes: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.bool_]:
-    """Tell which sizes along a stack lie under or over both their neighbours' by a factor."""
+    """Return which sizes along a stack are under or over both their neighbours by a factor."""
     dips = np.zeros(len(sizes), dtype=bool)
     before, own, after = sizes[:-2], sizes[1:-1], sizes[2:]
     dips[1:-1] = (own * factor < np.minimum(before, after)) | (
@@ -163,7 +166,7 @@ def _dips(sizes: npt.NDArray[np.float64], factor: float) -> npt.NDArray[np.bool_
 
 
 def heart_box(logits: Logits) -> Box | None:
-    """Give the box round the segmenter's own pool and wall, largest component; None without."""
+    """Return the box round the segmenter's own pool and wall, largest component; None without."""
     if logits.wall is None:
         return None
     heart = logits.wall > 0
@@ -179,10 +182,10 @@ def compose_labels(
     scar_logit: float,
     rules: ProposalRules = RULES,
 ) -> LabelArray:
-    """Make labels (row, column) of one slice: pool, wall, and scar only in the wall.
+    """Compose labels (row, column) of one slice: pool, wall, and scar only in the wall.
 
-    Of pool and wall the largest piece stays. Islands of scar under ``rules.island_mm2`` become
-    wall. A segmenter of scar alone gives scar alone, not clipped.
+    Of pool and wall the largest component stays. Islands of scar below ``rules.island_mm2``
+    become wall. A segmenter of scar alone returns scar alone, not clipped.
     """
     scar = logits.scar > scar_logit
     labels = np.zeros(scar.shape, dtype=np.uint8)
@@ -196,27 +199,27 @@ def compose_labels(
 
 
 def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
-    """Give wall and blood pool, apart from each other, as one piece without holes.
+    """Return disjoint masks of wall and blood pool that together have no holes.
 
-    Where both claim a pixel, and where neither claims a hole between them, the stronger logit
-    has it.
+    Where both are predicted for a pixel, and in a hole where neither is, the larger logit
+    decides.
     """
     assert logits.wall is not None
     wall: MaskArray = logits.wall > 0
     if logits.blood_pool is None:
         return largest_component(wall), np.zeros_like(wall)
-    claimed = wall | (logits.blood_pool > 0)
-    heart = np.zeros_like(claimed)
-    # A hole lies within the rectangle round its rim: no need to search a large slice for it.
-    around = _rectangle(claimed)
-    heart[around] = ndimage.binary_fill_holes(largest_component(claimed[around]))
+    predicted = wall | (logits.blood_pool > 0)
+    heart = np.zeros_like(predicted)
+    # Holes lie within the bounding rectangle: filling only there saves most of a large slice.
+    around = _rectangle(predicted)
+    heart[around] = ndimage.binary_fill_holes(largest_component(predicted[around]))
     stronger = logits.wall >= logits.blood_pool
     wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
     return wall, heart & ~wall
 
 
 def _rectangle(mask: MaskArray) -> tuple[slice, slice]:
-    """Give the smallest rectangle (row, column) that holds a mask; empty where it is."""
+    """Return the smallest rectangle (row, column) that holds a mask; empty where it is."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return slice(0, 0), slice(0, 0)
@@ -230,33 +233,33 @@ def scar_boxes(
     pixel_spacing_mm: tuple[float, float],
     rules: ProposalRules = RULES,
 ) -> tuple[Box, ...]:
-    """Give boxes for the detector's scars and the components of automatic scar.
+    """Return boxes for the detector's scars and the components of automatic scar.
 
-    With ``rules.tight_boxes`` a component has a box where it is large enough or the detector
-    sees scar there too, and of the detector's boxes those stay that hold no component. Boxes
-    that overlap become one; best score first. A component's score is its mean probability, or
+    With ``rules.tight_boxes`` a component gets a box where it is large enough or inside a
+    detected box, and of the detector's boxes those stay that hold no component. Overlapping
+    boxes are merged; best score first. A component's score is its mean probability, or
     that of the detector's box where that is higher.
 
     Args:
-        automatic: scar logits (row, column) without prompts. A segmenter that answers prompts
-            alone says the same everywhere; then all boxes of the detector stay.
-        scar: the mask made of them.
+        automatic: scar logits (row, column) without prompts. A segmenter that needs prompts
+            returns a constant; then all boxes of the detector stay.
+        scar: mask made of them.
         detections: of the same slice.
     """
-    mute = np.ptp(automatic) == 0
+    needs_prompts = np.ptp(automatic) == 0
     holding, empty = _detected_scars(
-        scar, detections, 0.0 if mute else rules.empty_box_score, rules
+        scar, detections, 0.0 if needs_prompts else rules.empty_box_score, rules
     )
     held = holding if rules.tight_boxes else []
     boxes = empty if rules.tight_boxes else [*holding, *empty]
-    pieces, n = ndimage.label(scar)
+    components, n = ndimage.label(scar)
     smallest = rules.box_island_mm2 / (pixel_spacing_mm[0] * pixel_spacing_mm[1])
-    for piece in range(1, n + 1):
-        mask = pieces == piece
-        round_it = [box for box in held if (mask & inside_boxes((box,), mask.shape)).any()]
-        if round_it or np.count_nonzero(mask) >= smallest:
+    for number in range(1, n + 1):
+        mask = components == number
+        around = [box for box in held if (mask & inside_boxes((box,), mask.shape)).any()]
+        if around or np.count_nonzero(mask) >= smallest:
             score = float(np.mean(1 / (1 + np.exp(-automatic[mask].astype(np.float64)))))
-            best = max((score, *(_score(box) for box in round_it)))
+            best = max((score, *(_score(box) for box in around)))
             boxes.append(expanded_box(mask, best, rules.box_growth))
     merged = _merge(boxes, rules.merge_overlap)
     return tuple(sorted(merged, key=lambda box: (-_score(box), _corners(box))))
@@ -265,7 +268,7 @@ def scar_boxes(
 def _detected_scars(
     scar: MaskArray, detections: Iterable[Detection], least_empty: float, rules: ProposalRules
 ) -> tuple[list[Box], list[Box]]:
-    """Give the detector's scar boxes that hold scar, and those that hold none but score enough."""
+    """Return the detector's boxes with scar inside, and those without it that score enough."""
     found = [
         replace(one.box, origin=Origin.DETECTOR, score=one.score)
         for one in detections
@@ -277,7 +280,7 @@ def _detected_scars(
 
 
 def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
-    """Give the mask (row, column) of pixels whose centre lies in any of the boxes."""
+    """Return the mask (row, column) of pixels whose centre lies in any of the boxes."""
     rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
     mask = np.zeros(shape, dtype=bool)
     for box in boxes:
@@ -292,17 +295,17 @@ def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
 
 def largest_component(mask: MaskArray) -> MaskArray:
     """Keep the largest component (four neighbours) of a mask (row, column)."""
-    pieces, n = ndimage.label(mask)
+    components, n = ndimage.label(mask)
     if n < 2:
         return mask
-    sizes = np.bincount(pieces.ravel())
+    sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    largest: MaskArray = pieces == int(np.argmax(sizes))
+    largest: MaskArray = components == int(np.argmax(sizes))
     return largest
 
 
 def bounding_box(mask: MaskArray, score: float | None = None) -> Box:
-    """Give the tight box round a mask that is not empty."""
+    """Return the tight box round a mask that is not empty."""
     rows, columns = np.nonzero(mask)
     return Box(
         float(columns.min()),
@@ -315,7 +318,7 @@ def bounding_box(mask: MaskArray, score: float | None = None) -> Box:
 
 
 def expanded_box(mask: MaskArray, score: float, growth: float) -> Box:
-    """Give the box round a mask, drawn generously, within the image."""
+    """Return the bounding box of a mask, expanded by a share of its size, within the image."""
     tight = bounding_box(mask, score)
     dx, dy = max(1.0, growth * tight.width), max(1.0, growth * tight.height)
     rows, columns = mask.shape
@@ -329,13 +332,13 @@ def expanded_box(mask: MaskArray, score: float, growth: float) -> Box:
 
 
 def _merge(boxes: list[Box], overlap: float) -> list[Box]:
-    """Unite boxes that share more than ``overlap`` of the smaller one, until none do."""
+    """Merge boxes that share more than ``overlap`` of the smaller one, until none do."""
     boxes = list(boxes)
     for i in range(len(boxes)):
         for j in range(i + 1, len(boxes)):
-            if _shared(boxes[i], boxes[j]) > overlap:
+            if _overlap_of_smaller(boxes[i], boxes[j]) > overlap:
                 a, b = boxes[i], boxes[j]
-                united = Box(
+                merged = Box(
                     min(a.column0, b.column0),
                     min(a.row0, b.row0),
                     max(a.column1, b.column1),
@@ -344,12 +347,12 @@ def _merge(boxes: list[Box], overlap: float) -> list[Box]:
                     max(_score(a), _score(b)),
                 )
                 rest = [box for k, box in enumerate(boxes) if k not in (i, j)]
-                return _merge([*rest, united], overlap)
+                return _merge([*rest, merged], overlap)
     return boxes
 
 
-def _shared(a: Box, b: Box) -> float:
-    """Give the overlap of two boxes as a share of the smaller one."""
+def _overlap_of_smaller(a: Box, b: Box) -> float:
+    """Return the overlap of two boxes as a share of the smaller one."""
     width = min(a.column1, b.column1) - max(a.column0, b.column0)
     height = min(a.row1, b.row1) - max(a.row0, b.row0)
     if width <= 0 or height <= 0:

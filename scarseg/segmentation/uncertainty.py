@@ -1,4 +1,4 @@
-"""What the models are asked about one slice to see how else it might have been answered."""
+"""Vary the prompts of one slice: the rule of the interval, and redrawn prompts and levels."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from scarseg.segmentation.proposal import RULES
 
 @dataclass(frozen=True)
 class IntervalRule:
-    """How the interval is made; every figure of it.
+    """Every constant of the interval.
 
-    The levels' spreads make it hold the reference in ``nominal`` of patients with scar, read by
-    weights that never saw them: five folds of EMIDEC without the patients kept for validation
+    The standard deviations of the level are calibrated so that the interval contains the
+    reference in ``nominal`` of patients with scar, predicted by weights not trained on them:
+    five folds of EMIDEC without the patients kept for validation
     (``benchmarks/interval.py --folds``).
 
     Args:
-        nominal: the share of patients whose reference the interval should hold.
-        n_draws: how often a second reader's prompts are drawn on a slice, beside the given ones.
+        nominal: share of patients whose reference the interval should contain.
+        n_draws: how many redrawn sets of prompts a slice gets, beside the given ones.
         box_edge: each edge of a redrawn box is off by a normal error of this share of the side.
         click_mm: each redrawn click is off by a normal error of this length, per axis.
         corrected_level_sd: standard deviation of the logit at which the mask is cut, where a
             reader corrected with points; half of its variance is the whole stack's, half every
             slice's own.
-        boxed_level_sd: the same where a reader asked with boxes alone.
-        automatic_level_sd: the same where no reader has asked.
-        automatic_level_shift: ... and how much lower than usual the cut then is in the middle,
-            since proposals miss faint scar far more often than they invent any.
-        contour_sd_mm: standard deviation of the contour of scar that a hand drew.
-        n_samples: how many stacks are put together from the slices' draws.
-        seed: the same case gives the same interval.
+        boxed_level_sd: the same where a reader drew boxes alone.
+        automatic_level_sd: the same without prompts of a reader.
+        automatic_level_shift: how much lower than usual the mean level then is, since proposals
+            miss faint scar far more often than they add false scar.
+        contour_sd_mm: standard deviation of the contour of manually drawn scar.
+        n_samples: how many stacks are sampled.
+        seed: fixed, so that the same case gets the same interval.
     """
 
     nominal: float = 0.9
@@ -54,7 +55,7 @@ class IntervalRule:
 
     @property
     def name(self) -> str:
-        """Name the rule, all its parts, as it stands beside an exported number."""
+        """Text of the rule with all its constants, as exported beside the interval."""
         return (
             f"{self.nominal:.0%} by {self.n_draws} redrawn prompts (box edges {self.box_edge:.0%},"
             f" clicks {self.click_mm:g} mm) and logit level SD {self.corrected_level_sd:g}"
@@ -68,24 +69,24 @@ RULE = IntervalRule()
 
 
 class MassBasis(StrEnum):
-    """What the scar mass of a slice rests on."""
+    """Basis of the scar mass of a slice, which decides how it varies."""
 
     CERTAIN = "certain"
-    """No scar, by a reader's word, or nothing there to vary."""
+    """Marked "no scar" by a reader, or nothing to vary."""
     PROMPTED = "prompted"
-    """A reader asked for it, or accepted what was asked for."""
+    """Predicted from prompts that a reader drew or accepted."""
     PROPOSED = "proposed"
-    """Nobody has read the slice."""
+    """Proposed by the models and not read."""
     DRAWN = "drawn"
-    """A hand drew it, or the models have not looked."""
+    """Drawn manually, or the models have not run."""
 
 
 @dataclass(frozen=True)
 class PromptVariation:
-    """What to ask about one slice, one question after the other, and how answers are cut.
+    """Sets of prompts to predict for one slice, and the distribution of the logit level.
 
-    The first of ``prompts`` is the one behind what stands there. ``level`` is the logit where
-    scar usually begins, ``level_sd`` and ``level_shift`` say how others are drawn. Islands
+    The first of ``prompts`` is the given one. ``level`` is the usual threshold of the logits,
+    ``level_sd`` and ``level_shift`` the distribution of others about it. Islands
     smaller than ``island_mm2`` do not count.
     """
 
@@ -96,11 +97,13 @@ class PromptVariation:
     island_mm2: float = 0.0
 
 
-def mass_basis(case: Case, slice_index: int, looked: bool, sure: Collection[int] = ()) -> MassBasis:
-    """Say what the scar mass of a slice rests on.
+def mass_basis(
+    case: Case, slice_index: int, embedded: bool, sure: Collection[int] = ()
+) -> MassBasis:
+    """Return the basis of the scar mass of a slice.
 
     Args:
-        looked: the models have seen the slice and can be asked.
+        embedded: the models have run on the slice.
         sure: slices whose mass is certain for another reason.
     """
     reading: SliceReading = case.readings[slice_index]
@@ -110,10 +113,12 @@ def mass_basis(case: Case, slice_index: int, looked: bool, sure: Collection[int]
         return MassBasis.CERTAIN
     if slice_index in sure:
         return MassBasis.CERTAIN
-    mine = bool(prompts.scar_points) or any(box.origin is Origin.READER for box in prompts.boxes)
-    if looked and prompts.has_scar_prompts and (mine or status.read):
+    drawn_by_reader = bool(prompts.scar_points) or any(
+        box.origin is Origin.READER for box in prompts.boxes
+    )
+    if embedded and prompts.has_scar_prompts and (drawn_by_reader or status.read):
         return MassBasis.PROMPTED
-    if looked and not reading.protected:
+    if embedded and not reading.protected:
         return MassBasis.PROPOSED
     return MassBasis.DRAWN if infarct else MassBasis.CERTAIN
 
@@ -125,10 +130,10 @@ def slice_variation(
     sure: Collection[int] = (),
     rule: IntervalRule = RULE,
 ) -> PromptVariation | None:
-    """Say what to ask about a slice that the models have seen; None where they have no say.
+    """Return the variation of a slice that the models have run on; None where it has none.
 
     Args:
-        lv_box: round which the slice is embedded.
+        lv_box: box round which the slice is embedded.
         sure: slices whose mass is certain for another reason.
     """
     footing = mass_basis(case, slice_index, True, sure)
@@ -146,11 +151,11 @@ def prompted_variation(
     slice_index: int,
     rule: IntervalRule = RULE,
 ) -> PromptVariation:
-    """Draw the prompts of a slice as other hands would.
+    """Redraw the prompts of a slice as other readers would.
 
     Args:
         shape: of the slice, (row, column); clicks stay within it.
-        slice_index: makes the draws of a slice its own.
+        slice_index: part of the seed, so that slices have different draws.
     """
     rng = np.random.default_rng([rule.seed, slice_index])
     redrawn = [_redrawn(prompts, shape, pixel_spacing_mm, rng, rule) for _ in range(rule.n_draws)]
@@ -159,7 +164,7 @@ def prompted_variation(
 
 
 def proposed_variation(lv_box: Box | None, rule: IntervalRule = RULE) -> PromptVariation:
-    """Ask without any prompt: scar far from the proposed boxes counts too."""
+    """Return the variation without any prompt: scar far from the proposed boxes counts too."""
     return PromptVariation(
         (SlicePrompts(lv_box=lv_box),),
         RULES.automatic_logit,
@@ -176,7 +181,7 @@ def _redrawn(
     rng: np.random.Generator,
     rule: IntervalRule,
 ) -> SlicePrompts:
-    """Draw the same prompts as another hand would."""
+    """Redraw one set of prompts as another reader would."""
     boxes = tuple(_redrawn_box(box, rng, rule) for box in prompts.boxes)
     points = tuple(
         _redrawn_point(one, shape, pixel_spacing_mm, rng, rule) for one in prompts.points

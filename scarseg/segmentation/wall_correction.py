@@ -1,21 +1,23 @@
-"""Borders of wall and blood pool that a reader's clicks pull along.
+"""Correct the borders of wall and blood pool by a reader's clicks and pool box.
+
+The segmenter was not trained on such prompts, so its prediction is corrected geometrically:
 
 1. The heart (pool and wall together) and the pool each become a signed distance to their border,
    in mm, positive inside.
-2. A click that the slice contradicts pulls the border to itself and :data:`BEYOND` of that way
-   further, since one clicks into the middle of what is missing and not on its edge. The pull
-   fades along the border as a Gaussian of :data:`SIGMA_MM`, less in a small structure, so that
-   its far side stays. A click that agrees does nothing.
+2. A click that contradicts the labels moves the border to itself and :data:`BEYOND` of that
+   distance further, since readers click into the middle of what is missing and not on its edge.
+   The shift fades along the border as a Gaussian of :data:`SIGMA_MM`, less in a small structure,
+   so that its far side stays. A click that agrees with the labels changes nothing.
    - wall: inside the heart, outside the pool;
    - not wall: pool or background, whichever is nearer to the click;
-   - pool: inside both, and new pool keeps a wall of :data:`THINNEST_WALL_MM` round it;
+   - pool: inside both; new pool keeps a wall of :data:`THINNEST_WALL_MM` round it;
    - not pool: outside the pool, which makes it wall.
-3. A box round the pool stretches the pool to it first, side by side where they disagree; the
-   outer border gives way only where the wall would get too thin.
-4. The heart is one piece without holes, as in a proposal.
+3. A box round the pool stretches the pool to it first, each side on its own; the outer border
+   moves only where the wall would get too thin.
+4. The heart is one component without holes, as in a proposal.
 
-Clicks are obeyed in order, then once more, so that a later one does not undo an earlier one.
-The constants were chosen with benchmarks/structure_prompts.py on patients kept for tuning.
+Clicks are applied in order, twice, so that a later one does not undo an earlier one. The
+constants were chosen with benchmarks/structure_prompts.py on patients kept for tuning.
 """
 
 from __future__ import annotations
@@ -33,26 +35,26 @@ from scarseg.models import Logits
 from scarseg.segmentation.proposal import bounding_box, largest_component, split_heart
 
 SIGMA_MM = 14.0
-"""How far along the border a click reaches at most,"""
+"""Reach of a click along the border, at most,"""
 SIGMA_OF_RADIUS = 0.7
 """and as a share of the radius of a disc as large as the structure."""
 BEYOND = 0.4
-"""How much further than to the click the border goes, as a share of the way there."""
+"""How much further than the click the border moves, as a share of the distance to the click."""
 BEYOND_MM = 4.0
 """... and at most."""
 MARGIN_MM = 0.7
-"""How far inside its structure a clicked pixel lies at least."""
+"""Depth of a clicked pixel inside its structure, at least."""
 FIRST_MM = 4.0
-"""The radius of what a click makes where there was nothing of its structure."""
+"""Radius of the disc a click creates where its structure did not exist."""
 THINNEST_WALL_MM = 3.0
-"""New pool has at least so much wall round it."""
+"""Thinnest wall round new pool."""
 BOX_AGREES = 0.06
-"""A side of the pool that is off its box by this share of it agrees: no hand is exact."""
+"""A side of the pool within this share of its box agrees with it: no box is drawn exactly."""
 ROUNDS = 2
-ROOM_MM = 20.0
-"""So far from the heart and from what is asked, nothing changes."""
-NOWHERE_MM = 50.0
-"""The distance to something that is not there."""
+WINDOW_MARGIN_MM = 20.0
+"""Margin round heart and prompts beyond which nothing changes."""
+ABSENT_MM = 50.0
+"""Distance to a structure that does not exist."""
 
 Distances = npt.NDArray[np.float64]
 Spacing = tuple[float, float]
@@ -61,27 +63,24 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class HeartMasks:
-    """The whole wall (scar included) and the blood pool of a slice, apart from each other.
-
-    Masks (row, column).
-    """
+    """Disjoint masks (row, column) of the whole wall (scar included) and the blood pool."""
 
     wall: MaskArray
     pool: MaskArray
 
     @classmethod
     def of_logits(cls, logits: Logits) -> HeartMasks:
-        """Take what a segmenter with a wall answered."""
+        """Return the masks of a prediction; its segmenter must know the wall."""
         return cls(*split_heart(logits))
 
     @classmethod
     def of_labels(cls, labels: LabelArray) -> HeartMasks:
-        """Take what stands on a slice (row, column)."""
+        """Return the masks of labels (row, column)."""
         return cls(wall_mask(labels), labels == Label.BLOOD_POOL)
 
     @property
     def labels(self) -> LabelArray:
-        """Give labels (row, column) of wall and pool."""
+        """Labels (row, column) of wall and pool."""
         labels = np.zeros(self.wall.shape, dtype=np.uint8)
         labels[self.wall], labels[self.pool] = Label.MYOCARDIUM, Label.BLOOD_POOL
         return labels
@@ -90,13 +89,14 @@ class HeartMasks:
 def correct_heart_masks(
     heart: HeartMasks, prompts: SlicePrompts, spacing_mm: Spacing, drawn: bool = False
 ) -> HeartMasks:
-    """Move the borders of wall and pool as a reader's points and box ask.
+    """Move the borders of wall and pool by a reader's points and box.
 
     Args:
-        heart: what stands there.
-        prompts: of which only those for wall and pool count; one at least.
+        heart: masks before.
+        prompts: only those for wall and pool count; one at least.
         spacing_mm: (row, column).
-        drawn: a hand drew the heart: then no hole is filled and no piece dropped.
+        drawn: whether the heart was drawn manually: then no hole is filled and no component
+            dropped.
     """
     rows, columns = _window(heart, prompts, spacing_mm)
     up, left = rows.start, columns.start
@@ -107,8 +107,8 @@ def correct_heart_masks(
         borders.stretch_pool(_shifted(prompts.pool_box, -left, -up))
     for _ in range(ROUNDS):
         for point in prompts.heart_points:
-            nearer = replace(point, column=point.column - left, row=point.row - up)
-            borders.apply_click(nearer, tidy=not drawn)
+            shifted = replace(point, column=point.column - left, row=point.row - up)
+            borders.apply_click(shifted, tidy=not drawn)
     found = borders.heart(tidy=not drawn)
     whole = HeartMasks(np.zeros_like(heart.wall), np.zeros_like(heart.pool))
     whole.wall[rows, columns], whole.pool[rows, columns] = found.wall, found.pool
@@ -116,7 +116,7 @@ def correct_heart_masks(
 
 
 def _window(heart: HeartMasks, prompts: SlicePrompts, spacing_mm: Spacing) -> tuple[slice, slice]:
-    """Give the rows and columns that hold the heart, all that is asked, and room round it."""
+    """Return the rows and columns of heart and prompts with a margin: outside nothing changes."""
     found = np.nonzero(heart.wall | heart.pool)
     rows, columns = ([int(i) for i in each] for each in found)
     for point in prompts.heart_points:
@@ -127,8 +127,8 @@ def _window(heart: HeartMasks, prompts: SlicePrompts, spacing_mm: Spacing) -> tu
         rows += [int(box.row0), int(box.row1)]
     spans = []
     for places, n, spacing in zip((rows, columns), heart.wall.shape, spacing_mm, strict=True):
-        room = int(ROOM_MM / spacing) + 1
-        first, last = np.clip([min(places) - room, max(places) + room + 1], 0, n)
+        margin = int(WINDOW_MARGIN_MM / spacing) + 1
+        first, last = np.clip([min(places) - margin, max(places) + margin + 1], 0, n)
         spans.append(slice(int(first), int(last)))
     return spans[0], spans[1]
 
@@ -138,7 +138,7 @@ def _shifted(box: Box, columns: float, rows: float) -> Box:
 
 
 class HeartBorders:
-    """The outer border of the wall and the border of the pool as signed distances in mm."""
+    """Borders of the whole heart and of the pool as signed distances in mm, positive inside."""
 
     def __init__(self, heart: HeartMasks, spacing_mm: Spacing) -> None:
         self.spacing_mm = spacing_mm
@@ -146,6 +146,7 @@ class HeartBorders:
         self.pool = _distances(heart.pool, spacing_mm)
 
     def heart(self, tidy: bool) -> HeartMasks:
+        """Return the masks; ``tidy`` keeps the largest component and fills its holes."""
         whole: MaskArray = self.outer > 0
         if tidy:
             whole = ndimage.binary_fill_holes(largest_component(whole))
@@ -153,7 +154,7 @@ class HeartBorders:
         return HeartMasks(whole & ~pool, pool)
 
     def apply_click(self, point: Point, tidy: bool) -> None:
-        """Pull the borders so that this click is true; a click off the image says nothing."""
+        """Move the borders so that a click agrees with them; a click off the image is ignored."""
         column, row = point.pixel
         if not (0 <= row < self.outer.shape[0] and 0 <= column < self.outer.shape[1]):
             return
@@ -163,24 +164,24 @@ class HeartBorders:
             if point.positive and not in_pool:
                 self._add_pool(at)
             elif not point.positive and in_pool:
-                self.pool = self._pulled(self.pool, at, -1)
+                self.pool = self._moved(self.pool, at, -1)
         elif point.positive:
             if not (in_wall or in_pool):
-                self.outer = self._pulled(self.outer, at, 1)
-            self.pool = self._pulled(self.pool, at, -1)
+                self.outer = self._moved(self.outer, at, 1)
+            self.pool = self._moved(self.pool, at, -1)
         elif in_wall and now.pool.any() and -self.pool[at] < self.outer[at]:
             self._add_pool(at)
         elif in_wall:
-            self.outer = self._pulled(self.outer, at, -1)
+            self.outer = self._moved(self.outer, at, -1)
 
     def _add_pool(self, at: tuple[int, int]) -> None:
         before = self.pool
-        self.outer = self._pulled(self.outer, at, 1)
-        self.pool = self._pulled(self.pool, at, 1)
+        self.outer = self._moved(self.outer, at, 1)
+        self.pool = self._moved(self.pool, at, 1)
         self._keep_wall(before)
 
-    def _pulled(self, distances: Distances, at: tuple[int, int], sign: int) -> Distances:
-        """Pull a border over a pixel: outwards (1) or inwards (-1)."""
+    def _moved(self, distances: Distances, at: tuple[int, int], sign: int) -> Distances:
+        """Move a border over a pixel: outwards (``sign`` 1) or inwards (-1)."""
         depth = sign * distances[at]
         if depth > 0:
             return distances
@@ -189,12 +190,16 @@ class HeartBorders:
             down, across = (rows - at[0]) * self.spacing_mm[0], (columns - at[1])
             first: Distances = FIRST_MM - np.hypot(down, across * self.spacing_mm[1])
             return first
-        pull = MARGIN_MM - depth + min(-depth * BEYOND, BEYOND_MM)
-        pulled: Distances = distances + sign * pull * self._nearness(distances > 0, at)
-        return pulled
+        shift = MARGIN_MM - depth + min(-depth * BEYOND, BEYOND_MM)
+        moved: Distances = distances + sign * shift * self._nearness(distances > 0, at)
+        return moved
 
     def _nearness(self, mask: MaskArray, at: tuple[int, int]) -> Distances:
-        """Tell how near, 0 to 1, the border is that a pixel lies at to the one a click lies at."""
+        """Return the weight (0 to 1) of a click for every pixel.
+
+        A Gaussian of the distance between the border point nearest to the pixel and the one
+        nearest to the click.
+        """
         row_mm, column_mm = self.spacing_mm
         rim = mask & ~ndimage.binary_erosion(mask)
         rows, columns = ndimage.distance_transform_edt(
@@ -209,7 +214,7 @@ class HeartBorders:
     def stretch_pool(self, box: Box) -> None:
         """Stretch the pool's four halves until they fill a box; an ellipse without a pool.
 
-        A side that is off the box by no more than :data:`BOX_AGREES` of its length is left.
+        A side within :data:`BOX_AGREES` of the box, as a share of its length, is left.
         """
         before = self.pool
         rows: Distances = np.arange(before.shape[0]) + np.float64(0.5)
@@ -227,7 +232,7 @@ class HeartBorders:
         self._keep_wall(before)
 
     def _keep_wall(self, before: Distances) -> None:
-        """Push the outer border away from pool that was not there before."""
+        """Move the outer border away from new pool, so that the wall does not get too thin."""
         new = (self.pool > 0) & (before <= 0)
         if new.any():
             rim = _distances(new, self.spacing_mm) + THINNEST_WALL_MM
@@ -235,7 +240,10 @@ class HeartBorders:
 
 
 def _unstretched(places: Distances, own: Ends, wanted: Ends) -> Distances:
-    """Tell where along an axis each place was before both halves of ``own`` met ``wanted``."""
+    """Return where each place on an axis was before ``own`` was stretched to ``wanted``.
+
+    Each half is stretched on its own, so that a side that agrees stays.
+    """
     middle = (own[0] + own[1]) / 2
     slack = BOX_AGREES * (wanted[1] - wanted[0])
     ends = [one if abs(one - to) <= slack else to for one, to in zip(own, wanted, strict=True)]
@@ -251,10 +259,10 @@ def _unstretched(places: Distances, own: Ends, wanted: Ends) -> Distances:
 
 
 def _distances(mask: MaskArray, spacing_mm: Spacing) -> Distances:
-    """Give the distance of pixel centres to the border of a mask, in mm, positive inside."""
+    """Compute the distance of pixel centres to the border of a mask, in mm, positive inside."""
     half = min(spacing_mm) / 2
-    inside = np.full(mask.shape, NOWHERE_MM)
-    outside = np.full(mask.shape, NOWHERE_MM)
+    inside = np.full(mask.shape, ABSENT_MM)
+    outside = np.full(mask.shape, ABSENT_MM)
     if not mask.all():
         inside = ndimage.distance_transform_edt(mask, spacing_mm) - half
     if mask.any():
@@ -264,16 +272,16 @@ def _distances(mask: MaskArray, spacing_mm: Spacing) -> Distances:
 
 
 WEAK_LOGIT = 0.1
-"""The least that is said of a pixel in a corrected answer."""
+"""Smallest absolute logit of a pixel in a corrected prediction."""
 
 
 @dataclass(frozen=True, eq=False)
 class CorrectedHeart:
-    """What a reader's points and box for wall and pool make of a slice.
+    """A slice after the correction of wall and pool.
 
-    ``labels`` uint8 (row, column) with the scar that stood there; ``labels_under_scar`` the same
-    without it, so that scar off the wall can be told; ``logits`` the segmenter's answer corrected,
-    None where a drawing was corrected instead.
+    ``labels`` uint8 (row, column) with the scar there was; ``labels_under_scar`` the same without
+    it, so that scar outside the wall can be found; ``logits`` the corrected prediction, None
+    where a manual drawing was corrected instead.
     """
 
     labels: LabelArray
@@ -284,18 +292,18 @@ class CorrectedHeart:
     def with_scar(
         cls, before: LabelArray, heart: HeartMasks, logits: Logits | None
     ) -> CorrectedHeart:
-        """Put the scar and MVO of ``before`` (row, column) on a heart, to the pixel."""
-        ground = heart.labels
-        return cls(np.where(infarct_mask(before), before, ground), ground, logits)
+        """Combine a corrected heart with the scar and MVO of ``before`` (row, column)."""
+        underneath = heart.labels
+        return cls(np.where(infarct_mask(before), before, underneath), underneath, logits)
 
 
 def correct_drawn_heart(
     prompts: SlicePrompts, before: LabelArray, labels_under_scar: LabelArray, spacing_mm: Spacing
 ) -> CorrectedHeart:
-    """Correct a heart that a hand drew, round what it contradicts; the scar stays.
+    """Correct a manually drawn heart near the prompts that contradict it; the scar stays.
 
     Args:
-        before: labels uint8 (row, column); ``labels_under_scar`` what lies beneath their scar.
+        before: labels uint8 (row, column); ``labels_under_scar`` those underneath their scar.
         spacing_mm: (row, column).
     """
     heart = HeartMasks.of_labels(labels_under_scar)
@@ -305,9 +313,9 @@ def correct_drawn_heart(
 
 
 def is_heart_from(labels: LabelArray, logits: Logits) -> bool:
-    """Tell whether wall and pool (row, column) are the segmenter's own, untouched by a hand.
+    """Return whether wall and pool (row, column) are those of a prediction, without manual edits.
 
-    What lies beneath scar and MVO is not seen.
+    Labels underneath scar and MVO are not compared.
     """
     if logits.wall is None:
         return False
@@ -316,9 +324,9 @@ def is_heart_from(labels: LabelArray, logits: Logits) -> bool:
 
 
 def correct_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -> Logits:
-    """Make a segmenter's answer obey what a reader asks of wall and pool.
+    """Correct a prediction by a reader's prompts for wall and pool.
 
-    The answer before stays in ``uncorrected``. A segmenter of scar alone has nothing to correct.
+    The prediction before stays in ``uncorrected``. A segmenter of scar alone is not corrected.
     """
     logits = logits.uncorrected or logits
     if logits.wall is None or logits.blood_pool is None or not prompts.has_heart_prompts:
@@ -331,6 +339,6 @@ def correct_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -
 
 
 def _signed(logits: FloatArray, mask: MaskArray) -> FloatArray:
-    """Give logits the sign that a mask asks for."""
+    """Return logits with the sign of a mask: positive inside."""
     strength = np.maximum(np.abs(logits), np.float32(WEAK_LOGIT))
     return np.where(mask, strength, -strength).astype(np.float32)

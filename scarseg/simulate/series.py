@@ -12,12 +12,12 @@ from scipy import ndimage
 from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.stack import FloatArray, LgeSequence, SliceSource, Stack, Vector
 from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write import write_series
 from scarseg.quant.segments import Territory
 from scarseg.simulate.anatomy import ScarComponent, SimulationOptions, draw_heart
 from scarseg.simulate.phantom import draw_drift, render_scene
 from scarseg.simulate.signal import Geometry, draw_geometry, draw_scanner, draw_tissues, form_images
 from scarseg.simulate.thorax import draw_thorax
+from scarseg.simulate.write_dicom import write_series
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from scarseg.case.stack import FloatArray, LgeSequence, Vector
-from scarseg.io.dicom.write_enhanced import Storage
 from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.write_enhanced import Storage
 
 
 def inversion_signal(t1_ms: float, inversion_ms: float, repetition_ms: float) -> float:

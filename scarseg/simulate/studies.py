@@ -14,7 +14,6 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import LabelArray
 from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write import write_series
 from scarseg.io.files import make_folder, refuse_existing, write_file
 from scarseg.io.masks.nifti import write_labels
 from scarseg.progress import Progress, silent
@@ -22,6 +21,7 @@ from scarseg.quant.mass import measure
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import SimulatedStack, simulate_stack, write_localizer, write_scout
 from scarseg.simulate.signal import Vendor, series_style
+from scarseg.simulate.write_dicom import write_series
 
 TRUTH_COLUMNS = (
     "patient_id",

@@ -91,15 +91,8 @@ def saved_thickness_mm(path: Path) -> float | None:
     for generation in (path, path.with_name(path.name + ".1")):
         try:
             content = file_format.parse_case(generation.read_bytes())
-            return float(content.document["source"]["slice_thickness_mm"])
-        except (
-            OSError,
-            file_format.DamagedCaseError,
-            file_format.NewerFormatError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ):
+            return content.document.source.slice_thickness_mm
+        except (OSError, file_format.DamagedCaseError, file_format.NewerFormatError):
             continue
     return None
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scarseg.errors import InputError, OutputError, StoreError
+from scarseg.io.atomic import replace_file
 from scarseg.io.casefile.lock import CaseLock
-from scarseg.io.files import make_folder, replace_file, safe_name
+from scarseg.io.files import make_folder, safe_name
 from scarseg.models.weights import list_weights
 
 RECIPE, SPLIT, LOG = "recipe.json", "split.json", "log.jsonl"

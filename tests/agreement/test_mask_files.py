@@ -23,9 +23,9 @@ from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.dicom.write import write_series
 from scarseg.io.dicom_export.seg import write_segmentation
 from scarseg.io.masks.nifti import write_labels
+from scarseg.simulate.write_dicom import write_series
 from tests.agreement.label_maps import VOXEL_G, block, folders
 
 

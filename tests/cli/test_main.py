@@ -15,7 +15,7 @@ import pytest
 import scarseg
 from scarseg import cli
 from scarseg.errors import InputError
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.fakes import load_fakes
 

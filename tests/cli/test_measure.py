@@ -14,8 +14,8 @@ import pytest
 from scarseg import cli
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import SliceSource
-from scarseg.io.dicom.write import write_series
 from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
+from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of, tree, write
 from tests.fakes import load_fakes
 

@@ -33,7 +33,7 @@ class FakeDialogs:
         self.thickness: float | None = 8.0
         self.yes = False
         self.asked: list[str] = []
-        self.wish: ExportRequest | None = None
+        self.request: ExportRequest | None = None
 
     def folder(self) -> Path | None:
         return self.path
@@ -48,7 +48,7 @@ class FakeDialogs:
         self, parts: frozenset[ExportFormat], n_series: int, dicom: bool
     ) -> ExportRequest | None:
         self.offered = (parts, n_series, dicom)
-        return self.wish
+        return self.request
 
     def confirm(self, text: str, yes: str) -> bool:
         self.asked.append(text)

@@ -24,7 +24,7 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import actions, theme
-from scarseg.gui.commands import DEFAULT_FORMATS
+from scarseg.gui.commands.export import DEFAULT_FORMATS
 from scarseg.gui.dialogs.about import AboutDialog
 from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.dialogs.reading import ReasonDialog
@@ -164,7 +164,7 @@ def test_where_the_focus_is_can_be_seen(reading):
         if widget.isVisible() and _own(widget) and not _ring(widget)
     ]
     assert not blind
-    scope = window.view_aids.histogram.scope
+    scope = window.histogram.scope
     assert _ring(scope)
 
 

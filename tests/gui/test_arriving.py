@@ -15,7 +15,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests import cohorts
 from tests.conftest import make_phantom_stack
 

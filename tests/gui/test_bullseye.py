@@ -144,13 +144,13 @@ def test_without_a_mouse(reading, panel):
 def test_history_and_bulls_eye_share_the_room(reading, panel):
     window = reading.window
     reading.act("history")
-    assert window.reading_time.history.isVisible() and not panel.isVisible()
+    assert window.history.isVisible() and not panel.isVisible()
     reading.act("bullseye")
-    assert panel.isVisible() and not window.reading_time.history.isVisible()
+    assert panel.isVisible() and not window.history.isVisible()
     window.resize(2560, 1440)
     reading.wait(lambda: window.results.bars.isVisible() and panel.isVisible())
     reading.act("history")
-    assert window.reading_time.history.isVisible() and panel.isVisible()
+    assert window.history.isVisible() and panel.isVisible()
     window.resize(1280, 800)
     reading.wait(lambda: not window.results.short or window.results.height() < 900)
     _settle(reading)

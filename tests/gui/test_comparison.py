@@ -358,7 +358,7 @@ def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
     compared = comparing.window.comparison
     comparing.act("remote")
     comparing.act("keyboard")
-    hand = comparing.window.view_aids.keyboard
+    hand = comparing.window.keyboard
     while hand.at[1] > 21.5:
         comparing.press_key(Qt.Key.Key_Up)
     comparing.press_key(Qt.Key.Key_Space)

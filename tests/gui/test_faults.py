@@ -9,8 +9,12 @@ import sys
 import pytest
 
 from scarseg.gui import app
-from scarseg.gui.commands import Commands
-from scarseg.gui.main_window import MainWindow, ViewAids
+from scarseg.gui.commands.export import ExportCommands
+from scarseg.gui.commands.reader import ReaderName
+from scarseg.gui.commands.segmentation import SegmentationCommands
+from scarseg.gui.commands.slices import SliceCommands
+from scarseg.gui.commands.studies import StudyCommands
+from scarseg.gui.main_window import MainWindow
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.tool_selection import ToolSelection
@@ -22,7 +26,8 @@ from scarseg.gui.viewer.filmstrip import Filmstrip
 from tests.reliability.invariants import Watched, differences_on_disk
 
 CLASSES = (
-    Presenter, Commands, ToolSelection, ViewAids, ReadingTime, Filmstrip, ResultsPanel,
+    Presenter, StudyCommands, SliceCommands, SegmentationCommands, ExportCommands, ReaderName,
+    ToolSelection, ReadingTime, Filmstrip, ResultsPanel,
     StudiesPanel, StatusBar, LastSlice, LockWatcher, MainWindow,
 )  # fmt: skip
 KEPT = ("closeEvent", "_tick")

@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.gui.tools import drawing
-from scarseg.quant.remote import suggest_threshold
+from scarseg.quant.suggested_threshold import suggest_threshold
 from tests.conftest import SCAR_LEVEL, WALL_LEVEL, make_phantom_stack, phantom_labels
 
 HALFWAY = (SCAR_LEVEL + WALL_LEVEL) / 2
@@ -84,7 +84,7 @@ def test_a_lasso_given_up_or_merely_clicked_draws_nothing(reading):
     reading.mouse(QMouseEvent.Type.MouseButtonPress, (20, 20))
     reading.mouse(QMouseEvent.Type.MouseMove, (40, 20))
     reading.mouse(QMouseEvent.Type.MouseMove, (40, 40))
-    reading.act("let_go")
+    reading.act("cancel_gesture")
     reading.mouse(QMouseEvent.Type.MouseButtonRelease, (20, 40))
     assert reading.document.undo_stack.count() == 0
 

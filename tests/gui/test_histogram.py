@@ -15,7 +15,7 @@ from scarseg.gui import theme
 
 @pytest.fixture
 def plot(reading):
-    found = reading.window.view_aids.histogram.plot
+    found = reading.window.histogram.plot
     reading.go_to(2)
     reading.wait(lambda: found.shown is not None)
     reading.wait(lambda: found.shown.scar.sum() == np.sum(reading.document.labels == Label.SCAR))
@@ -76,7 +76,7 @@ def test_the_threshold_is_a_line_that_one_drags(reading, plot):
 
 
 def test_of_a_slice_or_of_the_stack(reading, plot):
-    histogram = reading.window.view_aids.histogram
+    histogram = reading.window.histogram
     histogram.scope.click()
     whole = np.sum(reading.case.labels == Label.SCAR)
     reading.wait(lambda: plot.shown.scar.sum() == whole)
@@ -84,7 +84,7 @@ def test_of_a_slice_or_of_the_stack(reading, plot):
 
 
 def test_it_is_put_away_by_its_action_and_in_a_low_window(reading, plot):
-    histogram, window = reading.window.view_aids.histogram, reading.window
+    histogram, window = reading.window.histogram, reading.window
     assert histogram.isVisible()
     reading.act("histogram")
     assert not histogram.isVisible()
@@ -99,7 +99,7 @@ def test_it_is_put_away_by_its_action_and_in_a_low_window(reading, plot):
 def test_a_slice_without_a_wall_says_so(make_reader, phantom_stack):
     reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
     reader.open(phantom_stack)
-    plot = reader.window.view_aids.histogram.plot
+    plot = reader.window.histogram.plot
     reader.wait(lambda: plot.shown is not None)
     assert plot.shown.n_wall == 0
     assert "No wall" in plot.accessibleDescription()

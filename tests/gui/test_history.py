@@ -11,18 +11,18 @@ from scarseg.gui.panels import history
 
 
 def lines(reader) -> list[str]:
-    steps = reader.window.reading_time.history.steps
+    steps = reader.window.history.steps
     return [str(steps.index(row).data()) for row in range(steps.rowCount())]
 
 
 def undone(reader) -> list[bool]:
-    steps = reader.window.reading_time.history.steps
+    steps = reader.window.history.steps
     return [bool(steps.index(row).data(history.UNDONE)) for row in range(steps.rowCount())]
 
 
 def click_line(reader, row: int) -> None:
-    view = reader.window.reading_time.history.view
-    index = reader.window.reading_time.history.steps.index(row)
+    view = reader.window.history.view
+    index = reader.window.history.steps.index(row)
     view.scrollTo(index)
     at = view.visualRect(index).center()
     reader.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at))
@@ -64,7 +64,7 @@ def test_a_click_goes_back_and_forward_and_shows_the_slice(reading):
 def test_the_keyboard_alone_walks_through_the_history(reading):
     states = three_steps(reading)
     reading.press_key(Qt.Key.Key_Y)
-    view = reading.window.reading_time.history.view
+    view = reading.window.history.view
     assert view.isVisible() and view.hasFocus()
     for _ in range(2):
         reading.qtbot.keyClick(view, Qt.Key.Key_Up)
@@ -85,7 +85,7 @@ def test_a_jump_tells_of_each_slice_once(reading):
         reading.paint((5, 5), (9, 5))
     told: list[int] = []
     reading.document.slice_changed.connect(told.append)
-    reading.window.commands.go_to_step(0)
+    reading.window.commands.slices.go_to_step(0)
     assert told == [0, 1, 2]
 
 
@@ -102,7 +102,7 @@ def test_every_case_has_its_own_history(reading, phantom_stack):
     reading.settle()
     reading.session.open(first)
     reading.wait(lambda: reading.session.current.entry is first)
-    steps = reading.window.reading_time.history.steps
+    steps = reading.window.history.steps
     assert lines(reading) == ["as opened"]
     tip = steps.index(0).data(Qt.ItemDataRole.ToolTipRole)
     assert "accept, slice 1" in tip and "paint, slice 2" in tip
@@ -118,8 +118,8 @@ def test_the_record_of_a_reading_gives_its_labels_again(reading):
     reading.undo()
     reading.act("propose_again")
     reading.wait(lambda: reading.case.history[-1].startswith("propose again"))
-    reading.window.commands.go_to_step(1)
-    reading.window.commands.go_to_step(4)
+    reading.window.commands.slices.go_to_step(1)
+    reading.window.commands.slices.go_to_step(4)
     labels, readings = reading.case.record.final_state()
     np.testing.assert_array_equal(labels, reading.case.labels)
     assert readings == reading.case.readings

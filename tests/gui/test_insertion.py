@@ -93,7 +93,7 @@ def test_a_click_on_it_deletes_it_and_so_does_the_panel(reading, insertion):
 
 
 def test_escape_or_another_tool_gives_it_up(reading, insertion):
-    for give_up in ("let_go", "brush", "insertion"):
+    for give_up in ("cancel_gesture", "brush", "insertion"):
         reading.act("insertion")
         assert insertion.armed
         reading.act(give_up)
@@ -135,5 +135,5 @@ def test_setting_it_opens_the_bulls_eye(reading):
     reading.act("insertion")
     assert reading.window.bullseye.panel.isVisible()
     assert reading.window.bullseye.insertion.armed
-    reading.act("let_go")
+    reading.act("cancel_gesture")
     reading.settle()

@@ -132,9 +132,9 @@ def test_a_second_window_reads_only_and_says_so(reading, make_reader, phantom_st
     before = second.case.labels.copy()
     second.window.canvas.tool = "brush"
     second.drag((20, 20), (25, 20))
-    second.window.commands.accept()
-    second.window.commands.no_scar()
-    second.window.commands.segment()
+    second.window.commands.slices.accept()
+    second.window.commands.slices.no_scar()
+    second.window.commands.segmentation.segment()
     second.settle()
     np.testing.assert_array_equal(second.case.labels, before)
     assert second.case.readings[2].status is SliceStatus.ACCEPTED

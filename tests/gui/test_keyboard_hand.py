@@ -14,7 +14,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Origin
 from scarseg.gui.dialogs import Dialogs
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 
 Key, Held = Qt.Key, Qt.KeyboardModifier
 ARROWS = (Key.Key_Left, Key.Key_Right, Key.Key_Up, Key.Key_Down)
@@ -25,7 +25,7 @@ class Keys:
 
     def __init__(self, reader):
         self.reader = reader
-        self.hand = reader.window.view_aids.keyboard
+        self.hand = reader.window.keyboard
 
     def _back(self):
         """Give the window the focus after a dialog, as a window manager would."""

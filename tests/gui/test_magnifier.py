@@ -14,7 +14,7 @@ from scarseg.gui.viewer import magnifier
 @pytest.fixture
 def glass(reading):
     reading.go_to(2)
-    return reading.window.view_aids.magnifier.glass
+    return reading.window.magnifier.glass
 
 
 def _hold(reading):
@@ -79,9 +79,9 @@ def test_away_from_the_slice_it_is_gone_and_a_window_that_loses_the_focus_lets_g
     _hold(reading)
     reading.mouse(QMouseEvent.Type.MouseMove, (30, 30))
     QTest.mouseMove(reading.window.results)
-    assert not glass.isVisible() and reading.window.view_aids.magnifier.held
+    assert not glass.isVisible() and reading.window.magnifier.held
     reading.window.close()
-    assert not reading.window.view_aids.magnifier.held
+    assert not reading.window.magnifier.held
 
 
 def test_it_comes_up_with_a_key_that_repeats_and_never_draws(reading, glass):

@@ -17,7 +17,7 @@ from scarseg.case.stack import Stack
 from scarseg.gui.panels.studies import SECOND_LINE_ROLE
 from scarseg.gui.session.study_list import Entry, StudyList, thickness_text
 from scarseg.io.casefile import last_position, store
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 
 

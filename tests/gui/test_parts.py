@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 from scarseg.batch.results import MaskFormat, ResultSettings, write_results
 from scarseg.batch.selection import select_stacks
 from scarseg.case.prompts import InsertionPoint
-from scarseg.gui.commands import DEFAULT_FORMATS, TABLE_FILTER
+from scarseg.gui.commands.export import DEFAULT_FORMATS, TABLE_FILTER
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.dialogs.export import NO_FILES, ExportDialog
 from scarseg.gui.session.export import DICOM_FORMATS, ExportFormat, ExportRequest
@@ -29,7 +29,7 @@ EVERYTHING = frozenset(ExportFormat)
 
 
 def _export(reader, folder, parts, whole_list=False):
-    reader.dialogs.wish = ExportRequest(folder, frozenset(parts), whole_list)
+    reader.dialogs.request = ExportRequest(folder, frozenset(parts), whole_list)
     reader.act("export_parts")
     reader.settle()
 
@@ -58,7 +58,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
     case = reader.document.snapshot()
     _export(reader, mine, EVERYTHING)
     job = select_stacks(dicom.scan([tmp_path / "study"])).jobs[0]
-    maker = reader.window.commands.interval_maker(case)
+    maker = reader.window.commands.export.interval_maker(case)
     interval = maker(case, lambda *_: None)
     for kind in (MaskFormat.NIFTI, MaskFormat.SEG, MaskFormat.RTSTRUCT):
         sr = kind is MaskFormat.SEG
@@ -155,7 +155,7 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     )
     assert all(not made.boxes[part].isEnabled() for part in DICOM_FORMATS)
     assert made.boxes[ExportFormat.SEG].toolTip() == NO_FILES
-    assert made.wish == ExportRequest(tmp_path, DEFAULT_FORMATS)
+    assert made.request == ExportRequest(tmp_path, DEFAULT_FORMATS)
     for part in DEFAULT_FORMATS:
         made.boxes[part].setChecked(False)
     assert not made.accept_button.isEnabled()
@@ -163,7 +163,7 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     made.all.setChecked(True)
     made.browse.click()
     assert chosen and made.accept_button.isEnabled()
-    assert made.wish == ExportRequest(tmp_path / "x", frozenset((ExportFormat.NIFTI,)), True)
+    assert made.request == ExportRequest(tmp_path / "x", frozenset((ExportFormat.NIFTI,)), True)
     assert made.findChild(QDialogButtonBox) is not None
     made.deleteLater()
 
@@ -203,7 +203,7 @@ def test_an_export_can_be_cancelled_and_leaves_no_half_file(reading, tmp_path, m
         real(*args, **rest)
 
     monkeypatch.setattr(patient, "write_report", slow)
-    reading.dialogs.wish = ExportRequest(
+    reading.dialogs.request = ExportRequest(
         tmp_path / "out", frozenset((ExportFormat.REPORT, ExportFormat.CSV))
     )
     reading.act("export_parts")

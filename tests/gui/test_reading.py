@@ -355,12 +355,12 @@ def test_escape_gives_up_what_is_in_hand(reading):
     reading.act("polygon")
     for at in ((20.0, 20.0), (40.0, 20.0)):
         reading.drag(at)
-    reading.act("let_go")
+    reading.act("cancel_gesture")
     reading.mouse(QMouseEvent.Type.MouseButtonDblClick, (40, 40))
     reading.act("brush")
     reading.mouse(QMouseEvent.Type.MouseButtonPress, (10, 10))
     reading.mouse(QMouseEvent.Type.MouseMove, (15, 10))
-    reading.act("let_go")
+    reading.act("cancel_gesture")
     reading.mouse(QMouseEvent.Type.MouseButtonRelease, (15, 10))
     assert reading.document.undo_stack.count() == 0
     assert reading.document.labels[10, 12] != Label.SCAR

@@ -28,8 +28,8 @@ from scarseg.gui.dialogs.rereading import RereadingDialog, RereadingOptions, Rer
 from scarseg.gui.session.study_list import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
-from scarseg.io.dicom.write import write_series
 from scarseg.io.masks.nifti import write_labels
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.gui.conftest import Reader
 
@@ -258,8 +258,8 @@ def test_a_reading_again_goes_on_where_it_was_left_once_its_images_are_shown(
     again = make_reader()
     again.wait(lambda: again.session.models is not None)
     again.settle()
-    assert "read 1, reader AB, 1 of 3" in again.window.actions_by_name["reread_go_on"].text()
-    again.act("reread_go_on")
+    assert "read 1, reader AB, 1 of 3" in again.window.actions_by_name["reread_resume"].text()
+    again.act("reread_resume")
     again.wait(lambda: again.session.blinded)
     assert "the images of 3 are wanted" in again.window.rereadings.strip.words.text()
     (tmp_path / "empty").mkdir()
@@ -397,5 +397,5 @@ def test_a_cover_hides_what_a_series_is(phantom_stack):
     from scarseg.gui.session.study_list import BlindedEntry
 
     cover = BlindedEntry("A7K3", Path("x"), "AB", 2)
-    assert Entry(phantom_stack, cover=cover).title == "A7K3"
+    assert Entry(phantom_stack, blinding=cover).title == "A7K3"
     assert Entry(phantom_stack).title == phantom_stack.description

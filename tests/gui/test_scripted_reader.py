@@ -17,7 +17,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import phantom_labels
 from tests.gui.conftest import Reader
 

@@ -17,7 +17,7 @@ def large(reading):
     reading.window.views.show_montage(False)
     reading.wait(lambda: not reading.window.reading_time.viewed._dwell.isActive())
     reading.document.viewed.clear()
-    reading.window.reading_time.viewed.begin()
+    reading.window.reading_time.viewed.restart()
     return reading
 
 

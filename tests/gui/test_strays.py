@@ -15,7 +15,8 @@ from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui.session.document import Document
 from scarseg.quant import scar_checks
-from scarseg.quant.remote import RemoteSignal, label_mvo
+from scarseg.quant.mvo import label_mvo
+from scarseg.quant.remote import RemoteSignal
 from tests.conftest import make_phantom_stack, phantom_labels
 
 SPACING = (1.5, 1.25)

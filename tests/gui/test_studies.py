@@ -98,7 +98,7 @@ def click(reader, view, row: int) -> None:
 
 def test_unlikely_series_are_folded_and_the_choice_is_remembered(reader, tmp_path):
     from scarseg.io import dicom
-    from scarseg.io.dicom.write import write_series
+    from scarseg.simulate.write_dicom import write_series
 
     write_series(tmp_path / "lge", numbered(0))
     for n in (7, 8):

@@ -18,7 +18,7 @@ from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import LgeSequence, SliceSource, Stack, Vector
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAME, ID, BIRTH = "CANARY^NAME", "CANARY-ID-77", "19410203"

@@ -206,13 +206,14 @@ def test_of_two_whole_acquisitions_the_newest_is_proposed(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_stack(taken).pixels[2], stored_pixels(52))
 
 
-def test_repeats_that_nothing_tells_apart_are_never_called_complete(tmp_path: Path) -> None:
+def test_repeats_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
     save_series(tmp_path / "a", series())
     save_series(tmp_path / "b", twin(lambda ds, k: None))
     report = scan([tmp_path])
-    assert len(report.stacks) == 2
-    assert not any(s.complete for s in report.stacks)
-    assert all("W_REPEAT" in codes(s) for s in report.stacks)
+    assert report.stacks == ()
+    [refusal] = report.refused
+    assert (refusal.code, refusal.series_uid, refusal.study_uid) == ("E_IMAGE_KINDS", SERIES, STUDY)
+    assert f"Up to 2 images lie at one position, {2 * N_SLICES} at {N_SLICES}" in refusal.message
 
 
 def _turned(ds: Dataset, k: int) -> None:

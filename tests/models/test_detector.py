@@ -24,9 +24,7 @@ from scarseg.models import detector as models_detector
 from scarseg.models.detector import (
     DetectorSettings,
     YoloDetector,
-    build_network,
     load_detector,
-    mirrored_mean,
     open_detector,
     save_weights,
     to_detections,
@@ -38,6 +36,7 @@ from scarseg.models.detector_crop import (
     inside_slice,
     resample,
 )
+from scarseg.models.detector_network import build_network, mirrored_mean
 from scarseg.simulate.series import simulate_stack
 
 NOBODY = ModelIdentity("test", "0" * 64, False)
@@ -182,10 +181,10 @@ def test_training_and_use_see_the_same_picture(
     (found,) = to_detections(torch.tensor(heart), far, image.pixels.shape)
     near = models_detector.near_crop(found.box, image.pixel_spacing_mm)
 
-    monkeypatch.setattr(data, "disturb", lambda seen, _rng: seen)
+    monkeypatch.setattr(data, "vary_slice_appearance", lambda seen, _rng: seen)
     monkeypatch.setattr(data, "cut_margins", lambda piece, _rng: piece)
-    monkeypatch.setattr(data, "far_view", lambda *_: far)
-    monkeypatch.setattr(data, "near_view", lambda *_: near)
+    monkeypatch.setattr(data, "whole_slice_view", lambda *_: far)
+    monkeypatch.setattr(data, "heart_view", lambda *_: near)
     piece = LabelledSlice("x", 2, image.pixels, phantom_truth[2], image.pixel_spacing_mm)
     rng = np.random.default_rng(0)
     for seen, is_far in zip(fed, (True, False), strict=True):

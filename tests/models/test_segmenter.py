@@ -193,8 +193,8 @@ def test_two_networks_in_one_file_answer_with_their_mean(tmp_path: Path, image: 
         alone.mirrors = [mirrors]
         embedding = alone.embed(image, LV)
         if () not in mirrors:
-            embedding.features.glance = None
-            embedding.features.views = (
+            embedding.features.first = None
+            embedding.features.mirrored = (
                 alone.networks[0].embed(
                     torch.cat([embedding.features.crop.flip(axes) for axes in mirrors])
                 ),

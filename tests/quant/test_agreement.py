@@ -18,15 +18,15 @@ from scarseg.quant.agreement import (
     absolute_error,
     agreement,
     bland_altman,
-    bootstrap_interval,
     concordance,
     correlation,
     cv_percent,
-    intraclass,
     paired_t,
     wilcoxon,
     within_subject_cv_percent,
 )
+from scarseg.quant.intraclass import intraclass
+from scarseg.quant.paired_series import bootstrap_interval
 
 Series = npt.NDArray[np.float64]
 

@@ -6,22 +6,25 @@ from math import atan2, degrees, hypot
 
 import pytest
 
-from scarseg.quant import wall_map
+from scarseg.quant import bullseye_layout
 from scarseg.quant.segments import SEGMENTS, Territory
 
 
 def test_a_place_belongs_to_the_segment_drawn_there() -> None:
     for segment in SEGMENTS:
-        assert wall_map.segment_at_point(*wall_map.segment_centre(segment)) == segment.number
-    assert wall_map.segment_at_point(0.9, 0.9) is None
-    assert wall_map.segment_at_point(0.0, 0.9) == 1  # basal anterior, above
-    assert wall_map.segment_at_point(0.9, 0.01) == 6  # lateral, right
-    assert wall_map.segment_at_point(0.0, -0.4) == 15
+        assert (
+            bullseye_layout.segment_at_point(*bullseye_layout.segment_centre(segment))
+            == segment.number
+        )
+    assert bullseye_layout.segment_at_point(0.9, 0.9) is None
+    assert bullseye_layout.segment_at_point(0.0, 0.9) == 1  # basal anterior, above
+    assert bullseye_layout.segment_at_point(0.9, 0.01) == 6  # lateral, right
+    assert bullseye_layout.segment_at_point(0.0, -0.4) == 15
 
 
 def test_borders_part_territories_and_nothing_else() -> None:
     by_number = {one.number: one.territory for one in SEGMENTS}
-    lines = wall_map.territory_borders()
+    lines = bullseye_layout.territory_borders()
     ends = [(x, y) for line in lines for x, y in line]
     assert max(hypot(x, y) for x, y in ends) == pytest.approx(1.0)
     for line in lines:
@@ -31,7 +34,7 @@ def test_borders_part_territories_and_nothing_else() -> None:
         near = ((radius - 0.01, turn), (radius + 0.01, turn))
         sides = near if along else ((radius, turn - 1), (radius, turn + 1))
         one, other = (
-            by_number[wall_map.segment_at_point(*wall_map.polar_point(*side)) or 0]
+            by_number[bullseye_layout.segment_at_point(*bullseye_layout.polar_point(*side)) or 0]
             for side in sides
         )
         assert one is not other

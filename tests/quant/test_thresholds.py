@@ -13,7 +13,8 @@ from skimage.filters import threshold_otsu
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.errors import InputError
-from scarseg.quant.components import dark_cores, remove_islands
+from scarseg.quant.components import remove_islands
+from scarseg.quant.mvo import dark_cores
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import (
     MINIMUM_VOXELS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from scarseg.case.labels import Label
 from scarseg.gui.session.document import Document
@@ -91,10 +92,10 @@ def differences_on_disk(current: OpenCase) -> list[str]:
     mine = file_format.parse_case(file_format.encode_case(current.document.snapshot()))
     theirs = file_format.parse_case(current.saver.path.read_bytes())
     found = [
-        f"{key}: {str(value)[:200]} in memory, {str(theirs.document.get(key))[:200]} on disk"
-        for key, value in mine.document.items()
-        if key not in TIMES and theirs.document.get(key) != value
+        f"{key}: {str(value)[:200]} in memory, {str(getattr(theirs.document, key))[:200]} on disk"
+        for key, value in structs.asdict(mine.document).items()
+        if key not in TIMES and getattr(theirs.document, key) != value
     ]
-    if mine.packed != theirs.packed:
+    if mine.packed_labels != theirs.packed_labels:
         found.append("labels differ")
     return found

@@ -38,8 +38,8 @@ def read(window: MainWindow) -> None:
     assert current is not None
     wait(lambda: not current.inference.proposing)
     for k in range(current.document.case.stack.n_slices):
-        window.commands.go_to(k)
-        window.commands.no_scar()
+        window.commands.slices.go_to(k)
+        window.commands.slices.no_scar()
     wait(lambda: current.saver.state is SaveState.SAVED)
 
 
@@ -58,7 +58,7 @@ def main(studies: Path, folder: Path) -> None:
     for _ in window.session.study_list.studies:
         read(window)
         before = window.session.current
-        window.commands.next_study()
+        window.commands.studies.next_study()
         end = time.monotonic() + 2
         wait(lambda b=before, e=end: window.session.current is not b or time.monotonic() > e)
     window.actions_by_name["reread"].trigger()

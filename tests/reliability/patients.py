@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from scarseg.case.stack import Stack
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 
 MARK = "ZQXJ"
 NAMES = (

@@ -36,7 +36,7 @@ from scarseg.case.stack import LgeSequence, Stack
 from scarseg.gui import actions, app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.fakes import fake_models
 from tests.reliability.invariants import Watched, differences_on_disk

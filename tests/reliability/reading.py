@@ -77,7 +77,7 @@ def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
     document = current().document
     proposed = [k for k, r in enumerate(document.case.readings) if r.status is SliceStatus.PROPOSED]
     document.go_to(proposed[0])
-    window().desk.accept()
+    window().commands.slices.accept()
     yield lambda: standing(SliceStatus.ACCEPTED)
 
     def stumble() -> None:
@@ -87,7 +87,8 @@ def _steps(app: Any, seen: dict[str, Any]) -> Iterator[Callable[[], bool]]:
     QTimer.singleShot(0, stumble)
     yield lambda: seen["bugs"] > 0
     yield lambda: current().saver.state is SaveState.SAVED
-    for name, leave in (("scar.csv", window().desk.export), ("p.json", window().desk.save_prompts)):
+    export = window().commands.export
+    for name, leave in (("scar.csv", export.export_csv), ("p.json", export.save_prompts)):
         path = Path.cwd() / name
         window().dialogs.save_as = lambda *_, path=path: path
         leave()

@@ -18,8 +18,8 @@ from scarseg.case.stack import Stack
 from scarseg.cli import main
 from scarseg.errors import StoreError, WeightsError
 from scarseg.io.casefile import store
-from scarseg.io.dicom.write import write_series
 from scarseg.models import weights
+from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.reliability.children import ROOT, need_weights
 

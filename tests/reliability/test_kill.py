@@ -16,7 +16,7 @@ from scarseg.case.case import Case
 from scarseg.case.stack import Stack
 from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests import cohorts
 from tests.reliability.children import clean_environment
 from tests.reliability.killed_reader import digest

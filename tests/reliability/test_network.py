@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.reliability.audited import short_stack
 from tests.reliability.children import last_line_as_json, need_weights, run_child
 

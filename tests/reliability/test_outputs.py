@@ -13,7 +13,7 @@ from pydicom.dataelem import DataElement
 
 from scarseg.case.stack import Stack
 from scarseg.cli import main
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.fakes import fake_models
 
 

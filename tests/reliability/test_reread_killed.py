@@ -14,7 +14,7 @@ from scarseg.case.case import CaseStatus
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.reliability.children import clean_environment
 
 

@@ -16,7 +16,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.io.casefile import store
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.write import write_series
+from scarseg.simulate.write_dicom import write_series
 from tests.reliability import patients
 from tests.reliability.children import last_line_as_json, run_child
 

@@ -18,13 +18,13 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
 from scarseg.io.casefile import file_format, last_position, store
-from scarseg.io.dicom.write import write_series
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
 from scarseg.replay import replay as replay_replay
 from scarseg.replay.replay import ReplayWeights
 from scarseg.replay.result import ReplayResult
 from scarseg.segmentation import pipeline
+from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models, load_fakes
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from scarseg.quant.bullseye_layout import sector_degrees
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory, segment_at
-from scarseg.quant.wall_map import sector_degrees
 from scarseg.report.bullseye import COLOURS, bullseye_figure
 from scarseg.report.layout import render_pdf, render_png
 

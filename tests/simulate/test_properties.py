@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write import write_series
-from scarseg.io.dicom.write_enhanced import Storage, decimal_string, store_slices
+from scarseg.io.dicom.uids import decimal_string, derived_uid
+from scarseg.simulate.write_dicom import write_series
+from scarseg.simulate.write_enhanced import Storage, store_slices
 
 lengths = st.floats(0.5, 3.0)
 SETTINGS = settings(

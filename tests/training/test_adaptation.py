@@ -12,8 +12,8 @@ import pytest
 from scarseg import cli, models
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
-from scarseg.io.dicom.write import write_series
 from scarseg.models.weights import resolve_weights, sha256, weights_folder
+from scarseg.simulate.write_dicom import write_series
 from scarseg.training.cases import TrainingCase, read_data
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.gui.conftest import Reader, log_words, make_reader, no_leaks, qt_words

@@ -20,9 +20,9 @@ from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, StoreError
 from scarseg.io import dicom
 from scarseg.io.casefile import store
-from scarseg.io.dicom.write import write_series
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions, simulate_patients
+from scarseg.simulate.write_dicom import write_series
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases, read_data
 from tests.conftest import (
     COLUMN_SPACING,

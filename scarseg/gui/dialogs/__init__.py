@@ -61,12 +61,12 @@ class Dialogs:
         start = ExportRequest(self._folder, parts)
         dialog = ExportDialog(self._parent, start, n_series, dicom, self._export_folder)
         given = dialog.exec() == QDialog.DialogCode.Accepted
-        wish = dialog.wish
+        request = dialog.request
         dialog.deleteLater()
         if not given:
             return None
-        self._folder = wish.folder
-        return wish
+        self._folder = request.folder
+        return request
 
     def _export_folder(self) -> Path | None:
         chosen = QFileDialog.getExistingDirectory(

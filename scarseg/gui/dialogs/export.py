@@ -60,7 +60,7 @@ NO_FILES = "Needs the DICOM files of the images"
 
 
 class ExportDialog(QDialog):
-    """What, of which readings, into which folder. :meth:`wish` gives the answer.
+    """What, of which readings, into which folder. :meth:`request` gives the answer.
 
     Args:
         start: how the boxes are ticked at first, and the folder.
@@ -111,7 +111,7 @@ class ExportDialog(QDialog):
         self._look()
 
     @property
-    def wish(self) -> ExportRequest:
+    def request(self) -> ExportRequest:
         """Give what is ticked."""
         parts = {part for part, box in self.boxes.items() if box.isChecked() and box.isEnabled()}
         return ExportRequest(
@@ -132,7 +132,7 @@ class ExportDialog(QDialog):
             box = QCheckBox(text)
             able = dicom or part not in DICOM_FORMATS
             box.setEnabled(able)
-            box.setChecked(able and part in start.parts)
+            box.setChecked(able and part in start.formats)
             box.setToolTip(tip if able else NO_FILES)
             box.toggled.connect(self._look)
             self.boxes[part] = box

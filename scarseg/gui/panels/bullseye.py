@@ -17,6 +17,7 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.gui.actions import Actions
 from scarseg.gui.panels.bullseye_data import SegmentSummary, summarize
 from scarseg.gui.panels.bullseye_view import BullseyeView
 from scarseg.gui.panels.insertion_point import InsertionTool
@@ -141,6 +142,7 @@ class BullseyeController(QObject):
         views: Views,
         results: ResultsPanel,
         go_to: Callable[[int], None],
+        actions: Actions,
         window: QWidget,
     ) -> None:
         super().__init__(window)
@@ -154,13 +156,7 @@ class BullseyeController(QObject):
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(self.map_now)
         session.opened.connect(self._follow)
-
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions do."""
-        return {"bullseye": self._choose, "insertion": self._set_insertion}
-
-    def bind(self, actions: dict[str, QAction]) -> None:
-        """Take the switches of the panel and of what else stands in its room."""
+        actions.connect({"bullseye": self._choose, "insertion": self._set_insertion})
         self._toggle, self._history = actions["bullseye"], actions["history"]
         self.panel = BullseyePanel(actions["insertion"])
         self._results.take_panel(self.panel)
@@ -169,7 +165,7 @@ class BullseyeController(QObject):
         self.panel.reset.clicked.connect(self.insertion.propose)
         self._toggle.toggled.connect(self._show)
         self._history.toggled.connect(self._give_way)
-        actions["let_go"].triggered.connect(self.insertion.disarm)
+        actions["cancel_gesture"].triggered.connect(self.insertion.disarm)
         self._results.installEventFilter(self)
 
     def _set_insertion(self) -> None:

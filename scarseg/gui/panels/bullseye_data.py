@@ -11,10 +11,11 @@ from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
 from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import InsertionPoint
 from scarseg.case.stack import Stack
+from scarseg.quant.bullseye_layout import whole_percent
 from scarseg.quant.insertion_point import InsertionSource, on_epicardium
 from scarseg.quant.segments import Segment, Territory, TissueAmount
 from scarseg.quant.transmurality import Transmurality
-from scarseg.quant.wall_map import WallMap, map_wall, whole_percent
+from scarseg.quant.wall_map import WallMap, map_wall
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,10 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from scarseg.gui import theme
-from scarseg.quant import wall_map
+from scarseg.quant import bullseye_layout
+from scarseg.quant.bullseye_layout import whole_percent
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
 from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
-from scarseg.quant.wall_map import whole_percent
 
 COLOURS = {
     TransmuralityClass.NONE: "#26313b",
@@ -111,7 +111,7 @@ class BullseyeView(QWidget):
 
     def position_of(self, number: int) -> QPointF:
         """Give where the middle of a segment is, in this widget."""
-        x, y = wall_map.segment_centre(SEGMENTS[number - 1])
+        x, y = bullseye_layout.segment_centre(SEGMENTS[number - 1])
         return self._on_screen(x, y)
 
     def _point(self, number: int | None) -> None:
@@ -127,7 +127,7 @@ class BullseyeView(QWidget):
 
     def _segment_at(self, at: QPointF) -> int | None:
         centre, radius = self._circle()
-        return wall_map.segment_at_point(
+        return bullseye_layout.segment_at_point(
             (at.x() - centre.x()) / radius, (centre.y() - at.y()) / radius
         )
 
@@ -181,8 +181,8 @@ class BullseyeView(QWidget):
 
     def _sector(self, segment: Segment) -> QPainterPath:
         centre, radius = self._circle()
-        inner, outer = (radius * share for share in wall_map.RADII[segment.level])
-        start, end = wall_map.sector_degrees(segment)
+        inner, outer = (radius * share for share in bullseye_layout.RADII[segment.level])
+        start, end = bullseye_layout.sector_degrees(segment)
         path = QPainterPath()
         around = QRectF(centre.x() - outer, centre.y() - outer, 2 * outer, 2 * outer)
         if segment.level is Level.APEX:
@@ -208,7 +208,7 @@ class BullseyeView(QWidget):
             self._paint_segment(painter, segment)
         for colour, width in ((theme.BACKGROUND, 4.4), (theme.TEXT, 1.8)):
             painter.setPen(QPen(QColor(colour), width))
-            for line in wall_map.territory_borders():
+            for line in bullseye_layout.territory_borders():
                 painter.drawPolyline(QPolygonF([self._on_screen(x, y) for x, y in line]))
         if self.at is not None:
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -242,7 +242,7 @@ class BullseyeView(QWidget):
 
     def _along(self, segment: Segment) -> QPointF:
         """Give the way along a segment, to the right or down: rings are too narrow across."""
-        x, y = wall_map.segment_centre(segment)
+        x, y = bullseye_layout.segment_centre(segment)
         length = hypot(x, y)
         if not length:
             return QPointF(0, 1)
@@ -268,8 +268,8 @@ class BullseyeView(QWidget):
 
     def _paint_names(self, painter: QPainter) -> None:
         _centre, radius = self._circle()
-        for name, at_degrees in wall_map.WALL_NAMES:
-            x, y = wall_map.polar_point(1 + 0.5 * theme.px(MARGIN) / radius, at_degrees)
+        for name, at_degrees in bullseye_layout.WALL_NAMES:
+            x, y = bullseye_layout.polar_point(1 + 0.5 * theme.px(MARGIN) / radius, at_degrees)
             painter.save()
             painter.translate(self._on_screen(x, y))
             painter.rotate(_TURNS[name])

@@ -138,4 +138,4 @@ class PictureExport(QObject):
     def _save(self, image: QImage | None, title: str, name: str) -> None:
         path = None if image is None else self._commands.dialogs.save_as(title, name, "PNG (*.png)")
         if image is not None and path is not None:
-            self._commands.write(partial(write_png, path, image), path)
+            self._commands.export.write(partial(write_png, path, image), path)

@@ -139,7 +139,7 @@ class RemoteRegions(QObject):
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
         """Take the action that lets go of what is half drawn."""
-        actions["let_go"].triggered.connect(self._hand.let_go)
+        actions["cancel_gesture"].triggered.connect(self._hand.let_go)
 
     @property
     def here(self) -> dict[int, MaskArray]:

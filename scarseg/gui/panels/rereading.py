@@ -25,8 +25,8 @@ from PyQt6.QtWidgets import (
 
 from scarseg.errors import ScarsegError
 from scarseg.gui import theme
-from scarseg.gui.actions import ACTIONS
-from scarseg.gui.commands import Commands, ReaderName
+from scarseg.gui.actions import ACTIONS, Actions
+from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
 from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.toolbar import Banner, configure_button
@@ -158,36 +158,36 @@ class RereadingController(QObject):
     """Start, go on with, leave and finish a blinded re-reading."""
 
     def __init__(
-        self, session: Session, desk: Commands, reader: ReaderName, banner: Banner, parent: QObject
+        self,
+        session: Session,
+        commands: Commands,
+        banner: Banner,
+        actions: Actions,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._session, self._commands = session, desk
-        self._reader, self._banner = reader, banner
+        self._session, self._commands, self._actions = session, commands, actions
+        self._reader, self._banner = commands.reader, banner
         self.strip = RereadingBar()
-        self.strip.images.clicked.connect(desk.open_folder)
+        self.strip.bind(actions)
+        self.strip.images.clicked.connect(commands.studies.open_folder)
         self.now: Rereading | None = None
         self._left: Entry | None = None
         self._tell_then: Callable[[], None] | None = None
         self._read: dict[str, tuple[int, int]] = {}
-
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions do."""
-        return {
-            "reread": self.ask,
-            "reread_go_on": self.go_on,
-            "reread_finish": self.finish,
-            "reread_leave": self.leave,
-        }
-
-    def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Take the actions, and follow what is open."""
-        self._actions = actions
-        self.strip.bind(actions)
-        self._session.opened.connect(self._allow)
-        self._session.opened.connect(self._tell_opened)
-        self._session.study_list_changed.connect(self._refresh)
-        self._session.models_ready.connect(self._look)
-        for scanned in (self._session.scanner.study_list_changed, self._session.scanner.notice):
+        actions.connect(
+            {
+                "reread": self.ask,
+                "reread_resume": self.go_on,
+                "reread_finish": self.finish,
+                "reread_leave": self.leave,
+            }
+        )
+        session.opened.connect(self._allow)
+        session.opened.connect(self._tell_opened)
+        session.study_list_changed.connect(self._refresh)
+        session.models_ready.connect(self._look)
+        for scanned in (session.scanner.study_list_changed, session.scanner.notice):
             scanned.connect(self._say_missing)
         self._allow()
 
@@ -269,7 +269,7 @@ class RereadingController(QObject):
     def _name(self, found: session_rereading.RereadingProgress) -> None:
         waiting = found.rereadings
         more = f": {_words(found, waiting[0])}" if waiting else " …"
-        self._actions["reread_go_on"].setText(RESUME_TEXT.removesuffix(" …") + more)
+        self._actions["reread_resume"].setText(RESUME_TEXT.removesuffix(" …") + more)
 
     def _choose(self, found: session_rereading.RereadingProgress) -> None:
         self._name(found)
@@ -394,7 +394,7 @@ class RereadingController(QObject):
         path = path if path.suffix else path.with_suffix(".html")
         write = partial(session_rereading.write_page, path, self.now, sources, self._session.folder)
         done = partial(self._finished, path)
-        self._commands.write(write, path, reports=True, done=done)
+        self._commands.export.write(write, path, reports=True, done=done)
 
     def _finished(self, path: Path, said: str) -> None:
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))

@@ -207,7 +207,7 @@ class StudiesPanel(QWidget):
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()
 
-    def show_library(self, library: StudyList, current: Entry | None) -> None:
+    def show_study_list(self, library: StudyList, current: Entry | None) -> None:
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:

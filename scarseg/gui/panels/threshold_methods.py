@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import copy
 
 import numpy as np
 from PyQt6.QtCore import QEvent, QObject, QTimer, pyqtSignal
-from PyQt6.QtGui import QAction, QPainterPath
+from PyQt6.QtGui import QPainterPath
 from PyQt6.QtWidgets import QWidget
 
+from scarseg.gui.actions import Actions
 from scarseg.gui.panels import remote_region, threshold_results
 from scarseg.gui.panels.remote_region import RemoteRegions
 from scarseg.gui.panels.threshold_preview import EMPTY_PATH, PreviewLayer
@@ -46,6 +47,7 @@ class ThresholdComparison(QObject):
         views: Views,
         view_row: ViewOptionsBar,
         choose_tool: Callable[[str], object],
+        actions: Actions,
         window: QWidget,
     ) -> None:
         super().__init__(window)
@@ -71,6 +73,7 @@ class ThresholdComparison(QObject):
         view_row.threshold_shown.connect(self._take_threshold)
         session.opened.connect(self._follow)
         views.shared.changed.connect(self._window_changed)
+        self._connect(actions)
 
     def _later(self, act: Callable[[], None]) -> Callable[[], None]:
         """Give what does something in a moment, once for all that ask for it until then."""
@@ -80,20 +83,16 @@ class ThresholdComparison(QObject):
         timer.timeout.connect(act)
         return lambda: None if timer.isActive() else timer.start()
 
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions do."""
-        return {
-            "compare": lambda: None,
-            "previous_method": lambda: self.step(-1),
-            "next_method": lambda: self.step(1),
-            "whole_stack": lambda: None,
-            "remote": self._take_remote,
-            "adopt": self.adopt,
-            "adopt_all": self.adopt_all,
-        }
-
-    def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Take the actions, and follow the window's height."""
+    def _connect(self, actions: Actions) -> None:
+        actions.connect(
+            {
+                "previous_method": lambda: self.step(-1),
+                "next_method": lambda: self.step(1),
+                "remote": self._take_remote,
+                "adopt": self.adopt,
+                "adopt_all": self.adopt_all,
+            }
+        )
         self._toggle = actions["compare"]
         self._toggle.toggled.connect(self._open)
         actions["whole_stack"].toggled.connect(self._choose_scope)

@@ -19,8 +19,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.gui.viewer import painting
-from scarseg.quant import remote as quant_remote
-from scarseg.quant import scar_checks
+from scarseg.quant import scar_checks, suggested_threshold
 
 if TYPE_CHECKING:
     from scarseg.quant.method_comparison import MassCurve
@@ -214,7 +213,7 @@ def _only(k: int, wall: MaskArray) -> MaskArray:
 def _manual(question: MethodRequest) -> float:
     if question.manual is not None:
         return question.manual
-    return quant_remote.suggest_threshold(question.case).value
+    return suggested_threshold.suggest_threshold(question.case).value
 
 
 def _segmentation(labels: LabelArray, measured: Measurements) -> MethodMask:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from PyQt6.QtCore import QObject, pyqtSignal
-from PyQt6.QtGui import QAction
 
 from scarseg.case.labels import Label
+from scarseg.gui.actions import Actions
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
 from scarseg.gui.viewer.montage import Views
-from scarseg.quant.remote import SuggestedThreshold, suggest_threshold
+from scarseg.quant.suggested_threshold import SuggestedThreshold, suggest_threshold
 
 LABEL_ACTIONS = {
     "label_1": Label.BLOOD_POOL,
@@ -50,13 +50,18 @@ class ToolSelection(QObject):
     said = pyqtSignal(str)
 
     def __init__(
-        self, session: Session, views: Views, view_row: ViewOptionsBar, parent: QObject
+        self,
+        session: Session,
+        views: Views,
+        view_row: ViewOptionsBar,
+        actions: Actions,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._session, self._views, self._row = session, views, view_row
         self._shared = views.shared
         self._threshold: SuggestedThreshold | None = None
-        self._actions: Mapping[str, QAction] = {}
+        self._actions = actions
         view_row.label_chosen.connect(lambda value: self.choose_label(Label(value)))
         view_row.radius_changed.connect(self._set_radius)
         view_row.opacity_changed.connect(self._set_opacity)
@@ -64,16 +69,19 @@ class ToolSelection(QObject):
         views.resized.connect(self.resize)
         views.threshold_turned.connect(self._turn_threshold)
         session.opened.connect(self._follow)
+        self._connect()
+        self.choose_tool("box")
+        for name in ("fill", "prompts_shown"):
+            actions[name].setChecked(True)
+        self.choose_label(Label.SCAR)
 
-    def handlers(self) -> dict[str, Callable[[], object]]:
-        """Give what the actions of the hand do."""
-        made: dict[str, Callable[[], object]] = {
+    def _connect(self) -> None:
+        slots: dict[str, Callable[[], object]] = {
             name: partial(self.choose_tool, name) for name in TOOLS
         }
-        made |= {name: partial(self.choose_label, label) for name, label in LABEL_ACTIONS.items()}
-        made |= dict.fromkeys(VIEW_TOGGLES, self._toggle_view)
-        made |= {
-            "let_go": self._views.let_go,
+        slots |= {name: partial(self.choose_label, label) for name, label in LABEL_ACTIONS.items()}
+        slots |= dict.fromkeys(VIEW_TOGGLES, self._toggle_view)
+        slots |= {
             "delete": lambda: self._views.active.delete_chosen(),
             "lower_threshold": partial(self._turn_threshold, -2),
             "higher_threshold": partial(self._turn_threshold, 2),
@@ -81,15 +89,7 @@ class ToolSelection(QObject):
             "smaller": partial(self.resize, -2),
             "larger": partial(self.resize, 2),
         }
-        return made
-
-    def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Begin with the box and scar."""
-        self._actions = actions
-        self.choose_tool("box")
-        for name in ("fill", "prompts_shown"):
-            actions[name].setChecked(True)
-        self.choose_label(Label.SCAR)
+        self._actions.connect(slots)
 
     def choose_tool(self, name: str) -> None:
         self._actions[name].setChecked(True)

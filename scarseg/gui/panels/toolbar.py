@@ -27,7 +27,7 @@ from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
 from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
-from scarseg.quant.remote import SuggestedThreshold
+from scarseg.quant.suggested_threshold import SuggestedThreshold
 
 TOOL_BAR_ACTIONS = (
     "box",

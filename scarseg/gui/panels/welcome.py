@@ -98,7 +98,7 @@ class Welcome(QWidget):
 
     def _last(self, action: QAction) -> QPushButton:
         """Offer the folder of last time, once it is known that there is one."""
-        button = QPushButton()
+        button = QPushButton(action.text())
         button.setToolTip(action.toolTip())
         button.setFlat(True)
         button.clicked.connect(action.trigger)

@@ -140,12 +140,12 @@ class ExportRequest:
     """What to write where; ``whole_list``: of every reading, not of the one on the desk."""
 
     folder: Path
-    parts: frozenset[ExportFormat]
+    formats: frozenset[ExportFormat]
     whole_list: bool = False
 
 
 def export_formats(
-    wish: ExportRequest,
+    request: ExportRequest,
     entries: Sequence[Entry],
     cases_folder: Path,
     now: Case | None,
@@ -174,7 +174,7 @@ def export_formats(
     read = load_cases(entries, cases_folder, now, subprogress(progress, 0.0, 0.1))
     if not read:
         raise InputError("E_NO_READING", "Nothing of this list is read yet.")
-    targets = [path for entry, _ in read for path in _files(entry, wish)] + _tables(wish)
+    targets = [path for entry, _ in read for path in _files(entry, request)] + _tables(request)
     if not targets:
         raise InputError("E_NO_FILES", "DICOM masks and reports need images that are in files.")
     if not force:
@@ -184,10 +184,10 @@ def export_formats(
         within = subprogress(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
         within(0.0, f"Writing {n + 1} of {len(read)}")
         interval = None if interval_of is None else interval_of(case, within)
-        mask_file = _mask_file(entry, wish)
+        mask_file = _mask_file(entry, request)
         records.append(build_record(case, interval, mask_file))
         try:
-            _write_one(wish, entry, case, records[-1], interval, force)
+            _write_one(request, entry, case, records[-1], interval, force)
         except (Cancelled, OutputError):
             raise
         except ScarsegError as error:
@@ -195,17 +195,17 @@ def export_formats(
                 raise
             refused.append(f"{entry.title}: {error.message}")
     progress(0.95, "Writing the tables")
-    _write_tables(wish, records, force)
-    return _told(wish, targets, refused) + unread_message(len(entries) - len(read))
+    _write_tables(request, records, force)
+    return _told(request, targets, refused) + unread_message(len(entries) - len(read))
 
 
-def _told(wish: ExportRequest, targets: Sequence[Path], refused: Sequence[str]) -> str:
+def _told(request: ExportRequest, targets: Sequence[Path], refused: Sequence[str]) -> str:
     there = sum(path.exists() for path in targets)
-    said = f"Written: {there} file{'' if there == 1 else 's'} in {wish.folder}"
+    said = f"Written: {there} file{'' if there == 1 else 's'} in {request.folder}"
     return said + (f". Not of {len(refused)}: {'; '.join(refused[:2])}" if refused else "")
 
 
-def _files(entry: Entry, wish: ExportRequest) -> list[Path]:
+def _files(entry: Entry, request: ExportRequest) -> list[Path]:
     """Name what is written of one series."""
     from scarseg.report.patient import report_name
 
@@ -217,33 +217,37 @@ def _files(entry: Entry, wish: ExportRequest) -> list[Path]:
         ExportFormat.SR: f"{stem}.sr.dcm",
         ExportFormat.REPORT: report_name(entry.stack_id),
     }
-    return [wish.folder / name for part, name in names.items() if part in _able(entry, wish)]
+    return [request.folder / name for part, name in names.items() if part in _able(entry, request)]
 
 
-def _able(entry: Entry, wish: ExportRequest) -> frozenset[ExportFormat]:
+def _able(entry: Entry, request: ExportRequest) -> frozenset[ExportFormat]:
     """Leave out what needs the images' files, where there are none."""
-    return wish.parts - frozenset(DICOM_FORMATS) if isinstance(entry.source, Stack) else wish.parts
+    return (
+        request.formats - frozenset(DICOM_FORMATS)
+        if isinstance(entry.source, Stack)
+        else request.formats
+    )
 
 
-def _tables(wish: ExportRequest) -> list[Path]:
+def _tables(request: ExportRequest) -> list[Path]:
     from scarseg.io.tables.export import export_files
 
-    if ExportFormat.CSV in wish.parts:
-        return export_files(wish.folder / "scar.csv", ExportFormat.WORKBOOK in wish.parts)
-    return [wish.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in wish.parts else []
+    if ExportFormat.CSV in request.formats:
+        return export_files(request.folder / "scar.csv", ExportFormat.WORKBOOK in request.formats)
+    return [request.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in request.formats else []
 
 
-def _write_tables(wish: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
+def _write_tables(request: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
     from scarseg.io.tables.export import write_export
 
-    files = _tables(wish)
+    files = _tables(request)
     if files:
-        both = {ExportFormat.CSV, ExportFormat.WORKBOOK} <= wish.parts
+        both = {ExportFormat.CSV, ExportFormat.WORKBOOK} <= request.formats
         write_export(files[-1], records, {}, workbook=both, force=force)
 
 
 def _write_one(
-    wish: ExportRequest,
+    request: ExportRequest,
     entry: Entry,
     case: Case,
     record: StackRecord,
@@ -255,20 +259,20 @@ def _write_one(
     from scarseg.report import patient
     from scarseg.segmentation import pipeline
 
-    able, measured = _able(entry, wish), pipeline.measure(case)
+    able, measured = _able(entry, request), pipeline.measure(case)
     source = entry.source
     if isinstance(source, Stack):
         if ExportFormat.NIFTI in able:
-            _write_labels(wish.folder / f"{_stem(entry)}.nii.gz", case, force)
+            _write_labels(request.folder / f"{_stem(entry)}.nii.gz", case, force)
     else:
         job = BatchJob(source, f"{_stem(entry)}.nii.gz")
         for part in (one for one in MASK_FORMATS if one in able):
             told = measured if ExportFormat.SR in able and part is _beside(able) else None
-            write_files(wish.folder, job, case, MaskFormat(part), told, force=force)
+            write_files(request.folder, job, case, MaskFormat(part), told, force=force)
         if ExportFormat.SR in able and _beside(able) is None:
-            write_files(wish.folder, job, case, MaskFormat.NONE, measured, force=force)
+            write_files(request.folder, job, case, MaskFormat.NONE, measured, force=force)
     if ExportFormat.REPORT in able:
-        path = wish.folder / patient.report_name(case.stack.stack_id)
+        path = request.folder / patient.report_name(case.stack.stack_id)
         spread = None
         if interval is not None:
             spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
@@ -293,9 +297,9 @@ def _write_labels(path: Path, case: Case, force: bool) -> None:
     nifti.write_labels(path, case.labels, case.stack, force)
 
 
-def _mask_file(entry: Entry, wish: ExportRequest) -> str:
+def _mask_file(entry: Entry, request: ExportRequest) -> str:
     """Name the mask in the table: of several, the label map."""
-    able = _able(entry, wish)
+    able = _able(entry, request)
     endings = {
         ExportFormat.NIFTI: "nii.gz",
         ExportFormat.SEG: "seg.dcm",

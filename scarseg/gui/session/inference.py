@@ -429,8 +429,10 @@ class Inference(QObject):
     def _answer(self, k: int) -> None:
         case, question = self.document.case, self._queue.asked[k]
         if k in self._hearts:
+            from scarseg.segmentation.predict import correct_heart
+
             self._run(
-                Task.ANSWER, k, load_pipeline().correct_heart, self._models, self._embeddings[k],
+                Task.ANSWER, k, correct_heart, self._models, self._embeddings[k],
                 case.readings[k].prompts, case.labels[k].copy(),
                 self.document.labels_under_scar[k].copy(), self._behind(k),
                 done=partial(self._take_correction, k, question),

@@ -232,19 +232,19 @@ class Views(QStackedWidget):
     levels_changed = pyqtSignal()
     levels_settled = pyqtSignal()
 
-    def __init__(self, desk: Commands, settings: QSettings, watcher: QObject) -> None:
+    def __init__(self, commands: Commands, settings: QSettings, watcher: QObject) -> None:
         super().__init__()
-        self._commands, self._settings, self._watcher = desk, settings, watcher
+        self._commands, self._settings, self._watcher = commands, settings, watcher
         self.shared = Shared(self)
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
         self.addWidget(self.grid)
         self.grid.made.connect(self._take_cell)
-        self.grid.stepped.connect(desk.step)
+        self.grid.stepped.connect(commands.slices.step)
         self._connect(self.canvas)
         self.canvas.levels_changed.connect(self.levels_changed)
-        self.canvas.prompted.connect(desk.prompted)
-        self.canvas.painted.connect(desk.painted)
+        self.canvas.prompted.connect(commands.segmentation.prompted)
+        self.canvas.painted.connect(commands.segmentation.painted)
         self.setCurrentIndex(int(settings.value(KEY, False, type=bool)))
 
     @property
@@ -303,7 +303,7 @@ class Views(QStackedWidget):
         canvas.resized.connect(self.resized)
         canvas.threshold_turned.connect(self.threshold_turned)
         canvas.levels_settled.connect(self.levels_settled)
-        canvas.scrolled.connect(self._commands.step)
+        canvas.scrolled.connect(self._commands.slices.step)
         canvas.installEventFilter(self._watcher)
 
     def _take_cell(self, cell: Cell) -> None:
@@ -311,21 +311,21 @@ class Views(QStackedWidget):
         self._connect(cell.canvas)
         cell.canvas.levels_changed.connect(self.canvas.levels_changed)
         for part in (cell, cell.canvas):
-            part.pressed.connect(partial(self._commands.go_to, k))
+            part.pressed.connect(partial(self._commands.slices.go_to, k))
             part.opened.connect(partial(self._open, k))
         cell.canvas.prompted.connect(partial(self._prompted, k))
         cell.canvas.painted.connect(partial(self._painted, k))
 
     def _open(self, k: int) -> None:
-        self._commands.go_to(k)
+        self._commands.slices.go_to(k)
         self.show_montage(False)
 
     # A reader may have changed the slice with a button held: the gesture ends where it began.
 
     def _prompted(self, k: int, outcome: prompts.Prompted) -> None:
-        self._commands.go_to(k)
-        self._commands.prompted(outcome)
+        self._commands.slices.go_to(k)
+        self._commands.segmentation.prompted(outcome)
 
     def _painted(self, k: int, outcome: drawing.Painted) -> None:
-        self._commands.go_to(k)
-        self._commands.painted(outcome)
+        self._commands.slices.go_to(k)
+        self._commands.segmentation.painted(outcome)

@@ -11,6 +11,7 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label, infarct_mask
 from scarseg.case.stack import FloatArray
 from scarseg.quant import remote as quant_remote
+from scarseg.quant import suggested_threshold
 
 Levels = tuple[float, float]
 AUTOMATIC, BORDER, ANATOMY, FULL = "LGE auto", "Scar and pool", "Anatomy", "Full range"
@@ -59,7 +60,9 @@ def preset(case: Case, name: str) -> Levels:
     if name == FULL:
         low, high = float(case.stack.pixels.min()), float(case.stack.pixels.max())
     elif name == ANATOMY:
-        low, high = (float(v) for v in np.percentile(quant_remote.heart_pixels(case), (0.2, 99.95)))
+        low, high = (
+            float(v) for v in np.percentile(suggested_threshold.heart_pixels(case), (0.2, 99.95))
+        )
         low, high = low - 0.05 * (high - low), high + 0.15 * (high - low)
     elif name == BORDER:
         low, high = _border(tissues(case))
@@ -109,7 +112,7 @@ def tissues(case: Case) -> Tissues:
 
 def _guess(case: Case) -> Tissues:
     n = case.stack.n_slices
-    inner = quant_remote.central_pixels(case.stack.pixels[n // 5 : max(n - n // 5, 1)])
+    inner = suggested_threshold.central_pixels(case.stack.pixels[n // 5 : max(n - n // 5, 1)])
     if inner.min() == inner.max():
         return Tissues(float(inner.min()), 0.0, float(inner.min()) + 1.0, None)
     dark, bright = _parted(inner)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from scarseg.io import files
+from scarseg.io import atomic
 from scarseg.io.casefile.lock import folder_guard
 
 MAX_REMEMBERED = 1000
@@ -29,7 +29,7 @@ def save_last_slice(folder: Path, name: str, slice_index: int) -> None:
                 return
             places[name] = slice_index
             latest = dict(list(places.items())[-MAX_REMEMBERED:])
-            files.replace_file(_file(folder), json.dumps(latest, indent=0).encode("ascii"))
+            atomic.replace_file(_file(folder), json.dumps(latest, indent=0).encode("ascii"))
     except OSError as error:
         _log.info("a place was not kept: %s", type(error).__name__)
 
@@ -52,8 +52,8 @@ def save_last_folder(folder: Path, shown: Path, names: Iterable[str]) -> None:
         if named or not path.is_dir():
             kept.unlink(missing_ok=True)
         else:
-            files.make_private_folder(folder)
-            files.replace_file(kept, json.dumps(str(path)).encode("ascii"))
+            atomic.make_private_folder(folder)
+            atomic.replace_file(kept, json.dumps(str(path)).encode("ascii"))
     except OSError as error:
         _log.info("the folder was not kept: %s", type(error).__name__)
 

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scarseg.case.history import SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.io import files
+from scarseg.io import atomic
 from scarseg.io.casefile import rereading, store
-from scarseg.io.casefile.file_format import CaseContent
 
 SUFFIX = ".scarseg"
 
@@ -75,24 +73,16 @@ def read_case_file(path: Path) -> CaseFile:
     Raises:
         StoreError: E_CASE_MISSING, E_CASE_DAMAGED, E_CASE_NEWER.
     """
-    content = store.read_content(path)
-    try:
-        identity, source = content.identity, content.document["source"]
-        statuses = [SliceStatus(each["status"]) for each in content.document["readings"]]
-        series, part = str(identity["series_uid"]), str(identity["part"])
-        given = bool(source["thickness_from_user"])
-        return CaseFile(
-            path,
-            str(source["study_uid"]),
-            f"{series}_{part}" if part else series,
-            len(statuses),
-            sum(status.read for status in statuses),
-            str(content.document["saved_at_utc"]),
-            float(source["slice_thickness_mm"]) if given else None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"The saved case {path.name} is damaged: it does not say what it belongs to."
-        raise StoreError("E_CASE_DAMAGED", message, str(path)) from error
+    document = store.read_content(path).document
+    return CaseFile(
+        path,
+        document.source.study_uid,
+        document.stack.stack_id,
+        len(document.readings),
+        document.n_read,
+        document.saved_at_utc,
+        document.source.reader_thickness_mm,
+    )
 
 
 def reader_thickness_mm(path: Path) -> float | None:
@@ -114,8 +104,8 @@ def same_reading(one: Path, other: Path) -> bool:
         first, second = store.read_content(one), store.read_content(other)
     except StoreError:
         return False
-    readings = (each.document.get("readings") for each in (first, second))
-    return first.packed == second.packed and next(readings) == next(readings)
+    same_labels = first.packed_labels == second.packed_labels
+    return same_labels and first.document.readings == second.document.readings
 
 
 def has_reader_work(path: Path) -> bool:
@@ -124,16 +114,11 @@ def has_reader_work(path: Path) -> bool:
     What cannot be read may hold work.
     """
     try:
-        content = store.read_content(path)
-        return _is_touched(content)
-    except (StoreError, KeyError, TypeError, ValueError):
+        document = store.read_content(path).document
+    except StoreError:
         return True
-
-
-def _is_touched(content: CaseContent) -> bool:
-    document = content.document
-    return int(document["interactions"]) > 0 or any(
-        bool(each["edited"]) or SliceStatus(each["status"]).read for each in document["readings"]
+    return document.interactions > 0 or any(
+        reading.edited or reading.status.read for reading in document.readings
     )
 
 
@@ -149,8 +134,8 @@ def import_case(arrived: Path, path: Path, stack: Stack) -> None:
         data = saved.path.read_bytes()
         if store.has_case(path):
             store.set_aside(path)
-        files.make_private_folder(path.parent)
-        files.replace_file(path, data)
+        atomic.make_private_folder(path.parent)
+        atomic.replace_file(path, data)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"The case could not be brought to {path.parent}: {reason}."

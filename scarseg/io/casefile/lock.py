@@ -1,4 +1,17 @@
-"""One program writes a case; a second one opens it for reading only."""
+"""One program writes a case; a second one opens it for reading only.
+
+A lock is a file beside the case file, ``NAME.scarseg.lock``, that names its owner: process, the
+moment it started, computer, and a token of its own. Its states:
+
+- free: there is no lock file, or one that is damaged or whose owner has ended (a killed program
+  releases nothing); acquiring it writes a new one.
+- held: the owner runs, in this program or another one; acquiring it is refused.
+- unknown: the owner is on another computer, where nobody can see whether it runs; it counts as
+  held, and the refusal names the file to delete.
+
+Lock files are read and written under a lock of the system on the folder (:func:`folder_guard`),
+so that of several programs that find the lock of a dead one, one takes it over.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +21,23 @@ import logging
 import os
 import platform
 import secrets
-import sys
 import weakref
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scarseg.errors import StoreError
-from scarseg.io.files import is_alive, make_private_folder, process_start, replace_file
+import msgspec
+from filelock import FileLock
 
+from scarseg.errors import StoreError
+from scarseg.io.atomic import is_alive, make_private_folder, process_start, replace_file
+
+_MAX_BYTES = 4096
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LockOwner:
-    """The program that holds a lock; ``token`` tells two holds of one program apart."""
+    """The program that holds a lock; ``token`` tells two locks of one program apart."""
 
     pid: int
     started: str
@@ -31,28 +46,28 @@ class LockOwner:
 
     @property
     def alive(self) -> bool:
-        """Tell whether it still runs; on another machine, which cannot be asked, yes."""
+        """Whether it still runs; on another computer, yes."""
         if self.host != platform.node():
             return True
-        return is_alive(self.pid) and process_start(self.pid) == self.started
+        return is_alive(self.pid) and self.started in ("", process_start(self.pid))
 
 
 class CaseLock:
-    """Hold the right to write one case file.
+    """The right to write one case file.
 
     ``lock = CaseLock(); lock.acquire(path)`` and later ``lock.release()``; also a context
-    manager that releases. A lock that nobody holds on to any more, and one that is still held
-    when the program ends, releases itself; that of a program which died is taken over.
+    manager that releases. A lock without references, and one that is still held when the
+    program ends, is released; that of a program which died is taken over.
     """
 
     def __init__(self) -> None:
         self.replaced_dead_owner = False
-        """Whether the owner before had ended without letting go."""
-        self._let_go: weakref.finalize[..., CaseLock] | None = None
+        """Whether the owner before had ended without releasing it."""
+        self._releaser: weakref.finalize[..., CaseLock] | None = None
 
     @property
     def held(self) -> bool:
-        return self._let_go is not None
+        return self._releaser is not None
 
     def acquire(self, path: Path) -> CaseLock:
         """Lock the case file at ``path`` (which need not exist yet), at once or not at all.
@@ -76,18 +91,18 @@ class CaseLock:
                 if owner is not None:
                     _log.info("took over the lock of a program that has ended: %s", lock_path.name)
                 replace_file(lock_path, json.dumps(asdict(mine)).encode("ascii"))
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
             message = f"The case cannot be locked in {path.parent}: {reason}."
             raise StoreError("E_CASE_WRITE", message, str(path)) from error
-        self._let_go = weakref.finalize(self, _release, lock_path, mine)
+        self._releaser = weakref.finalize(self, _release, lock_path, mine)
         return self
 
     def release(self) -> None:
-        """Let the lock go; do nothing when it is not held."""
-        if self._let_go is not None:
-            self._let_go()
-            self._let_go = None
+        """Release the lock; do nothing when it is not held."""
+        if self._releaser is not None:
+            self._releaser()
+            self._releaser = None
 
     def __enter__(self) -> CaseLock:
         return self
@@ -97,9 +112,17 @@ class CaseLock:
 
 
 def is_unlocked(path: Path) -> bool:
-    """Tell whether nobody alive holds the lock of the case file at ``path``."""
+    """Return whether nobody alive holds the lock of the case file at ``path``."""
     owner = _read(_lock_path(path))
     return owner is None or not owner.alive
+
+
+def folder_guard(folder: Path) -> FileLock:
+    """Return a lock by which one program at a time reads and changes the small files of a folder.
+
+    The system releases it when a program dies. It is held for milliseconds.
+    """
+    return FileLock(folder / ".guard", mode=0o600, poll_interval=0.005)
 
 
 def _release(lock_path: Path, mine: LockOwner) -> None:
@@ -107,7 +130,7 @@ def _release(lock_path: Path, mine: LockOwner) -> None:
     if mine.pid != os.getpid():
         return
     # A folder that has gone or turned read-only leaves a lock that a later program takes over.
-    with contextlib.suppress(OSError), folder_guard(lock_path.parent):
+    with contextlib.suppress(OSError, NotImplementedError), folder_guard(lock_path.parent):
         if _read(lock_path) == mine:
             lock_path.unlink(missing_ok=True)
 
@@ -129,36 +152,12 @@ def _locked_message(owner: LockOwner, lock_path: Path) -> str:
 
 
 def _read(lock_path: Path) -> LockOwner | None:
-    """Give the owner named in a lock file; None when there is none that could be alive."""
+    """Return the owner named in a lock file; None when there is none that could be alive."""
     try:
-        values = json.loads(lock_path.read_bytes()[:4096])
-        return LockOwner(
-            int(values["pid"]), str(values["started"]), str(values["host"]), str(values["token"])
-        )
+        with lock_path.open("rb") as file:
+            return msgspec.convert(json.loads(file.read(_MAX_BYTES)), LockOwner)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+    except (ValueError, RecursionError):
         _log.warning("a damaged lock file is replaced: %s", lock_path.name)
         return None
-
-
-@contextlib.contextmanager
-def folder_guard(folder: Path) -> Iterator[None]:
-    """Let one program at a time look at and change the lock files of a folder.
-
-    The system lets go when a program dies in between. Held for milliseconds.
-    """
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(folder / ".guard", flags, 0o600)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

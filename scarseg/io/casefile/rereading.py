@@ -19,9 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scarseg.case.history import SliceStatus
 from scarseg.errors import StoreError
-from scarseg.io import files
+from scarseg.io import atomic
 from scarseg.io.casefile import store
 from scarseg.io.casefile.store import StackIds
 
@@ -112,24 +111,21 @@ def read_first_reading(path: Path) -> FirstReading | None:
     """Look at a saved reading; None where there is none, or it is not read to its end."""
     try:
         content = store.read_content(path)
-        document, identity = content.document, content.identity
-        source = document["source"]
-        statuses = [SliceStatus(each["status"]) for each in document["readings"]]
-        if not statuses or not all(status.read for status in statuses):
-            return None
-        given = bool(source["thickness_from_user"])
-        return FirstReading(
-            str(source["study_uid"]),
-            str(identity["series_uid"]),
-            str(identity["part"]),
-            len(statuses),
-            str(identity["pixels_sha256"]),
-            hashlib.sha256(content.packed).hexdigest(),
-            float(source["slice_thickness_mm"]) if given else None,
-            str(document["reader"]),
-        )
-    except (StoreError, KeyError, TypeError, ValueError):
+    except StoreError:
         return None
+    document, stack = content.document, content.document.stack
+    if not document.readings or document.n_read < len(document.readings):
+        return None
+    return FirstReading(
+        document.source.study_uid,
+        stack.series_uid,
+        stack.part,
+        len(document.readings),
+        stack.pixels_sha256,
+        hashlib.sha256(content.packed_labels).hexdigest(),
+        document.source.reader_thickness_mm,
+        document.reader,
+    )
 
 
 def first_reading_path(store_folder: Path, stack: StackIds) -> Path:
@@ -268,9 +264,9 @@ def _keep(rereading: Rereading) -> None:
     content["cases"] = list(content["cases"])
     whole = {"schema": SCHEMA, "sha256": _digest(content), "rereading": content}
     try:
-        files.make_private_folder(rereading.folder)
+        atomic.make_private_folder(rereading.folder)
         data = json.dumps(whole, indent=1).encode("ascii")
-        files.replace_file(rereading.folder / INDEX, data)
+        atomic.replace_file(rereading.folder / INDEX, data)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"The re-reading could not be kept in {rereading.folder.parent}: {reason}."

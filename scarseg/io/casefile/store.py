@@ -19,7 +19,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.io import files
+from scarseg.io import atomic
 from scarseg.io.casefile.file_format import (
     MAX_BYTES,
     CaseContent,
@@ -125,7 +125,7 @@ def save_case(case: Case, path: Path) -> None:
     data = encode_case(case)
     try:
         with _saving:
-            files.make_private_folder(path.parent)
+            atomic.make_private_folder(path.parent)
             _replace_keeping_previous(path, data, case.stack)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -159,10 +159,12 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
             notes.append(f"The saved case {generation.name} is damaged: {damage}.")
             _log.warning("damaged case file %s: %s", generation.name, damage)
             continue
-        saved_at, version = _provenance(content)
+        document = content.document
         if notes:
-            _log.warning("loaded the generation before it, saved %s", saved_at)
-        return SavedCase(case, generation, saved_at, version, tuple(notes))
+            _log.warning("loaded the generation before it, saved %s", document.saved_at_utc)
+        return SavedCase(
+            case, generation, document.saved_at_utc, document.software.version, tuple(notes)
+        )
     raise StoreError("E_CASE_DAMAGED", " ".join(notes), str(path))
 
 
@@ -196,12 +198,11 @@ def _newer(found: NewerFormatError) -> str:
 def read_progress(path: Path) -> ReadingProgress | None:
     """Look at how a saved reading stands, without its stack; None when there is none to be had."""
     try:
-        readings = read_content(path).document["readings"]
-        statuses = [SliceStatus(each["status"]) for each in readings]
-    except (StoreError, KeyError, TypeError, ValueError):
+        document = read_content(path).document
+    except StoreError:
         return None
-    proposed = statuses.count(SliceStatus.PROPOSED)
-    return ReadingProgress(len(statuses), sum(status.read for status in statuses), proposed)
+    proposed = document.statuses.count(SliceStatus.PROPOSED)
+    return ReadingProgress(len(document.readings), document.n_read, proposed)
 
 
 def set_aside(path: Path) -> Path:
@@ -220,7 +221,7 @@ def set_aside(path: Path) -> Path:
             if os.path.lexists(generation):
                 suffix = generation.name.removeprefix(path.name)
                 generation.replace(aside.with_name(aside.name + suffix))
-        files.flush_folder(path.parent)
+        atomic.flush_folder(path.parent)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"The case file {path} could not be set aside: {reason}."
@@ -243,20 +244,20 @@ def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
             build_case(content, stack, with_steps=False)
     except DamagedCaseError:
         present, kept_as = True, path.with_name(path.name + ".damaged")
-    files.remove_abandoned(path)
-    temporary = files.write_temporary(path, data)
+    atomic.remove_abandoned(path)
+    temporary = atomic.write_temporary(path, data)
     try:
         if present:
             _keep(newest, kept_as)
         temporary.replace(newest)
     finally:
-        files.remove_quietly(temporary)
-    files.flush_folder(path.parent)
+        atomic.remove_temporary(temporary)
+    atomic.flush_folder(path.parent)
 
 
 def _keep(newest: Path, kept_as: Path) -> None:
     """Give the newest file a second name, so that at every moment one of them is there."""
-    second = files.temporary_name(newest)
+    second = atomic.temporary_name(newest)
     try:
         try:
             os.link(newest, second, follow_symlinks=False)
@@ -265,7 +266,7 @@ def _keep(newest: Path, kept_as: Path) -> None:
         else:
             second.replace(kept_as)
     finally:
-        files.remove_quietly(second)
+        atomic.remove_temporary(second)
 
 
 def _read(path: Path, stack: Stack) -> CaseContent | None:
@@ -289,18 +290,15 @@ def _read(path: Path, stack: Stack) -> CaseContent | None:
 
 
 def _difference(content: CaseContent, stack: Stack) -> str:
-    expected = stack_identity(stack)
-    differing = [key for key in expected if content.identity.get(key) != expected[key]]
+    """Return in which keys the stack of a case differs from this one, comma between."""
+    saved, expected = content.document.stack, stack_identity(stack)
+    differing = [
+        key for key in expected.__struct_fields__ if getattr(saved, key) != getattr(expected, key)
+    ]
     # Another version may decode the same files to other last digits: still the same images.
     if differing == ["pixels_sha256"] and has_same_files(content, stack):
         return ""
     return ", ".join(differing)
-
-
-def _provenance(content: CaseContent) -> tuple[str, str]:
-    software = content.document.get("software")
-    version = software.get("version", "") if isinstance(software, dict) else ""
-    return str(content.document.get("saved_at_utc", "")), str(version)
 
 
 def _bytes(path: Path) -> bytes:

@@ -22,24 +22,30 @@ from pathlib import Path
 
 import numpy as np
 
-from scarseg.case.stack import LgeSequence as SequenceKind
-from scarseg.case.stack import LoadWarning, SliceSource, Stack
+from scarseg.case.stack import LgeSequence, LoadWarning, SliceSource, Stack
 from scarseg.errors import GeometryError, InputError, ScarsegError
+from scarseg.io.dicom.file_classes import START_BYTES, classify, describe_skipped
 from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
+from scarseg.io.dicom.image_kinds import NEGATIVE_SHARE, frame_key
 from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable_name
 from scarseg.io.dicom.lge_series import propose
-from scarseg.io.dicom.load_warnings import damage_warning, frame_name
+from scarseg.io.dicom.load_warnings import (
+    BY_SYNTAX,
+    damage_warning,
+    frame_name,
+    lossy_warning,
+    signed_warning,
+)
 from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.io.dicom.pixels import FramePixels, read_pixels
 from scarseg.io.dicom.series import assemble_stacks
-from scarseg.io.dicom.types import Frame, ImageKind, LoadReport, Refusal, StackSummary
+from scarseg.io.dicom.types import ImageKind, LoadReport, Refusal, StackSummary
 from scarseg.progress import Progress, silent
 
 __all__ = ["ImageKind", "LoadReport", "Refusal", "StackSummary", "read_stack", "scan"]
 
 _log = logging.getLogger(__name__)
-_NEGATIVE_SHARE = 0.005
 
 
 def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
@@ -56,29 +62,38 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
     found = find_sources(inputs, progress)
     refused = [_refusal(fault, "") for fault in found.faults]
     images: list[ImageFile] = []
-    other: Counter[str] = Counter()
-    skipped = found.skipped
+    skipped = Counter(found.skipped)
     with SourceReader() as reader:
         for index, source in enumerate(found.sources):
             progress(index / len(found.sources), f"Reading header {index + 1}")
             try:
                 images.append(_read_one(reader, source))
             except NotDicomError:
-                skipped += 1
+                skipped[_class_of(reader, source)] += 1
             except NotAnImageError as error:
-                skipped += 1
-                other[str(error)] += 1
+                skipped[str(error)] += 1
             except ScarsegError as error:
                 refused.append(_refusal(error, source.name))
     assembled = assemble_stacks(images)
     refused += assembled.refused
     proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
     stacks = sorted(proposed, key=_place)
-    notes = [*found.notes, *assembled.notes]
-    notes += [f"{n} of class {name} skipped." for name, n in sorted(other.items())]
-    _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped)
+    notes = list(assembled.notes)
+    if skipped:
+        notes.append(f"Skipped: {describe_skipped(skipped)}.")
+    _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped.total())
     progress(1.0, "Headers read")
-    return LoadReport(tuple(stacks), tuple(refused), skipped, tuple(notes))
+    return LoadReport(
+        tuple(stacks), tuple(refused), skipped.total(), tuple(notes), dict(sorted(skipped.items()))
+    )
+
+
+def _class_of(reader: SourceReader, source: Source) -> str:
+    try:
+        with reader.open(source) as (stream, _):
+            return classify(source.file_name, stream.read(START_BYTES))
+    except ScarsegError:
+        return "unknown"
 
 
 def _read_one(reader: SourceReader, source: Source) -> ImageFile:
@@ -125,8 +140,8 @@ def read_stack(
     by_file = sorted(summary.frames, key=lambda f: (f.source, f.number or 0))
     for result in read_pixels(by_file):
         progress(len(read) / len(by_file), f"Reading slice {len(read) + 1}")
-        read[_identity(result.frame)] = result
-    results = [read[_identity(frame)] for frame in summary.frames]
+        read[frame_key(result.frame)] = result
+    results = [read[frame_key(frame)] for frame in summary.frames]
     good = [result for result in results if result.pixels is not None]
     bad = [result for result in results if result.pixels is None]
     if not good:
@@ -138,10 +153,6 @@ def read_stack(
     pixels = np.stack([result.pixels for result in good if result.pixels is not None])
     progress(1.0, "Pixels read")
     return _stack(summary, good, bad, pixels, thickness)
-
-
-def _identity(frame: Frame) -> tuple[str, int]:
-    return (frame.sop_uid, frame.number or 0)
 
 
 def _thickness(summary: StackSummary, given_mm: float | None) -> float:
@@ -167,8 +178,8 @@ def _stack(
     thickness: float,
 ) -> Stack:
     frames = [result.frame for result in good]
-    sequence, more = _sequence(summary, pixels)
-    warnings = _warnings(summary, frames, bad, thickness) + more
+    sequence, more = _sequence(summary, good)
+    warnings = (*_warnings(summary, good, bad, thickness), *more)
     return Stack(
         pixels=pixels,
         pixel_spacing_mm=summary.pixel_spacing_mm,
@@ -200,30 +211,49 @@ def _stack(
 
 
 def _sequence(
-    summary: StackSummary, pixels: np.ndarray
-) -> tuple[SequenceKind, tuple[LoadWarning, ...]]:
-    """Take signed pixels for PSIR even where the headers never say so."""
-    if summary.sequence is SequenceKind.PSIR or summary.kind is not ImageKind.MAGNITUDE:
+    summary: StackSummary, good: Sequence[FramePixels]
+) -> tuple[LgeSequence, tuple[LoadWarning, ...]]:
+    """Return PSIR for signed pixels even where the headers never say so.
+
+    Raises:
+        InputError: ``E_IMAGE_KINDS``: some slices are signed and others are not.
+    """
+    if summary.sequence is LgeSequence.PSIR or summary.kind is not ImageKind.MAGNITUDE:
         return summary.sequence, ()
-    share = float(np.mean(pixels < 0))
-    if summary.modality != "MR" or share <= _NEGATIVE_SHARE:
+    if summary.modality != "MR":
         return summary.sequence, ()
-    warning = LoadWarning(
-        "W_SIGNED", f"{100 * share:.0f} % of the pixels are negative: taken for PSIR."
-    )
-    return SequenceKind.PSIR, (warning,)
+    shares = [one.negative_share for one in good]
+    signed = sum(share >= NEGATIVE_SHARE for share in shares)
+    unsigned = sum(share == 0 for share in shares)
+    if signed and unsigned and all(one.frame.kind is None for one in good):
+        raise InputError(
+            "E_IMAGE_KINDS",
+            f"{signed} slices hold values below zero, {unsigned} do not: magnitude and real "
+            "images in one stack.",
+            good[0].frame.source.name,
+        )
+    share = sum(shares) / len(shares)
+    if share <= NEGATIVE_SHARE:
+        return summary.sequence, ()
+    return LgeSequence.PSIR, (signed_warning(share),)
 
 
 def _warnings(
     summary: StackSummary,
-    frames: Sequence[Frame],
+    good: Sequence[FramePixels],
     bad: Sequence[FramePixels],
     thickness: float,
 ) -> tuple[LoadWarning, ...]:
-    """Judge the geometry again: with the thickness given and without the lost slices."""
+    """Judge again what the headers alone showed: geometry without lost slices, compression."""
+    frames = [result.frame for result in good]
     before = geometry_warnings(summary.frames, summary.slice_thickness_mm)
     kept = [w for w in summary.warnings if w not in before and w.code != "W_THICKNESS"]
     now = [*geometry_warnings(frames, thickness), *kept]
+    # The transfer syntax only allows for loss; the code streams show it.
+    now = [warning for warning in now if warning != lossy_warning(BY_SYNTAX)]
+    losses = sorted({result.loss for result in good if result.loss})
+    if losses and not any(warning.code == "W_LOSSY" for warning in now):
+        now.append(lossy_warning("; ".join(losses)))
     if bad:
         now.append(damage_warning([frame_name(r.frame) for r in bad], bad[0].damage))
     return tuple(now)

@@ -12,10 +12,12 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 import threading
+import warnings
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -24,14 +26,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.io.dicom import codestream
+
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 6 * 2**30
 CHILD_COMMAND: tuple[str, ...] = ("-P", "-m", "scarseg.io.dicom.decoder")
 RLE = "1.2.840.10008.1.2.5"
-_JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
-_JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
-_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
-_END_OF_IMAGE = b"\xff\xd9"
 _LENGTH = struct.Struct("<Q")
 
 
@@ -178,13 +178,12 @@ def decode_here(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     """
     if code.transfer_syntax == RLE:
         return _rle(frame, code)
-    if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise ValueError("its code stream has no end")
-    if code.transfer_syntax in _JPEG:
+    frame = codestream.trimmed(frame)
+    if code.transfer_syntax in codestream.JPEG:
         return _jpeg(frame, code)
-    if code.transfer_syntax in _JPEG_LS:
+    if code.transfer_syntax in codestream.JPEG_LS:
         return _jpeg_ls(frame, code)
-    if code.transfer_syntax in _JPEG_2000:
+    if code.transfer_syntax in codestream.JPEG_2000:
         return _jpeg_2000(frame, code)
     raise ValueError(f"no decoder for {code.transfer_syntax}")
 
@@ -206,9 +205,16 @@ def _rle(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
         "photometric_interpretation": "MONOCHROME2",
         "pixel_keyword": "PixelData",
     }
-    array, _ = RLELosslessDecoder.as_array(
-        encapsulate([frame]), raw=True, decoding_plugin="pydicom", **options
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        array, _ = RLELosslessDecoder.as_array(
+            encapsulate([frame]), raw=True, decoding_plugin="pydicom", **options
+        )
+    for warning in caught:
+        # One byte of padding is usual; more means that a count was damaged.
+        length = re.search(r"RLE segment .* (\d+) vs\. (\d+) bytes", str(warning.message))
+        if length and int(length[1]) > int(length[2]) + 1:
+            raise ValueError(f"an RLE segment decodes to {length[1]} bytes, not {length[2]}")
     return np.asarray(array)
 
 
@@ -222,12 +228,22 @@ def _jpeg(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     facts = libjpeg.get_parameters(frame)
     _check_size(facts["rows"], facts["columns"], code)
     data = libjpeg.decode_pixel_data(frame, version=2)
-    return np.frombuffer(data, "<u1" if facts["precision"] <= 8 else "<u2")
+    array = np.frombuffer(data, "<u1" if facts["precision"] <= 8 else "<u2")
+    codestream.check_lossless_jpeg(frame, array)
+    return array
 
 
 def _jpeg_ls(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     jpeg_ls: Any = import_module("jpeg_ls")
-    data, facts = jpeg_ls.decode_pixel_data(frame)
+    # Some encoders put zeros before the end-of-image marker, which the decoder refuses.
+    while True:
+        try:
+            data, facts = jpeg_ls.decode_pixel_data(frame)
+            break
+        except (ValueError, RuntimeError):
+            if frame[-3:-2] != b"\0":
+                raise
+            frame = frame[:-3] + codestream.END_OF_IMAGE
     _check_size(facts["height"], facts["width"], code)
     return np.frombuffer(data, "<u1" if facts["bits_per_sample"] <= 8 else "<u2")
 
@@ -266,8 +282,6 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    import warnings
-
     warnings.simplefilter("ignore")
     _limit_memory()
     _serve()

@@ -6,6 +6,7 @@ refused with its raw text.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,18 +15,21 @@ from pydicom._uid_dict import UID_dictionary
 from scarseg.errors import GeometryError, InputError, LimitError, ScarsegError
 from scarseg.io.dicom import values
 from scarseg.io.dicom.inputs import Source
-from scarseg.io.dicom.kinds import frame_kind
+from scarseg.io.dicom.kinds import frame_kind, vendor_kind
 from scarseg.io.dicom.parser import (
     DEFLATED_LE,
+    DOUBLE_PIXEL_DATA,
     EXPLICIT_BE,
+    FLOAT_PIXEL_DATA,
     MAX_ITEMS,
     NATIVE_SYNTAXES,
     Elements,
     Header,
 )
-from scarseg.io.dicom.types import Frame, ImageKind, PixelLayout
+from scarseg.io.dicom.types import Frame, ImageKind, ModalityLookup, PixelLayout
 
 MAX_SIDE = 4096
+_FLOAT_BITS = {FLOAT_PIXEL_DATA: 32, DOUBLE_PIXEL_DATA: 64}
 ENHANCED_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.4.1",  # Enhanced MR
@@ -133,7 +137,6 @@ def _class_name(sop_class: str) -> str:
 
 def _describe(root: Elements, source: Source) -> ImageFile:
     image_type = values.codes(root, 0x00080008)
-    intercept = values.number(root, 0x00281052)
     return ImageFile(
         source=source,
         sop_uid=values.uid(root, 0x00080018) or values.uid(root, 0x00020003),
@@ -152,16 +155,23 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         cardiac_images=values.whole(root, 0x00181090),
         lossy=values.raw_text(root, 0x00282110) == "01",
         frame_of_reference=values.uid(root, 0x00200052),
-        kind=frame_kind(image_type, "", _below_zero(root, intercept)),
+        kind=frame_kind(image_type, vendor=vendor_kind(root)),
     )
 
 
-def _below_zero(root: Elements, intercept: float | None) -> bool:
-    """Tell whether an MR header shows values below zero: only PSIR has them."""
+def _below_zero(root: Elements, layout: PixelLayout, rescale: tuple[float, float]) -> bool | None:
+    """Return whether an MR image holds values below zero after rescale; only PSIR does.
+
+    None where the header does not show it: then only the pixels do.
+    """
     if values.codes(root, 0x00080060) != ("MR",):
         return False
-    smallest = root.values.get(0x00280106, (b"", b""))[0] == b"SS"
-    return (intercept or 0) < 0 or (smallest and (values.number(root, 0x00280106) or 0) < 0)
+    slope, intercept = rescale
+    smallest = values.shorts(root, 0x00280106, layout.signed)[:1]
+    padded = layout.padding
+    if smallest and slope > 0 and not (padded and padded[0] <= smallest[0] <= padded[1]):
+        return smallest[0] * slope + intercept < -0.5 * slope
+    return False if not layout.signed and slope > 0 and intercept >= 0 else None
 
 
 def _frames(header: Header, source: Source, sop_uid: str, sop_class: str) -> list[Frame]:
@@ -199,22 +209,24 @@ def _layout(header: Header) -> PixelLayout:
     assert rows is not None and columns is not None and frames is not None
     if header.transfer_syntax not in NATIVE_SYNTAXES | COMPRESSED_SYNTAXES:
         raise InputError("E_DECODE", f"Transfer syntax {header.transfer_syntax} is not supported.")
+    floating = header.pixel_tag in _FLOAT_BITS
     allocated = values.whole(root, 0x00280100)
     stored = values.whole(root, 0x00280101) or allocated
     high_bit = values.whole(root, 0x00280102)
-    if (
-        allocated not in (8, 16, 32)
-        or stored is None
-        or not 1 <= stored <= allocated
-        or (values.whole(root, 0x00280002) or 1) != 1
-        or (allocated == 8 and header.transfer_syntax == EXPLICIT_BE)
-    ):
-        raise InputError(
-            "E_DECODE",
-            f"Pixels of {allocated} allocated and {stored} stored bits cannot be read.",
-        )
+    if floating:
+        allocated = stored = _FLOAT_BITS[header.pixel_tag]
+    samples = values.whole(root, 0x00280002) or 1
+    if samples != 1:
+        raise InputError("E_DECODE", f"{samples} samples per pixel: not a grey image.")
+    if allocated not in (8, 16, 32, 64) or (allocated == 64 and not floating):
+        raise InputError("E_DECODE", f"Pixels of {allocated} allocated bits cannot be read.")
+    if allocated == 8 and header.transfer_syntax == EXPLICIT_BE and header.pixel_vr != b"OB":
+        raise InputError("E_DECODE", "8-bit pixels in big-endian words cannot be read.")
+    if stored is None or not 1 <= stored <= allocated:
+        raise InputError("E_DECODE", f"{stored} of {allocated} allocated bits cannot be stored.")
     if high_bit is None or not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
+    signed = values.whole(root, 0x00280103) == 1
     return PixelLayout(
         transfer_syntax=header.transfer_syntax,
         offset=header.pixel_offset,
@@ -226,9 +238,72 @@ def _layout(header: Header) -> PixelLayout:
         bits_allocated=allocated,
         bits_stored=stored,
         high_bit=high_bit,
-        signed=values.whole(root, 0x00280103) == 1,
+        signed=signed,
         inverted=values.codes(root, 0x00280004) == ("MONOCHROME1",),
+        floating=floating,
+        padding=_padding(root, signed),
+        overlay_bits=_overlay_bits(root),
+        frame_offsets=_frame_offsets(root),
+        lookup=_lookup(root, signed),
     )
+
+
+def _padding(root: Elements, signed: bool) -> tuple[int, int] | None:
+    """Return the range of stored values that are no image (PS3.3 C.7.5.1.1.2)."""
+    value = values.shorts(root, 0x00280120, signed)
+    if not value:
+        return None
+    limit = values.shorts(root, 0x00280121, signed) or value
+    return min(value[0], limit[0]), max(value[0], limit[0])
+
+
+def _overlay_bits(root: Elements) -> int:
+    """Return the bits of the pixel cells that overlays occupy, as old files keep them."""
+    bits = 0
+    for group in range(0x6000, 0x6020, 2):
+        position = values.shorts(root, group << 16 | 0x0102, False)
+        if position and 0 < position[0] < 32:
+            bits |= 1 << position[0]
+    return bits
+
+
+def _frame_offsets(root: Elements) -> tuple[int, ...]:
+    raw = root.values.get(0x7FE00001, (b"", b""))[1]
+    return struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) // 8 * 8])
+
+
+def _lookup(root: Elements, signed: bool) -> ModalityLookup | None:
+    """Return the Modality LUT, None where there is none.
+
+    Raises:
+        InputError: ``E_RESCALE``: it is not what its descriptor says.
+    """
+    items = root.sequences.get(0x00283000)
+    if not items:
+        return None
+    item = items[0]
+    descriptor = values.shorts(item, 0x00283002, False)
+    raw = item.values.get(0x00283006, (b"", b""))[1]
+    if len(descriptor) != 3 or descriptor[2] not in (8, 16):
+        raise InputError("E_RESCALE", f"LUTDescriptor of the Modality LUT is {descriptor}.")
+    n = descriptor[0] or 65536
+    if descriptor[2] == 8 and len(raw) in (n, n + n % 2):
+        entries = tuple(raw[:n])
+    else:
+        entries = values.shorts(item, 0x00283006, False)
+    if len(entries) != n or max(entries) >= 1 << descriptor[2]:
+        raise InputError(
+            "E_RESCALE",
+            f"The Modality LUT has {len(entries)} entries, its descriptor says {n} of "
+            f"{descriptor[2]} bits.",
+        )
+    first = values.shorts(item, 0x00283002, signed)[1]
+    slope, intercept = _rescale(root)
+    if (slope, intercept) != (1.0, 0.0):
+        raise InputError(
+            "E_RESCALE", f"A Modality LUT and RescaleSlope {slope:g} exclude each other."
+        )
+    return ModalityLookup(first, entries)
 
 
 def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid: str) -> Frame:
@@ -250,7 +325,8 @@ def _classic_frame(root: Elements, layout: PixelLayout, source: Source, sop_uid:
         header_spacing_mm=_positive(values.number(root, 0x00180088)),
         slope=slope,
         intercept=intercept,
-        kind=frame_kind(image_type, "", _below_zero(root, intercept)),
+        kind=frame_kind(image_type, vendor=vendor_kind(root)),
+        below_zero=_below_zero(root, layout, (slope, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
         description=values.text(root, 0x0008103E),
@@ -298,7 +374,8 @@ def _enhanced_frame(
         ),
         slope=slope,
         intercept=intercept,
-        kind=frame_kind(image_type, component, _below_zero(root, intercept)),
+        kind=frame_kind(image_type, component, vendor_kind(root, groups[0])),
+        below_zero=_below_zero(root, layout, (slope, intercept)),
         derived=image_type[:1] == ("DERIVED",),
         image_type=image_type,
         description=values.text(root, 0x0008103E),
@@ -319,7 +396,7 @@ def _pixel_damage(layout: PixelLayout, index: int) -> str:
     if layout.transfer_syntax not in NATIVE_SYNTAXES:
         return ""
     if layout.length is None:
-        return "its pixel data have no length"
+        return "its uncompressed pixel data have no defined length"
     there = layout.length
     if layout.transfer_syntax != DEFLATED_LE:
         there = min(there, layout.size - layout.offset)

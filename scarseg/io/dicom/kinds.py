@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
+from scarseg.io.dicom import values
+from scarseg.io.dicom.parser import PRIVATE_ELEMENTS, Elements
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.types import ImageKind
 
@@ -20,12 +23,17 @@ _COMPONENTS = {
 }
 
 
-def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> ImageKind | None:
-    """Tell the kind of one frame, None where its own header leaves it open.
+def frame_kind(
+    image_type: tuple[str, ...], component: str = "", vendor: ImageKind | None = None
+) -> ImageKind | None:
+    """Return the kind of one frame, None where its own header leaves it open.
 
-    ``image_type`` the values of ImageType or FrameType; ``component`` ComplexImageComponent;
-    ``signed`` says that the header shows values below zero. The single
-    letter M says little: scanners write it on PSIR as well.
+    The single letter M says little: scanners write it on PSIR as well.
+
+    Args:
+        image_type: the values of ImageType or FrameType.
+        component: ComplexImageComponent.
+        vendor: what the vendor's own elements say, from :func:`vendor_kind`.
     """
     words = {value.replace("_", " ") for value in image_type}
     words |= {part for value in image_type for part in value.split("_")}
@@ -39,15 +47,74 @@ def frame_kind(image_type: tuple[str, ...], component: str, signed: bool) -> Ima
         return ImageKind.PSIR
     if words & _PHASE:
         return ImageKind.PHASE
+    if vendor is not None:
+        return vendor
     if words & _MAGNITUDE or component == "MAGNITUDE":
         return ImageKind.MAGNITUDE
-    if signed:
-        return ImageKind.PSIR
     return None
 
 
+_GE_KINDS = {1: ImageKind.PHASE, 2: ImageKind.PSIR, 3: ImageKind.PHASE}
+"""(0043,102F) of GE: 0 is magnitude and says as little as M."""
+_GE = (0x0043, b"GEMS_PARM_01", 0x10)
+_SIEMENS = (0x0021, b"SIEMENS MR SDI 02", 0x11)
+_PHILIPS = (0x2005, b"Philips MR Imaging DD 001", 0x10)
+_COMMENTS = (
+    (r"\b(psir|ps|phase.?sensitive|real)\b", ImageKind.PSIR),
+    (r"\b(mag|magnitude)\b", ImageKind.MAGNITUDE),
+    (r"\bphase\b", ImageKind.PHASE),
+)
+
+
+def vendor_kind(root: Elements, frame: Elements | None = None) -> ImageKind | None:
+    """Return the kind that private elements of GE, Siemens or Philips, or a comment, tell.
+
+    Magnitude and real images of one series often differ in nothing else.
+
+    Args:
+        root: the data set.
+        frame: the functional groups of one frame of an Enhanced file.
+    """
+    places = [one for one in (frame, root) if one is not None]
+    siemens = [item for one in places if (item := one.item(0x002111FE)) is not None]
+    philips = [item for one in places if (item := one.item(0x2005140F)) is not None]
+    for one in places:
+        for tag in _private(one, _GE):
+            kind = _GE_KINDS.get((values.shorts(one, tag, True) or (0,))[0])
+            if kind is not None:
+                return kind
+    for one in (*siemens, *places):
+        for tag in _private(one, _SIEMENS):
+            kind = frame_kind(values.codes(one, tag))
+            if kind is not None:
+                return kind
+    for one in (*philips, *places):
+        for tag in _private(one, _PHILIPS):
+            kind = frame_kind(values.codes(one, tag))
+            if kind is not None:
+                return kind
+    comment = values.text(root, 0x00204000).replace("_", " ")
+    for pattern, kind in _COMMENTS:
+        if re.search(pattern, comment, re.IGNORECASE):
+            return kind
+    return None
+
+
+def _private(elements: Elements, block: tuple[int, bytes, int]) -> list[int]:
+    """Return the tags of a vendor's element: where its creator is, else where it usually is."""
+    group, creator, usual = block
+    last = PRIVATE_ELEMENTS[group]
+    blocks = [
+        number
+        for number in range(0x10, 0x100)
+        if elements.values.get(group << 16 | number, (b"", b""))[1].rstrip(b"\0 ") == creator
+    ]
+    tags = [group << 16 | number << 8 | last for number in blocks or [usual]]
+    return [tag for tag in tags if tag in elements.values]
+
+
 def resolve_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:
-    """Tell the kind of frames that leave it open, from their series and its description.
+    """Return the kind of frames that leave it open, from their series and its description.
 
     Where others in the series say that they are PSIR or magnitude, the open ones are
     magnitude; otherwise the description decides.

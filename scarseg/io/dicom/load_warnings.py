@@ -72,20 +72,33 @@ def header_warnings(
         warnings.append(_repeat_warning(group))
     if first.modality not in ("MR", ""):
         warnings.append(LoadWarning("W_NOT_MR", f"The modality is {first.modality}, not MR."))
-    if first.lossy or good[0].layout.transfer_syntax in _LOSSY:
-        warnings.append(
-            LoadWarning("W_LOSSY", "The images were compressed with loss; thresholds may shift.")
-        )
+    if group.negative_share is not None:
+        warnings.append(signed_warning(group.negative_share))
+    if first.lossy:
+        warnings.append(lossy_warning("LossyImageCompression is 01"))
+    elif good[0].layout.transfer_syntax in _LOSSY:
+        warnings.append(lossy_warning(BY_SYNTAX))
     return warnings
 
 
+BY_SYNTAX = "by their transfer syntax"
+
+
+def lossy_warning(how: str) -> LoadWarning:
+    """Return the warning of images that were compressed with loss."""
+    return LoadWarning(
+        "W_LOSSY", f"The images were compressed with loss ({how}); thresholds may shift."
+    )
+
+
+def signed_warning(share: float) -> LoadWarning:
+    """Return the warning of a stack that is PSIR by its pixels alone."""
+    return LoadWarning(
+        "W_SIGNED", f"{100 * share:.0f} % of the pixels are negative: taken for PSIR."
+    )
+
+
 def _repeat_warning(group: Group) -> LoadWarning:
-    if not group.distinguishable:
-        return LoadWarning(
-            "W_REPEAT",
-            f"Positions were acquired up to {group.repeat} times and nothing in the headers tells "
-            "the images apart; the stack may mix them.",
-        )
     apart = f", up to {group.apart_mm:.3g} mm apart" if group.apart_mm > SAME_POSITION_MM else ""
     which = "the newest of each make" if group.rank == 1 else "older ones make"
     return LoadWarning(

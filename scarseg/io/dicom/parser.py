@@ -19,9 +19,9 @@ MAX_ELEMENTS = 4_000_000
 _MAX_VALUE_BYTES = 2**16
 _WALKED_SEQUENCE_BYTES = 2**18
 
-PIXEL_DATA = 0x7FE00010
-_FLOAT_PIXELS = frozenset({0x7FE00008, 0x7FE00009})
+PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE00009
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_ITEM_BYTES, _ITEM_BYTES_BE = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"
 _UNDEFINED = 0xFFFFFFFF
 LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -32,6 +32,7 @@ SHORT_VRS = frozenset(
         *(b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
     }
 )
+ALL_VRS = LONG_VRS | SHORT_VRS
 DIRECTORY_RECORDS = 0x00041220
 WANTED_SEQUENCES = frozenset(
     {
@@ -40,6 +41,8 @@ WANTED_SEQUENCES = frozenset(
         0x52009230,  # PerFrameFunctionalGroupsSequence
         *(0x00189114, 0x00189115, 0x00189118, 0x00189226),  # echo, modifier, cardiac, frame type
         *(0x00209111, 0x00209113, 0x00209116, 0x00289110, 0x00289145),
+        0x00283000,  # ModalityLUTSequence
+        *(0x002111FE, 0x2005140F),  # what Siemens and Philips keep beside each frame
     }
 )
 WANTED = frozenset(
@@ -54,8 +57,16 @@ WANTED = frozenset(
         *(0x00200100, 0x00209128, 0x00209153, 0x00209156),
         *(0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280030, 0x00280100),
         *(0x00280101, 0x00280102, 0x00280103, 0x00280106, 0x00281052, 0x00281053, 0x00282110),
+        *(0x00280120, 0x00280121, 0x00283002, 0x00283006),  # padding, modality LUT
+        *(0x00080070, 0x00204000),  # manufacturer, image comments
+        *(0x00209161, 0x00209162, 0x00209163),  # concatenation
+        *(group << 16 | element for group in range(0x6000, 0x6020, 2) for element in (0x0102,)),
+        0x7FE00001,  # ExtendedOffsetTable
     }
 )
+PRIVATE_ELEMENTS = {0x0021: 0x75, 0x0043: 0x2F, 0x2005: 0x11}
+"""Group to the last byte of the private element that tells magnitude from real images."""
+_LONG_VALUE_TAG, _LONG_VALUE_BYTES = 0x00283006, 2**18  # a lookup table of 16 bits
 
 
 class DamagedError(Exception):
@@ -89,6 +100,7 @@ class ElementReader:
         self._size = size
         self.explicit = explicit
         self.little_endian = little_endian
+        self.pixel_vr = b""
 
     def _read(self, n: int) -> bytes:
         data = self._stream.read(n) if not self._pushed else self._read_pushed(n)
@@ -136,52 +148,69 @@ class ElementReader:
         raise DamagedError(f"no data element at byte {self.position - 8}")
 
     def read_meta(self, into: Elements) -> None:
-        """Read group 0002, always explicit little endian."""
+        """Read group 0002: explicit little endian by the standard, implicit in some files."""
         while self.peek(2) == b"\x02\x00":
-            tag, vr, length = self._element(explicit=True)
+            explicit = self.peek(6)[4:] in ALL_VRS
+            tag, vr, length = self._element(explicit)
             self._value(tag, vr, length, into, self.explicit, 0)
 
-    def read_data_set(self, into: Elements) -> tuple[int, int | None]:
-        """Read to the pixel data; give their offset and length, (-1, -1) without any."""
+    def read_data_set(self, into: Elements) -> tuple[int, int, int | None]:
+        """Read to the pixel data; return their tag, offset and length, (0, -1, -1) without any."""
         while len(self.peek(8)) == 8:
             tag, vr, length = self._element(self.explicit)
-            if tag == PIXEL_DATA:
-                return self.position, None if length == _UNDEFINED else length
-            if tag in _FLOAT_PIXELS or tag >> 16 == 0xFFFE:
+            if tag in (PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_PIXEL_DATA):
+                self.pixel_vr = vr
+                return tag, self.position, None if length == _UNDEFINED else length
+            if tag >> 16 == 0xFFFE:
                 break
             self._value(tag, vr, length, into, self.explicit, 0)
-        return -1, -1
+        return 0, -1, -1
 
     def _value(
         self, tag: int, vr: bytes, length: int, into: Elements, explicit: bool, depth: int
     ) -> None:
         if self._is_sequence(tag, vr, length):
-            inner_explicit = explicit and vr != b"UN"
             if tag in WANTED_SEQUENCES:
                 items = into.sequences.setdefault(tag, [])
-                keep: Callable[[Elements], None] = items.append
-                self._sequence(length, keep, inner_explicit, depth + 1, tag)
-            elif length != _UNDEFINED and length > _WALKED_SEQUENCE_BYTES:
+                self._sequence(length, items.append, explicit, depth + 1, tag)
+            elif length == _UNDEFINED:
+                self._sequence(length, _forget, explicit, depth + 1, tag)
+            elif length > _WALKED_SEQUENCE_BYTES:
                 self._skip(length)
             else:
-                self._sequence(length, _forget, inner_explicit, depth + 1, tag)
+                self._walk(self._read(length), explicit, depth + 1, tag)
         elif length == _UNDEFINED:
             self._fragments()
-        elif tag in WANTED and length <= _MAX_VALUE_BYTES:
+        elif _is_wanted(tag) and length <= _limit(tag):
             into.values[tag] = (vr, self._read(length))
         else:
             self._skip(length)
 
-    @staticmethod
-    def _is_sequence(tag: int, vr: bytes, length: int) -> bool:
+    def _walk(self, data: bytes, explicit: bool, depth: int, tag: int) -> None:
+        """See how deep a sequence of known length goes; its damage harms nothing else."""
+        inside = ElementReader(io.BytesIO(data), 0, len(data), explicit, self.little_endian)
+        inside._count = self._count
+        try:
+            inside._sequence(len(data), _forget, explicit, depth, tag)
+        except DamagedError:
+            return
+        finally:
+            self._count = inside._count
+
+    def _is_sequence(self, tag: int, vr: bytes, length: int) -> bool:
         if vr == b"SQ":
             return True
         if vr in (b"", b"UN"):
+            if tag & 0x00010000:  # private: whatever begins with an item
+                return length == _UNDEFINED or (tag in WANTED_SEQUENCES and self._at_item())
             if tag in WANTED_SEQUENCES or length == _UNDEFINED:
                 return True
             known = DicomDictionary.get(tag)
             return vr == b"" and known is not None and known[0] == "SQ"
         return False
+
+    def _at_item(self) -> bool:
+        return self.peek(4) == (_ITEM_BYTES if self.little_endian else _ITEM_BYTES_BE)
 
     def _sequence(
         self,
@@ -210,6 +239,10 @@ class ElementReader:
 
     def _item(self, into: Elements, length: int, explicit: bool, depth: int) -> None:
         end = None if length == _UNDEFINED else self.position + length
+        # Implicit items occur in explicit files, and explicit ones under UN: each item shows
+        # how it is written. Items of an implicit data set are never explicit.
+        vr = self.peek(6)[4:]
+        explicit = explicit and vr.isalpha() and vr.isupper()
         while end is None or self.position < end:
             tag, vr, value_length = self._element(explicit)
             if tag == _ITEM_END and end is None:
@@ -226,6 +259,19 @@ class ElementReader:
             if tag != _ITEM or length == _UNDEFINED:
                 raise DamagedError(f"no fragment at byte {self.position - 8}")
             self._skip(length)
+
+
+def _is_wanted(tag: int) -> bool:
+    if tag in WANTED:
+        return True
+    last = PRIVATE_ELEMENTS.get(tag >> 16)
+    element = tag & 0xFFFF
+    # 0010-00FF name the creator of the block of elements xx00-xxFF.
+    return last is not None and (0x10 <= element <= 0xFF or element & 0xFF == last)
+
+
+def _limit(tag: int) -> int:
+    return _LONG_VALUE_BYTES if tag == _LONG_VALUE_TAG else _MAX_VALUE_BYTES
 
 
 def _forget(item: Elements) -> None:
@@ -252,11 +298,14 @@ class Header:
 
     ``pixel_offset`` counts bytes from the file's start (for deflated files: from the start of
     the inflated data set); ``pixel_length`` is None for undefined length; both are -1 without
-    pixel data. ``damage`` says why the header could not be read to its end, else empty.
+    pixel data; ``pixel_tag`` is that of integer, float or double pixel data, 0 without any.
+    ``damage`` says why the header could not be read to its end, else empty.
     """
 
     transfer_syntax: str
     elements: Elements
+    pixel_tag: int = 0
+    pixel_vr: bytes = b""
     pixel_offset: int = -1
     pixel_length: int | None = -1
     size: int = 0
@@ -307,7 +356,8 @@ def _read_after_preamble(stream: BinaryIO, offset: int, size: int, has_preamble:
         body = Elements(little_endian=little_endian)
         body.values.update(meta.values)
         header = Header(syntax or _plain_syntax(explicit, little_endian), body, size=size)
-        header.pixel_offset, header.pixel_length = reader.read_data_set(body)
+        header.pixel_tag, header.pixel_offset, header.pixel_length = reader.read_data_set(body)
+        header.pixel_vr = reader.pixel_vr
     except DamagedError as error:
         header.damage = str(error)
     except (zlib.error, EOFError):
@@ -338,7 +388,7 @@ def _encoding(start: bytes, syntax: str) -> tuple[bool, bool]:
     little_endian = syntax != EXPLICIT_BE
     if not syntax and start[:2] == b"\x00\x08":
         little_endian = False
-    return start[4:6] in LONG_VRS or start[4:6] in SHORT_VRS, little_endian
+    return start[4:6] in ALL_VRS, little_endian
 
 
 def _plain_syntax(explicit: bool, little_endian: bool) -> str:

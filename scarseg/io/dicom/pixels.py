@@ -1,4 +1,4 @@
-"""Frames -> float32 pixels: decoded, masked to the stored bits, inverted once, rescaled."""
+"""Read the pixels of frames from their files, decoded and rescaled to float32."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray
 from scarseg.errors import ScarsegError
+from scarseg.io.dicom.codestream import describe_loss, group_fragments
 from scarseg.io.dicom.decoder import DecodeError, FrameCode, decode_frame
 from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.parser import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, open_inflated
+from scarseg.io.dicom.stored_values import StoredValuesError, to_intensities
 from scarseg.io.dicom.types import Frame, PixelLayout
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -28,13 +30,16 @@ _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 class FramePixels:
     """One frame's pixels, float32 (row, column) after rescale; or why there are none.
 
-    ``sha256`` is the hash of the whole source file.
+    ``sha256`` is the hash of the whole source file, ``negative_share`` the share of unpadded pixels
+    below zero, ``loss`` how the frame was compressed with loss, else empty.
     """
 
     frame: Frame
     pixels: FloatArray | None
     sha256: str
     damage: str
+    negative_share: float = 0.0
+    loss: str = ""
 
 
 def read_pixels(frames: Iterable[Frame]) -> Iterator[FramePixels]:
@@ -79,28 +84,32 @@ def _hash(stream: BinaryIO) -> str:
 
 
 def _frame_pixels(
-    frame: Frame, sha256: str, load: Callable[[int], npt.NDArray[np.generic]]
+    frame: Frame, sha256: str, load: Callable[[int], tuple[npt.NDArray[np.generic], str]]
 ) -> FramePixels:
     if frame.damage:
         return FramePixels(frame, None, sha256, frame.damage)
     try:
-        stored = load((frame.number or 1) - 1)
-    except DecodeError as error:
+        stored, loss = load((frame.number or 1) - 1)
+        pixels, image = to_intensities(stored, frame)
+    except (DecodeError, StoredValuesError) as error:
         return FramePixels(frame, None, sha256, f"its pixels cannot be decoded: {error}")
     except (EOFError, zlib.error):
         return FramePixels(frame, None, sha256, "its pixel data end too early")
-    return FramePixels(frame, _rescaled(stored, frame), sha256, "")
+    negative = float(np.count_nonzero(pixels[image] < 0) / max(1, np.count_nonzero(image)))
+    return FramePixels(frame, pixels, sha256, "", negative, loss)
 
 
-def _loader(stream: BinaryIO, layout: PixelLayout) -> Callable[[int], npt.NDArray[np.generic]]:
-    """Give a function from frame index to stored integers (row, column)."""
+def _loader(
+    stream: BinaryIO, layout: PixelLayout
+) -> Callable[[int], tuple[npt.NDArray[np.generic], str]]:
+    """Return a function from frame index to stored values (row, column) and their loss."""
     if layout.transfer_syntax == DEFLATED_LE:
         inflated = open_inflated(stream)
         _discard(inflated, layout.offset)
         pixels = io.BytesIO(inflated.read(layout.frames * layout.frame_bytes))
-        return lambda index: _native(pixels, 0, layout, index)
+        return lambda index: (_native(pixels, 0, layout, index), "")
     if layout.transfer_syntax in NATIVE_SYNTAXES:
-        return lambda index: _native(stream, layout.offset, layout, index)
+        return lambda index: (_native(stream, layout.offset, layout, index), "")
     stream.seek(layout.offset)
     encapsulated = _encapsulated(stream, layout)
     code = FrameCode(
@@ -111,7 +120,12 @@ def _loader(stream: BinaryIO, layout: PixelLayout) -> Callable[[int], npt.NDArra
         layout.bits_stored,
         layout.signed,
     )
-    return lambda index: decode_frame(_encoded(encapsulated, layout.frames, index), code)
+
+    def load(index: int) -> tuple[npt.NDArray[np.generic], str]:
+        encoded = _encoded(encapsulated, layout, index)
+        return decode_frame(encoded, code), describe_loss(encoded, layout.transfer_syntax)
+
+    return load
 
 
 def _native(
@@ -122,7 +136,8 @@ def _native(
     if len(data) < layout.frame_bytes:
         raise EOFError
     order = ">" if layout.transfer_syntax == EXPLICIT_BE else "<"
-    dtype = np.dtype(f"{order}{'i' if layout.signed else 'u'}{layout.bits_allocated // 8}")
+    kind = "f" if layout.floating else "i" if layout.signed else "u"
+    dtype = np.dtype(f"{order}{kind}{layout.bits_allocated // 8}")
     return np.frombuffer(data, dtype=dtype).reshape(layout.rows, layout.columns)
 
 
@@ -177,44 +192,38 @@ def _encapsulated(stream: BinaryIO, layout: PixelLayout) -> _Encapsulated:
     return _Encapsulated(offsets, fragments, position - behind, whole)
 
 
-def _encoded(pixels: _Encapsulated, frames: int, index: int) -> bytes:
+def _encoded(pixels: _Encapsulated, layout: PixelLayout, index: int) -> bytes:
     """Join the fragments of one frame.
+
+    An offset table decides, unless its offsets are not those of fragments; then one fragment a
+    frame, and last the end markers of the code streams.
 
     Raises:
         EOFError: the pixel data end before the frame does.
-        DecodeError: which fragments make the frame cannot be told.
+        DecodeError: which fragments make the frame cannot be seen.
     """
-    table, fragments = pixels.table, pixels.fragments
-    if len(table) == frames and frames > 1:
+    frames, fragments = layout.frames, pixels.fragments
+    starts = {at for at, _ in fragments}
+    for table in (layout.frame_offsets, pixels.table):
+        if len(table) != frames or frames == 1:
+            continue
         end = table[index + 1] if index + 1 < frames else None
         if not pixels.whole and (end is None or end > pixels.end):
             raise EOFError
-        return b"".join(d for at, d in fragments if table[index] <= at and (not end or at < end))
+        if starts.issuperset(table[: index + 2]):
+            return b"".join(
+                d for at, d in fragments if table[index] <= at and (not end or at < end)
+            )
     if not pixels.whole:
         raise EOFError
+    data = [fragment for _, fragment in fragments]
     if frames == 1:
-        return b"".join(data for _, data in fragments)
-    if len(fragments) == frames:
-        return fragments[index][1]
-    raise DecodeError(f"{len(fragments)} fragments for {frames} frames and no offset table")
-
-
-def _rescaled(stored: npt.NDArray[np.generic], frame: Frame) -> FloatArray:
-    """Mask to the stored bits, extend the sign, invert MONOCHROME1, rescale.
-
-    Inversion is within the range of the stored bits, so that an inverted file gives the same
-    array as the file it was made from.
-    """
-    layout = frame.layout
-    bits = stored.astype(np.int64) >> (layout.high_bit + 1 - layout.bits_stored)
-    bits &= (1 << layout.bits_stored) - 1
-    if layout.signed:
-        sign = 1 << (layout.bits_stored - 1)
-        bits = (bits ^ sign) - sign
-    if layout.inverted:
-        bits = (-1 if layout.signed else (1 << layout.bits_stored) - 1) - bits
-    pixels = bits.astype(np.float32)
-    if frame.slope != 1 or frame.intercept != 0:
-        pixels *= np.float32(frame.slope)
-        pixels += np.float32(frame.intercept)
-    return pixels
+        return b"".join(data)
+    if len(data) == frames:
+        return data[index]
+    groups = group_fragments(data)
+    if len(groups) == frames:
+        return groups[index]
+    raise DecodeError(
+        f"{len(data)} fragments for {frames} frames, {len(groups)} of them with an end marker"
+    )

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from scarseg.case.stack import LgeSequence as SequenceKind
+from scarseg.case.stack import LgeSequence
 from scarseg.errors import InputError, LimitError, ScarsegError
 from scarseg.io.dicom.geometry import (
     geometry_warnings,
@@ -15,6 +15,7 @@ from scarseg.io.dicom.geometry import (
     spacing_is_regular,
 )
 from scarseg.io.dicom.headers import ImageFile
+from scarseg.io.dicom.image_kinds import are_copies, decide_kinds, frame_key
 from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.lge_series import LgeEvidence
@@ -129,17 +130,56 @@ def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Gro
             message = f"No file of the series can be read: {images[0].damage}."
             result.refused.append(_refusal(images[0], first, "E_DECODE", message))
         return []
-    frame_kinds = {frame.kind for frame in frames}
-    open_signs = {frame.layout.signed for frame in frames if frame.kind is None}
+    decided = decide_kinds(frames)
+    owner = {frame.sop_uid: image for image in kept for frame in image.frames}
+    for mixed, text in decided.mixed:
+        _refuse_kinds(owner[mixed[0].sop_uid], mixed, text, result)
+    refused_frames = {frame_key(frame) for mixed, _ in decided.mixed for frame in mixed}
+    rest = [frame for frame in frames if frame_key(frame) not in refused_frames]
+    if not rest:
+        return []
+    groups = [
+        replace(group, negative_share=decided.negative_share)
+        if group.kind is ImageKind.PSIR and group.frames[0].kind is None
+        else group
+        for group in split_series(rest, lambda frame: decided.of[frame_key(frame)])
+    ]
+    return _without_copies(groups, owner, result)
 
-    def kind_of(frame: Frame) -> ImageKind:
-        if frame.kind is not None:
-            return frame.kind
-        if len(open_signs) > 1:  # signed beside unsigned values: PSIR beside its magnitude
-            return ImageKind.PSIR if frame.layout.signed else ImageKind.MAGNITUDE
-        return resolve_kind(frame_kinds, frame.description)
 
-    return split_series(frames, kind_of)
+def _without_copies(
+    groups: Sequence[Group], owner: Mapping[str, ImageFile], result: AssembledStacks
+) -> list[Group]:
+    """Refuse repeats that nothing tells apart, unless their pixels are the same."""
+    kept: list[Group] = []
+    families: defaultdict[object, list[Group]] = defaultdict(list)
+    for group in groups:
+        if group.distinguishable:
+            kept.append(group)
+        else:
+            families[group.labels[:-1]].append(group)
+    for family in families.values():
+        newest, *others = sorted(family, key=lambda group: group.rank)
+        n = sum(len(group.frames) for group in others)
+        if are_copies(newest, others):
+            kept.append(replace(newest, labels=newest.labels[:-1], repeat=1, rank=0))
+            result.notes.append(f"{n} images are there again under other UIDs; dropped.")
+            continue
+        frames = [frame for group in family for frame in group.frames]
+        text = (
+            f"Up to {newest.repeat} images lie at one position, {len(frames)} at "
+            f"{len(newest.frames)}, and nothing tells them apart (same type, times and "
+            "acquisition): they may be magnitude and real images."
+        )
+        _refuse_kinds(owner[frames[0].sop_uid], frames, text, result)
+    return kept
+
+
+def _refuse_kinds(
+    image: ImageFile, frames: Sequence[Frame], text: str, result: AssembledStacks
+) -> None:
+    path = min(frame.source.name for frame in frames)
+    result.refused.append(_refusal(image, path, "E_IMAGE_KINDS", text))
 
 
 def _refusal(image: ImageFile, path: str, code: str, message: str) -> Refusal:
@@ -224,14 +264,14 @@ def _summary(
         study_uid=first.study_uid,
         part=part,
         description=first.description,
-        sequence=SequenceKind.PSIR if group.kind is ImageKind.PSIR else SequenceKind.MAGNITUDE,
+        sequence=LgeSequence.PSIR if group.kind is ImageKind.PSIR else LgeSequence.MAGNITUDE,
         n_slices=len(good),
         rows=frame.layout.rows,
         columns=frame.layout.columns,
         pixel_spacing_mm=frame.spacing_mm,
         slice_thickness_mm=thickness,
         slice_spacing_mm=measured_spacing_mm(good),
-        complete=not damaged and not cut and spacing_is_regular(good) and group.distinguishable,
+        complete=not damaged and not cut and spacing_is_regular(good),
         warnings=tuple(warnings),
         proposed=False,
         reason="",

@@ -34,7 +34,8 @@ class Group:
     ``repeat`` is how often the fullest position of the unsplit frames was acquired. Where repeats
     were split by order in time at every position, ``rank`` is 1 for the newest, 2 for the one
     before, else 0; ``distinguishable`` is False where nothing in the headers separates them, and
-    ``apart_mm`` is how far repeats of one position lie apart at most.
+    ``apart_mm`` is how far repeats of one position lie apart at most. ``negative_share`` is the
+    share of pixels below zero where it decided for PSIR.
     """
 
     frames: tuple[Frame, ...]
@@ -45,6 +46,7 @@ class Group:
     rank: int = 0
     distinguishable: bool = True
     apart_mm: float = 0.0
+    negative_share: float | None = None
 
 
 def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
@@ -90,8 +92,13 @@ def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> 
 
 
 def _by_plane(frames: Sequence[Frame]) -> Divided:
-    clusters = cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    clusters = cluster_orientations(frames)
     return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
+
+
+def cluster_orientations(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Group frames by orientation."""
+    return cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
 
 
 def _by_matrix(frames: Sequence[Frame]) -> Divided:

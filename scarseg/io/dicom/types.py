@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,10 +38,20 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class ModalityLookup:
+    """A Modality LUT: ``entries`` from the stored value ``first`` on; beyond, the end ones."""
+
+    first: int
+    entries: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class PixelLayout:
     """How the pixels of one file lie in its bytes.
 
-    ``offset`` as in ``dicom_elements.Header``; ``length`` None for undefined length.
+    ``offset`` as in :class:`scarseg.io.dicom.parser.Header`; ``length`` None for undefined length.
+    ``padding`` is the range of stored values that are no image, ``overlay_bits`` the unused bits
+    that an overlay occupies, ``frame_offsets`` the Extended Offset Table.
     """
 
     transfer_syntax: str
@@ -55,6 +66,11 @@ class PixelLayout:
     high_bit: int
     signed: bool
     inverted: bool
+    floating: bool = False
+    padding: tuple[int, int] | None = None
+    overlay_bits: int = 0
+    frame_offsets: tuple[int, ...] = ()
+    lookup: ModalityLookup | None = None
 
     @property
     def frame_bytes(self) -> int:
@@ -67,8 +83,9 @@ class Frame:
 
     ``number`` is 1-based within a multi-frame file, None for a classic file. ``position_mm``
     (written with up to ``position_decimals`` decimals) and ``orientation`` in LPS; ``spacing_mm``
-    (row, column). ``kind`` is None where the frame itself does not show it. ``damage`` is why its
-    pixels cannot be read, else empty.
+    (row, column). ``kind`` is None where the frame itself does not show it; ``below_zero`` whether
+    rescaled values lie below zero, None where only the pixels show. ``damage`` is why its pixels
+    cannot be read, else empty.
     """
 
     source: Source
@@ -86,6 +103,7 @@ class Frame:
     slope: float
     intercept: float
     kind: ImageKind | None
+    below_zero: bool | None
     derived: bool
     image_type: tuple[str, ...]
     description: str
@@ -154,3 +172,4 @@ class LoadReport:
     refused: tuple[Refusal, ...]
     skipped: int
     notes: tuple[str, ...]
+    skipped_by_class: Mapping[str, int] = field(default_factory=dict)

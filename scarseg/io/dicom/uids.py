@@ -1,4 +1,4 @@
-"""UIDs made from names alone: valid, reproducible, carrying nothing of who or when."""
+"""Reproducible UIDs, the implementation of the files this program writes, and coded concepts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ def derived_uid(*names: object) -> str:
     value = value & ~(0xF << 76) | (0x8 << 76)
     value = value & ~(0x3 << 62) | (0x2 << 62)
     return f"2.25.{value}"
+
+
+IMPLEMENTATION_UID = "2.25.187366913417402958131072943906122318529"
+IMPLEMENTATION_NAME = "SCARSEG"
+
+
+def decimal_string(value: float) -> str:
+    """Return a number as DS: at most 16 characters, as precise as they allow."""
+    for digits in range(16, 0, -1):
+        text = f"{value:.{digits}g}"
+        if len(text) <= 16:
+            return text
+    raise ValueError(f"no decimal string for {value}")
 
 
 OWN_SCHEME = "99SCARSEG"

@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
 _BINARY_TAGS = {
     **dict.fromkeys((0x00280002, 0x00280010, 0x00280011, 0x00280100, 0x00280101), b"US"),
-    **dict.fromkeys((0x00280102, 0x00280103, 0x00209156), b"US"),
+    **dict.fromkeys((0x00280102, 0x00280103, 0x00209156, 0x00209162, 0x00209163), b"US"),
     **dict.fromkeys((0x00189079, 0x00189082, 0x00209153), b"FD"),
     0x00209128: b"UL",
 }
@@ -59,6 +59,19 @@ def _unpack(elements: Elements, vr: bytes, raw: bytes) -> tuple[float, ...]:
     count = len(raw) // struct.calcsize(order + code)
     used = raw[: count * struct.calcsize(order + code)]
     return tuple(float(value) for value in struct.unpack(f"{order}{count}{code}", used))
+
+
+def shorts(elements: Elements | None, tag: int, signed: bool) -> tuple[int, ...]:
+    """Return an element's 16-bit integers, whatever VR it is written with; empty where absent."""
+    if elements is None or tag not in elements.values:
+        return ()
+    vr, raw = elements.values[tag]
+    if vr in (b"IS", b"DS", b"UL", b"SL", b"FL", b"FD"):
+        return tuple(int(value) for value in numbers(elements, tag) or ())
+    order = "<" if elements.little_endian else ">"
+    return struct.unpack(
+        f"{order}{len(raw) // 2}{'h' if signed else 'H'}", raw[: len(raw) // 2 * 2]
+    )
 
 
 def number(elements: Elements | None, tag: int) -> float | None:

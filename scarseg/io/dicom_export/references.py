@@ -28,9 +28,12 @@ from scarseg.io.dicom import values
 from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.parser import Elements
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
-from scarseg.io.dicom.write_enhanced import decimal_string
+from scarseg.io.dicom.uids import (
+    IMPLEMENTATION_NAME,
+    IMPLEMENTATION_UID,
+    decimal_string,
+    derived_uid,
+)
 from scarseg.io.tables.pseudonyms import pseudonym
 
 MANUFACTURER = "scarseg"

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from scarseg.models import prepare_environment
-from scarseg.models.detector import neck_layer
+from scarseg.models.detector_network import neck_layer
 
 
 class DetectionLoss:
     """Box, class and distribution loss of YOLO, per image, weighted class by class.
 
-    ``network`` is built by :func:`scarseg.models.detector.build_network`.
+    ``network`` is built by :func:`scarseg.models.detector_network.build_network`.
     """
 
     def __init__(self, network: nn.Module) -> None:

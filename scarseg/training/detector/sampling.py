@@ -12,7 +12,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from scarseg.case.stack import FloatArray
-from scarseg.models.detector import CLASSES
 from scarseg.models.detector_crop import (
     DETECTOR_CROP_PIXELS,
     FAR_MM_PER_PIXEL,
@@ -21,6 +20,7 @@ from scarseg.models.detector_crop import (
     crop_image,
     resample,
 )
+from scarseg.models.detector_network import CLASSES
 from scarseg.training.augmentation import paint_scar, to_lge_contrast
 from scarseg.training.detector.data import LabelledSlice, box_around, scar_parts, true_boxes
 

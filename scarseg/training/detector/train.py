@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scarseg.models.detector import DetectorSettings, YoloDetector, build_network, read_weights
+from scarseg.models.detector import DetectorSettings, YoloDetector, read_weights
+from scarseg.models.detector_network import build_network
 from scarseg.training.cases import TrainingCase
 from scarseg.training.detector.data import LabelledSlice, labelled_slices
 from scarseg.training.detector.evaluate import (

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from scarseg.case.case import ModelIdentity
 from scarseg.errors import OutputError
-from scarseg.io.files import remove_quietly, temporary_name
+from scarseg.io.atomic import remove_temporary, temporary_name
 from scarseg.models.detector import DetectorSettings, open_detector, read_weights, save_weights
 from scarseg.training.detector.data import LabelledSlice
 from scarseg.training.detector.evaluate import (
@@ -96,4 +96,4 @@ def write_weights(path: Path, state: dict[str, Tensor], settings: DetectorSettin
         message = f"{path} cannot be written: {error}."
         raise OutputError("E_WRITE", message, str(path)) from error
     finally:
-        remove_quietly(temporary)
+        remove_temporary(temporary)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from scarseg.case.prompts import Box
-from scarseg.models.detector import build_network
 from scarseg.models.detector_crop import DetectorCrop
+from scarseg.models.detector_network import build_network
 from scarseg.training.detector.data import (
     LabelledSlice,
     box_around,

@@ -1,4 +1,4 @@
-"""LGE stacks -> MR DICOM files, classic or Enhanced, that a strict validator accepts."""
+"""Write simulated stacks as MR DICOM files, classic or Enhanced."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from pydicom.uid import (
 
 from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import OutputError
-from scarseg.io.dicom.uids import derived_uid
-from scarseg.io.dicom.write_enhanced import (
+from scarseg.io.dicom.uids import (
+    IMPLEMENTATION_NAME,
+    IMPLEMENTATION_UID,
+    decimal_string,
+    derived_uid,
+)
+from scarseg.io.files import make_folder, refuse_existing
+from scarseg.simulate.write_enhanced import (
     Storage,
     StoredSlice,
-    decimal_string,
     enhanced_dataset,
     set_pixels,
     store_slices,
 )
-from scarseg.io.files import make_folder, refuse_existing
 
-IMPLEMENTATION_UID = "2.25.187366913417402958131072943906122318529"
-IMPLEMENTATION_NAME = "SCARSEG"
 _PLAIN = (
     ImplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -62,7 +64,7 @@ DEFAULT_HEADER: Mapping[str, object] = {
     "SeriesNumber": 1,
     "BodyPartExamined": "HEART",
 }
-"""What a series says of itself unless the caller says otherwise."""
+"""Header of a series where the caller sets nothing else."""
 
 
 def write_series(

@@ -22,11 +22,12 @@ from pydicom.uid import (
 
 from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import OutputError
-from scarseg.io.dicom.write import write_series
-from scarseg.io.dicom.write_enhanced import Storage, decimal_string
+from scarseg.io.dicom.uids import decimal_string
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
 from scarseg.simulate.signal import Vendor, series_style
+from scarseg.simulate.write_dicom import write_series
+from scarseg.simulate.write_enhanced import Storage
 from tests.conftest import make_phantom_stack
 
 

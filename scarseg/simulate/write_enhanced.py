@@ -1,4 +1,4 @@
-"""The header of an Enhanced MR Image: shared and per-frame functional groups."""
+"""Stored pixels, and the header of an Enhanced MR Image with its functional groups."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedMRImageStorage
 
 from scarseg.case.stack import FloatArray, LgeSequence, Stack
-from scarseg.io.dicom.uids import derived_uid
+from scarseg.io.dicom.uids import decimal_string, derived_uid
 
 StoredPixels = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 
 
 class Storage(StrEnum):
-    """How values are stored.
+    """Storage of pixel values.
 
     ``DIRECT``: the value itself, signed where some are negative, without rescale.
     ``OFFSET``: unsigned, with an intercept below zero where values are negative.
@@ -39,15 +39,6 @@ class StoredSlice:
     pixels: StoredPixels
     slope: str | None
     intercept: str | None
-
-
-def decimal_string(value: float) -> str:
-    """Write a number as DS: at most 16 characters, as precise as they allow."""
-    for digits in range(16, 0, -1):
-        text = f"{value:.{digits}g}"
-        if len(text) <= 16:
-            return text
-    raise ValueError(f"no decimal string for {value}")
 
 
 def store_slices(pixels: FloatArray, storage: Storage) -> list[StoredSlice]:
@@ -94,7 +85,7 @@ def set_pixels(dataset: Dataset, frames: list[StoredPixels]) -> None:
 
 
 _TIMING = ("RepetitionTime", "FlipAngle", "EchoTrainLength")
-_ELSEWHERE = {
+_IN_FUNCTIONAL_GROUPS = {
     *_TIMING,
     "EchoTime",
     "InversionTime",
@@ -116,7 +107,7 @@ _ELSEWHERE = {
 
 
 def item(**values: Any) -> Dataset:
-    """Make a dataset of keyword arguments; lists of datasets become sequences."""
+    """Return a dataset of keyword arguments; lists of datasets become sequences."""
     dataset = Dataset()
     for keyword, value in values.items():
         nested = isinstance(value, list) and value and isinstance(value[0], Dataset)
@@ -131,7 +122,7 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
 def enhanced_dataset(
     stack: Stack, slices: list[StoredSlice], values: Mapping[str, object]
 ) -> Dataset:
-    """Make the one dataset of an Enhanced MR Image with a frame per slice, in slice order."""
+    """Return the dataset of an Enhanced MR Image with a frame per slice, in slice order."""
     dataset = _top(stack, values)
     dataset.SharedFunctionalGroupsSequence = Items([_shared(stack, values)])
     dataset.PerFrameFunctionalGroupsSequence = Items(
@@ -227,7 +218,7 @@ def _top(stack: Stack, values: Mapping[str, object]) -> Dataset:
         ],
     )
     for keyword, value in values.items():
-        if keyword not in _ELSEWHERE and value is not None:
+        if keyword not in _IN_FUNCTIONAL_GROUPS and value is not None:
             setattr(dataset, keyword, value)
     return dataset
 
@@ -238,7 +229,7 @@ def _number(values: Mapping[str, object], keyword: str, default: float) -> float
 
 
 def _shared(stack: Stack, values: Mapping[str, object]) -> Dataset:
-    """Make what all frames share: geometry of a pixel, orientation, contrast."""
+    """Return the shared functional groups: pixel measures, orientation, contrast."""
     measures = item(
         SliceThickness=decimal_string(stack.slice_thickness_mm),
         PixelSpacing=[decimal_string(v) for v in stack.pixel_spacing_mm],
@@ -265,7 +256,7 @@ def _shared(stack: Stack, values: Mapping[str, object]) -> Dataset:
 
 
 def _contrast(stack: Stack, values: Mapping[str, object]) -> dict[str, list[Dataset]]:
-    """Make the functional groups of the pulse sequence."""
+    """Return the functional groups of the pulse sequence."""
     sar = item(SpecificAbsorptionRateDefinition="IEC_WHOLE_BODY", SpecificAbsorptionRateValue=1.0)
     timing = item(
         RepetitionTime=decimal_string(_number(values, "RepetitionTime", 700)),

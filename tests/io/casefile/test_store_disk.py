@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scarseg.errors import StoreError
-from scarseg.io import files
 from scarseg.io.casefile import store
-from tests.io.saving_child import is_whole, numbered_case, small_stack
+from tests.io.casefile.saving_child import is_whole, numbered_case, small_stack
+from tests.io.failing_disk import FailingDisk, no_links
 
 STACK = small_stack()
-CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "scandir", "mkdir", "close")
-
-
-class FailingDisk:
-    """Let the k-th call to the disk fail, and all after it when ``lasting``."""
-
-    def __init__(self, k: int, lasting: bool = False) -> None:
-        self.k, self.lasting, self.calls = k, lasting, 0
-
-    @property
-    def has_failed(self) -> bool:
-        return self.calls > self.k
-
-    def wrap(self, name: str) -> Callable[..., Any]:
-        real = getattr(os, name)
-
-        def call(*args: Any, **rest: Any) -> Any:
-            self.calls += 1
-            failing = self.calls - 1 == self.k or (self.lasting and self.calls > self.k)
-            if failing and name == "close":
-                real(*args)  # as Linux does: closed, and an error all the same
-            if failing:
-                raise OSError(errno.EIO if self.k % 2 else errno.ENOSPC, f"{name} fails")
-            return real(*args, **rest)
-
-        return call
-
-    @contextlib.contextmanager
-    def installed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        with monkeypatch.context() as patch:
-            for name in CALLS:
-                patch.setattr(os, name, self.wrap(name))
-            yield
-
-
-def no_links(*_: Any, **__: Any) -> None:
-    raise OSError(errno.EPERM, "no hard links here")
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
@@ -112,58 +72,6 @@ def check_after_failure(path: Path, generations: int, acknowledged: bool) -> Non
     assert store.load_case(path.with_name("case.scarseg.1"), STACK).interactions == 10
 
 
-@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
-@pytest.mark.parametrize("replacing", [True, False], ids=["old files", "no files"])
-def test_files_written_together_are_all_old_or_all_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replacing: bool, links: bool
-):
-    if not links:
-        monkeypatch.setattr(os, "link", no_links)
-    names = ["a.csv", "b.csv", "c.json"]
-    for k in range(200):
-        folder = tmp_path / str(k)
-        folder.mkdir()
-        paths = [folder / name for name in names]
-        if replacing:
-            for path in paths:
-                path.write_bytes(b"old")
-        disk = FailingDisk(k)
-        with disk.installed(monkeypatch), contextlib.suppress(OSError):
-            files.write_together(dict.fromkeys(paths, b"new" * 1000), replacing)
-        found = {path.read_bytes() if path.exists() else None for path in paths}
-        assert found in ({b"old"} if replacing else {None}, {b"new" * 1000}), k
-        files.write_together(dict.fromkeys(paths, b"next"), replacing=True)
-        assert sorted(each.name for each in folder.iterdir()) == names
-        if not disk.has_failed:
-            assert k > 15
-            return
-    pytest.fail("the files took more calls than expected")
-
-
-def test_files_written_together_replace_nothing_unasked(tmp_path: Path):
-    first, second = tmp_path / "a", tmp_path / "b"
-    second.write_bytes(b"mine")
-    with pytest.raises(FileExistsError):
-        files.write_together({first: b"new", second: b"new"}, replacing=False)
-    assert not first.exists()
-    assert second.read_bytes() == b"mine"
-    assert [each.name for each in tmp_path.iterdir()] == ["b"]
-
-
-def test_any_call_of_a_plain_replacement_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "table.csv"
-    for k in range(100):
-        files.replace_file(path, b"old" * 1000)
-        disk = FailingDisk(k)
-        with disk.installed(monkeypatch), contextlib.suppress(OSError):
-            files.replace_file(path, b"new" * 1000)
-        assert path.read_bytes() in (b"old" * 1000, b"new" * 1000)
-        if not disk.has_failed:
-            break
-    files.replace_file(path, b"next")
-    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
-
-
 def test_writes_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:100]))
@@ -211,7 +119,7 @@ def test_litter_of_a_dead_program_is_removed_and_that_of_a_live_one_kept(tmp_pat
 
 def child(command: str, path: Path, number: int) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.io.saving_child", command, str(path), str(number)],
+        [sys.executable, "-m", "tests.io.casefile.saving_child", command, str(path), str(number)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,7 +9,7 @@ import pytest
 
 from scarseg.errors import StoreError
 from scarseg.io.casefile import file_format, store
-from tests.io.saving_child import is_whole, numbered_case, small_stack
+from tests.io.casefile.saving_child import is_whole, numbered_case, small_stack
 
 STACK = small_stack()
 DATA = file_format.encode_case(numbered_case(STACK, 1))

@@ -15,14 +15,21 @@ from pathlib import Path
 import pytest
 
 from scarseg.errors import StoreError
+from scarseg.io.atomic import process_start
 from scarseg.io.casefile.lock import CaseLock
-from scarseg.io.files import process_start
 
 
 @contextmanager
 def programs(n: int, command: str, path: Path, number: int = 0) -> Iterator[list[subprocess.Popen]]:
     """Start ``n`` programs that wait for a line; kill what is left of them at the end."""
-    arguments = [sys.executable, "-m", "tests.io.saving_child", command, str(path), str(number)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.io.casefile.saving_child",
+        command,
+        str(path),
+        str(number),
+    ]
     with ExitStack() as stack:
         started = []
         for _ in range(n):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
 
 import pytest
 
@@ -30,20 +31,32 @@ def test_points_and_boxes_keep_what_they_ask_for(phantom_stack: Stack) -> None:
     assert again.readings[2].prompts == ASKED
 
 
-def test_points_of_older_files_mean_scar(phantom_stack: Stack) -> None:
+def rewritten(content: file_format.CaseContent, change: Callable[[dict], None]) -> bytes:
+    document = json.loads(content.records["case"])
+    change(document)
+    return file_format.seal({**content.records, "case": json.dumps(document).encode()})
+
+
+def test_points_of_older_files_are_for_scar(phantom_stack: Stack) -> None:
     content = kept(phantom_stack, SlicePrompts(points=(Point(4, 5), Point(6, 7, False))))
-    reading = content.document["readings"][2]
+    reading = json.loads(content.records["case"])["readings"][2]
     assert reading["points"] == [[4.0, 5.0, True], [6.0, 7.0, False]]
-    for one in content.document["readings"]:
-        del one["pool_box"]
-    prompts = file_format.build_case(content, phantom_stack).readings[2].prompts
+
+    def drop(document: dict) -> None:
+        for one in document["readings"]:
+            del one["pool_box"]
+
+    older = file_format.parse_case(rewritten(content, drop))
+    prompts = file_format.build_case(older, phantom_stack).readings[2].prompts
     assert [point.structure for point in prompts.points] == [Label.SCAR] * 2
     assert prompts.pool_box is None
 
 
 @pytest.mark.parametrize("structure", [0, 4, 9, "wall", None])
 def test_a_point_that_asks_for_nothing_is_damage(structure: object, phantom_stack: Stack) -> None:
-    content = replace(kept(phantom_stack, ASKED))
-    content.document["readings"][2]["points"][1][3] = structure
+    def change(document: dict) -> None:
+        document["readings"][2]["points"][1][3] = structure
+
+    data = rewritten(kept(phantom_stack, ASKED), change)
     with pytest.raises(file_format.DamagedCaseError):
-        file_format.build_case(content, phantom_stack)
+        file_format.build_case(file_format.parse_case(data), phantom_stack)

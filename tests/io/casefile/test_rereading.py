@@ -13,7 +13,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.io import files
+from scarseg.io import atomic
 from scarseg.io.casefile import library, rereading, store
 from scarseg.io.casefile.rereading import FirstReading
 
@@ -102,8 +102,8 @@ def test_a_disk_that_refuses_leaves_the_plan_as_it_was(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files, "flush_folder", lambda *_: None)
-    monkeypatch.setattr(files, "_write", refuse)
+    monkeypatch.setattr(atomic, "flush_folder", lambda *_: None)
+    monkeypatch.setattr(atomic, "_write", refuse)
     with pytest.raises(StoreError, match="E_CASE_WRITE"):
         rereading.finish_rereading(made)
     assert rereading.find_rereadings(tmp_path)[0] == [made]

@@ -12,6 +12,7 @@ import zlib
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,11 +154,11 @@ def test_origin_of_the_numbers_travels_with_the_case(tmp_path: Path):
     stack = replace(STACK, sources=tuple(replace(s, sha256="ef" * 32) for s in STACK.sources))
     store.save_case(Case.new(stack), path)
     document = file_format.parse_case(path.read_bytes()).document
-    assert document["source"]["study_uid"] == "1.2.3"
-    assert [each["sha256"] for each in document["source"]["files"]] == ["ef" * 32] * 5
-    assert document["software"]["version"]
-    assert document["saved_at_utc"].endswith("+00:00")
-    assert store.read_case(path, stack).saved_at_utc == document["saved_at_utc"]
+    assert document.source.study_uid == "1.2.3"
+    assert [each.sha256 for each in document.source.files] == ["ef" * 32] * 5
+    assert document.software.version
+    assert document.saved_at_utc.endswith("+00:00")
+    assert store.read_case(path, stack).saved_at_utc == document.saved_at_utc
 
 
 def test_no_patient_in_the_file_or_its_name(tmp_path: Path):
@@ -166,7 +167,7 @@ def test_no_patient_in_the_file_or_its_name(tmp_path: Path):
     )
     path = store.case_path(tmp_path, stack)
     store.save_case(Case.new(stack), path)
-    document = json.dumps(file_format.parse_case(path.read_bytes()).document)
+    document = json.dumps(document_of(file_format.parse_case(path.read_bytes())))
     assert "CANARY" not in path.name
     assert "CANARY^A" not in document
     assert document.count("CANARY") == document.count('"part": "CANARY+"') == 1
@@ -408,22 +409,19 @@ def test_only_plain_files_are_read(tmp_path: Path, kind: str):
         assert_same(store.load_case(real, STACK), example_case())
 
 
+def document_of(content: file_format.CaseContent) -> dict[str, Any]:
+    return json.loads(content.records["case"])
+
+
 def with_document(change: dict[str, object], packed: bytes | None = None, **others: bytes) -> bytes:
     """Forge a case file with right checksums and wrong content."""
     content = file_format.parse_case(file_format.encode_case(example_case()))
     records = {
-        "case": json.dumps({**content.document, **change}).encode(),
-        "labels": content.packed if packed is None else packed,
+        "case": json.dumps({**document_of(content), **change}).encode(),
+        "labels": content.packed_labels if packed is None else packed,
         **others,
     }
-    table = json.dumps(
-        [
-            {"name": n, "length": len(d), "sha256": hashlib.sha256(d).hexdigest()}
-            for n, d in records.items()
-        ]
-    ).encode()
-    head = struct.pack("<16sII", file_format.MAGIC, 2, len(table))
-    return sealed(b"".join((head, table, *records.values())))
+    return file_format.seal(records, version=2)
 
 
 READING = {"boxes": [], "points": [], "lv_box": None, "no_scar": False, "status": "unseen",
@@ -555,19 +553,12 @@ def old_file(case: Case) -> bytes:
     """Write a case file as version 1 did: no steps, no proposals, no grounds."""
     content = file_format.parse_case(file_format.encode_case(case))
     later = ("slice_interactions", "slice_seconds", "proposed")
-    document = {name: value for name, value in content.document.items() if name not in later}
+    document = {name: value for name, value in document_of(content).items() if name not in later}
     for reading in document["readings"]:
         del reading["pool_box"]
     document["history"] = ["Propose", "Undo Propose"]
     records = {"case": json.dumps(document).encode(), "labels": content.records["labels"]}
-    table = json.dumps(
-        [
-            {"name": n, "length": len(d), "sha256": hashlib.sha256(d).hexdigest()}
-            for n, d in records.items()
-        ]
-    ).encode()
-    head = struct.pack("<16sII", file_format.MAGIC, 1, len(table))
-    return sealed(b"".join((head, table, *records.values())))
+    return file_format.seal(records, version=1)
 
 
 def test_a_case_of_the_version_before_opens_and_its_record_begins_there(tmp_path: Path):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scarseg.io.casefile import store
-from tests.io.saving_child import is_whole, numbered_case, small_stack
+from tests.io.casefile.saving_child import is_whole, numbered_case, small_stack
 
 KILLS = int(os.environ.get("SCARSEG_TEST_KILLS", "20"))
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
 
 def kill_while_saving(path: Path, first: int, seconds: float) -> int:
     """Start a program that saves in a loop, kill it, give the last number it acknowledged."""
-    command = [sys.executable, "-m", "tests.io.saving_child", "save-for-ever", str(path)]
+    command = [sys.executable, "-m", "tests.io.casefile.saving_child", "save-for-ever", str(path)]
     program = subprocess.Popen([*command, str(first)], stdout=subprocess.PIPE)
     assert program.stdout is not None
     with program:

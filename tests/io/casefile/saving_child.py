@@ -1,6 +1,7 @@
 """A program of its own that saves and locks cases, to be killed or starved by the tests.
 
-``python -m tests.io.saving_child COMMAND PATH [NUMBER]``. It imports neither pytest nor models.
+``python -m tests.io.casefile.saving_child COMMAND PATH [NUMBER]``. It imports neither pytest
+nor models.
 """
 
 from __future__ import annotations

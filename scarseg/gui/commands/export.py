@@ -1,0 +1,136 @@
+"""Commands that write files: tables, masks, reports and prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from PyQt6.QtCore import QSettings
+
+from scarseg.case.case import Case
+from scarseg.case.stack import Stack
+from scarseg.errors import OutputError, ScarsegError
+from scarseg.gui.commands.base import CommandContext, CommandGroup
+from scarseg.gui.session import export as session_export
+from scarseg.gui.session.export import ExportFormat
+from scarseg.gui.session.interval import IntervalMaker, interval_maker
+
+TABLE_FILTER = "CSV (*.csv);;Workbook (*.xlsx)"
+EXPORT_KEY = "export/parts"
+DEFAULT_FORMATS = frozenset((ExportFormat.CSV, ExportFormat.REPORT))
+"""Formats ticked before a reader chose any."""
+
+
+class ExportCommands(CommandGroup):
+    """Choose what to write, and write it on the export worker."""
+
+    def __init__(self, context: CommandContext, settings: QSettings) -> None:
+        super().__init__(context)
+        self._settings = settings
+
+    def export_csv(self) -> None:
+        """Write the tables of the open case."""
+        if self.document is None:
+            return
+        path = self._dialogs.save_as("Export CSV", "scar.csv", TABLE_FILTER)
+        if path is not None:
+            now = self.document.snapshot()
+            export = partial(session_export.export_cases, path, [now])
+            self.write(partial(export, interval_of=self.interval_maker(now)), path)
+
+    def export_list(self) -> None:
+        """Write the tables of every reading of the list."""
+        path = self._dialogs.save_as("Export CSV of the whole list", "scar.csv", TABLE_FILTER)
+        if path is None:
+            return
+        now = None if self.document is None else self.document.snapshot()
+        entries = [e for study in self._session.study_list.studies for e in study.entries]
+        folder = self._session.folder
+        export = partial(session_export.export_list, path, entries, folder, now)
+        export = partial(export, interval_of=self.interval_maker(now))
+        self.write(export, path, reports=True)
+
+    def export_formats(self) -> None:
+        """Show the export dialog and write what was chosen."""
+        current = self._session.current
+        if current is None:
+            return
+        entries = [e for study in self._session.study_list.studies for e in study.entries]
+        dicom = not all(isinstance(entry.source, Stack) for entry in entries)
+        request = self._dialogs.export_request(self._last_formats(), len(entries), dicom)
+        if request is None or self._session.current is not current:
+            return
+        self._settings.setValue(EXPORT_KEY, ",".join(sorted(request.formats)))
+        chosen = entries if request.whole_list else [current.entry]
+        now = current.document.snapshot()
+        export = partial(session_export.export_formats, request, chosen, self._session.folder, now)
+        write = partial(export, interval_of=self.interval_maker(now))
+        self.write(write, request.folder, reports=True)
+
+    def _last_formats(self) -> frozenset[ExportFormat]:
+        """Return the formats chosen last time."""
+        known = str(self._settings.value(EXPORT_KEY, "")).split(",")
+        return frozenset(each for each in ExportFormat if each in known) or DEFAULT_FORMATS
+
+    def interval_maker(self, now: Case | None) -> IntervalMaker:
+        """Return what computes intervals for an export; ``now`` is the copy of the open case."""
+        current = self._session.current
+        interval = None if current is None or now is None else current.interval
+        return interval_maker(self._session.models, interval, now)
+
+    def save_prompts(self) -> None:
+        """Write boxes and points as JSON."""
+        if self.document is None:
+            return
+        path = self._dialogs.save_as("Save prompts", "prompts.json", "Prompts (*.json)")
+        if path is not None:
+            case = self.document.snapshot()
+            self.write(lambda force: session_export.save_prompts(path, case, force), path)
+
+    def write(
+        self,
+        write: Callable[..., str],
+        path: Path,
+        force: bool = False,
+        reports: bool = False,
+        done: Callable[[str], object] | None = None,
+    ) -> None:
+        """Write a file on the export worker; replace an existing one only after asking.
+
+        States: queued behind the saves on the disk worker, writing on the export worker, then
+        one of written, refused because the file exists (asked, and written anew with ``force``),
+        or failed (the banner offers to try again).
+
+        Args:
+            write: called with ``force`` (and ``progress`` if ``reports``); returns a sentence.
+            path: the file or folder.
+            force: replace what is there.
+            reports: whether it reports progress, and so can be cancelled while it runs.
+            done: called with the sentence; without it the sentence is shown to the reader.
+        """
+        self._session.working.emit(-1.0, f"Writing {path.name}")
+
+        def written(sentence: str) -> None:
+            self._session.working.emit(1.0, "")
+            (done or self._show_message)(sentence)
+
+        def failed(error: BaseException) -> None:
+            self._session.working.emit(1.0, "")
+            if isinstance(error, OutputError) and error.code == "E_EXISTS" and not force:
+                if self._dialogs.confirm(f"{error.message} Replace what is there?", "Replace"):
+                    self.write(write, path, True, reports, done)
+            elif isinstance(error, (ScarsegError, OSError)):
+                again = partial(self.write, write, path, force, reports, done)
+                self._session.asked.emit(f"Not written. {error}", "Try again", again, False)
+            else:
+                raise error
+
+        def begin(_: object) -> None:
+            self._session.export_worker.run(
+                f"write {path}", write, force,
+                done=written, failed=failed, dropped=written, reports=reports,
+            )  # fmt: skip
+
+        # Queued behind what is being saved: the list is written from its case files.
+        self._session.disk_worker.run(f"write {path}", lambda: None, done=begin)
