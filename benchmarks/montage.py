@@ -59,7 +59,7 @@ THEN = {
     "scarseg.case.history": "scarseg.case",
     "scarseg.case.labels": "scarseg.labels",
     "scarseg.case.prompts": "scarseg.prompts",
-    "scarseg.gui.tools.drawing": "scarseg.gui.drawing",
+    "scarseg.case.changes": "scarseg.gui.reading",
     "scarseg.simulate.anatomy": "scarseg.simulate",
     "scarseg.simulate.series": "scarseg.simulate",
 }
@@ -108,7 +108,6 @@ class Measured:
     def __init__(self, window: Any, case: Any) -> None:
         self.window, self.case = window, case
         self.document, self.views = window.session.current.document, window.views
-        self.commands = window.desk if hasattr(window, "desk") else window.commands
         self.document.read_only = False
         self.views.shared.set("editable", True)
         self.n = 0
@@ -146,7 +145,8 @@ class Measured:
         return min(processor), min(clock)
 
     def next_slice(self, _n: int) -> None:
-        self.document.go_to((self.document.current + 1) % self.case.stack.n_slices)
+        """Go to the slice with most labels and to its neighbour, by turns."""
+        self.document.go_to(self.k - (self.document.current == self.k))
 
     def window_level(self, n: int) -> None:
         low, high = self.window.canvas.levels
@@ -166,8 +166,10 @@ class Measured:
 
     def new_mask(self, n: int) -> None:
         """Move the scar of the current slice, as an answer of the model does."""
-        labels = np.roll(self.document.labels, 1 if n % 2 else -1, axis=1)
-        self.commands.painted(module("scarseg.gui.tools.drawing").Painted("segment", labels))
+        document, changes = self.document, module("scarseg.case.changes")
+        labels = np.roll(document.labels, 1 if n % 2 else -1, axis=1)
+        paint = getattr(changes, "paint", None) or changes.painted
+        document.push(paint(self.case, document.current, "segment", labels))
 
     def mouse(self, canvas: Any, kind: QEvent.Type, column: float, row: float) -> None:
         """Send a mouse event with the left button, at source pixels."""
@@ -195,10 +197,11 @@ class Measured:
         self.mouse(self._cell, QEvent.Type.MouseButtonRelease, *self.middle)
 
     def opacity(self, n: int) -> None:
-        self.views.shared.set("fill_opacity", 0.3 + n % 2 / 10)
+        self.views.shared.set("fill_opacity", 0.2 + n % 20 / 50)
 
     def undo_and_redo(self, n: int) -> None:
-        (self.commands.undo, self.commands.redo)[n % 2]()
+        stack = self.document.undo_stack
+        (stack.undo, stack.redo)[n % 2]()
 
 
 def serve(n_slices: int, matrix: int, size: tuple[int, int]) -> None:
