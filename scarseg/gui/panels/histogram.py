@@ -14,11 +14,11 @@ from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, 
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui import theme
-from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.plot import Plot
 from scarseg.gui.viewer.window_level import Levels
 from scarseg.quant.method_comparison import MassCurve, mass_curve
 from scarseg.quant.remote import propose_remote

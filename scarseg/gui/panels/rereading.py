@@ -28,7 +28,6 @@ from scarseg.gui import theme
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
-from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.status_bar import Banner
 from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.session import rereading as session_rereading
@@ -42,6 +41,7 @@ from scarseg.gui.session.study_list import (
     reading_summary,
 )
 from scarseg.gui.theme import label
+from scarseg.gui.viewer.plot import Plot
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.rereading import FirstReading, Rereading

@@ -25,10 +25,10 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements, SliceMeasurement
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
-from scarseg.gui.panels.plot import Plot
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
+from scarseg.gui.viewer.plot import Plot
 
 LOW_ROW, HIGH_ROW = 15, 21
 """Height of a row in pixels, where room is scarce and where it is not."""

@@ -25,7 +25,6 @@ from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention
 from scarseg.gui import theme
 from scarseg.gui.panels import threshold_results, toolbar
-from scarseg.gui.panels.plot import Plot
 from scarseg.gui.panels.threshold_results import (
     SEGMENTED,
     SHORT_REASONS,
@@ -37,6 +36,7 @@ from scarseg.gui.panels.threshold_results import (
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
+from scarseg.gui.viewer.plot import Plot
 from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_home
 
 SMALLEST, LARGEST = 64, 140
