@@ -92,6 +92,16 @@ def test_nothing_was_looked_at_is_no_zero(phantom_stack: Stack) -> None:
     assert told.count("not seen") >= 5
 
 
+def test_a_blank_mvo_mass_is_called_not_looked_for(case: Case) -> None:
+    measured = pipeline.measure(case)
+    assert "not looked for" not in text_of(render_report(prepare(case, measured)))
+    blank = dict.fromkeys(("mvo_mass_thickness_g", "mvo_mass_spacing_g"))
+    blanked = replace(measured, **blank)  # type: ignore[arg-type]
+    text = text_of(render_report(prepare(case, blanked)))
+    assert text.count("not looked for") == 2
+    assert f"{measured.scar_mass_g:.2f} g" in text
+
+
 def test_provenance_and_warnings_are_told(case: Case) -> None:
     box = Box(1.0, 2.0, 9.0, 9.0, Origin.READER)
     prompts = SlicePrompts(boxes=(box, replace(box, origin=Origin.DETECTOR)), points=(Point(5, 5),))
