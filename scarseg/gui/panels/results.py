@@ -205,11 +205,11 @@ WIDE_WINDOW = 1900
 TALL_COLUMN = 900
 """A column of this height, in pixels, has room for the bars and the history."""
 MAX_REMARKS = 3
-"""Further remarks are only counted."""
+"""More are counted, not spelled out."""
 
 
 class ResultsPanel(QWidget):
-    """Results panel: scar mass in both conventions, MVO, percent of LV, bars, further panels."""
+    """The running total; every gram with its convention beside it."""
 
     slice_chosen = pyqtSignal(int)
 
@@ -286,21 +286,21 @@ class ResultsPanel(QWidget):
 
     @property
     def short(self) -> bool:
-        """Whether there is room for one panel only, instead of the bars."""
+        """Say whether there is room for one panel only, in place of the bars."""
         return self.height() < TALL_COLUMN
 
     def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
-        """Add a panel at the bottom, closed."""
+        """Give a panel its place beneath everything, closed."""
         self._panels.append(panel)
         self.below.insertWidget(0, panel, stretch)
 
     def take_history(self, panel: QWidget) -> None:
-        """Add the history at the bottom, closed."""
+        """Give the history its place beneath everything, closed."""
         self.take_panel(panel, 1)
         self.below.addStretch(0)
 
     def show_panel(self, panel: QWidget, shown: bool) -> None:
-        """Open or close a panel; in a low column it replaces the bars."""
+        """Open or close a panel; where there is no room for all, it stands for the bars."""
         panel.setVisible(shown)
         self._fit()
 
@@ -336,7 +336,7 @@ class ResultsPanel(QWidget):
         return grid
 
     def show_remarks(self, remarks: Sequence[str], clips: bool = False) -> None:
-        """Show remarks on scar that the reader should check."""
+        """Point out what a reader may want to look at; nothing is changed by it."""
         lines = list(remarks[:MAX_REMARKS])
         if len(remarks) > MAX_REMARKS:
             lines.append(f"… and on {len(remarks) - MAX_REMARKS} more slices.")
@@ -411,7 +411,7 @@ class ResultsPanel(QWidget):
         self.bars.show_measurements(measured, current)
 
     def _show_change(self, measured: Measurements) -> None:
-        """Show the change of the mass since the proposal."""
+        """Say what a reader changed of what the models proposed."""
         before, n = measured.scar_mass_proposed_g, measured.n_slices_changed
         for part in (self.figures["change"], self._words["change"]):
             part.setVisible(before is not None)
@@ -479,7 +479,7 @@ class IntervalLabel(QObject):
         return all(each is SliceStatus.UNSEEN for each in statuses) and not case.labels.any()
 
     def show(self) -> None:
-        """Show the interval, or that it is being computed."""
+        """Say what is known now."""
         line, interval = self._results.interval, self._followed
         known = interval is not None and (interval.found is not None or interval.coming)
         known = known and not self._unseen

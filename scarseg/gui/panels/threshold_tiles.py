@@ -1,4 +1,4 @@
-"""Widgets of the strip of threshold methods: tiles, buttons, curve of mass against threshold."""
+"""The strip that compares methods, as it looks: what its numbers are, buttons, tiles, the curve."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ SMALLEST, LARGEST = 64, 140
 """Width of a tile; eleven stand side by side in a window of 1280 pixels."""
 GAP, EDGE, LINE_HEIGHT, LINES = 3, 4, 15, 4
 SHORT = {"fwhm_remote": "FWHM rem.", SEGMENTED: "Segment."}
-"""Short titles, for narrow tiles."""
+"""What a title is where it does not fit."""
 
 
 class TilePicture:
-    """The picture that all tiles share, drawn once per size."""
+    """A slice as all tiles show it, drawn once for each size."""
 
     def __init__(self, content: Content) -> None:
         self.crop = content.crop
@@ -53,14 +53,14 @@ class TilePicture:
         self._drawn: dict[tuple[int, float], QPixmap] = {}
 
     def drawn(self, side: int, ratio: float) -> QPixmap:
-        """Return a copy of the picture to draw on."""
+        """Give a copy of the picture, to be drawn upon."""
         if (side, ratio) not in self._drawn:
             self._drawn = {(side, ratio): draw_slice(self._content, side, ratio, 1.0 * ratio)}
         return self._drawn[side, ratio].copy()
 
 
 class MethodTile(QWidget):
-    """Tile of one method: thumbnail, name, grams and percent of the stack, grams of the slice.
+    """One method: picture, name, grams and percent of the stack, grams of the slice.
 
     Signals:
         clicked: the method's name.
@@ -83,7 +83,7 @@ class MethodTile(QWidget):
 
     @property
     def able(self) -> bool:
-        """Whether the method applies."""
+        """Say whether the method has something to say."""
         return self.method is not None and not self.method.reason
 
     def set_width(self, width: int) -> None:
@@ -92,7 +92,7 @@ class MethodTile(QWidget):
         self.setFixedSize(width, self._side + EDGE + LINES * theme.px(LINE_HEIGHT) + 6)
 
     def show_method(self, outlined: MethodOutlines, k: int, picture: TilePicture) -> None:
-        """Show the mask and masses of the method on slice ``k``."""
+        """Show what the method makes of slice ``k``."""
         method, wall = outlined.answer.method(self.name), outlined.wall[k]
         self.method, self.stale, self._drawn = method, False, None
         infarct, mvo = outlined.infarct[self.name][k], outlined.mvo[self.name][k]
@@ -113,8 +113,8 @@ class MethodTile(QWidget):
         self.setAccessibleDescription(self.toolTip())
         self.update()
 
-    def set_state(self, chosen: bool | None = None, stale: bool | None = None) -> None:
-        """Set whether the method is previewed, and whether its numbers are stale."""
+    def tell(self, chosen: bool | None = None, stale: bool | None = None) -> None:
+        """Say whether this method is previewed, and whether its numbers are of before."""
         self.chosen = self.chosen if chosen is None else chosen
         self.stale = self.stale if stale is None else stale
         self.update()
@@ -184,7 +184,7 @@ class MethodTile(QWidget):
 
 
 def _tip(method: MethodMask, k: int) -> str:
-    """Return the threshold in words, or the reason why there is none."""
+    """Say in words where the line is drawn, or why it is not."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
         return f"{lines[0]}\n{method.why_not}"
@@ -365,7 +365,7 @@ SCOPES = {False: "Threshold per slice", True: "Threshold per stack"}
 
 
 class MethodsPanel(QWidget):
-    """Strip of methods: a row of tiles below a line with texts and buttons."""
+    """A tile per method under a line of words and buttons."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -399,7 +399,7 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.row)
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Bind the buttons to their actions."""
+        """Let the buttons do what the actions do."""
         for name, text, button in (
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
@@ -423,33 +423,33 @@ class MethodsPanel(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def tile(self, name: str) -> MethodTile:
-        """Return the tile of a method."""
+        """Give the tile of a method."""
         return next(tile for tile in self.row.tiles if tile.name == name)
 
     def show_scope(self, whole_stack: bool) -> None:
-        """Show whether there is one threshold for the stack or one per slice."""
+        """Say whether a threshold is one for the stack or each slice's own."""
         self.scope.setText(SCOPES[whole_stack])
 
     def show_stale(self) -> None:
-        """Show the numbers in grey: they are stale."""
+        """Let the numbers pale: they are of before."""
         for tile in self.row.tiles:
-            tile.set_state(stale=True)
+            tile.tell(stale=True)
 
     def show_answer(
         self, outlined: MethodOutlines, case: Case, k: int, levels: Levels, chosen: str
     ) -> None:
-        """Show the result for slice ``k``."""
+        """Show what is known of slice ``k``."""
         answer, path = outlined.answer, outlined.wall[k]
         wall = [(theme.colour(theme.LABEL_COLOURS[Label.MYOCARDIUM]), path)]
         picture = TilePicture(Content(case.stack.pixels[k], levels, _crop(case, path), wall))
         for tile in self.row.tiles:
             tile.show_method(outlined, k, picture)
-            tile.set_state(chosen=tile.name == chosen)
+            tile.tell(chosen=tile.name == chosen)
         self.words.set_line(_words(answer, k))
         self.plot.show_answer(answer, k, chosen)
 
     def show_remote(self, answer: threshold_results.MethodMasks, k: int, drawn: bool) -> None:
-        """Show the source of the remote region of slice ``k``, and its signal."""
+        """Say whose the remote region of slice ``k`` is, and what it measures."""
         signal = answer.signals[k]
         word = "drawn" if drawn else "proposed" if answer.remote[k].any() else "none"
         measured = "no remote wall"
