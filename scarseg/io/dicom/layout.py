@@ -101,8 +101,10 @@ def _padding(root: Elements, signed: bool) -> tuple[int, int] | None:
 def _overlay_bits(root: Elements) -> int:
     """Return the bits of the pixel cells that overlays occupy, as old files keep them."""
     bits = 0
-    for group in range(0x6000, 0x6020, 2):
-        position = values.shorts(root, group << 16 | 0x0102, False)
+    for tag in root.values:
+        if tag & 0xFF00FFFF != 0x60000102:
+            continue
+        position = values.shorts(root, tag, False)
         if position and 0 < position[0] < 32:
             bits |= 1 << position[0]
     return bits

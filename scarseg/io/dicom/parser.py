@@ -181,7 +181,7 @@ class ElementReader:
                 self._walk(self._read(length), explicit, depth + 1, tag)
         elif length == _UNDEFINED:
             self._fragments()
-        elif _is_wanted(tag) and length <= _limit(tag):
+        elif (tag in WANTED or _is_vendors(tag)) and length <= _limit(tag):
             into.values[tag] = (vr, self._read(length))
         else:
             self._skip(length)
@@ -261,9 +261,7 @@ class ElementReader:
             self._skip(length)
 
 
-def _is_wanted(tag: int) -> bool:
-    if tag in WANTED:
-        return True
+def _is_vendors(tag: int) -> bool:
     last = PRIVATE_ELEMENTS.get(tag >> 16)
     element = tag & 0xFFFF
     # 0010-00FF name the creator of the block of elements xx00-xxFF.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.series_words import plain
@@ -11,6 +12,7 @@ from scarseg.io.dicom.series_words import plain
 Owner = tuple[str, str, str]
 
 
+@lru_cache(maxsize=4096)
 def name_key(name: str) -> str:
     """Return a person's name for comparison: without case, accents and empty components."""
     parts = plain(name.partition("=")[0]).casefold().replace("^", " ").split()

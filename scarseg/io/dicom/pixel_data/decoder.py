@@ -250,6 +250,7 @@ def _jpeg_ls(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
 
 def _jpeg_2000(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     openjpeg: Any = import_module("openjpeg")
+    codestream.check_jpeg_2000(frame)
     facts = openjpeg.get_parameters(frame)
     _check_size(facts["rows"], facts["columns"], code)
     return np.asarray(openjpeg.decode(frame))
