@@ -22,6 +22,8 @@ from scarseg.quant.thresholds import Scope, ThresholdMethod
 from scarseg.quant.wall_map import WallMap
 
 BLANK = "–"
+NOT_LOOKED_FOR = "not looked for"
+"""Where the MVO mass is blank: no reader and no model looked for it, which 0 g would hide."""
 CONVENTIONS = {
     MassConvention.THICKNESS: "slice thickness",
     MassConvention.SPACING: "slice spacing",
@@ -151,6 +153,8 @@ def result_rows(
         (name, format_number(one, places), format_number(other, places))
         for name, one, other, places in zip(names, *columns, digits, strict=True)
     ]
+    if has_result(measured) and columns[0][1] is None:
+        rows[1] = (names[1], NOT_LOOKED_FOR, "")
     if interval is not None:
         text = f"{interval.low_g:.1f} to {interval.high_g:.1f}"
         thick = measured.convention is MassConvention.THICKNESS
