@@ -18,7 +18,7 @@ from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
 from scarseg.io.tables.export import ExtraTable, Row
 from scarseg.io.tables.table import StackRecord, error_record
-from scarseg.quant.method_comparison import compare_methods
+from scarseg.quant.method_comparison import compare_methods, reader_boxes
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
@@ -293,7 +293,7 @@ def _compared(
     case: Case, record: StackRecord, settings: ResultSettings
 ) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
-    found = compare_methods(stack, case.labels, settings.methods, density)
+    found = compare_methods(stack, case.labels, settings.methods, density, boxes=reader_boxes(case))
     rows = {
         "methods": method_rows(found, stack, settings.convention),
         "method_slices": method_slice_rows(found, stack),

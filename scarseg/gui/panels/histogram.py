@@ -26,10 +26,10 @@ from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
 from scarseg.gui.viewer.window_level import Levels
-from scarseg.quant.remote import propose_remote
+from scarseg.quant.components import inside_boxes
+from scarseg.quant.remote import RemoteRegion, propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
 from scarseg.quant.wall_histogram import Counts, WallHistogram, signal_range, wall_histogram
-from scarseg.segmentation.proposal import inside_boxes
 
 LOW, HIGH = 92, 150
 """How high the plot is, in a small window and in a large one."""
@@ -351,16 +351,15 @@ class Histogram(QWidget):
             case.stack.pixel_spacing_mm,
             span,
             region if region.any() else None,
-            np.stack([self._remote_of(case, index) for index in each]),
+            RemoteRegion(np.stack([self._remote_of(case, index) for index in each])),
         )
         self.plot.show_histogram(found)
 
     def _remote_of(self, case: Case, k: int) -> MaskArray:
         """Give the remote wall of a slice; looked for anew once its labels changed."""
         if k not in self._remote:
-            labels, one = case.labels[k : k + 1], case.stack.pixels[k : k + 1]
-            scar = infarct_mask(labels)
-            self._remote[k] = propose_remote(
-                one, wall_mask(labels), case.stack.pixel_spacing_mm, scar if scar.any() else None
-            )[0]
+            labels = case.labels[k : k + 1]
+            spacing = case.stack.pixel_spacing_mm
+            proposed = propose_remote(wall_mask(labels), spacing, infarct_mask(labels))
+            self._remote[k] = proposed.mask[0]
         return self._remote[k]
