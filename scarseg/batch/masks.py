@@ -67,16 +67,15 @@ def measure_match(match: MaskMatch, settings: MaskSettings) -> StackResult:
     return run_guarded(job, settings, lambda: _measure(match, job, settings))
 
 
-def case_from_labels(stack: Stack, labels: LabelArray) -> Case:
+def case_from_labels(stack: Stack, labels: LabelArray, known: Sequence[bool]) -> Case:
     """Return a case of labels (slice, row, column) that nobody has read here.
 
-    Slices with a label are proposals, those without are unseen: an empty slice of a mask may
-    have been read or not.
+    Slices of which the mask says something are proposals, the others unseen.
     """
     case = Case.new(stack)
     case.labels[:] = labels
     for k in range(stack.n_slices):
-        if labels[k].any():
+        if known[k]:
             case.readings[k] = SliceReading(status=SliceStatus.PROPOSED)
     return case
 
@@ -85,7 +84,8 @@ def _measure(match: MaskMatch, job: BatchJob, settings: MaskSettings) -> StackRe
     mask = match.mask
     stack = dicom.read_stack(match.summary, settings.slice_thickness_mm)
     found = read_mask(mask.path, stack, settings.meaning)
-    case = case_from_labels(stack, found.labels)
+    known = found.known_slices
+    case = case_from_labels(stack, found.labels, known)
     name = _name_in_table(mask.path.name, settings)
     digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
     labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"
@@ -102,6 +102,12 @@ def _measure(match: MaskMatch, job: BatchJob, settings: MaskSettings) -> StackRe
     if found.ignored:
         note = f"series {stack.stack_id}: segments of other tissues were left out."
         result = with_warning(result, "W_MASK_IGNORED", note)
+    if not all(known):
+        note = (
+            f"series {stack.stack_id}: the mask covers {sum(known)} of {len(known)} slices; nothing"
+            " is known of the others, the mass is incomplete."
+        )
+        result = with_warning(result, "W_MASK_PARTIAL", note)
     if found.labels.any() and not (found.labels > Label.BLOOD_POOL).any():
         note = (
             f"series {stack.stack_id}: the mask holds blood pool alone; say with --values what"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from scarseg.errors import InputError
+from scarseg.io.dicom.file_classes import describe_skipped
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from scarseg.io.files import safe_name
 from scarseg.io.tables.columns import Cell
@@ -81,6 +82,8 @@ def require_mr(report: LoadReport) -> None:
         return
     n = report.skipped
     skipped = "1 other file was skipped" if n == 1 else f"{n} other files were skipped"
+    if report.skipped_by_class:
+        skipped += f": {describe_skipped(report.skipped_by_class)}"
     raise InputError("E_NO_MR", f"There is no MR image here ({skipped}).")
 
 

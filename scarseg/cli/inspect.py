@@ -49,6 +49,7 @@ def _report_document(report: LoadReport) -> dict[str, object]:
             {"path": one.path, "code": one.code, "message": one.message} for one in report.refused
         ],
         "skipped": report.skipped,
+        "skipped_by_class": dict(report.skipped_by_class),
     }
 
 

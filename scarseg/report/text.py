@@ -61,6 +61,7 @@ _MEANINGS = {
     "W_NO_PROMPTS": "no prompts for this series",
     "W_UNVERIFIED_WEIGHTS": "weights that are not in the manifest",
     "W_MASK_IGNORED": "segments of other tissues were left out",
+    "W_MASK_PARTIAL": "the mask does not cover every slice",
     "W_MASK_VALUES": "the mask holds blood pool alone",
 }
 

@@ -88,7 +88,7 @@ def test_nobody_has_read_labels_from_elsewhere(
     [row] = rows_of(tmp_path / "scar.csv")
     assert (row["status"], row["n_slices_reviewed"]) == ("incomplete", "0")
     statuses = sorted(one["status"] for one in rows_of(tmp_path / "scar_slices.csv"))
-    assert statuses == ["proposed"] * 4 + ["unseen"]
+    assert statuses == ["proposed"] * 5
     [told] = json.loads((tmp_path / "scar.json").read_text())["stacks"]
     assert told["labels"]["source"] == "from_nifti"
     assert len(told["labels"]["file_sha256"]) == 64
@@ -228,3 +228,22 @@ def test_nothing_to_do_is_said(
     assert measure(*words) == 1
     assert code in capsys.readouterr().err
     assert not (tmp_path / "scar.csv").exists()
+
+
+def test_a_mask_that_covers_some_slices_warns_and_leaves_the_others_unseen(
+    measure: Run, tmp_path: Path, phantom_truth: LabelArray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "in", 1)
+    path = mask(tmp_path / "m" / "a.nii", phantom_truth)
+    affine = nib.load(path).affine
+    nib.save(nib.Nifti1Image(phantom_truth[:3].transpose(2, 1, 0).copy(), affine), path)
+    assert measure(path, "--dicom", data) == 0
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert "W_MASK_PARTIAL" in row["warnings"]
+    assert row["status"] == "incomplete"
+    infarct = sum(int((one == Label.SCAR).sum()) for one in phantom_truth[:3])
+    counts = [int(one["n_infarct_voxels"] or 0) for one in rows_of(tmp_path / "scar_slices.csv")]
+    assert sum(counts) == infarct
+    statuses = sorted(one["status"] for one in rows_of(tmp_path / "scar_slices.csv"))
+    assert statuses == ["proposed"] * 3 + ["unseen"] * 2
+    assert "covers 3 of 5 slices" in "".join(capsys.readouterr())

@@ -19,10 +19,11 @@ def test_example_measures_a_study(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("scarseg.models.load", lambda: fake_models())
+    monkeypatch.setattr("scarseg.api._shipped_models", fake_models)
     monkeypatch.chdir(tmp_path)
     write_series(tmp_path / "study", phantom_stack)
     exec(fenced_block(text_of("docs/reference.md")), {})
     (row,) = read_csv(tmp_path / "scar.csv").rows
     assert float(row["scar_mass_thickness_g"]) > 0
     assert row["scar_mass_thickness_g"] in capsys.readouterr().out
+    assert len(list((tmp_path / "masks").iterdir())) == 1

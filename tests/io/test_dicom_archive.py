@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import MediaStorageDirectoryStorage, RLELossless
 
-from scarseg.io.dicom import inputs, read_stack, scan
+from scarseg.io.dicom import archives, read_stack, scan
 from tests.io.dicom_files import N_SLICES, compressed, save, save_series, series, stored_pixels
 
 
@@ -91,15 +93,138 @@ def test_links_are_refused(tmp_path: Path, good: dict[str, bytes]) -> None:
     assert [r.code for r in scan([path]).refused] == ["E_ARCHIVE"]
 
 
-def test_bombs_are_refused(tmp_path: Path, good: dict[str, bytes]) -> None:
+def test_bomb_among_images_is_refused_by_name(
+    tmp_path: Path, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "_RATIO_MATTERS_BYTES", 2**20)
     path = zipped(tmp_path / "bomb.zip", {**good, "zeros": bytes(3_000_000)})
-    assert [r.code for r in scan([path]).refused] == ["E_ARCHIVE"]
+    report = scan([path])
+    assert [(r.code, r.path) for r in report.refused] == [("E_ARCHIVE", f"{path}!zeros")]
+    assert [s.n_slices for s in report.stacks] == [N_SLICES]
+
+
+def test_zip_that_is_all_bomb_is_refused(
+    tmp_path: Path, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "_RATIO_OF_ALL_MATTERS_BYTES", 2**20)
+    path = zipped(tmp_path / "bomb.zip", {f"z{k}": bytes(3_000_000) for k in range(4)})
+    report = scan([path])
+    assert ([r.code for r in report.refused], report.stacks) == (["E_ARCHIVE"], ())
+
+
+def test_blank_page_does_no_harm(tmp_path: Path, good: dict[str, bytes]) -> None:
+    path = zipped(tmp_path / "study.zip", {**good, "page": bytes(2_000_000)})
+    report = scan([path])
+    assert (report.refused, report.skipped) == ((), 1)
+    assert [s.n_slices for s in report.stacks] == [N_SLICES]
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_zips_inside_zips_are_opened(tmp_path: Path, good: dict[str, bytes], depth: int) -> None:
+    data = zipped(tmp_path / "0.zip", good).read_bytes()
+    for level in range(1, depth):
+        inner = {"series.zip": data, "readme.txt": b"hello"}
+        data = zipped(tmp_path / f"{level}.zip", inner).read_bytes()
+    report = scan([tmp_path / f"{depth - 1}.zip"])
+    [stack] = report.stacks
+    np.testing.assert_array_equal(read_stack(stack).pixels[2], stored_pixels(2))
+    assert report.skipped_by_class == {"text": depth - 1}
+    assert stack.frames[0].source.name.endswith("series.zip!study/IM0000.dcm")
+
+
+def test_zips_too_deep_are_refused_by_name(tmp_path: Path, good: dict[str, bytes]) -> None:
+    data = zipped(tmp_path / "0.zip", good).read_bytes()
+    for level in range(1, 4):
+        data = zipped(tmp_path / f"{level}.zip", {"in.zip": data}).read_bytes()
+    [refusal] = scan([tmp_path / "3.zip"]).refused
+    assert (refusal.code, refusal.path) == (
+        "E_ARCHIVE",
+        f"{tmp_path / '3.zip'}!in.zip!in.zip!in.zip",
+    )
+
+
+@pytest.mark.parametrize("name", ["../x", "/x"])
+def test_inner_zip_with_paths_outside_is_refused(
+    tmp_path: Path, good: dict[str, bytes], name: str
+) -> None:
+    inner = zipped(tmp_path / "inner.zip", {name: b"data"}).read_bytes()
+    report = scan([zipped(tmp_path / "outer.zip", {**good, "inner.zip": inner})])
+    assert [r.code for r in report.refused] == ["E_ARCHIVE"]
+    assert [s.n_slices for s in report.stacks] == [N_SLICES]
+
+
+@pytest.mark.parametrize("where", ["folder", "zip"])
+def test_other_archives_are_refused_and_said(
+    tmp_path: Path, good: dict[str, bytes], where: str
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as target:
+        target.add(tmp_path / "source", "source")
+    if where == "zip":
+        inputs_ = zipped(tmp_path / "a.zip", {**good, "b.tar.gz": packed.getvalue()})
+    else:
+        inputs_ = tmp_path / "source"
+        (inputs_ / "b.tar.gz").write_bytes(packed.getvalue())
+    report = scan([inputs_])
+    [refusal] = report.refused
+    assert refusal.code == "E_ARCHIVE"
+    assert "tar.gzip archive; unpack it" in refusal.message
+    assert [s.n_slices for s in report.stacks] == [N_SLICES]
+
+
+def test_linked_folders_are_followed_each_once(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    save_series(archive / "p1", series())
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    (cohort / "p1").symlink_to(archive / "p1")
+    (cohort / "again").symlink_to(archive / "p1")
+    (archive / "p1" / "loop").symlink_to(cohort)
+    (cohort / "gone").symlink_to(tmp_path / "nowhere")
+    report = scan([cohort])
+    assert [s.n_slices for s in report.stacks] == [N_SLICES]
+    assert report.skipped_by_class == {"broken link": 1}
+
+
+def test_what_is_skipped_is_said_by_class(tmp_path: Path) -> None:
+    save_series(tmp_path, series())
+    for name, data in {
+        "a.pdf": b"%PDF-1.7",
+        "b.jpg": b"\xff\xd8\xff\xe0",
+        "c.png": b"\x89PNG\r\n",
+        "notes": b"hello",
+        "x.xml": b"<?xml version='1.0'?>",
+        "y.json": b"{}",
+        "mask.nii.gz": b"\x1f\x8b\x08",
+        "Thumbs.db": b"\xd0\xcf\x11\xe0",
+        "empty": b"",
+        "film.mp4": b"\0\0\0\x18ftypmp42",
+        "noise": b"\1\2\3\4",
+        "broken": bytes(128) + b"DICM" + b"\xff" * 50,
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    report = scan([tmp_path])
+    assert report.skipped_by_class == {
+        "JSON": 1,
+        "NIfTI": 1,
+        "PDF": 1,
+        "XML or HTML": 1,
+        "damaged DICOM": 1,
+        "empty file": 1,
+        "folder settings": 1,
+        "picture": 2,
+        "text": 1,
+        "unknown": 1,
+        "video": 1,
+    }
+    assert report.skipped == 12
+    assert report.notes[-1].startswith("Skipped: 2 picture, 1 JSON, ")
 
 
 def test_more_than_2_gb_inflated_is_refused(
     tmp_path: Path, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs, "MAX_INFLATED_BYTES", 10_000)
+    monkeypatch.setattr(archives, "MAX_INFLATED_BYTES", 10_000)
     assert [r.code for r in scan([zipped(tmp_path / "big.zip", good)]).refused] == ["E_LIMIT"]
 
 

@@ -92,11 +92,14 @@ def test_enhanced_rescale_is_per_frame(tmp_path: Path) -> None:
 def test_rescale_is_per_slice_and_signed(tmp_path: Path) -> None:
     datasets = series()
     for k, ds in enumerate(datasets):
-        ds.RescaleSlope, ds.RescaleIntercept = f"{0.25 + 0.5 * k}", f"{-300.75 - k}"
+        ds.RescaleSlope, ds.RescaleIntercept = (
+            f"{0.25 + 0.5 * k}",
+            f"{-2048 * (0.25 + 0.5 * k) - k}",
+        )
     save_series(tmp_path, datasets)
     stack = read(tmp_path)
     k = np.arange(N_SLICES, dtype=np.float32)[:, None, None]
-    np.testing.assert_allclose(stack.pixels, EXPECTED * (0.25 + 0.5 * k) - 300.75 - k, rtol=1e-5)
+    np.testing.assert_allclose(stack.pixels, (EXPECTED - 2048) * (0.25 + 0.5 * k) - k, atol=1e-3)
     assert stack.pixels.dtype == np.float32
     assert stack.sequence is LgeSequence.PSIR
 

@@ -1,4 +1,16 @@
-"""Keep a case on disk: whole or not at all, the generation before it too, every byte checked."""
+"""Case files on the disk: written whole or not at all, every byte checked.
+
+Two generations of a case are kept, ``NAME.scarseg`` and the one before, ``NAME.scarseg.1``. States
+while a case is saved, at every moment at least one whole generation there:
+
+1. the new content lies beside them under a temporary name, flushed to the disk;
+2. the newest file got the name of the one before (by a second name, so that it never loses its
+   own; a file that turned out damaged is kept as ``.damaged`` instead, and the good one before it
+   stays);
+3. the temporary file takes the name of the newest; the folder is flushed.
+
+Reading takes the newest that is whole, and notes what was passed over.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +68,7 @@ _PART = re.compile(r"[0-9A-Za-z_-]{0,64}")
 
 @dataclass(frozen=True, eq=False)
 class SavedCase:
-    """A case as it was found on disk.
+    """A case as it was on disk.
 
     ``path`` is the generation it came from; ``notes`` say what was damaged and passed over, one
     sentence each, empty when all was well.
@@ -71,7 +83,7 @@ class SavedCase:
 
 @dataclass(frozen=True)
 class ReadingProgress:
-    """How a saved reading stands: slices in all, those read, those proposed but not read."""
+    """Slices of a saved reading: in all, read, proposed but not read."""
 
     n_slices: int
     n_read: int
@@ -79,7 +91,7 @@ class ReadingProgress:
 
 
 class StackIds(Protocol):
-    """What a case file takes its name from: a stack, or what is known of one beforehand."""
+    """Identifiers a case file is named by: those of a stack, or of a summary of one."""
 
     @property
     def series_uid(self) -> str: ...
@@ -90,7 +102,7 @@ class StackIds(Protocol):
 
 
 def default_folder() -> Path:
-    """Give the folder of case files: ``$SCARSEG_HOME/cases`` or the user's data folder.
+    """Return the folder of case files: ``$SCARSEG_HOME/cases`` or the user's data folder.
 
     It is made, readable by its owner only, when something is saved.
     """
@@ -100,7 +112,7 @@ def default_folder() -> Path:
 
 
 def case_path(folder: Path, stack: StackIds) -> Path:
-    """Give the case file of a stack: named by its UIDs, or a hash where those are no UIDs."""
+    """Return the path of a stack's case file: its UIDs, or a hash where those are no UIDs."""
     name = stack.stack_id
     if not (_UID.fullmatch(stack.series_uid) and _PART.fullmatch(stack.part)):
         name = "stack-" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:40]
@@ -108,29 +120,40 @@ def case_path(folder: Path, stack: StackIds) -> Path:
 
 
 def has_case(path: Path) -> bool:
-    """Tell whether there is anything to load for ``path``, in whichever generation."""
+    """Return whether there is anything to load for ``path``, in whichever generation."""
     return any(os.path.lexists(each) for each in _generations(path))
 
 
 def save_case(case: Case, path: Path) -> None:
     """Write a case atomically and durably and keep the generation before it.
 
-    The case must not change meanwhile: give a copy when another thread edits it. A damaged
+    The case must not change meanwhile: pass a copy when another thread edits it. A damaged
     file at ``path`` is kept as ``.damaged`` and does not displace the good generation.
 
     Raises:
-        StoreError: E_CASE_WRITE when the disk refuses (what was there before is kept),
-            E_CASE_OTHER_STACK or E_CASE_NEWER when that would overwrite other work.
+        StoreError: E_CASE_WRITE when the disk refuses, memory runs out or the program has a
+            fault (what was there before is kept), E_CASE_OTHER_STACK or E_CASE_NEWER when that
+            would overwrite other work.
     """
-    data = encode_case(case)
     try:
+        data = encode_case(case)
         with _saving:
             atomic.make_private_folder(path.parent)
             _replace_keeping_previous(path, data, case.stack)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        message = f"The case could not be saved in {path.parent}: {reason}."
+    except StoreError:
+        raise
+    except Exception as error:
+        # Whatever it is, the window must be able to say that nothing was saved, and to retry.
+        message = f"The case could not be saved in {path.parent}: {_reason(error)}."
         raise StoreError("E_CASE_WRITE", message, str(path)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "no memory left"
+    return f"an error in the program ({type(error).__name__})"
 
 
 def load_case(path: Path, stack: Stack) -> Case:
@@ -139,7 +162,7 @@ def load_case(path: Path, stack: Stack) -> Case:
 
 
 def read_case(path: Path, stack: Stack) -> SavedCase:
-    """Load the newest good generation of a case and tell what was passed over.
+    """Load the newest good generation of a case, with notes of what was passed over.
 
     Raises:
         StoreError: E_CASE_MISSING when nothing was ever saved, E_CASE_DAMAGED when no
@@ -169,7 +192,7 @@ def read_case(path: Path, stack: Stack) -> SavedCase:
 
 
 def read_content(path: Path) -> CaseContent:
-    """Give the content of the newest good generation of a case, without its stack.
+    """Return the content of the newest good generation of a case, without its stack.
 
     Bytes are checked as in :func:`read_case`, but not whether the images are the same.
 
@@ -196,7 +219,7 @@ def _newer(found: NewerFormatError) -> str:
 
 
 def read_progress(path: Path) -> ReadingProgress | None:
-    """Look at how a saved reading stands, without its stack; None when there is none to be had."""
+    """Return how far a saved reading is, without its stack; None where none can be read."""
     try:
         document = read_content(path).document
     except StoreError:
@@ -206,7 +229,7 @@ def read_progress(path: Path) -> ReadingProgress | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a case file that cannot be used, so that a new one can begin; give its new name.
+    """Rename a case file that cannot be used, so that a new one can begin; return its new path.
 
     Nothing is deleted.
 
@@ -256,7 +279,7 @@ def _replace_keeping_previous(path: Path, data: bytes, stack: Stack) -> None:
 
 
 def _keep(newest: Path, kept_as: Path) -> None:
-    """Give the newest file a second name, so that at every moment one of them is there."""
+    """Keep the newest file under another name; at every moment one of its names is there."""
     second = atomic.temporary_name(newest)
     try:
         try:
@@ -311,4 +334,8 @@ def _bytes(path: Path) -> bytes:
             raise DamagedCaseError("it is not a plain file")
         if status.st_size > MAX_BYTES:
             raise DamagedCaseError("it is far too large")
-        return file.read(MAX_BYTES + 1)
+        # By its size: a larger number, however large the file, would be allocated first.
+        data = file.read(status.st_size + 1)
+        if len(data) > status.st_size:
+            raise DamagedCaseError("it grew while it was read")
+        return data

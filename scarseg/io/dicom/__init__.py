@@ -24,6 +24,7 @@ import numpy as np
 
 from scarseg.case.stack import LgeSequence, LoadWarning, SliceSource, Stack
 from scarseg.errors import GeometryError, InputError, ScarsegError
+from scarseg.io.dicom.file_classes import START_BYTES, classify, describe_skipped
 from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
 from scarseg.io.dicom.image_kinds import NEGATIVE_SHARE, frame_key
@@ -61,29 +62,38 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
     found = find_sources(inputs, progress)
     refused = [_refusal(fault, "") for fault in found.faults]
     images: list[ImageFile] = []
-    other: Counter[str] = Counter()
-    skipped = found.skipped
+    skipped = Counter(found.skipped)
     with SourceReader() as reader:
         for index, source in enumerate(found.sources):
             progress(index / len(found.sources), f"Reading header {index + 1}")
             try:
                 images.append(_read_one(reader, source))
             except NotDicomError:
-                skipped += 1
+                skipped[_class_of(reader, source)] += 1
             except NotAnImageError as error:
-                skipped += 1
-                other[str(error)] += 1
+                skipped[str(error)] += 1
             except ScarsegError as error:
                 refused.append(_refusal(error, source.name))
     assembled = assemble_stacks(images)
     refused += assembled.refused
     proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
     stacks = sorted(proposed, key=_place)
-    notes = [*found.notes, *assembled.notes]
-    notes += [f"{n} of class {name} skipped." for name, n in sorted(other.items())]
-    _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped)
+    notes = list(assembled.notes)
+    if skipped:
+        notes.append(f"Skipped: {describe_skipped(skipped)}.")
+    _log.info("%d stacks, %d refused, %d skipped", len(stacks), len(refused), skipped.total())
     progress(1.0, "Headers read")
-    return LoadReport(tuple(stacks), tuple(refused), skipped, tuple(notes))
+    return LoadReport(
+        tuple(stacks), tuple(refused), skipped.total(), tuple(notes), dict(sorted(skipped.items()))
+    )
+
+
+def _class_of(reader: SourceReader, source: Source) -> str:
+    try:
+        with reader.open(source) as (stream, _):
+            return classify(source.file_name, stream.read(START_BYTES))
+    except ScarsegError:
+        return "unknown"
 
 
 def _read_one(reader: SourceReader, source: Source) -> ImageFile:

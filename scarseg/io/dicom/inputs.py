@@ -1,12 +1,10 @@
-"""Folders, files, zips and DICOMDIRs -> the files to look at. Nothing is ever extracted."""
+"""Find the files to read in folders, files, zips and DICOMDIRs."""
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,16 +13,15 @@ from types import TracebackType
 from typing import BinaryIO
 
 from scarseg.errors import ArchiveError, InputError, LimitError, ScarsegError
+from scarseg.io.dicom.archives import ZIP_STARTS, ZipReader, list_zip, other_archive
+from scarseg.io.dicom.file_classes import (
+    BROKEN_LINK,
+    OFFICE_SUFFIXES,
+    START_BYTES,
+    archive_format,
+)
 from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.progress import Progress, silent
-
-MAX_RATIO = 200
-MAX_INFLATED_BYTES = 2 * 2**30
-_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-MAX_MEMBERS = 100_000
-_RATIO_MATTERS_BYTES = 2**16
-ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
-"""What zipfile raises on a damaged or encrypted member."""
 
 
 def printable_name(name: str) -> str:
@@ -34,38 +31,40 @@ def printable_name(name: str) -> str:
 
 @dataclass(frozen=True, order=True)
 class Source:
-    """One file: on disk, or a member of a zip."""
+    """One file: on disk, or a member of a zip, by the names that lead to it through inner zips."""
 
     path: Path
-    member: str = ""
+    members: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """Give the full name, printable whatever bytes the file system holds."""
-        return printable_name(f"{self.path}!{self.member}" if self.member else str(self.path))
+        """Full name, printable whatever bytes the file system holds."""
+        return printable_name("!".join((str(self.path), *self.members)))
 
     @property
     def file_name(self) -> str:
-        """Give the last part of the name."""
-        return printable_name(PurePosixPath(self.member).name if self.member else self.path.name)
+        """Last part of the name."""
+        last = PurePosixPath(self.members[-1]).name if self.members else self.path.name
+        return printable_name(last)
 
 
 @dataclass
 class SourceList:
-    """What walking the inputs gave. ``faults`` are errors about single inputs."""
+    """Files found in the inputs. ``faults`` are errors about single inputs or files.
+
+    ``skipped`` counts files that are not opened, by class.
+    """
 
     sources: list[Source] = field(default_factory=list)
     faults: list[ScarsegError] = field(default_factory=list)
-    skipped: int = 0
-    notes: list[str] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 class SourceReader:
     """Open sources for reading; keeps the last zip open between its members."""
 
     def __init__(self) -> None:
-        self._zip: zipfile.ZipFile | None = None
-        self._zip_path: Path | None = None
+        self._zips = ZipReader()
 
     def __enter__(self) -> SourceReader:
         return self
@@ -76,24 +75,19 @@ class SourceReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close_zip()
-
-    def _close_zip(self) -> None:
-        if self._zip is not None:
-            self._zip.close()
-        self._zip, self._zip_path = None, None
+        self._zips.close()
 
     @contextmanager
     def open(self, source: Source) -> Iterator[tuple[BinaryIO, int]]:
-        """Open a source and give its stream and size in bytes.
+        """Open a source; yield its stream and size in bytes.
 
         Raises:
             InputError: ``E_INPUT_UNREADABLE``.
             ArchiveError: ``E_ARCHIVE``: a damaged member.
         """
         try:
-            if source.member:
-                with self._open_member(source) as opened:
+            if source.members:
+                with self._zips.open(source.path, source.members) as opened:
                     yield opened
             else:
                 with source.path.open("rb", buffering=2**15) as stream:
@@ -101,20 +95,6 @@ class SourceReader:
         except OSError as error:
             raise InputError(
                 "E_INPUT_UNREADABLE", f"The file cannot be read: {error.strerror}.", source.name
-            ) from error
-
-    @contextmanager
-    def _open_member(self, source: Source) -> Iterator[tuple[BinaryIO, int]]:
-        try:
-            if self._zip is None or self._zip_path != source.path:
-                self._close_zip()
-                self._zip, self._zip_path = zipfile.ZipFile(source.path), source.path
-            info = self._zip.getinfo(source.member)
-            with self._zip.open(info) as member:
-                yield io.BufferedReader(member, 2**15), info.file_size  # type: ignore[type-var]
-        except (*ARCHIVE_ERRORS, KeyError) as error:
-            raise ArchiveError(
-                "E_ARCHIVE", f"The zip member is damaged: {error}.", source.name
             ) from error
 
 
@@ -146,9 +126,9 @@ def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> SourceL
 
 
 def _once(sources: list[Source]) -> list[Source]:
-    seen: dict[tuple[str, str], Source] = {}
+    seen: dict[tuple[str, tuple[str, ...]], Source] = {}
     for source in sources:
-        seen.setdefault((os.path.realpath(source.path), source.member), source)
+        seen.setdefault((os.path.realpath(source.path), source.members), source)
     return list(seen.values())
 
 
@@ -171,16 +151,22 @@ def _add_input(path: Path, found: SourceList) -> None:
 
 def _add_folder(folder: Path, found: SourceList) -> None:
     faults: list[OSError] = []
-    for root, folders, files in os.walk(folder, onerror=faults.append):
+    entered: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, onerror=faults.append, followlinks=True):
+        # Linked folders are followed, each folder once: links may lead back up.
+        if not _is_new(root, entered):
+            folders.clear()
+            continue
         folders.sort()
         for name in sorted(files):
             path = Path(root, name)
             try:
                 regular = stat.S_ISREG(path.stat().st_mode)
             except OSError:
-                regular = False
+                found.skipped[BROKEN_LINK] += 1
+                continue
             if not regular:
-                found.skipped += 1
+                found.skipped["device or pipe"] += 1
                 continue
             try:
                 _add_file(path, found, given=False)
@@ -195,22 +181,39 @@ def _add_folder(folder: Path, found: SourceList) -> None:
     ]
 
 
+def _is_new(folder: str, entered: set[tuple[int, int]]) -> bool:
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return False
+    key = (status.st_dev, status.st_ino)
+    if key in entered:
+        return False
+    entered.add(key)
+    return True
+
+
 def _add_file(path: Path, found: SourceList, given: bool) -> None:
     try:
         with path.open("rb") as stream:
-            start = stream.read(132)
+            start = stream.read(START_BYTES)
     except OSError as error:
         raise InputError(
             "E_INPUT_UNREADABLE", f"The file cannot be read: {error.strerror}.", str(path)
         ) from error
-    is_dicom = start[128:] == b"DICM"
-    if start[:4] in _ZIP_STARTS and not is_dicom:
-        if given or path.suffix.lower() in ("", ".zip"):
-            found.sources += list_zip(path)
-        else:
-            found.skipped += 1  # office documents are zips too
+    is_dicom = start[128:132] == b"DICM"
+    if start.startswith(ZIP_STARTS) and not is_dicom:
+        if not given and path.suffix.lower() in OFFICE_SUFFIXES:
+            found.skipped["office document"] += 1
+            return
+        contents = list_zip(path)
+        found.sources += [Source(path, members) for members in contents.files]
+        found.faults += contents.faults
+        found.skipped += contents.skipped
     elif given and is_dicom and path.name.upper() == "DICOMDIR":
         _add_dicomdir(path, found)
+    elif not is_dicom and (kind := archive_format(path.name, start)):
+        raise other_archive(kind, str(path))
     else:
         found.sources.append(Source(path))
 
@@ -227,59 +230,6 @@ def _add_dicomdir(path: Path, found: SourceList) -> None:
                 str(path),
             )
         )
-
-
-def list_zip(path: Path) -> list[Source]:
-    """List the files of a zip after checking that it can be trusted.
-
-    Raises:
-        ArchiveError: ``E_ARCHIVE``: absolute or ``..`` paths, links, a ratio over 200,
-            encryption, or not a readable zip.
-        LimitError: ``E_LIMIT``: inflates to more than 2 GB.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (*ARCHIVE_ERRORS, OSError, ValueError) as error:
-        raise ArchiveError("E_ARCHIVE", f"The zip cannot be read: {error}.", str(path)) from error
-    if len(members) > MAX_MEMBERS:
-        raise LimitError("E_LIMIT", f"The zip has {len(members)} members.", str(path))
-    for member in members:
-        fault = _member_fault(member)
-        if fault:
-            raise ArchiveError(
-                "E_ARCHIVE", f"The zip member {member.filename!r} {fault}.", str(path)
-            )
-    total = sum(member.file_size for member in members)
-    if total > MAX_INFLATED_BYTES:
-        raise LimitError(
-            "E_LIMIT",
-            f"The zip inflates to {total} bytes; at most 2 GB are read. Unpack it and open the "
-            "folder.",
-            str(path),
-        )
-    names = sorted({member.filename for member in members if not member.is_dir()})
-    return [Source(path, name) for name in names]
-
-
-def _member_fault(member: zipfile.ZipInfo) -> str:
-    original = member.orig_filename.replace("\\", "/")
-    name = PurePosixPath(original)
-    if not member.filename:
-        return "has no name"
-    if name.is_absolute() or (len(original) > 1 and original[1] == ":"):
-        return "has an absolute path"
-    if ".." in name.parts:
-        return "points outside the archive"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a link"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    if member.file_size > _RATIO_MATTERS_BYTES and member.file_size > MAX_RATIO * max(
-        member.compress_size, 1
-    ):
-        return f"shrinks more than {MAX_RATIO} times"
-    return ""
 
 
 _RECORDS, _FILE_ID = 0x00041220, 0x00041500

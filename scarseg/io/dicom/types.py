@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -171,3 +172,4 @@ class LoadReport:
     refused: tuple[Refusal, ...]
     skipped: int
     notes: tuple[str, ...]
+    skipped_by_class: Mapping[str, int] = field(default_factory=dict)

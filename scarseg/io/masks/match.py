@@ -26,7 +26,6 @@ from scarseg.case.labels import Label
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.dicom_export.references import UNREADABLE
 from scarseg.io.files import safe_name
 from scarseg.io.masks.read import SEGMENTATIONS, read_mask
 from scarseg.progress import Progress, silent
@@ -40,14 +39,14 @@ _SHORTEST_NAME = 2
 
 
 class MaskSource(StrEnum):
-    """What a mask is written as; also where a table says its labels came from."""
+    """Format of a mask; tables name it as the source of the labels."""
 
     NIFTI = "from_nifti"
     SEGMENTATION = "from_dicom_seg"
 
 
 class MatchEvidence(StrEnum):
-    """Why a mask was taken for a stack's."""
+    """Why a mask belongs to a stack."""
 
     REFERENCE = "the images it refers to"
     UID = "the series UID in its name"
@@ -65,7 +64,7 @@ class MaskFile:
 
     @property
     def stem(self) -> str:
-        """Give the file's name without its ending, .nii.gz as one."""
+        """Name of the file without its suffix, .nii.gz as one."""
         name = self.path.name
         ending = next((one for one in MASK_SUFFIXES if name.lower().endswith(one)), "")
         return name[: len(name) - len(ending)]
@@ -130,7 +129,7 @@ def match_masks(
     meaning: Mapping[int, Label] | None = None,
     progress: Progress = silent,
 ) -> MaskMatches:
-    """Give every mask its stack, or the reason why it has none.
+    """Match every mask with its stack, or with the reason why it has none.
 
     Args:
         stacks: of a scan; those that are no MR images are left aside.
@@ -154,8 +153,8 @@ def match_masks(
         for one in matches
         if counted[id(one.summary)] > 1
     ]
-    taken = {id(one.summary) for one in matches} | {id(one.summary) for one in unmatched}
-    without = tuple(one for one in known if one.proposed and id(one) not in taken)
+    matched = {id(one.summary) for one in matches} | {id(one.summary) for one in unmatched}
+    without = tuple(one for one in known if one.proposed and id(one) not in matched)
     return MaskMatches(tuple(single), tuple(unmatched), without)
 
 
@@ -189,7 +188,7 @@ def _match(
 def _candidates(
     mask: MaskFile, stacks: Sequence[StackSummary]
 ) -> tuple[MatchEvidence, Sequence[StackSummary]]:
-    """Give the stacks for which the strongest evidence speaks."""
+    """Return the stacks for which the strongest evidence speaks."""
     referred = [one for one in stacks if mask.references & _uids(one)]
     if referred:
         return MatchEvidence.REFERENCE, referred
@@ -206,19 +205,19 @@ def _uids(one: StackSummary) -> set[str]:
 
 
 def _names(one: StackSummary) -> set[str]:
-    """Name what a file of this stack's labels may be called after: its patient and its folder."""
+    """Return what a mask of this stack may be called after: its patient and its folders."""
     folders = {Path(frame.source.path).parent.name for frame in one.frames}
     return {name for name in (one.patient_id, *folders) if len(name) >= _SHORTEST_NAME}
 
 
 def _holds(text: str, name: str) -> bool:
-    """Tell whether a name stands in a text, not as a part of a longer word or UID."""
+    """Return whether a name stands in a text, not as a part of a longer word or UID."""
     pattern = rf"(?<![\w.]){re.escape(name.replace('_', ' '))}(?![\w.])"
     return re.search(pattern, text.replace("_", " "), re.IGNORECASE) is not None
 
 
 def geometry_only_stack(summary: StackSummary) -> Stack:
-    """Give the geometry of a stack without reading its pixels: all are zero.
+    """Return a stack with its geometry alone; all pixels are zero, none is read.
 
     A missing thickness is taken as the spacing: nothing is measured on it.
     """
@@ -244,7 +243,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _mask_at(path: Path) -> MaskFile | None:
-    """Look at a file: a label map by its name, a segmentation by its header, else None."""
+    """Return the mask at a path, a label map by its name, a segmentation by its header; or None."""
     if path.name.lower().endswith(_NIFTI):
         return MaskFile(path, MaskSource.NIFTI)
     try:
@@ -254,9 +253,13 @@ def _mask_at(path: Path) -> MaskFile | None:
         header = dcmread(path, stop_before_pixels=True)
         if header.get("SOPClassUID") not in SEGMENTATIONS:
             return None
-        return MaskFile(path, MaskSource.SEGMENTATION, frozenset(_references(header)))
-    except UNREADABLE:
+    except Exception:  # noqa: BLE001 - a damaged element raises anything
         return None
+    try:
+        references = frozenset(_references(header))
+    except Exception:  # noqa: BLE001 - read_mask says what is wrong with it
+        references = frozenset()
+    return MaskFile(path, MaskSource.SEGMENTATION, references)
 
 
 def _references(header: Dataset) -> Iterator[str]:
@@ -293,7 +296,7 @@ def _nothing_fits(mask: MaskFile, n: int) -> InputError:
 
 
 def select_series(stacks: Sequence[StackSummary], series: Sequence[str]) -> list[StackSummary]:
-    """Keep the stacks of these series, by UID or stack id; all when none is asked for.
+    """Return the stacks of these series, by UID or stack id; all when none is asked for.
 
     They count as proposed, so that of two that fit the one asked for is taken.
 

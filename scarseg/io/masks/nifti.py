@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -17,20 +19,20 @@ from nibabel.wrapstruct import WrapStructError
 
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import FloatArray, Stack
-from scarseg.errors import InputError
+from scarseg.errors import InputError, LimitError
 from scarseg.io.files import write_file
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 _UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    zlib.error,
-    ImageFileError,
-    HeaderDataError,
-    WrapStructError,
+    *(OSError, EOFError, ValueError, OverflowError, zlib.error),
+    *(ImageFileError, HeaderDataError, WrapStructError),
 )
+MAX_VOXELS = 2**30
+_MAX_BYTES = 2**31
+_HEADER_BYTES = 348
+_SMALLEST_DETERMINANT = 1e-9
+"""Of the matrix from voxels to mm: steps that are parallel, or of no length, have none."""
 
 
 def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = False) -> None:
@@ -47,7 +49,7 @@ def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = Fal
 
 
 def file_holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
-    """Tell whether a plain file holds exactly what :func:`write_labels` would write."""
+    """Return whether a plain file holds exactly what :func:`write_labels` would write."""
     try:
         return not path.is_symlink() and path.read_bytes() == _encode(path, labels, stack)
     except OSError:
@@ -86,12 +88,9 @@ def read_label_map(path: Path, meaning: Mapping[int, Label] | None = None) -> La
         InputError: E_MASK, not a label map with values 0 to 4.
     """
     try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        image = nib.Nifti1Image.from_bytes(raw)
+        image = read_nifti(path)
         data = np.asanyarray(image.dataobj)
-        affine = np.asarray(image.affine, dtype=np.float64)
+        affine = finite_affine(path, image)
     except _UNREADABLE as error:
         raise InputError(
             "E_MASK", f"{path} cannot be read as NIfTI: {error}.", str(path)
@@ -100,7 +99,9 @@ def read_label_map(path: Path, meaning: Mapping[int, Label] | None = None) -> La
     if data.ndim != 3 or not np.isin(data, list(known)).all():
         values = "0 to 4" if meaning is None else ", ".join(str(one) for one in sorted(known))
         raise InputError("E_MASK", f"{path} is not a label map with values {values}.", str(path))
-    columns, rows, slices = (float(zoom) for zoom in image.header.get_zooms())
+    columns, rows, slices = zooms = [float(zoom) for zoom in image.header.get_zooms()]
+    if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms):
+        raise InputError("E_MASK", f"{path} has a voxel size of {zooms} mm.", str(path))
     labels = np.zeros(data.shape, dtype=np.uint8)
     for value, label in known.items():
         labels[data == value] = int(label)
@@ -109,7 +110,7 @@ def read_label_map(path: Path, meaning: Mapping[int, Label] | None = None) -> La
 
 
 def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
-    """Read an image; give pixels float32 (slice, row, column) and spacing in mm in that order.
+    """Read an image: pixels float32 (slice, row, column) and spacing in mm in that order.
 
     The spacing is the header's ``pixdim``: in EMIDEC's own files the affine says 1 mm and is
     wrong.
@@ -118,7 +119,7 @@ def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
         InputError: E_NIFTI.
     """
     try:
-        volume = nib.load(path)
+        volume = read_nifti(path)
         data = np.asarray(volume.dataobj, dtype=np.float32)
     except _UNREADABLE as error:
         raise InputError(
@@ -128,6 +129,49 @@ def read_image(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
         raise InputError("E_NIFTI", f"{path.name} has {data.ndim} axes, not 3.", str(path))
     columns, rows, slices = (float(zoom) for zoom in volume.header.get_zooms())
     return np.ascontiguousarray(data.transpose(2, 1, 0)), (slices, rows, columns)
+
+
+def read_nifti(path: Path) -> Any:
+    """Read a NIfTI-1 file, compressed or not, as an image of nibabel.
+
+    No more is unpacked than the header says: 9 MB may unpack to 9 GB.
+
+    Raises:
+        LimitError: E_LIMIT, more than 2^30 voxels or 2 GiB.
+        OSError, EOFError, ValueError, zlib.error and errors of nibabel: no whole NIfTI file.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+        head = stream.read(_HEADER_BYTES)
+        header = nib.Nifti1Header(head)
+        shape = [int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])]]
+        n_voxels = math.prod(shape)
+        n_bytes = int(header["vox_offset"]) + n_voxels * int(header["bitpix"]) // 8
+        if n_voxels > MAX_VOXELS:
+            raise LimitError("E_LIMIT", f"{path} has {n_voxels} voxels.", str(path))
+        if n_bytes > _MAX_BYTES:
+            raise LimitError("E_LIMIT", f"{path} holds {n_bytes} bytes.", str(path))
+        return nib.Nifti1Image.from_bytes(head + stream.read(max(n_bytes - len(head), 0)))
+
+
+def finite_affine(path: Path, image: Any) -> npt.NDArray[np.float64]:
+    """Return the matrix of an image from voxel (column, row, slice) to RAS mm.
+
+    Raises:
+        InputError: E_MASK, it is not finite, or does not span space.
+    """
+    affine = np.asarray(image.affine, dtype=np.float64)
+    strange = affine[~np.isfinite(affine)]
+    if strange.size:
+        raise InputError("E_MASK", f"{path}: its affine holds {strange[0]}.", str(path))
+    determinant = float(np.linalg.det(affine[:3, :3]))
+    if abs(determinant) < _SMALLEST_DETERMINANT:
+        raise InputError(
+            "E_MASK", f"{path}: its affine has a determinant of {determinant:g}.", str(path)
+        )
+    return affine
 
 
 def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:

@@ -1,4 +1,4 @@
-"""Labels made elsewhere -> the grid of a stack: NIfTI and DICOM Segmentation of any maker.
+"""Labels made elsewhere on the grid of a stack: NIfTI and DICOM Segmentation of any maker.
 
 Voxels are matched by where they lie in the patient, never by their order in a file. Flipped,
 transposed and cropped grids are put right; one that would have to be resampled is refused, for a
@@ -11,15 +11,13 @@ voxels outside the stack), E_MASK_STUDY (of other images), E_MASK_SEGMENTS (noth
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
@@ -30,18 +28,17 @@ from pydicom.dataset import Dataset
 
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import Stack
-from scarseg.errors import InputError
-from scarseg.io.dicom_export.references import UNREADABLE
-from scarseg.io.masks.nifti import LPS_TO_RAS
+from scarseg.errors import InputError, LimitError, ScarsegError
+from scarseg.io.masks.nifti import LPS_TO_RAS, MAX_VOXELS, finite_affine, read_nifti
 
 FloatMatrix = npt.NDArray[np.float64]
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _NO_NIFTI = (
-    *(OSError, EOFError, ValueError, zlib.error),
+    *(OSError, EOFError, ValueError, OverflowError, zlib.error),
     *(ImageFileError, HeaderDataError, WrapStructError),
 )
-_MAX_VOXELS = 2**30
+_MAX_SEGMENTATION_BYTES = 2**31
 _VOXEL_TOLERANCE = 0.1
 """A centre may lie off by this share of a pixel, or of the distance between slices."""
 _STEP_TOLERANCE = 0.01
@@ -65,11 +62,31 @@ _WORDS = (
 
 @dataclass(frozen=True, eq=False)
 class MaskLabels:
-    """``labels`` uint8 (slice, row, column) on the stack's grid; ``ignored`` names segments that
-    are none of the four tissues."""
+    """Labels of a mask on the grid of a stack.
+
+    ``labels`` uint8 (slice, row, column); ``ignored`` are names of segments that are none of the
+    four tissues; ``covered`` tells of every slice whether the mask speaks of it: of another one
+    nothing is known.
+    """
 
     labels: LabelArray
     ignored: tuple[str, ...] = ()
+    covered: tuple[bool, ...] = ()
+
+    @property
+    def known_slices(self) -> tuple[bool, ...]:
+        """Slices of which the mask says something, be it that there is nothing.
+
+        A slice without a label between slices with a wall was not drawn: the wall of a heart has
+        no hole. A mask of scar alone may leave out any slice.
+        """
+        marked = np.flatnonzero(self.labels.any(axis=(1, 2)))
+        has_wall = bool((self.labels == Label.MYOCARDIUM).any())
+        between = range(int(marked[0]), int(marked[-1]) + 1) if has_wall else range(0)
+        drawn = set(marked.tolist())
+        return tuple(
+            covered and (k in drawn or k not in between) for k, covered in enumerate(self.covered)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,23 +107,24 @@ def read_mask(path: Path, stack: Stack, meaning: Mapping[int, Label] | None = No
 
     Raises:
         InputError: E_MASK, E_MASK_GEOMETRY, E_MASK_STUDY, E_MASK_SEGMENTS.
+        LimitError: E_LIMIT.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            is_dicom = file.read(132)[128:] == b"DICM"
     except OSError as error:
         raise InputError(
             "E_MASK", f"{path} cannot be read: {error.strerror}.", str(path)
         ) from error
-    if raw[128:132] == b"DICM":
-        return _read_segmentation(path, raw, stack, meaning)
-    return MaskLabels(_read_nifti(path, raw, stack, meaning))
+    if is_dicom:
+        with _reading_dicom(path):
+            return _read_segmentation(path, stack, meaning)
+    return _read_nifti(path, stack, meaning)
 
 
-def _read_nifti(
-    path: Path, raw: bytes, stack: Stack, meaning: Mapping[int, Label] | None
-) -> LabelArray:
+def _read_nifti(path: Path, stack: Stack, meaning: Mapping[int, Label] | None) -> MaskLabels:
     try:
-        image = nib.Nifti1Image.from_bytes(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+        image = read_nifti(path)
         data = np.asanyarray(image.dataobj)
         codes = (int(image.header["sform_code"]), int(image.header["qform_code"]))
     except _NO_NIFTI as error:
@@ -125,50 +143,83 @@ def _read_nifti(
     labels = np.zeros(data.shape, dtype=np.uint8)
     for value in values.tolist():
         labels[data == value] = int(known[value])
-    affine = LPS_TO_RAS @ np.asarray(image.affine, dtype=np.float64)
+    affine = LPS_TO_RAS @ finite_affine(path, image)
     own = stack.affine
     if labels.shape == (stack.columns, stack.rows, stack.n_slices) and np.allclose(
         affine, own, atol=1e-3
     ):  # written by this program: an irregular stack has its mean step in the file
-        return np.ascontiguousarray(labels.transpose(2, 1, 0))
+        everywhere = (True,) * stack.n_slices
+        return MaskLabels(np.ascontiguousarray(labels.transpose(2, 1, 0)), covered=everywhere)
     indices = np.argwhere(labels > 0)
-    piece = _Voxels(indices.astype(np.float64), affine, labels[tuple(indices.T)])
+    voxels = _Voxels(indices.astype(np.float64), affine, labels[tuple(indices.T)])
     result = np.zeros(stack.pixels.shape, dtype=np.uint8)
     _require_same_pixels(path, affine[:3, :3], stack)
-    _place(path, piece, stack, result)
-    return result
+    _place(path, voxels, stack, result)
+    return MaskLabels(result, covered=_covered(affine, labels.shape, stack))
 
 
-def _read_segmentation(
-    path: Path, raw: bytes, stack: Stack, meaning: Mapping[int, Label] | None
-) -> MaskLabels:
+def _covered(affine: FloatMatrix, shape: tuple[int, ...], stack: Stack) -> tuple[bool, ...]:
+    """Return of every slice whether it lies within half a step of a plane of the file's grid.
+
+    ``affine`` leads from voxels of the file to LPS mm; its grid is parallel to the stack's.
+    """
+    normal = np.asarray(stack.normal)
+    through = int(np.abs(normal @ affine[:3, :3]).argmax())
+    step = float(normal @ affine[:3, through])
+    start = float(normal @ (affine[:3, 3] - np.asarray(stack.origins_mm[0], dtype=np.float64)))
+    planes = start + step * np.arange(shape[through])
+    off = np.abs(np.asarray(stack.slice_positions_mm)[:, None] - planes).min(axis=1)
+    return tuple(bool(one <= abs(step) / 2) for one in off)
+
+
+@contextmanager
+def _reading_dicom(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file raises into E_MASK.
+
+    pydicom converts elements when they are asked for, and what a damaged one raises is no closed
+    list: OverflowError, RecursionError, AssertionError, decimal.InvalidOperation have been seen.
+    """
     try:
-        dataset = dcmread(BytesIO(raw))
-        if dataset.SOPClassUID not in SEGMENTATIONS:
-            raise InputError("E_MASK", f"{path} is no DICOM Segmentation.", str(path))
-        size = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1))
-        if size > _MAX_VOXELS:
-            raise InputError("E_LIMIT", f"{path} has {size} voxels.", str(path))
-        known, ignored = _segments(path, dataset, meaning)
-        _require_same_images(path, dataset, stack)
-        result = np.zeros(stack.pixels.shape, dtype=np.uint8)
-        for piece, referenced in _frames(path, dataset, known):
-            _require_same_pixels(path, piece.affine[:3, :2], stack)
-            slices = _place(path, piece, stack, result)
-            named = None if referenced is None else _slice_of(stack, referenced)
-            if named is not None and slices - {named}:
-                raise _geometry_error(path, "a frame does not lie on the image it refers to")
-    except (*UNREADABLE, RuntimeError) as error:
+        yield
+    except ScarsegError:
+        raise
+    except Exception as error:
         raise InputError(
             "E_MASK", f"{path} is no readable DICOM Segmentation.", str(path)
         ) from error
-    return MaskLabels(result, ignored)
+
+
+def _read_segmentation(path: Path, stack: Stack, meaning: Mapping[int, Label] | None) -> MaskLabels:
+    size = path.stat().st_size
+    if size > _MAX_SEGMENTATION_BYTES:
+        raise LimitError("E_LIMIT", f"{path} holds {size} bytes.", str(path))
+    dataset = dcmread(path)
+    if dataset.SOPClassUID not in SEGMENTATIONS:
+        raise InputError("E_MASK", f"{path} is no DICOM Segmentation.", str(path))
+    size = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames", 1))
+    if size > MAX_VOXELS:
+        raise LimitError("E_LIMIT", f"{path} has {size} voxels.", str(path))
+    known, ignored = _segments(path, dataset, meaning)
+    referenced = _referenced_images(dataset)
+    _require_same_images(path, dataset, stack, referenced)
+    result = np.zeros(stack.pixels.shape, dtype=np.uint8)
+    # Makers leave out frames without a voxel, but refer to the images they looked at.
+    covered = [one.sop_instance_uid in referenced for one in stack.sources]
+    for voxels, image in _frames(path, dataset, known):
+        _require_same_pixels(path, voxels.affine[:3, :2], stack)
+        slices = _place(path, voxels, stack, result)
+        named = None if image is None else _slice_of(stack, image)
+        if named is not None and slices - {named}:
+            raise _geometry_error(path, "a frame does not lie on the image it refers to")
+        for k in slices if named is None else (named,):
+            covered[k] = True
+    return MaskLabels(result, ignored, tuple(covered))
 
 
 def _segments(
     path: Path, dataset: Dataset, meaning: Mapping[int, Label] | None
 ) -> tuple[dict[int, Label], tuple[str, ...]]:
-    """Give the label of every segment number that has one, and the names of the others."""
+    """Return the label of every segment number that has one, and the names of the others."""
     known: dict[int, Label] = {}
     names = []
     for segment in dataset.SegmentSequence:
@@ -181,7 +232,8 @@ def _segments(
     if not known:
         raise InputError(
             "E_MASK_SEGMENTS",
-            f"{path} has no segment that is known: {', '.join(names)[:200]}.",
+            f"{path} has no segment that is known: {', '.join(names)[:200]}; say what its segments"
+            " are with --values (1=scar,2=myocardium).",
             str(path),
         )
     return known, tuple(names)
@@ -196,15 +248,19 @@ def _label_of(segment: Dataset) -> Label | None:
     return code or next((label for label, words in _WORDS if words.search(text)), None)
 
 
-def _require_same_images(path: Path, dataset: Dataset, stack: Stack) -> None:
-    """Refuse a segmentation of another study: its frame of reference need not be ours."""
-    ours = {one.sop_instance_uid for one in stack.sources}
-    named = {
+def _referenced_images(dataset: Dataset) -> set[str]:
+    """Return the UIDs of the images that a segmentation refers to as a whole."""
+    return {
         str(image.ReferencedSOPInstanceUID)
         for series in dataset.get("ReferencedSeriesSequence", ())
         for image in series.get("ReferencedInstanceSequence", ())
     }
-    if dataset.get("StudyInstanceUID") != stack.study_uid and not ours & named:
+
+
+def _require_same_images(path: Path, dataset: Dataset, stack: Stack, referenced: set[str]) -> None:
+    """Refuse a segmentation of another study: its frame of reference need not be ours."""
+    ours = {one.sop_instance_uid for one in stack.sources}
+    if dataset.get("StudyInstanceUID") != stack.study_uid and not ours & referenced:
         raise InputError("E_MASK_STUDY", f"{path} was made on images of another study.", str(path))
 
 
@@ -238,14 +294,14 @@ def _frames(
 
 
 def _group(own: Dataset, shared: Dataset, keyword: str) -> Dataset:
-    """Give a functional group's one item, the frame's own before the shared."""
+    """Return the one item of a functional group, the frame's own before the shared."""
     holder = own if keyword in own else shared
     item: Dataset = holder[keyword].value[0]
     return item
 
 
 def _frame_affine(own: Dataset, shared: Dataset) -> FloatMatrix:
-    """Give the matrix from (column, row, 0) of a frame to LPS mm."""
+    """Return the matrix from (column, row, 0) of a frame to LPS mm."""
     position = _group(own, shared, "PlanePositionSequence").ImagePositionPatient
     cosines = _group(own, shared, "PlaneOrientationSequence").ImageOrientationPatient
     row_mm, column_mm = _group(own, shared, "PixelMeasuresSequence").PixelSpacing
@@ -296,11 +352,11 @@ def _require_same_pixels(path: Path, steps: FloatMatrix, stack: Stack) -> None:
         raise _geometry_error(path, "its pixels have another size or direction")
 
 
-def _place(path: Path, piece: _Voxels, stack: Stack, result: LabelArray) -> set[int]:
-    """Put voxels where they lie in the patient; give the slices they lie on."""
-    if not len(piece.indices):
+def _place(path: Path, voxels: _Voxels, stack: Stack, result: LabelArray) -> set[int]:
+    """Write voxels where they lie in the patient; return the slices they lie on."""
+    if not len(voxels.indices):
         return set()
-    points = piece.indices @ piece.affine[:3, :3].T + piece.affine[:3, 3]
+    points = voxels.indices @ voxels.affine[:3, :3].T + voxels.affine[:3, 3]
     origins = np.asarray(stack.origins_mm, dtype=np.float64)
     heights = (points - origins[0]) @ np.asarray(stack.normal)
     off = np.abs(heights[:, None] - np.asarray(stack.slice_positions_mm))
@@ -319,7 +375,7 @@ def _place(path: Path, piece: _Voxels, stack: Stack, result: LabelArray) -> set[
     if (whole < 0).any() or (whole >= (stack.rows, stack.columns)).any():
         raise _geometry_error(path, "labels lie outside the images")
     spot = (k, whole[:, 0].astype(np.intp), whole[:, 1].astype(np.intp))
-    result[spot] = np.maximum(result[spot], piece.values)
+    result[spot] = np.maximum(result[spot], voxels.values)
     return set(k.tolist())
 
 

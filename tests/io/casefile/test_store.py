@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 import struct
+import tracemalloc
 import zlib
 from base64 import b64encode
 from dataclasses import replace
@@ -525,12 +526,50 @@ def test_forged_content_with_right_checksums_is_refused(tmp_path: Path, name: st
     assert_same(store.load_case(good, STACK), example_case(3))
 
 
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (MemoryError(), "no memory left"),
+        (RecursionError(), r"an error in the program \(RecursionError\)"),
+        (ValueError("labels and readings must fit the stack"), r"an error in .* \(ValueError\)"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_whatever_stops_a_save_is_said_with_a_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+):
+    def fail(_: object) -> bytes:
+        raise error
+
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(3), path)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "encode_case", fail)
+        with pytest.raises(StoreError, match=f"E_CASE_WRITE.*{reason}"):
+            store.save_case(example_case(4), path)
+    assert_same(store.load_case(path, STACK), example_case(3))
+
+
 def test_labels_must_fit_the_stack(tmp_path: Path):
     case = example_case()
     case.readings.pop()
-    with pytest.raises(ValueError, match="fit the stack"):
+    with pytest.raises(StoreError, match="E_CASE_WRITE"):
         store.save_case(case, tmp_path / "case.scarseg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_loading_and_saving_need_memory_of_the_size_of_the_file(tmp_path: Path):
+    path = tmp_path / "case.scarseg"
+    store.save_case(example_case(), path)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        store.load_case(path, STACK)
+        store.save_case(example_case(), path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * size + 20 * STACK.pixels.nbytes, (peak, size)
 
 
 def test_a_glance_tells_how_a_reading_stands_without_its_images(tmp_path):

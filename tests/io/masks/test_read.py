@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import warnings
+from contextlib import suppress
 from dataclasses import replace
+from decimal import InvalidOperation
 from pathlib import Path
 
 import nibabel as nib
@@ -13,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from scarseg.case.labels import Label
 from scarseg.case.stack import Stack
-from scarseg.errors import InputError
+from scarseg.errors import InputError, LimitError
 from scarseg.io.dicom_export.seg import write_segmentation
 from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
 from scarseg.io.masks.read import read_mask
@@ -174,7 +178,7 @@ def test_segments_of_other_makers_are_known_by_code_then_by_name(tmp_path: Path)
     for segment in dataset.SegmentSequence:
         segment.SegmentLabel = "thing"
     dataset.save_as(path)
-    with pytest.raises(InputError, match=r"E_MASK_SEGMENTS.*thing"):
+    with pytest.raises(InputError, match=r"E_MASK_SEGMENTS.*thing.*--values"):
         read_mask(path, export.case.stack)
 
 
@@ -224,3 +228,128 @@ def _renamed(stack: Stack) -> Stack:
         replace(one, sop_instance_uid=one.sop_instance_uid + ".5") for one in stack.sources
     )
     return replace(stack, sources=sources)
+
+
+def cut(stack: Stack, labels: np.ndarray, first: int, last: int, path: Path) -> Path:
+    """Write the slices from ``first`` to ``last`` alone, as a program does that crops."""
+    affine = stack.affine
+    affine[:3, 3] += affine[:3, 2] * first
+    data = labels[first : last + 1].transpose(2, 1, 0)
+    nib.save(nib.Nifti1Image(data.copy(), LPS_TO_RAS @ affine), path)
+    return path
+
+
+@pytest.mark.parametrize("first, last", [(0, 1), (1, 2), (0, 3)])
+def test_slices_beyond_the_grid_of_a_mask_are_not_known(
+    first: int, last: int, tmp_path: Path
+) -> None:
+    export = make_export(BY_NAME["oblique"], tmp_path / "images")
+    stack = export.case.stack
+    labels = export.case.labels.copy()
+    last = min(last, stack.n_slices - 1)
+    labels[:first] = labels[last + 1 :] = 0
+    found = read_mask(cut(stack, labels, first, last, tmp_path / "m.nii"), stack)
+    assert found.covered == tuple(first <= k <= last for k in range(stack.n_slices))
+    assert found.known_slices == found.covered
+
+
+def test_a_wall_has_no_hole_and_scar_may_have_one(phantom_stack: Stack, tmp_path: Path) -> None:
+    labels = np.zeros(phantom_stack.pixels.shape, dtype=np.uint8)
+    for k in (0, 2, 3):
+        labels[k, 10:20, 10:20] = Label.MYOCARDIUM
+    write_labels(tmp_path / "wall.nii", labels, phantom_stack)
+    assert read_mask(tmp_path / "wall.nii", phantom_stack).known_slices == (
+        *(True, False, True, True, True),
+    )
+    labels[labels > 0] = Label.SCAR
+    write_labels(tmp_path / "scar.nii", labels, phantom_stack)
+    assert read_mask(tmp_path / "scar.nii", phantom_stack).known_slices == (True,) * 5
+
+
+def test_a_segmentation_covers_the_images_it_refers_to(tmp_path: Path) -> None:
+    export, path = segmented("oblique", tmp_path)
+    n = export.case.stack.n_slices
+    assert read_mask(path, export.case.stack).covered == (True,) * n
+    dataset = edit(path)
+    images = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    kept = {str(images[0].ReferencedSOPInstanceUID), str(images[1].ReferencedSOPInstanceUID)}
+    dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence = images[:2]
+    marked = {k for k in range(n) if export.case.labels[k].any()}
+    dataset.save_as(path)
+    found = read_mask(path, export.case.stack)
+    assert found.covered == tuple(
+        one.sop_instance_uid in kept or k in marked
+        for k, one in enumerate(export.case.stack.sources)
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_an_affine_that_spans_no_space_is_refused(
+    value: float, phantom_stack: Stack, tmp_path: Path
+) -> None:
+    labels = np.zeros(phantom_stack.pixels.shape, dtype=np.uint8)
+    labels[2, 3, 4] = Label.SCAR
+    write_labels(tmp_path / "m.nii", labels, phantom_stack)
+    raw = bytearray((tmp_path / "m.nii").read_bytes())
+    raw[280:296] = np.full(4, value, dtype="<f4").tobytes()  # srow_x
+    (tmp_path / "m.nii").write_bytes(bytes(raw))
+    with pytest.raises(InputError, match=r"E_MASK: .*affine"):
+        read_mask(tmp_path / "m.nii", phantom_stack)
+
+
+@pytest.mark.parametrize("voxels, bits", [((1100, 1100, 1000), 8), ((1000, 1000, 1000), 64)])
+def test_a_file_that_unpacks_to_gigabytes_is_refused_before(
+    voxels: tuple[int, int, int], bits: int, phantom_stack: Stack, tmp_path: Path
+) -> None:
+    """Only the header is unpacked: what follows is cut short, and nobody notices."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype({8: np.uint8, 64: np.float64}[bits])
+    header.set_data_shape(voxels)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(gzip.compress(header.binaryblock + bytes(1000)))
+    with pytest.raises(LimitError, match=r"E_LIMIT: .*(voxels|bytes)"):
+        read_mask(path, phantom_stack)
+
+
+def test_bytes_behind_the_voxels_are_not_unpacked(phantom_stack: Stack, tmp_path: Path) -> None:
+    labels = np.zeros(phantom_stack.pixels.shape, dtype=np.uint8)
+    labels[1] = Label.SCAR
+    write_labels(tmp_path / "m.nii", labels, phantom_stack)
+    raw = (tmp_path / "m.nii").read_bytes()
+    (tmp_path / "m.nii.gz").write_bytes(gzip.compress(raw) + gzip.compress(bytes(10**7)))
+    found = read_mask(tmp_path / "m.nii.gz", phantom_stack)
+    np.testing.assert_array_equal(found.labels, labels)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_elements_of_a_segmentation_are_refused_or_harmless(
+    seed: int, tmp_path: Path
+) -> None:
+    """Bytes of the header are changed at random: a mask, or a refusal with a code."""
+    export, path = segmented("oblique", tmp_path)
+    rng = np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    for at in rng.integers(132, len(data), 1 + seed % 8):
+        data[at] = int(rng.integers(256))
+    path.write_bytes(bytes(data))
+    with warnings.catch_warnings(), suppress(InputError, LimitError):
+        warnings.simplefilter("ignore")
+        found = read_mask(path, export.case.stack)
+        assert found.labels.shape == export.case.labels.shape
+
+
+@pytest.mark.parametrize(
+    "error", [OverflowError, RecursionError, AssertionError, MemoryError, InvalidOperation]
+)
+def test_whatever_an_element_raises_is_a_refusal(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, path = segmented("oblique", tmp_path)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("scarseg.io.masks.read._segments", fail)
+    with pytest.raises(InputError, match=r"E_MASK: .*no readable DICOM Segmentation"):
+        read_mask(path, export.case.stack)

@@ -1,0 +1,205 @@
+"""The functions that a notebook or script uses: load, propose, segment, measure, table, save.
+
+Values in, values out: a stack is never changed, and :func:`segment` returns a new case. Slices
+are counted from 0 (base or apex first, as the stack lies), coordinates are (column, row) in
+continuous source pixels: pixel i covers i to i + 1.
+
+    import scarseg
+
+    [stack] = scarseg.load("study")
+    case = scarseg.propose(stack)
+    case = scarseg.segment(case, 4, boxes=[(98, 77, 121, 90)], points=[(104, 80, 1)])
+    print(scarseg.measure(case).scar_mass_g)
+    scarseg.save([case], "scar.csv", masks="masks")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from scarseg.batch.selection import select_stacks
+from scarseg.case.case import Case
+from scarseg.case.history import Cause, SliceReading, SliceStatus
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.stack import Stack
+from scarseg.errors import InputError
+from scarseg.io import dicom
+from scarseg.io.files import refuse_existing, safe_name
+from scarseg.io.masks import nifti
+from scarseg.io.tables.columns import Cell
+from scarseg.io.tables.table import table_files
+from scarseg.models import Models
+from scarseg.models import load as load_models
+from scarseg.segmentation import pipeline
+from scarseg.segmentation.predict import propose_prompted
+from scarseg.segmentation.proposal import RULES
+
+__all__ = ["load", "measure", "propose", "save", "segment", "table"]
+
+
+def load(
+    path: str | Path | Sequence[str | Path],
+    series: Sequence[str] = (),
+    slice_thickness_mm: float | None = None,
+) -> list[Stack]:
+    """Read the LGE short-axis stack of every study in a folder, file, zip or DICOMDIR.
+
+    Args:
+        path: one input or several.
+        series: series UIDs to read instead of the stacks that look like LGE short axis.
+        slice_thickness_mm: for stacks whose headers hold no thickness.
+
+    Returns:
+        Stacks with ``pixels`` float32 (slice, row, column), ``pixel_spacing_mm`` (row, column),
+        ``slice_thickness_mm`` and ``warnings``; in the order in which ``scarseg batch`` has them.
+
+    Raises:
+        InputError: E_INPUT_MISSING, E_NO_MR, E_NO_LGE (no stack looks like LGE), E_SERIES, or
+            the code that a stack is refused with.
+        GeometryError: E_THICKNESS.
+    """
+    inputs = [path] if isinstance(path, str | Path) else list(path)
+    selection = select_stacks(dicom.scan([Path(one) for one in inputs]), series, identify=True)
+    if not selection.jobs:
+        row = selection.records[0].row if selection.records else {}
+        code = str(row.get("error_code") or "E_NO_LGE")
+        message = str(row.get("error_message") or "No stack looks like LGE short axis.")
+        raise InputError(code, message, str(inputs[0]))
+    return [dicom.read_stack(job.summary, slice_thickness_mm) for job in selection.jobs]
+
+
+def propose(stack: Stack, models: Models | None = None) -> Case:
+    """Return a case with blood pool, wall and scar proposed on every slice.
+
+    Args:
+        models: from ``scarseg.models.load``; the shipped weights, loaded once, by default.
+    """
+    return pipeline.propose_case(stack, models or _shipped_models())
+
+
+def segment(
+    case: Case,
+    index: int,
+    boxes: Iterable[Sequence[float]] = (),
+    points: Iterable[Sequence[float]] = (),
+    models: Models | None = None,
+) -> Case:
+    """Return a new case whose slice ``index`` (from 0) is segmented by a reader's prompts.
+
+    The same answer as ``scarseg batch --prompts``: scar where the prompts ask for it, wall and
+    blood pool anew. Without boxes and points the slice has no scar.
+
+    Args:
+        boxes: (column0, row0, column1, row1) each, round a scar.
+        points: (column, row, 1 inside or 0 outside) each.
+
+    Raises:
+        InputError: E_PROMPTS, a slice, box or point that makes no sense on this stack.
+    """
+    if not 0 <= index < case.stack.n_slices:
+        last = case.stack.n_slices - 1
+        raise InputError("E_PROMPTS", f"There is no slice {index}; slices are 0 to {last}.")
+    try:
+        asked = SlicePrompts(
+            boxes=tuple(Box.spanning(*box) for box in boxes),
+            points=tuple(Point(column, row, bool(inside)) for column, row, inside in points),
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError("E_PROMPTS", f"A box or point makes no sense: {error}.") from error
+    asked = replace(asked, no_scar=not asked.has_scar_prompts)
+    proposal = propose_prompted(
+        case.stack.image(index),
+        models or _shipped_models(),
+        case.readings[index].prompts.lv_box,
+        asked,
+        RULES,
+    )
+    answered = _copy(case)
+    after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
+    answered.apply(answered.change("segment", index, after, proposal.labels), Cause.ANSWER)
+    return answered
+
+
+def measure(
+    case: Case,
+    convention: str = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> Measurements:
+    """Return the measurements of a case: ``scar_mass_g`` and the rest, units in their names.
+
+    Args:
+        convention: ``thickness`` or ``spacing``, of the headline; both are always computed.
+
+    Raises:
+        InputError: E_DENSITY; ValueError: no such convention.
+    """
+    return pipeline.measure(case, MassConvention(convention), density_g_per_ml)
+
+
+def table(cases: Iterable[Case], identify: bool = False) -> list[dict[str, Cell]]:
+    """Return one row per case, with the columns of ``scar.csv``.
+
+    Args:
+        identify: the patient ID itself instead of its pseudonym.
+    """
+    return [dict(pipeline.measured_record(case, identify=identify).row) for case in cases]
+
+
+def save(
+    cases: Iterable[Case],
+    path: str | Path,
+    masks: str | Path | None = None,
+    identify: bool = False,
+    force: bool = False,
+) -> tuple[Path, ...]:
+    """Write table, per-slice table and sidecar, and a NIfTI label map per case.
+
+    Args:
+        path: of the CSV; the others stand beside it.
+        masks: folder of the label maps, none by default.
+        force: replace what exists.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: E_EXISTS, E_WRITE.
+    """
+    kept, target = list(cases), Path(path)
+    names = {id(case): f"{safe_name(case.stack.stack_id)}.nii.gz" for case in kept}
+    files: list[Path] = []
+    if masks is not None:
+        files = [Path(masks) / names[id(case)] for case in kept]
+    if not force:
+        refuse_existing([*table_files(target), *files])
+    for case, file in zip(kept, files, strict=False):
+        nifti.write_labels(file, case.labels, case.stack, force)
+    records = [
+        pipeline.measured_record(
+            case, identify=identify, mask_file=names[id(case)] if masks is not None else ""
+        )
+        for case in kept
+    ]
+    return (*pipeline.export_table(target, records, force=force), *files)
+
+
+@lru_cache(maxsize=1)
+def _shipped_models() -> Models:
+    return load_models()
+
+
+def _copy(case: Case) -> Case:
+    """Return a case that can change apart from ``case``; the stack is shared."""
+    twin = copy(case)
+    twin.labels = case.labels.copy()
+    if case.labels_under_scar is not None:
+        twin.labels_under_scar = case.labels_under_scar.copy()
+    for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
+        setattr(twin, name, list(getattr(case, name)))
+    twin.record = case.record.copy()
+    return twin
