@@ -137,21 +137,18 @@ def test_a_method_is_previewed_and_changes_no_label(comparing):
 
 def test_adopting_is_one_step_within_the_wall_that_undo_takes_back(comparing):
     case, document = comparing.case, comparing.document
+    comparing.erase((46.0, 30.0), (48.0, 30.0))
+    comparing.wait(lambda: settled(comparing))
     before, ground = case.labels.copy(), document.labels_under_scar.copy()
     reading, steps = case.readings[2], case.interactions
-    segmented = infarct_mask(case.labels[2])
-    method = next(
-        one
-        for one in comparing.window.comparison.answer.methods
-        if one.infarct[2].any() and not np.array_equal(one.infarct[2], segmented)
-    )
-    choose(comparing, method.name)
+    choose(comparing, "sd2")
+    method = comparing.window.comparison.answer.method("sd2")
     comparing.act("adopt")
     assert np.array_equal(infarct_mask(case.labels[2]), method.infarct[2])
     assert np.array_equal(wall_mask(case.labels), wall_mask(before))
     assert np.array_equal(case.labels == Label.BLOOD_POOL, before == Label.BLOOD_POOL)
     assert not np.array_equal(case.labels[2], before[2])
-    assert document.undo_stack.undoText() == f"adopt {method.title}, slice 3"
+    assert document.undo_stack.undoText() == "adopt 2 SD, slice 3"
     assert case.readings[2].status is SliceStatus.PROPOSED and case.readings[2].edited
     assert case.interactions == steps + 1
     comparing.undo()
