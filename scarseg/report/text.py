@@ -22,6 +22,8 @@ from scarseg.quant.thresholds import Scope, ThresholdMethod
 from scarseg.quant.wall_map import WallMap
 
 BLANK = "–"
+NOT_LOOKED_FOR = "not looked for"
+"""Where the MVO mass is blank: no reader and no model looked for it, which 0 g would hide."""
 CONVENTIONS = {
     MassConvention.THICKNESS: "slice thickness",
     MassConvention.SPACING: "slice spacing",
@@ -54,6 +56,10 @@ _MEANINGS = {
     "W_REPEAT": "the series held repeats",
     "W_PATIENT": "the series held images of several patients",
     "W_MERGED": "put together from series of one slice each",
+    "W_UIDS": "put together from studies of one slice each",
+    "W_SPLIT_OFF": "a slice at the stack's pitch differs and is left out",
+    "W_UNREAD": "a file beside the images cannot be read and may belong here",
+    "W_ONE_FILE": "one file of a series was opened",
     "W_NOT_LGE": "nothing in the header says LGE",
     "W_NOT_MR": "not MR",
     "W_SIGNED": "taken for PSIR by its negative pixels",
@@ -147,6 +153,8 @@ def result_rows(
         (name, format_number(one, places), format_number(other, places))
         for name, one, other, places in zip(names, *columns, digits, strict=True)
     ]
+    if has_result(measured) and columns[0][1] is None:
+        rows[1] = (names[1], NOT_LOOKED_FOR, "")
     if interval is not None:
         text = f"{interval.low_g:.1f} to {interval.high_g:.1f}"
         thick = measured.convention is MassConvention.THICKNESS

@@ -1,4 +1,4 @@
-"""Tell the kind of an image (magnitude, PSIR, phase, localizer, derived) from its header."""
+"""Determine the kind of an image (magnitude, PSIR, phase, localizer, derived) from its header."""
 
 from __future__ import annotations
 

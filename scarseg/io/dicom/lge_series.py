@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from scarseg.case.stack import LoadWarning
-from scarseg.io.dicom.geometry import FEW_SLICES
+from scarseg.io.dicom.geometry import FEW_SLICES, ORIENTATION_DEGREES, angle_degrees
 from scarseg.io.dicom.series_words import SeriesWords, read_words, split_words
 from scarseg.io.dicom.types import ImageKind, StackSummary
 
@@ -275,7 +275,7 @@ def _is_magnitude_of(stack: StackSummary, psir: StackSummary) -> bool:
         and psir.kind is ImageKind.PSIR
         and stack.n_slices == psir.n_slices
         and (stack.rows, stack.columns) == (psir.rows, psir.columns)
-        and all(abs(a - b) < 1e-3 for a, b in zip(stack.orientation, psir.orientation, strict=True))
+        and angle_degrees(stack.orientation, psir.orientation) <= ORIENTATION_DEGREES
         and all(
             sum((a - b) ** 2 for a, b in zip(mine.position_mm, theirs.position_mm, strict=True)) < 1
             for mine, theirs in zip(stack.frames, psir.frames, strict=True)

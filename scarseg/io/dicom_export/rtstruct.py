@@ -40,7 +40,7 @@ _Point = tuple[int, int]
 
 
 def pixel_outlines(mask: MaskArray) -> list[Polygon]:
-    """Give the polygons of a mask (row, column), one per piece; every corner is a pixel's.
+    """Return the polygons of a mask (row, column), one per region; every corner is a pixel's.
 
     Filled by the even-odd rule they are the mask again, to the pixel. A hole is cut open to the
     left along a border between rows (a keyhole of no width), so that one polygon does for a
@@ -55,7 +55,7 @@ def pixel_outlines(mask: MaskArray) -> list[Polygon]:
 
 
 def _loops(mask: MaskArray) -> list[list[_Point]]:
-    """Walk along all borders with the mask on the right hand (rows run down)."""
+    """Walk along all borders with the mask on the right (rows run down)."""
     padded = np.pad(mask, 1)
     follow: dict[_Point, list[_Point]] = {}
 
@@ -83,7 +83,7 @@ def _loops(mask: MaskArray) -> list[list[_Point]]:
 
 
 def _next(choices: list[_Point], came: _Point, here: _Point) -> _Point:
-    """Take the one way on; where two pieces touch at a corner, stay with one's own: turn right."""
+    """Return the next edge; where two regions touch at a corner, the one to the right."""
     if len(choices) == 1:
         return choices.pop()
     step = (here[0] - came[0], here[1] - came[1])
@@ -93,7 +93,7 @@ def _next(choices: list[_Point], came: _Point, here: _Point) -> _Point:
 
 
 def _area(loop: list[_Point]) -> float:
-    """Give the signed area, positive for a loop round a piece, negative round a hole."""
+    """Return the signed area, positive for a loop around a region, negative around a hole."""
     points = np.array(loop, dtype=np.float64)
     following = np.roll(points, -1, axis=0)
     return float((points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum() / 2)
@@ -112,7 +112,7 @@ def _cut_open(outer: list[list[_Point]], hole: list[_Point]) -> None:
         for j, (c, r) in enumerate(loop):
             if r == row and c < column and (best is None or c > best[0]):
                 best = (c, i, j)
-    assert best is not None, "a hole lies inside a piece"
+    assert best is not None, "a hole lies inside a region"
     _, i, j = best
     there = outer[i][j]
     cut = [there, *hole[first:], *hole[: first + 1], there]
@@ -168,7 +168,7 @@ def write_contours(
 
 
 def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
-    """Make the data set of a structure set; see :func:`write_contours`."""
+    """Build the data set of a structure set; see :func:`write_contours`."""
     digest = content_hash(case, origin, created)
     tissues = tissues_in(case.labels)
     dataset = _heading(case, origin, created, digest)
@@ -263,7 +263,7 @@ def _contours(number: int, tissue: Tissue, case: Case, origin: references.Source
 
 
 def _patient_points(polygon: Polygon, stack: Stack, k: int) -> list[str]:
-    """Give the corners in LPS mm as decimal strings; centres of pixels lie half a pixel in."""
+    """Return the corners in LPS mm as decimal strings; centres of pixels lie half a pixel in."""
     row_mm, column_mm = stack.pixel_spacing_mm
     points = (
         np.asarray(stack.origins_mm[k], dtype=np.float64)

@@ -99,7 +99,7 @@ TISSUES = (
 
 
 def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
-    """Give the tissues that become segments 1, 2, ...: those with voxels, scar if there is none.
+    """Return the tissues that become segments 1, 2, ...: those with voxels, scar if there is none.
 
     The wall needs myocardium that is no scar: where nobody drew a wall, scar alone is none.
     """
@@ -120,14 +120,14 @@ def write_segmentation(
 ) -> Segmentation:
     """Write a case as DICOM Segmentation on the source grid and give what was written.
 
-    The file stands in the study and frame of reference of its images and refers to every one
+    The file belongs to the study and frame of reference of its images and refers to every one
     of them. The same case and time give the same bytes.
 
     Args:
         summary: the stack as ``scan`` found it: its files are opened again, never written.
         identify: name the patient as the images do; by default a pseudonym.
         created: when, now if None; goes into dates and UIDs.
-        force: replace what stands at ``path``.
+        force: replace a file that exists at ``path``.
 
     Raises:
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
@@ -142,7 +142,7 @@ def write_segmentation(
 def build_segmentation(
     case: Case, origin: references.SourceImages, created: datetime
 ) -> Segmentation:
-    """Make the data set of a segmentation; see :func:`write_segmentation`."""
+    """Build the data set of a segmentation; see :func:`write_segmentation`."""
     tissues = tissues_in(case.labels)
     digest = content_hash(case, origin, created)
     date, time = references.date_and_time(created)
@@ -180,9 +180,9 @@ def build_segmentation(
 
 
 def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
-    """Say how the labels came about.
+    """Return how the labels were made.
 
-    MANUAL without a model; SEMIAUTOMATIC once a reader's prompt or hand touched any slice;
+    MANUAL without a model; SEMIAUTOMATIC once a reader prompted or edited any slice;
     AUTOMATIC for proposals left as they were, accepted ones included.
     """
     if not case.segmenter.name:
@@ -206,13 +206,13 @@ def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
 
 
 def person_name(reader: str) -> str | None:
-    """Give a reader's name as DICOM takes it, None where there is none."""
+    """Return a reader's name as DICOM takes it, None where there is none."""
     text = "".join(" " if letter in "\\=^" else letter for letter in reader).strip()
     return f"{text[:_TEXT_LIMIT]}^" if text else None
 
 
 def model_text(case: Case) -> dict[str, str]:
-    """Name the models behind a case and the sha256 of their weights."""
+    """Return the models used for a case and the sha256 of their weights."""
     found: dict[str, str] = {}
     for role, one in (("segmenter", case.segmenter), ("detector", case.detector)):
         if one.name:
@@ -259,7 +259,7 @@ def _describe(
 
 def content_hash(case: Case, origin: references.SourceImages, created: datetime) -> str:
     """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
-    told = (
+    content = (
         scarseg.__version__,
         case.stack.stack_id,
         origin,
@@ -269,4 +269,4 @@ def content_hash(case: Case, origin: references.SourceImages, created: datetime)
         sorted(model_text(case).items()),
     )
     labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
-    return hashlib.sha256(repr(told).encode() + labels.tobytes()).hexdigest()
+    return hashlib.sha256(repr(content).encode() + labels.tobytes()).hexdigest()

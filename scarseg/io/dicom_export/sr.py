@@ -99,7 +99,7 @@ def write_report(
         identify: name the patient as the images do; by default a pseudonym. The reader is
             named as in the table.
         created: when, now if None; goes into dates and UIDs.
-        force: replace what stands at ``path``.
+        force: replace a file that exists at ``path``.
 
     Raises:
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
@@ -118,7 +118,7 @@ def build_report(
     segmentation: Segmentation | None,
     created: datetime,
 ) -> Comprehensive3DSR:
-    """Make the data set of a report; see :func:`write_report`."""
+    """Build the data set of a report; see :func:`write_report`."""
     digest = _digest(case, measured, origin, segmentation, created)
     document = _Document(case, measured, origin, segmentation, digest)
     date, time = references.date_and_time(created)
@@ -184,7 +184,7 @@ def _number(name: Code, value: float, unit: Code, depth: Code) -> Measurement:
 
 
 def _group(document: _Document, tissue: Tissue, numbers: Sequence[Measurement]) -> _Group:
-    """Make one measurement group.
+    """Build one measurement group.
 
     It points to its segment; where there is no scar, to the wall in which none was found.
     """
@@ -246,9 +246,9 @@ def _image_items(
 
 
 def _parameters(document: _Document) -> list[str]:
-    """Tell with what the numbers were made, one ``name=value`` each."""
+    """Return the parameters of the measurement, each as ``name=value``."""
     stack, measured = document.case.stack, document.measured
-    told = {
+    settings = {
         **model_text(document.case),
         "method": reading_method(document.case),
         "density_g_per_ml": repr(measured.density_g_per_ml),
@@ -260,8 +260,8 @@ def _parameters(document: _Document) -> list[str]:
     times = reading_times(document.case)
     if times is not None:
         first, last = (time.isoformat(timespec="seconds") for time in times)
-        told |= {"read_from_utc": first, "read_until_utc": last}
-    return [f"{name}={value}" for name, value in told.items()]
+        settings |= {"read_from_utc": first, "read_until_utc": last}
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def _comment(case: Case, measured: Measurements) -> str:
@@ -295,7 +295,7 @@ def _context(case: Case, digest: str) -> ObservationContext:
 
 
 def _evidence(document: _Document) -> list[Dataset]:
-    """Make a header of every instance the report points to, as highdicom wants them."""
+    """Build a header of every instance the report refers to, as highdicom expects them."""
     origin, made = document.origin, document.segmentation
     pointed = [
         (one.sop_class_uid, one.sop_instance_uid, one.series_uid) for one in origin.instances()
@@ -319,7 +319,7 @@ def _digest(
     created: datetime,
 ) -> str:
     """Hash what makes a report this one; its UIDs come from it."""
-    told = (
+    settings = (
         scarseg.__version__,
         measured,
         origin,
@@ -330,4 +330,4 @@ def _digest(
         sorted(model_text(case).items()),
         None if segmentation is None else segmentation.SOPInstanceUID,
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return hashlib.sha256(repr(settings).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The comparison of methods in the window: its numbers, what adopting does, the remote region."""
+"""Strip of threshold methods: numbers, preview, adoption, remote region."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def tile_of(reader, name):
     return reader.window.comparison.strip.tile(name)
 
 
-def test_it_is_closed_until_its_key_and_stands_for_the_slices_in_a_low_window(reading):
+def test_the_strip_is_closed_until_its_key_and_replaces_the_filmstrip_in_a_low_window(reading):
     window = reading.window
     assert not window.comparison.strip.isVisible() and window.strip.isVisible()
     window.resize(1280, 800)
@@ -135,7 +135,7 @@ def test_a_method_is_previewed_and_changes_no_label(comparing):
     assert layer.outline.isEmpty() and layer.remote.isEmpty()
 
 
-def test_adopting_is_one_step_within_the_wall_that_undo_takes_back(comparing):
+def test_adopting_is_one_undoable_step_within_the_wall(comparing):
     case, document = comparing.case, comparing.document
     comparing.erase((46.0, 30.0), (48.0, 30.0))
     comparing.wait(lambda: settled(comparing))
@@ -194,7 +194,7 @@ def test_nothing_is_adopted_before_a_method_is_chosen(comparing):
     assert "Choose a method first" in said[-1] and comparing.case.labels.tobytes() == before
 
 
-def test_what_does_not_apply_to_psir_is_grey_and_says_why(reader, noisy_stack):
+def test_a_method_not_for_psir_is_disabled_with_its_reason(reader, noisy_stack):
     reader.open(replace(noisy_stack, sequence=LgeSequence.PSIR))
     reader.wait_ready()
     opened(reader)
@@ -229,7 +229,7 @@ def test_half_of_the_maximum_without_scar_is_blank_with_its_reason(comparing):
     assert tile_of(comparing, "sd5").able
 
 
-def test_without_a_wall_it_says_so(make_reader, noisy_stack):
+def test_without_a_wall_the_strip_shows_the_reason(make_reader, noisy_stack):
     reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
     reader.open(noisy_stack)
     opened(reader)
@@ -241,7 +241,7 @@ def test_without_a_wall_it_says_so(make_reader, noisy_stack):
     reader.settle()
 
 
-def test_of_a_case_open_for_reading_only_nothing_is_adopted(make_reader, noisy_stack):
+def test_nothing_is_adopted_on_a_read_only_case(make_reader, noisy_stack):
     first = make_reader()
     first.open(noisy_stack)
     first.wait_ready()
@@ -262,7 +262,7 @@ def test_of_a_case_open_for_reading_only_nothing_is_adopted(make_reader, noisy_s
         reader.settle()
 
 
-def test_a_reader_says_where_remote_wall_lies(comparing):
+def test_a_reader_draws_the_remote_region(comparing):
     compared, case = comparing.window.comparison, comparing.case
     proposed = compared.answer.remote.copy()
     assert "proposed" in compared.strip.remote.text()
@@ -291,7 +291,7 @@ def test_a_reader_says_where_remote_wall_lies(comparing):
     assert np.array_equal(compared.answer.remote, proposed)
 
 
-def test_a_remote_region_without_wall_is_not_taken(comparing):
+def test_a_remote_region_without_wall_is_refused(comparing):
     said = []
     comparing.window.comparison.said.connect(said.append)
     comparing.act("remote")
@@ -302,7 +302,7 @@ def test_a_remote_region_without_wall_is_not_taken(comparing):
     assert comparing.window.views.shared.tool == "box"
 
 
-def test_an_answer_about_labels_of_before_is_dropped(comparing, monkeypatch):
+def test_a_result_of_outdated_labels_is_dropped(comparing, monkeypatch):
     compared, go, begun = comparing.window.comparison, threading.Event(), []
     was = threshold_results.compute_masks
 
@@ -365,7 +365,7 @@ def test_dark_cores_are_adopted_as_scar_and_labelled_mvo_stays():
     ]  # fmt: skip
 
 
-def test_remote_wall_is_chosen_with_the_keyboard_alone(comparing):
+def test_the_remote_region_is_chosen_by_keyboard_alone(comparing):
     compared = comparing.window.comparison
     comparing.act("remote")
     comparing.act("keyboard")
