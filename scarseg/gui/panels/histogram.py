@@ -20,11 +20,11 @@ from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
 from scarseg.gui.viewer.plot import Plot
 from scarseg.gui.viewer.window_level import Levels
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.method_comparison import MassCurve, mass_curve
-from scarseg.quant.remote import propose_remote
+from scarseg.quant.remote import RemoteRegion, propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
 from scarseg.quant.wall_histogram import WallHistogram, signal_range, wall_histogram
-from scarseg.segmentation.proposal import inside_boxes
 
 LOW, HIGH = 92, 150
 """How high the plot is, in a small window and in a large one."""
@@ -396,7 +396,7 @@ class Histogram(QWidget):
             case.stack.pixel_spacing_mm,
             span,
             region if region.any() else None,
-            np.stack([self._remote_of(case, index) for index in each]),
+            RemoteRegion(np.stack([self._remote_of(case, index) for index in each])),
         )
         self._weighed = False
         self.plot.show_histogram(found)
@@ -417,9 +417,8 @@ class Histogram(QWidget):
     def _remote_of(self, case: Case, k: int) -> MaskArray:
         """Return the remote wall of a slice; found again once its labels changed."""
         if k not in self._remote:
-            labels, one = case.labels[k : k + 1], case.stack.pixels[k : k + 1]
-            scar = infarct_mask(labels)
-            self._remote[k] = propose_remote(
-                one, wall_mask(labels), case.stack.pixel_spacing_mm, scar if scar.any() else None
-            )[0]
+            labels = case.labels[k : k + 1]
+            spacing = case.stack.pixel_spacing_mm
+            proposed = propose_remote(wall_mask(labels), spacing, infarct_mask(labels))
+            self._remote[k] = proposed.mask[0]
         return self._remote[k]

@@ -136,8 +136,6 @@ class MethodTile(QWidget):
             painter.setOpacity(1.0 if self.able else 0.35)
             painter.drawPixmap(QPointF(EDGE, EDGE), self._drawn)
             painter.setOpacity(1.0)
-            if self.method.warning:
-                self._warn(painter)
         self._write(painter)
         painter.end()
 
@@ -155,13 +153,6 @@ class MethodTile(QWidget):
             painter.drawPath(path)
         painter.end()
         return pixmap
-
-    def _warn(self, painter: QPainter) -> None:
-        corner = QRectF(self.width() - EDGE - 17, EDGE + 1, 16, 16)
-        painter.setPen(QColor(theme.YELLOW))
-        painter.setBrush(theme.colour("#000000", 0.6))
-        painter.drawEllipse(corner)
-        painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
 
     def _write(self, painter: QPainter) -> None:
         high, top = theme.px(LINE_HEIGHT), float(self._side + EDGE + 2)
@@ -195,8 +186,6 @@ def _tip(method: MethodMask, k: int) -> str:
         lines.append(
             f"{method.total_g:.2f} g, {method.percent:.1f} % of LV mass, dark cores included"
         )
-    if method.warning:
-        lines.append(method.warning)
     return "\n".join(lines)
 
 
