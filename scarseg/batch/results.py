@@ -22,7 +22,7 @@ from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
 from scarseg.io.tables.export import ExtraTable, Row
 from scarseg.io.tables.table import StackRecord, error_record
-from scarseg.quant.method_comparison import compare_methods
+from scarseg.quant.method_comparison import compare_methods, reader_boxes
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
@@ -242,7 +242,7 @@ def write_results(
     labels_from: str = "",
     interval: MassInterval | None = None,
 ) -> StackResult:
-    """Measure a case and write the files that are asked for.
+    """Measure a case and write the files requested.
 
     Args:
         mask_file: its name in the table.
@@ -349,7 +349,7 @@ def _further_rows(
     tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
     if not settings.methods:
         return tables
-    found = compare_methods(stack, case.labels, settings.methods, density)
+    found = compare_methods(stack, case.labels, settings.methods, density, boxes=reader_boxes(case))
     return {
         **tables,
         "methods": _identified(method_rows(found, stack, settings.convention), record),

@@ -16,7 +16,7 @@ from scarseg.case.prompts import InsertionPoint
 from scarseg.io.files import safe_name, write_file
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import reading_method as method_of
-from scarseg.quant.method_comparison import MethodComparison, compare_methods
+from scarseg.quant.method_comparison import MethodComparison, compare_methods, reader_boxes
 from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
@@ -92,7 +92,7 @@ def prepare(
         case,
         measured,
         map_wall(case.labels, stack, points or reader_insertion(case), density),
-        compare_methods(stack, case.labels, density_g_per_ml=density),
+        compare_methods(stack, case.labels, density_g_per_ml=density, boxes=reader_boxes(case)),
         method or method_of(case),
         interval,
         tuple(warnings),

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QObject, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QMouseEvent
 
 from scarseg.case.labels import Label, MaskArray, infarct_mask
-from scarseg.gui.panels import threshold_results
+from scarseg.gui.panels.thresholds import masks
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import drawing
@@ -183,7 +183,9 @@ class RemoteRegions(QObject):
 
     def _wall(self, k: int) -> MaskArray:
         """Return the current wall of a slice, (row, column)."""
+        from scarseg.quant.method_comparison import searched_wall
+
         document = self._document
-        return threshold_results.searched_wall(
-            threshold_results.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
+        return searched_wall(
+            masks.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
         )[k]

@@ -1,7 +1,8 @@
-"""Read again, blinded: studies under codes in random order, ending in a page of agreement."""
+"""Blinded re-reading: studies under codes in random order, and a page of agreement at the end."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject, QUrl
 from PyQt6.QtGui import QAction, QDesktopServices
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton
+from PyQt6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QToolButton,
+)
 
 from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
+from scarseg.gui.panels.agreement_plot import AgreementDialog, AgreementPlot
 from scarseg.gui.panels.status_bar import Banner
 from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.session import rereading as session_rereading
@@ -34,12 +41,12 @@ if TYPE_CHECKING:
 
 REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
-"""What of the File menu a blinded reader may do: nothing that shows or writes who it is."""
+"""Actions of the File menu for a blinded reader: none that shows or writes an identity."""
 RESUME_TEXT = "Go on reading again …"
 
 
 class RereadingBar(QFrame):
-    """One line above everything: who reads for which time, and how many are done."""
+    """Bar above the window: the reading and its progress, and the buttons of a re-reading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,13 +65,13 @@ class RereadingBar(QFrame):
         self.hide()
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Take what the buttons do."""
+        """Bind the buttons to their actions."""
         texts = {"next_study": "Next   Tab", "reread_finish": "Finish …", "reread_leave": "Leave"}
         for name, button in self.buttons.items():
             configure_button(actions[name], texts[name], button)
 
     def show_state(self, name: str, n_done: int, n: int, n_missing: int) -> None:
-        """Say how far it is."""
+        """Show the progress of the re-reading."""
         said = f"<b>Blinded re-reading</b>, {name}: {n_done} of {n} done"
         if n_missing:
             said += f" · the images of {n_missing} are wanted"
@@ -76,7 +83,11 @@ class RereadingBar(QFrame):
 
 
 class RereadingController(QObject):
-    """Start, go on with, leave and finish a blinded re-reading."""
+    """Controller: start, continue, leave and finish a blinded re-reading.
+
+    States: none (``now`` is None), and blinded: the study list shows codes in random order, and
+    the File menu is reduced to ``ALLOWED_WHILE_BLINDED``. Files are read on the disk worker.
+    """
 
     def __init__(
         self,
@@ -125,7 +136,7 @@ class RereadingController(QObject):
     # Starting
 
     def ask(self) -> None:
-        """Ask what to read again, once it is known what is read."""
+        """Show the dialog that plans a re-reading, once the finished readings are known."""
         if self.now is not None:
             return
         self._save()
@@ -146,7 +157,7 @@ class RereadingController(QObject):
         listed: Sequence[tuple[Study, Entry]],
         looked: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
     ) -> None:
-        """Ask, and plan what was answered."""
+        """Show the dialog and start what it plans."""
         firsts, earlier = looked
         read = [(*one, first) for one, first in zip(listed, firsts, strict=True) if first]
         if not read:
@@ -173,7 +184,7 @@ class RereadingController(QObject):
     # Going on
 
     def go_on(self) -> None:
-        """Go on with a re-reading that is not finished."""
+        """Continue an unfinished re-reading."""
         if self.now is None:
             self._save()
             self._run(
@@ -181,7 +192,7 @@ class RereadingController(QObject):
             )
 
     def _look(self) -> None:
-        """Offer in the menu what waits to be gone on with."""
+        """Show the unfinished re-reading in the menu."""
         if self.now is None:
             self._run(
                 "find", session_rereading.find_unfinished, self._session.folder, done=self._name
@@ -207,7 +218,7 @@ class RereadingController(QObject):
             self._begin(session_rereading.RereadingProgress((waiting[which],), found.read))
 
     def _begin(self, found: session_rereading.RereadingProgress) -> None:
-        """Put the list under codes in the place of the list."""
+        """Replace the study list by the list of codes."""
         current = self._session.current
         if current is not None and current.saver.problem:
             self._session.notice.emit("Your reading is not saved: save it before you read again.")
@@ -222,7 +233,7 @@ class RereadingController(QObject):
         self._open_next()
 
     def _library(self) -> StudyList:
-        """Give the stacks whose images are at hand, under their codes; those known already stay."""
+        """Return the stacks whose images are found, under codes; known entries are kept."""
         assert self.now is not None
         old = {study.study_uid: study for study in self._session.study_list.studies}
         made = StudyList()
@@ -253,7 +264,7 @@ class RereadingController(QObject):
             self._session.open(entry)
 
     def _refresh(self) -> None:
-        """Follow what is read, and take images that were found."""
+        """Update the progress, and add images that were found."""
         if self.now is None:
             return
         library = self._session.study_list
@@ -272,14 +283,14 @@ class RereadingController(QObject):
         self.strip.show_state(self.now.name, done, len(self.now.cases), missing)
 
     def _say_missing(self) -> None:
-        """Say of a folder that it does not have what is wanted, without naming what it has."""
+        """Report that a folder lacks the wanted images, without naming what it holds."""
         if self.now is not None and not self._session.study_list.studies:
             self._commands.said.emit("None of the images that are wanted were found there.")
 
     # Ending
 
     def leave(self) -> None:
-        """Leave the re-reading as it is; it can be gone on with."""
+        """Leave the re-reading unfinished; it can be continued."""
         if self.now is None:
             return
         self._uncover()
@@ -295,7 +306,7 @@ class RereadingController(QObject):
             self._session.open(self._left)
 
     def finish(self) -> None:
-        """Write how the readings agree; what is not read again is left out if the reader says."""
+        """Write the page of agreement; without the unread cases if the reader confirms."""
         if self.now is None:
             return
         self._save()
@@ -320,6 +331,7 @@ class RereadingController(QObject):
     def _finished(self, path: Path, said: str) -> None:
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
         tell = partial(self._session.asked.emit, said, "Show the page", show, False)
+        self._show_plot(path, said)
         # What is opened clears the banner: the sentence comes after it.
         self._tell_then = None if self._left is None else tell
         self._uncover()
@@ -327,13 +339,26 @@ class RereadingController(QObject):
             tell()
         self._look()
 
+    def _show_plot(self, page: Path, summary: str) -> None:
+        """Show the masses of the first comparison of a page, from the table beside it."""
+        stem = page.stem if page.suffix.lower() in (".html", ".htm", ".pdf") else page.name
+        with page.with_name(f"{stem}_pairs.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        shown = [row for row in rows if row["against"] == rows[0]["against"]]
+        a, b = ([float(row[f"scar_mass_{one}_g"]) for row in shown] for one in "ab")
+        plot = AgreementPlot(a, b, [row["code"] for row in shown])
+        window = self.strip.window()
+        assert window is not None
+        self.agreement = AgreementDialog(window, summary, plot)
+        self.agreement.show()
+
     def _tell_opened(self) -> None:
         if self._session.current is not None and self._tell_then is not None:
             tell, self._tell_then = self._tell_then, None
             tell()
 
     def update_actions(self) -> None:
-        """Keep away, while blinded, from what shows or writes who it is."""
+        """Disable, while blinded, the actions that show or write an identity."""
         blinded = self.now is not None
         for row in ACTIONS:
             action = self._actions[row.name]

@@ -14,7 +14,6 @@ from PyQt6.QtGui import (
     QPaintEvent,
     QPen,
     QPixmap,
-    QPolygonF,
     QResizeEvent,
 )
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -23,18 +22,19 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention
 from scarseg.gui import theme
-from scarseg.gui.panels import threshold_results, toolbar
-from scarseg.gui.panels.threshold_results import (
+from scarseg.gui.panels import toolbar
+from scarseg.gui.panels.thresholds import masks
+from scarseg.gui.panels.thresholds.curve import CurvePlot
+from scarseg.gui.panels.thresholds.masks import (
     SEGMENTED,
     SHORT_REASONS,
     TITLES,
     MethodMask,
-    MethodMasks,
     MethodOutlines,
 )
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
-from scarseg.gui.viewer.filmstrip import LEFT, RIGHT, Content, draw_slice, sized
+from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
 from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_home
 
 SMALLEST, LARGEST = 64, 140
@@ -53,7 +53,7 @@ class TilePicture:
         self._drawn: dict[tuple[int, float], QPixmap] = {}
 
     def drawn(self, side: int, ratio: float) -> QPixmap:
-        """Give a copy of the picture, to be drawn upon."""
+        """Return a copy of the picture, to be drawn upon."""
         if (side, ratio) not in self._drawn:
             self._drawn = {(side, ratio): draw_slice(self._content, side, ratio, 1.0 * ratio)}
         return self._drawn[side, ratio].copy()
@@ -83,7 +83,7 @@ class MethodTile(QWidget):
 
     @property
     def able(self) -> bool:
-        """Say whether the method has something to say."""
+        """Return whether the method has a mask."""
         return self.method is not None and not self.method.reason
 
     def set_width(self, width: int) -> None:
@@ -114,7 +114,7 @@ class MethodTile(QWidget):
         self.update()
 
     def tell(self, chosen: bool | None = None, stale: bool | None = None) -> None:
-        """Say whether this method is previewed, and whether its numbers are of before."""
+        """Set whether this method is previewed, and whether its numbers are outdated."""
         self.chosen = self.chosen if chosen is None else chosen
         self.stale = self.stale if stale is None else stale
         self.update()
@@ -136,8 +136,6 @@ class MethodTile(QWidget):
             painter.setOpacity(1.0 if self.able else 0.35)
             painter.drawPixmap(QPointF(EDGE, EDGE), self._drawn)
             painter.setOpacity(1.0)
-            if self.method.warning:
-                self._warn(painter)
         self._write(painter)
         painter.end()
 
@@ -155,13 +153,6 @@ class MethodTile(QWidget):
             painter.drawPath(path)
         painter.end()
         return pixmap
-
-    def _warn(self, painter: QPainter) -> None:
-        corner = QRectF(self.width() - EDGE - 17, EDGE + 1, 16, 16)
-        painter.setPen(QColor(theme.YELLOW))
-        painter.setBrush(theme.colour("#000000", 0.6))
-        painter.drawEllipse(corner)
-        painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
 
     def _write(self, painter: QPainter) -> None:
         high, top = theme.px(LINE_HEIGHT), float(self._side + EDGE + 2)
@@ -184,7 +175,7 @@ class MethodTile(QWidget):
 
 
 def _tip(method: MethodMask, k: int) -> str:
-    """Say in words where the line is drawn, or why it is not."""
+    """Return in words where the threshold is, or why there is none."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
         return f"{lines[0]}\n{method.why_not}"
@@ -195,8 +186,6 @@ def _tip(method: MethodMask, k: int) -> str:
         lines.append(
             f"{method.total_g:.2f} g, {method.percent:.1f} % of LV mass, dark cores included"
         )
-    if method.warning:
-        lines.append(method.warning)
     return "\n".join(lines)
 
 
@@ -250,114 +239,6 @@ class MethodRow(QScrollArea):
         self.setFixedHeight(self.tiles[0].height() + (12 if scrolls else 4))
 
 
-NARROWEST = 230
-MARGINS = (8.0, 6.0, 8.0, 19.0)
-
-
-class CurvePlot(QWidget):
-    """Grams of one slice above each threshold; no island is dropped and no dark core added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setMinimumWidth(NARROWEST)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setAccessibleName("Grams of the slice against the threshold")
-        self.setToolTip(
-            "Grams of this slice above each threshold (no island dropped, no dark core added);"
-            " a point per method, the segmentation as a line"
-        )
-        self._answer: MethodMasks | None = None
-        self._k, self._chosen = 0, ""
-
-    def show_answer(self, answer: MethodMasks | None, k: int, chosen: str) -> None:
-        """Show slice ``k``, the chosen method named."""
-        self._answer, self._k, self._chosen = answer, k, chosen
-        points = self.points()
-        said = ", ".join(f"{m.title} {grams:.1f} g" for m, _, grams in points)
-        self.setAccessibleDescription(said or "No wall on this slice")
-        self.update()
-
-    def points(self) -> list[tuple[MethodMask, float, float]]:
-        """Give every method with a threshold here: method, threshold, grams on the curve."""
-        if self._answer is None or self._answer.curves[self._k] is None:
-            return []
-        curve = self._answer.curves[self._k]
-        assert curve is not None
-        return [
-            (method, level, curve.mass_at(level))
-            for method in self._answer.methods
-            if (level := method.levels[self._k]) is not None
-        ]
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left, top, right, bottom = MARGINS
-        room = QRectF(self.rect()).adjusted(left, top, -right, -bottom)
-        painter.setPen(painting.pen(theme.LINE, 1))
-        painter.drawLine(room.bottomLeft(), room.bottomRight())
-        sized(painter, 11)
-        points = self.points()
-        if points:
-            self._paint_curve(painter, room, points)
-        else:
-            painter.setPen(QColor(theme.QUIET))
-            painter.drawText(room, Qt.AlignmentFlag.AlignCenter, "No wall on this slice")
-        painter.end()
-
-    def _paint_curve(
-        self, painter: QPainter, room: QRectF, points: list[tuple[MethodMask, float, float]]
-    ) -> None:
-        assert self._answer is not None
-        curve = self._answer.curves[self._k]
-        assert curve is not None
-        low, high = float(curve.thresholds[0]), float(curve.thresholds[-1])
-        most = max(float(curve.mass_g[0]), 1e-9)
-
-        def at(threshold: float, grams: float) -> QPointF:
-            across = min(max((threshold - low) / max(high - low, 1e-9), 0.0), 1.0)
-            return QPointF(
-                room.left() + room.width() * across, room.bottom() - room.height() * grams / most
-            )
-
-        painter.setPen(painting.pen(theme.QUIET, 1.5))
-        pairs = zip(curve.thresholds, curve.mass_g, strict=True)
-        painter.drawPolyline(QPolygonF([at(float(x), float(y)) for x, y in pairs]))
-        labelled = self._answer.method(SEGMENTED).slices_g[self._k]
-        painter.setPen(painting.pen(theme.ORANGE, 1.2, Qt.PenStyle.DashLine))
-        painter.drawLine(at(low, labelled), at(high, labelled))
-        named = None
-        for method, level, grams in points:
-            mine = method.name == self._chosen
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.ACCENT if mine else theme.TEXT))
-            painter.drawEllipse(at(level, grams), *((5.0, 5.0) if mine else (3.0, 3.0)))
-            named = (method, level, grams) if mine else named
-        self._write(painter, room, (low, high), labelled, named)
-
-    def _write(
-        self,
-        painter: QPainter,
-        room: QRectF,
-        ends: tuple[float, float],
-        labelled: float,
-        named: tuple[MethodMask, float, float] | None,
-    ) -> None:
-        foot = QRectF(room.left(), room.bottom() + 2, room.width(), 16)
-        painter.setPen(QColor(theme.QUIET))
-        painter.drawText(foot, LEFT, f"{ends[0]:.4g}")
-        painter.drawText(foot, RIGHT, f"{ends[1]:.4g}")
-        painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, "threshold, this slice")
-        head = QRectF(room.left(), room.top(), room.width(), 16)
-        painter.setPen(QColor(theme.ORANGE))
-        painter.drawText(head, RIGHT, f"segmented {labelled:.1f} g")
-        if named is not None:
-            method, level, grams = named
-            painter.setPen(QColor(theme.ACCENT))
-            words = f"{method.title} > {level:.4g}: {grams:.1f} g"
-            painter.drawText(head.translated(0, 16), RIGHT, words)
-
-
 CROP_MARGIN = 1.12
 """Side of a tile's picture to the width of the heart in it."""
 CHECKED = f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.ACCENT}; }}"
@@ -399,7 +280,7 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.row)
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Let the buttons do what the actions do."""
+        """Connect the buttons to the actions."""
         for name, text, button in (
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
@@ -423,15 +304,15 @@ class MethodsPanel(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def tile(self, name: str) -> MethodTile:
-        """Give the tile of a method."""
+        """Return the tile of a method."""
         return next(tile for tile in self.row.tiles if tile.name == name)
 
     def show_scope(self, whole_stack: bool) -> None:
-        """Say whether a threshold is one for the stack or each slice's own."""
+        """Show whether a threshold is one for the stack or each slice's own."""
         self.scope.setText(SCOPES[whole_stack])
 
     def show_stale(self) -> None:
-        """Let the numbers pale: they are of before."""
+        """Dim the numbers: they are outdated."""
         for tile in self.row.tiles:
             tile.tell(stale=True)
 
@@ -448,8 +329,8 @@ class MethodsPanel(QWidget):
         self.words.set_line(_words(answer, k))
         self.plot.show_answer(answer, k, chosen)
 
-    def show_remote(self, answer: threshold_results.MethodMasks, k: int, drawn: bool) -> None:
-        """Say whose the remote region of slice ``k`` is, and what it measures."""
+    def show_remote(self, answer: masks.MethodMasks, k: int, drawn: bool) -> None:
+        """Show whose the remote region of slice ``k`` is, and what it measures."""
         signal = answer.signals[k]
         word = "drawn" if drawn else "proposed" if answer.remote[k].any() else "none"
         measured = "no remote wall"
@@ -460,15 +341,15 @@ class MethodsPanel(QWidget):
         self.remote.setToolTip(f"{self._remote_tip}\nOn this slice: {measured}")
 
 
-def _words(answer: threshold_results.MethodMasks, k: int) -> str:
+def _words(answer: masks.MethodMasks, k: int) -> str:
     if not answer.wall.any():
-        return threshold_results.REASONS["W_NO_WALL"]
+        return masks.REASONS["W_NO_WALL"]
     thick = answer.measured.convention is MassConvention.THICKNESS
     return f"stack and slice {k + 1}, g by slice {'thickness' if thick else 'spacing'}"
 
 
 def _crop(case: Case, wall: QPainterPath) -> QRectF:
-    """Give the square round the wall of a slice, in source pixels; the usual one without wall."""
+    """Return the square round the wall of a slice, in source pixels; the usual one without wall."""
     if wall.isEmpty():
         return find_home(case).crop
     row_mm, column_mm = case.stack.pixel_spacing_mm
