@@ -169,7 +169,7 @@ def write_contours(
 
 def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
     """Make the data set of a structure set; see :func:`write_contours`."""
-    digest = content_hash(case, origin, created)
+    digest = content_hash(case, origin)
     tissues = tissues_in(case.labels)
     dataset = _heading(case, origin, created, digest)
     dataset.ReferencedFrameOfReferenceSequence = Items([_frame_of_reference(origin)])

@@ -126,7 +126,8 @@ def write_segmentation(
     Args:
         summary: the stack as ``scan`` found it: its files are opened again, never written.
         identify: name the patient as the images do; by default a pseudonym.
-        created: when, now if None; goes into dates and UIDs.
+        created: when, now if None. It goes into dates, not into UIDs: the same content written
+            again is the same object.
         force: replace what stands at ``path``.
 
     Raises:
@@ -144,7 +145,7 @@ def build_segmentation(
 ) -> Segmentation:
     """Make the data set of a segmentation; see :func:`write_segmentation`."""
     tissues = tissues_in(case.labels)
-    digest = content_hash(case, origin, created)
+    digest = content_hash(case, origin)
     date, time = references.date_and_time(created)
     algorithm = _algorithm(case)
     masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1)
@@ -257,13 +258,15 @@ def _describe(
     return description
 
 
-def content_hash(case: Case, origin: references.SourceImages, created: datetime) -> str:
-    """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
+def content_hash(case: Case, origin: references.SourceImages) -> str:
+    """Return the hash of labels, sources and provenance: the UIDs of what is derived come from it.
+
+    No time is in it: the same content has the same UIDs, whenever it is written.
+    """
     told = (
         scarseg.__version__,
         case.stack.stack_id,
         origin,
-        references.date_and_time(created),
         case.reader,
         algorithm_type(case).value,
         sorted(model_text(case).items()),

@@ -98,7 +98,8 @@ def write_report(
             images alone.
         identify: name the patient as the images do; by default a pseudonym. The reader is
             named as in the table.
-        created: when, now if None; goes into dates and UIDs.
+        created: when, now if None. It goes into dates, not into UIDs: the same content written
+            again is the same object.
         force: replace what stands at ``path``.
 
     Raises:
@@ -119,7 +120,7 @@ def build_report(
     created: datetime,
 ) -> Comprehensive3DSR:
     """Make the data set of a report; see :func:`write_report`."""
-    digest = _digest(case, measured, origin, segmentation, created)
+    digest = _digest(case, measured, origin, segmentation)
     document = _Document(case, measured, origin, segmentation, digest)
     date, time = references.date_and_time(created)
     content = MeasurementReport(
@@ -316,14 +317,12 @@ def _digest(
     measured: Measurements,
     origin: references.SourceImages,
     segmentation: Segmentation | None,
-    created: datetime,
 ) -> str:
-    """Hash what makes a report this one; its UIDs come from it."""
+    """Return the hash of a report's content, without its time; its UIDs come from it."""
     told = (
         scarseg.__version__,
         measured,
         origin,
-        references.date_and_time(created),
         case.reader,
         export_status(case),
         reading_method(case),
