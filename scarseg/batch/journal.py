@@ -176,7 +176,7 @@ def open_journal(
     if n_kept:
         run = _read_run(folder)
         _require_same_run(folder, run.get("settings", {}), journal.settings)
-        journal.force = force or bool(run.get("force"))
+        journal.force = force or tables_may_be_replaced(table)
         _load(journal)
     return journal
 
@@ -209,6 +209,8 @@ def publish(staging: Path, files: Sequence[StagedFile]) -> None:
     for file in files:
         staged = staging / file.name
         if not staged.exists():
+            continue
+        if file.target.is_file() and file.target.read_bytes() == staged.read_bytes():
             continue
         make_folder(file.target.parent)
         try:
@@ -329,7 +331,7 @@ def _document(result: StackResult) -> dict[str, Any]:
         "note": result.note,
         "trouble": result.trouble,
         "used": [list(key) for key in sorted(result.used, key=str)],
-        "compared": {name: [dict(row) for row in rows] for name, rows in result.compared.items()},
+        "tables": {name: [dict(row) for row in rows] for name, rows in result.tables.items()},
         "files": [[file.name, str(file.target)] for file in result.files],
     }
 
@@ -341,7 +343,7 @@ def _result(document: Mapping[str, Any]) -> StackResult:
         document["note"],
         document["trouble"],
         frozenset((uid, frame) for uid, frame in document["used"]),
-        {name: tuple(rows) for name, rows in document["compared"].items()},
+        {name: tuple(rows) for name, rows in document["tables"].items()},
         tuple(StagedFile(name, Path(target)) for name, target in document["files"]),
     )
 

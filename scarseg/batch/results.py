@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.errors import Cancelled, OutputError, ScarsegError
-from scarseg.io.files import refuse_existing
+from scarseg.io.files import make_folder, refuse_existing
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
@@ -27,6 +29,8 @@ from scarseg.quant.method_tables import (
     method_rows,
     method_slice_rows,
 )
+from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
+from scarseg.quant.wall_map import map_wall, reader_insertion
 from scarseg.report import text
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import MassInterval
@@ -53,7 +57,8 @@ class FilePlacer:
     """Decide where the files of one stack are written: in place, or in a staging folder.
 
     Staged files are moved to their places when the row of the stack is kept: see
-    :mod:`scarseg.batch.journal`.
+    :mod:`scarseg.batch.journal`. A file that is at its place already is staged as a copy, so that
+    what writes it finds the same there: it leaves a file of the same content and refuses others.
     """
 
     def __init__(self, staging: Path | None = None, force: bool = False) -> None:
@@ -64,14 +69,28 @@ class FilePlacer:
         """Return where to write a file that is to end up at ``target``.
 
         Raises:
-            OutputError: E_EXISTS, it is to be staged and something is at its place already.
+            OutputError: E_EXISTS, there is a link; E_WRITE.
         """
         if self._staging is None:
             return target
-        if not self._force:
-            refuse_existing([target])
-        self.staged.append(StagedFile(f"{len(self.staged)}-{target.name}", target.absolute()))
-        return self._staging / self.staged[-1].name
+        file = StagedFile(f"{len(self.staged)}-{target.name}", target.absolute())
+        staged = self._staging / file.name
+        if not self._force and os.path.lexists(target):
+            if not target.is_file() or target.is_symlink():
+                refuse_existing([target])
+            make_folder(self._staging)
+            shutil.copyfile(target, staged)
+        self.staged.append(file)
+        return staged
+
+    def error_at_target(self, error: OutputError) -> OutputError:
+        """Return an error about a staged file as one about its place."""
+        message, path = error.message, error.path
+        for file in self.staged:
+            staged = str((self._staging or Path()) / file.name)
+            message = message.replace(staged, str(file.target))
+            path = str(file.target) if path == staged else path
+        return OutputError(error.code, message, path)
 
 
 def mask_name(job: BatchJob, kind: MaskFormat) -> str:
@@ -138,6 +157,8 @@ METHOD_TABLES = {
     "curve": CURVE_COLUMNS,
 }
 """Tables of a comparison of methods, beside the main one: their names and columns."""
+SEGMENT_TABLE = {"segments": SEGMENT_COLUMNS}
+"""The table of segments and coronary territories, which every run writes."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +190,14 @@ class StackResult:
 
     ``note`` is a sentence on what failed or is to be known; ``trouble`` the traceback of a bug
     without the values in it; ``used`` the entries of the prompts file that belong to this stack;
-    ``compared`` the rows of the tables of methods, by name; ``files`` those that are staged.
+    ``tables`` the rows of the further tables, by name; ``files`` those that are staged.
     """
 
     record: StackRecord
     note: str = ""
     trouble: str = ""
     used: frozenset[SliceKey] = frozenset()
-    compared: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    tables: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
     files: tuple[StagedFile, ...] = ()
 
 
@@ -232,24 +253,27 @@ def write_results(
     if interval is not None:
         record = pipeline.with_interval(record, interval)
     placer = FilePlacer(settings.staging, settings.force)
-    if settings.masks is not None:
-        measured = None
-        if settings.sr:
-            measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
-        write_files(
-            settings.masks,
-            job,
-            case,
-            settings.mask_format,
-            measured,
-            settings.identify,
-            settings.force,
-            placer,
-        )
-    if settings.reports is not None:
-        _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
-    compared = _compared(case, record, settings) if settings.methods else {}
-    return StackResult(record, compared=compared, files=tuple(placer.staged))
+    try:
+        if settings.masks is not None:
+            measured = None
+            if settings.sr:
+                measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
+            write_files(
+                settings.masks,
+                job,
+                case,
+                settings.mask_format,
+                measured,
+                settings.identify,
+                settings.force,
+                placer,
+            )
+        if settings.reports is not None:
+            _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
+    except OutputError as error:
+        raise placer.error_at_target(error) from error
+    tables = _further_rows(case, record, settings)
+    return StackResult(record, tables=tables, files=tuple(placer.staged))
 
 
 def _write_report(
@@ -279,28 +303,51 @@ def _write_report(
     patient.write_report(path, report, settings.force)
 
 
-def method_tables(outcomes: Sequence[StackResult]) -> tuple[ExtraTable, ...]:
-    """Return the tables of methods of all stacks."""
+def further_tables(methods: bool) -> dict[str, tuple[str, ...]]:
+    """Return the names and columns of the tables beside the main one."""
+    return {**SEGMENT_TABLE, **(METHOD_TABLES if methods else {})}
+
+
+def collect_tables(results: Sequence[StackResult], methods: bool) -> tuple[ExtraTable, ...]:
+    """Return the further tables of a run, with the rows of all stacks."""
     return tuple(
-        ExtraTable(
-            name, columns, tuple(row for one in outcomes for row in one.compared.get(name, ()))
-        )
-        for name, columns in METHOD_TABLES.items()
+        ExtraTable(name, columns, tuple(row for one in results for row in one.tables.get(name, ())))
+        for name, columns in further_tables(methods).items()
     )
 
 
-def _compared(
+def segment_table_rows(
+    case: Case,
+    record: StackRecord,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> tuple[Row, ...]:
+    """Return the rows of a case in the table of segments; none where no slice has a closed wall."""
+    found = map_wall(case.labels, case.stack, reader_insertion(case), density_g_per_ml)
+    rows = [] if found is None else segment_rows(found, convention)
+    return _identified(rows, record)
+
+
+def _further_rows(
     case: Case, record: StackRecord, settings: ResultSettings
 ) -> dict[str, tuple[Row, ...]]:
     stack, density = case.stack, settings.density_g_per_ml
+    tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
+    if not settings.methods:
+        return tables
     found = compare_methods(stack, case.labels, settings.methods, density)
-    rows = {
-        "methods": method_rows(found, stack, settings.convention),
-        "method_slices": method_slice_rows(found, stack),
-        "curve": curve_rows(stack, case.labels, density),
+    return {
+        **tables,
+        "methods": _identified(method_rows(found, stack, settings.convention), record),
+        "method_slices": _identified(method_slice_rows(found, stack), record),
+        "curve": _identified(curve_rows(stack, case.labels, density), record),
     }
+
+
+def _identified(rows: Sequence[Row], record: StackRecord) -> tuple[Row, ...]:
+    """Return rows with the columns that identify the stack."""
     identity = {name: record.row.get(name) for name in IDENTITY_COLUMNS}
-    return {name: tuple({**identity, **row} for row in some) for name, some in rows.items()}
+    return tuple({**identity, **row} for row in rows)
 
 
 def with_warning(outcome: StackResult, code: str, note: str) -> StackResult:

@@ -20,28 +20,24 @@ from scarseg.cli.console import INTERRUPTED, NOTHING_DONE, log_to_stderr, say
 from scarseg.cli.parser import Commands, Parser
 from scarseg.errors import Cancelled, ScarsegError
 
-_ADD_COMMANDS = (
-    window.add_gui,
-    demo.add_demo,
-    batch.add_batch,
-    batch.add_measure,
-    inspect.add_inspect,
-    demo.add_simulate,
-    train.add_train,
-    evaluate.add_evaluate,
-    agree.add_agree,
-    agree.add_compare,
-    replay.add_replay,
-    weights.add_weights,
-)
+_COMMANDS = {
+    "gui": window.add_gui,
+    "demo": demo.add_demo,
+    "batch": batch.add_batch,
+    "measure": batch.add_measure,
+    "inspect": inspect.add_inspect,
+    "simulate": demo.add_simulate,
+    "train": train.add_train,
+    "evaluate": evaluate.add_evaluate,
+    "agree": agree.add_agree,
+    "compare": agree.add_compare,
+    "replay": replay.add_replay,
+    "weights": weights.add_weights,
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    return _build()[0]
-
-
-def _build() -> tuple[argparse.ArgumentParser, Commands]:
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of all commands, or of the global options and one command alone."""
     parser = Parser(
         prog="scarseg",
         description="Measure myocardial scar on LGE cardiac MR."
@@ -52,19 +48,19 @@ def _build() -> tuple[argparse.ArgumentParser, Commands]:
     commands: Commands = parser.add_subparsers(
         metavar="COMMAND", required=True, parser_class=Parser
     )
-    for add in _ADD_COMMANDS:
-        add(commands)
-    return parser, commands
+    for name, add in _COMMANDS.items():
+        if only in (None, name):
+            add(commands)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run scarseg with these arguments (the program's own when None); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser, commands = _build()
     # "scarseg" and "scarseg PATH" open the window.
-    if not words or (words[0] not in commands.choices and not words[0].startswith("-")):
+    if not words or (words[0] not in _COMMANDS and not words[0].startswith("-")):
         words.insert(0, "gui")
-    options = parser.parse_args(words)
+    options = build_parser(words[0] if words[0] in _COMMANDS else None).parse_args(words)
     options.words = words
     try:
         with log_to_stderr():

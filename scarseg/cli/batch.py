@@ -297,11 +297,11 @@ def _shared_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _table_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
     """Return the tables to come; refuse, before any work, what could not be written then."""
-    from scarseg.batch.results import METHOD_TABLES
+    from scarseg.batch.results import further_tables
     from scarseg.io import files as io_files
     from scarseg.io.tables.export import export_files
 
-    extra = METHOD_TABLES if options.methods else ()
+    extra = further_tables(bool(options.methods))
     files = export_files(options.output, options.xlsx, tuple(extra))
     io_files.refuse_inputs(files, inputs)
     if not options.force and not _may_replace_tables(options):
@@ -328,14 +328,14 @@ def _write_tables(
     force: bool,
 ) -> tuple[Path, int]:
     """Write all tables; return the main one and the number of rows that failed."""
-    from scarseg.batch.results import method_tables
+    from scarseg.batch.results import collect_tables
     from scarseg.io.tables.export import write_export
 
     files = write_export(
         options.output,
         records,
         {**_sidecar_settings(options), **told},
-        method_tables(results) if options.methods else (),
+        collect_tables(results, bool(options.methods)),
         options.xlsx,
         force,
     )

@@ -1,1 +1,1 @@
-"""How good the models are on patients with a reference: protocol, figures, tables, drawings."""
+"""Evaluate models on patients with a reference: protocol, figures, tables, plots."""

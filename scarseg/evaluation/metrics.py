@@ -27,7 +27,7 @@ DICE_GOAL, HIGH_DICE_GOAL = 0.75, 0.80
 
 @dataclass(frozen=True, kw_only=True)
 class SliceFigures:
-    """One slice, one segmenter, one way of asking; only slices with a reference.
+    """One slice, one segmenter, one strategy; only slices with a reference.
 
     What is not known or not defined is None. ``scar_score_mm2`` ranks slices by how much scar
     they may hold; boxes are the program's own; ``n_boxes_iou30`` counts true components whose
@@ -63,7 +63,7 @@ class SliceFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class PatientFigures:
-    """One patient, one segmenter, one way of asking; summed over slices with a reference.
+    """One patient, one segmenter, one strategy; summed over slices with a reference.
 
     What is not known or not defined is None: Dice where neither has scar, distances where either
     has none, everything of the wall for a model that knows none. Errors are found minus true;
@@ -113,7 +113,7 @@ class PatientFigures:
 
     @property
     def column(self) -> tuple[str, str]:
-        """Name what was evaluated: segmenter and way of asking."""
+        """Segmenter and prompt strategy."""
         return self.segmenter, self.prompts
 
 
@@ -145,7 +145,7 @@ FOUND_IOU = 0.5
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedStack:
-    """What all ways of asking share on one stack."""
+    """Data of one stack that all prompt strategies share."""
 
     stack: Stack
     truth: Reference
@@ -165,12 +165,12 @@ class EvaluatedStack:
         return (self.stack.slice_thickness_mm, *self.stack.pixel_spacing_mm)
 
     def grams(self, mask: MaskArray) -> float:
-        """Give the mass of a mask of any shape; slices touch."""
+        """Return the mass of a mask of any shape; slices touch."""
         voxel_ml = self.pixel_mm2 * self.stack.slice_thickness_mm / MM3_PER_ML
         return DENSITY_G_PER_ML * voxel_ml * int(np.count_nonzero(mask))
 
     def lv_iou(self, k: int) -> float | None:
-        """Give the overlap of the left_ventricle box of slice ``k`` with the true one."""
+        """Return the overlap of the left_ventricle box of slice ``k`` with the true one."""
         true, found = self.truth.lv_box(k), self.seen.proposals[k].prompts.lv_box
         if true is None:
             return None
@@ -255,7 +255,7 @@ def _boxes(scar: MaskArray, proposed: Sequence[Box]) -> dict[str, float | int | 
 
 
 def clicks_to(rounds: Sequence[MaskArray], scar: MaskArray, goal: float) -> int | None:
-    """Give after how many rounds of clicks the Dice is first at the goal; None if never."""
+    """Return after how many rounds of clicks the Dice is first at the goal; None if never."""
     for n, mask in enumerate(rounds):
         if (dice(mask, scar) or 0.0) >= goal:
             return n
@@ -368,11 +368,11 @@ def _heart(
 
 
 def found_percent(overlaps: Sequence[float] | npt.NDArray[np.float64]) -> float | None:
-    """Give the share of left ventricles that were found; None where there is none."""
+    """Return the share of left ventricles that were found; None where there is none."""
     return 100 * float(np.mean(np.asarray(overlaps) > FOUND_IOU)) if len(overlaps) else None
 
 
 def mean(values: Sequence[float | None]) -> float | None:
-    """Give the mean of what is defined; None when nothing is."""
+    """Return the mean of what is defined; None when nothing is."""
     defined = [value for value in values if value is not None]
     return fsum(defined) / len(defined) if defined else None

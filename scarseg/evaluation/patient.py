@@ -1,4 +1,4 @@
-"""Evaluate one patient: every way of asking, compared with the reference."""
+"""Evaluate one patient: every prompt strategy, compared with the reference."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
 
 @dataclass(frozen=True)
 class Protocol:
-    """What an evaluation does, the same for every patient; a value that crosses processes.
+    """Settings of an evaluation, the same for every patient; a value that crosses processes.
 
     ``true_lv``: the left ventricle's box is the reference's instead of what the program finds.
     """
@@ -50,7 +50,7 @@ class Protocol:
 
 @dataclass(frozen=True, eq=False)
 class PatientResult:
-    """The rows of one patient and one segmenter; labels and prompts by way of asking."""
+    """Rows of one patient and one segmenter; labels and prompts by strategy."""
 
     patients: tuple[PatientFigures, ...]
     slices: tuple[SliceFigures, ...] = ()
@@ -61,12 +61,12 @@ class PatientResult:
 
 
 def off_centre_case(case: TrainingCase, seed: int) -> TrainingCase:
-    """Give a case as the evaluation sees it: the heart off the centre."""
+    """Return a case as it is evaluated: with the heart off the centre."""
     return shifted_case(case, np.random.default_rng(seed))
 
 
 def reference_of(case: TrainingCase) -> Reference:
-    """Take from a case what is known; of cine no scar is, and the RV counts as background."""
+    """Return the reference of a case; scar of cine is not known, its RV is background."""
     n = len(case.labels)
     read = case.scar_read or (True,) * n
     walls, pools = case.wall_known or (True,) * n, case.pool_known or (True,) * n
@@ -87,10 +87,10 @@ def evaluate_patient(
     segmenter: str = "",
     progress: Progress = silent,
 ) -> PatientResult:
-    """Evaluate one patient in every way of the protocol.
+    """Evaluate one patient by every strategy of the protocol.
 
     Args:
-        segmenter: what to call it in the tables; the model's own name when empty.
+        segmenter: its name in the tables; the model's own name when empty.
 
     Raises:
         InputError: E_REFERENCE, the labels are empty.
@@ -124,7 +124,7 @@ def evaluate_patient(
 
 
 def with_fewer_clicks(asked: Sequence[PromptStrategy]) -> tuple[PromptStrategy, ...]:
-    """Add to the most clicks asked for all fewer ones: they are answered on the way."""
+    """Add, to a strategy with clicks, those with fewer: they are computed on the way."""
     every: list[PromptStrategy] = []
     for strategy in asked:
         steps = range(1, strategy.clicks + 1)
@@ -136,7 +136,7 @@ def with_fewer_clicks(asked: Sequence[PromptStrategy]) -> tuple[PromptStrategy, 
 def _readings(
     models: Models, stack: Stack, seen: StackProposal, truth: Reference, protocol: Protocol
 ) -> list[tuple[PromptStrategy, Sequence[SimulatedReading], SimulatedReading | None]]:
-    """Read in every way: the answers after each click, and a second reading drawn anew.
+    """Read by every strategy: the readings after each click, and one with prompts drawn anew.
 
     Boxes alone are where clicks begin, so both share one reading.
     """

@@ -1,4 +1,4 @@
-"""The patients of an evaluation: which ones, and their hearts moved off the picture's centre."""
+"""Patients of an evaluation: their selection, and their hearts moved off the centre."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scarseg.training.cases import INNER, VALIDATION, TrainingCase
 from scarseg.training.splits import Split
 
 MARGIN_MM = 15
-"""What stays round the reference when a picture is cut."""
+"""Tissue that stays round the reference when an image is cut."""
 MOST_PADDING = 40
 """Pixels that are added to one side at most."""
 
@@ -23,7 +23,7 @@ MOST_PADDING = 40
 def choose_patients(
     cases: Sequence[TrainingCase], wanted: str | None
 ) -> tuple[list[TrainingCase], str]:
-    """Keep the patients asked for; give them, sorted by name, and in words which they are.
+    """Select patients; return them, sorted by name, and a description of the selection.
 
     Args:
         wanted: ``validation``, ``inner``, ``all``, a file (one name per line, or a split as
@@ -70,10 +70,10 @@ def _names_in(path: Path, here: Collection[str]) -> tuple[str, ...]:
 
 
 def shifted_case(case: TrainingCase, rng: np.random.Generator) -> TrainingCase:
-    """Move the heart off the picture's centre: pad one side, cut the other.
+    """Move the heart off the image's centre: pad one side, cut the other.
 
     The cut keeps 15 mm round the reference, so that no truth is lost. In the data at hand the
-    heart is always at the centre, which a detector could learn by heart.
+    heart is always at the centre, which a detector could memorise.
 
     Raises:
         InputError: E_REFERENCE, the labels are empty.

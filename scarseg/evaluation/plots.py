@@ -29,7 +29,7 @@ SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0
 
 
 def draw_charts(columns: Sequence[Column]) -> dict[str, bytes]:
-    """Draw every chart that the columns have data for; file name to PNG."""
+    """Draw every chart that the columns have data for; return file name to PNG."""
     with_scar = [one for one in columns if any(p.n_scar_slices for p in one.patients)]
     drawn: dict[str, bytes] = {}
     if with_scar:
@@ -46,13 +46,13 @@ def draw_charts(columns: Sequence[Column]) -> dict[str, bytes]:
 
 
 def has_fewer_clicks(prompts: str, columns: Sequence[Column]) -> bool:
-    """Tell whether another column allows more clicks than this one."""
+    """Return whether another column allows more clicks than this one."""
     counts = [int(one.prompts[7:]) for one in columns if one.prompts.startswith("clicks:")]
     return prompts.startswith("clicks:") and int(prompts[7:]) < max(counts)
 
 
 def render_png(figure: Figure) -> bytes:
-    """Give a figure as PNG bytes: the same for the same figure."""
+    """Return a figure as PNG bytes: the same for the same figure."""
     FigureCanvasAgg(figure)
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
@@ -76,7 +76,7 @@ def _panels(columns: Sequence[Column], draw: Callable[[Axes, Column], None]) -> 
 
 
 def column_title(column: Column, several: bool) -> str:
-    """Name a column in a picture."""
+    """Return the title of a column in a figure."""
     return f"{column.segmenter}: {column.prompts}" if several else column.prompts
 
 
@@ -220,7 +220,7 @@ def _clicks(columns: Sequence[Column]) -> bytes:
 ACROSS = 4
 """Slices of each sort."""
 AROUND_MM = 18.0
-"""What is shown round the heart."""
+"""Width of the tissue shown round the heart."""
 TRUE, FOUND, WALL, BOX = "#00e5ff", "#ff9e00", "#ffffff", "#ff5cb8"
 
 ExampleRow = tuple[str, list[SliceFigures]]
@@ -229,7 +229,7 @@ ExampleRow = tuple[str, list[SliceFigures]]
 def draw_example_slices(
     results: Sequence[PatientResult], cases: Mapping[str, TrainingCase]
 ) -> dict[str, bytes]:
-    """Draw one sheet per segmenter and way of asking; file name to PNG.
+    """Draw one sheet per segmenter and strategy; return file name to PNG.
 
     Args:
         results: of all patients.
@@ -351,7 +351,7 @@ def _draw(
 
 
 def _window(mask: MaskArray, spacing: tuple[float, float]) -> tuple[slice, slice]:
-    """Give the rows and columns to show: the heart with tissue round it."""
+    """Return the rows and columns to show: the heart with tissue round it."""
     sides = []
     for axis, mm in enumerate(spacing):
         places = np.flatnonzero(mask.any(axis=1 - axis))

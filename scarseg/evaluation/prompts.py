@@ -1,4 +1,4 @@
-"""Ways of asking for scar, and a reader's hand that draws the prompts."""
+"""Prompt strategies, and the simulated reader that draws the prompts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ BOX_GROWTH = (0.0, 0.15)
 
 
 class PromptKind(StrEnum):
-    """What a strategy gives the segmenter."""
+    """Prompts that a strategy gives the segmenter."""
 
     AUTO = "auto"
-    """Nothing: what the program proposes by itself."""
+    """None: the proposal of the program itself."""
     DETECTOR = "detector"
     """The detector's scar boxes alone."""
     BOX = "box"
@@ -42,7 +42,7 @@ class PromptKind(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class PromptStrategy:
-    """One way of asking; ``clicks`` is the most corrective clicks on a slice."""
+    """A prompt strategy; ``clicks`` is the most corrective clicks on a slice."""
 
     kind: PromptKind
     clicks: int = 0
@@ -53,7 +53,7 @@ class PromptStrategy:
 
     @property
     def uses_reader(self) -> bool:
-        """Tell whether a reader took part: then slices without scar are known to be."""
+        """Whether a reader took part: then it is known which slices hold no scar."""
         return self.kind not in (PromptKind.AUTO, PromptKind.DETECTOR)
 
 
@@ -90,7 +90,7 @@ def parse_strategies(words: Iterable[str]) -> tuple[PromptStrategy, ...]:
 
 
 class RandomStream(StrEnum):
-    """What a reader's hand does; each has random numbers of its own."""
+    """Actions of a simulated reader; each has random numbers of its own."""
 
     BOXES = "boxes"
     POINTS = "points"
@@ -100,7 +100,7 @@ class RandomStream(StrEnum):
 def rng_for(
     seed: int, patient: str, slice_index: int, draw: int, hand: RandomStream
 ) -> np.random.Generator:
-    """Give the random numbers of one hand on one slice.
+    """Return the random numbers of one action of a reader on one slice.
 
     They depend on nothing else, so that every model and every strategy gets the same boxes.
     ``draw`` counts independent readings of the same slice.

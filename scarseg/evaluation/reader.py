@@ -1,4 +1,4 @@
-"""Read a stack as the program alone does, and as a reader would with boxes and clicks."""
+"""Read a stack as the program alone does, and as a reader with boxes and clicks would."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from scarseg.training.prompts import bounding_box, corrective_click
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What is true of a stack.
+    """Reference labels of a stack.
 
     ``labels`` uint8 (slice, row, column), 0 to 4; ``scar_known``, ``wall_known``,
-    ``pool_known`` say per slice what of it is a reference.
+    ``pool_known``: per slice, what of it is a reference.
     """
 
     patient: str
@@ -47,7 +47,7 @@ class Reference:
         return infarct_mask(self.labels)
 
     def lv_box(self, k: int) -> Box | None:
-        """Give the box round pool and wall of slice ``k``; None where there is none."""
+        """Return the box round pool and wall of slice ``k``; None where there is none."""
         heart = self.labels[k] > 0
         known = self.wall_known[k] and bool(heart.any())
         return Box(*bounding_box(heart), Origin.READER) if known else None
@@ -55,7 +55,7 @@ class Reference:
 
 @dataclass(frozen=True, eq=False)
 class StackProposal:
-    """What the program makes of a stack by itself, slice by slice.
+    """Proposal of the program for a stack, slice by slice.
 
     ``scores_mm2``: how much scar a slice may hold, to rank slices by: the scar probability
     summed over the proposed wall, in mm2; None without a wall to look in.
@@ -69,7 +69,7 @@ class StackProposal:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedReading:
-    """One reading of a stack: its labels, what was asked, and the seconds of every answer."""
+    """One reading of a stack: its labels, its prompts, and the seconds of every prediction."""
 
     labels: LabelArray
     prompts: tuple[SlicePrompts, ...]
@@ -87,7 +87,7 @@ def propose_stack(
     rules: ProposalRules = RULES,
     progress: Progress = silent,
 ) -> StackProposal:
-    """Let the program propose every slice; ``lv_boxes`` stand for hearts that it need not find."""
+    """Propose every slice; ``lv_boxes`` replace the search for the heart."""
     begin = time.perf_counter()
     located = locate_hearts(stack, models, lambda done, what: progress(0.3 * done, what), rules)
     proposals = []
@@ -120,7 +120,7 @@ def simulate_reading(
     draw: int = 0,
     rules: ProposalRules = RULES,
 ) -> list[SimulatedReading]:
-    """Read a stack one way; give the answer after each round of clicks, the last one last.
+    """Read a stack by one strategy; return the reading after each round of clicks.
 
     A reader knows which slices hold no scar. Slices whose scar is not known keep the proposal.
 
@@ -178,7 +178,7 @@ def _answers(
     n_clicks: int = 0,
     clicking: np.random.Generator | None = None,
 ) -> list[tuple[LabelArray, SlicePrompts, float]]:
-    """Answer first prompts, then corrective clicks at the largest error; all of them in order."""
+    """Predict from first prompts, then from corrective clicks at the largest error, in order."""
     labels, logits, answers = proposal.labels, proposal.logits, []
     for turn in range(n_clicks + 1):
         if turn and scar is not None and clicking is not None:
@@ -196,7 +196,7 @@ def _answers(
 def _joined(
     rounds: Sequence[Sequence[tuple[LabelArray, SlicePrompts, float]]], n: int
 ) -> SimulatedReading:
-    """Put the slices together as they stood after ``n`` clicks."""
+    """Return the reading after ``n`` clicks."""
     last = [slices[min(n, len(slices) - 1)] for slices in rounds]
     seconds = tuple(one[2] for slices in rounds for one in slices[: n + 1] if one[2])
     return SimulatedReading(

@@ -1,4 +1,4 @@
-"""Pool the patients: the figures that a model card takes."""
+"""Summarise the patients: the figures of a model card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_FOR_AGREEMENT = 2
 
 @dataclass(frozen=True)
 class Column:
-    """All rows of one segmenter and one way of asking; only patients that were evaluated."""
+    """All rows of one segmenter and one strategy; only patients that were evaluated."""
 
     segmenter: str
     prompts: str
@@ -73,7 +73,7 @@ def summarise(column: Column) -> Figures:
 
 
 def values_of(rows: Iterable[Any], name: str) -> Values:
-    """Give what is defined of one figure, row by row."""
+    """Return the defined values of one figure, row by row."""
     found = [getattr(row, name) for row in rows]
     return np.array([value for value in found if value is not None], dtype=np.float64)
 
@@ -83,7 +83,7 @@ def _of(rows: Iterable[Any], name: str) -> float | None:
 
 
 def distribution(values: Values, with_interval: bool = False) -> Figures:
-    """Give mean, SD, median and quartiles, and the mean's bootstrap interval where asked for.
+    """Return mean, SD, median and quartiles, and the mean's bootstrap interval where asked for.
 
     Empty without values.
     """
@@ -133,9 +133,9 @@ def _scar(sick: Sequence[PatientFigures]) -> Figures:
 
 
 def pooled_dice(rows: Sequence[PatientFigures]) -> float | None:
-    """Give the Dice of all scar of these patients taken together, by mass.
+    """Return the Dice of all scar of these patients taken together, by mass.
 
-    Dice and the two masses of a patient tell what they share: Dice (a + b) / 2.
+    The overlap of a patient follows from Dice and both masses: Dice (a + b) / 2.
     """
     masses = [((r.true_scar_mass_g or 0.0) + (r.scar_mass_g or 0.0), r.dice) for r in rows]
     total = fsum(both for both, _ in masses)
@@ -153,7 +153,7 @@ def _percent(sick: Sequence[PatientFigures]) -> Figures:
 
 
 def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
-    """Give the grams found where there is no scar: in patients and on slices without."""
+    """Return the grams found where there is no scar: in patients and on slices without."""
     well = [one for one in known if not one.n_scar_slices]
     empty = [one for one in slices if one.true_scar_area_mm2 == 0]
     masses = values_of(empty, "scar_mass_g")
@@ -168,7 +168,7 @@ def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures])
 
 
 def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
-    """Give the wall over patients, and the left ventricle's box over slices that have one."""
+    """Return the wall over patients, and the left ventricle's box over slices that have one."""
     overlaps = values_of(slices, "lv_iou")
     figures: Figures = {
         "lv_iou": distribution(overlaps),
@@ -185,7 +185,7 @@ def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -
 
 
 def _slices(slices: Sequence[SliceFigures]) -> Figures:
-    """Tell slices with scar from those without, by the mask and by the score."""
+    """Return how well slices with scar are told from those without, by mask and by score."""
     if not slices or slices[0].prompts not in ("auto", "detector"):
         return {}
     known = [one for one in slices if one.true_scar_area_mm2 is not None]
@@ -204,7 +204,7 @@ def _slices(slices: Sequence[SliceFigures]) -> Figures:
 
 
 def roc(scores: Values, true: npt.NDArray[np.bool_]) -> tuple[Values, Values]:
-    """Give specificity and sensitivity of every cut: slices at or above a score are called.
+    """Return specificity and sensitivity of every cut: slices at or above a score are called.
 
     The cuts run from above every score down to the lowest.
     """
@@ -215,19 +215,19 @@ def roc(scores: Values, true: npt.NDArray[np.bool_]) -> tuple[Values, Values]:
 
 
 def sensitivity_at(scores: Values, true: npt.NDArray[np.bool_], specificity: float) -> float:
-    """Give the best sensitivity of a cut whose specificity is at least this."""
+    """Return the best sensitivity of a cut whose specificity is at least this."""
     cuts, sensitivity = roc(scores, true)
     return float(sensitivity[cuts >= specificity - 1e-12].max())
 
 
 def roc_area(scores: Values, true: npt.NDArray[np.bool_]) -> float:
-    """Give the area under the ROC curve: the share of pairs in the right order, ties half."""
+    """Return the area under the ROC curve: the share of pairs in the right order, ties half."""
     with_scar, without = scores[true][:, None], scores[~true][None, :]
     return float(((with_scar > without) + 0.5 * (with_scar == without)).mean())
 
 
 def _boxes(slices: Sequence[SliceFigures]) -> Figures:
-    """Give recall and precision of the program's own scar boxes, per overlap."""
+    """Return recall and precision of the program's own scar boxes, per overlap."""
     rows = [one for one in slices if one.n_boxes is not None]
     if not rows:
         return {}
@@ -243,7 +243,7 @@ def _boxes(slices: Sequence[SliceFigures]) -> Figures:
 
 
 def _clicks(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -> Figures:
-    """Give how many corrective clicks after the box reach the Dice aimed at."""
+    """Return how many corrective clicks after the box reach the target Dice."""
     if not patients or not patients[0].prompts.startswith("clicks:"):
         return {}
     most = int(patients[0].prompts.partition(":")[2])
@@ -279,7 +279,7 @@ def _repeatability(sick: Sequence[PatientFigures]) -> Figures:
 
 
 def strata(column: Column) -> Figures:
-    """Give the main figures by scar size (tertiles of true grams), image quality and kind."""
+    """Return the main figures by scar size (tertiles of true grams), image quality and kind."""
     sick = [one for one in column.patients if one.n_scar_slices]
     groups: dict[str, dict[str, list[PatientFigures]]] = {"scar_size": {}}
     if len(sick) >= 3:
@@ -338,7 +338,7 @@ def dice_gain(column: Column, over: Column) -> Figures:
 
 
 def to_plain(value: Any) -> Any:
-    """Turn the dataclasses of a result into dictionaries that JSON takes."""
+    """Return a result with its dataclasses as dictionaries, for JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         return to_plain(asdict(value))
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The summary as a table that can be read."""
+"""Tables of an evaluation: on the console, as CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], int], ...] = (
 
 
 def build_tables(summaries: Sequence[Figures]) -> Iterator[Table]:
-    """Make the tables to print: figures down, ways of asking across; strata last.
+    """Build the tables to print: figures down, strategies across; strata last.
 
     With several segmenters a table that compares them comes first.
     """
@@ -131,7 +131,7 @@ def _main_table(segmenter: str, summaries: Sequence[Figures]) -> Table:
 
 
 def _comparison(summaries: Sequence[Figures], segmenters: Sequence[str]) -> Table:
-    """Compare models: ways of asking down, models across; mean patient Dice and MAE."""
+    """Compare models: strategies down, models across; mean patient Dice and MAE."""
     table = Table(title="Scar: mean patient Dice (MAE in g)", title_justify="left")
     table.add_column("")
     for name in segmenters:
@@ -163,7 +163,7 @@ def _strata_table(summary: Figures) -> Table:
 
 
 def format_figure(figures: Figures, path: Sequence[str], decimals: int) -> str:
-    """Look a figure up and write it; empty where it is not there."""
+    """Return a figure of a summary as text, empty where it is missing."""
     value: Any = figures
     for name in path:
         if not isinstance(value, dict):
@@ -197,7 +197,7 @@ SLICE_COLUMNS = tuple(field.name for field in fields(SliceFigures))
 
 
 def result_files(folder: Path) -> list[Path]:
-    """Name the files of an evaluation besides its pictures, the last one written last."""
+    """Return the files of an evaluation besides its figures, the last one written last."""
     return [folder / PATIENTS, folder / SLICES, folder / SUMMARY]
 
 
@@ -219,7 +219,7 @@ def draw_figures(
 
 
 def result_columns(results: Sequence[PatientResult]) -> tuple[Column, ...]:
-    """Sort the rows of all patients into columns: one per segmenter and way of asking."""
+    """Group the rows of all patients into columns: one per segmenter and strategy."""
     return group_columns(
         [row for result in results for row in result.patients],
         [row for result in results for row in result.slices],
@@ -248,7 +248,7 @@ def summarise_results(results: Sequence[PatientResult]) -> list[Figures]:
 
 
 def _nested(summaries: Sequence[Figures]) -> dict[str, dict[str, Any]]:
-    """Arrange summaries by segmenter, then by way of asking."""
+    """Arrange summaries by segmenter, then by strategy."""
     nested: dict[str, dict[str, Any]] = {}
     for one in summaries:
         figures = {k: v for k, v in to_plain(one).items() if k not in ("segmenter", "prompts")}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-from PyQt6.QtCore import QEventLoop, QSettings, QSize, QTimer
+from PyQt6 import sip
+from PyQt6.QtCore import QEventLoop, QSettings, QSize, QSocketNotifier, QTimer
 from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
 
@@ -25,6 +30,8 @@ _log = logging.getLogger(__name__)
 MOST_THREADS = 4
 SWITCH_S = 0.0005
 """How soon a busy thread lets the window's have its turn; Python's own 5 ms add up to a stall."""
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""What ends the program from outside; not every system has every one."""
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
@@ -110,6 +117,46 @@ def excepthook(window: MainWindow) -> Hook:
     return hook
 
 
+@contextmanager
+def close_on_signals(window: MainWindow) -> Iterator[None]:
+    """Close the window, and so save, when a signal asks the program to end.
+
+    Python runs its handlers between two of its own instructions, and Qt's event loop may execute
+    none for a long time: the signal writes into a socket that wakes the loop.
+    """
+    receiver, sender = socket.socketpair()
+    for end in (receiver, sender):
+        end.setblocking(False)
+    descriptor = sip.voidptr(receiver.fileno())
+    notifier = QSocketNotifier(descriptor, QSocketNotifier.Type.Read)
+    notifier.activated.connect(lambda *_: receiver.recv(4096))
+    wakeup = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        QTimer.singleShot(0, partial(_close_and_quit, window))
+
+    numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
+    # One that is ignored stays so: nohup has SIGHUP ignored.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        notifier.setEnabled(False)
+        receiver.close()
+        sender.close()
+
+
+def _close_and_quit(window: MainWindow) -> None:
+    """Save and end, whatever dialog is open; stay where the reading cannot be saved."""
+    if window.close():
+        QApplication.quit()
+
+
 def main(
     path: str | None = None,
     models_loader: ModelsLoader | None = None,
@@ -131,7 +178,8 @@ def main(
         elif path is not None:
             chosen = Path(path)
             QTimer.singleShot(0, lambda: window.session.scan([chosen]))
-        return qt.exec()
+        with close_on_signals(window):
+            return qt.exec()
     finally:
         sys.excepthook = before
         sys.setswitchinterval(switched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
@@ -18,6 +19,7 @@ from PyQt6.QtWidgets import (
     QApplication,
     QHBoxLayout,
     QMainWindow,
+    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -27,7 +29,7 @@ from scarseg.gui import theme
 from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
-from scarseg.gui.panels import toolbar, welcome
+from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel
@@ -41,12 +43,14 @@ from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.session import Session
+from scarseg.gui.session.study_list import PatientLabel
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.filmstrip import Filmstrip
 from scarseg.gui.viewer.keyboard_cursor import KeyboardHand
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
+PATIENT_KEY = "view/patient"
 STUDIES_WIDTH = 212
 """Width of the study list in a small window, in pixels."""
 
@@ -62,7 +66,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("scarseg")
         self.setAcceptDrops(True)
-        self.session = session
+        self.session, self._settings = session, settings
         self._asked_to_close = False
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
@@ -80,8 +84,7 @@ class MainWindow(QMainWindow):
         self._font_timer.timeout.connect(self._fit_fonts)
         self._enable_actions()
         self._show_open()
-        for name in ("undo", "redo", "open_last"):
-            self.actions_by_name[name].setEnabled(False)
+        self.actions_by_name["open_last"].setEnabled(False)
 
     def _create_widgets(self, settings: QSettings) -> None:
         actions = self.actions_by_name
@@ -89,8 +92,12 @@ class MainWindow(QMainWindow):
         self.canvas = self.views.canvas
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.history = HistoryPanel()
-        self.banner, self.status_bar = toolbar.Banner(), toolbar.StatusBar()
+        self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
+        self.subject = theme.label("", "subject", "Open patient, date and series")
+        self.subject.setContentsMargins(10, 4, 10, 4)
+        # A long name must not widen the window; the whole is in the tool tip.
+        self.subject.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.magnifier = Magnifier(self)
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
@@ -138,7 +145,7 @@ class MainWindow(QMainWindow):
         self.middle = QStackedWidget()
         self.middle.addWidget(self.views)
         self.middle.addWidget(welcome.Welcome(self.actions_by_name))
-        for widget in (self.middle, self.view_row, self.comparison.strip, self.strip):
+        for widget in (self.subject, self.middle, self.view_row, self.comparison.strip, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
         columns = QHBoxLayout()
         columns.setContentsMargins(0, 0, 0, 0)
@@ -170,6 +177,8 @@ class MainWindow(QMainWindow):
                 "fit": lambda: self.views.active.fit(),
                 "montage": self.views.toggle,
                 "auto_window": lambda: self.presenter.choose_preset(window_level.AUTOMATIC),
+                "accept": partial(self._accept, self.commands.slices.accept),
+                "accept_seen": partial(self._accept, self.commands.slices.accept_seen),
                 "find_study": self.studies.find_study,
                 "keys": self.dialogs.keys,
                 "about": self._about,
@@ -179,6 +188,28 @@ class MainWindow(QMainWindow):
                 "save_montage": pictures.save_montage,
             }
         )
+        for style in PatientLabel:
+            self.actions_by_name[f"patient_{style}"].triggered.connect(
+                partial(self._name_patients, style)
+            )
+        stored = str(self._settings.value(PATIENT_KEY, PatientLabel.ID))
+        self._name_patients(
+            PatientLabel(stored) if stored in list(PatientLabel) else PatientLabel.ID
+        )
+
+    def _name_patients(self, style: PatientLabel, _checked: bool = False) -> None:
+        """Choose what patients are called in title, list and dialogs, and remember it."""
+        self.actions_by_name[f"patient_{style}"].setChecked(True)
+        self._settings.setValue(PATIENT_KEY, str(style))
+        self.session.set_patient_label(style)
+
+    def _accept(self, accept: Callable[[], None]) -> None:
+        """Close an open polygon or lasso; accept only where no gesture is half made."""
+        canvas = self.views.gesture_canvas
+        if canvas is None:
+            accept()
+        elif not canvas.close_outline():
+            self.status_bar.show_message("Finish what you draw before you accept; Esc discards it.")
 
     def _connect_session(self) -> None:
         session = self.session
@@ -214,11 +245,13 @@ class MainWindow(QMainWindow):
         self.strip.chosen.connect(commands.slices.go_to)
         self.results.slice_chosen.connect(commands.slices.go_to)
         self.studies.entry_chosen.connect(self.session.open)
+        self.studies.open_row_hidden.connect(self._enable_actions)
+        self.studies.open_row_hidden.connect(self._show_subject)
         self.studies.left.connect(lambda: views.active.setFocus())
         self.view_row.preset_chosen.connect(self.presenter.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
-        self.steps.canUndoChanged.connect(self.actions_by_name["undo"].setEnabled)
-        self.steps.canRedoChanged.connect(self.actions_by_name["redo"].setEnabled)
+        self.steps.canUndoChanged.connect(self._enable_actions)
+        self.steps.canRedoChanged.connect(self._enable_actions)
         self.steps.undoTextChanged.connect(self._name_steps)
         self.steps.redoTextChanged.connect(self._name_steps)
 
@@ -226,14 +259,22 @@ class MainWindow(QMainWindow):
 
     def _enable_actions(self) -> None:
         current = self.session.current
+        usable = current is not None and not self.studies.hides_open
         read_only = current is not None and current.document.read_only
-        self.actions_by_name.enable_for_case(current is not None, read_only)
+        self.actions_by_name.enable_for_case(usable, read_only)
+        for name, able in (("undo", self.steps.canUndo()), ("redo", self.steps.canRedo())):
+            self.actions_by_name[name].setEnabled(usable and able)
+        self.results.setEnabled(usable or current is None)
+        self.rereadings.update_actions()
+        if self.studies.hides_open:
+            self.keyboard.lower()
 
     def _show_open(self) -> None:
         current = self.session.current
         self.pages.setCurrentIndex(0 if current is None else 1)
         self.presenter.models_changed()
         self._show_parts()
+        self._show_subject()
         if current is None:
             return
         self.banner.clear()
@@ -259,6 +300,16 @@ class MainWindow(QMainWindow):
         for name, step in (("undo", self.steps.undoText()), ("redo", self.steps.redoText())):
             self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
 
+    def _show_subject(self) -> None:
+        """Show patient, date and series of the open case in the title and over the picture."""
+        subject = self.session.open_title
+        self.setWindowTitle(f"{subject} — scarseg" if subject else "scarseg")
+        hidden = self.studies.hides_open
+        note = "  (hidden by the filter of the list: keys are off; Esc in Find shows it)"
+        self.subject.setText(subject + note if hidden else subject)
+        self.subject.setToolTip(subject)
+        self.subject.setVisible(bool(subject))
+
     def _show_study_list(self) -> None:
         current = self.session.current
         self.studies.show_study_list(self.session.study_list, current.entry if current else None)
@@ -267,6 +318,7 @@ class MainWindow(QMainWindow):
             self.pages.setCurrentIndex(1)
         openable = any(not entry.code for study in library.studies for entry in study.entries)
         self.middle.setCurrentIndex(0 if current is not None or openable else 1)
+        self._show_subject()
 
     def _show_work(self, fraction: float, what: str) -> None:
         self.status_bar.show_progress(fraction, what)

@@ -12,7 +12,8 @@ from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.panels.toolbar import StatusBar, ToolBar, ViewOptionsBar
+from scarseg.gui.panels.status_bar import StatusBar
+from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference import Inference, Readiness, load_pipeline
@@ -136,6 +137,7 @@ class Presenter(QObject):
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
         document.slice_changed.connect(self.slice_changed)
         document.current_changed.connect(self.current_changed)
+        document.mvo_looked_for.connect(lambda _slice_index: self.measure())
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
@@ -283,7 +285,10 @@ class Presenter(QObject):
         current = self._open
         case = current.document.case
         self.measured = load_pipeline().measure(case)
-        self._results.show_measurements(self.measured, case.stack, current.document.current)
+        document = current.document
+        self._results.show_measurements(
+            self.measured, case.stack, document.current, document.mvo_checked
+        )
         self._strip.show_grams(self.measured)
         if self._cells:
             tell_grams(self._cells, self.measured)

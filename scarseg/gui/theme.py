@@ -64,6 +64,7 @@ QWidget#bar, QStatusBar {{ background: {PANEL}; }}
 QStatusBar::item {{ border: none; }}
 QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
 QLabel#message {{ color: {ACCENT}; padding-left: 14px; }}
+QLabel#subject {{ font-size: 13px; font-weight: 600; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
 QLabel#headline[partial="true"] {{ color: #a8854a; }}

@@ -46,12 +46,21 @@ def ring_centre(labels: LabelArray) -> tuple[float, float] | None:
     wall = wall_mask(labels)
     if not wall.any():
         return None
-    filled = np.asarray(ndimage.binary_fill_holes(wall), dtype=np.bool_)
+    filled = _fill_holes(wall)
     column, row = _mass_centre(filled)
     pool = labels == Label.BLOOD_POOL
     if pool.any() and not (filled & ~wall)[int(row), int(column)]:
         return _mass_centre(pool)
     return column, row
+
+
+def _fill_holes(mask: MaskArray) -> MaskArray:
+    """Return a mask (row, column) with its holes filled; searched within its bounding box."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    filled = mask.copy()
+    filled[box] = ndimage.binary_fill_holes(mask[box])
+    return filled
 
 
 def _mass_centre(mask: MaskArray) -> tuple[float, float]:
@@ -67,7 +76,7 @@ def is_closed_ring(labels: LabelArray) -> bool:
     wall = wall_mask(labels)
     if not wall.any():
         return False
-    filled = np.asarray(ndimage.binary_fill_holes(wall), dtype=np.bool_)
+    filled = _fill_holes(wall)
     column, row = _mass_centre(filled)
     return bool((filled & ~wall)[int(row), int(column)])
 

@@ -1,1 +1,1 @@
-"""Make a reading again from its case file, and say whether it comes out the same."""
+"""Make a reading again from its case file and compare the two."""

@@ -21,7 +21,8 @@ from scarseg.io.dicom.types import LoadReport
 from scarseg.io.masks import nifti
 from scarseg.io.tables.table import StackRecord
 from scarseg.progress import Progress
-from scarseg.replay.replay import ReplayWeights, replay_case
+from scarseg.replay.model_runs import ReplayWeights
+from scarseg.replay.replay import replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import case_interval, embed_missing
@@ -96,7 +97,7 @@ def _replay(
     options: argparse.Namespace,
     progress: Progress,
 ) -> tuple[list[str], StackRecord | None, bool]:
-    """Make one case again: what to print, its row, and whether it is identical."""
+    """Replay one case; return the lines to print, its row, and whether it is identical."""
     name = one.path.name
     try:
         stack = _stack(one, report)
@@ -135,15 +136,15 @@ def _replay_case(
     )
     found = replayed.findings
     if saved.software_version != scarseg.__version__:
-        found.because(
+        found.add_reason(
             f"another version: scarseg {saved.software_version or 'unknown'} saved the case,"
             f" this is {scarseg.__version__}"
         )
     content = store.read_content(one.path)
     if content.document.stack.pixels_sha256 != stack_identity(stack).pixels_sha256:
-        found.because("images that decode to other values than they did")
+        found.add_reason("images that decode to other values than they did")
     elif all(each.sha256 for each in stack.sources) and not has_same_files(content, stack):
-        found.because("image files that were changed, though not their pixels")
+        found.add_reason("image files that were changed, though not their pixels")
     return replayed
 
 

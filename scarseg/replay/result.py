@@ -1,4 +1,4 @@
-"""What a replay found: step by step, and all in all."""
+"""Result of a replay, step by step and as a whole, and its description."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODEL_CAUSES = (
 
 @dataclass(frozen=True)
 class StepDifference:
-    """Where a step came out otherwise than it was recorded.
+    """A step whose labels differ from those recorded.
 
     ``number`` counts the steps of the record from 1; ``n_voxels`` have another label, ``dice`` is
     that of the infarct, None where neither has any. ``follows``: something had come out
@@ -41,7 +41,7 @@ class StepDifference:
 
 @dataclass(frozen=True)
 class UncheckedStep:
-    """A step of the models that could not be made again, and why."""
+    """A step of the models that could not be replayed, and why."""
 
     number: int
     slice_index: int
@@ -51,7 +51,7 @@ class UncheckedStep:
 
 @dataclass
 class ReplayFindings:
-    """What came of the steps; ``reasons`` are what is known to be other than at the reading.
+    """Findings of all steps; ``reasons`` are the known differences to the time of the reading.
 
     ``edits_hold``: the recorded labels, put on each other in order, are those of the case.
     """
@@ -63,19 +63,19 @@ class ReplayFindings:
     unchecked: list[UncheckedStep] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
-    def because(self, reason: str) -> None:
-        """Note a reason, once."""
+    def add_reason(self, reason: str) -> None:
+        """Add a reason, once."""
         if reason not in self.reasons:
             self.reasons.append(reason)
 
 
 @dataclass(frozen=True, eq=False)
 class ReplayResult:
-    """A case made again: ``labels`` uint8 (slice, row, column), and what it measures.
+    """A replayed case: ``labels`` uint8 (slice, row, column), and its measurements.
 
     ``differing`` are the slices whose final labels are not the recorded ones, with the number of
     voxels and the Dice of the infarct. ``models`` and ``embeddings``, one per slice, are those of
-    the last looks, None where there was none.
+    the last run of the models, None where there was none.
     """
 
     case: Case
@@ -97,7 +97,7 @@ class ReplayResult:
 
     @property
     def identical(self) -> bool:
-        """Say whether all of it was made again and nothing came out otherwise."""
+        """Whether every step could be replayed and nothing differs."""
         found = self.findings
         return self.same_mask and self.same_grams and not found.differences and not found.unchecked
 
@@ -111,7 +111,7 @@ MAX_LINES = 12
 
 
 def describe_replay(name: str, replayed: ReplayResult) -> list[str]:
-    """Say in lines how a case came out; the first names it and says all in all."""
+    """Return a description in lines; the first holds the name and the result as a whole."""
     found = replayed.findings
     grams = f"{replayed.measured.scar_mass_g:.2f} g ({replayed.measured.convention})"
     made = f"{_count(found.n_steps, 'step')}, {_count(found.n_answers, 'answer')} of the models"

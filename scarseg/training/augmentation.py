@@ -1,4 +1,4 @@
-"""What varies between hearts, breath holds and scanners, drawn anew for every sample."""
+"""Augmentation: what varies between hearts, breath holds and scanners, drawn for every sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def random_grid(
     pixel_spacing_mm: tuple[float, float],
     rng: np.random.Generator,
 ) -> Tensor:
-    """Make a random affine and elastic sampling grid (1, row, column, 2) over a source slice.
+    """Draw a random affine and elastic sampling grid (1, row, column, 2) over a source slice.
 
     Args:
         geometry: the crop to be turned, flipped, scaled, shifted and bent.
@@ -143,7 +143,7 @@ def vary_contrast(
 
 
 def _depth(pool: Mask, wall: Mask) -> Image:
-    """Give the relative depth in the wall: 0 at the endocardium, 1 at the epicardium."""
+    """Return the relative depth in the wall: 0 at the endocardium, 1 at the epicardium."""
     inner = ndimage.distance_transform_edt(~pool)
     outer = ndimage.distance_transform_edt(pool | wall)
     return np.asarray(inner / np.maximum(inner + outer, 1e-6), dtype=np.float32)

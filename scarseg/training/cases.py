@@ -1,4 +1,4 @@
-"""Cases with a reference, for training and evaluation: who they are and how they are read.
+"""Cases with a reference, for training and evaluation, and how they are read.
 
 Three kinds of folder are understood, in any mix: the EMIDEC layout (NIfTI images and contours),
 read case files (a site's own corrections, with the DICOM they were made on), and what
@@ -87,7 +87,7 @@ def _without_images(folder: Path, names: Sequence[str], n: int, report: LoadRepo
 
 
 def saved_thickness_mm(path: Path) -> float | None:
-    """Give the slice thickness a reader gave where the header has none; None if none is saved."""
+    """Return the slice thickness a reader entered where the header has none, or None."""
     for generation in (path, path.with_name(path.name + ".1")):
         try:
             content = file_format.parse_case(generation.read_bytes())
@@ -98,7 +98,7 @@ def saved_thickness_mm(path: Path) -> float | None:
 
 
 def short_id(uid: str) -> str:
-    """Name a case by a hash of its UID."""
+    """Return a name of a case that hides its UID: a hash of it."""
     return "case-" + sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
@@ -129,7 +129,7 @@ class TrainingCase:
             reference, only a neighbour.
         pool_known, wall_known: per slice, whether pool and wall are labelled there; None: all.
         patient: who it is; stacks of one patient share it. The name when empty.
-        slice_thickness_mm: None where nothing tells it; the slices then touch.
+        slice_thickness_mm: None where it is not known; the slices then touch.
     """
 
     name: str
@@ -158,7 +158,7 @@ class TrainingCase:
 
     @property
     def has_scar(self) -> bool:
-        """Tell whether a slice that was read shows scar or MVO."""
+        """Whether a slice that was read shows scar or MVO."""
         labels = self.labels[self.slices_read]
         return bool(((labels == Label.SCAR) | (labels == Label.MVO)).any())
 
@@ -172,7 +172,7 @@ def read_data(
         folders: EMIDEC layout, read case files, or what ``scarseg simulate`` writes.
         dicom: where the images of the case files are (folders, files or zips): case files know
             their images by UID and content, not by place. A folder of case files is searched too.
-        progress: told of every case; may cancel.
+        progress: called for every case; may cancel.
 
     Raises:
         InputError: E_INPUT_MISSING (a folder, or images of read case files), E_INPUT_EMPTY,
@@ -208,7 +208,7 @@ def read_data(
 def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
     """Read every case of a folder in the EMIDEC layout (Images/ and Contours/ per case).
 
-    Whether it is cine is told from the RV label (5), whether simulated from the name.
+    The RV label (5) marks cine, the name a simulated case.
 
     Raises:
         InputError: E_INPUT_EMPTY, E_INPUT_MISSING (no image or contour), E_NIFTI, E_MASK.
@@ -314,7 +314,7 @@ def read_corrections(
 
 
 def _as_training(name: str, case: Case, patient: str) -> TrainingCase:
-    """Take from a reading what a reader has settled."""
+    """Return the slices of a reading that a reader has accepted as a training case."""
     statuses = (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
     drawn = [np.bincount(labels.ravel(), minlength=len(Label)) > 0 for labels in case.labels]
     # A ring of nothing but infarct round a pool is a wall; infarct alone is a reader's brush.
@@ -346,7 +346,7 @@ def _emidec_folders(folder: Path) -> list[Path]:
 
 
 def _patient(summary: StackSummary) -> str:
-    """Name a patient by a pseudonym; without an ID every study is a patient of its own."""
+    """Return the pseudonym of a patient; without an ID every study is a patient of its own."""
     return pseudonym(summary.patient_id) or short_id(summary.study_uid)
 
 

@@ -17,12 +17,8 @@ from scarseg.models.weights import ResolvedWeights, list_weights, resolve_weight
 from scarseg.progress import Progress, silent
 from scarseg.training import model_card, runs
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_data
-from scarseg.training.loop import (
-    Ending,
-    ProgressDisplay,
-    ValidationHistory,
-    format_duration,
-)
+from scarseg.training.loop import Ending, ValidationHistory
+from scarseg.training.progress_display import ProgressDisplay, format_duration
 from scarseg.training.splits import Split, keep_split
 
 VALIDATION_SHARE = 0.2
@@ -31,7 +27,7 @@ OpenProgress = Callable[[], AbstractContextManager[Progress]]
 
 @dataclass(frozen=True)
 class TrainingOutput:
-    """How a command ended: the files it wrote, or how to resume the run."""
+    """Result of a command: the files it wrote, or how to resume the run."""
 
     ending: Ending
     files: tuple[Path, ...] = ()
@@ -84,7 +80,7 @@ def start_or_resume(
         runs.require_same_recipe(folder, recipe)
         training.resume()
         spent = format_duration(training.seconds / 60)
-        display.say(f"going on at step {training.step}, after {spent} of training")
+        display.print_line(f"going on at step {training.step}, after {spent} of training")
     elif init is not None:
         training.load_initial_weights(init.path)
     runs.write_recipe(folder, recipe)
@@ -152,14 +148,14 @@ def report_data(display: ProgressDisplay, data: TrainingData, n_validation: int)
     counts, parts = data.counts(), []
     for kind, n in model_card.count_data(data.part("training")).items():
         parts.append(f"{_n(n['slices'], 'slice')} of {_n(n['patients'], 'patient')} ({kind})")
-    display.say(f"learning from {', '.join(parts)}")
+    display.print_line(f"learning from {', '.join(parts)}")
     if counts["validation"]:
         verb = "chooses" if counts["validation"] == 1 else "choose"
         apart = f"; {counts['held_out']} kept apart" if counts["held_out"] else ""
         who = _n(counts["validation"], "patient")
-        display.say(f"{who} {verb} the checkpoint ({_n(n_validation, 'slice')}){apart}")
+        display.print_line(f"{who} {verb} the checkpoint ({_n(n_validation, 'slice')}){apart}")
     else:
-        display.say("no patient is kept for validation: the last weights are exported")
+        display.print_line("no patient is kept for validation: the last weights are exported")
 
 
 def _n(n: int, what: str) -> str:

@@ -37,7 +37,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of exported weights; no patient is named in it.
+    """Model card of exported weights; no patient is named in it.
 
     Args:
         kind: segmenter or detector.
@@ -66,7 +66,7 @@ class ModelCard:
 
     @property
     def licence(self) -> str:
-        """Give the terms of the weights: those of their data and of what they began with."""
+        """Licence of the weights: that of their data and of their initial weights."""
         if self.sources or self.init_licence == SHARE_ALIKE:
             return SHARE_ALIKE
         return self.init_licence or YOURS
@@ -121,7 +121,7 @@ def export(
 
 
 def card_document(card: ModelCard, digest: str, file: str, size: int) -> dict[str, Any]:
-    """Put a card into a JSON document."""
+    """Return a card as a JSON document."""
     return {
         "name": card.name,
         "kind": card.kind,
@@ -280,7 +280,7 @@ def register_weights(
 
 
 def find_trained(place: Path) -> tuple[Path, dict[str, object]]:
-    """Give the weights that a finished run left in its folder, with their card.
+    """Return the weights that a finished run wrote into its folder, and their card.
 
     ``place`` may also be a safetensors file; its card lies beside it, or is empty.
     """

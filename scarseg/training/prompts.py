@@ -24,7 +24,7 @@ class CropPrompts:
 
 
 def bounding_box(mask: Mask) -> tuple[float, float, float, float]:
-    """Give the half-open box of a non-empty mask as (column0, row0, column1, row1)."""
+    """Return the half-open box of a non-empty mask as (column0, row0, column1, row1)."""
     rows, columns = np.nonzero(mask)
     return (
         float(columns.min()),
@@ -145,7 +145,7 @@ def _points(
 
 
 def _mislead(prompts: CropPrompts, wall: Mask, rng: np.random.Generator) -> None:
-    """Give a scar-free slice a false box or a negative click: the answer stays empty."""
+    """Add a false box or a negative click to a slice without scar: the target stays empty."""
     kind = rng.random()
     if not wall.any() or kind > 0.3:
         return

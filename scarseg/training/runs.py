@@ -1,4 +1,4 @@
-"""The folder of one training run: what it holds, who may begin there, how it is written."""
+"""The folder of one training run: its files, its lock, its recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scarseg.models.weights import list_weights
 RECIPE, SPLIT, LOG = "recipe.json", "split.json", "log.jsonl"
 CHECKPOINTS = ("checkpoint.pt", "checkpoint.safetensors")
 OPEN_TO_CHANGE = frozenset({"minutes", "steps", "init"})
-"""What may differ when a run goes on: how long it is; how it began no longer matters."""
+"""Settings that may differ when a run is resumed: its length; its start no longer matters."""
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -53,7 +53,7 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def claim_folder(folder: Path, resume: bool) -> bool:
-    """Make sure that a run may begin or go on in a folder; tell whether there is one to go on.
+    """Check that a run may start or be resumed in a folder; return whether there is one to resume.
 
     Raises:
         OutputError: E_EXISTS where another run stands and ``resume`` is False, E_OUTPUT_NAME
@@ -84,7 +84,7 @@ def claim_folder(folder: Path, resume: bool) -> bool:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a run's folder: two programs training in one would spoil both.
+    """Lock a run's folder: two programs training in one would spoil both.
 
     Raises:
         OutputError: E_RUN_LOCKED while another program trains there.
@@ -105,7 +105,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def exported_names(folder: Path) -> tuple[str, ...]:
-    """Name the files that a finished run leaves in its folder."""
+    """Return the names of the files that a finished run writes into its folder."""
     name = folder.resolve().name
     return tuple(f"{name}.{end}" for end in ("safetensors", "pth", "json", "md", "sha256"))
 
@@ -127,7 +127,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
 
 def require_same_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run under another recipe; only its length may change.
+    """Refuse to resume a run with another recipe; only its length may change.
 
     Raises:
         InputError: E_RUN_OTHER naming what differs.
@@ -150,5 +150,5 @@ def write_recipe(folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def weights_name(folder: Path) -> str:
-    """Name the weights of a run after its folder."""
+    """Return the name of the weights of a run: that of its folder."""
     return Path(os.path.realpath(folder)).name

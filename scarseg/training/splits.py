@@ -1,4 +1,4 @@
-"""Which patients train and which validate: decided once, kept in a file, never moved."""
+"""Split of patients into training and validation: decided once, kept in a file, never moved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Split:
     Args:
         training: gradients come from these.
         validation: a run watches these: early stop, best checkpoint, tuning.
-        held_out: kept for the figures that are reported; a run never looks at them. EMIDEC's
+        held_out: kept for the figures that are reported; a run never reads them. EMIDEC's
             validation list is always here.
     """
 
@@ -45,7 +45,7 @@ class Split:
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """Name all patients of the split."""
+        """Names of all patients of the split."""
         return (*self.training, *self.validation, *self.held_out)
 
     def cases(self, cases: Iterable[TrainingCase], part: str = "training") -> list[TrainingCase]:
@@ -93,7 +93,7 @@ def make_split(
     fixed_validation: Collection[str] = INNER,
     earlier: Split | None = None,
 ) -> Split:
-    """Deal patients to training and validation, those with and without scar evenly.
+    """Split patients into training and validation, those with and without scar evenly.
 
     Real LGE patients validate; where there are none, simulated ones do. Cine has no scar and
     always trains. EMIDEC's validation patients are held out, whatever else is asked for.
@@ -140,7 +140,7 @@ def keep_split(
     share: float = 0.2,
     fixed_validation: Collection[str] = INNER,
 ) -> Split:
-    """Read the split file if there is one, deal patients it does not know, and write it.
+    """Read the split file if there is one, add patients it does not know, and write it.
 
     Raises:
         InputError: E_INPUT_UNREADABLE; OutputError: E_WRITE.
@@ -153,7 +153,7 @@ def keep_split(
 
 
 def folds(names: Sequence[str], n: int, seed: int = 0) -> list[list[str]]:
-    """Deal patients to ``n`` folds, those of each kind (first letter: P and N) evenly."""
+    """Split patients into ``n`` folds, those of each kind (first letter: P and N) evenly."""
     rng = np.random.default_rng(seed)
     dealt: list[list[str]] = [[] for _ in range(n)]
     for kind in sorted({name[:1] for name in names}, reverse=True):
@@ -164,7 +164,7 @@ def folds(names: Sequence[str], n: int, seed: int = 0) -> list[list[str]]:
 
 
 def _with_scar(cases: Iterable[TrainingCase]) -> dict[str, bool]:
-    """Tell of every patient, in order of name, whether one of the stacks shows scar."""
+    """Return, for every patient in order of name, whether one of the stacks shows scar."""
     scar: dict[str, bool] = {}
     for case in sorted(cases, key=lambda case: case.patient):
         scar[case.patient] = scar.get(case.patient, False) or case.has_scar

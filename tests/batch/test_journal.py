@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,11 @@ from scarseg import cli
 from scarseg.batch import journal, models
 from scarseg.batch.results import StackResult
 from scarseg.batch.selection import BatchJob
+from scarseg.case.prompts import Box
+from scarseg.case.stack import SliceImage
+from scarseg.io.atomic import replace_file
 from scarseg.io.casefile.lock import CaseLock
-from scarseg.models import Models
+from scarseg.models import Embedding, Models
 from tests.cohorts import rows_of, tree, write, write_marked
 from tests.fakes import FakeDetector, FakeSegmenter, load_fakes
 
@@ -181,7 +185,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(
 ) -> None:
     assert run("whole", "--masks", "masks") == 0
     measured.clear()
-    original = journal.replace_file
+    original = replace_file
 
     def full(path: Path, data: bytes, mode: int = 0o600) -> None:
         if len(list(path.parent.glob("*.json"))) == 3:  # run.json and two stacks
@@ -189,7 +193,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(
         original(path, data, mode)
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "replace_file", full)
+        patch.setattr("scarseg.batch.journal.replace_file", full)
         assert run("stopped", "--masks", "masks") == 1
     said = capsys.readouterr().err.splitlines()
     assert said[-2] == "2 of 3 series are kept; go on with --resume."
@@ -209,7 +213,7 @@ def test_files_that_were_not_moved_before_the_end_are_moved_on_resuming(
 
     with monkeypatch.context() as patch:
         patch.setattr(journal, "publish", killed)
-        patch.setattr(journal.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
         assert run("stopped", *FILES) == 130
     assert not (tmp_path / "stopped" / "masks").exists()
     measured.clear()
@@ -267,10 +271,10 @@ def test_a_second_program_is_refused(
 class Deadly(FakeSegmenter):
     """Kill the process (here: of the whole batch) on the patient whose image is marked."""
 
-    def embed(self, image: object, lv_box: object) -> object:  # type: ignore[override]
-        if image.pixels[0, 0] == 77 and not Path(os.environ["SPARE"]).exists():  # type: ignore[attr-defined]
+    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
+        if image.pixels[0, 0] == 77 and not Path(os.environ["SPARE"]).exists():
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().embed(image, lv_box)  # type: ignore[arg-type]
+        return super().embed(image, lv_box)
 
 
 def load_deadly(segmenter: object = None, detector: object = None, device: str = "") -> Models:
@@ -292,6 +296,7 @@ if __name__ == "__main__":
 def test_a_killed_program_leaves_what_it_has_finished(
     jobs: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.rmtree(tmp_path / "in" / "p3")
     write_marked(tmp_path / "in", 3)
     assert run("whole", "--masks", "masks") == 0
     script = tmp_path / "run.py"
@@ -324,3 +329,14 @@ def test_inputs_are_not_touched(run: Run, tmp_path: Path, measured: list[str]) -
     before = tree(tmp_path / "in")
     interrupt_after(1, run, measured, *FILES)
     assert tree(tmp_path / "in") == before
+
+
+def test_a_file_that_somebody_else_wrote_is_kept_and_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = tmp_path / "whole" / "masks" / "1.2.2.1.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.write_text("mine")
+    assert run("whole", "--masks", "masks") == 2
+    assert mask.read_text() == "mine"
+    assert f"E_EXISTS: series 1.2.2.1: {mask} exists already" in capsys.readouterr().err

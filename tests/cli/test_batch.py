@@ -20,6 +20,8 @@ from tests.fakes import load_fakes
 
 Run = Callable[..., int]
 
+IDENTIFIED = ["scar.csv", "scar_segments.csv", "scar_slices.csv"]
+
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
@@ -131,7 +133,7 @@ def test_patient_is_named_on_request_alone(identify: bool, run: Run, tmp_path: P
     words = ["--identify"] if identify else []
     assert run(data, "-o", out / "scar.csv", "--masks", out / "m", *words) == 0
     found = [p for p in out.rglob("*.*") if p.is_file() and b"CANARY" in p.read_bytes()]
-    assert sorted(p.name for p in found) == (["scar.csv", "scar_slices.csv"] if identify else [])
+    assert sorted(p.name for p in found) == (IDENTIFIED if identify else [])
 
 
 def test_prompts_decide_where_the_scar_is(run: Run, tmp_path: Path) -> None:

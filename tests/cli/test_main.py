@@ -88,7 +88,7 @@ def test_inspect_json_is_the_load_report(
     (tmp_path / "notes.txt").write_text("no image")
     assert cli.main(["inspect", str(tmp_path), "--json"]) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert set(report) == {"stacks", "refused", "skipped"}
+    assert set(report) == {"stacks", "refused", "skipped", "skipped_by_class"}
     assert (report["refused"], report["skipped"]) == ([], 1)
     [stack] = report["stacks"]
     assert stack == {
@@ -150,7 +150,8 @@ def test_inspect_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "notes.txt").write_text("no image")
     assert cli.main(["inspect", str(tmp_path), "--json"]) == 1
     said = capsys.readouterr()
-    assert json.loads(said.out) == {"stacks": [], "refused": [], "skipped": 1}
+    report = json.loads(said.out)
+    assert report == {"stacks": [], "refused": [], "skipped": 1, "skipped_by_class": {"text": 1}}
     assert said.err.startswith("E_NO_MR: ")
 
 

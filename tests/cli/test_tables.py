@@ -15,7 +15,7 @@ from tests.fakes import load_fakes
 from tests.report.pdf_text import text_of
 
 Run = Callable[..., int]
-TABLES = ["scar.csv", "scar.json", "scar_slices.csv"]
+TABLES = ["scar.csv", "scar.json", "scar_segments.csv", "scar_slices.csv"]
 METHODS = ["scar_curve.csv", "scar_method_slices.csv", "scar_methods.csv"]
 
 
@@ -51,6 +51,33 @@ def test_methods_stand_beside_the_table(run: Run, tmp_path: Path) -> None:
     assert {row["slice_index"] for row in slices} == set("01234")
 
 
+def test_segments_add_up_to_the_mass_of_the_table(run: Run, tmp_path: Path) -> None:
+    data, out = write(tmp_path / "in", 1, 2), tmp_path / "out"
+    assert run("batch", data, "-o", out / "scar.csv", "--mass", "spacing") == 0
+    for mine in rows_of(out / "scar.csv"):
+        rows = {
+            row["region"]: row
+            for row in rows_of(out / "scar_segments.csv")
+            if row["series_uid"] == mine["series_uid"]
+        }
+        segments = [str(n) for n in range(1, 17)]  # no slice of the phantom is an apical cap
+        arteries = ["LAD", "RCA", "LCX"]
+        assert list(rows) == [*segments, *arteries, "outside", "total"]
+        for convention in ("thickness", "spacing"):
+            column = f"scar_mass_{convention}_g"
+            total = float(mine[column])
+            assert total > 0
+            assert float(rows["total"][column]) == pytest.approx(total)
+            for parts in (segments, arteries):
+                grams = sum(float(rows[name][column]) for name in (*parts, "outside"))
+                assert grams == pytest.approx(total)
+        assert {row["patient_id"] for row in rows.values()} == {mine["patient_id"]}
+        percent = 100 * float(rows["total"]["scar_mass_spacing_g"])
+        percent /= float(rows["total"]["lv_mass_spacing_g"])
+        assert float(rows["total"]["scar_percent"]) == pytest.approx(percent)
+        assert {row["insertion_source"] for row in rows.values()} <= {"image", "orientation"}
+
+
 def test_only_the_methods_asked_for(run: Run, tmp_path: Path) -> None:
     data, out = write(tmp_path / "in", 1), tmp_path / "out"
     assert run("batch", data, "-o", out / "scar.csv", "--methods", "sd5,Yan") == 0
@@ -84,10 +111,10 @@ def test_a_workbook_holds_the_tables(run: Run, tmp_path: Path) -> None:
     assert run("batch", data, "-o", out / "scar.csv", *words) == 2
     assert sorted(tree(out)) == sorted([*TABLES, *METHODS, "scar.xlsx"])
     book = load_workbook(out / "scar.xlsx")
-    assert book.sheetnames == ["patients", "slices", "methods", "method_slices", "curve",
-                               "provenance"]  # fmt: skip
-    for sheet, file in (("patients", "scar"), ("slices", "scar_slices"), ("methods",
-                        "scar_methods")):  # fmt: skip
+    assert book.sheetnames == ["patients", "slices", "segments", "methods", "method_slices",
+                               "curve", "provenance"]  # fmt: skip
+    for sheet, file in (("patients", "scar"), ("slices", "scar_slices"), ("segments",
+                        "scar_segments"), ("methods", "scar_methods")):  # fmt: skip
         written = rows_of(out / f"{file}.csv")
         header, *rows = book[sheet].iter_rows(values_only=True)
         assert list(header) == list(written[0])

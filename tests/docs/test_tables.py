@@ -21,6 +21,7 @@ from scarseg.io.tables.csv_reader import read_csv
 from scarseg.io.tables.table import render_tables
 from scarseg.io.tables.workbook import render_workbook
 from scarseg.quant.method_tables import CURVE_COLUMNS, METHOD_COLUMNS, METHOD_SLICE_COLUMNS
+from scarseg.quant.segment_tables import SEGMENT_COLUMNS
 from scarseg.segmentation import pipeline
 from scarseg.simulate.studies import TRUTH_COLUMNS
 from tests.agreement.tables import two_readings
@@ -30,6 +31,7 @@ from tests.docs.pages import first_cells, section, text_of
 TABLES = {
     "scar.csv": COLUMNS,
     "scar_slices.csv": SLICE_COLUMNS,
+    "scar_segments.csv": (*IDENTITY_COLUMNS, *SEGMENT_COLUMNS),
     "scar_methods.csv": (*IDENTITY_COLUMNS, *METHOD_COLUMNS),
     "scar_method_slices.csv": (*IDENTITY_COLUMNS, *METHOD_SLICE_COLUMNS),
     "scar_curve.csv": (*IDENTITY_COLUMNS, *CURVE_COLUMNS),

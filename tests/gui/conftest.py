@@ -33,6 +33,7 @@ class FakeDialogs:
         self.thickness: float | None = 8.0
         self.yes = False
         self.asked: list[str] = []
+        self.title = self.subject = ""
         self.request: ExportRequest | None = None
 
     def folder(self) -> Path | None:
@@ -42,12 +43,14 @@ class FakeDialogs:
         return [self.path] if self.path else []
 
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
+        self.title = title
         return self.path
 
     def export_request(
-        self, parts: frozenset[ExportFormat], n_series: int, dicom: bool
+        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
     ) -> ExportRequest | None:
-        self.offered = (parts, n_series, dicom)
+        self.offered = (formats, n_series, dicom)
+        self.subject = subject
         return self.request
 
     def confirm(self, text: str, yes: str) -> bool:

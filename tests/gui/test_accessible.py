@@ -88,7 +88,8 @@ def _spelled_out(widget: QWidget) -> bool:
 @pytest.fixture
 def windows(reading):
     window = reading.window
-    export = ExportDialog(window, ExportRequest(Path(), DEFAULT_FORMATS), 2, True, lambda: None)
+    request = ExportRequest(Path(), DEFAULT_FORMATS)
+    export = ExportDialog(window, "P0", request, 2, True, lambda: None)
     sheets = [
         ShortcutsDialog(window),
         AboutDialog(window, fake_models(), ""),

@@ -16,9 +16,9 @@ from scarseg.gui.commands.slices import SliceCommands
 from scarseg.gui.commands.studies import StudyCommands
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.panels.results import ResultsPanel
+from scarseg.gui.panels.status_bar import Banner, StatusBar
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.panels.toolbar import Banner, StatusBar
 from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.resume import LastSlice, LockWatcher

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
-from scarseg.batch.results import MaskFormat, ResultSettings, write_results
+from scarseg.batch.results import MaskFormat, ResultSettings, collect_tables, write_results
 from scarseg.batch.selection import select_stacks
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui.commands.export import DEFAULT_FORMATS, TABLE_FILTER
@@ -66,9 +66,10 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
         last = write_results(case, job, settings, job.mask_file, interval=interval)
     from scarseg.io.tables.export import write_export
 
-    write_export(theirs / "scar.csv", [last.record], {}, workbook=True)
+    tables = collect_tables([last], methods=False)
+    write_export(theirs / "scar.csv", [last.record], {}, tables, workbook=True)
     ours, wanted = _bytes(mine), _bytes(theirs)
-    assert set(ours) == set(wanted) and len(ours) == 9
+    assert set(ours) == set(wanted) and len(ours) == 10
     timed = {name for name in ours if name.endswith(".dcm")}  # they say when they were made
     for name in set(ours) - timed:
         assert ours[name] == wanted[name], name
@@ -89,7 +90,7 @@ def test_files_that_are_there_are_replaced_only_after_asking(reading, tmp_path):
     _export(reading, tmp_path, [ExportFormat.REPORT, ExportFormat.CSV])
     assert precious.read_bytes().startswith(b"%PDF")
     assert (tmp_path / "scar.csv").exists()
-    assert "4 files" in reading.window.status_bar.message.text()
+    assert "5 files" in reading.window.status_bar.message.text()
 
 
 def test_the_whole_list_at_once(reading, tmp_path):
@@ -148,6 +149,7 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     chosen = []
     made = ExportDialog(
         reading.window,
+        "P0",
         ExportRequest(tmp_path, DEFAULT_FORMATS),
         3,
         False,

@@ -30,9 +30,9 @@ def panel(reader):
     for k in range(4):
         library.add_stack(numbered(k))
     library.refused.append(Refusal("/data/broken.dcm", "E_DICOM", "Not DICOM.", ""))
-    library.studies[1].entries[0].standing = "3 of 5 read"
+    library.studies[1].entries[0].reading_summary = "3 of 5 read"
     library.studies[2].entries[0].read = True
-    library.studies[2].entries[0].standing = "read · 7.7 g"
+    library.studies[2].entries[0].reading_summary = "read · 7.7 g"
     library.studies[3].entries[0].code = "E_SPACING"
     reader.open(numbered(0))
     reader.wait_ready()
@@ -81,14 +81,28 @@ def test_the_list_is_filtered_by_what_is_typed_and_esc_shows_all(panel, reader):
     assert reader.window.views.active.hasFocus()
 
 
-def test_a_study_that_is_read_leaves_the_list_of_those_to_read(panel, reader):
+def test_a_study_that_is_read_stays_in_the_list_of_those_to_read_until_another_is_opened(
+    panel, reader
+):
     panel.state.setCurrentIndex(1)
     for k in range(5):
         reader.go_to(k)
         reader.act("no_scar")
-    assert shown(panel) == ["No"]
+    assert shown(panel) == ["P0"]
     assert panel.state.itemText(3) == "Read 2"
     assert reader.session.current.entry.read
+    reader.act("undo")
+    reader.act("redo")
+    reader.open(numbered(5))
+    assert shown(panel) == ["P5"]
+
+
+def test_the_filter_set_anew_judges_the_open_study_by_its_state(panel, reader):
+    reader.act("no_scar")
+    panel.state.setCurrentIndex(1)
+    assert shown(panel) == ["No"] and panel.hides_open
+    panel.state.setCurrentIndex(2)
+    assert shown(panel) == ["P0", "P1"] and not panel.hides_open
 
 
 def click(reader, view, row: int) -> None:

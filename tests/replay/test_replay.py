@@ -20,8 +20,8 @@ from scarseg.io import dicom
 from scarseg.io.casefile import file_format, last_position, store
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
-from scarseg.replay import replay as replay_replay
-from scarseg.replay.replay import ReplayWeights
+from scarseg.replay.model_runs import ReplayWeights
+from scarseg.replay.replay import replay_case
 from scarseg.replay.result import ReplayResult
 from scarseg.segmentation import pipeline
 from scarseg.simulate.write_dicom import write_series
@@ -111,7 +111,7 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]
 
 
 def remade(case: Case) -> ReplayResult:
-    return replay_replay.replay_case(case, ReplayWeights())
+    return replay_case(case, ReplayWeights())
 
 
 def test_identical_leaves_mask_and_row_and_says_the_grams(replay, saved, images, tmp_path):
@@ -164,10 +164,10 @@ def test_the_recorded_weights_are_taken_where_the_manifest_has_them(monkeypatch)
     monkeypatch.setattr("scarseg.models.load", lambda *words: asked.append(words) or load_fakes())
     source = ReplayWeights()
     for _ in range(2):
-        source.of(ModelRun("a" * 64, "c" * 64, None, None))
-    source.of(ModelRun("a" * 64, "", None, None))
-    source.of(ModelRun("d" * 64, "c" * 64, None, None))
-    ReplayWeights("mine.safetensors").of(ModelRun("a" * 64, "c" * 64, None, None))
+        source.models_of(ModelRun("a" * 64, "c" * 64, None, None))
+    source.models_of(ModelRun("a" * 64, "", None, None))
+    source.models_of(ModelRun("d" * 64, "c" * 64, None, None))
+    ReplayWeights("mine.safetensors").models_of(ModelRun("a" * 64, "c" * 64, None, None))
     assert asked == [
         ("older", "finder", "auto"),
         ("older", "none", "auto"),
@@ -283,7 +283,7 @@ def test_looks_of_an_earlier_build_are_read(images):
 def test_answers_whose_look_was_forgotten_are_said_not_to_be_checked(images):
     case = read_case(stack_in(images))
     while case.record.steps[0].cause is not Cause.READER:
-        case.record._forget()
+        case.record._merge_oldest()
     found = remade(case).findings
     assert found.edits_hold and not found.differences
     assert "segment" in [one.name for one in found.unchecked]

@@ -16,18 +16,14 @@ import pytest
 from scarseg.errors import ModelError, OutputError
 from scarseg.io import files
 from scarseg.training import runs
-from scarseg.training.loop import (
+from scarseg.training.loop import Ending, Limits, StopRequest, ValidationHistory, run_training
+from scarseg.training.progress_display import (
     BarDisplay,
-    Ending,
-    Limits,
     LogDisplay,
     RunProgress,
-    StopRequest,
-    ValidationHistory,
     describe_progress,
     format_duration,
     open_display,
-    run_training,
 )
 
 OFTEN = Limits(patience=0, validation_share=0.0, least_seconds=0.0, spacing=0.0)
@@ -194,15 +190,15 @@ def test_a_bar_in_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch
     plain = io.StringIO()
     with open_display(plain) as display:
         assert isinstance(display, LogDisplay)
-        display.show(standing)
-        display.show(standing)
+        display.update(standing)
+        display.update(standing)
     assert plain.getvalue() == "step 7  loss 0.500  0.10 s/step  3 min left\n"
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     terminal = io.StringIO()
     with open_display(terminal) as display:
         assert isinstance(display, BarDisplay)
-        display.show(standing)
-        display.say("validation [at] step 7")
+        display.update(standing)
+        display.print_line("validation [at] step 7")
     assert "50 %" in terminal.getvalue()
     assert "validation [at] step 7" in terminal.getvalue()

@@ -75,8 +75,6 @@ class Commands(QObject):
                 "save": studies.save,
                 "previous_slice": partial(slices.step, -1),
                 "next_slice": partial(slices.step, 1),
-                "accept": slices.accept,
-                "accept_seen": slices.accept_seen,
                 "reopen": slices.reopen,
                 "no_scar": slices.no_scar,
                 "not_assessable": slices.not_assessable,

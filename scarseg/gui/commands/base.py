@@ -36,6 +36,11 @@ class CommandGroup:
     def _dialogs(self) -> Dialogs:
         return self._context.dialogs
 
+    def _titled(self, text: str) -> str:
+        """Return the title of a dialog that writes the open reading: what it does, and of whom."""
+        subject = self._session.open_title
+        return f"{text} · {subject}" if subject else text
+
     @property
     def document(self) -> Document | None:
         """The open document."""

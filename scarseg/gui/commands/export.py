@@ -33,7 +33,7 @@ class ExportCommands(CommandGroup):
         """Write the tables of the open case."""
         if self.document is None:
             return
-        path = self._dialogs.save_as("Export CSV", "scar.csv", TABLE_FILTER)
+        path = self._dialogs.save_as(self._titled("Export CSV"), "scar.csv", TABLE_FILTER)
         if path is not None:
             now = self.document.snapshot()
             export = partial(session_export.export_cases, path, [now])
@@ -58,7 +58,9 @@ class ExportCommands(CommandGroup):
             return
         entries = [e for study in self._session.study_list.studies for e in study.entries]
         dicom = not all(isinstance(entry.source, Stack) for entry in entries)
-        request = self._dialogs.export_request(self._last_formats(), len(entries), dicom)
+        request = self._dialogs.export_request(
+            self._session.open_title, self._last_formats(), len(entries), dicom
+        )
         if request is None or self._session.current is not current:
             return
         self._settings.setValue(EXPORT_KEY, ",".join(sorted(request.formats)))
@@ -79,11 +81,17 @@ class ExportCommands(CommandGroup):
         interval = None if current is None or now is None else current.interval
         return interval_maker(self._session.models, interval, now)
 
+    def picture_path(self, text: str, name: str) -> Path | None:
+        """Show the dialog for a picture of the open reading; None where it is dismissed."""
+        return self._dialogs.save_as(self._titled(text), name, "PNG (*.png)")
+
     def save_prompts(self) -> None:
         """Write boxes and points as JSON."""
         if self.document is None:
             return
-        path = self._dialogs.save_as("Save prompts", "prompts.json", "Prompts (*.json)")
+        path = self._dialogs.save_as(
+            self._titled("Save prompts"), "prompts.json", "Prompts (*.json)"
+        )
         if path is not None:
             case = self.document.snapshot()
             self.write(lambda force: session_export.save_prompts(path, case, force), path)

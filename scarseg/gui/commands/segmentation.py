@@ -81,6 +81,7 @@ class SegmentationCommands(CommandGroup):
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
         labels = mvo.label_mvo(pixels, document.labels, signal, spacing)
+        document.mark_mvo_checked()
         self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:

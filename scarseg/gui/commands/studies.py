@@ -35,7 +35,9 @@ class StudyCommands(CommandGroup):
         """Open the next study of the list that is not read yet."""
         current = self._session.current
         entry = self._session.study_list.next_unread(None if current is None else current.entry)
-        if entry is None:
+        if entry is None and self._session.study_list.filter:
+            self._show_message("No other study that passes the filter is to be read.")
+        elif entry is None:
             self._show_message("Every study of the list is read.")
         else:
             self._session.open(entry)

@@ -55,11 +55,11 @@ class Dialogs:
         return _named(Path(chosen), used, kind)
 
     def export_request(
-        self, parts: frozenset[ExportFormat], n_series: int, dicom: bool
+        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
     ) -> ExportRequest | None:
-        """Ask what to export, and into which folder; beside the last one to begin with."""
-        start = ExportRequest(self._folder, parts)
-        dialog = ExportDialog(self._parent, start, n_series, dicom, self._export_folder)
+        """Show the dialog for what to export; ``subject`` is patient, date and series."""
+        start = ExportRequest(self._folder, formats)
+        dialog = ExportDialog(self._parent, subject, start, n_series, dicom, self._export_folder)
         given = dialog.exec() == QDialog.DialogCode.Accepted
         request = dialog.request
         dialog.deleteLater()

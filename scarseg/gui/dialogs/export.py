@@ -63,6 +63,7 @@ class ExportDialog(QDialog):
     """What, of which readings, into which folder. :meth:`request` gives the answer.
 
     Args:
+        subject: patient, date and series of the open reading.
         start: how the boxes are ticked at first, and the folder.
         n_series: how many series the list has.
         dicom: whether there are DICOM files to refer to.
@@ -72,6 +73,7 @@ class ExportDialog(QDialog):
     def __init__(
         self,
         parent: QWidget,
+        subject: str,
         start: ExportRequest,
         n_series: int,
         dicom: bool,
@@ -83,6 +85,10 @@ class ExportDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 18, 22, 16)
         layout.setSpacing(5)
+        self.subject = label(subject, "subject", "Open reading")
+        self.subject.setWordWrap(True)
+        layout.addWidget(self.subject)
+        layout.addSpacing(6)
         self.one, self.all = QRadioButton("This patient"), QRadioButton(_every(n_series))
         self.one.setToolTip("The reading on the desk")
         self.all.setToolTip("Series without a reading are left out, and counted")

@@ -1,4 +1,4 @@
-"""The bull's eye beside the results: follows the open case a moment after each change."""
+"""Bull's-eye panel: segments and insertion point of the open case, updated after each change."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from scarseg.gui.viewer.montage import Views
 from scarseg.quant.segments import SEGMENTS
 from scarseg.quant.wall_map import reader_insertion
 
-PAUSE_MS = 150
-"""After an edit, before the wall is mapped anew: not for each of many."""
+DEBOUNCE_MS = 150
+"""Pause after an edit before the wall is mapped, so that a stroke maps it once."""
 MIN_HEIGHT_OPEN = 1200
-"""A column of this height, in pixels, has room for the bull's eye beside all else."""
+"""Height in pixels of a results column that has room for the bull's eye and everything else."""
 NO_WALL = "No slice has a closed wall yet."
 COMPUTING = "Looking where the scar lies …"
 
 
 class BullseyePanel(QWidget):
-    """The drawing under its heading, and what is under the hand in words.
+    """The bull's eye with its heading, its buttons, and the hovered segment in words.
 
     Signals:
-        hovered: number of the segment under the hand, or None.
-        chosen: a slice, by a click on a segment.
+        hovered: number of the segment under the mouse, or None.
+        chosen: index of a slice, on a click on a segment.
     """
 
     hovered = pyqtSignal(object)
@@ -53,7 +53,7 @@ class BullseyePanel(QWidget):
         self.shown: SegmentSummary | None = None
         self._by_ray = False
         self.view = BullseyeView()
-        self.view.hovered.connect(self._point)
+        self.view.hovered.connect(self._hover)
         self.view.chosen.connect(self._choose)
         self.scope = _button("Transmurality by ray", "Scar area of a segment, or the share of")
         self.scope.setCheckable(True)
@@ -94,16 +94,16 @@ class BullseyePanel(QWidget):
         self._choose_scope(False)
         self.hide()
 
-    def show_summary(self, where: SegmentSummary | None, why: str = "") -> None:
-        """Show a map of the wall, or why there is none."""
-        self.shown = where
-        self._tell()
-        if where is None:
+    def show_summary(self, summary: SegmentSummary | None, why: str = "") -> None:
+        """Show the segments, or the reason why there are none."""
+        self.shown = summary
+        self._show_words()
+        if summary is None:
             self.view.show_nothing(why)
             return
         convention = MassConvention.THICKNESS
-        words = {number: where.words(number, convention) for number in where.slices}
-        self.view.show_percents(where.percents(self._by_ray), where.arteries(convention), words)
+        words = {number: summary.words(number, convention) for number in summary.slices}
+        self.view.show_percents(summary.percents(self._by_ray), summary.arteries(convention), words)
 
     def _choose_scope(self, by_ray: bool) -> None:
         self._by_ray = by_ray
@@ -111,30 +111,30 @@ class BullseyePanel(QWidget):
         if self.shown is not None:
             self.show_summary(self.shown)
 
-    def _point(self, number: int | None) -> None:
-        self._tell()
+    def _hover(self, number: int | None) -> None:
+        self._show_words()
         self.hovered.emit(number)
 
     def _choose(self, number: int) -> None:
         if self.shown is not None:
             self.chosen.emit(self.shown.fullest[number])
 
-    def _tell(self) -> None:
-        """Say what is under the hand, else where the insertion point is from."""
-        where, number = self.shown, self.view.at
-        pointing = where is not None and number in where.slices
-        mine = where is not None and where.found.source is None
-        self._row.setCurrentIndex(int(pointing))
-        self.place.setVisible(where is not None)
+    def _show_words(self) -> None:
+        """Show the hovered segment, else the source of the insertion point."""
+        summary, number = self.shown, self.view.at
+        hovering = summary is not None and number in summary.slices
+        mine = summary is not None and summary.found.source is None
+        self._row.setCurrentIndex(int(hovering))
+        self.place.setVisible(summary is not None)
         self.reset.setVisible(mine)
-        self.words.setText("" if where is None else where.note())
-        if where is not None and pointing and number is not None:
-            self.words.setText(where.title(SEGMENTS[number - 1]))
-            self.figures.setText(where.figures(number, MassConvention.THICKNESS))
+        self.words.setText("" if summary is None else summary.note())
+        if summary is not None and hovering and number is not None:
+            self.words.setText(summary.title(SEGMENTS[number - 1]))
+            self.figures.setText(summary.figures(number, MassConvention.THICKNESS))
 
 
 class BullseyeController(QObject):
-    """Have the wall mapped on the disk lane, and show it here and on the slices."""
+    """Controller: maps the wall on a worker and shows it in the panel and on the slices."""
 
     def __init__(
         self,
@@ -150,11 +150,11 @@ class BullseyeController(QObject):
         self.insertion = InsertionTool(session, views, window)
         self._go_to = go_to
         self._n_changes, self._n_shown = 0, -1
-        self._own_choice = False
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PAUSE_MS)
-        self._pause.timeout.connect(self.map_now)
+        self._user_choice = False
+        self._debounce = QTimer(self)
+        self._debounce.setSingleShot(True)
+        self._debounce.setInterval(DEBOUNCE_MS)
+        self._debounce.timeout.connect(self.map_now)
         session.opened.connect(self._follow)
         actions.connect({"bullseye": self._choose, "insertion": self._set_insertion})
         self._toggle, self._history = actions["bullseye"], actions["history"]
@@ -164,25 +164,25 @@ class BullseyeController(QObject):
         self.panel.hovered.connect(self._highlight)
         self.panel.reset.clicked.connect(self.insertion.propose)
         self._toggle.toggled.connect(self._show)
-        self._history.toggled.connect(self._give_way)
+        self._history.toggled.connect(self._close_for_history)
         actions["cancel_gesture"].triggered.connect(self.insertion.disarm)
         self._results.installEventFilter(self)
 
     def _set_insertion(self) -> None:
-        """Wait for the click, with what it changes in sight."""
+        """Wait for the click that sets the insertion point, with the panel open."""
         if not self._toggle.isChecked():
-            self._own_choice = True
+            self._user_choice = True
             self._toggle.setChecked(True)
         self.insertion.arm()
 
     # Open and closed
 
     def _choose(self) -> None:
-        self._own_choice = True
+        self._user_choice = True
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Stand open where there is room for all, until a reader says otherwise."""
-        if event is not None and event.type() == QEvent.Type.Resize and not self._own_choice:
+        """Open the panel where there is room, until the reader opens or closes it."""
+        if event is not None and event.type() == QEvent.Type.Resize and not self._user_choice:
             self._toggle.setChecked(self._results.height() >= MIN_HEIGHT_OPEN)
         return super().eventFilter(watched, event)
 
@@ -193,7 +193,7 @@ class BullseyeController(QObject):
         self.insertion.show(self.panel.shown if shown else None)
         self._later()
 
-    def _give_way(self, history_shown: bool) -> None:
+    def _close_for_history(self, history_shown: bool) -> None:
         if history_shown and self._results.short:
             self._toggle.setChecked(False)
 
@@ -214,10 +214,10 @@ class BullseyeController(QObject):
 
     def _later(self) -> None:
         if self._toggle.isChecked():
-            self._pause.start()
+            self._debounce.start()
 
     def map_now(self) -> None:
-        """Have the wall mapped as it stands; an answer that comes after another edit is dropped."""
+        """Map the wall on the worker; a result that arrives after another edit is dropped."""
         current, n = self._session.current, self._n_changes
         if current is None or not self._toggle.isChecked() or n == self._n_shown:
             return
@@ -231,19 +231,19 @@ class BullseyeController(QObject):
             case.stack,
             reader_insertion(case),
             DENSITY_G_PER_ML,
-            done=partial(self._take, n),
+            done=partial(self._show_result, n),
             current=lambda: n == self._n_changes,
         )
 
-    def _take(self, n: int, where: SegmentSummary | None) -> None:
+    def _show_result(self, n: int, summary: SegmentSummary | None) -> None:
         self._n_shown = n
-        self.panel.show_summary(where, NO_WALL)
+        self.panel.show_summary(summary, NO_WALL)
         if self._toggle.isChecked():
-            self.insertion.show(where)
+            self.insertion.show(summary)
             self._highlight(self.panel.view.at)
 
     def _highlight(self, number: int | None) -> None:
-        """Light a segment up on its slices."""
+        """Highlight a segment on its slices."""
         self.insertion.highlight(number)
 
     def _go(self, k: int) -> None:
@@ -252,8 +252,8 @@ class BullseyeController(QObject):
 
 
 def _button(name: str, tip: str) -> QToolButton:
-    made = QToolButton()
-    made.setObjectName("foot")
-    made.setAccessibleName(name)
-    made.setToolTip(tip)
-    return made
+    button = QToolButton()
+    button.setObjectName("foot")
+    button.setAccessibleName(name)
+    button.setToolTip(tip)
+    return button

@@ -1,4 +1,4 @@
-"""Where the scar of a case lies, as the bull's eye shows it; no Qt, made on a worker."""
+"""Segments of a case as the bull's-eye panel shows them; without Qt, computed on a worker."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from scarseg.quant.wall_map import WallMap, map_wall
 
 @dataclass(frozen=True, eq=False)
 class SegmentSummary:
-    """A wall map with what a reader asks of it.
+    """A wall map with its texts.
 
-    ``slices`` are those that a segment lies on, by its number; ``fullest`` of them the one with
-    most infarct there (the middle one where there is none). ``marks`` are places (column, row) of
-    the insertion by slice: the point itself on its own, where its direction leaves the wall on
-    the others.
+    ``slices`` are the slices of a segment, by its number; ``fullest`` the one of them with most
+    infarct (the middle one where there is none). ``marks`` are positions (column, row) of the
+    insertion by slice: the point itself on its own slice, the epicardium in its direction on the
+    others.
     """
 
     found: WallMap
@@ -35,37 +35,37 @@ class SegmentSummary:
 
     @property
     def point(self) -> InsertionPoint:
-        """Give the insertion point as it was used."""
+        """The insertion point that was used."""
         return self.found.points[0]
 
     def percents(self, by_ray: bool) -> dict[int, float | None]:
-        """Give transmurality of each segment, mean by ray or by area."""
+        """Return the transmurality of each segment in percent, mean by ray or by area."""
         return self.found.ray_percents if by_ray else self.found.area_percents
 
     def arteries(self, convention: MassConvention) -> dict[Territory, float | None]:
-        """Give scar in percent of each artery's wall."""
+        """Return scar in percent of the wall of each coronary territory."""
         return {
             artery: amount.scar_percent(convention)
             for artery, amount in self.found.measured.territories
         }
 
     def mask(self, number: int, k: int) -> MaskArray:
-        """Give the voxels (row, column) of a segment on a slice."""
+        """Return the voxels (row, column) of a segment on a slice."""
         return np.asarray(self.found.segments[k] == number, dtype=np.bool_)
 
     def words(self, number: int, convention: MassConvention) -> str:
-        """Say everything of one segment."""
+        """Return everything about a segment, for its tool tip."""
         segment, amount = self.found.measured.segments[number - 1]
         through = self.found.transmurality[number - 1]
         name = f"{self.title(segment)} · {segment.territory}"
         return "\n".join((name, *_figures(through, amount, convention)))
 
     def title(self, segment: Segment) -> str:
-        """Name a segment: "8 mid anteroseptal · slices 4-6"."""
+        """Return the name of a segment: "8 mid anteroseptal · slices 4-6"."""
         return f"{segment.number} {segment.name} · {slice_range(self.slices[segment.number])}"
 
     def figures(self, number: int, convention: MassConvention) -> str:
-        """Say artery and figures of one segment in a line."""
+        """Return artery, grams and percents of a segment in one line."""
         through = self.found.transmurality[number - 1]
         amount = self.found.measured.amount(number)
         by_area, by_ray = _percent(through.area_percent), _percent(through.ray_mean_percent)
@@ -73,7 +73,7 @@ class SegmentSummary:
         return f"{through.segment.territory} · {grams} · area {by_area} · rays {by_ray}"
 
     def note(self) -> str:
-        """Say where the insertion point is from."""
+        """Return the source of the insertion point in words."""
         k = self.point.slice_index + 1
         if self.found.source is None:
             return f"RV insertion: yours, slice {k}"
@@ -85,7 +85,7 @@ class SegmentSummary:
 def summarize(
     labels: LabelArray, stack: Stack, points: Sequence[InsertionPoint], density: float
 ) -> SegmentSummary | None:
-    """Map the wall; None where no slice has a closed ring to begin from."""
+    """Map the wall; return None where no slice has a closed ring."""
     found = map_wall(labels, stack, points, density)
     if found is None:
         return None
@@ -111,7 +111,7 @@ def _marks(found: WallMap, labels: LabelArray, stack: Stack) -> dict[int, tuple[
 
 
 def slice_range(slices: Sequence[int]) -> str:
-    """Name slices: "slice 4", "slices 4-6"; those of a segment lie side by side."""
+    """Return "slice 4" or "slices 4-6"; the slices of a segment are consecutive."""
     first, last = slices[0] + 1, slices[-1] + 1
     return f"slice {first}" if first == last else f"slices {first}–{last}"
 

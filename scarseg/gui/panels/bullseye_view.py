@@ -1,4 +1,4 @@
-"""The bull's eye as a drawing: the AHA segments by how far scar goes through their wall."""
+"""Bull's-eye widget: the AHA segments coloured by transmurality."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLOURS = {
     TransmuralityClass.TO_75: "#ee9a1c",
     TransmuralityClass.TO_100: "#ffe4b0",
 }
-"""From the ground of the window to bright: in order for every eye."""
+"""From the background of the window to bright: an order that colour-blind readers see too."""
 TEXT_COLOURS = {
     TransmuralityClass.NONE: "#d7dee5",
     TransmuralityClass.TO_25: "#ffffff",
@@ -43,7 +43,7 @@ TEXT_COLOURS = {
     TransmuralityClass.TO_100: "#0c1114",
 }
 MARGIN = 15
-"""Room round the drawing for the names of the walls, in pixels."""
+"""Space around the circle for the names of the walls, in pixels."""
 LEGEND_HEIGHT = 24
 _ARTERIES = {
     Territory.LAD: Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop,
@@ -56,10 +56,10 @@ Percents = Mapping[int, float | None]
 
 
 class BullseyeView(QWidget):
-    """Segments in the colour of their class, numbers and percents in them.
+    """Segments in the colour of their transmurality class, with number and percent.
 
     Signals:
-        hovered: number of the segment under the hand, or None.
+        hovered: number of the segment under the mouse, or None.
         chosen: number of a segment that was clicked.
     """
 
@@ -90,31 +90,31 @@ class BullseyeView(QWidget):
         arteries: Mapping[Territory, float | None],
         words: Mapping[int, str],
     ) -> None:
-        """Show these percents by segment number, and by artery; ``words`` say all of each."""
+        """Show percents by segment number and by artery; ``words`` are the tool tips."""
         self._percents, self._arteries, self._words, self._why = percents, arteries, words, ""
-        told = [f"{n}: {whole_percent(p)} %" for n, p in percents.items() if p is not None]
-        self.setAccessibleDescription("Scar by segment. " + ", ".join(told))
+        percents_text = [f"{n}: {whole_percent(p)} %" for n, p in percents.items() if p is not None]
+        self.setAccessibleDescription("Scar by segment. " + ", ".join(percents_text))
         self.update()
 
     def show_nothing(self, why: str) -> None:
-        """Show an empty eye and say why it is."""
+        """Show the reason why there are no segments."""
         self._percents, self._arteries, self._words, self._why = {}, {}, {}, why
         self.setAccessibleDescription(why)
         self.update()
 
     def colour_of(self, number: int) -> str | None:
-        """Give the colour of a segment; None where it is not seen."""
+        """Return the colour of a segment; None where no slice shows it."""
         percent = self._percents.get(number)
         return None if percent is None else COLOURS[transmurality_class(percent)]
 
-    # The hand
+    # Mouse and keyboard
 
     def position_of(self, number: int) -> QPointF:
-        """Give where the middle of a segment is, in this widget."""
+        """Return the centre of a segment, in this widget."""
         x, y = bullseye_layout.segment_centre(SEGMENTS[number - 1])
         return self._on_screen(x, y)
 
-    def _point(self, number: int | None) -> None:
+    def _hover(self, number: int | None) -> None:
         if number is not None and number not in self._words:
             number = None
         if number != self.at:
@@ -140,10 +140,10 @@ class BullseyeView(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         if event is not None:
-            self._point(self._segment_at(event.position()))
+            self._hover(self._segment_at(event.position()))
 
     def leaveEvent(self, event: QEvent | None) -> None:
-        self._point(None)
+        self._hover(None)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and event.button() is Qt.MouseButton.LeftButton:
@@ -152,7 +152,7 @@ class BullseyeView(QWidget):
                 self.chosen.emit(number)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Walk from segment to segment by the arrows across; Ctrl + Return goes to its slice."""
+        """Select the previous or next segment by arrow keys; Return goes to its slice."""
         if event is None:
             return
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
@@ -160,20 +160,20 @@ class BullseyeView(QWidget):
         if event.key() in steps and known and not event.modifiers():
             step = steps[Qt.Key(event.key())]
             here = known.index(self.at) if self.at in known else (-1 if step > 0 else 0)
-            self._point(known[(here + step) % len(known)])
+            self._hover(known[(here + step) % len(known)])
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.at is not None:
             self.chosen.emit(self.at)
         else:
             event.ignore()
 
     def focusOutEvent(self, event: object) -> None:
-        self._point(None)
+        self._hover(None)
 
-    # Where things are
+    # Geometry
 
     def _circle(self) -> tuple[QPointF, float]:
-        room = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
-        return room.center(), max(min(room.width(), room.height()) / 2 - theme.px(MARGIN), 1.0)
+        area = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
+        return area.center(), max(min(area.width(), area.height()) / 2 - theme.px(MARGIN), 1.0)
 
     def _on_screen(self, x: float, y: float) -> QPointF:
         centre, radius = self._circle()
@@ -233,15 +233,18 @@ class BullseyeView(QWidget):
             painter.fillPath(path, QBrush(QColor(theme.LINE), Qt.BrushStyle.BDiagPattern))
             self._write(painter, centre, str(segment.number), theme.MUTED, 10)
             return
-        along = self._along(segment)
+        along = self._direction_along(segment)
         self._write(
             painter, centre - 7 * along, whole_percent(percent), TEXT_COLOURS[kind], 12, True
         )
-        ink = theme.colour(TEXT_COLOURS[kind], 0.8)
-        self._write(painter, centre + 10 * along, str(segment.number), ink, 9)
+        number_colour = theme.colour(TEXT_COLOURS[kind], 0.8)
+        self._write(painter, centre + 10 * along, str(segment.number), number_colour, 9)
 
-    def _along(self, segment: Segment) -> QPointF:
-        """Give the way along a segment, to the right or down: rings are too narrow across."""
+    def _direction_along(self, segment: Segment) -> QPointF:
+        """Return the unit vector along a segment, to the right or down.
+
+        Number and percent are written side by side along the ring: across, it is too narrow.
+        """
         x, y = bullseye_layout.segment_centre(segment)
         length = hypot(x, y)
         if not length:
@@ -255,7 +258,7 @@ class BullseyeView(QWidget):
         painter: QPainter,
         at: QPointF,
         text: str,
-        ink: str | QColor,
+        colour: str | QColor,
         size: int,
         bold: bool = False,
     ) -> None:
@@ -263,7 +266,7 @@ class BullseyeView(QWidget):
         font.setPixelSize(theme.px(size))
         font.setBold(bold)
         painter.setFont(font)
-        painter.setPen(QColor(ink))
+        painter.setPen(QColor(colour))
         painter.drawText(QRectF(at.x() - 60, at.y() - 12, 120, 24), _MIDDLE, text)
 
     def _paint_names(self, painter: QPainter) -> None:
@@ -275,7 +278,7 @@ class BullseyeView(QWidget):
             painter.rotate(_TURNS[name])
             self._write(painter, QPointF(0, 0), name, theme.QUIET, 10)
             painter.restore()
-        room = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
+        area = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
         for artery, side in _ARTERIES.items():
             percent = self._arteries.get(artery)
             painter.setPen(QColor(theme.TEXT))
@@ -284,7 +287,7 @@ class BullseyeView(QWidget):
             font.setPixelSize(theme.px(11))
             font.setBold(True)
             painter.setFont(font)
-            painter.drawText(room, side, text)
+            painter.drawText(area, side, text)
 
     def _paint_legend(self, painter: QPainter) -> None:
         across = self.width() / len(COLOURS)

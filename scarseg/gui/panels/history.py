@@ -1,4 +1,4 @@
-"""Every step of this case in a list; a click goes back, or forward, to where it led."""
+"""History panel: the undo stack of the open case as a list; a click undoes or redoes to a step."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
 MAX_EARLIER = 20
-"""Steps of earlier sittings that the tool tip of the first line names."""
+"""Steps of earlier sessions that the tool tip of the first line lists."""
 SLICE, TIME, UNDONE = (Qt.ItemDataRole.UserRole + n for n in (1, 2, 3))
 LIST_KEYS = (
     *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
     *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape),
 )
-"""Keys that belong to the list while it has the focus, not to the slices."""
+"""Keys that the focused list handles itself, instead of the shortcuts of the slices."""
 
 
 class HistoryModel(QAbstractListModel):
-    """The steps of one document. Line 0 is how it was opened, line n its state after step n."""
+    """Model of the undo stack: row 0 is the state when opened, row n the state after step n."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -40,7 +40,7 @@ class HistoryModel(QAbstractListModel):
 
     @property
     def _document(self) -> Document | None:
-        """Give the document while there is one: closing the window takes it away first."""
+        """The document; None once Qt has deleted it, which a closing window does first."""
         gone = self._shown is None or sip.isdeleted(self._shown)
         return None if gone else self._shown
 
@@ -51,7 +51,7 @@ class HistoryModel(QAbstractListModel):
         self.endResetModel()
 
     def refresh(self) -> None:
-        """Look at the steps again."""
+        """Read the steps again."""
         self.beginResetModel()
         self.endResetModel()
 
@@ -82,7 +82,7 @@ class HistoryModel(QAbstractListModel):
 
 
 def _first(document: Document, role: int) -> str | None:
-    """Give what the first line says: how far back the list goes."""
+    """Return the data of the first row: how far back the list goes."""
     full = document.undo_stack.count() == UNDO_LIMIT
     if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
@@ -94,7 +94,7 @@ def _first(document: Document, role: int) -> str | None:
 
 
 class HistoryDelegate(QStyledItemDelegate):
-    """Paint a step in one line: slice, what was done, when; undone ones greyed."""
+    """Delegate that paints a step in one line: slice, edit, time; undone steps are grey."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         return QSize(80, ROW_HEIGHT)
@@ -139,10 +139,10 @@ class HistoryDelegate(QStyledItemDelegate):
 
 
 class HistoryView(QListView):
-    """The list itself; while it has the focus, arrows walk through the steps.
+    """List of the steps; with the focus, arrow keys move through them.
 
     Signals:
-        left: the reader is done here.
+        left: the reader leaves the list.
     """
 
     left = pyqtSignal()
@@ -168,11 +168,11 @@ class HistoryView(QListView):
 
 
 class HistoryPanel(QWidget):
-    """Every step of the open case, the current place marked.
+    """The steps of the open case with the current one selected.
 
     Signals:
-        chosen: the reader wants the state after this many steps.
-        left: the reader is done here.
+        chosen: undo or redo to the state after this many steps.
+        left: the reader leaves the list.
     """
 
     chosen = pyqtSignal(int)
@@ -191,7 +191,7 @@ class HistoryPanel(QWidget):
         self.steps = HistoryModel(self)
         self.view.setModel(self.steps)
         self.view.left.connect(self.left)
-        self._marking = False
+        self._selecting = False
         selection = self.view.selectionModel()
         assert selection is not None
         selection.currentChanged.connect(self._choose)
@@ -208,32 +208,32 @@ class HistoryPanel(QWidget):
         self._document = document
         self.steps.show(document)
         document.undo_stack.indexChanged.connect(self._refresh)
-        self._mark()
+        self._select_current()
 
     def forget(self) -> None:
-        """Show nothing: no case is open."""
+        """Clear the list: no case is open."""
         self._document = None
         self.steps.show(None)
 
     def _refresh(self) -> None:
         if self._document is not None and self.isVisible():
-            self._marking = True
+            self._selecting = True
             self.steps.refresh()
-            self._marking = False
-            self._mark()
+            self._selecting = False
+            self._select_current()
 
     def showEvent(self, event: object) -> None:
         self._refresh()
 
-    def _mark(self) -> None:
+    def _select_current(self) -> None:
         if self._document is None or sip.isdeleted(self._document):
             return
-        self._marking = True
+        self._selecting = True
         here = self.steps.index(self._document.undo_stack.index())
         self.view.setCurrentIndex(here)
         self.view.scrollTo(here)
-        self._marking = False
+        self._selecting = False
 
     def _choose(self, index: QModelIndex) -> None:
-        if not self._marking and index.isValid():
+        if not self._selecting and index.isValid():
             self.chosen.emit(index.row())

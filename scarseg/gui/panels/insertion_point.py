@@ -1,4 +1,4 @@
-"""The insertion of the right ventricle on the slices: its mark, and the click that sets it."""
+"""RV insertion point on the slices: its mark, and the click that sets it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.quant.wall_geometry import ring_centre
 
 CLICK_RADIUS = 8.0
-"""How far from the mark a click may be to delete it, in screen pixels."""
+"""Distance from the mark at which a click deletes it, in screen pixels."""
 MARK_RADIUS = 5.0
 """Half the size of the mark, in screen pixels."""
 CURSOR_TEXT = "RV inserts in front here"
@@ -35,7 +35,7 @@ RELEASE, DOUBLE_CLICK = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonD
 
 
 class InsertionLayer(Guest):
-    """The mark of the insertion, and the segment that is highlighted, on one view of a slice."""
+    """Layer of a slice view: the mark of the insertion and the highlighted segment."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:
         super().__init__(canvas.update)
@@ -46,7 +46,7 @@ class InsertionLayer(Guest):
         self.own = False
 
     def show(self, highlighted: QPainterPath, mark: tuple[float, float] | None, own: bool) -> None:
-        """Show these, in source pixels; ``own`` where the reader's point is on this slice."""
+        """Set path and mark, in source pixels; ``own`` if the reader's point is on this slice."""
         if (mark, own) != (self.mark, self.own) or highlighted is not self.highlighted:
             self.highlighted, self.mark, self.own = highlighted, mark, own
             self.touch()
@@ -74,10 +74,13 @@ class InsertionLayer(Guest):
 
 
 class InsertionTool(QObject):
-    """Draw the point on every view, and take the click that sets or deletes it.
+    """Draw the point on every view, and handle the click that sets or deletes it.
+
+    States: idle; armed, from :meth:`arm` until the next click, Esc or another tool. While armed it
+    filters the mouse events of the canvases before their own tool.
 
     Signals:
-        said: a sentence for the reader that does not need an answer.
+        said: a message for the status bar.
     """
 
     said = pyqtSignal(str)
@@ -86,21 +89,21 @@ class InsertionTool(QObject):
         super().__init__(parent)
         self._session, self._views = session, views
         self._layers: dict[Canvas, InsertionLayer] = {}
-        self._where: SegmentSummary | None = None
+        self._summary: SegmentSummary | None = None
         self._highlighted: int | None = None
         self._paths: dict[int, QPainterPath] = {}
         self.armed = False
-        self._adopt(views.canvas, None)
-        views.grid.made.connect(self._take_cell)
+        self._add_view(views.canvas, None)
+        views.grid.made.connect(self._add_cell)
         views.switched.connect(self._draw)
         views.shared.tool_chosen.connect(self.disarm)
         session.opened.connect(self._follow)
 
-    def _take_cell(self, cell: Cell) -> None:
-        self._adopt(cell.canvas, cell.index)
+    def _add_cell(self, cell: Cell) -> None:
+        self._add_view(cell.canvas, cell.index)
 
-    def _adopt(self, canvas: Canvas, k: int | None) -> None:
-        """Draw on this view, and listen to the hand on it before it does."""
+    def _add_view(self, canvas: Canvas, k: int | None) -> None:
+        """Add the layer to a view and filter its mouse events."""
         self._layers = {one: layer for one, layer in self._layers.items() if not sip.isdeleted(one)}
         layer = InsertionLayer(canvas, k)
         self._layers[canvas] = layer
@@ -115,13 +118,13 @@ class InsertionTool(QObject):
 
     # What is drawn
 
-    def show(self, where: SegmentSummary | None) -> None:
-        """Show the insertion of this map; None: nothing."""
-        self._where, self._paths = where, {}
+    def show(self, summary: SegmentSummary | None) -> None:
+        """Show the insertion point of a summary; None hides it."""
+        self._summary, self._paths = summary, {}
         self._draw()
 
     def highlight(self, number: int | None) -> None:
-        """Light a segment up on all its slices; None: nothing."""
+        """Highlight a segment on all its slices; None removes the highlight."""
         self._highlighted, self._paths = number, {}
         self._draw()
 
@@ -131,27 +134,27 @@ class InsertionTool(QObject):
                 layer.show(*self._on(layer))
 
     def _on(self, layer: InsertionLayer) -> tuple[QPainterPath, tuple[float, float] | None, bool]:
-        """Give what a view is to show."""
-        current, where = self._session.current, self._where
-        if current is None or where is None:
+        """Return path, mark and ``own`` of a view."""
+        current, summary = self._session.current, self._summary
+        if current is None or summary is None:
             return EMPTY_PATH, None, False
         k = current.document.current if layer.k is None else layer.k
-        own = where.found.source is None and where.point.slice_index == k
-        return self._path(where, k), where.marks.get(k), own
+        own = summary.found.source is None and summary.point.slice_index == k
+        return self._path(summary, k), summary.marks.get(k), own
 
-    def _path(self, where: SegmentSummary, k: int) -> QPainterPath:
-        """Trace the segment that is highlighted, once for all views."""
+    def _path(self, summary: SegmentSummary, k: int) -> QPainterPath:
+        """Return the outline of the highlighted segment, traced once for all views."""
         if k not in self._paths:
             highlighted = EMPTY_PATH
-            if self._highlighted is not None and k in where.slices.get(self._highlighted, ()):
-                highlighted = painting.outline(where.mask(self._highlighted, k))
+            if self._highlighted is not None and k in summary.slices.get(self._highlighted, ()):
+                highlighted = painting.outline(summary.mask(self._highlighted, k))
             self._paths[k] = highlighted
         return self._paths[k]
 
     # The click
 
     def arm(self) -> None:
-        """Wait for a click on a slice; called again, or by Esc, wait no longer."""
+        """Wait for a click on a slice; called again, stop waiting."""
         if self.armed:
             self.disarm()
             return
@@ -160,14 +163,14 @@ class InsertionTool(QObject):
         self.said.emit(HINT)
 
     def disarm(self) -> None:
-        """Wait for no click any more."""
+        """Stop waiting for a click."""
         if self.armed:
             self.armed = False
             for canvas in self._canvases():
                 canvas.hand.show_word((0, 0), "", theme.ACCENT)
 
     def propose(self) -> None:
-        """Delete the reader's point: the insertion is as proposed."""
+        """Delete the reader's point, so that the proposed one counts."""
         if self._session.current is not None:
             self._session.current.document.set_insertion_point(None)
             self.said.emit("The insertion point is as proposed again.")

@@ -1,6 +1,6 @@
-"""Pictures to take away: the slice as it is shown, or all slices with their grams.
+"""Copy or save pictures: the slice as it is shown, or all slices with their grams.
 
-Nothing in them names the patient: they show pixels, labels, prompts, grams and directions.
+They show pixels, labels, prompts, grams and directions, and nothing that names the patient.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from scarseg.gui.viewer.filmstrip import Filmstrip, Tile, draw_slice
 from scarseg.gui.viewer.montage import Views
 
 SIDE, GAP, LINE = 240, 10, 22
-"""Side of a slice, what is between two, and the height of a line of words, in pixels."""
+"""Side of a slice, gap between two, and height of a line of text, in pixels."""
 SCALE = 2.0
-"""The picture of all slices has this many pixels for each of those."""
+"""Device pixel ratio of the picture of all slices."""
 OUTLINE = 3.0
 """Width of the outlines in the picture of all slices, in its pixels."""
 
 
 def montage_image(tiles: list[Tile], measured: Measurements) -> QImage:
-    """Draw all slices in rows, each with number, grams and status, the total beneath."""
+    """Return all slices in rows, each with number, grams and status, and the total below."""
     columns = max(ceil(sqrt(len(tiles) * 4 / 3)), 1)
     rows = ceil(len(tiles) / columns)
     width = columns * (SIDE + GAP) + GAP
@@ -68,13 +68,13 @@ def _write(
 
 
 def total_text(measured: Measurements) -> str:
-    """Say the total with its convention, and how much of the stack was read."""
+    """Return the total with its convention, and the number of slices read."""
     read = f"{measured.n_slices_reviewed} of {measured.n_slices} slices read"
     return f"Scar {measured.scar_mass_g:.1f} g by slice {measured.convention.value} · {read}"
 
 
 def write_png(path: Path, image: QImage, force: bool) -> str:
-    """Write a picture as PNG and say so.
+    """Write a picture as PNG; return a message for the status bar.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
@@ -89,7 +89,7 @@ def write_png(path: Path, image: QImage, force: bool) -> str:
 
 
 class PictureExport(QObject):
-    """Copy or save what is on the desk."""
+    """Copy or save pictures of the open case."""
 
     def __init__(
         self,
@@ -136,6 +136,6 @@ class PictureExport(QObject):
             self._commands.said.emit(f"{what} is on the clipboard.")
 
     def _save(self, image: QImage | None, title: str, name: str) -> None:
-        path = None if image is None else self._commands.dialogs.save_as(title, name, "PNG (*.png)")
+        path = None if image is None else self._commands.export.picture_path(title, name)
         if image is not None and path is not None:
             self._commands.export.write(partial(write_png, path, image), path)

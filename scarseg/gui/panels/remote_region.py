@@ -1,4 +1,4 @@
-"""The hand that says where remote wall lies: drag round it, or click where it is."""
+"""Mouse tool for the remote myocardium: drag around it, or click into it."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ TOOL = "remote"
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 PRESSES = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
 PAN_MODIFIER = Qt.KeyboardModifier.ShiftModifier
-"""With this a drag moves the image, as with every tool."""
+"""With this modifier a drag pans, as with every tool."""
 Position = tuple[float, float]
 
 
 class RemoteRegionMouse(QObject):
-    """Take the mouse over slices while the remote region is in hand.
+    """Filter the mouse events of the canvases while the remote region tool is selected.
 
-    ``current`` gives the slice that is current. Positions are source pixels (column, row).
+    ``current`` returns the index of the current slice. Positions are source pixels (column, row).
+    States: idle; dragging, from the press until the release or :meth:`cancel`.
 
     Signals:
-        drawn: (slice, corners) of a region that was dragged round.
+        drawn: (slice, corners) of a region that was dragged around.
         clicked: (slice, position).
-        given_up: the slice whose region is to be proposed again.
+        reset: the slice whose region is to be proposed again.
     """
 
     drawn = pyqtSignal(int, object)
     clicked = pyqtSignal(int, object)
-    given_up = pyqtSignal(int)
+    reset = pyqtSignal(int)
 
     def __init__(self, views: Views, current: Callable[[], int | None], parent: QObject) -> None:
         super().__init__(parent)
@@ -48,15 +49,15 @@ class RemoteRegionMouse(QObject):
         self._began: tuple[Canvas, QPointF, int] | None = None
         views.canvas.installEventFilter(self)
         for cell in views.grid.cells:
-            self._take_cell(cell)
-        views.grid.made.connect(self._take_cell)
-        views.shared.tool_chosen.connect(self.let_go)
+            self._add_cell(cell)
+        views.grid.made.connect(self._add_cell)
+        views.shared.tool_chosen.connect(self.cancel)
 
-    def _take_cell(self, cell: Cell) -> None:
+    def _add_cell(self, cell: Cell) -> None:
         cell.canvas.installEventFilter(self)
 
-    def let_go(self) -> None:
-        """Give up a region that is half drawn."""
+    def cancel(self) -> None:
+        """Discard a region that is being drawn."""
         if self._began is not None:
             canvas, self._began = self._began[0], None
             self._corners = []
@@ -88,7 +89,7 @@ class RemoteRegionMouse(QObject):
         if kind in PRESSES:
             self._right_at = event.position()
         elif k is not None and (event.position() - self._right_at).manhattanLength() < CLICK:
-            self.given_up.emit(k)
+            self.reset.emit(k)
 
     def _press(self, canvas: Canvas, event: QMouseEvent) -> None:
         canvas.pressed.emit()
@@ -96,7 +97,7 @@ class RemoteRegionMouse(QObject):
         if k is None:
             return
         if event.modifiers() & Qt.KeyboardModifier.AltModifier:
-            self.given_up.emit(k)
+            self.reset.emit(k)
             return
         self._began = (canvas, event.position(), k)
         self._corners = [canvas.to_source(event.position())]
@@ -107,7 +108,7 @@ class RemoteRegionMouse(QObject):
         corners, away = self._corners, event.position() - start
         first = corners[0]
         furthest = max(hypot(x - first[0], y - first[1]) for x, y in corners)
-        self.let_go()
+        self.cancel()
         if k != self._current():
             return
         small = furthest * canvas.screen_per_pixel < 2 * CLICK
@@ -118,11 +119,11 @@ class RemoteRegionMouse(QObject):
 
 
 class RemoteRegions(QObject):
-    """The remote regions that a reader drew, by stack and slice; the case does not change.
+    """The remote regions that the reader drew, by stack and slice; they are no part of the case.
 
     Signals:
-        changed: one was drawn or given up.
-        said: a sentence for the reader that does not need an answer.
+        changed: a region was drawn or reset.
+        said: a message for the status bar.
     """
 
     changed = pyqtSignal()
@@ -132,18 +133,18 @@ class RemoteRegions(QObject):
         super().__init__(parent)
         self._session = session
         self._drawn: dict[str, dict[int, MaskArray]] = {}
-        self._hand = RemoteRegionMouse(views, self._current, self)
-        self._hand.drawn.connect(self._take_drawn)
-        self._hand.clicked.connect(self._take_clicked)
-        self._hand.given_up.connect(self._give_up)
+        self._mouse = RemoteRegionMouse(views, self._current, self)
+        self._mouse.drawn.connect(self._add_drawn)
+        self._mouse.clicked.connect(self._add_sector)
+        self._mouse.reset.connect(self._reset)
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Take the action that lets go of what is half drawn."""
-        actions["cancel_gesture"].triggered.connect(self._hand.let_go)
+        """Connect the action that cancels a gesture."""
+        actions["cancel_gesture"].triggered.connect(self._mouse.cancel)
 
     @property
     def here(self) -> dict[int, MaskArray]:
-        """Give the regions (row, column) that were drawn on the open stack, by slice."""
+        """The regions (row, column) drawn on the open stack, by slice."""
         return self._drawn.setdefault(self._document.case.stack.stack_id, {})
 
     @property
@@ -154,19 +155,19 @@ class RemoteRegions(QObject):
     def _current(self) -> int | None:
         return None if self._session.current is None else self._document.current
 
-    def _take_drawn(self, k: int, corners: list[Position]) -> None:
-        blank = np.zeros_like(self._document.case.labels[k])
-        filled = drawing.polygon(blank, corners, Label.MYOCARDIUM)
-        self._keep(k, np.zeros(blank.shape, dtype=bool) if filled is None else filled.labels > 0)
+    def _add_drawn(self, k: int, corners: list[Position]) -> None:
+        empty = np.zeros_like(self._document.case.labels[k])
+        filled = drawing.polygon(empty, corners, Label.MYOCARDIUM)
+        self._keep(k, np.zeros(empty.shape, dtype=bool) if filled is None else filled.labels > 0)
 
-    def _take_clicked(self, k: int, at: Position) -> None:
+    def _add_sector(self, k: int, at: Position) -> None:
         from scarseg.quant.remote import remote_sector
 
         spacing = self._document.case.stack.pixel_spacing_mm
         self._keep(k, remote_sector(self._wall(k), spacing, at))
 
     def _keep(self, k: int, region: MaskArray) -> None:
-        """Take of a region what is wall and not scar."""
+        """Keep the part of a region that is wall without scar."""
         from scarseg.quant.remote import MINIMUM_VOXELS
 
         region = region & self._wall(k) & ~infarct_mask(self._document.case.labels[k])
@@ -176,12 +177,12 @@ class RemoteRegions(QObject):
         self.here[k] = region
         self.changed.emit()
 
-    def _give_up(self, k: int) -> None:
+    def _reset(self, k: int) -> None:
         if self.here.pop(k, None) is not None:
             self.changed.emit()
 
     def _wall(self, k: int) -> MaskArray:
-        """Give the wall of a slice as it stands now, (row, column)."""
+        """Return the current wall of a slice, (row, column)."""
         document = self._document
         return threshold_results.searched_wall(
             threshold_results.clip_stack_to_wall(document.case.labels, document.labels_under_scar)

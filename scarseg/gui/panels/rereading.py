@@ -15,7 +15,8 @@ from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
-from scarseg.gui.panels.toolbar import Banner, configure_button
+from scarseg.gui.panels.status_bar import Banner
+from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import (
@@ -103,13 +104,13 @@ class RereadingController(QObject):
                 "reread_leave": self.leave,
             }
         )
-        session.opened.connect(self._allow)
+        session.opened.connect(self.update_actions)
         session.opened.connect(self._tell_opened)
         session.study_list_changed.connect(self._refresh)
         session.models_ready.connect(self._look)
         for scanned in (session.scanner.study_list_changed, session.scanner.notice):
             scanned.connect(self._say_missing)
-        self._allow()
+        self.update_actions()
 
     def _run(
         self, name: str, work: Callable[..., object], *args: Any, done: Callable[[Any], None]
@@ -331,7 +332,7 @@ class RereadingController(QObject):
             tell, self._tell_then = self._tell_then, None
             tell()
 
-    def _allow(self) -> None:
+    def update_actions(self) -> None:
         """Keep away, while blinded, from what shows or writes who it is."""
         blinded = self.now is not None
         for row in ACTIONS:

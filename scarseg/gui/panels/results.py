@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from textwrap import fill
 
 from PyQt6.QtCore import QEvent, QObject, QRectF, Qt, pyqtSignal
@@ -349,21 +349,48 @@ class ResultsPanel(QWidget):
         """Show that nothing is open."""
         self.setVisible(False)
 
-    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
-        """Show the numbers of the open case."""
+    def show_measurements(
+        self,
+        measured: Measurements,
+        stack: Stack,
+        current: int,
+        mvo_checked: Collection[int] = (),
+    ) -> None:
+        """Show the numbers of the open case.
+
+        A stack that nobody has seen, model or reader, has no mass, and MVO that nothing looked
+        for is not 0 g: both show a dash.
+
+        Args:
+            measured: the measurements.
+            stack: what was measured.
+            current: the current slice.
+            mvo_checked: slices on which dark cores were looked for.
+        """
         self.setVisible(True)
         thickness = measured.convention is MassConvention.THICKNESS
         other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
         names = (_by_thickness(stack), _by_spacing(stack))
-        self.headline.setText(f"{measured.scar_mass_g:.1f} g")
+        seen = any(row.status is not SliceStatus.UNSEEN for row in measured.slices)
+        seen = seen or measured.scar_mass_g > 0
+        self.headline.setText(f"{measured.scar_mass_g:.1f} g" if seen else NOTHING)
         self.convention.setText(names[0] if thickness else names[1])
-        self._figure("other", f"{other:.1f} g", names[1] if thickness else names[0])
+        text = f"{other:.1f} g" if seen else NOTHING
+        self._figure("other", text, names[1] if thickness else names[0])
         percent, lv_mass = measured.scar_percent_lv, measured.lv_mass_g
         if percent is None or lv_mass is None:
-            self._figure("percent", "–", "no wall drawn")
+            self._figure("percent", NOTHING, "no wall drawn")
         else:
             self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
-        self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
+        with_scar = {row.slice_index for row in measured.slices if row.n_infarct_voxels}
+        checked = with_scar.intersection(mvo_checked)
+        if measured.mvo_mass_g > 0 or (checked and checked == with_scar):
+            self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
+        elif checked:
+            part = f"MVO looked for on {len(checked)} of {len(with_scar)} slices with scar"
+            self._figure("mvo", NOTHING, part)
+        else:
+            self._figure("mvo", NOTHING, "MVO not looked for")
         self._show_change(measured)
         left = measured.n_slices - measured.n_slices_reviewed
         self._figure("to_read", f"{left} of {measured.n_slices}", "slices to read")
@@ -412,6 +439,8 @@ def _by_spacing(stack: Stack) -> str:
     return "by slice spacing" if spacing is None else f"by slice spacing {spacing:.3g} mm"
 
 
+NOTHING = "–"
+"""Stands for a figure that is not known."""
 WAITING = "…"
 TOOL_TIP_COLUMNS = 64
 """Width of the tool tip."""
@@ -439,10 +468,21 @@ class IntervalLabel(QObject):
             self._followed.changed.connect(self.show)
         self.show()
 
+    @property
+    def _unseen(self) -> bool:
+        """Whether nobody has seen a slice of the open stack: it has no mass and no interval."""
+        current = self._session.current
+        if current is None:
+            return True
+        case = current.document.case
+        statuses = (reading.status for reading in case.readings)
+        return all(each is SliceStatus.UNSEEN for each in statuses) and not case.labels.any()
+
     def show(self) -> None:
         """Say what is known now."""
         line, interval = self._results.interval, self._followed
         known = interval is not None and (interval.found is not None or interval.coming)
+        known = known and not self._unseen
         line.setVisible(known)
         if interval is None or not known:
             self._results.bars.forget_ranges()

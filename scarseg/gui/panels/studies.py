@@ -1,4 +1,4 @@
-"""What stands left of the slice: studies, series, geometry, warnings, refusals."""
+"""Study list left of the slices: studies, series, geometry, warnings, refused files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from scarseg.gui import theme
 from scarseg.gui.session.study_list import (
     Entry,
     Study,
+    StudyFilter,
     StudyList,
     StudyState,
     count_states,
-    matches,
     split_series,
     state_of,
     state_text,
@@ -39,7 +39,7 @@ COLOUR_ROLE = Qt.ItemDataRole.UserRole + 2
 
 
 class TwoLineDelegate(QStyledItemDelegate):
-    """Paint an item as a title and a quieter line beneath it."""
+    """Delegate that paints an item as a title with a second, quieter line."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         return QSize(100, theme.px(42 if index.data(SECOND_LINE_ROLE) else 24))
@@ -78,13 +78,13 @@ class TwoLineDelegate(QStyledItemDelegate):
 
 
 def two_line_list(name: str) -> QListWidget:
-    made = QListWidget()
-    made.setAccessibleName(name)
-    made.setItemDelegate(TwoLineDelegate(made))
-    made.setMouseTracking(True)
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return made
+    widget = QListWidget()
+    widget.setAccessibleName(name)
+    widget.setItemDelegate(TwoLineDelegate(widget))
+    widget.setMouseTracking(True)
+    widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    widget.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return widget
 
 
 def two_line_item(title: str, second: str, colour: str, tip: str, value: object) -> QListWidgetItem:
@@ -107,13 +107,15 @@ STATE_COLOURS = {
 
 
 class FilterEdit(QLineEdit):
-    """The line to type a filter into; Esc empties it and gives the focus back.
+    """Line edit for the filter; Esc clears it and returns the focus, Enter opens what was found.
 
     Signals:
-        left: the reader is done here.
+        left: Esc was pressed.
+        entered: Enter was pressed.
     """
 
     left = pyqtSignal()
+    entered = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +123,7 @@ class FilterEdit(QLineEdit):
         self.setToolTip("Part of a name, date, state or series (Ctrl+F); Esc shows all again")
         self.setAccessibleName("Find a study")
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.returnPressed.connect(self.left)
+        self.returnPressed.connect(self.entered)
 
     def event(self, event: QEvent | None) -> bool:
         if (
@@ -142,15 +144,17 @@ class FilterEdit(QLineEdit):
 
 
 class StudiesPanel(QWidget):
-    """Choose a study, and within it a series.
+    """Lists of the studies and of the series of the current study.
 
     Signals:
-        entry_chosen: the reader wants this entry on the desk.
-        left: the reader has done with the filter.
+        entry_chosen: the entry to open.
+        left: the reader leaves the filter.
+        open_row_hidden: whether the filter hides the row of the open study.
     """
 
     entry_chosen = pyqtSignal(object)
     left = pyqtSignal()
+    open_row_hidden = pyqtSignal(bool)
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,6 +172,7 @@ class StudiesPanel(QWidget):
         self.state.currentIndexChanged.connect(self._refresh)
         self.line.textChanged.connect(self._refresh)
         self.line.left.connect(self.left)
+        self.line.entered.connect(self._open_first)
         self.geometry_label = label("", "quiet", "Geometry of the stack")
         self.geometry_label.setWordWrap(True)
         self.warnings_label = label("", "warning", "Warnings about the stack")
@@ -177,7 +182,8 @@ class StudiesPanel(QWidget):
         self._library: StudyList | None = None
         self._current: Entry | None = None
         self._shown: Entry | None = None
-        self._last: dict[str, Entry] = {}
+        self._filter = StudyFilter()
+        self._hidden = False
         self._unfolded = False
         self._arrange()
 
@@ -203,7 +209,7 @@ class StudiesPanel(QWidget):
         layout.addWidget(self.next)
 
     def find_study(self) -> None:
-        """Go to the line that filters the list."""
+        """Focus the filter."""
         self.line.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.line.selectAll()
 
@@ -211,7 +217,7 @@ class StudiesPanel(QWidget):
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
-            self._last[library.study_of(current).study_uid] = current
+            library.last_opened[library.study_of(current).study_uid] = current
         self._refresh()
 
     def _refresh(self) -> None:
@@ -220,40 +226,51 @@ class StudiesPanel(QWidget):
         current = self._current
         study = None if current is None else self._library.study_of(current)
         top = self.studies.indexAt(QPoint(4, 4)).row()
+        self._library.filter = StudyFilter(self.line.text(), self.state.currentData())
+        filtered_anew, self._filter = self._library.filter != self._filter, self._library.filter
+        # The open study stays in the list although reading changes its state, until the filter
+        # is another or another study is opened: no key acts on a row that is out of sight.
+        stays = current is self._shown and not filtered_anew and not self._hidden
         self.studies.clear()
-        self._count(self._library)
-        chosen = self._fill(self._library, study)
+        self._count_states(self._library)
+        chosen = self._fill(self._library, study, study if stays else None)
         if (first := self.studies.item(max(top, 0))) is not None:
             self.studies.scrollToItem(first, QListWidget.ScrollHint.PositionAtTop)
         if current is not self._shown:
             self._unfolded = False
-            if chosen is not None:
-                self.studies.scrollToItem(chosen)
+        if chosen is not None and (current is not self._shown or filtered_anew):
+            self.studies.scrollToItem(chosen)
         self._shown = current
+        hidden = study is not None and chosen is None
+        if hidden is not self._hidden:
+            self._hidden = hidden
+            self.open_row_hidden.emit(hidden)
         self._fill_series(study)
         self._show_geometry(current)
 
-    def _entry_of(self, study: Study) -> Entry | None:
-        """Give the series that a study is read by: the one last open, else the proposed one."""
-        return self._last.get(study.study_uid, study.proposed)
+    @property
+    def hides_open(self) -> bool:
+        """Whether the filter hides the row of the open study."""
+        return self._hidden
 
-    def _count(self, library: StudyList) -> None:
-        """Say beside each state how many studies are in it."""
-        states = [state_of(self._entry_of(study)) for study in library.studies]
+    def _count_states(self, library: StudyList) -> None:
+        """Show the number of studies in each state in the filter."""
+        states = [state_of(library.entry_of(study)) for study in library.studies]
         states += [StudyState.FAILED] * len(library.refused)
         self.state.setItemText(0, f"All {len(states)}")
         for row, (state, n) in enumerate(count_states(states).items(), start=1):
             self.state.setItemText(row, f"{str(state).capitalize()} {n}")
 
-    def _fill(self, library: StudyList, current: Study | None) -> QListWidgetItem | None:
-        """Fill the list of studies; give the line of the current one."""
-        wanted, text, chosen = self.state.currentData(), self.line.text(), None
+    def _fill(
+        self, library: StudyList, current: Study | None, stays: Study | None
+    ) -> QListWidgetItem | None:
+        """Fill the list of studies and return the row of the current one, if it is shown."""
+        wanted, text, chosen = library.filter.state, library.filter.text, None
         for study in library.studies:
-            entry = self._entry_of(study)
-            words = state_text(entry)
-            if wanted not in (None, state_of(entry)) or not matches(text, study, words):
+            if study is not stays and not library.shows(study):
                 continue
-            item = _study_item(study, entry, words)
+            entry = library.entry_of(study)
+            item = _study_item(study, entry, state_text(entry))
             self.studies.addItem(item)
             item.setSelected(study is current)
             chosen = item if study is current else chosen
@@ -305,9 +322,26 @@ class StudiesPanel(QWidget):
 
     def _study_clicked(self, item: QListWidgetItem) -> None:
         study = item.data(Qt.ItemDataRole.UserRole)
-        entry = self._entry_of(study) if isinstance(study, Study) else None
+        if isinstance(study, Study):
+            self._open(study)
+
+    def _open(self, study: Study) -> None:
+        entry = None if self._library is None else self._library.entry_of(study)
         if entry is not None:
             self.entry_chosen.emit(entry)
+
+    def _open_first(self) -> None:
+        """Open the first study that was found, where something was looked for."""
+        found = self.studies.item(0)
+        study = None if found is None else found.data(Qt.ItemDataRole.UserRole)
+        if self.line.text().strip() and isinstance(study, Study):
+            self._open(study)
+        self.left.emit()
+
+    def show_all(self) -> None:
+        """Clear the filter; the list scrolls to the open study."""
+        self.state.setCurrentIndex(0)
+        self.line.clear()
 
     def _series_clicked(self, item: QListWidgetItem) -> None:
         entry = item.data(Qt.ItemDataRole.UserRole)
@@ -319,19 +353,19 @@ class StudiesPanel(QWidget):
 
 
 def _state_filter() -> QComboBox:
-    made = QComboBox()
-    made.setAccessibleName("Show studies that are")
-    made.setToolTip("Show only studies in this state, with their number")
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    made.setMinimumContentsLength(8)
-    made.addItem("All", None)
+    combo = QComboBox()
+    combo.setAccessibleName("Show studies that are")
+    combo.setToolTip("Show only studies in this state, with their number")
+    combo.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.addItem("All", None)
     for state in StudyState:
-        made.addItem(str(state).capitalize(), state)
-    view = made.view()
+        combo.addItem(str(state).capitalize(), state)
+    view = combo.view()
     if view is not None:
         view.setMinimumWidth(140)
-    return made
+    return combo
 
 
 def _study_item(study: Study, entry: Entry | None, words: str) -> QListWidgetItem:

@@ -1,4 +1,4 @@
-"""Compare threshold methods with the segmentation, and let one be adopted to start from."""
+"""Compare threshold methods with the segmentation, preview one and adopt its scar."""
 
 from __future__ import annotations
 
@@ -14,28 +14,131 @@ from scarseg.gui.actions import Actions
 from scarseg.gui.panels import remote_region, threshold_results
 from scarseg.gui.panels.remote_region import RemoteRegions
 from scarseg.gui.panels.threshold_preview import EMPTY_PATH, PreviewLayer
-from scarseg.gui.panels.threshold_results import MethodOutlines, compute_methods
+from scarseg.gui.panels.threshold_results import (
+    SEGMENTED,
+    MethodMask,
+    MethodMasks,
+    MethodOutlines,
+    MethodRequest,
+    compute_methods,
+)
 from scarseg.gui.panels.threshold_tiles import MethodsPanel
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer.montage import Views
 
-PAUSE_MS = 60
-"""After a change, before the methods are worked out anew: not for each of many."""
+DEBOUNCE_MS = 60
+"""Pause after a change before the methods are computed, so that a stroke computes them once."""
 MIN_HEIGHT_BOTH = 1000
-"""In a lower window the strip stands for the strip of slices, which the results list as well."""
+"""In a lower window the strip of methods replaces the filmstrip; the results list slices too."""
+
+
+def debounced(parent: QObject, callback: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that runs ``callback`` once, a moment after the first of several calls."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(DEBOUNCE_MS)
+    timer.timeout.connect(callback)
+    return lambda: None if timer.isActive() else timer.start()
+
+
+class MethodUpdater(QObject):
+    """Compute the threshold methods of the open case on a worker, a moment after each change.
+
+    States: nothing computed (``outlined`` is None), up to date, and stale: the case or a setting
+    has changed since the request whose result ``outlined`` is. A result that arrives for an
+    older request is dropped by its number.
+
+    Signals:
+        updated: ``outlined`` is up to date.
+        outdated: ``outlined`` is stale.
+    """
+
+    updated = pyqtSignal()
+    outdated = pyqtSignal()
+
+    def __init__(
+        self, session: Session, regions: RemoteRegions, wanted: Callable[[], bool], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._regions, self._wanted = session, regions, wanted
+        self.outlined: MethodOutlines | None = None
+        self.stale = True
+        self._request = 0
+        self._manual: float | None = None
+        self._whole_stack = False
+        self._when_updated: Callable[[], None] | None = None
+        self.request_soon = debounced(self, self._compute)
+        regions.changed.connect(self.invalidate)
+        session.opened.connect(self._follow)
+
+    @property
+    def document(self) -> Document | None:
+        return None if self._session.current is None else self._session.current.document
+
+    def _follow(self) -> None:
+        self.outlined, self._manual = None, None
+        if self.document is not None:
+            self.document.slice_changed.connect(self.invalidate)
+        self.invalidate()
+
+    def invalidate(self, *_what: object) -> None:
+        """Mark the result as stale and request another one."""
+        self.stale, self._when_updated = True, None
+        self._request += 1
+        if self._wanted():
+            self.outdated.emit()
+            self.request_soon()
+
+    def set_manual_threshold(self, value: float | None) -> None:
+        if value is not None and value != self._manual:
+            self._manual = value
+            self.invalidate()
+
+    def set_whole_stack(self, whole_stack: bool) -> None:
+        self._whole_stack = whole_stack
+        self.invalidate()
+
+    def run_when_updated(self, callback: Callable[[], None]) -> None:
+        """Run a callback with the next result, unless another change comes first."""
+        self._when_updated = callback
+
+    def _compute(self) -> None:
+        document = self.document
+        if document is None or not self._wanted():
+            return
+        self._request += 1
+        number, case = self._request, copy(document.case)
+        case.labels, case.readings = case.labels.copy(), list(case.readings)
+        request = MethodRequest(
+            case,
+            self._whole_stack,
+            dict(self._regions.here),
+            self._manual,
+            document.labels_under_scar.copy(),
+        )
+        self._session.measurement_worker.run(
+            "compare", compute_methods, request,
+            done=self._update, current=lambda: number == self._request,
+        )  # fmt: skip
+
+    def _update(self, outlined: MethodOutlines) -> None:
+        self.outlined, self.stale = outlined, False
+        self.updated.emit()
+        callback, self._when_updated = self._when_updated, None
+        if callback is not None:
+            callback()
 
 
 class ThresholdComparison(QObject):
-    """Work the methods out behind the window while the strip is open, and show them.
+    """Controller of the strip of methods: open it, preview a method, adopt its scar.
 
-    ``chosen`` is the method that is previewed; ``stale`` says whether the case, or what was asked,
-    is another by now than the answer is about.
+    ``chosen`` is the method that is previewed; ``wanted`` whether the strip is open.
 
     Signals:
-        said: a sentence for the reader that does not need an answer.
-        fitted: it opened, closed, or stands for the strip of slices now, or no longer does.
+        said: a message for the status bar.
+        fitted: the strip opened or closed, or starts or stops replacing the filmstrip.
     """
 
     said = pyqtSignal(str)
@@ -56,67 +159,61 @@ class ThresholdComparison(QObject):
         self.strip = MethodsPanel()
         self.strip.setVisible(False)
         self.regions = RemoteRegions(session, views, self)
-        self.wanted, self.chosen = False, threshold_results.SEGMENTED
-        self._outlined: MethodOutlines | None = None
-        self.stale = True
-        self._asked = 0
-        self._manual: float | None = None
-        self._whole_stack = self._low = False
+        self.wanted, self.chosen = False, SEGMENTED
+        self._low = False
         self._levels = views.shared.levels
-        self._then: Callable[[], None] | None = None
-        self._ask_soon, self._show_soon, self._fit_soon = (
-            self._later(act) for act in (self._ask, self._show, self._fit)
-        )
+        self._methods = MethodUpdater(session, self.regions, lambda: self.wanted, self)
+        self._methods.updated.connect(self._show)
+        self._methods.outdated.connect(self.strip.show_stale)
+        self._show_soon = debounced(self, self._show)
+        self._fit_soon = debounced(self, self._fit)
         self.strip.row.chosen.connect(self.choose)
-        self.regions.changed.connect(self._changed)
         self.regions.said.connect(self.said)
-        view_row.threshold_shown.connect(self._take_threshold)
+        view_row.threshold_shown.connect(self._methods.set_manual_threshold)
         session.opened.connect(self._follow)
-        views.shared.changed.connect(self._window_changed)
+        views.shared.changed.connect(self._window_level_changed)
         self._connect(actions)
-
-    def _later(self, act: Callable[[], None]) -> Callable[[], None]:
-        """Give what does something in a moment, once for all that ask for it until then."""
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(PAUSE_MS)
-        timer.timeout.connect(act)
-        return lambda: None if timer.isActive() else timer.start()
 
     def _connect(self, actions: Actions) -> None:
         actions.connect(
             {
                 "previous_method": lambda: self.step(-1),
                 "next_method": lambda: self.step(1),
-                "remote": self._take_remote,
+                "remote": self._draw_remote,
                 "adopt": self.adopt,
                 "adopt_all": self.adopt_all,
             }
         )
         self._toggle = actions["compare"]
         self._toggle.toggled.connect(self._open)
-        actions["whole_stack"].toggled.connect(self._choose_scope)
+        actions["whole_stack"].toggled.connect(self._methods.set_whole_stack)
+        actions["whole_stack"].toggled.connect(self.strip.show_scope)
         self.strip.bind(actions)
         self.regions.bind(actions)
         self._views.switched.connect(self._show_soon)  # cells are laid out by then
         self._window.installEventFilter(self)
         self._fit()
 
-    # What is open
+    @property
+    def answer(self) -> MethodMasks | None:
+        """Masks of all methods as computed last; see ``stale``."""
+        return None if self._methods.outlined is None else self._methods.outlined.answer
 
     @property
-    def answer(self) -> threshold_results.MethodMasks | None:
-        """Give what was worked out last, see ``stale``."""
-        return None if self._outlined is None else self._outlined.answer
+    def stale(self) -> bool:
+        """Whether the case or a setting has changed since ``answer`` was requested."""
+        return self._methods.stale
 
     @property
     def document(self) -> Document | None:
-        return None if self._session.current is None else self._session.current.document
+        return self._methods.document
 
     @property
     def replaces_strip(self) -> bool:
-        """Say whether there is no room for the strip of slices beside this one."""
+        """Whether the window is too low for the filmstrip beside the open strip of methods."""
         return self.wanted and self._low
+
+    # Open, close and fit
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if event is not None and event.type() == QEvent.Type.Resize and watched is self._window:
@@ -137,71 +234,22 @@ class ThresholdComparison(QObject):
         self.fitted.emit()
         self._show_preview()
         if wanted:
-            self._ask_soon()
+            self._methods.request_soon()
 
     def _follow(self) -> None:
-        self._outlined, self._manual = None, None
         if self.document is not None:
-            self.document.slice_changed.connect(self._changed)
             self.document.current_changed.connect(self._show)
-        self._changed()
 
-    def _changed(self, *_what: object) -> None:
-        """What is shown is of before; the methods are worked out anew in a moment."""
-        self.stale, self._then = True, None
-        self._asked += 1
-        if self.wanted:
-            self.strip.show_stale()
-            self._ask_soon()
-
-    def _window_changed(self) -> None:
+    def _window_level_changed(self) -> None:
         if self._views.shared.levels != self._levels:
             self._levels = self._views.shared.levels
             self._show_soon()
 
-    def _take_threshold(self, value: float | None) -> None:
-        if value is not None and value != self._manual:
-            self._manual = value
-            self._changed()
-
-    def _choose_scope(self, whole_stack: bool) -> None:
-        self._whole_stack = whole_stack
-        self.strip.show_scope(whole_stack)
-        self._changed()
-
-    # Working out
-
-    def _ask(self) -> None:
-        document = self.document
-        if document is None or not self.wanted:
-            return
-        self._asked += 1
-        number, case = self._asked, copy(document.case)
-        case.labels, case.readings = case.labels.copy(), list(case.readings)
-        question = threshold_results.MethodRequest(
-            case,
-            self._whole_stack,
-            dict(self.regions.here),
-            self._manual,
-            document.labels_under_scar.copy(),
-        )
-        self._session.measurement_worker.run(
-            "compare", compute_methods, question,
-            done=self._take_answer, current=lambda: number == self._asked,
-        )  # fmt: skip
-
-    def _take_answer(self, outlined: MethodOutlines) -> None:
-        self._outlined, self.stale = outlined, False
-        self._show()
-        then, self._then = self._then, None
-        if then is not None:
-            then()
-
-    # Showing
+    # Show
 
     def _show(self, *_what: object) -> None:
-        """Show what is known of the current slice."""
-        document, outlined = self.document, self._outlined
+        """Show the result for the current slice."""
+        document, outlined = self.document, self._methods.outlined
         if document is None or outlined is None or not self.wanted:
             return
         k = document.current
@@ -212,7 +260,7 @@ class ThresholdComparison(QObject):
         self._show_preview()
 
     def _show_preview(self) -> None:
-        """Lay the chosen outline and the remote region over the slices in sight."""
+        """Draw the chosen outline and the remote region over the visible slices."""
         document = self.document
         if document is None:
             return
@@ -221,16 +269,16 @@ class ThresholdComparison(QObject):
                 PreviewLayer.on(canvas).show_paths(*self._paths(k))
 
     def _paths(self, k: int) -> tuple[QPainterPath, QPainterPath]:
-        if not self.wanted or self._outlined is None:
+        outlined = self._methods.outlined
+        if not self.wanted or outlined is None:
             return EMPTY_PATH, EMPTY_PATH
-        shows = self.chosen != threshold_results.SEGMENTED
-        outline = self._outlined.infarct[self.chosen][k] if shows else EMPTY_PATH
-        return outline, self._outlined.remote[k]
+        outline = EMPTY_PATH if self.chosen == SEGMENTED else outlined.infarct[self.chosen][k]
+        return outline, outlined.remote[k]
 
-    # Choosing and adopting
+    # Choose and adopt
 
     def choose(self, name: str) -> None:
-        """Preview a method on the slices; the segmentation previews nothing."""
+        """Preview a method on the slices; the segmentation has no preview."""
         self.chosen = name
         self._show()
         self.strip.row.ensureWidgetVisible(self.strip.tile(name), 20, 0)
@@ -242,24 +290,8 @@ class ThresholdComparison(QObject):
         if self.chosen in able:
             self.choose(able[(able.index(self.chosen) + by) % len(able)])
 
-    def _method(self, again: Callable[[], None]) -> threshold_results.MethodMask | None:
-        """Give the method to adopt; where it is not worked out yet, come ``again`` once it is."""
-        if self.document is None or self.document.read_only:
-            return None
-        if not self.wanted or self.chosen == threshold_results.SEGMENTED:
-            self.said.emit("Choose a method first: J compares them, a click or Alt+→ chooses one.")
-            return None
-        if self.stale or self.answer is None:
-            self._then = again
-            return None
-        method = self.answer.method(self.chosen)
-        if method.reason:
-            self.said.emit(method.why_not)
-            return None
-        return method
-
     def adopt(self) -> None:
-        """Take the chosen method's scar on this slice, to start from."""
+        """Replace the scar of this slice by that of the chosen method, to be corrected."""
         method, document = self._method(self.adopt), self.document
         if method is None or document is None or self.answer is None:
             return
@@ -273,7 +305,7 @@ class ThresholdComparison(QObject):
         self.said.emit(f"{method.title} adopted: correct it, then accept. Ctrl+Z takes it back.")
 
     def adopt_all(self) -> None:
-        """Take the chosen method's scar on every slice with a wall that is not read yet."""
+        """Adopt the chosen method on every slice that has a wall and is not read yet."""
         method, document = self._method(self.adopt_all), self.document
         if method is None or document is None or self.answer is None:
             return
@@ -288,7 +320,23 @@ class ThresholdComparison(QObject):
         rest = f" {kept} that are read stay as they are." if kept else ""
         self.said.emit(f"{method.title} adopted on {len(here)} slices.{rest} Y shows the way back.")
 
-    def _take_remote(self) -> None:
+    def _method(self, callback: Callable[[], None]) -> MethodMask | None:
+        """Return the method to adopt; run ``callback`` later where it is not computed yet."""
+        if self.document is None or self.document.read_only:
+            return None
+        if not self.wanted or self.chosen == SEGMENTED:
+            self.said.emit("Choose a method first: J compares them, a click or Alt+→ chooses one.")
+            return None
+        if self.stale or self.answer is None:
+            self._methods.run_when_updated(callback)
+            return None
+        method = self.answer.method(self.chosen)
+        if method.reason:
+            self.said.emit(method.why_not)
+            return None
+        return method
+
+    def _draw_remote(self) -> None:
         self._toggle.setChecked(True)
         self._choose_tool(remote_region.TOOL)
         self.said.emit(

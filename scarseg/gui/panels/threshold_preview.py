@@ -1,4 +1,4 @@
-"""What a comparison of methods draws over the slices: an outline to come, the remote region."""
+"""Layer of a slice view: the outline of the previewed method and the remote region."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EMPTY_PATH = QPainterPath()
 
 
 class PreviewLayer(Guest):
-    """The outline that a method would give, dashed, and the remote region, faintly hatched."""
+    """The outline of a method, dashed, and the remote region, faintly hatched."""
 
     def __init__(self, view: SliceView) -> None:
         super().__init__(view.update)
@@ -23,7 +23,7 @@ class PreviewLayer(Guest):
 
     @classmethod
     def on(cls, view: SliceView) -> PreviewLayer:
-        """Give the layer of a view; it is laid over the labels when first asked for."""
+        """Return the layer of a view; it is added above the labels on first use."""
         for layer in view.guests:
             if isinstance(layer, cls):
                 return layer
@@ -33,7 +33,7 @@ class PreviewLayer(Guest):
         return made
 
     def show_paths(self, outline: QPainterPath, remote: QPainterPath) -> None:
-        """Draw along these, in source pixels."""
+        """Set the paths, in source pixels."""
         if (outline, remote) != (self.outline, self.remote):
             self.outline, self.remote = outline, remote
             self.touch()
@@ -52,7 +52,7 @@ class PreviewLayer(Guest):
             painter.drawPath(self.outline)
 
     def _paint_remote(self, painter: QPainter) -> None:
-        """Hatch in screen pixels, whatever the zoom."""
+        """Hatch in screen pixels, independent of the zoom."""
         region = painter.worldTransform().map(self.remote)
         painter.save()
         painter.resetTransform()

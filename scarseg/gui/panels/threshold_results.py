@@ -1,7 +1,7 @@
-"""Every threshold method on the open stack, with its mask, to be shown and adopted. No Qt here.
+"""Masks of every threshold method on a stack, their outlines, and the adoption of one.
 
-The numbers are those of :func:`scarseg.quant.method_comparison.compare_methods`, which ``batch
---methods`` prints; here each comes with its mask, and with a manual threshold beside them.
+The masses are those of :func:`scarseg.quant.method_comparison.compare_methods`, which ``batch
+--methods`` writes; here with masks, and with a manual threshold as another method.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TITLES = {
     "otsu": "Otsu",
     MANUAL: "Manual",
 }
-"""What methods are called on the screen, in the order they stand."""
+"""Names of the methods on the screen, in their order."""
 REASONS = {
     "W_NO_WALL": "No wall: Shift+L proposes, 2 draws one.",
     "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
@@ -57,12 +57,12 @@ BELOW_REMOTE = "On some slice the threshold is not above remote wall: the method
 
 @dataclass(frozen=True, eq=False)
 class MethodRequest:
-    """What is to be compared: values of one moment.
+    """Input of a comparison: a snapshot of the case and the settings.
 
-    ``whole_stack``: maximum, minimum and remote are the stack's, not each slice's own. ``drawn``
-    are the remote regions (row, column) that a reader drew, by slice; ``manual`` in source units,
-    None for the threshold that the stack offers. ``grounds`` (slice, row, column) is what lies
-    beneath scar: what of it does not rest on wall is not searched.
+    ``whole_stack``: maximum, minimum and remote are those of the stack instead of each slice.
+    ``drawn`` are the remote regions (row, column) that a reader drew, by slice; ``manual`` is in
+    source units, None for the suggested threshold. ``labels_under_scar`` (slice, row,
+    column): scar whose underlying label is not wall is not searched.
     """
 
     case: Case
@@ -74,11 +74,11 @@ class MethodRequest:
 
 @dataclass(frozen=True, eq=False)
 class MethodMask:
-    """What one method makes of the stack, in the headline's convention.
+    """Masks and masses of one method, in the convention of the headline.
 
     ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``levels`` per slice in
-    source units. ``percent`` of LV mass, None without wall. ``reason`` is the code of why the
-    method does not apply; there are no masses then.
+    source units. ``percent`` of LV mass, None without wall. ``reason`` is the code of the reason
+    why the method does not apply; there are no masses then.
     """
 
     name: str
@@ -98,7 +98,7 @@ class MethodMask:
 
     @property
     def why_not(self) -> str:
-        """Say why the method does not apply; nothing where it does."""
+        """The reason why the method does not apply, in words; empty where it does."""
         return REASONS.get(self.reason, "")
 
     @property
@@ -108,9 +108,9 @@ class MethodMask:
 
 @dataclass(frozen=True, eq=False)
 class MethodMasks:
-    """All methods side by side, and what they share.
+    """Masks of all methods, and their common input.
 
-    ``wall`` is what was searched, ``remote`` the reference region, (slice, row, column);
+    ``wall`` is the wall that was searched, ``remote`` the reference region, (slice, row, column);
     ``curves`` per slice, the grams above each threshold, None without wall.
     """
 
@@ -125,42 +125,42 @@ class MethodMasks:
         return next(each for each in self.methods if each.name == name)
 
 
-def compute_masks(question: MethodRequest) -> MethodMasks:
-    """Work out every method; scar outside the wall counts for the segmentation alone."""
+def compute_masks(request: MethodRequest) -> MethodMasks:
+    """Compute every method; scar outside the wall counts for the segmentation alone."""
     from scarseg.quant import method_comparison
     from scarseg.quant.mass import measure
     from scarseg.quant.method_comparison import mass_curve
     from scarseg.quant.remote import propose_remote_outside, remote_signals
     from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, threshold_scar
 
-    case, stack = question.case, question.case.stack
+    case, stack = request.case, request.case.stack
     labels = (
         case.labels
-        if question.labels_under_scar is None
-        else clip_stack_to_wall(case.labels, question.labels_under_scar)
+        if request.labels_under_scar is None
+        else clip_stack_to_wall(case.labels, request.labels_under_scar)
     )
     wall, infarct = searched_wall(labels), infarct_mask(labels)
     spacing = stack.pixel_spacing_mm
     remote = propose_remote_outside(stack.pixels, wall, spacing, infarct)
-    for k, drawn in question.drawn.items():
+    for k, drawn in request.drawn.items():
         remote[k] = drawn & wall[k]
     statuses = [reading.status for reading in case.readings]
     measured = measure(case.labels, stack, statuses)
     lv_g = measure(labels, stack, statuses).lv_mass_g  # a method may leave no muscle beside scar
     methods = [_segmentation(case.labels, measured)]
-    rules = replace(RULES, scope=Scope.STACK if question.whole_stack else Scope.SLICE)
+    rules = replace(RULES, scope=Scope.STACK if request.whole_stack else Scope.SLICE)
     for method in ThresholdMethod:
         manual, region = None, None
         if method is ThresholdMethod.MANUAL:
-            manual = _manual(question)
+            manual = _manual(request)
         if method is ThresholdMethod.OTSU:
             region = wall & infarct.any(axis=(1, 2), keepdims=True)
         found = threshold_scar(
             method, stack.pixels, wall, spacing,
             region=region, remote=remote, sequence=stack.sequence, manual=manual, rules=rules,
         )  # fmt: skip
-        weighed = measure(found.apply_to(labels), stack, statuses)
-        methods.append(_method(found, method_comparison.threshold_rule(method), weighed, lv_g))
+        total = measure(found.apply_to(labels), stack, statuses)
+        methods.append(_method(found, method_comparison.threshold_rule(method), total, lv_g))
     curves = tuple(
         mass_curve(stack, wall, _only(k, wall), convention=measured.convention)
         for k in range(stack.n_slices)
@@ -169,38 +169,38 @@ def compute_masks(question: MethodRequest) -> MethodMasks:
     return MethodMasks(tuple(methods), wall, remote, signals, curves, measured)
 
 
-def clip_stack_to_wall(labels: LabelArray, grounds: LabelArray) -> LabelArray:
-    """Give labels (slice, row, column) without the scar that does not lie on wall."""
-    return np.stack([scar_checks.clip_to_wall(*each) for each in zip(labels, grounds, strict=True)])
+def clip_stack_to_wall(labels: LabelArray, under: LabelArray) -> LabelArray:
+    """Return labels (slice, row, column) without the scar outside the wall."""
+    return np.stack([scar_checks.clip_to_wall(*each) for each in zip(labels, under, strict=True)])
 
 
 def searched_wall(labels: LabelArray) -> MaskArray:
-    """Give the wall of labels (slice, row, column); scar alone is no wall."""
+    """Return the wall of labels (slice, row, column); scar alone is no wall."""
     wall = wall_mask(labels)
     return wall if (labels == Label.MYOCARDIUM).any() else np.zeros_like(wall)
 
 
 def labels_with_method(
-    labels: LabelArray, ground: LabelArray, method: MethodMask, k: int
+    labels: LabelArray, under: LabelArray, method: MethodMask, k: int
 ) -> LabelArray:
-    """Give the labels of slice ``k`` (row, column) with a method's infarct as their scar.
+    """Return the labels of slice ``k`` (row, column) with the infarct of a method as scar.
 
     Wall and blood pool stay as they are; scar comes only where there is wall. The dark cores of
     the method are scar too, since no threshold knows MVO; what was labelled MVO stays so in it.
     """
     infarct = infarct_mask(labels)
-    out = np.where(infarct, ground, labels).astype(np.uint8)
+    out = np.where(infarct, under, labels).astype(np.uint8)
     taken = method.infarct[k] & (out == Label.MYOCARDIUM)
     out[taken] = np.where(labels[taken] == Label.MVO, Label.MVO, Label.SCAR)
     return out
 
 
-def adopt(case: Case, ground: LabelArray, method: MethodMask, k: int) -> Change:
-    """Take a method's scar on slice ``k`` as something to start from, to be read there."""
+def adopt(case: Case, under: LabelArray, method: MethodMask, k: int) -> Change:
+    """Return the change that replaces the scar of slice ``k`` by that of a method, as proposal."""
     before = case.readings[k]
     prompts = replace(before.prompts, no_scar=False)
     after = replace(before, prompts=prompts, status=SliceStatus.PROPOSED, edited=True, reason="")
-    labels = labels_with_method(case.labels[k], ground, method, k)
+    labels = labels_with_method(case.labels[k], under, method, k)
     return case.change(step_name(f"adopt {method.title}", k), k, after, labels)
 
 
@@ -210,10 +210,10 @@ def _only(k: int, wall: MaskArray) -> MaskArray:
     return one
 
 
-def _manual(question: MethodRequest) -> float:
-    if question.manual is not None:
-        return question.manual
-    return suggested_threshold.suggest_threshold(question.case).value
+def _manual(request: MethodRequest) -> float:
+    if request.manual is not None:
+        return request.manual
+    return suggested_threshold.suggest_threshold(request.case).value
 
 
 def _segmentation(labels: LabelArray, measured: Measurements) -> MethodMask:
@@ -230,7 +230,7 @@ def _segmentation(labels: LabelArray, measured: Measurements) -> MethodMask:
 
 
 def _method(
-    found: ThresholdScar, rule: str, weighed: Measurements, lv_g: float | None
+    found: ThresholdScar, rule: str, measured_method: Measurements, lv_g: float | None
 ) -> MethodMask:
     return MethodMask(
         str(found.method),
@@ -238,9 +238,9 @@ def _method(
         found.scar,
         found.mvo,
         found.thresholds,
-        _grams(weighed),
-        weighed.scar_mass_g,
-        100 * weighed.scar_mass_g / lv_g if lv_g else None,
+        _grams(measured_method),
+        measured_method.scar_mass_g,
+        100 * measured_method.scar_mass_g / lv_g if lv_g else None,
         "" if found.reason is None else str(found.reason),
         BELOW_REMOTE if found.warnings else "",
     )
@@ -258,7 +258,7 @@ Paths = tuple[QPainterPath, ...]
 
 @dataclass(frozen=True, eq=False)
 class MethodOutlines:
-    """An answer with its outlines; those of ``infarct`` and ``mvo`` by the method's name."""
+    """Masks with their outlines; those of ``infarct`` and ``mvo`` by the name of the method."""
 
     answer: MethodMasks
     wall: Paths
@@ -267,17 +267,17 @@ class MethodOutlines:
     mvo: Mapping[str, Paths]
 
 
-def compute_methods(question: MethodRequest) -> MethodOutlines:
-    """Compare the methods and trace them; for a worker thread."""
-    answer = compute_masks(question)
+def compute_methods(request: MethodRequest) -> MethodOutlines:
+    """Compute all methods and trace their outlines; runs on a worker thread."""
+    answer = compute_masks(request)
     return MethodOutlines(
         answer,
-        _traced(answer.wall),
-        _traced(answer.remote),
-        {method.name: _traced(method.infarct) for method in answer.methods},
-        {method.name: _traced(method.mvo) for method in answer.methods},
+        _trace(answer.wall),
+        _trace(answer.remote),
+        {method.name: _trace(method.infarct) for method in answer.methods},
+        {method.name: _trace(method.mvo) for method in answer.methods},
     )
 
 
-def _traced(masks: MaskArray) -> Paths:
+def _trace(masks: MaskArray) -> Paths:
     return tuple(painting.outline(mask) for mask in masks)

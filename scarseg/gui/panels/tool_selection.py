@@ -1,4 +1,4 @@
-"""What the reader has in hand: tool, label, size; actions, canvas and view row kept in step."""
+"""Selected tool, label, brush size and threshold, in step with actions and view options."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ PROMPT_HINTS = {
     ("point", Label.MYOCARDIUM): "Click what is wall, Alt-click what is not. 3: scar again.",
     **{(tool, label): why for tool in ("box", "point") for label, why in prompts.REFUSED.items()},
 }
-"""What a tool asks for with a label, where that is not scar."""
+"""Hints shown for a tool with a label other than scar."""
 SET_BY_READER = "set by hand"
-"""The rule of a threshold that the reader chose."""
+"""Rule of a threshold that the reader set."""
 VIEW_TOGGLES = ("fill", "prompts_shown", "grid")
 
 
 class ToolSelection(QObject):
-    """Choose tools, labels and sizes.
+    """Controller of the selected tool, label, sizes and threshold.
 
     Signals:
-        said: a sentence for the reader that does not need an answer.
+        said: a message for the status bar.
     """
 
     said = pyqtSignal(str)
@@ -109,21 +109,21 @@ class ToolSelection(QObject):
         self._explain_prompts()
 
     def _explain_prompts(self) -> None:
-        words = PROMPT_HINTS.get((self._shared.tool, self._shared.label))
-        if words is not None:
-            self.said.emit(words)
+        hint = PROMPT_HINTS.get((self._shared.tool, self._shared.label))
+        if hint is not None:
+            self.said.emit(hint)
 
     def resize(self, by: int) -> None:
-        """Make brush and eraser larger by so many steps of half a millimetre."""
+        """Enlarge brush and eraser by steps of half a millimetre."""
         self._row.brush.setValue(self._row.brush.value() + by)
 
     def _follow(self) -> None:
-        """Begin with another case; its threshold is known better once all is proposed."""
+        """Suggest a threshold for the opened case, and again once all slices are proposed."""
         self.automatic_threshold()
         if self._session.current is not None:
-            self._session.current.inference.ready_changed.connect(self._look_again)
+            self._session.current.inference.ready_changed.connect(self._suggest_again)
 
-    def _look_again(self) -> None:
+    def _suggest_again(self) -> None:
         current = self._session.current
         if current is None or current.inference.proposing or self._threshold is None:
             return
@@ -131,7 +131,7 @@ class ToolSelection(QObject):
             self.automatic_threshold()
 
     def automatic_threshold(self) -> None:
-        """Take the threshold that the stack offers; looked for once it is needed."""
+        """Set the suggested threshold; computed only when the threshold brush is selected."""
         self._threshold = None
         if self._shared.tool == "threshold" and self._session.current is not None:
             self._threshold = suggest_threshold(self._session.current.document.case)
@@ -147,8 +147,8 @@ class ToolSelection(QObject):
             self._show_threshold()
 
     def _show_threshold(self) -> None:
-        in_hand = self._shared.tool == "threshold"
-        self._row.show_threshold(self._threshold if in_hand else None)
+        selected = self._shared.tool == "threshold"
+        self._row.show_threshold(self._threshold if selected else None)
         if self._threshold is not None:
             self._shared.set("threshold", self._threshold.value)
 

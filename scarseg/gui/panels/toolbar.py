@@ -1,10 +1,10 @@
-"""What frames the desk: the bar of tools, the banner, the row of view options, the foot."""
+"""Tool bar, and the row of view options: label, brush size, opacity, window level, threshold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from PyQt6.QtCore import QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
 from PyQt6.QtWidgets import (
     QComboBox,
@@ -12,11 +12,8 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMenu,
-    QProgressBar,
-    QPushButton,
     QSizePolicy,
     QSlider,
-    QStatusBar,
     QToolButton,
     QWidget,
 )
@@ -24,7 +21,6 @@ from PyQt6.QtWidgets import (
 from scarseg.case.labels import Label
 from scarseg.gui import theme
 from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
-from scarseg.gui.dialogs.about import NOTICE
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
 from scarseg.quant.suggested_threshold import SuggestedThreshold
@@ -45,14 +41,13 @@ TOOL_BAR_ACTIONS = (
     "accept",
     "",
 )
-MESSAGE_MS = 9000
 SHORT_TEXTS = {"not_assessable": "N/A", "threshold": "Threshold"}
-"""What the bar says where the menu's text is too long."""
+"""Text of a tool button where that of the menu is too long."""
 KEY_SYMBOLS = {"Space": "␣", "Return": "⏎", "Enter": "⏎"}
 
 
 def _rule() -> QFrame:
-    """Give the thin line between groups of the bar."""
+    """Return the thin line between groups of tool buttons."""
     line = QFrame()
     line.setObjectName("rule")
     line.setFixedSize(1, 18)
@@ -60,7 +55,7 @@ def _rule() -> QFrame:
 
 
 class ElidedLabel(QLabel):
-    """A line that gives way: it ends in an ellipsis where there is no room."""
+    """A one-line label that ends in an ellipsis where its text does not fit."""
 
     def __init__(self, name: str, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
         super().__init__()
@@ -85,7 +80,7 @@ class ElidedLabel(QLabel):
 
 
 class ToolBar(QWidget):
-    """Menu, tools and verbs, and the geometry of what is open."""
+    """Tool bar: menu, tool buttons, and the geometry of the open stack."""
 
     def __init__(self, actions: Mapping[str, QAction]) -> None:
         super().__init__()
@@ -133,17 +128,17 @@ def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
     menu = QMenu(parent)
     menu.setToolTipsVisible(True)
     for title in MENUS:
-        part = menu.addMenu(title)
-        assert part is not None
-        part.setToolTipsVisible(True)
+        submenu = menu.addMenu(title)
+        assert submenu is not None
+        submenu.setToolTipsVisible(True)
         for row in ACTIONS:
             if row.menu == title:
-                part.addAction(actions[row.name])
+                submenu.addAction(actions[row.name])
     return menu
 
 
 def configure_button(action: QAction, text: str, button: QToolButton | None = None) -> QToolButton:
-    """Give a button (or make one) the part of an action, with its own text."""
+    """Bind a tool button, new by default, to an action, with a text of its own; return it."""
     button = button or QToolButton()
     button.setDefaultAction(action)
     button.setText(text)
@@ -153,126 +148,8 @@ def configure_button(action: QAction, text: str, button: QToolButton | None = No
     return button
 
 
-class Banner(QFrame):
-    """A sentence that stays until it is dealt with or waved away."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("banner")
-        self.setAccessibleName("Notice")
-        self.text = QLabel()
-        self.text.setWordWrap(True)
-        self.retry = QPushButton("Try again")
-        self.dismiss = QToolButton()
-        self.dismiss.setText("✕")
-        self.dismiss.setAccessibleName("Dismiss the notice")
-        self.dismiss.setToolTip("Dismiss the notice")
-        self.retry.setToolTip("Try again what failed")
-        self.dismiss.clicked.connect(self.hide)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(14, 6, 8, 6)
-        layout.addWidget(self.text, 1)
-        layout.addWidget(self.retry)
-        layout.addWidget(self.dismiss)
-        self._retry: Callable[[], object] | None = None
-        self.lasting, self._severe = False, ""
-        self.retry.clicked.connect(self._act)
-        self.hide()
-
-    def show_notice(
-        self,
-        text: str,
-        severe: bool = False,
-        retry: Callable[[], object] | None = None,
-        verb: str = "Try again",
-        lasts: bool = False,
-    ) -> None:
-        """Show a sentence, and a button for ``retry``.
-
-        A severe one, or one that lasts, cannot be waved away while it holds.
-        """
-        if self.lasting and not (severe or lasts):
-            self.text.setText(f"{self._severe}\n{text}")
-            return
-        self._retry, self.lasting, self._severe = retry, severe or lasts, text
-        self.text.setText(text)
-        self.retry.setText(verb)
-        self.retry.setVisible(retry is not None)
-        self.dismiss.setVisible(not self.lasting)
-        self.setProperty("severe", "true" if severe else "false")
-        theme.repolish(self)
-        self.show()
-
-    def _act(self) -> None:
-        """Do what the button offers; what does not last has been answered."""
-        if not self.lasting:
-            self.hide()
-        if self._retry is not None:
-            self._retry()
-
-    def clear(self) -> None:
-        """Take the sentence away: what it spoke of is over."""
-        self.lasting = False
-        self.hide()
-
-
-class StatusBar(QStatusBar):
-    """Saved or not, how far the models are, the stopwatch."""
-
-    cancelled = pyqtSignal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setSizeGripEnabled(False)
-        self.saved, self.models = label("", "", "Saved"), label("", "quiet", "Models")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setFixedWidth(120)
-        self.progress.setAccessibleName("Progress")
-        self.cancel = QToolButton()
-        self.cancel.setText("Cancel")
-        self.cancel.setAccessibleName("Cancel the running job")
-        self.cancel.setToolTip("Cancel the running job")
-        self.cancel.clicked.connect(self.cancelled)
-        self.clock = label("", "quiet", "Reading time and corrections")
-        self.message = label("", "message", "Message")
-        self._fade = QTimer(self)
-        self._fade.setSingleShot(True)
-        self._fade.timeout.connect(self.message.clear)
-        # A sentence must not widen the window; its whole is in the tool tip.
-        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        for widget in (self.saved, self.models, self.progress, self.cancel):
-            self.addWidget(widget)
-        self.addWidget(self.message, 1)
-        for widget in (self.clock, label("?  keys", "quiet"), label("Research use only", "quiet")):
-            self.addPermanentWidget(widget)
-            widget.setContentsMargins(10, 0, 6, 0)
-        self.setContentsMargins(8, 0, 4, 0)
-        self.setToolTip(NOTICE)
-        self.show_progress(1.0, "")
-
-    def show_progress(self, fraction: float, what: str) -> None:
-        """Show a job; below 0 it is not known how far; an empty ``what`` ends it."""
-        running = bool(what)
-        self.progress.setVisible(running)
-        self.cancel.setVisible(running)
-        self.progress.setRange(0, 0 if fraction < 0 else 1000)
-        self.progress.setValue(round(max(fraction, 0) * 1000))
-        if running:
-            self.models.setText(what)
-
-    def show_message(self, text: str) -> None:
-        """Show a sentence for some seconds, beside what stays in sight."""
-        self.message.setText(text)
-        self.message.setToolTip(text)
-        self._fade.start(MESSAGE_MS)
-
-    def show_saved(self, word: str, colour: str) -> None:
-        self.saved.setText(f'<span style="color:{colour}">●</span> {word}' if word else "")
-
-
 THRESHOLD_STEPS = 200
-"""Steps of the threshold's slider over its range."""
+"""Steps of the threshold slider over its range."""
 LABEL_NAMES = {
     Label.BLOOD_POOL: "blood pool",
     Label.MYOCARDIUM: "wall",
@@ -283,10 +160,10 @@ LABEL_NAMES = {
 
 
 MAX_PIXEL_RATIO = 3
-"""Pictures are made for screens with so many pixels for each of a window, at most."""
+"""Icons are drawn for the highest device pixel ratio that is supported."""
 
 
-def _dot(name: str) -> QIcon:
+def _colour_icon(name: str) -> QIcon:
     pixmap = QPixmap(QSize(12, 12) * MAX_PIXEL_RATIO)
     pixmap.setDevicePixelRatio(MAX_PIXEL_RATIO)
     pixmap.fill(Qt.GlobalColor.transparent)
@@ -300,11 +177,15 @@ def _dot(name: str) -> QIcon:
 
 
 class ViewOptionsBar(QWidget):
-    """Label, brush size, opacity and window level, and what is under the hand.
+    """Row of view options: label, brush size, opacity, window level, threshold, hovered pixel.
 
     Signals:
-        threshold_changed: the reader moved the threshold to this value, in source units.
-        threshold_shown: the value in hand, None with another tool.
+        label_chosen: value of a :class:`Label`.
+        radius_changed: brush radius in mm.
+        opacity_changed: opacity of the fill, 0 to 1.
+        preset_chosen: name of a window level preset.
+        threshold_changed: the threshold that the reader set, in source units.
+        threshold_shown: the threshold of the brush, None with another tool.
     """
 
     label_chosen = pyqtSignal(int)
@@ -318,7 +199,7 @@ class ViewOptionsBar(QWidget):
         super().__init__()
         self.labels, self.presets = QComboBox(), QComboBox()
         for number, (value, word) in enumerate(LABEL_NAMES.items(), start=1):
-            icon = _dot(theme.LABEL_COLOURS.get(value, theme.QUIET))
+            icon = _colour_icon(theme.LABEL_COLOURS.get(value, theme.QUIET))
             self.labels.addItem(icon, f"{word}   {number}", int(value))
         for name, use in window_level.PRESETS.items():
             self.presets.addItem(name)
@@ -327,7 +208,7 @@ class ViewOptionsBar(QWidget):
         self.brush = _slider("Brush radius in millimetres", 2, 40, 8)
         self.opacity = _slider("Opacity of the fill", 0, 100, 30)
         self.threshold = _slider("Threshold of the brush", 0, THRESHOLD_STEPS, THRESHOLD_STEPS // 2)
-        self.threshold_word = label("Above", "quiet")
+        self.threshold_label = label("Above", "quiet")
         self.threshold_text = label("", "figures", "Threshold in the image's own units")
         self._range = (0.0, 1.0)
         self.brush_text, self.hover = label("", "quiet"), label("", "quiet", "Pixel under the hand")
@@ -343,14 +224,14 @@ class ViewOptionsBar(QWidget):
         layout.setSpacing(6)
         for widget in (
             self.labels, label("Brush", "quiet"), self.brush,
-            self.brush_text, self.threshold_word, self.threshold, self.threshold_text,
+            self.brush_text, self.threshold_label, self.threshold, self.threshold_text,
             label("Fill", "quiet"), self.opacity,
             label("Window", "quiet"), self.presets,
         ):  # fmt: skip
             layout.addWidget(widget)
             if isinstance(widget, QComboBox | QSlider):
                 widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        # Where there is no room, the hand's pixel gives way before the window grows.
+        # Where there is no room, the hovered pixel is cut off before the window grows.
         self.hover.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.hover.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         layout.addWidget(self.hover, 1)
@@ -374,13 +255,13 @@ class ViewOptionsBar(QWidget):
         self.threshold_changed.emit(low + (high - low) * step / THRESHOLD_STEPS)
 
     def set_threshold(self, value: float) -> None:
-        """Take a threshold, in source units, that the reader sets elsewhere."""
+        """Set the threshold, in source units, from another control."""
         low, high = self._range
         self.threshold_changed.emit(min(max(value, low), high))
 
     def show_threshold(self, threshold: SuggestedThreshold | None) -> None:
-        """Show a threshold and the range it can be set in; None hides it."""
-        for widget in (self.threshold_word, self.threshold, self.threshold_text):
+        """Show the threshold and its slider; None hides them."""
+        for widget in (self.threshold_label, self.threshold, self.threshold_text):
             widget.setVisible(threshold is not None)
         self.threshold_shown.emit(None if threshold is None else threshold.value)
         if threshold is None:
@@ -398,9 +279,9 @@ class ViewOptionsBar(QWidget):
 
 
 def _slider(name: str, low: int, high: int, value: int) -> QSlider:
-    made = QSlider(Qt.Orientation.Horizontal)
-    made.setRange(low, high)
-    made.setValue(value)
-    made.setFixedWidth(60)
-    made.setAccessibleName(name)
-    return made
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(low, high)
+    slider.setValue(value)
+    slider.setFixedWidth(60)
+    slider.setAccessibleName(name)
+    return slider

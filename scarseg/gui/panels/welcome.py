@@ -1,4 +1,4 @@
-"""The empty window: what to do first, and what comes after."""
+"""The empty window: drop area, buttons to open a study, and the first steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DRAG_EVENTS = (QEvent.Type.DragEnter, QEvent.Type.DragLeave, QEvent.Type.Drop)
 
 
 class DropArea(QFrame):
-    """A dashed frame that lights up while something is dragged over the window."""
+    """Dashed frame that is highlighted while something is dragged over the window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class DropArea(QFrame):
 
 
 class Welcome(QWidget):
-    """What to do when nothing is open."""
+    """Page shown while no study is open."""
 
     def __init__(self, actions: Mapping[str, QAction]) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Welcome(QWidget):
         return row
 
     def _last(self, action: QAction) -> QPushButton:
-        """Offer the folder of last time, once it is known that there is one."""
+        """Return the button of the last folder, hidden until there is one."""
         button = QPushButton(action.text())
         button.setToolTip(action.toolTip())
         button.setFlat(True)

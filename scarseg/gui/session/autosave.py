@@ -1,9 +1,14 @@
-"""Autosave is save: a second after the last change, at most three after the first one that is
-not saved yet, and on switching and closing."""
+"""Save the open case by itself.
+
+A second after the last change, at most three seconds after the first one that is not saved yet,
+and on switching and closing.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 from enum import StrEnum
 from pathlib import Path
 
@@ -16,12 +21,21 @@ from scarseg.gui.workers import Worker
 
 DELAY_MS = 1000
 LONGEST_MS = 3000
-"""A hand that never rests for a second is not waited for."""
+"""A reader who never pauses for a second is not waited for."""
 RETRY_MS = 10_000
+OVERDUE_MS = 30_000
+"""A save that takes longer than this is shown as not saved."""
+OVERDUE = "The disk has been busy for 30 seconds."
+_log = logging.getLogger(__name__)
 
 
 class SaveState(StrEnum):
-    """What the reader is told; SAVED only once the disk has confirmed the last change."""
+    """State of the open case on the disk, as the status bar shows it.
+
+    UNSAVED -> SAVING -> SAVED, or UNSAVED again where the case changed meanwhile. Any exception
+    leads to FAILED, from which every retry leads to SAVED or back; a save that is overdue is
+    FAILED until the disk answers. SAVED only once the disk has confirmed the last change.
+    """
 
     SAVED = "saved"
     UNSAVED = "unsaved"
@@ -37,7 +51,7 @@ def _save(case: Case, path: Path) -> None:
 
 
 class Autosave(QObject):
-    """Save one document through the disk lane.
+    """Save one document on the disk worker.
 
     Signals:
         state_changed: ``state`` changed; ``problem`` is the sentence of a failed save.
@@ -60,6 +74,10 @@ class Autosave(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.save_now)
+        self._overdue_timer = QTimer(self)
+        self._overdue_timer.setSingleShot(True)
+        self._overdue_timer.setInterval(OVERDUE_MS)
+        self._overdue_timer.timeout.connect(self._overdue)
         document.edited.connect(self._touch)
 
     def _touch(self) -> None:
@@ -73,7 +91,7 @@ class Autosave(QObject):
         self._timer.start(max(min(DELAY_MS, left_ms), 0))
 
     def save_now(self) -> None:
-        """Hand the case to the disk lane unless the disk has it already."""
+        """Queue a save on the disk worker, unless the disk has the last change already."""
         self._timer.stop()
         self._touched_at = None
         revision = self.document.revision
@@ -82,16 +100,23 @@ class Autosave(QObject):
             self._saving_revision,
         ):
             return
+        try:
+            snapshot = self.document.snapshot()
+        except Exception as error:  # noqa: BLE001 - MemoryError too is shown and tried again
+            self._failed(revision, error)
+            return
         self._saving_revision = revision
+        self._overdue_timer.start()
         if self.state is not SaveState.FAILED:
             self._set(SaveState.SAVING)
         self._worker.run(
             f"save {self.path.name}",
             _save,
-            self.document.snapshot(),
+            snapshot,
             self.path,
             done=lambda _: self._saved(revision),
             failed=lambda error: self._failed(revision, error),
+            urgent=True,
         )
 
     def _saved(self, revision: int) -> None:
@@ -104,14 +129,23 @@ class Autosave(QObject):
     def _ended(self, revision: int) -> None:
         if self._saving_revision == revision:
             self._saving_revision = None
+            self._overdue_timer.stop()
 
     def _failed(self, revision: int, error: BaseException) -> None:
+        """Show any exception as "not saved" and try again; an unforeseen one is logged too."""
         self._ended(revision)
-        if not isinstance(error, (ScarsegError, OSError)):
-            raise error
         self.problem = str(error)
+        if not isinstance(error, (ScarsegError, OSError)):
+            trace = "".join(traceback.format_tb(error.__traceback__)[-6:])
+            _log.error("%s while saving\n%s", type(error).__name__, trace)
+            self.problem = f"{type(error).__name__}: {error}".removesuffix(": ")
         self._set(SaveState.FAILED)
         self._timer.start(RETRY_MS)
+
+    def _overdue(self) -> None:
+        """Show a save that is still under way as not saved; its end is shown when it comes."""
+        self.problem = OVERDUE
+        self._set(SaveState.FAILED)
 
     def _set(self, state: SaveState) -> None:
         self.state = state

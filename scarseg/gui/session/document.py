@@ -110,12 +110,14 @@ class Document(QObject):
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
     ``previous_history`` holds the steps of earlier sessions; ``viewed`` the slices that were on
-    the screen as they stand now.
+    the screen as they stand now. ``mvo_checked``: where dark cores
+    were looked for in this session.
 
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
         current_changed: another slice is the current one.
+        mvo_looked_for: dark cores were looked for on this slice.
         insertion_changed: the insertion point of the right ventricle is another.
     """
 
@@ -123,6 +125,7 @@ class Document(QObject):
     edited = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
+    mvo_looked_for = pyqtSignal(int)
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -140,6 +143,7 @@ class Document(QObject):
         self.labels_under_scar = case.labels_under_scar
         self.previous_history = case.history
         self.viewed: set[int] = set()
+        self.mvo_checked: set[int] = set()
         self._held: set[int] | None = None
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
@@ -230,6 +234,11 @@ class Document(QObject):
         self.insertion_changed.emit()
         self.edited.emit()
         return before
+
+    def mark_mvo_checked(self) -> None:
+        """Record that dark cores were looked for on the current slice."""
+        self.mvo_checked.add(self.current)
+        self.mvo_looked_for.emit(self.current)
 
     def mark_edited(self) -> None:
         """Have the case saved again although no slice changed."""

@@ -17,6 +17,7 @@ from scarseg.progress import Progress, silent
 from scarseg.report import text
 
 if TYPE_CHECKING:
+    from scarseg.io.tables.export import ExtraTable, Row
     from scarseg.io.tables.table import StackRecord
     from scarseg.segmentation.interval import MassInterval
 
@@ -29,14 +30,17 @@ def export_cases(
     progress: Progress = silent,
 ) -> str:
     """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
+    from scarseg.batch.results import segment_table_rows
     from scarseg.io.tables.export import write_export
 
-    records = []
+    records: list[StackRecord] = []
+    segments: list[Row] = []
     for n, case in enumerate(cases):
         within = subprogress(progress, n / len(cases), 1 / len(cases))
         within(0.0, f"Measuring {n + 1} of {len(cases)}")
         records.append(build_record(case, interval_of and interval_of(case, within)))
-    files = write_export(path, records, {}, force=force)
+        segments += segment_table_rows(case, records[-1])
+    files = write_export(path, records, {}, _segment_table(segments), force=force)
     return f"Written: {', '.join(file.name for file in reversed(files))} in {path.parent}"
 
 
@@ -169,6 +173,7 @@ def export_formats(
         InputError: there is nothing to write, or nothing but what needs files that are gone.
         OutputError: E_EXISTS before anything is written, E_WRITE.
     """
+    from scarseg.batch.results import segment_table_rows
     from scarseg.io.files import refuse_existing
 
     read = load_cases(entries, cases_folder, now, subprogress(progress, 0.0, 0.1))
@@ -180,12 +185,14 @@ def export_formats(
     if not force:
         refuse_existing(targets, "it would be replaced")
     records, refused = [], []
+    segments: list[Row] = []
     for n, (entry, case) in enumerate(read):
         within = subprogress(progress, 0.1 + 0.85 * n / len(read), 0.85 / len(read))
         within(0.0, f"Writing {n + 1} of {len(read)}")
         interval = None if interval_of is None else interval_of(case, within)
         mask_file = _mask_file(entry, request)
         records.append(build_record(case, interval, mask_file))
+        segments += segment_table_rows(case, records[-1])
         try:
             _write_one(request, entry, case, records[-1], interval, force)
         except (Cancelled, OutputError):
@@ -195,7 +202,7 @@ def export_formats(
                 raise
             refused.append(f"{entry.title}: {error.message}")
     progress(0.95, "Writing the tables")
-    _write_tables(request, records, force)
+    _write_tables(request, records, segments, force)
     return _told(request, targets, refused) + unread_message(len(entries) - len(read))
 
 
@@ -230,20 +237,32 @@ def _able(entry: Entry, request: ExportRequest) -> frozenset[ExportFormat]:
 
 
 def _tables(request: ExportRequest) -> list[Path]:
+    from scarseg.batch.results import SEGMENT_TABLE
     from scarseg.io.tables.export import export_files
 
     if ExportFormat.CSV in request.formats:
-        return export_files(request.folder / "scar.csv", ExportFormat.WORKBOOK in request.formats)
+        workbook = ExportFormat.WORKBOOK in request.formats
+        return export_files(request.folder / "scar.csv", workbook, tuple(SEGMENT_TABLE))
     return [request.folder / "scar.xlsx"] if ExportFormat.WORKBOOK in request.formats else []
 
 
-def _write_tables(request: ExportRequest, records: Sequence[StackRecord], force: bool) -> None:
+def _segment_table(rows: Sequence[Row]) -> list[ExtraTable]:
+    """Return the table of segments, as ``scarseg batch`` writes it."""
+    from scarseg.batch.results import SEGMENT_TABLE
+    from scarseg.io.tables.export import ExtraTable
+
+    return [ExtraTable(name, columns, tuple(rows)) for name, columns in SEGMENT_TABLE.items()]
+
+
+def _write_tables(
+    request: ExportRequest, records: Sequence[StackRecord], segments: Sequence[Row], force: bool
+) -> None:
     from scarseg.io.tables.export import write_export
 
     files = _tables(request)
     if files:
         both = {ExportFormat.CSV, ExportFormat.WORKBOOK} <= request.formats
-        write_export(files[-1], records, {}, workbook=both, force=force)
+        write_export(files[-1], records, {}, _segment_table(segments), both, force)
 
 
 def _write_one(

@@ -23,7 +23,7 @@ from scarseg.gui.session.inference import Inference, Readiness
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.loading import OpenedCase, OpenRequest, StudyScanner, open_case
 from scarseg.gui.session.resume import LastSlice, LockWatcher
-from scarseg.gui.session.study_list import Entry, StudyList, reading_summary
+from scarseg.gui.session.study_list import Entry, PatientLabel, StudyList, reading_summary
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 
@@ -110,6 +110,19 @@ class Session(QObject):
     def blinded(self) -> bool:
         """Say whether the list stands under codes: nothing may tell whose a stack is."""
         return self.study_list is not self.scanner.study_list
+
+    @property
+    def open_title(self) -> str:
+        """Patient, date and series of the open case; of a blinded one its code; else empty."""
+        if self.current is None:
+            return ""
+        entry = self.current.entry
+        return self.study_list.study_of(entry).describe(entry)
+
+    def set_patient_label(self, style: PatientLabel) -> None:
+        """Choose what patients are called in the window."""
+        self.scanner.study_list.set_patient_label(style)
+        self.study_list_changed.emit()
 
     def _unless_blinded(self, tell: Callable[..., None], what: object) -> None:
         """Pass on what may name files, or open a study by itself, unless that would tell."""

@@ -115,6 +115,32 @@ def thickness_text(thickness_mm: float, spacing_mm: float | None) -> str:
     return f"{text}, no gap"
 
 
+class PatientLabel(StrEnum):
+    """How the window names a patient."""
+
+    ID = "id"
+    INITIALS = "initials"
+    NAME = "name"
+
+
+def patient_text(patient_id: str, name: str, style: PatientLabel) -> str:
+    """Return what a patient is called: by ID, or as asked for where there is a name.
+
+    Args:
+        patient_id: Patient ID of the DICOM header.
+        name: DICOM person name, "Family^Given^Middle"; only its alphabetic group counts.
+        style: what to show.
+    """
+    parts = [part.strip() for part in name.split("=")[0].split("^")[:3]]
+    parts = [part for part in parts if part]
+    if parts and style is PatientLabel.NAME:
+        return ", ".join((parts[0], " ".join(parts[1:]))) if parts[1:] else parts[0]
+    if parts and style is PatientLabel.INITIALS:
+        given_first = [*parts[1:], parts[0]]
+        return "".join(f"{part[0].upper()}." for part in given_first)
+    return patient_id or "no identifier"
+
+
 @dataclass(eq=False)
 class Study:
     """The series of one study, and what was refused beside them."""
@@ -123,14 +149,30 @@ class Study:
     patient_id: str
     study_date: str
     entries: list[Entry] = field(default_factory=list)
+    patient_name: str = ""
+    patient_label: PatientLabel = PatientLabel.ID
+
+    @property
+    def patient(self) -> str:
+        """What the patient is called in the window."""
+        return patient_text(self.patient_id, self.patient_name, self.patient_label)
+
+    @property
+    def date(self) -> str:
+        """Study date as 2024-01-31, or as it stands in the header."""
+        date = self.study_date
+        return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else date
 
     @property
     def title(self) -> str:
-        """Name the study by pseudonymous means: its identifier and date."""
-        date = self.study_date
-        if len(date) == 8 and date.isdigit():
-            date = f"{date[:4]}-{date[4:6]}-{date[6:]}"
-        return "  ".join(part for part in (self.patient_id or "no identifier", date) if part)
+        """Patient and date."""
+        return "  ".join(part for part in (self.patient, self.date) if part)
+
+    def describe(self, entry: Entry) -> str:
+        """Return patient, date and series; of a blinded re-reading its code alone."""
+        if entry.blinding is not None:
+            return entry.blinding.code
+        return " · ".join(part for part in (self.patient, self.date, entry.title) if part)
 
     @property
     def proposed(self) -> Entry | None:
@@ -141,12 +183,38 @@ class Study:
         return self.entries[0] if self.entries else None
 
 
+class StudyState(StrEnum):
+    """What a reader filters the list by."""
+
+    TO_READ = "to read"
+    IN_PROGRESS = "in progress"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """What the list shows: studies in a state (None: in any) with every word of a text."""
+
+    text: str = ""
+    state: StudyState | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.text.strip()) or self.state is not None
+
+
 class StudyList:
-    """Everything opened in this session, in the order it came."""
+    """Everything opened in this session, in the order it came.
+
+    ``filter`` is what the reader sees of it; ``last_opened`` the series a study was last read by.
+    """
 
     def __init__(self) -> None:
         self.studies: list[Study] = []
         self.refused: list[Refusal] = []
+        self.filter = StudyFilter()
+        self.last_opened: dict[str, Entry] = {}
+        self.patient_label = PatientLabel.ID
         self.waiting: dict[str, CaseFile] = {}
         """Case files whose images are not at hand, by the stack they belong to."""
 
@@ -179,16 +247,37 @@ class StudyList:
                     return entry
         raise LookupError(stack_id)
 
+    def set_patient_label(self, style: PatientLabel) -> None:
+        """Choose what patients are called."""
+        self.patient_label = style
+        for study in self.studies:
+            study.patient_label = style
+
+    def entry_of(self, study: Study) -> Entry | None:
+        """Return the series a study is read by: the one opened last, else the proposed one."""
+        return self.last_opened.get(study.study_uid, study.proposed)
+
+    def shows(self, study: Study) -> bool:
+        """Return whether a study passes the filter."""
+        entry = self.entry_of(study)
+        state = self.filter.state
+        passes = state is None or state is state_of(entry)
+        return passes and matches(self.filter.text, study, state_text(entry))
+
     def study_of(self, entry: Entry) -> Study:
         """Give the study an entry belongs to."""
         return next(study for study in self.studies if entry in study.entries)
 
     def next_unread(self, after: Entry | None) -> Entry | None:
-        """Give the proposed entry of the next study not read yet, going round once."""
+        """Return the proposed entry of the next study not read yet, going round once.
+
+        Only studies that pass the filter count.
+        """
         here = -1 if after is None else self.studies.index(self.study_of(after))
         n = len(self.studies)
         for step in range(1, n + 1):
-            entry = self.studies[(here + step) % n].proposed
+            study = self.studies[(here + step) % n]
+            entry = study.proposed if self.shows(study) else None
             if entry is not None and entry is not after and not entry.read and not entry.code:
                 return entry
         return None
@@ -206,7 +295,13 @@ class StudyList:
         for study in self.studies:
             if study.study_uid == source.study_uid:
                 return study
-        study = Study(source.study_uid, source.patient_id, source.study_date)
+        study = Study(
+            source.study_uid,
+            source.patient_id,
+            source.study_date,
+            patient_name=source.patient_name,
+            patient_label=self.patient_label,
+        )
         self.studies.append(study)
         return study
 
@@ -217,15 +312,6 @@ def most_likely(entries: Sequence[Entry]) -> Entry | None:
         if entry.proposed:
             return entry
     return entries[0] if entries else None
-
-
-class StudyState(StrEnum):
-    """What a reader filters the list by."""
-
-    TO_READ = "to read"
-    IN_PROGRESS = "in progress"
-    READ = "read"
-    FAILED = "failed"
 
 
 def state_of(entry: Entry | None) -> StudyState:
@@ -257,7 +343,9 @@ def count_states(states: Iterable[StudyState]) -> dict[StudyState, int]:
 
 def matches(text: str, study: Study, words: str) -> bool:
     """Say whether every word of ``text`` is in a study's name, state or series."""
-    everything = " ".join((study.title, words, *(entry.title for entry in study.entries)))
+    everything = " ".join(
+        (study.patient_id, study.title, words, *(entry.title for entry in study.entries))
+    )
     return all(word in everything.casefold() for word in text.casefold().split())
 
 

@@ -277,6 +277,19 @@ class Canvas(Pointing):
         """Say whether a button is held here."""
         return self._held is not None
 
+    @property
+    def gesture_open(self) -> bool:
+        """Whether a gesture is half made: a button is held, or a polygon is not closed."""
+        return self.busy or bool(self._corners)
+
+    def close_outline(self) -> bool:
+        """Close and fill the open polygon or lasso; return whether there was one."""
+        if not self._corners or not self.editable:
+            return False
+        self._held = None
+        self._fill_corners(self.tool)
+        return True
+
     def leave_off(self) -> None:
         """Forget what was chosen and half made: another slice is the current one."""
         self.cancel_gesture()

@@ -257,6 +257,12 @@ class Views(QStackedWidget):
         if self.montage and k < len(self.grid.cells):
             yield self.grid.cells[k].canvas
 
+    @property
+    def gesture_canvas(self) -> Canvas | None:
+        """The view in which a gesture is half made, if there is one."""
+        canvases = (self.canvas, *(cell.canvas for cell in self.grid.cells))
+        return next((canvas for canvas in canvases if canvas.gesture_open), None)
+
     def let_go(self) -> None:
         """Give up whatever is half made, on any slice."""
         for canvas in (self.canvas, *(cell.canvas for cell in self.grid.cells)):

@@ -21,6 +21,8 @@ from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import FORMULA_STARTS
 
+MAX_ROWS = 1_048_575
+"""Rows of a sheet below its header: 2 to the power of 20 in all."""
 WORKBOOK_DATE = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """In every workbook: a clock time would make two exports of the same numbers differ."""
 MAX_CELL_LENGTH = 32_767
@@ -54,7 +56,10 @@ def render_workbook(
     settings: Mapping[str, object],
     provenance: Sequence[Mapping[str, object]],
 ) -> bytes:
-    """Write sheets, and one named ``provenance`` after them, as a workbook."""
+    """Render sheets, and one named ``provenance`` after them, as a workbook.
+
+    Rows that do not fit on a sheet continue on "NAME 2" and so on; the provenance lists these.
+    """
     stream = BytesIO()
     book = xlsxwriter.Workbook(
         stream,
@@ -69,13 +74,22 @@ def render_workbook(
         {"title": "Scar mass", "comments": RESEARCH_USE, "author": "", "created": WORKBOOK_DATE}
     )
     writer = _Writer(book)
-    for sheet in sheets:
-        writer.write(sheet)
-    writer.write(
-        Sheet("provenance", _PROVENANCE_COLUMNS, list(_provenance_rows(settings, provenance)))
-    )
+    pages = [page for sheet in sheets for page in _split_rows(sheet)]
+    added = [page.name for page in pages if page.name not in {sheet.name for sheet in sheets}]
+    if added:
+        settings = {**settings, "rows_continue_on_sheets": added}
+    about = Sheet("provenance", _PROVENANCE_COLUMNS, list(_provenance_rows(settings, provenance)))
+    for page in (*pages, *_split_rows(about)):
+        writer.write(page)
     book.close()
     return stream.getvalue()
+
+
+def _split_rows(sheet: Sheet) -> Iterator[Sheet]:
+    """Yield a sheet in parts that fit: spreadsheets drop further rows without a message."""
+    yield Sheet(sheet.name, sheet.columns, sheet.rows[:MAX_ROWS])
+    for n, start in enumerate(range(MAX_ROWS, len(sheet.rows), MAX_ROWS), start=2):
+        yield Sheet(f"{sheet.name} {n}", sheet.columns, sheet.rows[start : start + MAX_ROWS])
 
 
 class _Writer:

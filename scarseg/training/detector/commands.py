@@ -40,7 +40,8 @@ from scarseg.training.detector.train import (
     split_slices,
 )
 from scarseg.training.detector.weights import choose_weights, measure_weights
-from scarseg.training.loop import Ending, Limits, StopRequest, open_display
+from scarseg.training.loop import Ending, Limits, StopRequest
+from scarseg.training.progress_display import open_display
 
 ARCHITECTURE: dict[str, Any] = {
     "architecture": "YOLO11n (ultralytics), one input channel, two classes",
@@ -92,7 +93,7 @@ def train_detector(
             ending = training.run(parts["training"], tuning, limits, display, stop)
             if ending is Ending.STOPPED:
                 return stopped_output(options, training.step)
-            display.say("choosing checkpoint and thresholds")
+            display.print_line("choosing checkpoint and thresholds")
             chosen = choose_weights(folder, parts["validation"])
             figures = measure_weights(chosen, parts["validation"])
             card = _card(options, training, data, document, init, ending, figures)

@@ -1,4 +1,4 @@
-"""How well a detector finds hearts and scars, and which thresholds to use."""
+"""Measure how well a detector finds hearts and scars; choose its thresholds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHIFT = 0.25
 
 @dataclass(frozen=True, eq=False)
 class SliceDetections:
-    """What was found on a slice beside its truth; boxes in source pixels."""
+    """Detections on a slice and its reference; boxes in source pixels."""
 
     labelled: LabelledSlice
     true_lv: Box | None
@@ -177,7 +177,7 @@ def average_precision(found: Sequence[SliceDetections], overlap: float) -> float
 
 
 def best_scar_scores(found: Sequence[SliceDetections]) -> tuple[np.ndarray, np.ndarray]:
-    """Give the best scar score per slice (0 without any) of slices with and without scar."""
+    """Return the best scar score per slice (0 without any) of slices with and without scar."""
     scores = [
         (max((d.score for d in f.scars), default=0.0), bool((f.labelled.labels >= 3).any()))
         for f in found
@@ -188,14 +188,14 @@ def best_scar_scores(found: Sequence[SliceDetections]) -> tuple[np.ndarray, np.n
 
 
 def _mean(values: np.ndarray | list[int]) -> float:
-    """Give the mean; NaN, without a warning, of nothing."""
+    """Return the mean; NaN, without a warning, of nothing."""
     return float(np.mean(values)) if len(values) else float("nan")
 
 
 def summarise(
     found: Sequence[SliceDetections], scar_score: float, lv_score: float
 ) -> dict[str, float]:
-    """Give the figures of the model card at the given thresholds; NaN where nothing can be said."""
+    """Return the figures of the model card at the given thresholds; NaN where undefined."""
     hearts = [f for f in found if f.true_lv is not None]
     overlaps = np.array(
         [

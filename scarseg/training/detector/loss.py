@@ -31,7 +31,7 @@ class DetectionLoss:
         return loss * self._known
 
     def __call__(self, answers: Any, batch: dict[str, Tensor]) -> Tensor:
-        """Give the mean loss per image.
+        """Return the mean loss per image.
 
         Args:
             answers: what the network gives in training mode.
@@ -69,7 +69,7 @@ class MaskHead(nn.Module):
         neck_layer(network).register_forward_hook(keep)
 
     def loss(self, masks: Tensor, known: Tensor) -> Tensor:
-        """Give BCE + Dice of the last pass against masks (image, 3, row, column).
+        """Return BCE + Dice of the last pass against masks (image, 3, row, column).
 
         ``known`` (image, class): class 0 says whether scar may be learned.
         """

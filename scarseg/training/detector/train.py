@@ -25,14 +25,8 @@ from scarseg.training.detector.evaluate import (
 from scarseg.training.detector.loss import DetectionLoss, MaskHead
 from scarseg.training.detector.sampling import Sampler
 from scarseg.training.detector.weights import UNNAMED, checkpoint_score, write_weights
-from scarseg.training.loop import (
-    SCORE,
-    Ending,
-    Limits,
-    ProgressDisplay,
-    StopRequest,
-    run_training,
-)
+from scarseg.training.loop import SCORE, Ending, Limits, StopRequest, run_training
+from scarseg.training.progress_display import ProgressDisplay
 from scarseg.training.splits import Split
 from scarseg.training.trainer import State, Trainer
 

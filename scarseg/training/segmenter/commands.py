@@ -27,7 +27,8 @@ from scarseg.training.commands import (
     start_or_resume,
     stopped_output,
 )
-from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, open_display
+from scarseg.training.loop import Ending, Limits, StopRequest
+from scarseg.training.progress_display import ProgressDisplay, open_display
 from scarseg.training.segmenter.compact import CompactTraining
 from scarseg.training.segmenter.losses import LossWeights
 from scarseg.training.segmenter.recipe import Recipe
@@ -144,7 +145,7 @@ def _export(
         figures = {k: v for k, v in chosen_rows[-1].items() if k not in ("step", "minutes")}
     notes = initial_weights_note(history)
     for note in notes:
-        display.say(note)
+        display.print_line(note)
     training_cases = data.part("training")
     card = model_card.ModelCard(
         name=runs.weights_name(folder),

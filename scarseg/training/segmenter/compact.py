@@ -23,7 +23,8 @@ from scarseg.models.compact_sam import (
 )
 from scarseg.models.segmenter import CompactSegmenter
 from scarseg.training.cases import TrainingCase
-from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
+from scarseg.training.loop import Ending, Limits, StopRequest, run_training
+from scarseg.training.progress_display import ProgressDisplay
 from scarseg.training.segmenter.data import SampleStream, add_corrections
 from scarseg.training.segmenter.losses import LossWeights, segmentation_loss
 from scarseg.training.segmenter.recipe import Recipe

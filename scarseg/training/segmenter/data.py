@@ -41,7 +41,7 @@ WARPED_SHARE = 0.6
 """Share of the samples whose wall is made thicker or thinner: other hospitals' patients have walls
 of 12 mm where EMIDEC's have 8, and a network trained on one thickness finds it everywhere."""
 GROUPS = ("scar", "no scar", "cine", "simulated")
-"""What the shares of a run weigh: real LGE slices with and without scar, cine, simulated."""
+"""Groups that the shares of a run weigh: LGE slices with and without scar, cine, simulated."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ def _heart(labels: npt.NDArray[np.uint8]) -> Mask:
 
 
 def _heart_slice(case: TrainingCase, index: int) -> int | None:
-    """Give the nearest slice that shows where the left ventricle is; None without any."""
+    """Return the nearest slice that shows where the left ventricle is; None without any."""
     nearest = sorted(range(len(case.labels)), key=lambda k: abs(k - index))
     walls = [k for k in nearest if case.wall_known is None or case.wall_known[k]]
     return next((k for k in (*walls, *nearest) if _heart(case.labels[k]).any()), None)

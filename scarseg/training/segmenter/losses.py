@@ -35,7 +35,7 @@ class LossWeights:
 
 
 def dice_loss(probability: Tensor, target: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Give 1 - Dice summed over ``dims``; 1 is added above and below for empty masks."""
+    """Return 1 - Dice summed over ``dims``; 1 is added above and below for empty masks."""
     overlap = (probability * target).sum(dims)
     total = probability.sum(dims) + target.sum(dims)
     return 1 - (2 * overlap + 1) / (total + 1)
@@ -67,7 +67,7 @@ def soft_labels(target: Tensor, spacing_mm: Tensor, sigma_mm: float = 2.0) -> Te
 
 
 def soft_divergence(logits: Tensor, soft: Tensor) -> Tensor:
-    """Give KL(soft label || prediction) per voxel for Bernoulli labels; 0 when they agree."""
+    """Return KL(soft label || prediction) per voxel for Bernoulli labels; 0 when they agree."""
     cross = F.binary_cross_entropy_with_logits(logits, soft, reduction="none")
     entropy = -(torch.special.xlogy(soft, soft) + torch.special.xlogy(1 - soft, 1 - soft))
     return cross - entropy
@@ -81,7 +81,7 @@ def segmentation_loss(
     spacing_mm: Tensor,
     weights: LossWeights | None = None,
 ) -> Tensor:
-    """Give the training loss of one decode.
+    """Return the training loss of one decode.
 
     Args:
         logits: (image, structure, row, column), no sigmoid applied.
@@ -111,7 +111,7 @@ def segmentation_loss(
 
 @torch.no_grad()
 def _overlap(logits: Tensor, target: Tensor) -> Tensor:
-    """Give the IoU (image, structure) of the answers, 1 added above and below for empty ones."""
+    """Return the IoU (image, structure) of the answers, 1 added above and below for empty ones."""
     inside = (logits > 0).to(logits.dtype)
     both = (inside * target).sum((2, 3))
     return (both + 1) / (inside.sum((2, 3)) + target.sum((2, 3)) - both + 1)

@@ -45,7 +45,7 @@ class Recipe:
 
 
 def rate_at(done: float, warm_up: float) -> float:
-    """Give the share of the full learning rate: linear warm-up, then a cosine to zero."""
+    """Return the share of the full learning rate: linear warm-up, then a cosine to zero."""
     if done < warm_up:
         return done / warm_up
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm_up) / (1 - warm_up))))

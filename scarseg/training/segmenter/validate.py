@@ -1,4 +1,4 @@
-"""How good unfinished weights are: a quick look at validation patients, the same every time."""
+"""Validation of unfinished weights: a quick measurement on validation patients."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from scarseg.models import Embedding, Logits
 from scarseg.models.sam_vit import VitSegmenter, load_vit
 from scarseg.models.weights import ResolvedWeights
 from scarseg.training.cases import TrainingCase
-from scarseg.training.loop import Ending, Limits, ProgressDisplay, StopRequest, run_training
+from scarseg.training.loop import Ending, Limits, StopRequest, run_training
+from scarseg.training.progress_display import ProgressDisplay
 from scarseg.training.prompts import bounding_box, click_inside, components, draw_box
 from scarseg.training.runs import write_file
 from scarseg.training.segmenter.losses import segmentation_loss

@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import pytest
 from openpyxl import load_workbook
 
+from scarseg.io.tables import workbook
 from scarseg.io.tables.workbook import Sheet, render_workbook
 
 COLUMNS = ("patient_id", "scar_mass_g", "scar_percent_lv", "n_slices", "warnings")
@@ -74,3 +75,21 @@ def test_the_same_tables_give_the_same_bytes(wait_s: float) -> None:
     first = rendered()
     time.sleep(wait_s)  # a zip keeps times to two seconds
     assert rendered() == first
+
+
+def test_rows_that_do_not_fit_continue_on_another_sheet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "MAX_ROWS", 3)
+    sheet = Sheet("slices", ("n",), [{"n": n} for n in range(7)])
+    book = load_workbook(BytesIO(render_workbook([sheet], {}, [])))
+    names = ["slices", "slices 2", "slices 3"]
+    assert book.sheetnames[:3] == names
+    rows = [list(book[name].iter_rows(values_only=True)) for name in names]
+    assert [page[0] for page in rows] == [("n",)] * 3
+    assert [cell for page in rows for (cell,) in page[1:]] == list(range(7))
+    cells = [row for page in book.worksheets[3:] for row in page.iter_rows(values_only=True)]
+    (told,) = [row[5] for row in cells if row[4] == "rows_continue_on_sheets"]
+    assert told == '["slices 2", "slices 3"]'
+
+
+def test_a_sheet_has_the_rows_that_a_spreadsheet_opens() -> None:
+    assert workbook.MAX_ROWS + 1 == 2**20

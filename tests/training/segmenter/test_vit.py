@@ -13,7 +13,7 @@ import torch
 
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
-from scarseg.cli import main, train
+from scarseg.cli import main
 from scarseg.models import load, sam_vit
 from scarseg.models.sam_vit import VitSegmenter
 from scarseg.training.cases import TrainingCase
@@ -52,7 +52,7 @@ def test_a_checkpoint_learns_and_opens_again(
     part: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = [case(f"case-{k}") for k in range(4)]
-    monkeypatch.setattr(train, "read_data", lambda *_: cases)
+    monkeypatch.setattr("scarseg.training.commands.read_data", lambda *_: cases)
     out = tmp_path / "tuned"
     words = ["train", "segmenter", str(tmp_path), "-o", str(out), "--init", str(checkpoint)]
     words += ["--train", part, "--steps", "2", "--batch", "2", "--threads", "1"]

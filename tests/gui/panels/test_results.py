@@ -1,0 +1,67 @@
+"""A dash stands for what nobody looked at or looked for: 0.0 g is a finding."""
+
+from __future__ import annotations
+
+import pytest
+
+from scarseg.case.labels import Label
+
+DASH = "–"
+
+
+@pytest.fixture
+def unseen(make_reader, phantom_stack):
+    """The phantom open while the models are still loading: nobody has seen a slice."""
+    import threading
+
+    from tests.fakes import fake_models
+
+    gate = threading.Event()
+
+    def load():
+        gate.wait(60)
+        return fake_models()
+
+    reader = make_reader(loader=load)
+    reader.open(phantom_stack)
+    yield reader, gate
+    gate.set()
+
+
+def test_an_unseen_stack_has_no_mass_and_no_interval(unseen):
+    reader, gate = unseen
+    results = reader.window.results
+    assert results.headline.text() == DASH
+    assert results.figures["other"].text() == DASH
+    assert results.figures["percent"].text() == DASH
+    assert not results.interval.isVisible()
+    gate.set()
+    reader.wait_ready()
+    assert results.headline.text().endswith(" g")
+    reader.wait(lambda: results.interval.isVisible())
+
+
+def mvo(reader) -> tuple[str, str]:
+    results = reader.window.results
+    return results.figures["mvo"].text(), results._words["mvo"].text()
+
+
+def test_mvo_is_a_dash_until_it_was_looked_for(reading):
+    assert mvo(reading) == (DASH, "MVO not looked for")
+    with_scar = [k for k in range(5) if (reading.case.labels[k] >= Label.SCAR).any()]
+    assert len(with_scar) > 1
+    reading.go_to(with_scar[0])
+    reading.act("propose_mvo")
+    figure, words = mvo(reading)
+    assert figure == DASH and words == f"MVO looked for on 1 of {len(with_scar)} slices with scar"
+    for k in with_scar[1:]:
+        reading.go_to(k)
+        reading.act("propose_mvo")
+    assert mvo(reading) == ("0.0 g", "of it MVO")
+
+
+def test_mvo_that_is_drawn_is_weighed(reading):
+    reading.act("label_4")
+    reading.paint((30, 30), (36, 30))
+    figure, words = mvo(reading)
+    assert words == "of it MVO" and figure.endswith(" g") and figure != "0.0 g"
