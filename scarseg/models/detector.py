@@ -215,7 +215,7 @@ def _settings(text: str, path: Path) -> DetectorSettings:
     try:
         values = {str(k): float(v) for k, v in json.loads(text).items()}
         settings = DetectorSettings(**values)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             "E_WEIGHTS_DAMAGED", f"{path.name} has unreadable settings: {error}", str(path)
         ) from error

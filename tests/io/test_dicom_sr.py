@@ -116,7 +116,10 @@ def test_its_grams_are_those_of_the_table(variant: Variant, tmp_path: Path) -> N
     scar = numbers_of(groups["Scar tissue"])
     assert scar["Mass", "MASS-THICKNESS"] == (float(row["scar_mass_thickness_g"]), "g")
     assert scar["Mass", "MASS-SPACING"] == (float(row["scar_mass_spacing_g"]), "g")
-    assert scar["Volume", f"MASS-{measured.convention.upper()}"] == (float(row["scar_volume_ml"]), "ml")
+    assert scar["Volume", f"MASS-{measured.convention.upper()}"] == (
+        float(row["scar_volume_ml"]),
+        "ml",
+    )
     share = scar.get(("Scar mass as percent of LV mass", "MASS-THICKNESS"))
     assert share == ((float(row["scar_percent_lv"]), "%") if row["scar_percent_lv"] else None)
     assert ("Left Ventricle Myocardium" in groups) == bool(row["lv_mass_g"])
