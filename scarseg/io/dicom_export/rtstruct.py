@@ -163,7 +163,7 @@ def write_contours(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_structure_set(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset, origin.subject), force)
     return dataset
 
 

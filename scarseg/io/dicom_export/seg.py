@@ -136,7 +136,7 @@ def write_segmentation(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_segmentation(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset, origin.subject), force)
     return dataset
 
 

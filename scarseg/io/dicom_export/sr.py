@@ -108,7 +108,7 @@ def write_report(
     """
     origin = references.read_source_images(summary, case.stack, identify)
     dataset = build_report(case, measured, origin, segmentation, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
+    write_file(path, references.encode(dataset, origin.subject), force)
     return dataset
 
 
