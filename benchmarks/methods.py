@@ -38,12 +38,12 @@ from scarseg.evaluation.reader import (
 )
 from scarseg.models import Models
 from scarseg.quant.agreement import agreement
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.mass import MM3_PER_ML
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import propose_remote_outside
 from scarseg.quant.thresholds import RULES, ThresholdMethod, ThresholdRules, threshold_scar
 from scarseg.segmentation.pipeline import segment
-from scarseg.segmentation.proposal import inside_boxes
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
 
 SEED = 7
@@ -115,7 +115,7 @@ def found_masks(
     }
     for wall_name, wall in walls.items():
         for place, region in (("in the box", boxes), ("whole", None)):
-            remote = propose_remote_outside(stack.pixels, wall, stack.pixel_spacing_mm, region)
+            remote = propose_remote_outside(wall, stack.pixel_spacing_mm, region)
             for name, method, rules in methods():
                 found[f"{name}, {wall_name}, {place}"] = threshold_scar(
                     method,

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Box, Point, SlicePrompts
-from scarseg.segmentation.proposal import inside_boxes
+from scarseg.quant.components import inside_boxes
 from scarseg.training.prompts import bounding_box, components
 
 EDGE_MM, CLICK_MM = 1.5, 1.0

@@ -29,9 +29,10 @@ from scarseg import models
 from scarseg.case.labels import Label, LabelArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.models import Models
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline, wall_correction
-from scarseg.segmentation.proposal import bounding_box, inside_boxes, largest_component, split_heart
+from scarseg.segmentation.proposal import bounding_box, largest_component, split_heart
 from scarseg.segmentation.wall_correction import HeartMasks, correct_logits
 from scarseg.training.cases import INNER
 from tests.emidec import load_emidec

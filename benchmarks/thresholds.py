@@ -24,11 +24,11 @@ from scarseg.case.labels import LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import Stack
 from scarseg.evaluation.prompts import reader_boxes
 from scarseg.quant.agreement import agreement
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.overlap import dice
 from scarseg.quant.remote import propose_remote_outside
 from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_scar
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.proposal import inside_boxes
 from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import load_emidec
 
@@ -66,7 +66,7 @@ def find(
 ) -> MaskArray:
     stack, region = patient.stack, patient.boxes if boxed else None
     spacing = stack.pixel_spacing_mm
-    remote = propose_remote_outside(stack.pixels, patient.wall, spacing, region)
+    remote = propose_remote_outside(patient.wall, spacing, region)
     return threshold_scar(
         method,
         stack.pixels,

@@ -13,13 +13,13 @@ from scarseg.case.labels import Label, MaskArray
 from scarseg.case.prompts import Box, Origin
 from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
+from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.proposal import (
     RULES,
     best_lv_box,
     compose_labels,
     expanded_box,
     heart_box,
-    inside_boxes,
     reconcile_lv_boxes,
     scar_boxes,
     split_heart,

@@ -262,6 +262,7 @@ def _run_settings(
         "masks": "" if settings.masks is None else str(settings.masks.absolute()),
         "mask_format": str(settings.mask_format),
         "sr": settings.sr,
+        "cases": "" if settings.cases is None else str(settings.cases.absolute()),
         "report": "" if settings.reports is None else str(settings.reports.absolute()),
         "versions": {name: version(name) for name in ("scarseg", "torch", "numpy")},
         "inputs": hashlib.sha256("".join(sorted(keys.values())).encode()).hexdigest(),

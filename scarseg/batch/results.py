@@ -14,13 +14,15 @@ from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.errors import Cancelled, OutputError, ScarsegError
-from scarseg.io.files import make_folder, refuse_existing
+from scarseg.io.casefile import library, store
+from scarseg.io.casefile.file_format import encode_case
+from scarseg.io.files import make_folder, refuse_existing, write_file
 from scarseg.io.masks import nifti
 from scarseg.io.prompts_json import SliceKey
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
 from scarseg.io.tables.export import ExtraTable, Row
 from scarseg.io.tables.table import StackRecord, error_record
-from scarseg.quant.method_comparison import compare_methods
+from scarseg.quant.method_comparison import compare_methods, reader_boxes
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
@@ -64,6 +66,7 @@ class FilePlacer:
     def __init__(self, staging: Path | None = None, force: bool = False) -> None:
         self._staging, self._force = staging, force
         self.staged: list[StagedFile] = []
+        self._given: dict[str, Path] = {}
 
     def place(self, target: Path) -> Path:
         """Return where to write a file that is to end up at ``target``.
@@ -81,15 +84,15 @@ class FilePlacer:
             make_folder(self._staging)
             shutil.copyfile(target, staged)
         self.staged.append(file)
+        self._given[str(staged)] = target
         return staged
 
     def error_at_target(self, error: OutputError) -> OutputError:
         """Return an error about a staged file as one about its place."""
         message, path = error.message, error.path
-        for file in self.staged:
-            staged = str((self._staging or Path()) / file.name)
-            message = message.replace(staged, str(file.target))
-            path = str(file.target) if path == staged else path
+        for staged, target in self._given.items():
+            message = message.replace(staged, str(target))
+            path = str(target) if path == staged else path
         return OutputError(error.code, message, path)
 
 
@@ -167,7 +170,8 @@ class ResultSettings:
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
     structured report of every series; ``methods`` are the threshold methods to compare with;
-    ``reports`` is the folder for a PDF report of every series, or None. ``staging`` takes the
+    ``reports`` is the folder for a PDF report of every series, ``cases`` that for a case file of
+    every stack, which the window opens; None for none. ``staging`` takes the
     files of a stack until its row is kept; None: they are written in place.
     """
 
@@ -181,6 +185,7 @@ class ResultSettings:
     sr: bool = False
     methods: tuple[str, ...] = ()
     reports: Path | None = None
+    cases: Path | None = None
     staging: Path | None = None
 
 
@@ -300,6 +305,8 @@ def write_results(
             )
         if settings.reports is not None:
             _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
+        if settings.cases is not None:
+            _write_case(placer, store.case_path(settings.cases, job.summary), case, settings.force)
     except OutputError as error:
         raise placer.error_at_target(error) from error
     tables = _further_rows(case, record, settings)
@@ -331,6 +338,13 @@ def _write_report(
     )
     path = placer.place(folder / patient.report_name(case.stack.stack_id))
     patient.write_report(path, report, settings.force)
+
+
+def _write_case(placer: FilePlacer, path: Path, case: Case, force: bool) -> None:
+    """Write a case file; one that a reader has worked on is never replaced."""
+    if store.has_case(path) and library.has_reader_work(path):
+        refuse_existing([path], "a reader has worked on it: move it elsewhere first")
+    write_file(placer.place(path), encode_case(case), force)
 
 
 def further_tables(methods: bool) -> dict[str, tuple[str, ...]]:
@@ -365,7 +379,7 @@ def _further_rows(
     tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
     if not settings.methods:
         return tables
-    found = compare_methods(stack, case.labels, settings.methods, density)
+    found = compare_methods(stack, case.labels, settings.methods, density, boxes=reader_boxes(case))
     return {
         **tables,
         "methods": _identified(method_rows(found, stack, settings.convention), record),

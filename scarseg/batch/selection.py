@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from scarseg.errors import InputError
-from scarseg.io.dicom.file_classes import describe_skipped
+from scarseg.io.dicom.sources.file_classes import describe_skipped
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from scarseg.io.files import safe_name
 from scarseg.io.tables.columns import Cell

@@ -59,6 +59,12 @@ def add_batch(commands: Commands) -> None:
         "--sr", action="store_true", help="also a DICOM structured report of each, in --masks"
     )
     batch.add_argument(
+        "--cases",
+        type=Path,
+        metavar="DIR",
+        help="a case file of every stack, to be opened and corrected in the window",
+    )
+    batch.add_argument(
         "--prompts",
         type=Path,
         metavar="FILE",
@@ -197,6 +203,7 @@ def _run_batch(options: argparse.Namespace) -> int:
         sr=options.sr,
         prompts=prompts,
         interval=options.interval,
+        cases=options.cases,
     )
     with progress_bar("Reading headers") as progress:
         report = dicom.scan(options.inputs, progress)

@@ -21,10 +21,11 @@ from scarseg.evaluation.prompts import (
 )
 from scarseg.models import Models, Structure
 from scarseg.progress import Progress, silent
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
 from scarseg.segmentation.pipeline import LocatedHeart, locate_hearts, propose_slice, segment
 from scarseg.segmentation.predict import SliceProposal, predict
-from scarseg.segmentation.proposal import RULES, ProposalRules, inside_boxes
+from scarseg.segmentation.proposal import RULES, ProposalRules
 from scarseg.training.prompts import bounding_box, corrective_click
 
 

@@ -133,7 +133,7 @@ def write_files(files: Mapping[Path, bytes], force: bool = False) -> None:
     try:
         write_together(files, replacing=force)
     except HalfWrittenError as error:
-        path = next(reversed(files))
+        path = list(files)[-1]
         raise OutputError(
             "E_WRITE",
             f"{path} is half replaced ({error.strerror or error}); it is finished or undone the"

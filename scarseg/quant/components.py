@@ -1,11 +1,14 @@
-"""Connected components of masks within a slice: islands, and components grown from seeds."""
+"""Masks within a slice: islands, components grown from seeds, the inside of boxes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import ndimage
 
 from scarseg.case.labels import MaskArray
+from scarseg.case.prompts import Box
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 """Neighbours across edges and corners."""
@@ -41,3 +44,17 @@ def connected_to_seeds(mask: MaskArray, seeds: MaskArray) -> MaskArray:
     kept[pieces[seeds & mask]] = True
     kept[0] = False
     return np.asarray(kept[pieces], dtype=np.bool_)
+
+
+def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
+    """Return the mask (row, column) of pixels whose centre lies in any of the boxes."""
+    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
+    mask = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        mask |= (
+            (columns >= box.column0)
+            & (columns < box.column1)
+            & (rows >= box.row0)
+            & (rows < box.row1)
+        )
+    return mask

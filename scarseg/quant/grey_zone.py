@@ -14,13 +14,14 @@ import numpy as np
 from scarseg.case.labels import MaskArray
 from scarseg.case.stack import FloatArray, LgeSequence
 from scarseg.quant.components import remove_islands
-from scarseg.quant.remote import remote_signals, stack_remote_signal
+from scarseg.quant.remote import RemoteRegion
 from scarseg.quant.thresholds import (
     RULES,
     MethodUnfit,
     Scope,
     ThresholdMethod,
     ThresholdRules,
+    below_remote,
     threshold_levels,
 )
 
@@ -62,24 +63,30 @@ def grey_zone(
     pixel_spacing_mm: tuple[float, float],
     *,
     region: MaskArray | None = None,
-    remote: MaskArray | None = None,
+    remote: RemoteRegion | None = None,
     sequence: LgeSequence = LgeSequence.MAGNITUDE,
     rules: ThresholdRules = RULES,
 ) -> GreyZones:
     """Split an infarct into core and grey zone; arguments as for a threshold method.
 
     Islands are removed from core and grey zone together. Shares of the maximum need a magnitude
-    image. Where remote reaches above the core's threshold there is no grey zone.
+    image and a region of scar, as for FWHM. Where the peak of remote is above the core's
+    threshold there is no grey zone; a threshold below the mean of remote makes a scheme unfit.
     """
     area = wall if region is None else wall & region
     empty = np.zeros(wall.shape, dtype=bool)
     blank: tuple[float | None, ...] = (None,) * len(wall)
     reason = _unfit_reason(scheme, wall, remote, pixels, sequence)
+    if reason is None and region is not None and not area.any():
+        reason = MethodUnfit.NO_REGION
     if reason is not None:
         return GreyZones(scheme, empty, empty, blank, blank, reason)
     above = ThresholdMethod.SD_3 if scheme is GreyZoneScheme.YAN else ThresholdMethod.FWHM_MAX
     cores = threshold_levels(above, pixels, wall, area, remote, rules)
     greys = _grey_levels(scheme, pixels, wall, area, remote, rules, cores)
+    if below_remote(cores, pixels, remote) or below_remote(greys, pixels, remote):
+        reason = MethodUnfit.BELOW_REMOTE
+        return GreyZones(scheme, empty, empty, tuple(cores), tuple(greys), reason)
     core, either = empty.copy(), empty.copy()
     for k, (high, low) in enumerate(zip(cores, greys, strict=True)):
         if high is not None and low is not None:
@@ -93,7 +100,7 @@ def grey_zone(
 def _unfit_reason(
     scheme: GreyZoneScheme,
     wall: MaskArray,
-    remote: MaskArray | None,
+    remote: RemoteRegion | None,
     pixels: FloatArray,
     sequence: LgeSequence,
 ) -> MethodUnfit | None:
@@ -103,7 +110,7 @@ def _unfit_reason(
         return MethodUnfit.PSIR
     if scheme is GreyZoneScheme.ROES:
         return None
-    known = remote is not None and stack_remote_signal(pixels, remote) is not None
+    known = remote is not None and remote.stack_signal(pixels) is not None
     return None if known else MethodUnfit.NO_REMOTE
 
 
@@ -112,7 +119,7 @@ def _grey_levels(
     pixels: FloatArray,
     wall: MaskArray,
     area: MaskArray,
-    remote: MaskArray | None,
+    remote: RemoteRegion | None,
     rules: ThresholdRules,
     cores: Sequence[float | None],
 ) -> list[float | None]:
@@ -121,9 +128,9 @@ def _grey_levels(
     if scheme is GreyZoneScheme.ROES or remote is None:
         return [None if half is None else 2 * ROES_GREY * half for half in cores]
     if rules.scope is Scope.STACK:
-        signals = (stack_remote_signal(pixels, remote),) * len(wall)
+        signals = (remote.stack_signal(pixels),) * len(wall)
     else:
-        signals = remote_signals(pixels, remote)
+        signals = remote.signals(pixels)
     return [
         None if half is None or signal is None else signal.peak
         for half, signal in zip(cores, signals, strict=True)

@@ -112,7 +112,7 @@ def stack_quality(
         rules: limits of the grades.
     """
     scar = infarct_mask(labels)
-    remote = propose_remote(pixels, wall_mask(labels), pixel_spacing_mm, scar)
+    remote = propose_remote(wall_mask(labels), pixel_spacing_mm, scar).mask
     slices = tuple(
         _slice_quality(pixels[k], labels[k], remote[k], pixel_spacing_mm, rules)
         for k in range(len(pixels))

@@ -1,9 +1,10 @@
-"""Every threshold method beside the segmentation: what a number owes to the rule behind it.
+"""Compute every threshold method beside the segmentation, and the mass above any threshold.
 
-Each method looks in the whole wall, with the remote region proposed away from the segmented scar.
-Otsu's threshold parts any wall in two, scar or not, so it is applied only to slices where the
-segmentation has scar. A threshold is one per slice or one for the stack (scope); FWHM also comes
-with a robust maximum.
+The n-SD methods and Yan's grey zone apply to the whole wall. Shares of a maximum (FWHM, Schmidt,
+Roes) apply to the region of segmented or boxed scar (:func:`scarseg.quant.thresholds.scar_region`):
+on a healthy wall they would call all of it scar. Otsu's threshold splits any wall in two, so it
+applies to slices with segmented or boxed scar. A threshold is one per slice or one for the stack
+(scope); FWHM also comes with a robust maximum.
 """
 
 from __future__ import annotations
@@ -15,38 +16,40 @@ from math import fsum
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.case.case import Case
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.prompts import Origin
 from scarseg.case.stack import Stack
+from scarseg.quant.components import inside_boxes
 from scarseg.quant.grey_zone import ROES_GREY, GreyZones, GreyZoneScheme, grey_zone
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
-from scarseg.quant.remote import (
-    RemoteSignal,
-    propose_remote_outside,
-    remote_signals,
-    stack_remote_signal,
-)
+from scarseg.quant.remote import SCAR_MARGIN_MM, RemoteRegion, RemoteSignal, propose_remote_outside
 from scarseg.quant.thresholds import (
-    BELOW_REMOTE,
     RULES,
     MethodUnfit,
     Scope,
     ThresholdMethod,
     ThresholdRules,
     ThresholdScar,
+    scar_region,
     threshold_scar,
 )
 
 SEGMENTATION = "segmentation"
 ROBUST_PERCENTILE = 98.0
-"""The labelled, robust maximum of FWHM."""
+"""Percentile of the robust maximum of FWHM."""
 METHOD_CHOICES = (
     *(str(method) for method in ThresholdMethod if method is not ThresholdMethod.MANUAL),
     *(str(scheme) for scheme in GreyZoneScheme),
 )
-"""What can be asked for; the segmentation stands beside it always."""
+"""Methods to choose from; the segmentation is always included."""
 
-_FWHM = (ThresholdMethod.FWHM_MAX, ThresholdMethod.FWHM_REMOTE, ThresholdMethod.FWHM_MIN)
+WALL = "wall"
+WALL_OF_SCAR_SLICES = "wall of slices with scar"
+SCAR_REGION = f"scar + {SCAR_MARGIN_MM:g} mm"
+"""Values of the column ``search_region``."""
+
 _SCHEMES = {
     GreyZoneScheme.SCHMIDT: ("over 50 % of maximum", "from peak of remote to 50 % of maximum"),
     GreyZoneScheme.ROES: ("over 50 % of maximum", f"{100 * ROES_GREY:.0f} to 50 % of maximum"),
@@ -68,11 +71,12 @@ class SliceMasses:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What one method makes of a stack.
+    """Result of one method on a stack.
 
-    ``rule`` says in words where the line is drawn. ``scar`` is the infarct (scar and MVO; core or
-    grey zone of a scheme), ``mvo`` what of it is MVO; both None where ``reason`` says why the
-    method does not apply. ``thresholds`` per slice, source units, the lower end of a grey zone.
+    ``rule`` describes the threshold, ``search_region`` where it is applied. ``scar`` is the
+    infarct (scar and MVO; core or grey zone of a scheme), ``mvo`` the part of it that is MVO;
+    both None where ``reason`` explains why the method does not apply. ``thresholds`` per slice
+    in source units, the lower end of a grey zone.
     """
 
     name: str
@@ -87,23 +91,28 @@ class MethodResult:
     scar: SliceMasses | None
     mvo: SliceMasses | None
     reason: MethodUnfit | None = None
-    warnings: tuple[str, ...] = ()
+    search_region: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class MethodComparison:
-    """The segmentation and every method that was asked for, with what they share.
+    """The segmentation and every chosen method, with what they share.
 
-    ``remote`` (slice, row, column) is the proposed reference region; ``remote_slices`` and
-    ``remote_stack`` its signal. ``wall`` is the mass of the wall.
+    ``remote_region`` is the reference region; ``remote_slices`` and ``remote_stack`` its signal.
+    ``wall`` is the mass of the wall.
     """
 
     results: tuple[MethodResult, ...]
-    remote: MaskArray
+    remote_region: RemoteRegion
     remote_slices: tuple[RemoteSignal | None, ...]
     remote_stack: RemoteSignal | None
     wall: SliceMasses
     density_g_per_ml: float
+
+    @property
+    def remote(self) -> MaskArray:
+        """Mask (slice, row, column) of the remote region."""
+        return self.remote_region.mask
 
     def percent(self, result: MethodResult, convention: MassConvention) -> float | None:
         """Return a method's scar in percent of the wall's mass; None without either."""
@@ -125,33 +134,35 @@ def compare_methods(
     labels: LabelArray,
     chosen: Sequence[str] = METHOD_CHOICES,
     density_g_per_ml: float = DENSITY_G_PER_ML,
-    remote: MaskArray | None = None,
+    remote: RemoteRegion | None = None,
+    boxes: MaskArray | None = None,
 ) -> MethodComparison:
-    """Weigh the scar of every method beside that of the labels.
+    """Compute the mass of every method beside that of the labels.
 
     Args:
+        stack: pixels and lengths.
         labels: uint8 (slice, row, column): the wall that is searched and the segmentation.
-        chosen: of ``CHOICES``; the segmentation always comes first.
+        chosen: of ``METHOD_CHOICES``; the segmentation always comes first.
         density_g_per_ml: of myocardium.
-        remote: drawn by a reader, of the same shape; proposed otherwise.
+        remote: drawn by a reader; proposed otherwise.
+        boxes: mask (slice, row, column) of a reader's boxes, which may hold scar that is not
+            segmented.
     """
-    wall, infarct = wall_mask(labels), infarct_mask(labels)
-    has_muscle = bool((labels == Label.MYOCARDIUM).any())
-    searched = wall if has_muscle else np.zeros_like(wall)  # scar alone is no wall
+    infarct = infarct_mask(labels)
+    searched = searched_wall(labels)
+    spacing = stack.pixel_spacing_mm
     if remote is None:
-        remote = propose_remote_outside(stack.pixels, searched, stack.pixel_spacing_mm, infarct)
+        remote = propose_remote_outside(searched, spacing, infarct)
+    region = scar_region(searched, infarct, spacing, boxes)
     scale = _MaskScale(stack, density_g_per_ml)
     results = [scale.segmentation(labels)]
     for method, rules in _variants(chosen):
-        region = None
-        if method is ThresholdMethod.OTSU:
-            region = searched & infarct.any(axis=(1, 2), keepdims=True)
         found = threshold_scar(
             method,
             stack.pixels,
             searched,
-            stack.pixel_spacing_mm,
-            region=region,
+            spacing,
+            region=method_region(method, searched, region),
             remote=remote,
             sequence=stack.sequence,
             rules=rules,
@@ -162,21 +173,51 @@ def compare_methods(
             scheme,
             stack.pixels,
             searched,
-            stack.pixel_spacing_mm,
+            spacing,
+            region=None if scheme is GreyZoneScheme.YAN else region,
             remote=remote,
             sequence=stack.sequence,
             rules=rules,
         )
-        signals = remote_signals(stack.pixels, remote)
-        results += scale.zones(zones, rules, _below_remote(zones, signals))
+        results += scale.zones(zones, rules)
     return MethodComparison(
         tuple(results),
         remote,
-        remote_signals(stack.pixels, remote),
-        stack_remote_signal(stack.pixels, remote),
+        remote.signals(stack.pixels),
+        remote.stack_signal(stack.pixels),
         scale.grams(searched),
         density_g_per_ml,
     )
+
+
+def reader_boxes(case: Case) -> MaskArray:
+    """Return the mask (slice, row, column) of the scar boxes that a reader drew."""
+    shape = (case.stack.rows, case.stack.columns)
+    return np.stack(
+        [
+            inside_boxes((b for b in one.prompts.boxes if b.origin is Origin.READER), shape)
+            for one in case.readings
+        ]
+    )
+
+
+def searched_wall(labels: LabelArray) -> MaskArray:
+    """Return the wall of labels (slice, row, column); scar without any muscle is no wall."""
+    wall = wall_mask(labels)
+    return wall if (labels == Label.MYOCARDIUM).any() else np.zeros_like(wall)
+
+
+def method_region(method: ThresholdMethod, wall: MaskArray, region: MaskArray) -> MaskArray | None:
+    """Return where a method applies: None for the whole wall.
+
+    Args:
+        method: any.
+        wall: the searched wall (slice, row, column).
+        region: of :func:`scarseg.quant.thresholds.scar_region`.
+    """
+    if method is ThresholdMethod.OTSU:
+        return wall & region.any(axis=(1, 2), keepdims=True)
+    return region if method.needs_region else None
 
 
 def _variants(chosen: Sequence[str]) -> Iterator[tuple[ThresholdMethod, ThresholdRules]]:
@@ -185,7 +226,7 @@ def _variants(chosen: Sequence[str]) -> Iterator[tuple[ThresholdMethod, Threshol
             continue
         for scope in Scope:
             yield method, replace(RULES, scope=scope)
-        if method in _FWHM:
+        if method.needs_region:
             yield method, replace(RULES, maximum_percentile=ROBUST_PERCENTILE)
 
 
@@ -197,7 +238,7 @@ def _schemes(chosen: Sequence[str]) -> Iterator[tuple[GreyZoneScheme, ThresholdR
 
 
 class _MaskScale:
-    """Weigh masks on the grid of one stack."""
+    """Masses of masks on the grid of one stack."""
 
     def __init__(self, stack: Stack, density: float) -> None:
         self.area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
@@ -245,12 +286,10 @@ class _MaskScale:
             self.grams(found.infarct) if there else None,
             self.grams(found.mvo) if there else None,
             found.reason,
-            found.warnings,
+            _search_region(method),
         )
 
-    def zones(
-        self, zones: GreyZones, rules: ThresholdRules, warnings: tuple[str, ...]
-    ) -> Iterator[MethodResult]:
+    def zones(self, zones: GreyZones, rules: ThresholdRules) -> Iterator[MethodResult]:
         scheme = zones.scheme
         for part, rule, mask, thresholds in (
             ("core", _SCHEMES[scheme][0], zones.core, zones.core_thresholds),
@@ -270,21 +309,18 @@ class _MaskScale:
                 self.grams(mask) if zones.reason is None else None,
                 None,
                 zones.reason,
-                warnings,
+                WALL if scheme is GreyZoneScheme.YAN else SCAR_REGION,
             )
 
 
-def _below_remote(zones: GreyZones, signals: Sequence[RemoteSignal | None]) -> tuple[str, ...]:
-    """Warn where a core begins below the mean of remote: then all muscle is called core."""
-    below = any(
-        level is not None and signal is not None and level < signal.mean
-        for level, signal in zip(zones.core_thresholds, signals, strict=True)
-    )
-    return (BELOW_REMOTE,) if below else ()
+def _search_region(method: ThresholdMethod) -> str:
+    if method is ThresholdMethod.OTSU:
+        return WALL_OF_SCAR_SLICES
+    return SCAR_REGION if method.needs_region else WALL
 
 
 def threshold_rule(method: ThresholdMethod) -> str:
-    """Say in words where a method draws the line."""
+    """Return the threshold of a method in words."""
     if method.n_sd is not None:
         return f"mean of remote + {method.n_sd} SD"
     return {
@@ -322,15 +358,15 @@ def mass_curve(
     density_g_per_ml: float = DENSITY_G_PER_ML,
     n_points: int = 101,
 ) -> MassCurve | None:
-    """Weigh the wall above every threshold, the same on all slices.
+    """Compute the mass of the wall above every threshold, the same on all slices.
 
     No island is dropped and no dark core added, so that the curve only falls.
 
     Args:
-        stack: gives signals and lengths.
+        stack: signals and lengths.
         wall: (slice, row, column).
         region: where scar may be, of the same shape; all of the wall without it.
-        convention: the depth a slice stands for.
+        convention: depth of a slice.
         density_g_per_ml: of myocardium.
         n_points: evenly from the lowest signal of the wall to the highest.
 

@@ -1,4 +1,4 @@
-"""A comparison of methods as rows of tables: per stack, per slice, and the curve behind them."""
+"""Rows of tables from a comparison of methods: per stack, per slice, and the mass curve."""
 
 from __future__ import annotations
 
@@ -68,7 +68,6 @@ def method_rows(
     found: MethodComparison,
     stack: Stack,
     convention: MassConvention = MassConvention.THICKNESS,
-    reference_region: str = "proposed",
 ) -> list[dict[str, Cell]]:
     """Return a row per method; ``scar_mass_g`` and ``scar_percent_lv`` follow ``convention``.
 
@@ -94,15 +93,15 @@ def method_rows(
             "scar_percent_lv": found.percent(one, convention),
             "maximum_rule": maximum_rule(one),
             "maximum_percentile": one.maximum_percentile,
-            "reference_region": reference_region if one.needs_remote else None,
+            "reference_region": found.remote_region.origin if one.needs_remote else None,
             "reference_mean_au": None if signal is None else signal.mean,
             "reference_sd_au": None if signal is None else signal.sd,
             "reference_n_voxels": None if signal is None else signal.n_voxels,
-            "search_region": None if one.scope is None else "wall",
+            "search_region": one.search_region,
             "smallest_island_mm2": one.island_mm2,
             "mvo_rule": one.mvo_rule,
             "density_g_per_ml": found.density_g_per_ml,
-            "warnings": " ".join((*([one.reason] if one.reason else ()), *one.warnings)),
+            "warnings": str(one.reason or ""),
         }
         rows.append(row)
     return rows

@@ -1,7 +1,16 @@
-"""Remote myocardium: a region of the wall that serves as normal, proposed or drawn."""
+"""Remote myocardium: the part of the wall that serves as normal, proposed or drawn by a reader.
+
+The proposal is the deeper half of the wall outside known scar, all round. It is measured by its
+median and 1.4826 times the median absolute deviation, the standard deviation of a normal
+distribution: scar that is not known, up to a third of the wall, then moves it little. A sector
+chosen for its low signal would have too small a standard deviation by selection, and call a third
+of a healthy wall scar. A drawn region is measured by mean and sample standard deviation, as its
+sources do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +22,24 @@ from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
 
 SECTOR_DEGREES = 60.0
-STEP_DEGREES = 10.0
+"""Width of the sector a reader picks with one click."""
 SCAR_MARGIN_MM = 3.0
-"""A sector keeps this far from scar that is known."""
+"""The proposed region keeps this far from known scar."""
 MINIMUM_VOXELS = 8
 """Fewer voxels give no usable standard deviation."""
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+N_SD = 2.0
+"""Standard deviations above remote from which signal counts as enhanced (Kim 1999)."""
 
 
 @dataclass(frozen=True)
 class RemoteSignal:
-    """Signal of remote myocardium, in source units; ``sd`` is the sample SD (1/(n - 1))."""
+    """Signal of remote myocardium in source units.
+
+    ``mean`` and ``sd`` of a drawn region are the mean and the sample SD (1/(n - 1)); of a
+    proposed one the median and the scaled median absolute deviation. ``peak`` is the maximum.
+    """
 
     mean: float
     sd: float
@@ -30,56 +47,86 @@ class RemoteSignal:
     n_voxels: int
 
 
-def propose_remote(
-    pixels: FloatArray,
-    wall: MaskArray,
-    pixel_spacing_mm: tuple[float, float],
-    scar: MaskArray | None = None,
-) -> MaskArray:
-    """Propose the remote region of every slice: the dimmest and evenest sector of the wall.
+@dataclass(frozen=True, eq=False)
+class RemoteRegion:
+    """Remote region of a stack: ``mask`` (slice, row, column), and the slices a reader drew."""
 
-    That is the lowest mean + 2 SD: by the mean alone, a dark core (MVO) with its bright rim is
-    taken for muscle in large infarcts. The deeper half of the wall is cut in sectors of 60
-    degrees every 10 degrees, in mm, round the middle of what the wall encloses; a sector with
-    fewer than 8 voxels, or nearer than 3 mm to scar, is not considered. A slice without such a
-    sector proposes nothing.
+    mask: MaskArray
+    drawn_slices: frozenset[int] = frozenset()
+
+    @classmethod
+    def drawn(cls, mask: MaskArray) -> RemoteRegion:
+        """Return a region that a reader drew on every slice where it has voxels."""
+        return cls(mask, frozenset(int(k) for k in np.flatnonzero(mask.any(axis=(1, 2)))))
+
+    def with_drawn(self, regions: Mapping[int, MaskArray]) -> RemoteRegion:
+        """Return the region with those (row, column) of a reader in place of proposed ones."""
+        mask = self.mask.copy()
+        for k, region in regions.items():
+            mask[k] = region
+        return RemoteRegion(mask, self.drawn_slices | frozenset(regions))
+
+    @property
+    def origin(self) -> str:
+        """How the region came about and is measured, as written in tables."""
+        return "drawn (mean and SD)" if self.drawn_slices else "proposed (median and MAD)"
+
+    def signals(self, pixels: FloatArray) -> tuple[RemoteSignal | None, ...]:
+        """Measure every slice.
+
+        A slice with fewer than 8 voxels takes the signal of the stack; None where that has too
+        few as well.
+        """
+        stack = self.stack_signal(pixels)
+        return tuple(
+            _signal(image[region], k in self.drawn_slices) or stack
+            for k, (image, region) in enumerate(zip(pixels, self.mask, strict=True))
+        )
+
+    def stack_signal(self, pixels: FloatArray) -> RemoteSignal | None:
+        """Measure all slices together: those that were drawn, where any was."""
+        slices = sorted(self.drawn_slices) or range(len(pixels))
+        values = pixels[slices][self.mask[slices]]
+        return _signal(values, bool(self.drawn_slices))
+
+
+def propose_remote(
+    wall: MaskArray, pixel_spacing_mm: tuple[float, float], scar: MaskArray | None = None
+) -> RemoteRegion:
+    """Propose the remote region: the deeper half of the wall, at least 3 mm from known scar.
+
+    A slice with fewer than 8 such voxels has none.
 
     Args:
-        pixels: float32 (slice, row, column).
-        wall: of the same shape.
+        wall: (slice, row, column).
         pixel_spacing_mm: (row, column).
-        scar: what is known of it, MVO included, of the same shape.
+        scar: known scar with MVO, of the shape of ``wall``.
     """
-    remote = np.zeros(wall.shape, dtype=bool)
+    mask = np.zeros(wall.shape, dtype=bool)
     for k in range(len(wall)):
         known = None if scar is None else scar[k]
-        remote[k] = _propose_in_slice(pixels[k], wall[k], pixel_spacing_mm, known)
-    return remote
+        mask[k] = _scar_free_wall(wall[k], pixel_spacing_mm, known)
+    return RemoteRegion(mask)
 
 
 def propose_remote_outside(
-    pixels: FloatArray,
-    wall: MaskArray,
-    pixel_spacing_mm: tuple[float, float],
-    region: MaskArray | None,
-) -> MaskArray:
-    """Propose the remote region outside a reader's boxes, as :func:`propose_remote`.
+    wall: MaskArray, pixel_spacing_mm: tuple[float, float], region: MaskArray | None
+) -> RemoteRegion:
+    """Propose the remote region outside scar or a reader's boxes, as :func:`propose_remote`.
 
-    A box holds healthy wall too: on a slice where the boxes leave no sector, the dimmest sector
-    serves all the same.
+    Boxes hold healthy wall too: where they leave no region on any slice, the deeper half of the
+    whole wall serves.
     """
-    remote = propose_remote(pixels, wall, pixel_spacing_mm, region)
-    for k in np.flatnonzero(~remote.any(axis=(1, 2))):
-        remote[k] = _propose_in_slice(pixels[k], wall[k], pixel_spacing_mm, None)
-    return remote
+    remote = propose_remote(wall, pixel_spacing_mm, region)
+    return remote if remote.mask.any() else propose_remote(wall, pixel_spacing_mm)
 
 
 def remote_sector(
     wall: MaskArray, pixel_spacing_mm: tuple[float, float], at: tuple[float, float]
 ) -> MaskArray:
-    """Return the sector of the deeper half of a wall (row, column) that looks towards a place.
+    """Return the sector of 60 degrees of the deeper half of a wall (row, column) towards a point.
 
-    As wide as a proposed one. ``at`` (column, row) in continuous pixels, pixel i is [i, i + 1).
+    ``at`` (column, row) in continuous pixels, pixel i is [i, i + 1).
     """
     if not wall.any():
         return np.zeros_like(wall)
@@ -92,25 +139,8 @@ def remote_sector(
     return np.asarray(middle & (off <= SECTOR_DEGREES / 2 + 1e-9), dtype=np.bool_)
 
 
-def remote_signals(pixels: FloatArray, remote: MaskArray) -> tuple[RemoteSignal | None, ...]:
-    """Measure the remote region of every slice.
-
-    A slice with fewer than 8 voxels takes the signal of all slices together; when those are
-    too few as well, there is none.
-    """
-    together = _signal(pixels[remote])
-    return tuple(
-        _signal(image[region]) or together for image, region in zip(pixels, remote, strict=True)
-    )
-
-
-def stack_remote_signal(pixels: FloatArray, remote: MaskArray) -> RemoteSignal | None:
-    """Measure the remote regions of all slices together; None with fewer than 8 voxels."""
-    return _signal(pixels[remote])
-
-
 def mid_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArray:
-    """Keep the deeper half of a wall (row, column): as far from both borders as it gets."""
+    """Return the deeper half of a wall (row, column): the voxels furthest from both borders."""
     if not wall.any():
         return wall
     depth = ndimage.distance_transform_edt(np.pad(wall, 1), sampling=pixel_spacing_mm)
@@ -119,7 +149,7 @@ def mid_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArra
 
 
 def ring_angles(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
-    """Return the angle of every pixel (row, column) round the middle of the ring, in degrees.
+    """Return the angle of every pixel (row, column) round the centre of the ring, in degrees.
 
     From the image's right, clockwise on the screen, measured in mm.
     """
@@ -129,87 +159,49 @@ def ring_angles(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> npt.N
     return np.asarray(np.degrees(np.arctan2(y[:, None], x[None, :])), dtype=np.float64)
 
 
-def _propose_in_slice(
-    image: FloatArray,
-    wall: MaskArray,
-    pixel_spacing_mm: tuple[float, float],
-    scar: MaskArray | None,
+def remote_signal(case: Case) -> RemoteSignal | None:
+    """Measure the proposed remote region of a case, all slices together; None without one."""
+    scar = infarct_mask(case.labels)
+    region = propose_remote(wall_mask(case.labels), case.stack.pixel_spacing_mm, scar)
+    return region.stack_signal(case.stack.pixels)
+
+
+def slice_remote_signal(
+    pixels: FloatArray, wall: MaskArray, scar: MaskArray, pixel_spacing_mm: tuple[float, float]
+) -> RemoteSignal | None:
+    """Measure the proposed remote region of one slice; all arrays (row, column)."""
+    return _signal(pixels[_scar_free_wall(wall, pixel_spacing_mm, scar)], drawn=False)
+
+
+def _scar_free_wall(
+    wall: MaskArray, pixel_spacing_mm: tuple[float, float], scar: MaskArray | None
 ) -> MaskArray:
-    remote = np.zeros_like(wall)
+    """Return the deeper half of a wall (row, column) away from scar; empty below 8 voxels."""
+    region = np.zeros_like(wall)
     if np.count_nonzero(wall) < MINIMUM_VOXELS:
-        return remote
+        return region
     sides = ndimage.find_objects(wall.astype(np.uint8))[0]
-    # Scar this far outside the wall's rectangle still counts.
+    # Distances cost by area: only the wall's rectangle, with scar this near outside it.
     margins = [int(np.ceil(SCAR_MARGIN_MM / spacing)) + 1 for spacing in pixel_spacing_mm]
     box = tuple(
         slice(max(0, side.start - margin), side.stop + margin)
         for side, margin in zip(sides, margins, strict=True)
     )
-    known = None if scar is None else scar[box]
-    remote[box] = _dimmest_sector(image[box], wall[box], pixel_spacing_mm, known)
-    return remote
+    found = mid_wall(wall[box], pixel_spacing_mm)
+    if scar is not None and scar[box].any():
+        away = ndimage.distance_transform_edt(~scar[box], sampling=pixel_spacing_mm)
+        found = found & (np.asarray(away) >= SCAR_MARGIN_MM)
+    if np.count_nonzero(found) >= MINIMUM_VOXELS:
+        region[box] = found
+    return region
 
 
-def _dimmest_sector(
-    image: FloatArray,
-    wall: MaskArray,
-    pixel_spacing_mm: tuple[float, float],
-    scar: MaskArray | None,
-) -> MaskArray:
-    middle = mid_wall(wall, pixel_spacing_mm)
-    values = image[middle].astype(np.float64)
-    angles = ring_angles(wall, pixel_spacing_mm)[middle]
-    near = np.zeros(values.shape, dtype=bool)
-    if scar is not None and scar.any():
-        away = np.asarray(ndimage.distance_transform_edt(~scar, sampling=pixel_spacing_mm))
-        near = away[middle] < SCAR_MARGIN_MM
-    best, lowest = np.zeros_like(near), np.inf
-    for centre in np.arange(0.0, 360.0, STEP_DEGREES):
-        off = np.abs((angles - centre + 180.0) % 360.0 - 180.0)
-        # Closed on both sides, so that a mirrored image has mirrored sectors.
-        sector = off <= SECTOR_DEGREES / 2 + 1e-9
-        if np.count_nonzero(sector) < MINIMUM_VOXELS or (sector & near).any():
-            continue
-        height = float(values[sector].mean() + 2 * values[sector].std())
-        if height < lowest:
-            best, lowest = sector, height
-    remote = np.zeros_like(wall)
-    remote[middle] = best
-    return remote
-
-
-def _signal(values: FloatArray) -> RemoteSignal | None:
+def _signal(values: FloatArray, drawn: bool) -> RemoteSignal | None:
     if values.size < MINIMUM_VOXELS:
         return None
     v = values.astype(np.float64)
-    return RemoteSignal(float(v.mean()), float(v.std(ddof=1)), float(v.max()), int(v.size))
-
-
-N_SD = 2.0
-SEARCH_MARGIN_PIXELS = 2
-"""Pixels kept round the wall where the remote region is looked for."""
-
-
-def remote_signal(case: Case) -> RemoteSignal | None:
-    """Measure the remote wall that :func:`scarseg.quant.remote.propose_remote` finds beside scar.
-
-    None with too little wall.
-    """
-    pixels, labels = case.stack.pixels, case.labels
-    rows, columns = np.nonzero(wall_mask(labels).any(axis=0))
-    if rows.size == 0:
-        return None
-    # The search costs by area: only round the wall.
-    window = (
-        slice(None),
-        slice(max(rows.min() - SEARCH_MARGIN_PIXELS, 0), rows.max() + SEARCH_MARGIN_PIXELS + 1),
-        slice(
-            max(columns.min() - SEARCH_MARGIN_PIXELS, 0), columns.max() + SEARCH_MARGIN_PIXELS + 1
-        ),
-    )
-    pixels, labels = pixels[window], labels[window]
-    scar = infarct_mask(labels)
-    region = propose_remote(
-        pixels, wall_mask(labels), case.stack.pixel_spacing_mm, scar if scar.any() else None
-    )
-    return stack_remote_signal(pixels, region)
+    if drawn:
+        return RemoteSignal(float(v.mean()), float(v.std(ddof=1)), float(v.max()), int(v.size))
+    median = float(np.median(v))
+    sd = MAD_TO_SD * float(np.median(np.abs(v - median)))
+    return RemoteSignal(median, sd, float(v.max()), int(v.size))

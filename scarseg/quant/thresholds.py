@@ -1,8 +1,13 @@
-"""Scar by a threshold on the signal inside the wall, by every method in use.
+"""Segment scar by a threshold on the signal inside the wall, by every method in use.
 
-The literature disagrees on which is best, so that a mask here always travels with its method,
-its thresholds and its rules. Scar is signal above the threshold, never equal to it. Everything
-lies in the wall, and in the region where one is given (a reader's boxes).
+The literature disagrees on which method is best, so a mask always comes with its method, its
+thresholds and its rules. Scar is signal above the threshold, never equal to it. It lies in the
+wall, and in a region where one is given.
+
+The methods that take a share of the maximum assume hyperenhancement: in a wall without scar the
+maximum is noise, and half of it lies below healthy muscle. ``ThresholdMethod.needs_region`` names
+them; they apply in a region of segmented or boxed scar only (Amado 2004 grows the infarct from a
+region the reader chose).
 """
 
 from __future__ import annotations
@@ -21,15 +26,15 @@ from scarseg.errors import InputError
 from scarseg.quant.components import EIGHT_NEIGHBOURS, connected_to_seeds, remove_islands
 from scarseg.quant.mvo import dark_cores
 from scarseg.quant.remote import (
+    SCAR_MARGIN_MM,
+    RemoteRegion,
     RemoteSignal,
     propose_remote_outside,
-    remote_signals,
-    stack_remote_signal,
 )
 
 
 class ThresholdMethod(StrEnum):
-    """Where the threshold lies; names as they appear in tables."""
+    """Rule of the threshold; names as they appear in tables."""
 
     SD_2 = "sd2"
     SD_3 = "sd3"
@@ -44,16 +49,26 @@ class ThresholdMethod(StrEnum):
 
     @property
     def n_sd(self) -> int | None:
-        """Return how many standard deviations above remote, None for the other methods."""
+        """Number of standard deviations above remote, None for the other methods."""
         return int(self.value[2:]) if self.value.startswith("sd") else None
 
     @property
     def needs_remote(self) -> bool:
+        """Whether the threshold is computed from remote myocardium."""
         return self.n_sd is not None or self is ThresholdMethod.FWHM_REMOTE
+
+    @property
+    def needs_region(self) -> bool:
+        """Whether the threshold is a share of a maximum, valid only where there is scar."""
+        return self in (
+            ThresholdMethod.FWHM_MAX,
+            ThresholdMethod.FWHM_REMOTE,
+            ThresholdMethod.FWHM_MIN,
+        )
 
 
 class Scope(StrEnum):
-    """What one threshold is for; maximum, minimum and remote are taken from the same."""
+    """Extent of one threshold; maximum, minimum and remote are taken from the same extent."""
 
     SLICE = "slice"
     STACK = "stack"
@@ -61,13 +76,13 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class ThresholdRules:
-    """Everything that moves the number beside the method itself.
+    """Settings of a method.
 
     Args:
         scope: a threshold per slice, or one for the stack.
         maximum_percentile: 100 is the brightest voxel; less is a robust maximum.
         island_mm2: smaller components (four neighbours, in their slice) are dropped.
-        dark_cores: whether wall shut in by scar is offered as MVO.
+        dark_cores: whether wall enclosed by scar becomes MVO.
         grown: FWHM (max) keeps what is connected (eight neighbours) to the brightest voxel of
             each connected part of the region; without a region every component stays.
     """
@@ -87,10 +102,10 @@ def threshold_levels(
     pixels: FloatArray,
     wall: MaskArray,
     area: MaskArray,
-    remote: MaskArray | None,
+    remote: RemoteRegion | None,
     rules: ThresholdRules = RULES,
 ) -> list[float | None]:
-    """Return the threshold of every slice, in source units.
+    """Compute the threshold of every slice, in source units.
 
     n-SD: mean of remote and n times its sample SD (Kim 1999). FWHM (max): half the maximum of
     the area (Amado 2004). FWHM (remote): halfway from the mean of remote to that maximum.
@@ -102,17 +117,17 @@ def threshold_levels(
         pixels: float32 (slice, row, column).
         wall: of the same shape.
         area: the part of the wall where scar may be; a slice without has no threshold.
-        remote: of the same shape.
+        remote: region of the same stack.
         rules: whether each slice or the stack has its threshold, and what a maximum is.
     """
     present = [bool(one.any()) for one in area]
     if rules.scope is Scope.STACK:
-        signal = None if remote is None else stack_remote_signal(pixels, remote)
+        signal = None if remote is None else remote.stack_signal(pixels)
         one = _level(method, pixels[wall], pixels[area], signal, rules) if any(present) else None
         return [one if there else None for there in present]
     signals: Sequence[RemoteSignal | None] = (None,) * len(wall)
     if remote is not None:
-        signals = remote_signals(pixels, remote)
+        signals = remote.signals(pixels)
     return [
         _level(method, pixels[k][wall[k]], pixels[k][area[k]], signals[k], rules)
         if present[k]
@@ -128,7 +143,7 @@ def _level(
     remote: RemoteSignal | None,
     rules: ThresholdRules,
 ) -> float | None:
-    """Return the threshold from the values of the wall and of the area in it."""
+    """Compute the threshold from the values of the wall and of the area in it."""
     if method.needs_remote and remote is None:
         return None
     maximum = float(np.percentile(area.astype(np.float64), rules.maximum_percentile))
@@ -146,25 +161,50 @@ def _level(
 
 
 class MethodUnfit(StrEnum):
-    """Why a method has nothing to say about a stack."""
+    """Reason why a method has no result for a stack."""
 
     NO_WALL = "W_NO_WALL"
     NO_REMOTE = "W_NO_REMOTE"
     PSIR = "W_METHOD_PSIR"
     """Half of a signed maximum means nothing."""
+    NO_REGION = "W_METHOD_REGION"
+    """The method works in segmented or boxed scar, and there is none."""
+    BELOW_REMOTE = "W_THRESHOLD_BELOW_REMOTE"
+    """The threshold of a slice is not above its remote myocardium: muscle would be scar."""
 
 
-BELOW_REMOTE = "W_THRESHOLD_BELOW_REMOTE"
-"""The threshold of a slice is not above its remote myocardium: the method does not fit."""
+def scar_region(
+    wall: MaskArray,
+    scar: MaskArray,
+    pixel_spacing_mm: tuple[float, float],
+    boxes: MaskArray | None = None,
+) -> MaskArray:
+    """Return the region of the wall in which a share of the maximum is meaningful.
+
+    Segmented scar and a reader's boxes, grown by 3 mm within the wall: scar that the region's
+    edge cuts off is reached again, remote myocardium (:func:`scarseg.quant.remote.propose_remote`)
+    is not.
+
+    Args:
+        wall, scar, boxes: masks (slice, row, column); scar with MVO.
+        pixel_spacing_mm: (row, column).
+    """
+    region = np.zeros_like(wall)
+    for k in range(len(wall)):
+        seed = scar[k] if boxes is None else scar[k] | boxes[k]
+        if (seed & wall[k]).any():
+            away = ndimage.distance_transform_edt(~seed, sampling=pixel_spacing_mm)
+            region[k] = wall[k] & (np.asarray(away) < SCAR_MARGIN_MM)
+    return region
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdScar:
-    """What a method calls scar.
+    """Scar by one method.
 
-    ``scar`` and ``mvo`` (slice, row, column), apart from each other; ``thresholds`` per slice in
-    source units, None where there was nothing to measure. ``reason`` says why a method does not
-    apply; its masks are then empty and no mass is to be printed.
+    ``scar`` and ``mvo`` (slice, row, column), disjoint; ``thresholds`` per slice in source units,
+    None where there was nothing to measure. ``reason`` is the reason why a method does not
+    apply; its masks are then empty and there is no mass.
     """
 
     method: ThresholdMethod
@@ -173,7 +213,6 @@ class ThresholdScar:
     mvo: MaskArray
     thresholds: tuple[float | None, ...]
     reason: MethodUnfit | None = None
-    warnings: tuple[str, ...] = ()
 
     @property
     def infarct(self) -> MaskArray:
@@ -195,12 +234,15 @@ def threshold_scar(
     pixel_spacing_mm: tuple[float, float],
     *,
     region: MaskArray | None = None,
-    remote: MaskArray | None = None,
+    remote: RemoteRegion | None = None,
     sequence: LgeSequence = LgeSequence.MAGNITUDE,
     manual: float | Sequence[float] | None = None,
     rules: ThresholdRules = RULES,
 ) -> ThresholdScar:
-    """Find scar by one method.
+    """Segment scar by one method.
+
+    A method whose threshold is not above the remote signal of every slice that has one is unfit:
+    its reason is given instead of a mask.
 
     Args:
         method: see :func:`threshold_levels`.
@@ -217,18 +259,22 @@ def threshold_scar(
         InputError: E_THRESHOLD, the manual method without a finite threshold per slice.
     """
     area = wall if region is None else wall & region
-    nothing = np.zeros(wall.shape, dtype=bool)
-    blank = ThresholdScar(method, rules, nothing, nothing, (None,) * len(wall))
+    empty = np.zeros(wall.shape, dtype=bool)
+    blank = ThresholdScar(method, rules, empty, empty, (None,) * len(wall))
     if method is ThresholdMethod.FWHM_MAX and sequence is LgeSequence.PSIR:
         return replace(blank, reason=MethodUnfit.PSIR)
     if not wall.any():
         return replace(blank, reason=MethodUnfit.NO_WALL)
+    if region is not None and not area.any():
+        return replace(blank, reason=MethodUnfit.NO_REGION)
     if method is ThresholdMethod.MANUAL:
         levels = _manual_levels(manual, len(wall))
     else:
         levels = threshold_levels(method, pixels, wall, area, remote, rules)
-    if all(level is None for level in levels) and area.any():
+    if all(level is None for level in levels):
         return replace(blank, reason=MethodUnfit.NO_REMOTE)
+    if method is not ThresholdMethod.MANUAL and below_remote(levels, pixels, remote):
+        return replace(blank, thresholds=tuple(levels), reason=MethodUnfit.BELOW_REMOTE)
     scar = np.zeros(wall.shape, dtype=bool)
     for k, level in enumerate(levels):
         if level is not None:
@@ -236,9 +282,8 @@ def threshold_scar(
     if method is ThresholdMethod.FWHM_MAX and rules.grown and region is not None:
         scar = _grown_from_maxima(scar, area, pixels)
     scar = remove_islands(scar, pixel_spacing_mm, rules.island_mm2)
-    mvo = dark_cores(scar, wall) & area if rules.dark_cores else nothing
-    warnings = _warnings(levels, pixels, remote)
-    return ThresholdScar(method, rules, scar, mvo, tuple(levels), warnings=warnings)
+    mvo = dark_cores(scar, wall) & area if rules.dark_cores else empty
+    return ThresholdScar(method, rules, scar, mvo, tuple(levels))
 
 
 def threshold_all_methods(
@@ -247,11 +292,11 @@ def threshold_all_methods(
     pixel_spacing_mm: tuple[float, float],
     *,
     region: MaskArray | None = None,
-    remote: MaskArray | None = None,
+    remote: RemoteRegion | None = None,
     sequence: LgeSequence = LgeSequence.MAGNITUDE,
     rules: ThresholdRules = RULES,
 ) -> dict[ThresholdMethod, ThresholdScar]:
-    """Find scar by every method but the manual one; arguments as :func:`threshold_scar`."""
+    """Segment scar by every method but the manual one; arguments as :func:`threshold_scar`."""
     return {
         method: threshold_scar(
             method,
@@ -277,12 +322,11 @@ def fwhm_mask(
     method: ThresholdMethod = ThresholdMethod.FWHM_REMOTE,
     rules: ThresholdRules = RULES,
 ) -> MaskArray:
-    """Return the infarct by full width at half maximum in the wall and a region.
+    """Segment the infarct by full width at half maximum in the wall and a region.
 
     Remote is proposed outside the region, where that leaves any. FWHM (remote) is the default
     since it means the same on every grey scale: half of a raw maximum lies below remote
-    myocardium wherever nulled tissue is not stored near zero (PSIR, exports to 8 bits), and
-    then calls the whole region scar.
+    myocardium wherever nulled tissue is not stored near zero (PSIR, exports to 8 bits).
 
     Arguments as :func:`threshold_scar`; also of a single slice (row, column).
     """
@@ -297,7 +341,7 @@ def fwhm_mask(
             rules=rules,
         )
         return np.asarray(stack[0], dtype=np.bool_)
-    remote = propose_remote_outside(pixels, wall, pixel_spacing_mm, region)
+    remote = propose_remote_outside(wall, pixel_spacing_mm, region)
     return threshold_scar(
         method, pixels, wall, pixel_spacing_mm, region=region, remote=remote, rules=rules
     ).infarct
@@ -327,14 +371,13 @@ def _grown_from_maxima(scar: MaskArray, area: MaskArray, pixels: FloatArray) -> 
     return np.stack(grown)
 
 
-def _warnings(
-    levels: Sequence[float | None], pixels: FloatArray, remote: MaskArray | None
-) -> tuple[str, ...]:
+def below_remote(
+    levels: Sequence[float | None], pixels: FloatArray, remote: RemoteRegion | None
+) -> bool:
+    """Return whether the threshold of any slice is below its remote signal."""
     if remote is None:
-        return ()
-    signals = remote_signals(pixels, remote)
-    below = any(
+        return False
+    return any(
         level is not None and signal is not None and level < signal.mean
-        for level, signal in zip(levels, signals, strict=True)
+        for level, signal in zip(levels, remote.signals(pixels), strict=True)
     )
-    return (BELOW_REMOTE,) if below else ()

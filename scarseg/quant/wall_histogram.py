@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
-from scarseg.quant.remote import propose_remote
+from scarseg.quant.remote import RemoteRegion, propose_remote
 from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, ThresholdRules, threshold_levels
 
 N_BINS = 40
@@ -67,7 +67,7 @@ def wall_histogram(
     pixel_spacing_mm: tuple[float, float],
     span: tuple[float, float],
     region: MaskArray | None = None,
-    remote: MaskArray | None = None,
+    remote: RemoteRegion | None = None,
 ) -> WallHistogram:
     """Count the voxels of wall and blood pool by their signal.
 
@@ -77,12 +77,12 @@ def wall_histogram(
         span: lowest and highest edge, in source units.
         region: where scar may be (the boxes of a reader), of the same shape: the half maximum
             is that of the wall in it; all of the wall without one.
-        remote: where the wall is remote, of the same shape; proposed without it.
+        remote: remote region; proposed without it.
     """
     edges = np.linspace(*span, N_BINS + 1)
     wall, infarct = wall_mask(labels), infarct_mask(labels)
     if remote is None:
-        remote = propose_remote(pixels, wall, pixel_spacing_mm, infarct if infarct.any() else None)
+        remote = propose_remote(wall, pixel_spacing_mm, infarct)
     area = wall if region is None or not (wall & region).any() else wall & region
     rules = RULES if len(labels) == 1 else ThresholdRules(scope=Scope.STACK)
     thresholds = {}
@@ -91,14 +91,14 @@ def wall_histogram(
         known = [level for level in found if level is not None]
         if known:
             thresholds[method] = known[0]
-    inside = pixels[remote]
+    signal = remote.stack_signal(pixels)
     return WallHistogram(
         edges,
         wall=_counts(pixels[labels == Label.MYOCARDIUM], edges),
         scar=_counts(pixels[labels == Label.SCAR], edges),
         mvo=_counts(pixels[labels == Label.MVO], edges),
         pool=_counts(pixels[labels == Label.BLOOD_POOL], edges),
-        remote_mean=float(inside.astype(np.float64).mean()) if inside.size else None,
+        remote_mean=None if signal is None else signal.mean,
         thresholds=thresholds,
     )
 

@@ -16,7 +16,7 @@ from scarseg.case.prompts import InsertionPoint
 from scarseg.io.files import safe_name, write_file
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import reading_method as method_of
-from scarseg.quant.method_comparison import MethodComparison, compare_methods
+from scarseg.quant.method_comparison import MethodComparison, compare_methods, reader_boxes
 from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
@@ -92,7 +92,7 @@ def prepare(
         case,
         measured,
         map_wall(case.labels, stack, points or reader_insertion(case), density),
-        compare_methods(stack, case.labels, density_g_per_ml=density),
+        compare_methods(stack, case.labels, density_g_per_ml=density, boxes=reader_boxes(case)),
         method or method_of(case),
         interval,
         tuple(warnings),
@@ -200,13 +200,14 @@ def _headline(page: Page, report: ReportInput) -> None:
     scar_g = measured.scar_mass_g if has_result else None
     mvo_g = measured.mvo_mass_g if has_result else None
     rules = f"by {rule}; {other_scar:.2f} g by {other_rule}" if has_result else "nothing was read"
+    mvo_rule = report_text.NOT_LOOKED_FOR if has_result and mvo_g is None else f"by {rule}"
     if interval is not None:
         between = f"interval {interval.low_g:.1f} to {interval.high_g:.1f} g"
         page.text(LEFT_MM, 41.6, between, 6.2, colour=QUIET)
     blocks = (
         (LEFT_MM, "Scar", _with_unit(scar_g, 2, "g"), rules),
         (84.0, "Share of LV", _with_unit(measured.scar_percent_lv, 1, "%"), "of LV mass"),
-        (119.0, "MVO in the scar", _with_unit(mvo_g, 2, "g"), f"by {rule}"),
+        (119.0, "MVO in the scar", _with_unit(mvo_g, 2, "g"), mvo_rule),
         (157.0, "LV mass", _with_unit(measured.lv_mass_g, 1, "g"), f"by {rule}, from LGE"),
     )
     for x, name, value, small in blocks:

@@ -22,6 +22,8 @@ from scarseg.quant.thresholds import Scope, ThresholdMethod
 from scarseg.quant.wall_map import WallMap
 
 BLANK = "–"
+NOT_LOOKED_FOR = "not looked for"
+"""Where the MVO mass is blank: no reader and no model looked for it, which 0 g would hide."""
 CONVENTIONS = {
     MassConvention.THICKNESS: "slice thickness",
     MassConvention.SPACING: "slice spacing",
@@ -54,6 +56,10 @@ _MEANINGS = {
     "W_REPEAT": "the series held repeats",
     "W_PATIENT": "the series held images of several patients",
     "W_MERGED": "put together from series of one slice each",
+    "W_UIDS": "put together from studies of one slice each",
+    "W_SPLIT_OFF": "a slice at the stack's pitch differs and is left out",
+    "W_UNREAD": "a file beside the images cannot be read and may belong here",
+    "W_ONE_FILE": "one file of a series was opened",
     "W_NOT_LGE": "nothing in the header says LGE",
     "W_NOT_MR": "not MR",
     "W_SIGNED": "taken for PSIR by its negative pixels",
@@ -147,6 +153,8 @@ def result_rows(
         (name, format_number(one, places), format_number(other, places))
         for name, one, other, places in zip(names, *columns, digits, strict=True)
     ]
+    if has_result(measured) and columns[0][1] is None:
+        rows[1] = (names[1], NOT_LOOKED_FOR, "")
     if interval is not None:
         text = f"{interval.low_g:.1f} to {interval.high_g:.1f}"
         thick = measured.convention is MassConvention.THICKNESS
@@ -161,10 +169,9 @@ def method_lines(found: MethodComparison, convention: MassConvention) -> list[tu
         one = found.result(str(method), Scope.SLICE)
         if one is None:
             continue
-        star = " *" if one.warnings else ""
         grams = None if one.scar is None else one.scar.total(convention)
         rows.append(
-            (name + star, format_number(grams, 1), format_number(found.percent(one, convention), 1))
+            (name, format_number(grams, 1), format_number(found.percent(one, convention), 1))
         )
     return rows
 
@@ -179,8 +186,7 @@ def zone_lines(found: MethodComparison, convention: MassConvention) -> list[tupl
         core, grey = (
             None if one is None or one.scar is None else one.scar.total(convention) for one in parts
         )
-        star = " *" if any(one.warnings for one in parts if one is not None) else ""
-        rows.append((name + star, format_number(core, 1), format_number(grey, 1)))
+        rows.append((name, format_number(core, 1), format_number(grey, 1)))
     return rows
 
 
@@ -189,19 +195,22 @@ def method_note(case: Case, found: MethodComparison) -> str:
     if not any(found.wall.thickness):
         return "No threshold method without a wall."
     sentences = [
-        "In the whole wall, a threshold per slice; dark cores shut in by scar count as MVO."
+        "A threshold per slice; SD methods in the whole wall, FWHM in the scar and 3 mm round it; "
+        "dark cores enclosed by scar count as MVO."
     ]
     signal = found.remote_stack
     if signal is not None:
         sentences.append(
-            f"Remote region proposed: {signal.n_voxels} voxels, signal {signal.mean:.0f} ± "
-            f"{signal.sd:.0f}."
+            f"Remote region {found.remote_region.origin}: {signal.n_voxels} voxels, signal "
+            f"{signal.mean:.0f} ± {signal.sd:.0f}."
         )
-    sentences.append("Otsu on slices with segmented scar.")
+    sentences.append("Otsu on slices with scar.")
     if any(one.reason == "W_METHOD_PSIR" for one in found.results):
         sentences.append("Half of a maximum means nothing on PSIR.")
-    if any(one.warnings for one in found.results):
-        sentences.append("* On some slice the threshold lies below remote muscle: unfit here.")
+    if any(one.reason == "W_METHOD_REGION" for one in found.results):
+        sentences.append("No scar is segmented or boxed: FWHM and Otsu do not apply.")
+    if any(one.reason == "W_THRESHOLD_BELOW_REMOTE" for one in found.results):
+        sentences.append("Blank where a threshold lies below remote muscle on some slice.")
     return " ".join(sentences)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scarseg.case.case import Case, Change
-from scarseg.case.history import Cause, SliceReading, SliceStatus
+from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.case.prompts import Box, Origin, SlicePrompts
@@ -142,6 +142,9 @@ def propose_case_with_embeddings(
         embeddings.append(proposal.embedding)
         change = proposal_change(case, k, proposal)
         if change is not None:
+            if prompts is None:  # a replay knows no prompts file
+                box = proposal.embedding.lv_box
+                case.record_model_run(k, None, box, DetectorScope.STACK, fresh=True)
             case.apply(change, Cause.PROPOSAL)
     return case, tuple(embeddings)
 

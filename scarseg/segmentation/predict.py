@@ -13,12 +13,12 @@ from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError
 from scarseg.models import Detection, Embedding, Logits, Models
+from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.proposal import (
     ProposalRules,
     ScarSource,
     compose_labels,
     heart_box,
-    inside_boxes,
     scar_boxes,
 )
 from scarseg.segmentation.wall_correction import (

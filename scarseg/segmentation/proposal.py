@@ -14,7 +14,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin
 from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
-from scarseg.quant.components import remove_islands
+from scarseg.quant.components import inside_boxes, remove_islands
 
 
 class ScarSource(StrEnum):
@@ -277,20 +277,6 @@ def _detected_scars(
     holding = [box for box in found if (scar & inside_boxes((box,), scar.shape)).any()]
     empty = [box for box in found if box not in holding and _score(box) >= least_empty]
     return holding, empty
-
-
-def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
-    """Return the mask (row, column) of pixels whose centre lies in any of the boxes."""
-    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
-    mask = np.zeros(shape, dtype=bool)
-    for box in boxes:
-        mask |= (
-            (columns >= box.column0)
-            & (columns < box.column1)
-            & (rows >= box.row0)
-            & (rows < box.row1)
-        )
-    return mask
 
 
 def largest_component(mask: MaskArray) -> MaskArray:

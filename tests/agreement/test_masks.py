@@ -93,7 +93,7 @@ def test_simulated_masks_weigh_what_their_images_say(
     assert 0.3 * volume < one["wall"]["mass_a_g"] / 1.05 * 1000 <= volume * 1.01
 
 
-def test_two_folders_without_scar_say_so(
+def test_two_folders_without_scar_have_an_agreement_of_the_wall_only(
     tmp_path: Path, phantom_stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = folders(tmp_path)

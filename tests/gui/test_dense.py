@@ -13,13 +13,13 @@ from PyQt6.QtGui import QImage, QPainter
 
 from scarseg.case.labels import Label
 from scarseg.gui.panels.toolbar import MAX_PIXEL_RATIO
-from scarseg.gui.viewer import magnifier, painting, slice_view
+from scarseg.gui.viewer import magnifier, painting
 
 CHILD = """
 import sys
 from pathlib import Path
 from PyQt6.QtCore import QPointF
-from scarseg import pipeline
+from scarseg.segmentation import pipeline
 from scarseg.gui import app
 from tests.conftest import make_phantom_stack
 from tests.fakes import fake_models
@@ -75,7 +75,7 @@ def _painted(zoom: float) -> tuple[bool, QImage]:
     image.fill(Qt.GlobalColor.black)
     painter = QPainter(image)
     painter.scale(zoom, zoom)
-    drawn = slice_view.paint(painter, (10, 12), QRectF(0, 0, 200 / zoom, 200 / zoom), zoom)
+    drawn = painting.paint_grid(painter, (10, 12), QRectF(0, 0, 200 / zoom, 200 / zoom), zoom)
     painter.end()
     return drawn, image
 
@@ -98,7 +98,7 @@ def test_the_grid_ends_with_the_slice():
 def test_key_v_shows_voxels_and_their_grid(reading):
     canvas = reading.window.canvas
     canvas.zoom(0.3, QPointF(canvas.rect().center()))
-    assert canvas.screen_per_pixel > slice_view.SMALLEST
+    assert canvas.screen_per_pixel > painting.SMALLEST_VOXEL
     before = _grey(canvas.grab().toImage())
     reading.act("grid")
     after = _grey(canvas.grab().toImage())

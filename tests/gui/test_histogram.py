@@ -62,9 +62,9 @@ def test_the_threshold_is_a_line_that_one_drags(reading, plot):
     canvas = reading.window.canvas
     assert plot.threshold == canvas.threshold
     start = QPoint(round(plot.x_of(plot.threshold)), plot.height() // 2)
-    QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=start)
-    QTest.mouseMove(plot, start + QPoint(20, 0))
-    QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=start + QPoint(20, 0))
+    QTest.mousePress(plot.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(plot.viewport(), start + QPoint(20, 0))
+    QTest.mouseRelease(plot.viewport(), Qt.MouseButton.LeftButton, pos=start + QPoint(20, 0))
     assert canvas.threshold == plot.threshold
     assert canvas.threshold == pytest.approx(plot.value_at(start.x() + 20), rel=0.02)
     plot.setFocus()
@@ -105,3 +105,29 @@ def test_a_slice_without_a_wall_says_so(make_reader, phantom_stack):
     assert "No wall" in plot.accessibleDescription()
     assert theme.ORANGE not in _colours(plot)
     reader.settle()
+
+
+def test_the_grey_window_is_dragged_in_its_strip(reading, plot):
+    views = reading.window.views
+    low, high = plot.shown.edges[0], plot.shown.edges[-1]
+    views.shared.set("levels", (low + 0.2 * (high - low), low + 0.6 * (high - low)))
+    before = views.shared.levels
+    end = QPoint(round(plot.x_of(before[1])), plot.height() - 4)
+    QTest.mousePress(plot.viewport(), Qt.MouseButton.LeftButton, pos=end)
+    QTest.mouseMove(plot.viewport(), end + QPoint(20, 0))
+    QTest.mouseRelease(plot.viewport(), Qt.MouseButton.LeftButton, pos=end + QPoint(20, 0))
+    after = reading.window.canvas.levels
+    assert after[0] == pytest.approx(before[0]) and after[1] > before[1]
+    assert reading.window.view_row.presets.currentText() == "By hand"
+
+
+def test_the_grams_above_the_threshold_follow_its_line(reading, plot):
+    reading.act("threshold")
+    wall = reading.case.labels[2] != Label.BACKGROUND
+    wall &= reading.case.labels[2] != Label.BLOOD_POOL
+    above = reading.case.stack.pixels[2][wall] > plot.threshold
+    grams = 1.05e-3 * np.prod(reading.case.stack.pixel_spacing_mm) * above.sum()
+    grams *= reading.case.stack.slice_thickness_mm
+    assert float(plot.above.split()[0]) == pytest.approx(grams, abs=0.3)
+    reading.act("box")
+    assert plot.above == ""

@@ -292,6 +292,8 @@ def test_it_ends_in_the_page_of_agree_and_compare(read_once, tmp_path, capsys):
     reader.wait(lambda: not reader.session.blinded and reader.session.current)
     assert reader.window.banner.isVisible()
     assert "3 cases against first reading, reader CD: bias" in reader.window.banner.text.text()
+    shown = reader.window.rereadings.agreement
+    assert shown.isVisible() and shown.plot.accessibleDescription().startswith("3 cases: bias")
     html, numbers = out.read_text(), json.loads(out.with_suffix(".json").read_text())
     assert CANARY not in html and CANARY not in out.with_name("agreement_pairs.csv").read_text()
     assert out.with_suffix(".pdf").read_bytes().startswith(b"%PDF")

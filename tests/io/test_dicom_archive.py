@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import MediaStorageDirectoryStorage, RLELossless
 
-from scarseg.io.dicom import archives, read_stack, scan
+from scarseg.io.dicom import read_stack, scan
+from scarseg.io.dicom.sources import archives
 from tests.io.dicom_files import N_SLICES, compressed, save, save_series, series, stored_pixels
 
 

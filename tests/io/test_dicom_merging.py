@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.io.dicom_files import (
     BASE,
     N_SLICES,
     NORMAL,
+    ORIENTATION,
     SPACING,
     decimals,
     put_pixels,
@@ -139,11 +141,6 @@ def _one_missing(slices: Slices) -> None:
     del slices[2]
 
 
-def _shifted_in_plane(slices: Slices) -> None:
-    across = np.array(slices[2].ImageOrientationPatient[:3], float)
-    slices[2].ImagePositionPatient = decimals(BASE + NORMAL * SPACING * 2 + 6 * across)
-
-
 def _closer_than_thick(slices: Slices) -> None:
     for k, ds in enumerate(slices):
         ds.ImagePositionPatient = decimals(BASE + NORMAL * 4.5 * k)
@@ -154,37 +151,113 @@ def _only_two(slices: Slices) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        _one_thicker,
-        _one_of_another_patient,
-        _one_of_another_study,
-        _one_moved,
-        _no_frame_of_reference,
-        _one_turned,
-        _one_called_otherwise,
-        _one_smaller,
-        _one_of_other_pixels,
-        _one_repeated,
-        _one_missing,
-        _shifted_in_plane,
-        _closer_than_thick,
-        _only_two,
+        (_one_thicker, "thickness"),
+        (_one_of_another_patient, "patient"),
+        (_one_of_another_study, "study"),
+        (_one_moved, "frame of reference"),
+        (_one_turned, "orientation"),
+        (_one_smaller, "matrix"),
+        (_one_of_other_pixels, "pixel spacing"),
     ],
 )
-def test_where_anything_is_to_be_guessed_nothing_is_merged(tmp_path: Path, change: object) -> None:
+def test_slice_unlike_the_others_stays_apart_and_is_named(
+    tmp_path: Path, change: Callable[[Slices], None], why: str
+) -> None:
     slices = apart()
-    assert callable(change)
     change(slices)
-    n = len(slices)
     report = scanned(tmp_path, slices)
-    assert [one.n_slices for one in report.stacks] == [1] * n
-    assert not any(one.merged for one in report.stacks)
+    assert sorted(one.n_slices for one in report.stacks) == [1, N_SLICES - 1]
+    [joined] = [one for one in report.stacks if one.n_slices > 1]
+    assert not joined.complete
+    [text] = [w.message for w in joined.warnings if w.code == "W_SPLIT_OFF"]
+    assert f"its {why}" in text
 
 
-def test_one_series_a_slice_without_a_stack_is_left_to_the_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [_no_frame_of_reference, _one_called_otherwise])
+def test_what_says_nothing_of_the_stack_does_not_keep_slices_apart(
+    tmp_path: Path, change: Callable[[Slices], None]
+) -> None:
+    slices = apart()
+    change(slices)
+    [one] = scanned(tmp_path, slices).stacks
+    assert (one.n_slices, one.complete) == (N_SLICES, True)
+
+
+def test_repeated_slice_is_replaced_by_the_newer(tmp_path: Path) -> None:
+    slices = apart()
+    for ds in slices:
+        ds.AcquisitionTime = "101500"
+    _one_repeated(slices)
+    slices[-1].AcquisitionTime = "102500"
+    report = scanned(tmp_path, slices)
+    [one] = [stack for stack in report.stacks if stack.proposed]
+    assert (one.n_slices, one.complete) == (N_SLICES, True)
+    assert "W_REPEAT" in [warning.code for warning in one.warnings]
+    assert one.merged[2] == "1.2.70"
+    np.testing.assert_array_equal(read_stack(one).pixels[2], stored_pixels(70))
+
+
+def test_missing_slice_is_a_gap_as_in_any_series(tmp_path: Path) -> None:
     slices = apart()
     _one_missing(slices)
-    report = scanned(tmp_path, slices)
-    assert not any(one.proposed for one in report.stacks)
-    assert "one or two slices each" in report.stacks[0].reason
+    [one] = scanned(tmp_path, slices).stacks
+    assert (one.n_slices, one.complete) == (N_SLICES - 1, False)
+    assert "W_GAP_IRREGULAR" in [warning.code for warning in one.warnings]
+
+
+def test_overlapping_slices_join_and_overlap(tmp_path: Path) -> None:
+    slices = apart()
+    _closer_than_thick(slices)
+    [one] = scanned(tmp_path, slices).stacks
+    assert one.n_slices == N_SLICES
+    assert "W_OVERLAP" in [warning.code for warning in one.warnings]
+
+
+def test_two_series_of_one_slice_are_no_stack(tmp_path: Path) -> None:
+    slices = apart()
+    _only_two(slices)
+    assert [one.n_slices for one in scanned(tmp_path, slices).stacks] == [1, 1]
+
+
+def own_studies(slices: Slices) -> Slices:
+    for k, ds in enumerate(slices):
+        ds.StudyInstanceUID = f"1.2.80.{k}"
+    return slices
+
+
+def test_one_study_a_slice_is_one_stack_and_says_so(tmp_path: Path) -> None:
+    [one] = scanned(tmp_path, own_studies(apart())).stacks
+    assert (one.n_slices, one.complete, one.proposed) == (N_SLICES, True, True)
+    assert one.study_uid == "1.2.80.0"
+    assert {"W_MERGED", "W_UIDS"} <= {warning.code for warning in one.warnings}
+
+
+def test_frames_of_reference_made_up_for_every_file_say_nothing(tmp_path: Path) -> None:
+    slices = own_studies(apart())
+    for k, ds in enumerate(slices):
+        ds.FrameOfReferenceUID = f"1.2.81.{k}"
+    [one] = scanned(tmp_path, slices).stacks
+    assert (one.n_slices, one.complete) == (N_SLICES, True)
+
+
+def test_studies_of_several_patients_are_never_joined(tmp_path: Path) -> None:
+    slices = own_studies(apart())
+    for k, ds in enumerate(slices):
+        ds.PatientID = f"ID-{k}"
+    assert [one.n_slices for one in scanned(tmp_path, slices).stacks] == [1] * N_SLICES
+
+
+def test_long_axis_views_of_one_slice_stay_apart(tmp_path: Path) -> None:
+    slices = apart()
+    views = apart(3, root="1.2.90")
+    for k, ds in enumerate(views):
+        angle = np.radians(60 * k)
+        ds.ImageOrientationPatient = decimals(
+            [*NORMAL, *(np.cos(angle) * ORIENTATION[:3] + np.sin(angle) * ORIENTATION[3:])]
+        )
+        ds.SeriesDescription = f"LGE_{k + 2}CH"
+    report = scanned(tmp_path, slices + views)
+    assert sorted(one.n_slices for one in report.stacks) == [1, 1, 1, N_SLICES]
+    assert all(one.complete for one in report.stacks if one.n_slices > 1)

@@ -19,9 +19,13 @@ from pydicom.uid import (
 from scarseg.case.case import Case
 from scarseg.case.labels import LabelArray
 from scarseg.io import dicom
-from scarseg.io.dicom_export.seg import write_segmentation
 from tests.io import dicom_files as files
-from tests.io.exports import CREATED, HAS_VALIDATOR, complaints
+from tests.io.exports import (
+    CREATED,
+    HAS_VALIDATOR,
+    complaints,
+    write_segmentation,
+)
 
 
 def exported(folder: Path, inputs: Path, identify: bool = True) -> Path:

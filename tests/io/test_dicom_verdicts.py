@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from scarseg.errors import GeometryError, InputError
 from scarseg.io.dicom import parser, read_stack, scan
@@ -23,12 +25,15 @@ from tests.io.dicom_files import (
     SERIES,
     SPACING,
     THICKNESS,
+    compressed,
     decimals,
     enhanced,
+    put_pixels,
     put_raw,
     save,
     save_series,
     series,
+    slice_dataset,
     stored_pixels,
 )
 
@@ -139,13 +144,63 @@ def test_identical_file_twice_is_dropped(tmp_path: Path) -> None:
     assert any("twice" in note for note in report.notes)
 
 
-def test_same_uid_with_other_bytes_is_refused(tmp_path: Path) -> None:
-    datasets = series()
-    save_series(tmp_path, datasets)
+def _stamped(ds: Dataset) -> None:
+    ds.add_new(0x00990010, "LO", "ARCHIVE")
+    ds.add_new(0x00991001, "LO", "received today")
+    ds.RetrieveAETitle, ds.InstanceCreationDate = "PACS2", "20250102"
+
+
+def _retitled(ds: Dataset) -> None:
+    ds.StationName, ds.ProtocolName = "MR2", "another export"
+
+
+@pytest.mark.parametrize("change", [_stamped, _retitled])
+@pytest.mark.parametrize("packed", [False, True])
+def test_image_received_twice_is_one_image(
+    tmp_path: Path, change: Callable[[Dataset], None], packed: bool
+) -> None:
+    save_series(tmp_path / "a", series())
+    again = series()
+    for ds in again:
+        change(ds)
+    syntax = RLELossless if packed else ExplicitVRLittleEndian
+    save_series(tmp_path / "b", [compressed(d, syntax) if packed else d for d in again], syntax)
+    report = scan([tmp_path])
+    summary = only(report)
+    assert (summary.n_slices, summary.complete) == (N_SLICES, True)
+    assert report.notes == (f"{N_SLICES} images were received twice; dropped.",)
+
+
+def _moved(ds: Dataset) -> None:
+    ds.ImagePositionPatient = decimals([1, 2, 3])
+
+
+def _other_pixels(ds: Dataset) -> None:
+    put_pixels(ds, stored_pixels(88))
+
+
+def _rescaled(ds: Dataset) -> None:
+    ds.RescaleSlope, ds.RescaleIntercept = "2", "0"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (_moved, "geometry or acquisition"),
+        (_other_pixels, "pixels"),
+        (_rescaled, "geometry or acquisition"),
+    ],
+)
+def test_same_uid_with_other_content_is_refused(
+    tmp_path: Path, change: Callable[[Dataset], None], what: str
+) -> None:
+    save_series(tmp_path, series())
     changed = series()[2]
-    changed.ImageComments = "another export"
+    change(changed)
     save(changed, tmp_path / "other.dcm")
-    assert refused_code(scan([tmp_path])) == "E_DUPLICATE"
+    report = scan([tmp_path])
+    assert refused_code(report) == "E_DUPLICATE"
+    assert f"different contents ({what})" in report.refused[0].message
 
 
 @pytest.mark.parametrize("skip", [1, 2, 3, 4])
@@ -249,10 +304,43 @@ def test_file_cut_before_it_says_its_series_is_refused_by_name(tmp_path: Path) -
     assert report.refused[0].path == str(paths[0])
 
 
-def test_file_that_changes_after_the_scan_is_a_damaged_slice(tmp_path: Path) -> None:
+def _cut_again(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _replaced_by_another_slice(path: Path) -> None:
+    other = slice_dataset(4)
+    other.SOPInstanceUID = f"{SERIES}.2"
+    data = save(other, path.parent / "other").read_bytes()
+    assert len(data) == len(path.read_bytes())
+    path.write_bytes(data)
+
+
+def _replaced_by_another_image(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data.replace(f"{SERIES}.2".encode(), f"{SERIES}.8".encode()))
+
+
+@pytest.mark.parametrize(
+    "change", [_cut_again, _replaced_by_another_slice, _replaced_by_another_image]
+)
+def test_file_replaced_after_the_scan_is_never_read(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
     paths = save_series(tmp_path, series())
     summary = only(scan([tmp_path]))
-    paths[1].write_bytes(paths[1].read_bytes()[:-100])
+    status = paths[1].stat()
+    change(paths[1])
+    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(InputError, match=r"IM0001\.dcm is not the file that was listed") as refused:
+        read_stack(summary)
+    assert refused.value.code == "E_SOURCE_CHANGED"
+
+
+def test_file_that_is_gone_after_the_scan_is_a_damaged_slice(tmp_path: Path) -> None:
+    paths = save_series(tmp_path, series())
+    summary = only(scan([tmp_path]))
+    paths[1].unlink()
     paths[2].unlink()
     stack = read_stack(summary)
     assert stack.n_slices == N_SLICES - 2

@@ -21,7 +21,16 @@ from scarseg.quant.method_tables import (
     method_rows,
     method_slice_rows,
 )
-from scarseg.quant.thresholds import Scope, ThresholdMethod, ThresholdRules, threshold_scar
+from scarseg.quant.thresholds import (
+    MethodUnfit,
+    Scope,
+    ThresholdMethod,
+    ThresholdRules,
+    scar_region,
+    threshold_scar,
+)
+from scarseg.simulate.anatomy import SimulationOptions
+from scarseg.simulate.series import simulate_stack
 
 
 @pytest.fixture
@@ -54,12 +63,15 @@ def test_a_method_is_what_it_is_alone(
 ) -> None:
     found = compare_methods(noisy, phantom_truth, (name,))
     one = found.result(name, scope)
+    wall = wall_mask(phantom_truth)
+    near = scar_region(wall, phantom_truth == Label.SCAR, noisy.pixel_spacing_mm)
     alone = threshold_scar(
         ThresholdMethod(name),
         noisy.pixels,
-        wall_mask(phantom_truth),
+        wall,
         noisy.pixel_spacing_mm,
-        remote=found.remote,
+        region=None if name == "sd3" else near,
+        remote=found.remote_region,
         rules=ThresholdRules(scope=scope),
     )
     assert one is not None and one.scar is not None
@@ -79,7 +91,9 @@ def test_remote_keeps_away_from_the_segmented_scar(noisy: Stack, phantom_truth: 
     one = found.result("sd5", Scope.STACK)
     assert one is not None and found.remote_stack is not None
     values = noisy.pixels[found.remote].astype(np.float64)
-    assert one.thresholds[0] == pytest.approx(values.mean() + 5 * values.std(ddof=1))
+    median = np.median(values)
+    mad = np.median(np.abs(values - median))
+    assert one.thresholds[0] == pytest.approx(median + 5 * 1.4826 * mad)
 
 
 def test_otsu_is_for_slices_with_scar(noisy: Stack, phantom_truth: LabelArray) -> None:
@@ -134,3 +148,41 @@ def test_the_curve_falls_from_the_wall_to_nothing(noisy: Stack, phantom_truth: L
     one_voxel = 1.5 * 1.25 * 8 * 1.05 / 1000
     wall = measure(phantom_truth, noisy, [SliceStatus.PROPOSED] * 5).lv_mass_thickness_g
     assert wall == pytest.approx(grams[0] + one_voxel), "all but the darkest voxel"
+
+
+REGIONAL = {"fwhm_max", "fwhm_remote", "fwhm_min", "otsu"}
+REGIONAL |= {f"{scheme}_{part}" for scheme in ("schmidt", "roes") for part in ("core", "grey")}
+
+
+def test_no_method_calls_a_healthy_wall_scar() -> None:
+    """Simulated hearts without scar: shares of a maximum are blank, few SD stay a small part."""
+    percents: dict[str, list[float]] = {}
+    for seed in range(25):
+        options = SimulationOptions(
+            scar=False, sequence=LgeSequence.MAGNITUDE, n_slices=3, inversion_error=0.0
+        )
+        simulated = simulate_stack(seed, options)
+        found = compare_methods(simulated.stack, simulated.truth)
+        for one in found.results[1:]:
+            percent = found.percent(one, MassConvention.THICKNESS)
+            if one.name in REGIONAL:
+                assert one.reason is MethodUnfit.NO_REGION
+                assert percent is None and one.scar is None
+            elif percent is not None and one.scope is Scope.SLICE:
+                percents.setdefault(one.name, []).append(percent)
+    for name, mean, most in (("sd2", 15, 25), ("sd3", 5, 15), ("sd5", 2, 8)):
+        assert np.mean(percents[name]) < mean and max(percents[name]) < most, name
+
+
+def test_a_box_of_the_reader_is_a_region_where_nothing_is_segmented(
+    noisy: Stack, phantom_truth: LabelArray
+) -> None:
+    """The scar of the phantom, not segmented but boxed, is found by the half maximum."""
+    scar = phantom_truth == Label.SCAR
+    healthy = np.where(scar, np.uint8(Label.MYOCARDIUM), phantom_truth)
+    blank = compare_methods(noisy, healthy, ("fwhm_remote",)).result("fwhm_remote")
+    assert blank is not None and blank.reason is MethodUnfit.NO_REGION and blank.scar is None
+    boxed = compare_methods(noisy, healthy, ("fwhm_remote",), boxes=scar).result("fwhm_remote")
+    assert boxed is not None and boxed.scar is not None
+    assert sum(boxed.n_voxels) == pytest.approx(scar.sum(), rel=0.1)
+    assert boxed.search_region == "scar + 3 mm"

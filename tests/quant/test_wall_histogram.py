@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scarseg.case.labels import Label
-from scarseg.quant.remote import propose_remote, remote_signals
+from scarseg.quant.remote import propose_remote
 from scarseg.quant.thresholds import Scope, ThresholdMethod, ThresholdRules, threshold_levels
 from scarseg.quant.wall_histogram import signal_range, wall_histogram
 from scarseg.simulate.phantom import sector
@@ -39,8 +39,8 @@ def test_the_marks_are_those_of_the_engine():
     one, drawn = pixels[:1], labels[:1]
     found = wall_histogram(one, drawn, spacing, signal_range(pixels, labels))
     wall, scar = drawn >= Label.MYOCARDIUM, drawn >= Label.SCAR
-    remote = propose_remote(one, wall, spacing, scar)
-    signal = remote_signals(one, remote)[0]
+    remote = propose_remote(wall, spacing, scar)
+    signal = remote.signals(one)[0]
     assert signal is not None
     assert found.remote_mean == pytest.approx(signal.mean)
     assert found.thresholds[ThresholdMethod.SD_5] == pytest.approx(signal.mean + 5 * signal.sd)
@@ -59,7 +59,7 @@ def test_a_region_bounds_the_half_maximum_and_a_stack_has_one_for_all():
     half = ThresholdMethod.FWHM_REMOTE
     assert bounded.thresholds[half] < whole.thresholds[half] - 20
     wall = labels >= Label.MYOCARDIUM
-    remote = propose_remote(pixels, wall, spacing, labels >= Label.SCAR)
+    remote = propose_remote(wall, spacing, labels >= Label.SCAR)
     rules = ThresholdRules(scope=Scope.STACK)
     assert whole.thresholds[half] == threshold_levels(half, pixels, wall, wall, remote, rules)[0]
 

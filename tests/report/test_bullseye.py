@@ -23,7 +23,7 @@ def words(percents: dict[int, float | None]) -> list[str]:
 
 
 @pytest.mark.parametrize("segment", SEGMENTS[:16], ids=lambda one: one.name)
-def test_segments_lie_as_on_a_short_axis_picture(segment: Segment) -> None:
+def test_segments_are_placed_as_on_a_short_axis_image(segment: Segment) -> None:
     start, end = sector_degrees(segment)
     inside = np.linspace(start + 0.5, end - 0.5, 30)
     assert set(segment_at(inside, ANTERIOR_INSERTION, segment.level)) == {segment.number}
@@ -36,7 +36,7 @@ def test_every_segment_has_its_number_and_its_percent() -> None:
     assert shown.count("17") == 1
 
 
-def test_a_trace_is_not_rounded_away() -> None:
+def test_a_trace_of_scar_is_not_rounded_to_zero() -> None:
     shown = words({1: 0.2, 2: 99.7, 3: 0.0, 4: 100.0})
     assert "<1" in shown
     assert ">99" in shown

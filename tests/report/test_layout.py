@@ -1,4 +1,4 @@
-"""Pages hold everything themselves and go on over sheets."""
+"""Documents flow over pages, and HTML loads nothing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def sheets(data: bytes) -> int:
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(3, 1), (50, 1), (70, 2), (165, 3)])
-def test_a_long_table_goes_on_over_sheets(rows: int, expected: int) -> None:
+def test_a_long_table_continues_on_further_pages(rows: int, expected: int) -> None:
     assert sheets(document_pdf("Title", ["a line " * 60], [table(rows)], "foot")) == expected
 
 
-def test_a_figure_that_does_not_fit_gets_a_sheet() -> None:
+def test_a_figure_that_does_not_fit_starts_a_page() -> None:
     def figure() -> FigureBlock:
         return FigureBlock("Seen", bullseye_figure({1: 20.0}))
 

@@ -1,4 +1,4 @@
-"""The report of a patient: its numbers are the table's, it fits its sheet, its bytes are stable."""
+"""Patient report: numbers as in the table, everything on the page, stable bytes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_numbers_are_those_of_the_table(case: Case, convention: MassConvention) 
         assert grams == 0 or f"{grams:.2f} g" in text
 
 
-def test_it_says_how_far_the_reading_has_come(case: Case) -> None:
+def test_the_status_of_the_reading_is_printed(case: Case) -> None:
     measured = pipeline.measure(case)
     assert "Proposal, not a reading: 0 of 5" in text_of(render_report(prepare(case, measured)))
     told = text_of(render_report(prepare(case, measured, method="from_nifti")))
@@ -85,14 +85,24 @@ def test_it_says_how_far_the_reading_has_come(case: Case) -> None:
     assert "not assessable" in told
 
 
-def test_nothing_was_looked_at_is_no_zero(phantom_stack: Stack) -> None:
+def test_an_unseen_stack_has_no_zero_grams(phantom_stack: Stack) -> None:
     case = Case.new(phantom_stack)
     told = text_of(render_report(prepare(case, pipeline.measure(case))))
     assert "0.00 g" not in told
     assert told.count("not seen") >= 5
 
 
-def test_provenance_and_warnings_are_told(case: Case) -> None:
+def test_a_blank_mvo_mass_is_called_not_looked_for(case: Case) -> None:
+    measured = pipeline.measure(case)
+    assert "not looked for" not in text_of(render_report(prepare(case, measured)))
+    blank = dict.fromkeys(("mvo_mass_thickness_g", "mvo_mass_spacing_g"))
+    blanked = replace(measured, **blank)  # type: ignore[arg-type]
+    text = text_of(render_report(prepare(case, blanked)))
+    assert text.count("not looked for") == 2
+    assert f"{measured.scar_mass_g:.2f} g" in text
+
+
+def test_provenance_and_warnings_are_printed(case: Case) -> None:
     box = Box(1.0, 2.0, 9.0, 9.0, Origin.READER)
     prompts = SlicePrompts(boxes=(box, replace(box, origin=Origin.DETECTOR)), points=(Point(5, 5),))
     case.readings[2] = SliceReading(prompts, SliceStatus.ACCEPTED)
@@ -108,7 +118,7 @@ def test_provenance_and_warnings_are_told(case: Case) -> None:
         assert value in told, value
 
 
-def test_the_patient_is_named_on_request_alone(case: Case) -> None:
+def test_the_patient_is_named_only_on_request(case: Case) -> None:
     measured = pipeline.measure(case)
     assert b"CANARY" not in unpacked(render_report(prepare(case, measured)))
     assert "CANARY" not in text_of(render_report(prepare(case, measured)))
@@ -120,7 +130,7 @@ def test_the_patient_is_named_on_request_alone(case: Case) -> None:
 @pytest.mark.parametrize(
     ("date", "told"), [("20240102", "2024-01-02"), ("20240000", "20240000"), ("", "")]
 )
-def test_dates_are_told_as_they_are(date: str, told: str, phantom_stack: Stack) -> None:
+def test_an_invalid_date_is_printed_as_it_is(date: str, told: str, phantom_stack: Stack) -> None:
     case = Case.new(replace(phantom_stack, study_date=date))
     line = patient_line(case, identify=False)
     assert line.endswith(f"Study of {told}" if told else "(pseudonym)")
@@ -135,7 +145,7 @@ def test_the_same_case_gives_the_same_bytes(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("n", "sheets"), [(1, 1), (16, 1), (17, 2), (47, 3)])
-def test_all_slices_are_shown_on_as_many_sheets_as_it_takes(
+def test_all_slices_are_shown_on_as_many_pages_as_needed(
     n: int, sheets: int, phantom_stack: Stack, phantom_truth: LabelArray
 ) -> None:
     case = case_of(phantom_stack, phantom_truth, n)
@@ -145,7 +155,7 @@ def test_all_slices_are_shown_on_as_many_sheets_as_it_takes(
 
 
 @pytest.mark.parametrize("kind", ["plain", "psir", "no wall", "nothing", "long", "names"])
-def test_nothing_leaves_the_sheet(
+def test_everything_fits_on_the_page(
     kind: str, phantom_stack: Stack, phantom_truth: LabelArray
 ) -> None:
     case = case_of(phantom_stack, phantom_truth, 30 if kind == "long" else 11)

@@ -112,7 +112,7 @@ def test_scar_is_brighter_than_remote_and_mvo_darker_than_scar(sequence: LgeSequ
     assert levels[Label.MVO] < levels[Label.SCAR]
 
 
-def test_options_are_obeyed() -> None:
+def test_options_fix_what_they_name() -> None:
     options = SimulationOptions(
         scar=False,
         n_slices=7,
@@ -130,7 +130,7 @@ def test_options_are_obeyed() -> None:
     assert simulated.stack.slice_spacing_mm == pytest.approx(8.0, abs=1e-5)
 
 
-def test_patients_vary() -> None:
+def test_simulated_patients_differ() -> None:
     stacks = [simulate_stack(seed) for seed in range(12)]
     scarred = [s.has_scar for s in stacks]
     assert any(scarred) and not all(scarred)

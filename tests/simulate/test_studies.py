@@ -169,7 +169,7 @@ def test_progress_counts_patients_and_can_cancel(tmp_path: Path) -> None:
     assert len(list((tmp_path / "dicom").iterdir())) == 1
 
 
-def test_the_reader_finds_what_was_written(
+def test_a_scan_finds_the_stacks_that_were_written(
     patients: tuple[Path, tuple[SimulatedStudy, ...]],
 ) -> None:
     for study in patients[1]:

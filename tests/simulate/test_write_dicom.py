@@ -100,7 +100,7 @@ def test_every_lossless_syntax_holds_the_same_pixels(
     assert np.array_equal(rescaled(dataset, 0 if enhanced else None), stack.pixels[0])
 
 
-def test_geometry_and_identity_are_the_stacks(tmp_path: Path) -> None:
+def test_geometry_and_identity_are_those_of_the_stack(tmp_path: Path) -> None:
     stack = small_stack(LgeSequence.MAGNITUDE)
     for k, path in enumerate(write_series(tmp_path, stack)):
         dataset = pydicom.dcmread(path)
@@ -169,6 +169,6 @@ def test_a_strict_validator_finds_no_error(
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
-def test_the_validator_would_have_said(tmp_path: Path) -> None:
+def test_the_validator_reports_a_wrong_header(tmp_path: Path) -> None:
     path = write_series(tmp_path, make_phantom_stack(), header={"ScanningSequence": None})[0]
     assert errors_of(path)

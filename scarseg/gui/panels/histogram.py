@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+import pyqtgraph as pg
 from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import (
-    QAction,
-    QColor,
-    QKeyEvent,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QPolygonF,
-)
+from PyQt6.QtGui import QAction, QFocusEvent, QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from scarseg.case.case import Case
@@ -25,18 +18,20 @@ from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.plot import Plot
 from scarseg.gui.viewer.window_level import Levels
-from scarseg.quant.remote import propose_remote
+from scarseg.quant.components import inside_boxes
+from scarseg.quant.method_comparison import MassCurve, mass_curve
+from scarseg.quant.remote import RemoteRegion, propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
-from scarseg.quant.wall_histogram import Counts, WallHistogram, signal_range, wall_histogram
-from scarseg.segmentation.proposal import inside_boxes
+from scarseg.quant.wall_histogram import WallHistogram, signal_range, wall_histogram
 
 LOW, HIGH = 92, 150
 """How high the plot is, in a small window and in a large one."""
-HEAD, STRIP = 14.0, 5.0
-"""Above the bars for the marks' names, and beneath them for the grey they are shown as."""
-GRIP = 6.0
-"""How far from the threshold's line the hand may be, in screen pixels."""
+HEAD, STRIP = 15.0, 9.0
+"""Above the bars for the marks' names, and beneath them for the grey window, in pixels."""
+LEAST_WINDOW = 1e-3
+"""Of the range of the histogram: black and white are never closer."""
 MARKS = {
     ThresholdMethod.SD_2: "+2 SD",
     ThresholdMethod.SD_5: "+5 SD",
@@ -46,30 +41,72 @@ TIP = (
     "Voxels of the wall by signal (heights by their root): scar lit, the other wall quiet, the"
     " blood pool as a faint hill."
     " Marks: mean of the remote wall, + 2 and + 5 SD of it, and halfway from it to the brightest"
-    " of the wall in the boxes. With the threshold brush (T), drag its line."
+    " of the wall in the boxes. With the threshold brush (T), drag its line: the grams of wall"
+    " above it stand beside it. The strip beneath shows the greys; drag it or its ends to change"
+    " the window."
 )
 
 
-class Plot(QWidget):
+class HistogramPlot(Plot):
     """Bars of a :class:`WallHistogram` over a strip of the greys they are shown as.
+
+    Args:
+        grams: returns the grams of wall above a threshold, None without a wall.
 
     Signals:
         threshold_dragged: to this value, in source units.
+        window_dragged: to these levels; ``window_settled`` once the mouse is released.
     """
 
     threshold_dragged = pyqtSignal(float)
+    window_dragged = pyqtSignal(object)
+    window_settled = pyqtSignal()
 
-    def __init__(self, levels: Callable[[], Levels]) -> None:
+    def __init__(self, grams: Callable[[float], float | None]) -> None:
         super().__init__()
-        self._levels = levels
+        self._grams = grams
         self.setAccessibleName("Histogram of the wall")
         self.setToolTip(TIP)
-        self.setMouseTracking(True)
         self.setFixedHeight(LOW)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.shown: WallHistogram | None = None
         self.threshold: float | None = None
-        self._dragging = False
+        self._levels: Levels = (0.0, 1.0)
+        self._hill = pg.PlotCurveItem(
+            pen=pg.mkPen(theme.colour(theme.SLATE, 0.55)),
+            brush=theme.colour(theme.SLATE, 0.14),
+            antialias=True,
+        )
+        self._bars = [
+            pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[], brush=colour, pen=None)
+            for colour in (theme.ORANGE, theme.VIOLET, theme.MUTED)
+        ]
+        self._greys = pg.ImageItem(np.linspace(0, 1, 256)[None], axisOrder="row-major")
+        self._window = pg.LinearRegionItem(
+            brush=(0, 0, 0, 0),
+            hoverBrush=theme.colour(theme.ACCENT, 0.25),
+            pen=pg.mkPen(theme.ACCENT, width=2),
+            swapMode="block",
+        )
+        self._marks = [self._mark() for _ in range(len(MARKS) + 1)]
+        self._line = pg.InfiniteLine(movable=True, pen=pg.mkPen(theme.ACCENT, width=2))
+        self._line.setCursor(Qt.CursorShape.SizeHorCursor)
+        self._above = self.add_text(theme.ACCENT, 10, bold=True)
+        self._empty = self.add_text(theme.QUIET)
+        self._empty.setText("No wall on this slice yet.")
+        self._empty.setAnchor((0.5, 0.5))
+        for item in (self._hill, *self._bars, self._greys, self._window, self._line):
+            self.addItem(item)
+        self._window.sigRegionChanged.connect(self._drag_window)
+        self._window.sigRegionChangeFinished.connect(lambda: self.window_settled.emit())
+        self._line.sigDragged.connect(lambda line: self.threshold_dragged.emit(line.value()))
+        self.show_histogram(None)
+
+    def _mark(self) -> tuple[pg.InfiniteLine, pg.TextItem]:
+        pen = pg.mkPen(theme.colour(theme.TEXT, 0.7), style=Qt.PenStyle.DotLine)
+        line = pg.InfiniteLine(movable=False, pen=pen)
+        self.addItem(line)
+        return line, self.add_text(theme.QUIET, 10)
 
     def sizeHint(self) -> QSize:
         return QSize(200, LOW)
@@ -77,58 +114,44 @@ class Plot(QWidget):
     def show_histogram(self, found: WallHistogram | None) -> None:
         self.shown = found
         self.setAccessibleDescription(_words(found))
-        self.update()
+        self.fit()
+
+    def show_levels(self, levels: Levels) -> None:
+        """Show the grey values from black to white."""
+        if levels != self._levels:
+            self._levels = levels
+            self._show_window()
 
     def show_threshold(self, value: float | None) -> None:
-        """Show the threshold brush's value as a line; None when another tool is in hand."""
+        """Show the threshold brush's value as a line; None when another tool is in use."""
         self.threshold = value
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus if value is None else Qt.FocusPolicy.StrongFocus)
-        if value is None:
-            self._dragging = False
-            self.unsetCursor()
-        self.update()
+        self._show_line()
 
     # Where things are
 
     def x_of(self, value: float) -> float:
-        """Give where a signal stands, within the plot."""
+        """Return where a signal is in this widget."""
         assert self.shown is not None
-        low, high = self.shown.edges[0], self.shown.edges[-1]
-        share = (value - low) / (high - low)
-        return float(np.clip(share, 0.0, 1.0)) * (self.width() - 1)
+        edges = self.shown.edges
+        return self.to_view(float(np.clip(value, edges[0], edges[-1]))).x()
 
     def value_at(self, x: float) -> float:
         assert self.shown is not None
-        low, high = self.shown.edges[0], self.shown.edges[-1]
-        share = min(max(x / max(self.width() - 1, 1), 0.0), 1.0)
-        return float(low + share * (high - low))
+        edges = self.shown.edges
+        return float(np.clip(self.from_view(QPointF(x, 0)).x(), edges[0], edges[-1]))
 
-    # The hand
+    @property
+    def above(self) -> str:
+        """Return what stands beside the threshold's line: the grams of wall above it."""
+        return self._above.toPlainText() if self._above.isVisible() else ""
 
-    def _on_line(self, x: float) -> bool:
-        return (
-            self.shown is not None
-            and self.threshold is not None
-            and abs(x - self.x_of(self.threshold)) <= GRIP
-        )
+    # The mouse and the keys
 
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        if event is not None and event.button() is Qt.MouseButton.LeftButton:
-            self._dragging = self._on_line(event.position().x())
-
-    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        if event is None:
-            return
-        x = event.position().x()
-        if self._dragging:
-            self.threshold_dragged.emit(self.value_at(x))
-        elif self._on_line(x):
-            self.setCursor(Qt.CursorShape.SizeHorCursor)
-        else:
-            self.unsetCursor()
-
-    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        self._dragging = False
+    def _drag_window(self) -> None:
+        low, high = self._window.getRegion()
+        self._levels = (low, high)
+        self.window_dragged.emit(self._levels)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Move the line by the arrows, one screen pixel a time."""
@@ -141,94 +164,107 @@ class Plot(QWidget):
         by = steps[Qt.Key(event.key())]
         self.threshold_dragged.emit(self.value_at(self.x_of(self.threshold) + by))
 
-    # Paint
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        super().focusInEvent(event)
+        self.getPlotItem().vb.setBorder(theme.ACCENT)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
+    def focusOutEvent(self, event: QFocusEvent | None) -> None:
+        super().focusOutEvent(event)
+        self.getPlotItem().vb.setBorder(None)
+
+    # What is shown
+
+    def fit(self) -> None:
+        """Show the histogram in the size the plot has now."""
         found = self.shown
-        if found is None or not found.n_wall:
-            painter.setPen(QColor(theme.QUIET))
-            text = "No wall on this slice yet."
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, text)
-        else:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint_bars(painter, found)
-            self._paint_strip(painter)
-            self._paint_marks(painter, found)
-        if self.hasFocus():
-            painter.setPen(QColor(theme.ACCENT))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
+        empty = found is None or not found.n_wall
+        self._empty.setVisible(empty)
+        for item in (self._hill, *self._bars, self._greys, self._window):
+            item.setVisible(not empty)
+        room = self.height() - STRIP - 2 - HEAD
+        bottom = -(STRIP + 2) / room
+        low, high = (0.0, 1.0) if found is None else (found.edges[0], found.edges[-1])
+        self.setRange(xRange=(low, high), yRange=(bottom, 1 + HEAD / room), padding=0)
+        self._empty.setPos((low + high) / 2, 0.5)
+        self._greys.setRect(QRectF(low, bottom, high - low, STRIP / room))
+        self._window.setSpan(0, STRIP / self.height())
+        for line, _ in self._marks:
+            line.setSpan(STRIP / self.height(), 1 - HEAD / self.height())
+        if found is not None and not empty:
+            self._show_bars(found)
+        self._show_marks(None if empty else found)
+        self._show_window()
+        self._show_line()
 
-    def _paint_bars(self, painter: QPainter, found: WallHistogram) -> None:
-        foot, room = self.height() - STRIP - 2, self.height() - STRIP - 2 - HEAD
+    def _show_bars(self, found: WallHistogram) -> None:
         whole = found.wall + found.scar + found.mvo
         # By the root of the count: scar is spread thin beside the narrow peak of remote wall.
-        per_voxel = room * np.sqrt(whole / max(int(whole.max()), 1)) / np.maximum(whole, 1)
-        width = self.width() / len(found.wall)
-        self._paint_hill(painter, found.pool, foot, room, width)
-        painter.setPen(Qt.PenStyle.NoPen)
-        beneath = np.zeros(len(found.wall))
-        parts = ((found.scar, theme.ORANGE), (found.mvo, theme.VIOLET), (found.wall, theme.MUTED))
-        for counts, name in parts:
-            painter.setBrush(QColor(name))
-            for index in np.flatnonzero(counts):
-                high = float(counts[index] * per_voxel[index])
-                top = foot - beneath[index] - high
-                painter.drawRect(QRectF(index * width + 0.5, top, width - 1, high))
-                beneath[index] += high
+        per_voxel = np.sqrt(whole / max(int(whole.max()), 1)) / np.maximum(whole, 1)
+        gap = 0.5 / max(self.width(), 1) * (found.edges[-1] - found.edges[0])
+        beneath = np.zeros(len(whole))
+        for bars, counts in zip(self._bars, (found.scar, found.mvo, found.wall), strict=True):
+            top = beneath + counts * per_voxel
+            bars.setOpts(
+                x0=found.edges[:-1] + gap, x1=found.edges[1:] - gap, y0=beneath, y1=top, pen=None
+            )
+            beneath = top
+        # The blood pool on its own scale: it would dwarf the wall.
+        pool = np.sqrt(found.pool / max(int(found.pool.max()), 1))
+        self._hill.setData((found.edges[:-1] + found.edges[1:]) / 2, pool, fillLevel=0)
 
-    def _paint_hill(
-        self, painter: QPainter, counts: Counts, foot: float, room: float, width: float
-    ) -> None:
-        """Draw the blood pool behind, on its own scale: it would dwarf the wall."""
-        tallest = int(counts.max())
-        if not tallest:
-            return
-        middles = [
-            QPointF((index + 0.5) * width, foot - room * float(np.sqrt(count / tallest)))
-            for index, count in enumerate(counts)
-        ]
-        hill = QPolygonF([QPointF(0, foot), *middles, QPointF(self.width(), foot)])
-        painter.setPen(QPen(theme.colour(theme.SLATE, 0.55), 1.0))
-        painter.setBrush(theme.colour(theme.SLATE, 0.14))
-        painter.drawPolygon(hill)
-
-    def _paint_strip(self, painter: QPainter) -> None:
-        low, high = self._levels()
-        top = self.height() - STRIP
-        painter.setPen(Qt.PenStyle.NoPen)
-        for x in range(0, self.width(), 2):
-            grey = (self.value_at(x) - low) / max(high - low, 1e-6)
-            shade = round(255 * min(max(grey, 0.0), 1.0))
-            painter.fillRect(QRectF(x, top, 2, STRIP), QColor(shade, shade, shade))
-
-    def _paint_marks(self, painter: QPainter, found: WallHistogram) -> None:
-        font = painter.font()
-        font.setPixelSize(theme.px(10))
-        painter.setFont(font)
-        marks = [(found.thresholds[method], MARKS[method]) for method in found.thresholds]
-        if found.remote_mean is not None:
-            marks.append((found.remote_mean, "remote"))
+    def _show_marks(self, found: WallHistogram | None) -> None:
+        marks: list[tuple[float, str]] = []
+        if found is not None:
+            marks = [(value, MARKS[method]) for method, value in found.thresholds.items()]
+            marks += [] if found.remote_mean is None else [(found.remote_mean, "remote")]
         free = -1e9
-        for value, name in sorted(marks):
-            x = self.x_of(value)
-            painter.setPen(QPen(theme.colour(theme.TEXT, 0.7), 1.0, Qt.PenStyle.DotLine))
-            painter.drawLine(QPointF(x, HEAD), QPointF(x, self.height() - STRIP - 2))
-            width = float(painter.fontMetrics().horizontalAdvance(name))
-            left = min(max(x - width / 2, 0.0), self.width() - width)
-            if left > free:
-                painter.setPen(QColor(theme.QUIET))
-                painter.drawText(QPointF(left, HEAD - 4), name)
-                free = left + width + 4
-        if self.threshold is not None:
-            x = self.x_of(self.threshold)
-            painter.setPen(QPen(QColor(theme.ACCENT), 2.0))
-            painter.drawLine(QPointF(x, HEAD - 2), QPointF(x, float(self.height())))
+        for n, (line, text) in enumerate(self._marks):
+            line.setVisible(n < len(marks))
+            text.setVisible(n < len(marks))
+        for (value, name), (line, text) in zip(sorted(marks), self._marks, strict=False):
+            line.setValue(value)
+            free = self._name(text, name, value, free)
+
+    def _name(self, text: pg.TextItem, name: str, value: float, free: float) -> float:
+        """Write a name above a value where there is room right of ``free``; return what is then."""
+        if text.toPlainText() != name:  # laying out a text costs more than all the bars
+            text.setText(name)
+        x, width = self.x_of(value), text.boundingRect().width()
+        left = min(max(x - width / 2, 0.0), self.width() - width)
+        text.setVisible(left > free)
+        if left <= free:
+            return free
+        text.setAnchor(((x - left) / max(width, 1.0), 0.0))
+        text.setPos(float(np.clip(value, *self.viewRange()[0])), self.viewRange()[1][1])
+        return left + width + 4
+
+    def _show_window(self) -> None:
+        low, high = self._levels
+        xs, _ = self.viewRange()
+        span = max(high - low, LEAST_WINDOW * (xs[1] - xs[0]))
+        self._greys.setLevels(
+            [(low - xs[0]) / (xs[1] - xs[0]), (low + span - xs[0]) / (xs[1] - xs[0])]
+        )
+        self._window.blockSignals(True)
+        self._window.setRegion((low, high))
+        self._window.blockSignals(False)
+
+    def _show_line(self) -> None:
+        shown = self.threshold is not None and self.shown is not None and self.shown.n_wall > 0
+        self._line.setVisible(shown)
+        self._above.setVisible(shown)
+        if not shown or self.threshold is None:
+            return
+        self._line.setValue(self.threshold)
+        grams = self._grams(self.threshold)
+        self._above.setText("" if grams is None else f"{grams:.1f} g above")
+        right = self.x_of(self.threshold) > self.width() / 2
+        self._above.setAnchor((1.05 if right else -0.05, 0.0))
+        self._above.setPos(self.threshold, 1.0)
 
 
 def _words(found: WallHistogram | None) -> str:
-    """Say what the plot shows, for those who hear it."""
+    """Return what the plot shows, for screen readers."""
     if found is None or not found.n_wall:
         return "No wall on this slice."
     infarct = int(found.scar.sum() + found.mvo.sum())
@@ -257,7 +293,9 @@ class Histogram(QWidget):
         self._wanted, self._whole = True, False
         self._remote: dict[int, MaskArray] = {}
         self._watched: QWidget | None = None
-        self.plot = Plot(lambda: views.shared.levels)
+        self.plot = HistogramPlot(self._grams_above)
+        self._curve: MassCurve | None = None
+        self._weighed = False
         self.scope = QToolButton()
         self.scope.setObjectName("foot")
         self.scope.setCheckable(True)
@@ -280,11 +318,18 @@ class Histogram(QWidget):
         session.opened.connect(self._follow)
         view_row.threshold_shown.connect(self.plot.show_threshold)
         self.plot.threshold_dragged.connect(view_row.set_threshold)
-        views.shared.changed.connect(self.plot.update)
+        self.plot.window_dragged.connect(partial(self._drag_window, views))
+        self.plot.window_settled.connect(views.levels_settled)
+        views.shared.changed.connect(lambda: self.plot.show_levels(views.shared.levels))
         room.addWidget(self)
 
+    @staticmethod
+    def _drag_window(views: Views, levels: Levels) -> None:
+        views.shared.set("levels", levels)
+        views.levels_changed.emit()
+
     def bind(self, toggle: QAction, window: QWidget) -> None:
-        """Let an action show and hide it, and a window's height."""
+        """Connect the action that shows and hides it, and the window whose height decides too."""
         toggle.setChecked(True)
         toggle.toggled.connect(self._want)
         self._watched = window
@@ -351,16 +396,29 @@ class Histogram(QWidget):
             case.stack.pixel_spacing_mm,
             span,
             region if region.any() else None,
-            np.stack([self._remote_of(case, index) for index in each]),
+            RemoteRegion(np.stack([self._remote_of(case, index) for index in each])),
         )
+        self._weighed = False
         self.plot.show_histogram(found)
 
+    def _grams_above(self, threshold: float) -> float | None:
+        """Return the grams of wall above a threshold, of the slice or of the stack."""
+        current = self._session.current
+        if current is None:
+            return None
+        if not self._weighed:
+            case, k = current.document.case, current.document.current
+            wall = wall_mask(case.labels)
+            if not self._whole:
+                wall[:k], wall[k + 1 :] = False, False
+            self._curve, self._weighed = mass_curve(case.stack, wall), True
+        return None if self._curve is None else self._curve.mass_at(threshold)
+
     def _remote_of(self, case: Case, k: int) -> MaskArray:
-        """Give the remote wall of a slice; looked for anew once its labels changed."""
+        """Return the remote wall of a slice; found again once its labels changed."""
         if k not in self._remote:
-            labels, one = case.labels[k : k + 1], case.stack.pixels[k : k + 1]
-            scar = infarct_mask(labels)
-            self._remote[k] = propose_remote(
-                one, wall_mask(labels), case.stack.pixel_spacing_mm, scar if scar.any() else None
-            )[0]
+            labels = case.labels[k : k + 1]
+            spacing = case.stack.pixel_spacing_mm
+            proposed = propose_remote(wall_mask(labels), spacing, infarct_mask(labels))
+            self._remote[k] = proposed.mask[0]
         return self._remote[k]

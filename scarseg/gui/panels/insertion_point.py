@@ -38,7 +38,7 @@ class InsertionLayer(Guest):
     """Layer of a slice view: the mark of the insertion and the highlighted segment."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:
-        super().__init__(canvas.update)
+        super().__init__(canvas.overlay.redraw)
         self.k = k
         self.small = k is not None
         self.highlighted = EMPTY_PATH

@@ -183,7 +183,9 @@ class RemoteRegions(QObject):
 
     def _wall(self, k: int) -> MaskArray:
         """Return the current wall of a slice, (row, column)."""
+        from scarseg.quant.method_comparison import searched_wall
+
         document = self._document
-        return threshold_results.searched_wall(
+        return searched_wall(
             threshold_results.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
         )[k]

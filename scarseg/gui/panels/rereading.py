@@ -1,17 +1,30 @@
-"""Read again, blinded: studies under codes in random order, ending in a page of agreement."""
+"""Blinded re-reading: studies under codes in random order, and a page of agreement at the end."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PyQt6.QtCore import QObject, QUrl
+import numpy as np
+import pyqtgraph as pg
+from PyQt6.QtCore import QEvent, QObject, Qt, QUrl
 from PyQt6.QtGui import QAction, QDesktopServices
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton
+from PyQt6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from scarseg.errors import ScarsegError
+from scarseg.gui import theme
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
@@ -28,18 +41,85 @@ from scarseg.gui.session.study_list import (
     reading_summary,
 )
 from scarseg.gui.theme import label
+from scarseg.gui.viewer.plot import Plot
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.rereading import FirstReading, Rereading
 
 REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
-"""What of the File menu a blinded reader may do: nothing that shows or writes who it is."""
+"""Actions of the File menu for a blinded reader: none that shows or writes an identity."""
 RESUME_TEXT = "Go on reading again …"
 
 
+class AgreementPlot(Plot):
+    """Bland-Altman plot of two readings: differences of the scar mass against their means."""
+
+    def __init__(self, a: Sequence[float], b: Sequence[float], codes: Sequence[str]) -> None:
+        super().__init__("left", "bottom")
+        self.setAccessibleName("Bland-Altman plot of the scar mass")
+        from scarseg.quant.agreement import bland_altman  # scipy.stats takes long to load
+
+        means = (np.asarray(a) + np.asarray(b)) / 2
+        found, differences = bland_altman(a, b), np.asarray(a) - np.asarray(b)
+        plot = self.getPlotItem()
+        plot.setLabel("bottom", "mean of both readings, g", color=theme.QUIET)
+        plot.getAxis("bottom").setHeight(40)
+        plot.setLabel("left", "this reading minus the other, g", color=theme.QUIET)
+        lines = {"bias": found.bias, "+1.96 SD": found.upper_limit, "−1.96 SD": found.lower_limit}
+        known = {name: value for name, value in lines.items() if value is not None}
+        reach = max(*np.abs(differences), *map(abs, known.values()), 0.1) * 1.2
+        low, high = float(means.min()), float(means.max())
+        room = max((high - low) * 0.15, 0.5)
+        self.setRange(xRange=(low - room, high + room), yRange=(-reach, reach), padding=0)
+        for name, value in known.items():
+            dash = Qt.PenStyle.SolidLine if name == "bias" else Qt.PenStyle.DashLine
+            self.addItem(
+                pg.InfiniteLine(value, 0, pen=pg.mkPen(theme.ACCENT, width=1.2, style=dash))
+            )
+            text = self.add_text(theme.ACCENT)
+            text.setText(f"{name} {value:+.2f} g".replace("-", "−"))
+            text.setAnchor((1.0, 1.0))
+            text.setPos(high + room, value)
+        dots = pg.ScatterPlotItem(
+            means, differences, data=list(codes), size=8, pen=None, brush=theme.ORANGE,
+            hoverable=True, tip=lambda x, y, data: f"{data}: {x:.1f} g, {y:+.1f} g",
+        )  # fmt: skip
+        self.addItem(dots)
+        words = ", ".join(f"{name} {value:+.2f} g" for name, value in known.items())
+        self.setAccessibleDescription(f"{len(means)} cases: {words}")
+
+
+class AgreementDialog(QDialog):
+    """What a re-reading came to: the sentence, and the plot of its masses.
+
+    It is not modal; it closes with the window it belongs to.
+    """
+
+    def __init__(self, window: QWidget, summary: str, plot: AgreementPlot) -> None:
+        super().__init__(window)
+        window.installEventFilter(self)
+        self.setWindowTitle("Agreement of the readings")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.plot = plot
+        plot.setMinimumSize(520, 320)
+        text = label(summary)
+        text.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(text)
+        layout.addWidget(plot, 1)
+        layout.addWidget(buttons)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if watched is self.parent() and event is not None and event.type() == QEvent.Type.Close:
+            self.close()
+        return False
+
+
 class RereadingBar(QFrame):
-    """One line above everything: who reads for which time, and how many are done."""
+    """Bar above the window: the reading and its progress, and the buttons of a re-reading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,13 +138,13 @@ class RereadingBar(QFrame):
         self.hide()
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Take what the buttons do."""
+        """Bind the buttons to their actions."""
         texts = {"next_study": "Next   Tab", "reread_finish": "Finish …", "reread_leave": "Leave"}
         for name, button in self.buttons.items():
             configure_button(actions[name], texts[name], button)
 
     def show_state(self, name: str, n_done: int, n: int, n_missing: int) -> None:
-        """Say how far it is."""
+        """Show the progress of the re-reading."""
         said = f"<b>Blinded re-reading</b>, {name}: {n_done} of {n} done"
         if n_missing:
             said += f" · the images of {n_missing} are wanted"
@@ -76,7 +156,11 @@ class RereadingBar(QFrame):
 
 
 class RereadingController(QObject):
-    """Start, go on with, leave and finish a blinded re-reading."""
+    """Controller: start, continue, leave and finish a blinded re-reading.
+
+    States: none (``now`` is None), and blinded: the study list shows codes in random order, and
+    the File menu is reduced to ``ALLOWED_WHILE_BLINDED``. Files are read on the disk worker.
+    """
 
     def __init__(
         self,
@@ -125,7 +209,7 @@ class RereadingController(QObject):
     # Starting
 
     def ask(self) -> None:
-        """Ask what to read again, once it is known what is read."""
+        """Show the dialog that plans a re-reading, once the finished readings are known."""
         if self.now is not None:
             return
         self._save()
@@ -146,7 +230,7 @@ class RereadingController(QObject):
         listed: Sequence[tuple[Study, Entry]],
         looked: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
     ) -> None:
-        """Ask, and plan what was answered."""
+        """Show the dialog and start what it plans."""
         firsts, earlier = looked
         read = [(*one, first) for one, first in zip(listed, firsts, strict=True) if first]
         if not read:
@@ -173,7 +257,7 @@ class RereadingController(QObject):
     # Going on
 
     def go_on(self) -> None:
-        """Go on with a re-reading that is not finished."""
+        """Continue an unfinished re-reading."""
         if self.now is None:
             self._save()
             self._run(
@@ -181,7 +265,7 @@ class RereadingController(QObject):
             )
 
     def _look(self) -> None:
-        """Offer in the menu what waits to be gone on with."""
+        """Show the unfinished re-reading in the menu."""
         if self.now is None:
             self._run(
                 "find", session_rereading.find_unfinished, self._session.folder, done=self._name
@@ -207,7 +291,7 @@ class RereadingController(QObject):
             self._begin(session_rereading.RereadingProgress((waiting[which],), found.read))
 
     def _begin(self, found: session_rereading.RereadingProgress) -> None:
-        """Put the list under codes in the place of the list."""
+        """Replace the study list by the list of codes."""
         current = self._session.current
         if current is not None and current.saver.problem:
             self._session.notice.emit("Your reading is not saved: save it before you read again.")
@@ -222,7 +306,7 @@ class RereadingController(QObject):
         self._open_next()
 
     def _library(self) -> StudyList:
-        """Give the stacks whose images are at hand, under their codes; those known already stay."""
+        """Return the stacks whose images are found, under codes; known entries are kept."""
         assert self.now is not None
         old = {study.study_uid: study for study in self._session.study_list.studies}
         made = StudyList()
@@ -253,7 +337,7 @@ class RereadingController(QObject):
             self._session.open(entry)
 
     def _refresh(self) -> None:
-        """Follow what is read, and take images that were found."""
+        """Update the progress, and add images that were found."""
         if self.now is None:
             return
         library = self._session.study_list
@@ -272,14 +356,14 @@ class RereadingController(QObject):
         self.strip.show_state(self.now.name, done, len(self.now.cases), missing)
 
     def _say_missing(self) -> None:
-        """Say of a folder that it does not have what is wanted, without naming what it has."""
+        """Report that a folder lacks the wanted images, without naming what it holds."""
         if self.now is not None and not self._session.study_list.studies:
             self._commands.said.emit("None of the images that are wanted were found there.")
 
     # Ending
 
     def leave(self) -> None:
-        """Leave the re-reading as it is; it can be gone on with."""
+        """Leave the re-reading unfinished; it can be continued."""
         if self.now is None:
             return
         self._uncover()
@@ -295,7 +379,7 @@ class RereadingController(QObject):
             self._session.open(self._left)
 
     def finish(self) -> None:
-        """Write how the readings agree; what is not read again is left out if the reader says."""
+        """Write the page of agreement; without the unread cases if the reader confirms."""
         if self.now is None:
             return
         self._save()
@@ -320,6 +404,7 @@ class RereadingController(QObject):
     def _finished(self, path: Path, said: str) -> None:
         show = partial(QDesktopServices.openUrl, QUrl.fromLocalFile(str(path)))
         tell = partial(self._session.asked.emit, said, "Show the page", show, False)
+        self._show_plot(path, said)
         # What is opened clears the banner: the sentence comes after it.
         self._tell_then = None if self._left is None else tell
         self._uncover()
@@ -327,13 +412,26 @@ class RereadingController(QObject):
             tell()
         self._look()
 
+    def _show_plot(self, page: Path, summary: str) -> None:
+        """Show the masses of the first comparison of a page, from the table beside it."""
+        stem = page.stem if page.suffix.lower() in (".html", ".htm", ".pdf") else page.name
+        with page.with_name(f"{stem}_pairs.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        shown = [row for row in rows if row["against"] == rows[0]["against"]]
+        a, b = ([float(row[f"scar_mass_{one}_g"]) for row in shown] for one in "ab")
+        plot = AgreementPlot(a, b, [row["code"] for row in shown])
+        window = self.strip.window()
+        assert window is not None
+        self.agreement = AgreementDialog(window, summary, plot)
+        self.agreement.show()
+
     def _tell_opened(self) -> None:
         if self._session.current is not None and self._tell_then is not None:
             tell, self._tell_then = self._tell_then, None
             tell()
 
     def update_actions(self) -> None:
-        """Keep away, while blinded, from what shows or writes who it is."""
+        """Disable, while blinded, the actions that show or write an identity."""
         blinded = self.now is not None
         for row in ACTIONS:
             action = self._actions[row.name]

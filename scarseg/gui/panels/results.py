@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from textwrap import fill
 
-from PyQt6.QtCore import QEvent, QObject, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QHelpEvent, QMouseEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -25,17 +28,23 @@ from scarseg.gui import theme
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
+from scarseg.gui.viewer.plot import Plot
 
 LOW_ROW, HIGH_ROW = 15, 21
 """Height of a row in pixels, where room is scarce and where it is not."""
+BAR = 0.6
+"""Height of a bar, of its row."""
+COLOURS = {"scar": theme.ORANGE, "mvo": theme.VIOLET}
+"""Of the bars; MVO is part of the scar."""
 LEAST_RANGE_G = 0.05
 """A narrower interval of a slice is not seen in its grams either."""
 
 
-class SliceBars(QWidget):
+class SliceBars(Plot):
     """Scar grams of every slice as bars, MVO inside them; a click chooses the slice.
 
-    A whisker spans the slice's interval, where it is known.
+    A line with ends spans the slice's interval, where it is known, and a stroke is where the
+    models' proposal stood: bright where it was changed.
 
     ``spent`` gives a slice's (seconds, interactions) for its tool tip.
     """
@@ -43,20 +52,44 @@ class SliceBars(QWidget):
     clicked = pyqtSignal(int)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("left", "right")
         self.setAccessibleName("Scar mass slice by slice")
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor)
         self.spent: Callable[[int], tuple[float, int]] | None = None
         self._rows: tuple[SliceMeasurement, ...] = ()
         self._convention = MassConvention.THICKNESS
         self._current = 0
         self._height = LOW_ROW
         self._ranges: Sequence[tuple[float, float] | None] = ()
-        self._reach = 0.0
+        self._reach, self._most = 0.0, 1.0
+        self._shown_texts: list[str] = []
+        plot = self.getPlotItem()
+        plot.invertY(True)
+        plot.layout.setContentsMargins(0, 2, 0, 2)
+        for side, width in (("left", 24), ("right", 50)):
+            plot.getAxis(side).setPen(None)
+            plot.getAxis(side).setWidth(width)
+        self._tracks, self._track = _bars(theme.RAISED), _bars(theme.LINE)
+        self._bars = {
+            (what, read): _bars(theme.colour(colour, 1.0 if read else 0.55))
+            for what, colour in COLOURS.items()
+            for read in (False, True)
+        }
+        self._ticks = [
+            pg.PlotCurveItem(pen=pg.mkPen(theme.colour(theme.TEXT, alpha), width=2))
+            for alpha in (0.35, 1.0)
+        ]
+        self._whiskers = [
+            pg.ErrorBarItem(pen=pg.mkPen(colour, width=width), beam=BAR * 0.5)
+            for colour, width in ((theme.BACKGROUND, 3), (theme.TEXT, 1))
+        ]
+        bars = (self._tracks, self._track, *self._bars.values())
+        for item in (*bars, *self._ticks, *self._whiskers):
+            self.addItem(item)
 
     @property
     def convention(self) -> MassConvention:
-        """Tell by which convention the bars are."""
+        """Return the convention of the bars."""
         return self._convention
 
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None]) -> None:
@@ -64,34 +97,37 @@ class SliceBars(QWidget):
         self._ranges = ranges
         if None not in ranges:  # until then the scale stays: bars that jump cannot be compared
             self._reach = max((high for _, high in filter(None, ranges)), default=0.0)
-        self.update()
+        self.fit()
 
     def forget_ranges(self) -> None:
         """Show no intervals."""
-        self._ranges, self._reach = (), 0.0
-        self.update()
+        if self._ranges:
+            self._ranges, self._reach = (), 0.0
+            self.fit()
 
     def show_measurements(self, measured: Measurements, current: int) -> None:
         self._rows, self._convention = measured.slices, measured.convention
         self._current = current
-        self.set_row_height(self._height)
         changed = [row.slice_index + 1 for row in self._rows if row.changed]
         self.setAccessibleDescription(
             f"Changed since the proposal: {', '.join(map(str, changed)) or 'no slice'}"
         )
-        self.update()
+        self.set_row_height(self._height)
 
     def set_row_height(self, pixels: int) -> None:
         """Make the rows higher or lower."""
-        self._height = pixels
+        if pixels != self._height:
+            self._height = pixels
+            self.set_axis_size(11 if pixels == LOW_ROW else 12)
         self.setFixedHeight(pixels * len(self._rows) + 4)
+        self.fit()
 
     def choose(self, current: int) -> None:
         self._current = current
-        self.update()
+        self._show_current()
 
     def words(self, k: int) -> str:
-        """Say everything of one slice."""
+        """Return the tool tip of a slice."""
         row = self._rows[k]
         lines = [
             f"Slice {k + 1} · {theme.STATUS_WORDS[row.status]}",
@@ -119,84 +155,85 @@ class SliceBars(QWidget):
         return self._ranges[k] if k < len(self._ranges) else None
 
     def _row_at(self, y: float) -> int:
-        return min(max(int(y // self._height), 0), len(self._rows) - 1)
+        return min(max(int((y - 2) // self._height), 0), len(self._rows) - 1)
 
-    def event(self, event: QEvent | None) -> bool:
+    def viewportEvent(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._rows:
             QToolTip.showText(event.globalPos(), self.words(self._row_at(event.pos().y())), self)
             return True
-        return super().event(event)
+        return bool(super().viewportEvent(event))
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and self._rows:
             self.clicked.emit(self._row_at(event.position().y()))
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPixelSize(theme.px(11 if self._height == LOW_ROW else 12))
-        painter.setFont(font)
-        grams = [self._grams(row, "scar") or 0.0 for row in self._rows]
-        proposed = [self._grams(row, "scar", "proposed_") or 0.0 for row in self._rows]
-        most = max((*grams, *proposed, self._reach), default=0.0) or 1.0
-        for k, row in enumerate(self._rows):
-            self._paint_row(painter, k, row, most)
-        painter.end()
+    # What is shown
 
-    def _paint_row(self, painter: QPainter, k: int, row: SliceMeasurement, most: float) -> None:
-        high, left, right = self._height, 24.0, 50.0
-        top, room = k * high, self.width() - left - right
-        chosen = k == self._current
-        middle = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        painter.drawText(QRectF(0, top, 18, high), middle, str(k + 1))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.RAISED))
-        painter.drawRoundedRect(QRectF(left, top + 3, room, high - 6), 3, 3)
-        scar = self._grams(row, "scar") or 0.0
-        faint = 1.0 if row.status.read else 0.55
-        for grams, colour in ((scar, theme.ORANGE), (self._grams(row, "mvo"), theme.VIOLET)):
-            if grams:
-                painter.setBrush(theme.colour(colour, faint))
-                painter.drawRoundedRect(QRectF(left, top + 3, room * grams / most, high - 6), 3, 3)
-        self._paint_tick(painter, row, left, top, room / most)
-        self._paint_whisker(painter, k, left, top + high / 2, room / most)
-        painter.setPen(QColor(theme.TEXT if chosen else theme.QUIET))
-        text = f"{scar:.1f} g"
-        if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
-            text = "n/a"
-        elif row.status is SliceStatus.UNSEEN and scar == 0:
-            text = "–"
-        painter.drawText(QRectF(self.width() - right, top, right, high), middle, text)
-
-    def _paint_whisker(
-        self, painter: QPainter, k: int, left: float, middle: float, scale: float
-    ) -> None:
-        """Span the interval of a slice, with a dark edge to stand out on the bar."""
-        ends = self._range(k)
-        if ends is None or ends[1] - ends[0] < LEAST_RANGE_G:
+    def fit(self) -> None:
+        """Show the rows, the longest bar or interval as wide as there is room."""
+        rows = self._rows
+        if not rows:
             return
-        low, high = (left + grams * scale for grams in ends)
-        painter.setPen(Qt.PenStyle.NoPen)
-        for colour, edge in ((theme.BACKGROUND, 1.0), (theme.TEXT, 0.0)):
-            painter.setBrush(QColor(colour))
-            span = QRectF(low - edge, middle - 0.5 - edge, high - low + 2 * edge, 1 + 2 * edge)
-            painter.drawRect(span)
-            for end in (low, high - 1):
-                cap = QRectF(end - edge, middle - 2.5 - edge, 1 + 2 * edge, 5 + 2 * edge)
-                painter.drawRect(cap)
+        scar = [self._grams(row, "scar") or 0.0 for row in rows]
+        proposed = [self._grams(row, "scar", "proposed_") for row in rows]
+        self._most = max(*scar, *(grams or 0.0 for grams in proposed), self._reach) or 1.0
+        self.setRange(xRange=(0, self._most), yRange=(-0.5, len(rows) - 0.5), padding=0)
+        y = np.arange(len(rows))
+        _set_bars(self._tracks, y, np.full(len(rows), self._most))
+        for (what, read), bars in self._bars.items():
+            chosen = [k for k, row in enumerate(rows) if row.status.read is read]
+            _set_bars(bars, chosen, [self._grams(rows[k], what) or 0.0 for k in chosen])
+        self._show_current()
+        self._show_ticks(proposed)
+        self._show_whiskers()
+        texts = [_grams_text(row, grams) for row, grams in zip(rows, scar, strict=True)]
+        if texts != self._shown_texts:  # laying out an axis costs as much as all the rest
+            self._shown_texts = texts
+            left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
+            left.setTicks([[(k, str(k + 1)) for k in y]])
+            right.setTicks([list(enumerate(texts))])
 
-    def _paint_tick(
-        self, painter: QPainter, row: SliceMeasurement, left: float, top: float, scale: float
-    ) -> None:
+    def _show_current(self) -> None:
+        _set_bars(self._track, [self._current], [self._most])
+
+    def _show_ticks(self, proposed: Sequence[float | None]) -> None:
         """Mark where the proposal stood; quietly where it still stands."""
-        proposed = self._grams(row, "scar", "proposed_")
-        if proposed is None or not (row.changed or proposed):
-            return
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colour(theme.TEXT, 1.0 if row.changed else 0.35))
-        painter.drawRect(QRectF(left + proposed * scale - 1, top + 1.5, 2, self._height - 3))
+        for ticks, changed in zip(self._ticks, (False, True), strict=True):
+            shown = [
+                (grams, k)
+                for k, (row, grams) in enumerate(zip(self._rows, proposed, strict=True))
+                if grams is not None and row.changed is changed and (changed or grams)
+            ]
+            x = np.repeat([grams for grams, _ in shown], 2)
+            y = np.add.outer([k for _, k in shown], [-0.4, 0.4]).ravel()
+            ticks.setData(x, y, connect="pairs")
+
+    def _show_whiskers(self) -> None:
+        """Span the interval of each slice, with a dark edge to stand out on the bar."""
+        shown = [
+            (k, *ends)
+            for k in range(len(self._rows))
+            if (ends := self._range(k)) is not None and ends[1] - ends[0] >= LEAST_RANGE_G
+        ]
+        for whiskers in self._whiskers:
+            whiskers.setVisible(bool(shown))
+            if shown:
+                k, low, high = np.array(shown, dtype=np.float64).T
+                whiskers.setData(x=low, y=k, right=high - low)
+
+
+def _bars(colour: str | QColor) -> pg.BarGraphItem:
+    return pg.BarGraphItem(x0=0, x1=[], y=[], height=BAR, brush=colour, pen=None)
+
+
+def _set_bars(bars: pg.BarGraphItem, y: npt.ArrayLike, ends: npt.ArrayLike) -> None:
+    bars.setOpts(x0=0, x1=np.asarray(ends, dtype=float), y=np.asarray(y), height=BAR)
+
+
+def _grams_text(row: SliceMeasurement, scar: float) -> str:
+    if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
+        return "n/a"
+    return "–" if row.status is SliceStatus.UNSEEN and scar == 0 else f"{scar:.1f} g"
 
 
 NARROW, WIDE = 256, 336
@@ -286,16 +323,16 @@ class ResultsPanel(QWidget):
 
     @property
     def short(self) -> bool:
-        """Say whether there is room for one panel only, in place of the bars."""
+        """Return whether there is room for one panel only, in place of the bars."""
         return self.height() < TALL_COLUMN
 
     def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
-        """Give a panel its place beneath everything, closed."""
+        """Add a panel beneath everything, closed."""
         self._panels.append(panel)
         self.below.insertWidget(0, panel, stretch)
 
     def take_history(self, panel: QWidget) -> None:
-        """Give the history its place beneath everything, closed."""
+        """Add the history beneath everything, closed."""
         self.take_panel(panel, 1)
         self.below.addStretch(0)
 
@@ -411,7 +448,7 @@ class ResultsPanel(QWidget):
         self.bars.show_measurements(measured, current)
 
     def _show_change(self, measured: Measurements) -> None:
-        """Say what a reader changed of what the models proposed."""
+        """Show what a reader changed of what the models proposed."""
         before, n = measured.scar_mass_proposed_g, measured.n_slices_changed
         for part in (self.figures["change"], self._words["change"]):
             part.setVisible(before is not None)
@@ -479,7 +516,7 @@ class IntervalLabel(QObject):
         return all(each is SliceStatus.UNSEEN for each in statuses) and not case.labels.any()
 
     def show(self) -> None:
-        """Say what is known now."""
+        """Show what is known now."""
         line, interval = self._results.interval, self._followed
         known = interval is not None and (interval.found is not None or interval.coming)
         known = known and not self._unseen

@@ -17,7 +17,7 @@ class PreviewLayer(Guest):
     """The outline of a method, dashed, and the remote region, faintly hatched."""
 
     def __init__(self, view: SliceView) -> None:
-        super().__init__(view.update)
+        super().__init__(view.overlay.redraw)
         self.outline, self.remote = EMPTY_PATH, EMPTY_PATH
         self._width = 1.4 if view.small else 2.0
 

@@ -16,7 +16,7 @@ from PyQt6.QtGui import QPainterPath
 from scarseg.case.case import Case, Change
 from scarseg.case.changes import step_name
 from scarseg.case.history import SliceStatus
-from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
 from scarseg.case.measurements import Measurements
 from scarseg.gui.viewer import painting
 from scarseg.quant import scar_checks, suggested_threshold
@@ -46,13 +46,16 @@ REASONS = {
     "W_NO_WALL": "No wall: Shift+L proposes, 2 draws one.",
     "W_NO_REMOTE": "There is no remote wall in this stack: Shift+J draws it.",
     "W_METHOD_PSIR": "Not for PSIR: half of a signed maximum means nothing there.",
+    "W_METHOD_REGION": "This method works in segmented or boxed scar: there is none.",
+    "W_THRESHOLD_BELOW_REMOTE": "On some slice the threshold is not above remote wall: unfit here.",
 }
 SHORT_REASONS = {
     "W_NO_WALL": "no wall",
     "W_NO_REMOTE": "no remote",
     "W_METHOD_PSIR": "not for PSIR",
+    "W_METHOD_REGION": "no scar",
+    "W_THRESHOLD_BELOW_REMOTE": "below remote",
 }
-BELOW_REMOTE = "On some slice the threshold is not above remote wall: the method does not fit here."
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,6 @@ class MethodMask:
     total_g: float
     percent: float | None
     reason: str = ""
-    warning: str = ""
 
     @property
     def title(self) -> str:
@@ -130,8 +132,8 @@ def compute_masks(request: MethodRequest) -> MethodMasks:
     from scarseg.quant import method_comparison
     from scarseg.quant.mass import measure
     from scarseg.quant.method_comparison import mass_curve
-    from scarseg.quant.remote import propose_remote_outside, remote_signals
-    from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, threshold_scar
+    from scarseg.quant.remote import propose_remote_outside
+    from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, scar_region, threshold_scar
 
     case, stack = request.case, request.case.stack
     labels = (
@@ -139,22 +141,19 @@ def compute_masks(request: MethodRequest) -> MethodMasks:
         if request.labels_under_scar is None
         else clip_stack_to_wall(case.labels, request.labels_under_scar)
     )
-    wall, infarct = searched_wall(labels), infarct_mask(labels)
+    wall, infarct = method_comparison.searched_wall(labels), infarct_mask(labels)
     spacing = stack.pixel_spacing_mm
-    remote = propose_remote_outside(stack.pixels, wall, spacing, infarct)
-    for k, drawn in request.drawn.items():
-        remote[k] = drawn & wall[k]
+    remote = propose_remote_outside(wall, spacing, infarct)
+    remote = remote.with_drawn({k: drawn & wall[k] for k, drawn in request.drawn.items()})
+    searched = scar_region(wall, infarct, spacing, method_comparison.reader_boxes(case))
     statuses = [reading.status for reading in case.readings]
     measured = measure(case.labels, stack, statuses)
     lv_g = measure(labels, stack, statuses).lv_mass_g  # a method may leave no muscle beside scar
     methods = [_segmentation(case.labels, measured)]
     rules = replace(RULES, scope=Scope.STACK if request.whole_stack else Scope.SLICE)
     for method in ThresholdMethod:
-        manual, region = None, None
-        if method is ThresholdMethod.MANUAL:
-            manual = _manual(request)
-        if method is ThresholdMethod.OTSU:
-            region = wall & infarct.any(axis=(1, 2), keepdims=True)
+        manual = _manual(request) if method is ThresholdMethod.MANUAL else None
+        region = method_comparison.method_region(method, wall, searched)
         found = threshold_scar(
             method, stack.pixels, wall, spacing,
             region=region, remote=remote, sequence=stack.sequence, manual=manual, rules=rules,
@@ -165,19 +164,13 @@ def compute_masks(request: MethodRequest) -> MethodMasks:
         mass_curve(stack, wall, _only(k, wall), convention=measured.convention)
         for k in range(stack.n_slices)
     )
-    signals = remote_signals(stack.pixels, remote)
-    return MethodMasks(tuple(methods), wall, remote, signals, curves, measured)
+    signals = remote.signals(stack.pixels)
+    return MethodMasks(tuple(methods), wall, remote.mask, signals, curves, measured)
 
 
 def clip_stack_to_wall(labels: LabelArray, under: LabelArray) -> LabelArray:
     """Return labels (slice, row, column) without the scar outside the wall."""
     return np.stack([scar_checks.clip_to_wall(*each) for each in zip(labels, under, strict=True)])
-
-
-def searched_wall(labels: LabelArray) -> MaskArray:
-    """Return the wall of labels (slice, row, column); scar alone is no wall."""
-    wall = wall_mask(labels)
-    return wall if (labels == Label.MYOCARDIUM).any() else np.zeros_like(wall)
 
 
 def labels_with_method(
@@ -242,7 +235,6 @@ def _method(
         measured_method.scar_mass_g,
         100 * measured_method.scar_mass_g / lv_g if lv_g else None,
         "" if found.reason is None else str(found.reason),
-        BELOW_REMOTE if found.warnings else "",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import pyqtgraph as pg
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QAction,
@@ -14,7 +16,6 @@ from PyQt6.QtGui import (
     QPaintEvent,
     QPen,
     QPixmap,
-    QPolygonF,
     QResizeEvent,
 )
 from PyQt6.QtWidgets import QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
@@ -34,7 +35,8 @@ from scarseg.gui.panels.threshold_results import (
 )
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
-from scarseg.gui.viewer.filmstrip import LEFT, RIGHT, Content, draw_slice, sized
+from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
+from scarseg.gui.viewer.plot import Plot
 from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_home
 
 SMALLEST, LARGEST = 64, 140
@@ -53,7 +55,7 @@ class TilePicture:
         self._drawn: dict[tuple[int, float], QPixmap] = {}
 
     def drawn(self, side: int, ratio: float) -> QPixmap:
-        """Give a copy of the picture, to be drawn upon."""
+        """Return a copy of the picture, to be drawn upon."""
         if (side, ratio) not in self._drawn:
             self._drawn = {(side, ratio): draw_slice(self._content, side, ratio, 1.0 * ratio)}
         return self._drawn[side, ratio].copy()
@@ -83,7 +85,7 @@ class MethodTile(QWidget):
 
     @property
     def able(self) -> bool:
-        """Say whether the method has something to say."""
+        """Return whether the method has a mask."""
         return self.method is not None and not self.method.reason
 
     def set_width(self, width: int) -> None:
@@ -114,7 +116,7 @@ class MethodTile(QWidget):
         self.update()
 
     def tell(self, chosen: bool | None = None, stale: bool | None = None) -> None:
-        """Say whether this method is previewed, and whether its numbers are of before."""
+        """Set whether this method is previewed, and whether its numbers are outdated."""
         self.chosen = self.chosen if chosen is None else chosen
         self.stale = self.stale if stale is None else stale
         self.update()
@@ -136,8 +138,6 @@ class MethodTile(QWidget):
             painter.setOpacity(1.0 if self.able else 0.35)
             painter.drawPixmap(QPointF(EDGE, EDGE), self._drawn)
             painter.setOpacity(1.0)
-            if self.method.warning:
-                self._warn(painter)
         self._write(painter)
         painter.end()
 
@@ -155,13 +155,6 @@ class MethodTile(QWidget):
             painter.drawPath(path)
         painter.end()
         return pixmap
-
-    def _warn(self, painter: QPainter) -> None:
-        corner = QRectF(self.width() - EDGE - 17, EDGE + 1, 16, 16)
-        painter.setPen(QColor(theme.YELLOW))
-        painter.setBrush(theme.colour("#000000", 0.6))
-        painter.drawEllipse(corner)
-        painter.drawText(corner, Qt.AlignmentFlag.AlignCenter, "!")
 
     def _write(self, painter: QPainter) -> None:
         high, top = theme.px(LINE_HEIGHT), float(self._side + EDGE + 2)
@@ -184,7 +177,7 @@ class MethodTile(QWidget):
 
 
 def _tip(method: MethodMask, k: int) -> str:
-    """Say in words where the line is drawn, or why it is not."""
+    """Return in words where the threshold is, or why there is none."""
     lines = [f"{method.title}: {method.rule}"]
     if method.reason:
         return f"{lines[0]}\n{method.why_not}"
@@ -195,8 +188,6 @@ def _tip(method: MethodMask, k: int) -> str:
         lines.append(
             f"{method.total_g:.2f} g, {method.percent:.1f} % of LV mass, dark cores included"
         )
-    if method.warning:
-        lines.append(method.warning)
     return "\n".join(lines)
 
 
@@ -251,14 +242,15 @@ class MethodRow(QScrollArea):
 
 
 NARROWEST = 230
-MARGINS = (8.0, 6.0, 8.0, 19.0)
+MARGIN = 8.0
+"""Beside and above the curve, in pixels."""
 
 
-class CurvePlot(QWidget):
+class CurvePlot(Plot):
     """Grams of one slice above each threshold; no island is dropped and no dark core added."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("bottom", ground=theme.BACKGROUND)
         self.setMinimumWidth(NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Grams of the slice against the threshold")
@@ -268,6 +260,17 @@ class CurvePlot(QWidget):
         )
         self._answer: MethodMasks | None = None
         self._k, self._chosen = 0, ""
+        self._curve = pg.PlotCurveItem(pen=pg.mkPen(theme.QUIET, width=1.5), antialias=True)
+        dashed = pg.mkPen(theme.ORANGE, width=1.2, style=Qt.PenStyle.DashLine)
+        self._labelled = pg.InfiniteLine(angle=0, pen=dashed)
+        self._dots = pg.ScatterPlotItem(pen=None)
+        for item in (self._curve, self._labelled, self._dots):
+            self.addItem(item)
+        self._segmented, self._named = self.add_text(theme.ORANGE), self.add_text(theme.ACCENT)
+        self._empty = self.add_text(theme.QUIET)
+        self._empty.setText("No wall on this slice")
+        self._empty.setAnchor((0.5, 0.5))
+        self.getPlotItem().getAxis("bottom").setHeight(19)
 
     def show_answer(self, answer: MethodMasks | None, k: int, chosen: str) -> None:
         """Show slice ``k``, the chosen method named."""
@@ -275,10 +278,10 @@ class CurvePlot(QWidget):
         points = self.points()
         said = ", ".join(f"{m.title} {grams:.1f} g" for m, _, grams in points)
         self.setAccessibleDescription(said or "No wall on this slice")
-        self.update()
+        self.fit()
 
     def points(self) -> list[tuple[MethodMask, float, float]]:
-        """Give every method with a threshold here: method, threshold, grams on the curve."""
+        """Return every method with a threshold here: method, threshold, grams on the curve."""
         if self._answer is None or self._answer.curves[self._k] is None:
             return []
         curve = self._answer.curves[self._k]
@@ -289,73 +292,45 @@ class CurvePlot(QWidget):
             if (level := method.levels[self._k]) is not None
         ]
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left, top, right, bottom = MARGINS
-        room = QRectF(self.rect()).adjusted(left, top, -right, -bottom)
-        painter.setPen(painting.pen(theme.LINE, 1))
-        painter.drawLine(room.bottomLeft(), room.bottomRight())
-        sized(painter, 11)
+    def fit(self) -> None:
+        """Show the curve in the size the plot has now."""
         points = self.points()
-        if points:
-            self._paint_curve(painter, room, points)
-        else:
-            painter.setPen(QColor(theme.QUIET))
-            painter.drawText(room, Qt.AlignmentFlag.AlignCenter, "No wall on this slice")
-        painter.end()
-
-    def _paint_curve(
-        self, painter: QPainter, room: QRectF, points: list[tuple[MethodMask, float, float]]
-    ) -> None:
-        assert self._answer is not None
-        curve = self._answer.curves[self._k]
-        assert curve is not None
+        for item in (self._curve, self._labelled, self._dots, self._segmented, self._named):
+            item.setVisible(bool(points))
+        self._empty.setVisible(not points)
+        curve = self._answer.curves[self._k] if self._answer is not None and points else None
+        axis = self.getPlotItem().getAxis("bottom")
+        if self._answer is None or curve is None:
+            self.setRange(xRange=(0, 1), yRange=(0, 1), padding=0)
+            self._empty.setPos(0.5, 0.5)
+            axis.setTicks([])
+            return
         low, high = float(curve.thresholds[0]), float(curve.thresholds[-1])
+        high = max(high, low + 1e-9)
         most = max(float(curve.mass_g[0]), 1e-9)
-
-        def at(threshold: float, grams: float) -> QPointF:
-            across = min(max((threshold - low) / max(high - low, 1e-9), 0.0), 1.0)
-            return QPointF(
-                room.left() + room.width() * across, room.bottom() - room.height() * grams / most
-            )
-
-        painter.setPen(painting.pen(theme.QUIET, 1.5))
-        pairs = zip(curve.thresholds, curve.mass_g, strict=True)
-        painter.drawPolyline(QPolygonF([at(float(x), float(y)) for x, y in pairs]))
+        margin = MARGIN / max(self.width(), 1) * (high - low)
+        top = most * (1 + MARGIN / max(self.height(), 1))
+        self.setRange(xRange=(low - margin, high + margin), yRange=(0, top), padding=0)
+        words = [(low, f"{low:.4g}"), ((low + high) / 2, "threshold, this slice")]
+        axis.setTicks([[*words, (high - margin, f"{high:.4g}")]])  # else it is cut at the edge
+        self._curve.setData(curve.thresholds, curve.mass_g)
         labelled = self._answer.method(SEGMENTED).slices_g[self._k]
-        painter.setPen(painting.pen(theme.ORANGE, 1.2, Qt.PenStyle.DashLine))
-        painter.drawLine(at(low, labelled), at(high, labelled))
-        named = None
-        for method, level, grams in points:
-            mine = method.name == self._chosen
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.ACCENT if mine else theme.TEXT))
-            painter.drawEllipse(at(level, grams), *((5.0, 5.0) if mine else (3.0, 3.0)))
-            named = (method, level, grams) if mine else named
-        self._write(painter, room, (low, high), labelled, named)
-
-    def _write(
-        self,
-        painter: QPainter,
-        room: QRectF,
-        ends: tuple[float, float],
-        labelled: float,
-        named: tuple[MethodMask, float, float] | None,
-    ) -> None:
-        foot = QRectF(room.left(), room.bottom() + 2, room.width(), 16)
-        painter.setPen(QColor(theme.QUIET))
-        painter.drawText(foot, LEFT, f"{ends[0]:.4g}")
-        painter.drawText(foot, RIGHT, f"{ends[1]:.4g}")
-        painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, "threshold, this slice")
-        head = QRectF(room.left(), room.top(), room.width(), 16)
-        painter.setPen(QColor(theme.ORANGE))
-        painter.drawText(head, RIGHT, f"segmented {labelled:.1f} g")
-        if named is not None:
-            method, level, grams = named
-            painter.setPen(QColor(theme.ACCENT))
-            words = f"{method.title} > {level:.4g}: {grams:.1f} g"
-            painter.drawText(head.translated(0, 16), RIGHT, words)
+        self._labelled.setValue(labelled)
+        mine = [method.name == self._chosen for method, _, _ in points]
+        self._dots.setData(
+            x=np.clip([level for _, level, _ in points], low, high),
+            y=[grams for _, _, grams in points],
+            size=[10 if chosen else 6 for chosen in mine],
+            brush=[pg.mkBrush(theme.ACCENT if chosen else theme.TEXT) for chosen in mine],
+        )
+        self._segmented.setText(f"segmented {labelled:.1f} g")
+        named = next((point for point, chosen in zip(points, mine, strict=True) if chosen), None)
+        self._named.setText(
+            "" if named is None else f"{named[0].title} > {named[1]:.4g}: {named[2]:.1f} g"
+        )
+        for text, line in ((self._segmented, 0.0), (self._named, -1.15)):
+            text.setAnchor((1.0, line))
+            text.setPos(high, top)
 
 
 CROP_MARGIN = 1.12
@@ -399,7 +374,7 @@ class MethodsPanel(QWidget):
         layout.addWidget(self.row)
 
     def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Let the buttons do what the actions do."""
+        """Connect the buttons to the actions."""
         for name, text, button in (
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
@@ -423,15 +398,15 @@ class MethodsPanel(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def tile(self, name: str) -> MethodTile:
-        """Give the tile of a method."""
+        """Return the tile of a method."""
         return next(tile for tile in self.row.tiles if tile.name == name)
 
     def show_scope(self, whole_stack: bool) -> None:
-        """Say whether a threshold is one for the stack or each slice's own."""
+        """Show whether a threshold is one for the stack or each slice's own."""
         self.scope.setText(SCOPES[whole_stack])
 
     def show_stale(self) -> None:
-        """Let the numbers pale: they are of before."""
+        """Dim the numbers: they are outdated."""
         for tile in self.row.tiles:
             tile.tell(stale=True)
 
@@ -449,7 +424,7 @@ class MethodsPanel(QWidget):
         self.plot.show_answer(answer, k, chosen)
 
     def show_remote(self, answer: threshold_results.MethodMasks, k: int, drawn: bool) -> None:
-        """Say whose the remote region of slice ``k`` is, and what it measures."""
+        """Show whose the remote region of slice ``k`` is, and what it measures."""
         signal = answer.signals[k]
         word = "drawn" if drawn else "proposed" if answer.remote[k].any() else "none"
         measured = "no remote wall"
@@ -468,7 +443,7 @@ def _words(answer: threshold_results.MethodMasks, k: int) -> str:
 
 
 def _crop(case: Case, wall: QPainterPath) -> QRectF:
-    """Give the square round the wall of a slice, in source pixels; the usual one without wall."""
+    """Return the square round the wall of a slice, in source pixels; the usual one without wall."""
     if wall.isEmpty():
         return find_home(case).crop
     row_mm, column_mm = case.stack.pixel_spacing_mm

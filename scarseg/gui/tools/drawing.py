@@ -40,7 +40,7 @@ def disc(
 ) -> MaskArray:
     """Cover the pixels whose centre a round brush passes over on its way, round in mm.
 
-    The pixel under the hand is always covered. ``spacing`` (row, column) in mm.
+    The pixel under the mouse is always covered. ``spacing`` (row, column) in mm.
     """
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     y, x = (rows + 0.5) * spacing[0], (columns + 0.5) * spacing[1]
@@ -68,7 +68,7 @@ def painted(labels: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
 
 
 def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
-    """Take one label away under the mask; what lies beneath it comes to light.
+    """Remove one label under the mask; the label beneath it is restored.
 
     MVO gives scar; scar (with its MVO) gives ``ground``, the wall or whatever was there before
     it; the wall goes with the scar in it; blood pool gives background.
@@ -116,7 +116,7 @@ class Brush:
         return self.move(at)
 
     def move(self, at: Position) -> LabelArray:
-        """Go on with the stroke; give the labels as they look now."""
+        """Continue the stroke; return the labels as they look now."""
         assert self._labels is not None
         mask = disc(self._labels.shape, self._last, at, self._radius_mm, self._spacing)
         if self._where is not None:
@@ -157,10 +157,10 @@ def polygon(
 
 
 def flood(labels: LabelArray, at: Position, label: Label) -> Painted | Refused | None:
-    """Fill the piece of one label (four neighbours) under the hand with another.
+    """Fill the piece of one label (four neighbours) under the mouse with another.
 
     A piece that reaches the border of the slice is not closed and is refused. None when the
-    hand is off the slice or the piece has that label already.
+    mouse is off the slice or the piece has that label already.
     """
     column, row = int(np.floor(at[0])), int(np.floor(at[1]))
     if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):

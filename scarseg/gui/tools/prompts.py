@@ -31,7 +31,7 @@ SMALLEST_BOX = 1.5
 BORDER = "border"
 """The part of a box that moves it."""
 SIDE_HANDLE = 6.0
-"""A side this many times the reach of a hand long has a handle in its middle."""
+"""A side this many times the reach long has a handle in its middle."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Prompted:
 
 @dataclass(frozen=True)
 class Grip:
-    """What the hand holds: box ``index`` by ``part`` (compass letters, or BORDER)."""
+    """What a press grabbed: box ``index`` by ``part`` (compass letters, or BORDER)."""
 
     index: int
     part: str
 
 
 def handles(box: Box, reach: float) -> dict[str, Position]:
-    """Give where a box can be resized: compass letters and (column, row).
+    """Return where a box can be resized: compass letters and (column, row).
 
     A side has a handle in its middle where enough of it is left beside that to move the box
-    by. ``reach`` is how far a hand may be off, in source pixels.
+    by. ``reach`` is how far the mouse may be off, in source pixels.
     """
     middle_column, middle_row = box.centre
     places = {
@@ -71,7 +71,7 @@ def handles(box: Box, reach: float) -> dict[str, Position]:
 
 
 def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
-    """Find the handle or border under the hand, the smallest box first; the inside is free."""
+    """Find the handle or border under the mouse, the smallest box first; the inside is free."""
     for index in sorted(range(len(boxes)), key=lambda i: _area(boxes[i])):
         part = _part(boxes[index], at, reach)
         if part:
@@ -80,7 +80,7 @@ def grip_at(boxes: Sequence[Box], at: Position, reach: float) -> Grip | None:
 
 
 def box_round(boxes: Sequence[Box], at: Position) -> int | None:
-    """Find the smallest box that the hand is in."""
+    """Find the smallest box that the mouse is in."""
     holding = [i for i, box in enumerate(boxes) if box.contains(*at)]
     return min(holding, key=lambda i: _area(boxes[i]), default=None)
 
@@ -90,7 +90,7 @@ def _area(box: Box) -> float:
 
 
 def _shared(one: Box, other: Box) -> float:
-    """Give how much of the smaller of two boxes lies in the other, 0 to 1."""
+    """Return how much of the smaller of two boxes lies in the other, 0 to 1."""
     width = min(one.column1, other.column1) - max(one.column0, other.column0)
     height = min(one.row1, other.row1) - max(one.row0, other.row0)
     return max(width, 0.0) * max(height, 0.0) / min(_area(one), _area(other))
@@ -112,7 +112,7 @@ def _part(box: Box, at: Position, reach: float) -> str:
 
 
 def _close(value: float, place: float, sides: tuple[float, float], reach: float) -> bool:
-    """Say whether the hand is at a place; in a small box it must still find an inside."""
+    """Return whether the mouse is at a place; a small box must keep an inside to press."""
     inward = min(reach, (sides[1] - sides[0]) / 4)
     before = inward if place == sides[1] else reach
     after = inward if place == sides[0] else reach
@@ -180,7 +180,7 @@ class BoxTool:
         return box_round(self._boxes(prompts), at) if grip is None else grip.index
 
     def move(self, at: Position) -> SlicePrompts:
-        """Give the prompts as they would be were the hand to let go here."""
+        """Return the prompts as a release here would leave them."""
         if self._start is None:
             return self._before
         if self._grip is None:
@@ -211,13 +211,13 @@ class BoxTool:
         return replace(self._before, boxes=(*kept[:index], box, *kept[index:]))
 
     def _is_corrected(self, proposed: Box, drawn: Box) -> bool:
-        """Say whether a drawn box is a detector's one drawn better."""
+        """Return whether a drawn box is a detector's one drawn better."""
         return proposed.origin is Origin.DETECTOR and _shared(proposed, drawn) > SAME_BOX
 
     def rebase(self, now: SlicePrompts) -> None:
-        """Go on from the prompts as they are now: an answer may have come in between.
+        """Update the prompts to what they are now: an answer may have come in between.
 
-        A box in hand that is gone is let go.
+        A grabbed box that is gone is released.
         """
         if self._grip is not None and self._start is not None:
             held, boxes = self._boxes(self._before)[self._grip.index], self._boxes(now)
@@ -242,7 +242,7 @@ class BoxTool:
 
 
 def point_at(prompts: SlicePrompts, at: Position, reach: float) -> int | None:
-    """Find the point under the hand."""
+    """Find the point under the mouse."""
     best, nearest = None, reach
     for index, point in enumerate(prompts.points):
         distance = float(np.hypot(point.column - at[0], point.row - at[1]))

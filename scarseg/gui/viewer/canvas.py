@@ -1,4 +1,4 @@
-"""The hand on the slice: the mouse becomes gestures in source pixels here."""
+"""The mouse on the slice: its events become gestures in source pixels here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scarseg.gui.viewer.slice_view import SliceView
 from scarseg.gui.viewer.view_state import Common, Shared
 
 POINT_REACH = 6.5
-"""How far from the middle of a point the hand may be, in screen pixels."""
+"""How far from the middle of a point the mouse may be, in screen pixels."""
 BRUSHES = ("brush", "threshold", "eraser")
 """The tools that draw along a stroke."""
 CURSORS = {
@@ -32,11 +32,11 @@ CURSORS = {
     "e": Qt.CursorShape.SizeHorCursor,
     prompts.BORDER: Qt.CursorShape.SizeAllCursor,
 }
-"""What the hand looks like over the parts of a box."""
+"""The mouse cursor over the parts of a box."""
 
 
 class Pointing(SliceView):
-    """Show what is in hand over the slice, and let the wheel and drags change the view.
+    """Show the tool in use over the slice; the wheel and drags change the view.
 
     ``threshold`` is the value, in source units, above which the threshold brush paints.
 
@@ -44,8 +44,8 @@ class Pointing(SliceView):
         scrolled: slices to go, down positive.
         resized: the brush is to grow by so many steps.
         threshold_turned: the threshold is to rise by so many steps.
-        levels_changed: the window is being dragged; ``levels_settled``: the hand let go.
-        hovered: sentence about the pixel under the hand, or empty.
+        levels_changed: the window is being dragged; ``levels_settled``: the button was released.
+        hovered: sentence about the pixel under the mouse, or empty.
     """
 
     scrolled = pyqtSignal(int)
@@ -70,12 +70,12 @@ class Pointing(SliceView):
         self._leave()
 
     def viewport(self) -> QWidget:
-        """Give the widget that takes the mouse."""
+        """Return the widget that receives the mouse events."""
         return self
 
     @property
     def box_tool(self) -> prompts.BoxTool | None:
-        """Give what draws boxes with this tool and label; L draws the wall's whatever the label."""
+        """Return the box tool of this tool and label; L draws the wall's whatever the label."""
         if self.tool == "ventricle":
             return self._boxes[Label.MYOCARDIUM]
         return self._boxes.get(self.label) if self.tool == "box" else None
@@ -86,7 +86,7 @@ class Pointing(SliceView):
             self.redraw_hand()
 
     def redraw_hand(self) -> None:
-        """Draw the hand again after its tool, size or label changed."""
+        """Draw brush and cursor again after tool, size or label changed."""
         self._show_handles()
         if self._over:
             self._hover(self.to_source(self._last_at))
@@ -94,12 +94,12 @@ class Pointing(SliceView):
             self._leave()
 
     def be_current(self, current: bool) -> None:
-        """Say whether this small view shows the current slice."""
+        """Set whether this small view shows the current slice."""
         self._current = current
         self._show_handles()
 
     def _show_handles(self) -> None:
-        """Show what a press would take hold of; among many small views only where a hand is."""
+        """Show the handles a press would grab; among many small views only where the mouse is."""
         hand = self.box_tool
         near = not self.small or self._current or self._over
         self.prompt_layer.show_handles(hand.structure if hand is not None and near else None)
@@ -133,7 +133,7 @@ class Pointing(SliceView):
         self.hand.show_brush(at, radii, colour, caught)
 
     def _show_word(self, at: prompts.Position) -> None:
-        """Say at the hand what box and point ask for where that is not scar."""
+        """Write beside the cursor what box and point ask for where that is not scar."""
         word = ""
         if self.tool in ("box", "point") and self.label is not Label.SCAR and self.editable:
             word = prompts.NAMES.get(self.label, "nothing to ask for")
@@ -155,7 +155,7 @@ class Pointing(SliceView):
         return Qt.CursorShape.CrossCursor
 
     def _drag_view(self, event: QMouseEvent) -> prompts.Position:
-        """Follow the hand: move or window the image where that is what it does."""
+        """Follow the mouse: pan or window the image where that is what the button does."""
         at, moved = self.to_source(event.position()), event.position() - self._last_at
         self._last_at = event.position()
         if not self._over:
@@ -225,7 +225,7 @@ Outcome = tools_prompts.Prompted | drawing.Painted | drawing.Refused
 
 
 class Canvas(Pointing):
-    """Show one slice and report what the hand did on it.
+    """Show one slice and report the gestures on it.
 
     Signals:
         prompted: a :class:`scarseg.gui.tools.prompts.Prompted`.
@@ -252,7 +252,7 @@ class Canvas(Pointing):
         self._take_tool()
 
     def choose_tool(self, name: str) -> None:
-        """Take a tool in hand, in all views; what was half made is let go."""
+        """Choose a tool, in all views; a gesture under way is cancelled."""
         self.shared.choose_tool(name)
 
     def _take_tool(self) -> None:
@@ -260,12 +260,12 @@ class Canvas(Pointing):
         self.redraw_hand()
 
     def show_image(self, pixels: FloatArray) -> None:
-        """Show the pixels (row, column) of a slice; a half-made gesture is let go."""
+        """Show the pixels (row, column) of a slice; a gesture under way is cancelled."""
         self.cancel_gesture()
         super().show_image(pixels)
 
     def cancel_gesture(self) -> None:
-        """Let go of a half-made gesture without effect."""
+        """Cancel the gesture under way, without effect."""
         busy = self._held is not None
         self._held, self._brush, self._box, self._corners = None, None, None, []
         self.hand.show_polygon([])
@@ -274,7 +274,7 @@ class Canvas(Pointing):
 
     @property
     def busy(self) -> bool:
-        """Say whether a button is held here."""
+        """Return whether a mouse button is held here."""
         return self._held is not None
 
     @property
@@ -399,7 +399,7 @@ class Canvas(Pointing):
             self._report(drawing.flood(self._labels, at, self.label))
 
     def _choose(self, index: int | None) -> None:
-        """Take a box of the kind in hand as the one to delete; the ventricle's always stays."""
+        """Choose the box that Del deletes, of the tool's kind; the ventricle's always stays."""
         kind = "pool" if self.label is Label.BLOOD_POOL else "box"
         able = index is not None and self.tool == "box" and self.label is not Label.MYOCARDIUM
         self.chosen = (kind, index or 0) if able else None

@@ -85,7 +85,7 @@ class Captioned(QWidget):
 
 
 def sized(painter: QPainter, pixels: int, bold: bool = False) -> QFont:
-    """Let the painter write at this size; give the font."""
+    """Set the size of the painter's font; return the font."""
     font = painter.font()
     font.setPixelSize(theme.px(pixels))
     font.setBold(bold)
@@ -96,7 +96,7 @@ def sized(painter: QPainter, pixels: int, bold: bool = False) -> QFont:
 def standing_of(
     document: Document, inference: Inference, k: int, here: bool = False
 ) -> tuple[str, str]:
-    """Say in a word and a colour how a slice stands; ``here`` says so of the current one."""
+    """Return the state of a slice as a word and a colour; ``here`` marks the current one."""
     reading = document.case.readings[k]
     status = reading.status
     word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
@@ -276,7 +276,7 @@ class Filmstrip(QScrollArea):
             tile.show_image(document.case.stack.pixels[tile.index], levels, crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
-        """Say in colour and word how a slice stands."""
+        """Show the state of a slice in colour and word."""
         tile, status = self.tiles[k], document.case.readings[k].status
         tile.status_word, tile.status_colour = (
             theme.STATUS_WORDS[status],

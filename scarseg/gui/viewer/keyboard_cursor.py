@@ -1,6 +1,6 @@
-"""The hand without a mouse: arrows move a cursor over the slice, the space bar is its button.
+"""The mouse by keyboard: arrows move a cursor over the slice, the space bar is its button.
 
-It sends the slice the same mouse events that a hand would, so that every tool works by keys.
+It sends the slice the events that a mouse would, so that every tool works by keys.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Station:
 
 
 def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR) -> list[Station]:
-    """Give every place worth a jump: of a box two corners and its border, then the points.
+    """Return every place worth a jump: of a box two corners and its border, then the points.
 
-    ``reach`` is how far a hand may be off a handle, in source pixels; ``structure`` is what the
+    ``reach`` is how far the cursor may be off a handle, in source pixels; ``structure`` is what the
     boxes are of: scar, wall (the ventricle's) or blood pool.
     """
     boxes, kind, tool = prompts.boxes, "box", "box"
@@ -94,7 +94,7 @@ def _one(box: Box | None) -> tuple[Box, ...]:
 
 
 def _on_border(box: Box, reach: float) -> tools_prompts.Position:
-    """Give a place on the upper side that holds no handle: there the box moves."""
+    """Return a place on the upper side that holds no handle: there the box moves."""
     share = 0.25 if "n" in tools_prompts.handles(box, reach) else 0.5
     return box.column0 + share * box.width, box.row0
 
@@ -146,16 +146,16 @@ class KeyboardHand(QObject):
 
     @property
     def raised(self) -> bool:
-        """Say whether the cursor is on the slice."""
+        """Return whether the cursor is on the slice."""
         return self._on is not None
 
     @property
     def at(self) -> prompts.Position:
-        """Give where the cursor is, (column, row) in source pixels."""
+        """Return where the cursor is, (column, row) in source pixels."""
         return self._at
 
     def take(self, actions: Mapping[str, QAction]) -> None:
-        """Take the action that raises and lowers it, and those of the tools."""
+        """Connect the action that shows and hides it, and those of the tools."""
         self._actions = actions
         actions["keyboard"].toggled.connect(self._toggle)
         group = actions["box"].actionGroup()
@@ -185,7 +185,7 @@ class KeyboardHand(QObject):
         self.said.emit(RAISED)
 
     def lower(self) -> None:
-        """Let go of what is held and take the cursor off the slice."""
+        """Release what is held and hide the cursor."""
         canvas, self._on = self._on, None
         if canvas is None:
             return
@@ -216,7 +216,7 @@ class KeyboardHand(QObject):
             self._session.current.document.current_changed.connect(self._moved)
 
     def _moved(self, _slice_index: int) -> None:
-        """Go along to the slice that is current now."""
+        """Move to the slice that is current now."""
         self._release_all()
         if self._on is not None and self._on is not self._canvas():
             self._toggle(True)
@@ -270,14 +270,14 @@ class KeyboardHand(QObject):
         return True
 
     def _escape(self) -> None:
-        """Give up what is in hand; with nothing in hand, lower the hand itself."""
+        """Cancel the gesture under way; without one, hide the cursor."""
         if self._on is not None and (self._pressed or self._corners):
             self._on.cancel_gesture()
             self._release_all()
         else:
             self.lower()
 
-    # What the hand does
+    # Mouse events
 
     def _go(self, at: prompts.Position) -> None:
         canvas = self._on
@@ -322,7 +322,7 @@ class KeyboardHand(QObject):
         self._send(QEvent.Type.MouseButtonRelease)
 
     def _jump(self, by: int) -> None:
-        """Go to the next box or point and choose it; Del then deletes it."""
+        """Move to the next box or point and choose it; Del then deletes it."""
         canvas, current = self._on, self._session.current
         assert canvas is not None and current is not None
         if self._pressed or self._corners:

@@ -1,11 +1,11 @@
-"""A magnifier under the hand, while its key is held: the slice three times larger, voxel by voxel.
+"""A magnifier under the mouse, while its key is held: the slice three times larger, voxel by voxel.
 
 It asks whatever slice view lies under the mouse, the large one or one of many.
 """
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, QTimer
+from PyQt6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, QRectF, Qt, QTimer
 from PyQt6.QtGui import (
     QCursor,
     QImage,
@@ -20,7 +20,7 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QApplication, QWidget
 
 from scarseg.gui import theme
-from scarseg.gui.viewer.painting import lines_for
+from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.slice_view import SliceView
 
 KEY = Qt.Key.Key_Z
@@ -56,9 +56,16 @@ def magnified(view: SliceView, at: QPointF, ratio: float) -> QImage:
     back, _ = larger.inverted()
     painter = QPainter(picture)
     painter.setTransform(larger)
-    view.image.paint(painter, view.levels, False, back.mapRect(QRectF(0, 0, SIDE, SIDE)))
-    with lines_for(ratio):
-        for layer in (view.tint, view.outlines, view.marks, view.prompt_layer, view.hand):
+    rows, columns = view.image.pixels.shape
+    part = back.mapRect(QRectF(0, 0, SIDE, SIDE)).toAlignedRect() & QRect(0, 0, columns, rows)
+    grey = painting.grey(painting.cut(view.image.pixels, part), view.levels)
+    painter.drawImage(QPointF(part.topLeft()), painting.image(grey))
+    if view.tint.isVisible():
+        painter.setOpacity(view.tint.opacity())
+        view.tint.paint(painter)
+        painter.setOpacity(1.0)
+    with painting.lines_for(ratio):
+        for layer in (view.outlines, view.marks, view.prompt_layer, view.hand):
             if layer.isVisible():
                 layer.paint(painter)
     painter.end()
@@ -108,7 +115,7 @@ class Magnifier(QObject):
 
     @property
     def held(self) -> bool:
-        """Say whether the key is down."""
+        """Return whether the key is down."""
         return self._again.isActive()
 
     def hold(self) -> None:
@@ -125,7 +132,7 @@ class Magnifier(QObject):
             self._come(view, QPointF(view.mapFromGlobal(place)))
 
     def let_go(self) -> None:
-        """Put it away."""
+        """Hide it."""
         application = QApplication.instance()
         if self.held and application is not None:
             application.removeEventFilter(self)

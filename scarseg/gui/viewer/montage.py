@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
-from PyQt6.QtCore import QObject, QRectF, QSettings, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSettings, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import (
     QColor,
     QImage,
@@ -18,7 +18,7 @@ from PyQt6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PyQt6.QtWidgets import QScrollArea, QStackedWidget, QWidget
+from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 
 from scarseg.gui import theme
 from scarseg.gui.commands import Commands
@@ -140,6 +140,7 @@ class Grid(QScrollArea):
         self._sheet = QWidget()
         self.setWidget(self._sheet)
         self.cells: list[Cell] = []
+        self._linking = False
 
     def set_count(self, n: int) -> None:
         """Have exactly so many cells; those that stay are used again."""
@@ -152,6 +153,7 @@ class Grid(QScrollArea):
             cell.setParent(self._sheet)
             cell.show()
             self.cells.append(cell)
+            cell.canvas.seen_changed.connect(partial(self._link, cell.canvas))
             self.made.emit(cell)
         self._arrange()
 
@@ -172,15 +174,24 @@ class Grid(QScrollArea):
             x, y = (GAP + column * (planned.width + GAP), GAP + row * (planned.height + GAP))
             cell.setGeometry(x, y, planned.width, planned.height)
 
+    def _link(self, moved: Canvas) -> None:
+        """Show the same part of every slice as the one that was panned or zoomed."""
+        if not self._linking:
+            self._linking = True
+            for cell in self.cells:
+                if cell.canvas.seen != moved.seen:
+                    cell.canvas.look_at(moved.seen)
+            self._linking = False
+
     @property
     def busy(self) -> bool:
-        """Say whether a hand holds something in one of the cells."""
+        """Return whether a mouse button is held in one of the cells."""
         return any(cell.canvas.busy for cell in self.cells)
 
     def choose(self, k: int) -> None:
-        """Frame the current slice and bring it into sight, unless that moved it from the hand.
+        """Frame the current slice and scroll to it, unless that moved it from under the mouse.
 
-        What was half made on another slice is let go, unless a hand still holds it there.
+        A gesture under way on another slice is cancelled, unless a button is held there.
         """
         for cell in self.cells:
             cell.tell(chosen=cell.index == k)
@@ -191,7 +202,7 @@ class Grid(QScrollArea):
             self.ensureWidgetVisible(self.cells[k], 0, GAP)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Take Left and Right; every other key is an action's or the window's."""
+        """Step by Left and Right; every other key is an action's or the window's."""
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         if event is None:
             return
@@ -205,12 +216,12 @@ KEY = "view/montage"
 
 
 class Views(QStackedWidget):
-    """Show one slice large or all at once, and bring what a hand did to the slice it did it on.
+    """Show one slice large or all at once; apply each gesture to the slice it was made on.
 
     Signals:
-        switched: the other view is in sight.
+        switched: the other view is shown.
         refused, hovered, resized, threshold_turned, levels_changed, levels_settled: as those of
-            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the hand is on.
+            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the mouse is on.
     """
 
     switched = pyqtSignal()
@@ -238,19 +249,19 @@ class Views(QStackedWidget):
 
     @property
     def montage(self) -> bool:
-        """Say whether all slices are in sight."""
+        """Return whether all slices are shown."""
         return self.currentWidget() is self.grid
 
     @property
     def active(self) -> Canvas:
-        """Give the view of the current slice that is in sight."""
+        """Return the view of the current slice that is shown."""
         document = self._commands.document
         if self.montage and document is not None and document.current < len(self.grid.cells):
             return self.grid.cells[document.current].canvas
         return self.canvas
 
     def of_slice(self, k: int) -> Iterator[Canvas]:
-        """Give the views that show slice ``k`` of the open stack."""
+        """Return the views that show slice ``k`` of the open stack."""
         document = self._commands.document
         if document is not None and k == document.current:
             yield self.canvas
@@ -264,7 +275,7 @@ class Views(QStackedWidget):
         return next((canvas for canvas in canvases if canvas.gesture_open), None)
 
     def let_go(self) -> None:
-        """Give up whatever is half made, on any slice."""
+        """Cancel the gesture under way, on any slice."""
         for canvas in (self.canvas, *(cell.canvas for cell in self.grid.cells)):
             canvas.cancel_gesture()
 
@@ -280,15 +291,17 @@ class Views(QStackedWidget):
         self.setCurrentIndex(int(montage))
         self._settings.setValue(KEY, montage)
         self.switched.emit()
+        # Lay out now: else every cell is painted once at the size it has beside the strip.
+        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         self.active.setFocus()
 
     def picture(self, caption: str) -> QImage:
-        """Give the current slice as it is, or would be, shown large."""
+        """Return the current slice as it is, or would be, shown large."""
         if self.canvas.size() != self.size():
             self.canvas.resize(self.size())
         return self.canvas.picture(caption)
 
-    # What a hand did
+    # Gestures
 
     def _connect(self, canvas: Canvas) -> None:
         canvas.refused.connect(self.refused)
@@ -313,7 +326,7 @@ class Views(QStackedWidget):
         self._commands.slices.go_to(k)
         self.show_montage(False)
 
-    # A reader may have gone on while the hand still held something: it lands where it began.
+    # A reader may have changed the slice with a button held: the gesture ends where it began.
 
     def _prompted(self, k: int, outcome: prompts.Prompted) -> None:
         self._commands.slices.go_to(k)

@@ -1,15 +1,16 @@
-"""Labels and prompts as things to paint: outlines where the voxels are, tints, boxes, points."""
+"""Labels and prompts as things to paint: outlines where the voxels are, boxes, points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from math import ceil, floor
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PyQt6.QtCore import QByteArray, QDataStream, QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF, qPremultiply
+from PyQt6.QtCore import QByteArray, QDataStream, QLineF, QPointF, QRect, QRectF, Qt
+from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
 from skimage.measure import find_contours
 
 from scarseg.case.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, wall_mask
@@ -20,27 +21,46 @@ from scarseg.gui.tools import prompts as tools_prompts
 
 Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
+T = TypeVar("T", bound=np.generic)
 _density = 1.0
 _OPAQUE = np.arange(256, dtype=np.uint32) * 0x010101 | np.uint32(0xFF000000)
 """Grey values as Qt wants colours."""
+_TINT = np.zeros(256, dtype=np.uint32)
+_TINT[list(INFARCT)] = [QColor(theme.LABEL_COLOURS[label]).rgba() for label in INFARCT]
+"""The colour of each label that is filled."""
 SEAM = ((-1.5, 0), (1.5, 0), (0, -1.5), (0, 1.5), (-1, -1), (1, -1), (-1, 1), (1, 1))
 """Where words are written dark before they are written bright, in screen pixels."""
 HANDLE = 3.5
 """Half the side of a box handle, in screen pixels."""
+SMALLEST_VOXEL = 9.0
+"""Below this many screen pixels for a voxel, lines between voxels would hide the image."""
 REACH = 8.0
-"""How far from a handle the hand may be, in screen pixels."""
+"""How far from a handle the mouse may be, in screen pixels."""
+
+
+def bounds(mask: MaskArray) -> QRect:
+    """Return the smallest part of a mask (row, column) that holds all of it; null if empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return QRect()
+    top, left = int(rows[0]), int(columns[0])
+    return QRect(left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1)
+
+
+def cut(values: npt.NDArray[T], part: QRect) -> npt.NDArray[T]:
+    """Return a part of values (row, column)."""
+    return values[part.top() : part.bottom() + 1, part.left() : part.right() + 1]
 
 
 def outline(mask: MaskArray) -> QPainterPath:
     """Trace a mask (row, column) in source pixels: x is column, y is row, pixel i is [i, i+1)."""
     path = QPainterPath()
-    rows, columns = np.nonzero(mask)
-    if rows.size == 0:
+    part = bounds(mask)
+    if part.isNull():
         return path
-    r0, c0 = int(rows.min()), int(columns.min())
-    window = np.pad(mask[r0 : rows.max() + 1, c0 : columns.max() + 1], 1).astype(np.float32)
+    window = np.pad(cut(mask, part), 1).astype(np.float32)
     for contour in find_contours(window, 0.5):
-        path.addPolygon(_polygon(_corners(contour)[:, ::-1] + (c0 - 0.5, r0 - 0.5)))
+        path.addPolygon(_polygon(_corners(contour)[:, ::-1] + (part.x() - 0.5, part.y() - 0.5)))
         path.closeSubpath()
     return path
 
@@ -63,7 +83,7 @@ def _polygon(points: npt.NDArray[np.float64]) -> QPolygonF:
 
 
 def outlines(labels: LabelArray) -> Traced:
-    """Give the outlines of blood pool, wall, infarct and MVO with their colours, in this order."""
+    """Return the outlines of blood pool, wall, infarct and MVO with their colours, in order."""
     return Tracer().trace(labels)
 
 
@@ -75,7 +95,7 @@ class Tracer:
         self._traced: Traced = []
 
     def trace(self, labels: LabelArray) -> Traced:
-        """Give the outlines of labels (row, column), as :func:`outlines` does."""
+        """Return the outlines of labels (row, column), as :func:`outlines` does."""
         parts = (
             (Label.BLOOD_POOL, labels == Label.BLOOD_POOL),
             (Label.MYOCARDIUM, wall_mask(labels)),
@@ -92,23 +112,18 @@ class Tracer:
         return traced
 
 
-def tint_image(labels: LabelArray, opacity: float) -> tuple[QImage, QPointF]:
+def tint(labels: LabelArray) -> tuple[QImage, QPointF]:
     """Colour scar and MVO; the wall has its outline alone.
 
-    Gives an image of the smallest part of labels (row, column) that holds them all, and where
-    in source pixels it stands.
+    Returns:
+        An image of the smallest part of labels (row, column) that holds them all, and where in
+        source pixels it is.
     """
-    rows, columns = np.nonzero(infarct_mask(labels))
-    if rows.size == 0 or opacity <= 0:
-        return QImage(), QPointF()
-    top, left = int(rows.min()), int(columns.min())
-    part = labels[top : rows.max() + 1, left : columns.max() + 1]
-    table = np.zeros(256, dtype=np.uint32)
-    for label in INFARCT:
-        table[label] = qPremultiply(theme.colour(theme.LABEL_COLOURS[label], opacity).rgba())
-    height, width = part.shape
+    part = bounds(infarct_mask(labels))
+    data = _TINT[cut(labels, part)].tobytes()
     argb = QImage.Format.Format_ARGB32_Premultiplied
-    return QImage(table[part].tobytes(), width, height, 4 * width, argb).copy(), QPointF(left, top)
+    image = QImage(data, part.width(), part.height(), 4 * part.width(), argb).copy()
+    return image, QPointF(part.topLeft())
 
 
 def grey(pixels: FloatArray, levels: tuple[float, float]) -> npt.NDArray[np.uint8]:
@@ -140,7 +155,7 @@ def lines_for(ratio: float) -> Iterator[None]:
 
 
 def pen(name: str | QColor, width: float, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-    """Make a pen whose width is in screen pixels whatever the zoom."""
+    """Return a pen whose width is in screen pixels whatever the zoom."""
     made = QPen(QColor(name), width * _density, style)
     made.setCosmetic(True)
     made.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
@@ -157,6 +172,28 @@ def paint_outlines(
         painter.drawPath(path)
         painter.setPen(pen(colour, width))
         painter.drawPath(path)
+
+
+def paint_grid(
+    painter: QPainter, shape: tuple[int, int], seen: QRectF, screen_per_pixel: float
+) -> bool:
+    """Draw the borders between the voxels of a slice; return whether they are far enough apart.
+
+    Args:
+        shape: of the slice (row, column).
+        seen: the part that is in view, in source pixels.
+        screen_per_pixel: screen pixels of a source pixel.
+    """
+    part = seen.intersected(QRectF(0, 0, shape[1], shape[0]))
+    if screen_per_pixel < SMALLEST_VOXEL or part.isEmpty():
+        return False
+    left, right, top, bottom = part.left(), part.right(), part.top(), part.bottom()
+    lines = [QLineF(x, top, x, bottom) for x in range(ceil(left), floor(right) + 1)]
+    lines += [QLineF(left, y, right, y) for y in range(ceil(top), floor(bottom) + 1)]
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setPen(pen(theme.colour(theme.QUIET, 0.32), 1.0))
+    painter.drawLines(*lines)
+    return True
 
 
 def paint_words(
@@ -218,14 +255,14 @@ def _paint_box(
 
 
 def _dashed(made: QPen) -> QPen:
-    """Give dashes of a length that the eye takes for a line."""
+    """Set dashes of a length that reads as a line."""
     if made.style() is Qt.PenStyle.DashLine:
         made.setDashPattern([4.0, 3.0])
     return made
 
 
 def _paint_corners(painter: QPainter, rectangle: QRectF, name: str) -> None:
-    """Draw the corners of a box alone, where the box is not what the hand is after."""
+    """Draw the corners of a box alone, where the tool does not change it."""
     arm = 0.09 * min(rectangle.width(), rectangle.height())
     path = QPainterPath()
     for x, dx in ((rectangle.left(), arm), (rectangle.right(), -arm)):
@@ -251,7 +288,7 @@ def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
 
 
 def _point_colour(point: Point) -> str:
-    """Give a scar's point its yes or no; that of wall or pool its structure's colour."""
+    """Return the colour of a point: of scar by its sign, of wall or pool by its structure."""
     if point.structure is not Label.SCAR:
         return theme.LABEL_COLOURS[point.structure]
     return theme.GREEN if point.positive else theme.RED

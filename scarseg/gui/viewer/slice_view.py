@@ -1,44 +1,22 @@
-"""One slice with its overlays, drawn in true proportions; no hand yet."""
+"""One slice with its overlays, drawn in true proportions; no mouse yet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil, floor, hypot
+from collections.abc import Iterable, Sequence
+from math import hypot
 
 import numpy as np
-from PyQt6.QtCore import QLineF, QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent, QTransform
-from PyQt6.QtWidgets import QWidget
+import pyqtgraph as pg
+from PyQt6.QtCore import QPointF, QRectF, QSizeF, Qt, pyqtSignal
+from PyQt6.QtGui import QImage, QResizeEvent, QTransform
+from PyQt6.QtWidgets import QGraphicsItem, QGraphicsView, QWidget
 
 from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
-from scarseg.gui.viewer import layers as viewer_layers
-from scarseg.gui.viewer import painting
-from scarseg.gui.viewer.painting import pen
+from scarseg.gui.viewer import layers, painting
 from scarseg.gui.viewer.view_state import Common, Levels, Shared
-
-SMALLEST = 9.0
-"""Below this many screen pixels for a voxel, lines would hide the image."""
-
-
-def paint(painter: QPainter, shape: tuple[int, int], seen: QRectF, screen_per_pixel: float) -> bool:
-    """Draw the grid of a slice of ``shape`` (row, column) in source pixels; say whether it did.
-
-    ``seen`` is the part that is in sight, in source pixels.
-    """
-    part = seen.intersected(QRectF(0, 0, shape[1], shape[0]))
-    if screen_per_pixel < SMALLEST or part.isEmpty():
-        return False
-    left, right, top, bottom = part.left(), part.right(), part.top(), part.bottom()
-    lines = [QLineF(x, top, x, bottom) for x in range(ceil(left), floor(right) + 1)]
-    lines += [QLineF(left, y, right, y) for y in range(ceil(top), floor(bottom) + 1)]
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-    painter.setPen(pen(theme.colour(theme.QUIET, 0.32), 1.0))
-    painter.drawLines(*lines)
-    return True
-
 
 Position = tuple[float, float]
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
@@ -57,13 +35,15 @@ def facing(direction: Sequence[float]) -> str:
 
 
 class SliceView(QWidget):
-    """Image, tint, outlines, prompts and hand of one slice, in source pixels.
+    """Image, tint, outlines, prompts and brush of one slice.
 
-    ``seen`` is the part that is shown in mm; all of it is in sight whatever the widget's shape.
-    ``guests`` are layers that others lay over the labels.
+    A pyqtgraph view whose coordinates are source pixels, each as wide to its height as a voxel.
+    It takes no mouse events: they are this widget's. ``seen`` is the part that is shown in mm;
+    all of it is in view whatever the widget's shape. ``guests`` are layers that others lay over
+    the labels.
 
     Signals:
-        seen_changed: another part of the slice is in sight, or the same part larger or smaller.
+        seen_changed: another part of the slice is in view, or the same part larger or smaller.
     """
 
     seen_changed = pyqtSignal()
@@ -74,7 +54,6 @@ class SliceView(QWidget):
     def __init__(self, shared: Shared | None = None) -> None:
         super().__init__()
         self.setAccessibleName("Slice view")
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.shared = shared or Shared(self)
         self.chosen: tuple[str, int] | None = None
         self.home: QRectF | None = None
@@ -86,22 +65,42 @@ class SliceView(QWidget):
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
-        self.image = viewer_layers.ImageLayer(self.update)
-        self.tint = viewer_layers.TintLayer(self.update)
-        self.outlines, self.marks = (
-            viewer_layers.LabelLayer(self.update),
-            viewer_layers.MarkLayer(self.update),
-        )
-        self.prompt_layer = viewer_layers.PromptLayer(self.update)
-        self.guests: list[viewer_layers.Guest] = []
-        self.hand = viewer_layers.HandLayer(self.update)
-        self._still = QPixmap()
-        self._still_key: object = None
-        self.directions = ["", "", "", ""]
-        self.corner = viewer_layers.CornerLayer(self.update)
+        self.image, self.tint = layers.SliceImage(), layers.TintImage()
+        self.overlay = layers.Overlay(self._layers)
+        self.grid = layers.GridLayer(self.overlay.redraw)
+        self.outlines = layers.LabelLayer(self.overlay.redraw)
+        self.marks = layers.MarkLayer(self.overlay.redraw)
+        self.prompt_layer = layers.PromptLayer(self.overlay.redraw)
+        self.guests: list[layers.Guest] = []
+        self.hand, self.corner = layers.HandLayer(), layers.EdgeText()
+        self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMouse=False, enableMenu=False)
+        self.graphics = self._make_graphics()
         self.small = False
         self.shared.changed.connect(self.redraw)
         self.redraw()
+
+    def _make_graphics(self) -> pg.GraphicsView:
+        graphics = pg.GraphicsView(self, background=theme.BACKGROUND)
+        graphics.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        for part in (graphics, graphics.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        # Everything moves together, and the background is a colour: nothing to find out or keep.
+        graphics.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)
+        graphics.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)
+        graphics.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        graphics.setCentralItem(self.box)
+        self.box.disableAutoRange()
+        # The box fills the view, which clips it already, and has neither border nor ground.
+        self.box.setFlag(QGraphicsItem.GraphicsItemFlag.ItemClipsChildrenToShape, False)
+        self.box.borderRect.hide()
+        self.box.background.hide()
+        for item in (self.image, self.tint, self.overlay, self.hand):
+            self.box.addItem(item, ignoreBounds=True)
+        self.corner.setParentItem(self.box)
+        return graphics
+
+    def _layers(self) -> Iterable[layers.Layer]:
+        return (self.grid, self.outlines, self.marks, *self.guests, self.prompt_layer)
 
     # What is shown
 
@@ -112,14 +111,15 @@ class SliceView(QWidget):
 
         ``spacing`` (row, column) in mm; ``orientation`` the six direction cosines.
         """
-        self._spacing = spacing
+        self._spacing, self.grid.shape = spacing, (rows, columns)
+        self.box.setAspectLocked(True, spacing[1] / spacing[0])
         self.whole = QRectF(0, 0, columns * spacing[1], rows * spacing[0])
         across, down = orientation[:3], orientation[3:]
-        self.directions = [
+        self.corner.directions = [
             facing([sign * value for value in direction])
             for direction, sign in ((across, -1), (across, 1), (down, -1), (down, 1))
         ]
-        self.update()
+        self.overlay.redraw()
 
     def show_image(self, pixels: FloatArray) -> None:
         """Show the pixels (row, column) of a slice."""
@@ -155,7 +155,7 @@ class SliceView(QWidget):
         self.corner.setVisible(False)
 
     def picture(self, caption: str) -> QImage:
-        """Give the slice as it is shown, without the hand; ``caption`` stands in the corner."""
+        """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
         said, hand = (self.corner.text(), self.corner.colour), self.hand.isVisible()
         self.say(caption)
         self.hand.setVisible(False)
@@ -171,11 +171,17 @@ class SliceView(QWidget):
     def redraw(self) -> None:
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
-        self.tint.set_opacity(self.fill_opacity if self.filled else 0.0)
-        for layer in (self.tint, self.outlines, self.marks, *self.guests, self.hand):
+        self.image.show_levels(self.levels)
+        if self.image.smooth is not self.shared.smooth:
+            self.image.smooth = self.shared.smooth
+            self.image.update()
+        self.tint.setOpacity(self.fill_opacity)
+        self.tint.setVisible(shown and self.filled)
+        self.grid.setVisible(not self.shared.smooth)
+        for layer in (self.outlines, self.marks, *self.guests):
             layer.setVisible(shown)
+        self.hand.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.shared.prompts_shown)
-        self.update()
 
     def _draw_labels(self, labels: LabelArray, traced: painting.Traced | None = None) -> None:
         self.tint.show_labels(labels)
@@ -195,100 +201,37 @@ class SliceView(QWidget):
     def look_at(self, part: QRectF) -> None:
         """Show this part of the slice, in mm."""
         self.seen = QRectF(part)
-        self.update()
-        self.seen_changed.emit()
+        row_mm, column_mm = self._spacing
+        left, top = part.left() / column_mm, part.top() / row_mm
+        pixels = QRectF(left, top, part.width() / column_mm, part.height() / row_mm)
+        self.box.setRange(pixels, padding=0, disableAutoRange=False)
+        self._seen_changed()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
+        self._fit_graphics()
+
+    def _fit_graphics(self) -> None:
+        self.graphics.resize(self.size())
+        if self.graphics.range.size() != QSizeF(self.size()):
+            self.graphics.resizeEvent(None)  # Qt sends its own only once it is visible
+        self._seen_changed()
+
+    def _seen_changed(self) -> None:
+        self.box.updateMatrix()  # else it is done while painting, and all is painted once more
         self.seen_changed.emit()
-
-    # Painting
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        with painting.lines_for(self.devicePixelRatioF()):
-            self._paint(painter)
-        painter.end()
-
-    def _paint(self, painter: QPainter) -> None:
-        painter.fillRect(self.rect(), QColor(theme.BACKGROUND))
-        to_screen = self._to_screen()
-        painter.setTransform(to_screen)
-        back, _ = to_screen.inverted()
-        smooth, seen = self.shared.smooth and self.image.smooth, back.mapRect(QRectF(self.rect()))
-        self.image.paint(painter, self.levels, smooth, seen)
-        if not smooth:
-            paint(painter, self.image.pixels.shape, seen, self.screen_per_pixel)
-        if self.tint.isVisible():
-            self.tint.paint(painter)
-        painter.resetTransform()
-        painter.drawPixmap(0, 0, self._draw_still(to_screen))
-        if self.hand.isVisible():
-            painter.setTransform(to_screen)
-            self.hand.paint(painter)
-
-    def _draw_still(self, to_screen: QTransform) -> QPixmap:
-        """Draw all that the hand and the levels do not change, once for as long as it stays."""
-        layers: tuple[
-            viewer_layers.Guest
-            | viewer_layers.LabelLayer
-            | viewer_layers.MarkLayer
-            | viewer_layers.PromptLayer,
-            ...,
-        ]
-        layers = (self.outlines, self.marks, *self.guests, self.prompt_layer)
-        ratio = self.devicePixelRatioF()
-        key = (
-            self.size(), ratio, to_screen, tuple(self.directions),
-            tuple((layer.revision, layer.isVisible()) for layer in (*layers, self.corner)),
-        )  # fmt: skip
-        if key != self._still_key:
-            self._still_key = key
-            self._still = QPixmap(self.size() * ratio)
-            self._still.setDevicePixelRatio(ratio)
-            self._still.fill(Qt.GlobalColor.transparent)
-            painter = QPainter(self._still)
-            painter.setTransform(to_screen)
-            for layer in layers:
-                if layer.isVisible():
-                    layer.paint(painter)
-            painter.resetTransform()
-            if not self.small:
-                self._paint_letters(painter)
-                self.corner.paint(painter)
-            painter.end()
-        return self._still
-
-    def _paint_letters(self, painter: QPainter) -> None:
-        """Write at each edge where in the patient it points to."""
-        font = painter.font()
-        font.setPixelSize(13)
-        font.setBold(True)
-        painter.setFont(font)
-        inside = QRectF(self.rect()).adjusted(10, 8, -10, -8)
-        middle = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignHCenter
-        sides = (
-            Qt.AlignmentFlag.AlignLeft | middle[0], Qt.AlignmentFlag.AlignRight | middle[0],
-            Qt.AlignmentFlag.AlignTop | middle[1], Qt.AlignmentFlag.AlignBottom | middle[1],
-        )  # fmt: skip
-        for text, side in zip(self.directions, sides, strict=True):
-            painting.paint_words(painter, inside, side, text, theme.TEXT)
 
     # Where things are
 
     def _scale(self) -> float:
-        """Give the screen pixels of a millimetre."""
-        across = self.width() / max(self.seen.width(), 1e-6)
-        return max(min(across, self.height() / max(self.seen.height(), 1e-6)), 1e-6)
+        """Return the screen pixels of a millimetre."""
+        return max(self._to_screen().m11() / self._spacing[1], 1e-6)
 
     def _to_screen(self) -> QTransform:
-        """Give the way from source pixels to this widget."""
-        scale, centre = self._scale(), self.seen.center()
-        made = QTransform.fromTranslate(self.width() / 2, self.height() / 2)
-        made.scale(scale, scale)
-        made.translate(-centre.x(), -centre.y())
-        made.scale(self._spacing[1], self._spacing[0])
-        return made
+        """Return the transform from source pixels to this widget."""
+        if self.graphics.size() != self.size():
+            self._fit_graphics()
+        return QTransform(self.box.childTransform())
 
     def to_source(self, at: QPointF) -> Position:
         """Turn a position in this widget into (column, row) source pixels."""
@@ -302,7 +245,7 @@ class SliceView(QWidget):
 
     @property
     def screen_per_pixel(self) -> float:
-        """Give how many screen pixels a source pixel takes, on average of both axes."""
+        """Return the screen pixels of a source pixel, on average of both axes."""
         one, other = self.from_source(0, 0), self.from_source(100, 100)
         return max(hypot(other.x() - one.x(), other.y() - one.y()) / hypot(100, 100), 1e-6)
 

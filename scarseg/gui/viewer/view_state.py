@@ -1,4 +1,4 @@
-"""What all views of slices share: how a slice is shown, and what is in hand."""
+"""What all views of slices share: how a slice is shown, and the tool in use."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Shared(QObject):
 
     ``levels`` are the grey values from black to white; ``filled`` and ``fill_opacity`` say how
     labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
-    ``label``, ``radius_mm`` and ``threshold`` (source units) are what is in hand, ``editable``
+    ``label``, ``radius_mm`` and ``threshold`` (source units) are of the tool in use, ``editable``
     whether it may change anything.
 
     Signals:
         changed: any of them.
-        tool_chosen: another tool is in hand, or the same one was taken anew.
+        tool_chosen: another tool is in use, or the same one was chosen again.
     """
 
     changed = pyqtSignal()
@@ -52,7 +52,7 @@ class Shared(QObject):
             self.changed.emit()
 
     def choose_tool(self, name: str) -> None:
-        """Take a tool in hand, in all views at once."""
+        """Choose a tool, in all views at once."""
         self.tool = name
         self.tool_chosen.emit()
 

@@ -56,7 +56,7 @@ class Tissues:
 
 
 def preset(case: Case, name: str) -> Levels:
-    """Give the levels of a preset for this case, black and white in source units."""
+    """Return the levels of a preset for this case, black and white in source units."""
     if name == FULL:
         low, high = float(case.stack.pixels.min()), float(case.stack.pixels.max())
     elif name == ANATOMY:
@@ -72,7 +72,7 @@ def preset(case: Case, name: str) -> Levels:
 
 
 def _nulled(found: Tissues) -> Levels:
-    """Put remote wall just above black, the pool at grey, the brightest scar below white."""
+    """Return levels: remote wall just above black, the pool grey, brightest scar below white."""
     pool = max(found.pool, found.remote + found.remote_sd)
     span = (pool - found.remote) / ((GREY if found.scar else PLAIN_GREY) - NULLED)
     if found.scar is not None:
@@ -129,9 +129,9 @@ def _parted(values: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def recalled(settings: QSettings, case: Case) -> tuple[str, Levels]:
-    """Give the reader's last choice for this kind of sequence, its name and levels for this case.
+    """Return the reader's last choice for this kind of sequence, its name and levels for this case.
 
-    Automatic when the reader never chose; levels set by hand are scaled to this case.
+    Automatic when the reader never chose; manual levels are scaled to this case.
     """
     stored = str(settings.value(_key(case), ""))
     if stored in PRESETS:

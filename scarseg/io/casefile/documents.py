@@ -25,7 +25,7 @@ class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=T
     """A JSON array with a fixed meaning of each place."""
 
 
-class BoxRow(_Row):
+class BoxRow(_Row, frozen=True):
     """A box: corners in pixels, origin, score of the detector."""
 
     column0: float
@@ -37,14 +37,15 @@ class BoxRow(_Row):
 
     @classmethod
     def of(cls, box: Box) -> Self:
-        corners = [float(v) for v in (box.column0, box.row0, box.column1, box.row1)]
-        return cls(*corners, box.origin, None if box.score is None else float(box.score))
+        score = None if box.score is None else float(box.score)
+        column0, row0, column1, row1 = map(float, (box.column0, box.row0, box.column1, box.row1))
+        return cls(column0, row0, column1, row1, box.origin, score)
 
     def box(self) -> Box:
         return Box(self.column0, self.row0, self.column1, self.row1, self.origin, self.score)
 
 
-class PointRow(_Row):
+class PointRow(_Row, frozen=True):
     """A point: position in pixels, inside or outside, label; older files have points for scar."""
 
     column: float
@@ -63,7 +64,7 @@ class PointRow(_Row):
         return Point(self.column, self.row, self.positive, self.structure)
 
 
-class PatchRow(_Row):
+class PatchRow(_Row, frozen=True):
     """A rectangle of labels: its corner, its size and its packed bytes in base 64."""
 
     row: int

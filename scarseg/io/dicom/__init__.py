@@ -17,19 +17,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from scarseg.case.stack import LgeSequence, LoadWarning, SliceSource, Stack
 from scarseg.errors import GeometryError, InputError, ScarsegError
-from scarseg.io.dicom.file_classes import START_BYTES, classify, describe_skipped
+from scarseg.io.dicom.frames import THICKNESS_MM
 from scarseg.io.dicom.geometry import geometry_warnings, spacing_is_regular
 from scarseg.io.dicom.headers import ImageFile, NotAnImageError, read_image
 from scarseg.io.dicom.image_kinds import NEGATIVE_SHARE, frame_key
-from scarseg.io.dicom.inputs import Source, SourceReader, find_sources, printable_name
-from scarseg.io.dicom.lge_series import propose
+from scarseg.io.dicom.lge_series import LgeEvidence, propose
 from scarseg.io.dicom.load_warnings import (
     BY_SYNTAX,
     damage_warning,
@@ -37,14 +37,29 @@ from scarseg.io.dicom.load_warnings import (
     lossy_warning,
     signed_warning,
 )
+from scarseg.io.dicom.neighbours import LostFile
 from scarseg.io.dicom.parser import NotDicomError, read_header
-from scarseg.io.dicom.pixels import FramePixels, read_pixels
+from scarseg.io.dicom.pixel_data.pixels import FramePixels, read_pixels
 from scarseg.io.dicom.series import assemble_stacks
+from scarseg.io.dicom.sources.file_classes import (
+    DAMAGED_DICOM,
+    START_BYTES,
+    classify,
+    describe_skipped,
+)
+from scarseg.io.dicom.sources.inputs import (
+    Source,
+    SourceReader,
+    find_sources,
+    modified_ns,
+    printable_name,
+)
 from scarseg.io.dicom.types import ImageKind, LoadReport, Refusal, StackSummary
 from scarseg.progress import Progress, silent
 
 __all__ = ["ImageKind", "LoadReport", "Refusal", "StackSummary", "read_stack", "scan"]
 
+_MAX_SIBLINGS = 2000
 _log = logging.getLogger(__name__)
 
 
@@ -53,15 +68,16 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
 
     Args:
         inputs: folders (searched to any depth), files, zips, DICOMDIRs.
-        progress: told of every file; may cancel.
+        progress: called for every file; may cancel.
 
     Raises:
         InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
-            could be looked at. Inputs without MR give a report without MR stacks.
+            could be read. Inputs without MR give a report without MR stacks.
     """
     found = find_sources(inputs, progress)
     refused = [_refusal(fault, "") for fault in found.faults]
     images: list[ImageFile] = []
+    lost: list[LostFile] = []
     skipped = Counter(found.skipped)
     with SourceReader() as reader:
         for index, source in enumerate(found.sources):
@@ -69,12 +85,20 @@ def scan(inputs: Sequence[Path], progress: Progress = silent) -> LoadReport:
             try:
                 images.append(_read_one(reader, source))
             except NotDicomError:
-                skipped[_class_of(reader, source)] += 1
+                kind = _class_of(reader, source)
+                skipped[kind] += 1
+                if kind == DAMAGED_DICOM:
+                    lost.append(LostFile(source, "no image was found in it"))
             except NotAnImageError as error:
                 skipped[str(error)] += 1
+                if error.reason and error.series_uid:
+                    lost.append(LostFile(source, error.reason, error.series_uid))
             except ScarsegError as error:
                 refused.append(_refusal(error, source.name))
-    assembled = assemble_stacks(images)
+                if error.code in ("E_TRUNCATED", "E_HEADER"):
+                    lost.append(LostFile(source, error.message.rstrip(".")))
+    assembled = assemble_stacks(images, lost)
+    assembled.stacks = _with_siblings(inputs, assembled.stacks)
     refused += assembled.refused
     proposed = propose(assembled.stacks, {refusal.study_uid for refusal in refused})
     stacks = sorted(proposed, key=_place)
@@ -98,7 +122,44 @@ def _class_of(reader: SourceReader, source: Source) -> str:
 
 def _read_one(reader: SourceReader, source: Source) -> ImageFile:
     with reader.open(source) as (stream, size):
-        return read_image(read_header(stream, size), source)
+        header = read_header(stream, size)
+    header.modified_ns = modified_ns(source)
+    return read_image(header, source)
+
+
+def _with_siblings(
+    inputs: Sequence[Path], stacks: Sequence[tuple[StackSummary, LgeEvidence]]
+) -> list[tuple[StackSummary, LgeEvidence]]:
+    """Mark stacks of single files whose folder holds more of their series."""
+    given = {Path(path) for path in inputs if Path(path).is_file()}
+    folders = {path.parent for path in given}
+    if not given:
+        return list(stacks)
+    counts: Counter[str] = Counter()
+    with SourceReader() as reader:
+        for folder in folders:
+            for path in sorted(folder.iterdir())[:_MAX_SIBLINGS]:
+                if path in given or not path.is_file():
+                    continue
+                try:
+                    counts[_read_one(reader, Source(path)).series_uid] += 1
+                except (NotDicomError, NotAnImageError, ScarsegError):
+                    continue
+    return [(_one_of_more(stack, given, counts), evidence) for stack, evidence in stacks]
+
+
+def _one_of_more(
+    stack: StackSummary, given: Collection[Path], counts: Mapping[str, int]
+) -> StackSummary:
+    n = counts.get(stack.series_uid, 0)
+    if not n or not all(frame.source.path in given for frame in stack.frames):
+        return stack
+    text = (
+        f"The folder of this file holds {n} more image{'s' if n > 1 else ''} of its series; open "
+        "the folder. The mass is incomplete."
+    )
+    warnings = (*stack.warnings, LoadWarning("W_ONE_FILE", text))
+    return replace(stack, complete=False, warnings=warnings)
 
 
 def _refusal(error: ScarsegError, name: str) -> Refusal:
@@ -129,11 +190,12 @@ def read_stack(
         summary: from ``scan``.
         slice_thickness_mm: used, and recorded as given by the user, only where the headers
             hold no thickness.
-        progress: told of every slice; may cancel.
+        progress: called for every slice; may cancel.
 
     Raises:
         GeometryError: ``E_THICKNESS``: the headers hold no thickness and none is given.
-        InputError: ``E_DECODE``: no slice could be decoded.
+        InputError: ``E_DECODE``: no slice could be decoded; ``E_IMAGE_KINDS``: magnitude and real
+            images in one stack; ``E_SOURCE_CHANGED``: a file is another one than ``scan`` listed.
     """
     thickness = _thickness(summary, slice_thickness_mm)
     read: dict[tuple[str, int], FramePixels] = {}
@@ -141,6 +203,14 @@ def read_stack(
     for result in read_pixels(by_file):
         progress(len(read) / len(by_file), f"Reading slice {len(read) + 1}")
         read[frame_key(result.frame)] = result
+    changed = [result.frame for result in read.values() if result.changed]
+    if changed:
+        raise InputError(
+            "E_SOURCE_CHANGED",
+            f"{changed[0].source.file_name} is not the file that was listed; open the images "
+            "again.",
+            changed[0].source.name,
+        )
     results = [read[frame_key(frame)] for frame in summary.frames]
     good = [result for result in results if result.pixels is not None]
     bad = [result for result in results if result.pixels is None]
@@ -165,7 +235,8 @@ def _thickness(summary: StackSummary, given_mm: float | None) -> float:
             f"SliceThickness is {summary.frames[0].thickness_text}; give it in mm.",
             path,
         )
-    if not (np.isfinite(given_mm) and 0 < given_mm <= 1000):
+    low, high = THICKNESS_MM
+    if not low <= given_mm <= high:
         raise GeometryError("E_THICKNESS", f"A slice cannot be {given_mm} mm thick.", path)
     return float(given_mm)
 
@@ -244,7 +315,7 @@ def _warnings(
     bad: Sequence[FramePixels],
     thickness: float,
 ) -> tuple[LoadWarning, ...]:
-    """Judge again what the headers alone showed: geometry without lost slices, compression."""
+    """Return the warnings, corrected by what the pixels show: lost slices, compression."""
     frames = [result.frame for result in good]
     before = geometry_warnings(summary.frames, summary.slice_thickness_mm)
     kept = [w for w in summary.warnings if w not in before and w.code != "W_THICKNESS"]

@@ -6,33 +6,90 @@ cross-checked and SliceThickness is never a spacing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from scarseg.case.positions import HOLE, is_regular, typical_gap_mm
 from scarseg.case.stack import LoadWarning
-from scarseg.io.dicom.types import Frame
+from scarseg.io.dicom.types import Frame, Orientation
 
 _TOWARDS_APEX = np.array([1.0, -1.0, -1.0])  # left, anterior, inferior in LPS
 RELATIVE_TOLERANCE = 0.01
+ORIENTATION_DEGREES = 0.2
+"""Orientations within this angle are one; headers round direction cosines."""
 _DRIFT_MM = 0.5
 FEW_SLICES = 3
 
 
-def normal_towards_apex(frame: Frame) -> np.ndarray:
-    """Give the unit slice normal that points left, anterior and down: base to apex."""
-    normal = np.cross(frame.orientation[:3], frame.orientation[3:])
+def orientation_of(frames: Sequence[Frame]) -> Orientation:
+    """Return the orientation that most frames share."""
+    counted = Counter(frame.orientation for frame in frames)
+    if len(counted) == 1:
+        return frames[0].orientation
+    return max(counted, key=lambda orientation: (counted[orientation], orientation))
+
+
+def angle_degrees(one: Orientation, other: Orientation) -> float:
+    """Return the angle of the rotation from one image orientation to another."""
+    return float(_angles_degrees(_rotations([one, other]))[0, 1])
+
+
+def _rotations(orientations: Sequence[Orientation]) -> np.ndarray:
+    """Return rotation matrices (row, column and normal direction), flattened, shape (n, 9)."""
+    cosines = np.asarray(orientations, dtype=np.float64).reshape(-1, 2, 3)
+    row = cosines[:, 0] / np.linalg.norm(cosines[:, 0], axis=1, keepdims=True)
+    normal = np.cross(row, cosines[:, 1])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.concatenate([row, np.cross(normal, row), normal], axis=1)
+
+
+def _angles_degrees(rotations: np.ndarray) -> np.ndarray:
+    trace = rotations @ rotations.T
+    return np.asarray(np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
+
+
+def cluster_orientations(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Group frames whose orientations lie within 0.2 degrees of that of most frames nearby."""
+    counted = Counter(frame.orientation for frame in frames)
+    if len(counted) == 1:
+        return [list(frames)]
+    left = sorted(counted)
+    near = _angles_degrees(_rotations(left)) <= ORIENTATION_DEGREES
+    weights = np.array([counted[orientation] for orientation in left])
+    number: dict[Orientation, int] = {}
+    free = np.ones(len(left), dtype=np.bool_)
+    while free.any():
+        around = np.where(free, near @ (weights * free), -1)
+        seed = int(np.argmax(around))
+        members = np.flatnonzero(near[seed] & free)
+        number |= {left[k]: seed for k in members}
+        free[members] = False
+    groups: dict[int, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(number[frame.orientation], []).append(frame)
+    return [groups[seed] for seed in sorted(groups)]
+
+
+@lru_cache(maxsize=1024)
+def normal_towards_apex(orientation: Orientation) -> np.ndarray:
+    """Return the unit slice normal that points left, anterior and down: base to apex; read-only."""
+    normal = np.cross(orientation[:3], orientation[3:])
     normal /= np.linalg.norm(normal)
     lean = float(normal @ _TOWARDS_APEX)
     if abs(lean) < 1e-6:
         lean = float(normal[np.argmax(np.abs(normal))])
-    return normal if lean > 0 else -normal
+    normal = normal if lean > 0 else -normal
+    normal.flags.writeable = False
+    return normal
 
 
 def positions_mm(frames: Sequence[Frame]) -> np.ndarray:
-    """Give every frame's position along the normal, base to apex, in mm."""
-    return np.array([f.position_mm for f in frames]) @ normal_towards_apex(frames[0])
+    """Return every frame's position along the normal, base to apex, in mm."""
+    normal = normal_towards_apex(orientation_of(frames))
+    return np.array([f.position_mm for f in frames]) @ normal
 
 
 def sorted_by_position(frames: Sequence[Frame]) -> tuple[Frame, ...]:
@@ -55,13 +112,13 @@ def _rounding_mm(frames: Sequence[Frame]) -> float:
     Half a unit of the last decimal that any slice is written with, in all three components.
     """
     unit = 10.0 ** -max(frame.position_decimals for frame in frames)
-    return 0.55 * unit * float(np.abs(normal_towards_apex(frames[0])).sum())
+    return 0.55 * unit * float(np.abs(normal_towards_apex(orientation_of(frames))).sum())
 
 
 def geometry_warnings(
     frames: Sequence[Frame], thickness_mm: float | None
 ) -> tuple[LoadWarning, ...]:
-    """Judge the slice positions of frames in order, base to apex."""
+    """Return the warnings about the positions of frames in order, base to apex."""
     warnings: list[LoadWarning] = []
     if len(frames) < FEW_SLICES:
         warnings.append(
@@ -125,14 +182,14 @@ def _against_header(frames: Sequence[Frame], spacing: float) -> list[LoadWarning
 
 
 def in_plane_drift_mm(frames: Sequence[Frame]) -> float:
-    """Give how far, at most, slice origins shift within the plane against the first."""
-    normal = normal_towards_apex(frames[0])
+    """Return how far, at most, slice origins shift within the plane against the first."""
+    normal = normal_towards_apex(orientation_of(frames))
     steps = np.array([f.position_mm for f in frames]) - np.asarray(frames[0].position_mm)
     return float(np.linalg.norm(steps - np.outer(steps @ normal, normal), axis=1).max())
 
 
 def _drift(frames: Sequence[Frame]) -> list[LoadWarning]:
-    """Warn of a tilted gantry or shifted slices.
+    """Return a warning of a tilted or sheared stack.
 
     The slices are still parallel and the distance along their normal is measured, so by
     Cavalieri's principle every mass is right; only a three-dimensional view would be skewed.

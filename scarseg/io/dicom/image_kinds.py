@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scarseg.io.dicom.geometry import cluster_orientations
 from scarseg.io.dicom.kinds import resolve_kind
-from scarseg.io.dicom.pixels import read_pixels
-from scarseg.io.dicom.sorting import Group, cluster_orientations
+from scarseg.io.dicom.pixel_data.pixels import read_pixels
+from scarseg.io.dicom.sorting import Group
 from scarseg.io.dicom.types import Frame, ImageKind
 
 NEGATIVE_SHARE = 0.005
@@ -68,7 +69,7 @@ def decide_kinds(frames: Sequence[Frame]) -> SeriesKinds:
 def _split_signs(
     plane: Sequence[Frame], below: dict[Key, bool | None], decided: SeriesKinds
 ) -> None:
-    """Take frames of both signs for PSIR and its magnitude if one set covers the other."""
+    """Split frames of both signs into PSIR and its magnitude if one set covers the other."""
     real = [frame for frame in plane if below[frame_key(frame)]]
     others = [frame for frame in plane if not below[frame_key(frame)]]
     if len(_positions(plane)) > max(len(_positions(real)), len(_positions(others))):

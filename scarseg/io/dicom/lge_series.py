@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from scarseg.case.stack import LoadWarning
-from scarseg.io.dicom.geometry import FEW_SLICES
-from scarseg.io.dicom.series_words import SeriesWords, read_words, split_words
+from scarseg.io.dicom.geometry import FEW_SLICES, ORIENTATION_DEGREES, angle_degrees
+from scarseg.io.dicom.series_words import SeriesWords, read_name, read_words, split_words
 from scarseg.io.dicom.types import ImageKind, StackSummary
 
 _MIN_SPACING_MM, _MAX_SPACING_MM = 4.0, 20.0
@@ -114,7 +114,7 @@ def _deciding_words(
     The protocol of a single series may be that of the examination: it can only add late
     enhancement, never rule out. So can the sequence name.
     """
-    described = read_words(split_words(evidence.description))
+    described = read_name(evidence.description)
     if described.decides:
         return described, "description"
     own = _without(split_words(evidence.protocol), in_protocols)
@@ -126,7 +126,7 @@ def _deciding_words(
     }
     if protocol.lge or (several and protocol.decides):
         return replace(protocol, **view), "protocol"
-    sequence = read_words(split_words(evidence.sequence_name))
+    sequence = read_name(evidence.sequence_name)
     return replace(described, lge=sequence.lge, **view), "sequence name"
 
 
@@ -176,7 +176,7 @@ def _against(named: _Named, owns_lge: bool) -> str:
     if never:
         return f"its {named.field} says {never}"
     if not words.lge:
-        elsewhere = words.elsewhere or read_words(split_words(evidence.body_part)).elsewhere
+        elsewhere = words.elsewhere or read_name(evidence.body_part).elsewhere
         if elsewhere:
             return f"it shows the {elsewhere}"
         if words.other:
@@ -275,7 +275,7 @@ def _is_magnitude_of(stack: StackSummary, psir: StackSummary) -> bool:
         and psir.kind is ImageKind.PSIR
         and stack.n_slices == psir.n_slices
         and (stack.rows, stack.columns) == (psir.rows, psir.columns)
-        and all(abs(a - b) < 1e-3 for a, b in zip(stack.orientation, psir.orientation, strict=True))
+        and angle_degrees(stack.orientation, psir.orientation) <= ORIENTATION_DEGREES
         and all(
             sum((a - b) ** 2 for a, b in zip(mine.position_mm, theirs.position_mm, strict=True)) < 1
             for mine, theirs in zip(stack.frames, psir.frames, strict=True)

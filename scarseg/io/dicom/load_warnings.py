@@ -16,13 +16,13 @@ _LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
 
 
 def damage_warning(names: Sequence[str], why: str) -> LoadWarning:
-    """Name the slices that are left out because they cannot be read."""
+    """Return the warning that names slices left out because they cannot be read."""
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return LoadWarning("W_SLICE_DAMAGED", f"Left out {shown}: {why}; the mass is incomplete.")
 
 
 def frame_name(frame: Frame) -> str:
-    """Name a frame for a message: its file, and its number in a multi-frame file."""
+    """Return the name of a frame for a message: its file, and its number in a multi-frame file."""
     name = frame.source.file_name
     return name if frame.number is None else f"{name} frame {frame.number}"
 
@@ -33,9 +33,9 @@ def header_warnings(
     first: ImageFile,
     thickness: float | None,
     n_parts: int,
-    shared: bool,
+    owners: str,
 ) -> list[LoadWarning]:
-    """Say what else of a stack's headers a reader must know.
+    """Return the warnings about a stack's headers, beside those about its geometry.
 
     Args:
         group: the stack as it was split out.
@@ -43,7 +43,7 @@ def header_warnings(
         first: a file of it.
         thickness: in mm, None where it has to be asked for.
         n_parts: how many stacks the series holds.
-        shared: several patients or studies carry the series UID.
+        owners: what is wrong with the patients of the series, empty where nothing is.
     """
     warnings: list[LoadWarning] = []
     if thickness is None:
@@ -51,23 +51,20 @@ def header_warnings(
         warnings.append(
             LoadWarning("W_THICKNESS", f"SliceThickness is {raw}; it has to be given in mm.")
         )
-    if shared:
-        warnings.append(
-            LoadWarning("W_PATIENT", "Several patients or studies share this series UID; split.")
-        )
+    if owners:
+        warnings.append(LoadWarning("W_PATIENT", owners))
     if n_parts > 1:
         by = f", told apart by {group.repeated_by}" if group.repeated_by else ""
         warnings.append(
             LoadWarning("W_SPLIT", f"The series holds {n_parts} stacks{by}; this is one of them.")
         )
-    if first.merged:
-        warnings.append(
-            LoadWarning(
-                "W_MERGED",
-                f"{len(first.merged)} series of one slice each make this stack; they are alike but "
-                "for the position.",
-            )
-        )
+    if first.own_series_uid:
+        series = f"{len(good)} series of one slice each make" if len(good) > 1 else "1 series makes"
+        text = f"{series} this stack, joined by likeness."
+        warnings.append(LoadWarning("W_MERGED", text))
+    if first.own_study:
+        text = "Every image came with a study UID of its own; they are taken for one study."
+        warnings.append(LoadWarning("W_UIDS", text))
     if group.rank:
         warnings.append(_repeat_warning(group))
     if first.modality not in ("MR", ""):

@@ -82,7 +82,7 @@ class Elements:
     little_endian: bool = True
 
     def item(self, tag: int) -> Elements | None:
-        """Give the first item of a sequence, or None."""
+        """Return the first item of a sequence, or None."""
         items = self.sequences.get(tag)
         return items[0] if items else None
 
@@ -114,7 +114,7 @@ class ElementReader:
         return data + self._stream.read(n - len(data)) if len(data) < n else data
 
     def peek(self, n: int) -> bytes:
-        """Give the next bytes without consuming them; fewer at the end."""
+        """Return the next bytes without consuming them; fewer at the end."""
         if len(self._pushed) < n:
             self._pushed += self._stream.read(n - len(self._pushed))
         return self._pushed[:n]
@@ -181,7 +181,7 @@ class ElementReader:
                 self._walk(self._read(length), explicit, depth + 1, tag)
         elif length == _UNDEFINED:
             self._fragments()
-        elif _is_wanted(tag) and length <= _limit(tag):
+        elif (tag in WANTED or _is_vendors(tag)) and length <= _limit(tag):
             into.values[tag] = (vr, self._read(length))
         else:
             self._skip(length)
@@ -261,9 +261,7 @@ class ElementReader:
             self._skip(length)
 
 
-def _is_wanted(tag: int) -> bool:
-    if tag in WANTED:
-        return True
+def _is_vendors(tag: int) -> bool:
     last = PRIVATE_ELEMENTS.get(tag >> 16)
     element = tag & 0xFFFF
     # 0010-00FF name the creator of the block of elements xx00-xxFF.
@@ -309,6 +307,7 @@ class Header:
     pixel_offset: int = -1
     pixel_length: int | None = -1
     size: int = 0
+    modified_ns: int = 0
     damage: str = ""
 
 
@@ -368,7 +367,7 @@ def _read_after_preamble(stream: BinaryIO, offset: int, size: int, has_preamble:
 
 
 def _parsed_group_8(elements: Elements, has_preamble: bool) -> bool:
-    """Tell whether enough was understood to call the file DICOM."""
+    """Return whether enough was understood to call the file DICOM."""
     if DIRECTORY_RECORDS in elements.sequences:
         return True
     known = [tag for tag in (0x00080016, 0x00080018) if _uid(elements, tag)]
@@ -381,7 +380,7 @@ def _uid(elements: Elements, tag: int) -> str:
 
 
 def _encoding(start: bytes, syntax: str) -> tuple[bool, bool]:
-    """Tell (explicit, little endian) from the first element, the transfer syntax in doubt.
+    """Return (explicit, little endian) from the first element, the transfer syntax in doubt.
 
     Files whose syntax lies about explicit or implicit exist; the bytes decide.
     """

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from scarseg.case.stack import LgeSequence
-from scarseg.errors import InputError, LimitError, ScarsegError
+from scarseg.case.stack import LgeSequence, LoadWarning
+from scarseg.errors import LimitError
+from scarseg.io.dicom.duplicates import drop_duplicates
 from scarseg.io.dicom.geometry import (
     geometry_warnings,
     measured_spacing_mm,
+    orientation_of,
     spacing_is_regular,
 )
 from scarseg.io.dicom.headers import ImageFile
 from scarseg.io.dicom.image_kinds import are_copies, decide_kinds, frame_key
-from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.lge_series import LgeEvidence
 from scarseg.io.dicom.load_warnings import damage_warning, frame_name, header_warnings
 from scarseg.io.dicom.merging import merge_single_slices
+from scarseg.io.dicom.neighbours import LostFile, mark_incomplete
+from scarseg.io.dicom.patients import group_owners, ids_with_several_names
 from scarseg.io.dicom.sorting import (
     Group,
-    label_patient,
     name_parts,
     split_series,
 )
+from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, ImageKind, Refusal, StackSummary
 
 MAX_STACK_BYTES = 2 * 2**30
@@ -41,84 +43,58 @@ class AssembledStacks:
     notes: list[str] = field(default_factory=list)
 
 
-def assemble_stacks(images: Sequence[ImageFile]) -> AssembledStacks:
-    """Turn the image files of a scan into stacks."""
+def assemble_stacks(images: Sequence[ImageFile], lost: Sequence[LostFile] = ()) -> AssembledStacks:
+    """Build the stacks of the image files of a scan.
+
+    Args:
+        images: what the headers hold.
+        lost: files that are no image, or cannot be read far enough, and may belong to a stack.
+    """
     result = AssembledStacks()
     ordered = sorted(images, key=lambda image: image.source)
-    kept = _without_duplicates(ordered, result)
+    kept, notes = drop_duplicates(ordered)
+    result.notes += notes
     by_series: defaultdict[str, list[ImageFile]] = defaultdict(list)
     for image in kept:
         by_series[image.series_uid].append(image)
+    several_names = ids_with_several_names(kept)
     for files in merge_single_slices([by_series[uid] for uid in sorted(by_series)]):
-        _assemble_series(files, result)
+        _assemble_series(files, several_names, result)
+    marked = mark_incomplete([stack for stack, _ in result.stacks], lost)
+    evidence = [facts for _, facts in result.stacks]
+    result.stacks = list(zip(marked, evidence, strict=True))
     return result
 
 
-def _without_duplicates(images: Sequence[ImageFile], result: AssembledStacks) -> list[ImageFile]:
-    """Drop files that are there twice; mark those that only claim to be the same."""
-    by_sop: defaultdict[str, list[ImageFile]] = defaultdict(list)
-    for image in images:
-        by_sop[image.sop_uid].append(image)
-    kept: list[ImageFile] = []
-    dropped = 0
-    with SourceReader() as reader:
-        for same in by_sop.values():
-            if len(same) > 1:
-                try:
-                    contents = {_sha256(reader, image) for image in same}
-                except ScarsegError:
-                    contents = set()
-                if len(contents) != 1:
-                    same = [_duplicate(image, same) for image in same]
-                dropped += len(same) - 1 if len(contents) == 1 else 0
-                same = same[:1] if len(contents) == 1 else same
-            kept += same
-    if dropped:
-        result.notes.append(
-            f"{dropped} file{'s are' if dropped > 1 else ' is'} there twice; dropped."
-        )
-    return kept
-
-
-def _duplicate(image: ImageFile, same: Sequence[ImageFile]) -> ImageFile:
-    other = next(one for one in same if one.source != image.source)
-    return replace(
-        image,
-        error=InputError(
-            "E_DUPLICATE",
-            f"{len(same)} files carry one SOPInstanceUID with different contents, another is "
-            f"{other.source.file_name}.",
-            image.source.name,
-        ),
-    )
-
-
-def _sha256(reader: SourceReader, image: ImageFile) -> str:
-    digest = hashlib.sha256()
-    with reader.open(image.source) as (stream, _):
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _assemble_series(images: Sequence[ImageFile], result: AssembledStacks) -> None:
-    """Split one series UID by patient and study, then by everything else."""
-    owners: defaultdict[tuple[str, str], list[ImageFile]] = defaultdict(list)
-    for image in images:
-        owners[(image.patient_id or image.patient_name, image.study_uid)].append(image)
+def _assemble_series(
+    images: Sequence[ImageFile], several_names: Collection[str], result: AssembledStacks
+) -> None:
+    """Split one series UID by patient, study and modality, then by everything else."""
+    owners = group_owners(images)
     groups: list[tuple[Group, list[ImageFile]]] = []
     for number, owner in enumerate(sorted(owners), 1):
-        for group in _groups_of(owners[owner], result):
-            marked = label_patient(group, f"p{number}") if len(owners) > 1 else group
-            groups.append((marked, owners[owner]))
+        by_modality: defaultdict[str, list[ImageFile]] = defaultdict(list)
+        for image in owners[owner]:
+            by_modality[image.modality].append(image)
+        for modality, files in sorted(by_modality.items()):
+            for group in _groups_of(files, result):
+                labels = [("patient", f"p{number}")] if len(owners) > 1 else []
+                labels += [("modality", modality.lower())] if len(by_modality) > 1 else []
+                groups.append((replace(group, labels=(*labels, *group.labels)), files))
     parts = name_parts([group for group, _ in groups])
-    shared = len(owners) > 1
     for (group, files), part in zip(groups, parts, strict=True):
-        _summarize(group, files, part, len(groups), shared, result)
+        wrong = ""
+        if len(owners) > 1:
+            wrong = "Several patients or studies share this series UID; split."
+            if len({(patient, study) for patient, _, study in owners}) == 1:
+                wrong = f"One patient ID carries {len(owners)} names in this series; split."
+        elif files[0].patient_id in several_names:
+            wrong = "One patient ID carries several names in these files."
+        _summarize(group, files, part, len(groups), wrong, result)
 
 
 def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
-    """Refuse what cannot be measured; split the rest."""
+    """Split the images into stacks; refuse what cannot be measured."""
     decided = {image.kind for image in images}
     kinds = {i.source: i.kind or resolve_kind(decided, i.description) for i in images}
     refused = _refuse(images, kinds, result)
@@ -150,7 +126,7 @@ def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Gro
 def _without_copies(
     groups: Sequence[Group], owner: Mapping[str, ImageFile], result: AssembledStacks
 ) -> list[Group]:
-    """Refuse repeats that nothing tells apart, unless their pixels are the same."""
+    """Remove copies; refuse repeats that nothing distinguishes."""
     kept: list[Group] = []
     families: defaultdict[object, list[Group]] = defaultdict(list)
     for group in groups:
@@ -183,7 +159,7 @@ def _refuse_kinds(
 
 
 def _refusal(image: ImageFile, path: str, code: str, message: str) -> Refusal:
-    """Refuse what ``image`` stands for, whose study and patient the refusal names."""
+    """Return the refusal of an image's series, with its study and patient."""
     owner = (image.series_uid, image.study_uid, image.patient_id, image.study_date)
     return Refusal(path, code, message, *owner)
 
@@ -195,18 +171,18 @@ def _refuse(
 
     Leaving out only the bad file would give a smaller mass without a word.
     """
-    by_verdict: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
+    by_code: defaultdict[tuple[ImageKind, str], list[ImageFile]] = defaultdict(list)
     for image in images:
         if image.error is not None:
-            by_verdict[(kinds[image.source], image.error.code)].append(image)
-    for (kind, code), bad in sorted(by_verdict.items()):
+            by_code[(kinds[image.source], image.error.code)].append(image)
+    for (kind, code), bad in sorted(by_code.items()):
         error = bad[0].error
         assert error is not None
         total = sum(kinds[image.source] is kind for image in images)
         count = f" ({len(bad)} of {total} files of the series)" if total > 1 else ""
         message = error.message + count
         result.refused.append(_refusal(bad[0], bad[0].source.name, code, message))
-    return {kind for kind, _ in by_verdict}
+    return {kind for kind, _ in by_code}
 
 
 def _summarize(
@@ -214,7 +190,7 @@ def _summarize(
     files: Sequence[ImageFile],
     part: str,
     n_parts: int,
-    shared: bool,
+    owners: str,
     result: AssembledStacks,
 ) -> None:
     good = tuple(frame for frame in group.frames if not frame.damage)
@@ -231,10 +207,9 @@ def _summarize(
         error = LimitError("E_LIMIT", f"The stack needs {needed} bytes; at most 2 GB are read.")
         result.refused.append(_refusal(first, path, error.code, error.message))
         return
-    cut = [image for image in files if image.damage]
     result.stacks.append(
         (
-            _summary(group, good, damaged, cut, first, part, n_parts, shared),
+            _summary(group, good, damaged, files, first, part, n_parts, owners),
             _evidence(first, good, group),
         )
     )
@@ -244,12 +219,13 @@ def _summary(
     group: Group,
     good: tuple[Frame, ...],
     damaged: Sequence[Frame],
-    cut: Sequence[ImageFile],
+    files: Sequence[ImageFile],
     first: ImageFile,
     part: str,
     n_parts: int,
-    shared: bool,
+    owners: str,
 ) -> StackSummary:
+    cut = [image for image in files if image.damage]
     thickness = _thickness(good)
     warnings = list(geometry_warnings(good, thickness))
     if damaged:
@@ -257,7 +233,13 @@ def _summary(
     if cut:
         names = [image.source.file_name for image in cut]
         warnings.append(damage_warning(names, cut[0].damage))
-    warnings += header_warnings(group, good, first, thickness, n_parts, shared)
+    warnings += header_warnings(group, good, first, thickness, n_parts, owners)
+    complete = not damaged and not cut and spacing_is_regular(good)
+    missing = _missing_parts([f for f in files if f.concatenation is not None])
+    if missing:
+        warnings.append(LoadWarning("W_INCOMPLETE", missing))
+    by_sop = {image.sop_uid: image for image in files}
+    own_series = tuple(by_sop[frame.sop_uid].own_series_uid for frame in good)
     frame = good[0]
     return StackSummary(
         series_uid=first.series_uid,
@@ -271,7 +253,7 @@ def _summary(
         pixel_spacing_mm=frame.spacing_mm,
         slice_thickness_mm=thickness,
         slice_spacing_mm=measured_spacing_mm(good),
-        complete=not damaged and not cut and spacing_is_regular(good),
+        complete=complete and not missing,
         warnings=tuple(warnings),
         proposed=False,
         reason="",
@@ -282,10 +264,27 @@ def _summary(
         kind=group.kind,
         series_number=first.series_number,
         spacing_between_slices_mm=frame.header_spacing_mm,
-        orientation=frame.orientation,
+        orientation=orientation_of(good),
         frames=good,
-        merged=first.merged,
+        merged=own_series if first.own_series_uid else (),
+        rank=group.rank,
     )
+
+
+def _missing_parts(parts: Sequence[ImageFile]) -> str:
+    """Return the sentence that names parts of a concatenation that are not here, else empty."""
+    by_uid: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for part in parts:
+        assert part.concatenation is not None
+        uid, number, total = part.concatenation
+        by_uid[uid].append((number, total))
+    for numbers in by_uid.values():
+        here = {number for number, _ in numbers}
+        total = max(*(total for _, total in numbers), *here, 0)
+        missing = sorted(set(range(1, total + 1)) - here)
+        if missing:
+            return f"Part {min(here)} of {total} of a concatenation; part {missing[0]} is not here."
+    return ""
 
 
 def _thickness(frames: Iterable[Frame]) -> float | None:

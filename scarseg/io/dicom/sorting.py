@@ -8,21 +8,25 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
 import numpy as np
 
 from scarseg.case.positions import repeat_limit_mm
-from scarseg.io.dicom.geometry import positions_mm, sorted_by_position
+from scarseg.io.dicom.geometry import (
+    cluster_orientations,
+    orientation_of,
+    positions_mm,
+    sorted_by_position,
+)
 from scarseg.io.dicom.types import Frame, ImageKind
 
 K = TypeVar("K", bound=Hashable)
 Labels = tuple[tuple[str, str], ...]
 Divided = list[tuple[str, list[Frame]]]
 
-ORIENTATION_TOLERANCE = 1e-4
 SPACING_TOLERANCE_MM = 1e-4
 
 
@@ -52,11 +56,12 @@ class Group:
 def split_series(frames: Iterable[Frame], kind_of: Callable[[Frame], ImageKind]) -> list[Group]:
     """Split the frames of one patient, study and series into stacks.
 
-    By kind and derivation, orientation, rows x columns, pixel spacing and thickness; then,
-    where positions repeat, by time or acquisition.
+    By frame of reference, kind and derivation, orientation, rows x columns, pixel spacing and
+    thickness; then, where positions repeat, by time or acquisition.
     """
     parts: list[tuple[Labels, list[Frame]]] = [((), sorted(frames, key=_stable))]
     for name, divide in (
+        ("frame", _by_frame_of_reference),
         ("kind", lambda members: _by_kind(members, kind_of)),
         ("plane", _by_plane),
         ("matrix", _by_matrix),
@@ -86,6 +91,15 @@ def _stable(frame: Frame) -> tuple[object, ...]:
     )
 
 
+def _by_frame_of_reference(frames: Sequence[Frame]) -> Divided:
+    """Split by frame of reference, unless every frame has its own: then an exporter made it up."""
+    known = {frame.frame_of_reference for frame in frames} - {""}
+    if len(known) <= 1 or len(known) == len(frames):
+        return [("", list(frames))]
+    divided = _by(frames, lambda f: f.frame_of_reference)
+    return [(f"f{_digest([uid])}", members) for uid, members in divided.items()]
+
+
 def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> Divided:
     divided = _by(frames, lambda f: kind_of(f).value + ("-derived" if f.derived else ""))
     return list(divided.items())
@@ -93,12 +107,7 @@ def _by_kind(frames: Sequence[Frame], kind_of: Callable[[Frame], ImageKind]) -> 
 
 def _by_plane(frames: Sequence[Frame]) -> Divided:
     clusters = cluster_orientations(frames)
-    return [("o" + _digest(f"{v:.3f}" for v in c[0].orientation), c) for c in clusters]
-
-
-def cluster_orientations(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Group frames by orientation."""
-    return cluster_frames(frames, lambda f: f.orientation, ORIENTATION_TOLERANCE)
+    return [("o" + _digest(f"{v:.3f}" for v in orientation_of(c)), c) for c in clusters]
 
 
 def _by_matrix(frames: Sequence[Frame]) -> Divided:
@@ -119,7 +128,7 @@ def _by_thickness(frames: Sequence[Frame]) -> Divided:
 
 
 def _word(text: str) -> str:
-    """Make numbers safe in file names."""
+    """Return numbers as text that is safe in file names."""
     return text.replace(".", "p").replace("-", "m").replace("+", "")
 
 
@@ -270,7 +279,7 @@ def _when(frame: Frame) -> tuple[object, ...]:
 
 
 def name_parts(groups: Sequence[Group]) -> list[str]:
-    """Name the groups of one series for file names: empty where the series is whole.
+    """Return names of the groups of one series for file names: empty where the series is whole.
 
     A name holds what differs between the groups and depends on nothing else.
     """
@@ -292,8 +301,3 @@ def name_parts(groups: Sequence[Group]) -> list[str]:
 
 def _uids_digest(group: Group) -> str:
     return _digest(sorted(f"{frame.sop_uid}:{frame.number}" for frame in group.frames))
-
-
-def label_patient(group: Group, patient: str) -> Group:
-    """Mark a group of a series that carries several patients."""
-    return replace(group, labels=(("patient", patient), *group.labels))

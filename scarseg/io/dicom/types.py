@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.stack import LgeSequence, LoadWarning, Vector
-from scarseg.io.dicom.inputs import Source
+from scarseg.io.dicom.sources.inputs import Source
+
+Orientation = tuple[float, float, float, float, float, float]
 
 
 class ImageKind(StrEnum):
@@ -58,6 +60,7 @@ class PixelLayout:
     offset: int
     length: int | None
     size: int
+    modified_ns: int
     rows: int
     columns: int
     frames: int
@@ -95,7 +98,7 @@ class Frame:
     instance_number: int | None
     position_mm: Vector
     position_decimals: int
-    orientation: tuple[float, float, float, float, float, float]
+    orientation: Orientation
     spacing_mm: tuple[float, float]
     thickness_mm: float | None
     thickness_text: str
@@ -106,6 +109,7 @@ class Frame:
     below_zero: bool | None
     derived: bool
     image_type: tuple[str, ...]
+    frame_of_reference: str
     description: str
     temporal: float | None
     trigger_ms: float | None
@@ -125,7 +129,7 @@ class StackSummary:
     order, base to apex. ``kind`` tells localizers and phase images from what can be measured.
     ``reason`` says in words why the stack is proposed or not. ``merged`` are the series UIDs of
     all slices, base to apex, where every slice came as a series of its own; ``series_uid`` is the
-    first of them.
+    first of them. Of repeats split by time ``rank`` is 1 for the newest, 2 for the one before.
     """
 
     series_uid: str
@@ -150,13 +154,14 @@ class StackSummary:
     kind: ImageKind
     series_number: int | None
     spacing_between_slices_mm: float | None
-    orientation: tuple[float, float, float, float, float, float]
+    orientation: Orientation
     frames: tuple[Frame, ...]
     merged: tuple[str, ...] = ()
+    rank: int = 0
 
     @property
     def stack_id(self) -> str:
-        """Name this stack in files, as ``Stack.stack_id`` does."""
+        """Name of this stack in files, as ``Stack.stack_id``."""
         return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
 
 

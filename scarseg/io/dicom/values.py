@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def raw_text(elements: Elements | None, tag: int) -> str | None:
-    """Give an element's bytes as Latin-1 text without padding, None where it is absent."""
+    """Return an element's bytes as Latin-1 text without padding, None where it is absent."""
     if elements is None or tag not in elements.values:
         return None
     vr, raw = _typed(elements, tag)
@@ -34,7 +34,7 @@ def raw_text(elements: Elements | None, tag: int) -> str | None:
 
 
 def numbers(elements: Elements | None, tag: int) -> tuple[float, ...] | None:
-    """Give an element's numbers, None where it is absent or any part is no finite number."""
+    """Return an element's numbers, None where it is absent or any part is no finite number."""
     if elements is None or tag not in elements.values:
         return None
     vr, raw = _typed(elements, tag)
@@ -75,31 +75,31 @@ def shorts(elements: Elements | None, tag: int, signed: bool) -> tuple[int, ...]
 
 
 def number(elements: Elements | None, tag: int) -> float | None:
-    """Give the first number of an element, or None."""
+    """Return the first number of an element, or None."""
     values = numbers(elements, tag)
     return values[0] if values else None
 
 
 def whole(elements: Elements | None, tag: int) -> int | None:
-    """Give an element's first number where it is whole, else None."""
+    """Return an element's first number where it is whole, else None."""
     value = number(elements, tag)
     return int(value) if value is not None and value == int(value) else None
 
 
 def codes(elements: Elements | None, tag: int) -> tuple[str, ...]:
-    """Give the values of a code string, upper case."""
+    """Return the values of a code string, upper case."""
     text = raw_text(elements, tag)
     return tuple(part.strip().upper() for part in text.split("\\")) if text else ()
 
 
 def uid(elements: Elements, tag: int) -> str:
-    """Give a UID, empty where it is absent or holds anything unsafe in a file name."""
+    """Return a UID, empty where it is absent or holds anything unsafe in a file name."""
     text = raw_text(elements, tag) or ""
     return text if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.\-]{0,63}", text, re.ASCII) else ""
 
 
 def text(elements: Elements, tag: int) -> str:
-    """Give text in its character set; what cannot be decoded is shown as well as it can be."""
+    """Return text in its character set; what cannot be decoded is shown as well as it can be."""
     if tag not in elements.values:
         return ""
     raw = elements.values[tag][1]
@@ -123,3 +123,8 @@ def _decode(raw: bytes, sets: list[str]) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def shown(text: str | None) -> str:
+    """Return raw text as a message shows it."""
+    return "missing" if text is None else f"'{text[:60]}'"

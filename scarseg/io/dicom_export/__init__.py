@@ -75,7 +75,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _written_at(path: Path) -> datetime | None:
-    """Give the time in a file that was exported before, None where there is none."""
+    """Return the time in a file that was exported before, None where there is none."""
     if path.is_symlink() or not path.is_file():
         return None
     try:

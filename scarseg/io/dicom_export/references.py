@@ -26,8 +26,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.inputs import Source, SourceReader
 from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.sources.inputs import Source, SourceReader
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import (
     IMPLEMENTATION_NAME,
@@ -123,7 +123,7 @@ class ImageReference:
     frame: int | None
 
     def item(self) -> Dataset:
-        """Make the item of a reference sequence."""
+        """Return the item of a reference sequence."""
         item = Dataset()
         item.ReferencedSOPClassUID = UID(self.sop_class_uid)
         item.ReferencedSOPInstanceUID = UID(self.sop_instance_uid)
@@ -141,13 +141,13 @@ class SourceImages:
     images: tuple[ImageReference, ...]
 
     def instances(self) -> tuple[ImageReference, ...]:
-        """Give every source file once, whatever number of frames it has."""
+        """Return every source file once, whatever number of frames it has."""
         return tuple(
             {one.sop_instance_uid: replace(one, frame=None) for one in self.images}.values()
         )
 
     def referenced_series(self) -> Items:
-        """Make the Referenced Series Sequence."""
+        """Return the Referenced Series Sequence."""
         by_series: dict[str, list[Dataset]] = {}
         for one in self.instances():
             by_series.setdefault(one.series_uid, []).append(one.item())
@@ -197,7 +197,7 @@ def read_source_images(summary: StackSummary, stack: Stack, identify: bool = Fal
 
 
 def slice_headers(stack: Stack, origin: SourceImages) -> list[Dataset]:
-    """Give one plain MR header per slice, base to apex, with the stack's own geometry.
+    """Return one plain MR header per slice, base to apex, with the stack's own geometry.
 
     Made for highdicom, which wants headers: only what was read and checked goes in. Frames of a
     multi-frame file get a UID of their own here: :func:`complete_dataset` puts the true ones back.
@@ -227,14 +227,14 @@ def _slice_header(stack: Stack, origin: SourceImages, k: int) -> Dataset:
 
 
 def _frame_uid(image: ImageReference) -> str:
-    """Give the UID a slice goes by until :func:`point_to_sources`."""
+    """Return the UID a slice goes by until :func:`point_to_sources`."""
     if image.frame is None:
         return image.sop_instance_uid
     return derived_uid(image.sop_instance_uid, "frame", image.frame)
 
 
 def complete_dataset(dataset: Dataset, origin: SourceImages, created: datetime) -> None:
-    """Finish what highdicom made of :func:`slice_headers`: subject, references, dates in UTC."""
+    """Add subject, true references and UTC dates to what highdicom made of the slice headers."""
     origin.subject.apply_to(dataset)
     true = {_frame_uid(one): one for one in origin.images}
     found: list[tuple[Dataset, ImageReference]] = []
@@ -256,7 +256,7 @@ def complete_dataset(dataset: Dataset, origin: SourceImages, created: datetime) 
 
 
 def date_and_time(created: datetime) -> tuple[str, str]:
-    """Give a time as DICOM date and time in UTC, to the second."""
+    """Return a time as DICOM date and time in UTC, to the second."""
     when = created.astimezone(UTC)
     return when.strftime("%Y%m%d"), when.strftime("%H%M%S")
 
@@ -305,7 +305,7 @@ def _is_ascii(dataset: Dataset, without: set[int]) -> bool:
 
 
 def replace_uids(dataset: Dataset, keyword: str, uid: str) -> None:
-    """Put one UID in the place of every value of a keyword, at any depth."""
+    """Replace every value of a keyword by one UID, at any depth."""
 
     def change(_: Dataset, element: DataElement) -> None:
         if element.keyword == keyword:
@@ -334,7 +334,7 @@ def _read(reader: SourceReader, source: Source, sha256: str) -> Elements:
 
 
 def _date(text: str) -> str:
-    """Give a date that exists, else nothing: real archives hold 20120000."""
+    """Return a date that exists, else nothing: real archives hold 20120000."""
     try:
         known = datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007 - a date alone
     except ValueError:
@@ -343,12 +343,12 @@ def _date(text: str) -> str:
 
 
 def _one_value(text: str, limit: int) -> str:
-    """Keep a text one value: a backslash would part it."""
+    """Return text as one value: a backslash would separate two."""
     return text.replace("\\", " ").strip()[:limit]
 
 
 def _raw(value: object) -> bytes:
-    """Give a value as bytes again where pydicom has parsed it on the way."""
+    """Return a value as bytes again where pydicom has parsed it on the way."""
     if isinstance(value, bytes):
         return value
     parts = value if isinstance(value, MultiValue) else [value]

@@ -7,8 +7,7 @@ find the same voxels. Contours lie in the plane of their image, on borders, not 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ import scarseg
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, MaskArray
 from scarseg.case.stack import Stack
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.seg import (
@@ -31,7 +29,6 @@ from scarseg.io.dicom_export.seg import (
     person_name,
     tissues_in,
 )
-from scarseg.io.files import write_file
 
 Polygon = npt.NDArray[np.int64]
 """Corners (n, 2) as (column, row) of pixel borders: pixel i covers [i, i + 1); not closed."""
@@ -40,7 +37,7 @@ _Point = tuple[int, int]
 
 
 def pixel_outlines(mask: MaskArray) -> list[Polygon]:
-    """Give the polygons of a mask (row, column), one per piece; every corner is a pixel's.
+    """Return the polygons of a mask (row, column), one per region; every corner is a pixel's.
 
     Filled by the even-odd rule they are the mask again, to the pixel. A hole is cut open to the
     left along a border between rows (a keyhole of no width), so that one polygon does for a
@@ -55,7 +52,7 @@ def pixel_outlines(mask: MaskArray) -> list[Polygon]:
 
 
 def _loops(mask: MaskArray) -> list[list[_Point]]:
-    """Walk along all borders with the mask on the right hand (rows run down)."""
+    """Walk along all borders with the mask on the right (rows run down)."""
     padded = np.pad(mask, 1)
     follow: dict[_Point, list[_Point]] = {}
 
@@ -83,7 +80,7 @@ def _loops(mask: MaskArray) -> list[list[_Point]]:
 
 
 def _next(choices: list[_Point], came: _Point, here: _Point) -> _Point:
-    """Take the one way on; where two pieces touch at a corner, stay with one's own: turn right."""
+    """Return the next edge; where two regions touch at a corner, the one to the right."""
     if len(choices) == 1:
         return choices.pop()
     step = (here[0] - came[0], here[1] - came[1])
@@ -93,7 +90,7 @@ def _next(choices: list[_Point], came: _Point, here: _Point) -> _Point:
 
 
 def _area(loop: list[_Point]) -> float:
-    """Give the signed area, positive for a loop round a piece, negative round a hole."""
+    """Return the signed area, positive for a loop around a region, negative around a hole."""
     points = np.array(loop, dtype=np.float64)
     following = np.roll(points, -1, axis=0)
     return float((points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum() / 2)
@@ -112,7 +109,7 @@ def _cut_open(outer: list[list[_Point]], hole: list[_Point]) -> None:
         for j, (c, r) in enumerate(loop):
             if r == row and c < column and (best is None or c > best[0]):
                 best = (c, i, j)
-    assert best is not None, "a hole lies inside a piece"
+    assert best is not None, "a hole lies inside a region"
     _, i, j = best
     there = outer[i][j]
     cut = [there, *hole[first:], *hole[: first + 1], there]
@@ -144,31 +141,8 @@ _COLOURS = {
 }
 
 
-def write_contours(
-    path: Path,
-    case: Case,
-    summary: StackSummary,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Dataset:
-    """Write the contours of a case as RT Structure Set and give what was written.
-
-    The same case and time give the same bytes. Arguments as of ``write_segmentation``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_structure_set(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset, origin.subject), force)
-    return dataset
-
-
 def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
-    """Make the data set of a structure set; see :func:`write_contours`."""
+    """Build the contours of a case as RT Structure Set; same case and time, same bytes."""
     digest = content_hash(case, origin)
     tissues = tissues_in(case.labels)
     dataset = _heading(case, origin, created, digest)
@@ -263,7 +237,7 @@ def _contours(number: int, tissue: Tissue, case: Case, origin: references.Source
 
 
 def _patient_points(polygon: Polygon, stack: Stack, k: int) -> list[str]:
-    """Give the corners in LPS mm as decimal strings; centres of pixels lie half a pixel in."""
+    """Return the corners in LPS mm as decimal strings; centres of pixels lie half a pixel in."""
     row_mm, column_mm = stack.pixel_spacing_mm
     points = (
         np.asarray(stack.origins_mm[k], dtype=np.float64)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -30,10 +29,8 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Origin as BoxOrigin
 from scarseg.io.dicom import uids
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
-from scarseg.io.files import write_file
 
 SERIES_NUMBER = 801
 _TEXT_LIMIT = 64
@@ -99,7 +96,7 @@ TISSUES = (
 
 
 def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
-    """Give the tissues that become segments 1, 2, ...: those with voxels, scar if there is none.
+    """Return the tissues that become segments 1, 2, ...: those with voxels, scar if there is none.
 
     The wall needs myocardium that is no scar: where nobody drew a wall, scar alone is none.
     """
@@ -109,41 +106,19 @@ def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
     return present or tuple(one for one in TISSUES if one.label is Label.SCAR)
 
 
-def write_segmentation(
-    path: Path,
-    case: Case,
-    summary: StackSummary,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Segmentation:
-    """Write a case as DICOM Segmentation on the source grid and give what was written.
-
-    The file stands in the study and frame of reference of its images and refers to every one
-    of them. The same case and time give the same bytes.
-
-    Args:
-        summary: the stack as ``scan`` found it: its files are opened again, never written.
-        identify: name the patient as the images do; by default a pseudonym.
-        created: when, now if None. It goes into dates, not into UIDs: the same content written
-            again is the same object.
-        force: replace what stands at ``path``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_segmentation(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset, origin.subject), force)
-    return dataset
-
-
 def build_segmentation(
     case: Case, origin: references.SourceImages, created: datetime
 ) -> Segmentation:
-    """Make the data set of a segmentation; see :func:`write_segmentation`."""
+    """Build the segmentation of a case on the source grid.
+
+    It belongs to the study and frame of reference of its images and refers to every one of them.
+    The same case and time give the same bytes.
+
+    Args:
+        case: whose labels.
+        origin: its images.
+        created: goes into dates; UIDs come from the content alone.
+    """
     tissues = tissues_in(case.labels)
     digest = content_hash(case, origin)
     date, time = references.date_and_time(created)
@@ -181,9 +156,9 @@ def build_segmentation(
 
 
 def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
-    """Say how the labels came about.
+    """Return how the labels were made.
 
-    MANUAL without a model; SEMIAUTOMATIC once a reader's prompt or hand touched any slice;
+    MANUAL without a model; SEMIAUTOMATIC once a reader prompted or edited any slice;
     AUTOMATIC for proposals left as they were, accepted ones included.
     """
     if not case.segmenter.name:
@@ -207,13 +182,13 @@ def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
 
 
 def person_name(reader: str) -> str | None:
-    """Give a reader's name as DICOM takes it, None where there is none."""
+    """Return a reader's name as DICOM takes it, None where there is none."""
     text = "".join(" " if letter in "\\=^" else letter for letter in reader).strip()
     return f"{text[:_TEXT_LIMIT]}^" if text else None
 
 
 def model_text(case: Case) -> dict[str, str]:
-    """Name the models behind a case and the sha256 of their weights."""
+    """Return the models used for a case and the sha256 of their weights."""
     found: dict[str, str] = {}
     for role, one in (("segmenter", case.segmenter), ("detector", case.detector)):
         if one.name:
@@ -263,7 +238,7 @@ def content_hash(case: Case, origin: references.SourceImages) -> str:
 
     No time is in it: the same content has the same UIDs, whenever it is written.
     """
-    told = (
+    content = (
         scarseg.__version__,
         case.stack.stack_id,
         origin,
@@ -272,4 +247,4 @@ def content_hash(case: Case, origin: references.SourceImages) -> str:
         sorted(model_text(case).items()),
     )
     labels = np.ascontiguousarray(case.labels, dtype=np.uint8)
-    return hashlib.sha256(repr(told).encode() + labels.tobytes()).hexdigest()
+    return hashlib.sha256(repr(content).encode() + labels.tobytes()).hexdigest()

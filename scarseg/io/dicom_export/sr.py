@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import TypeAlias
 
 from highdicom.seg import Segmentation
@@ -45,11 +44,9 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.io.dicom import uids
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.seg import TISSUES, Tissue, model_text, person_name
-from scarseg.io.files import write_file
 from scarseg.io.tables.provenance import RESEARCH_USE, labels_sha256, reading_times
 from scarseg.io.tables.table import export_status, reading_method
 
@@ -76,42 +73,6 @@ class _Document:
     digest: str
 
 
-def write_report(
-    path: Path,
-    case: Case,
-    measured: Measurements,
-    summary: StackSummary,
-    segmentation: Segmentation | None = None,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Comprehensive3DSR:
-    """Write the numbers of a case as DICOM SR and give what was written.
-
-    Partial until every slice was read, never verified: that is a reader's to do in the archive.
-
-    Args:
-        measured: of the same case.
-        summary: the stack as ``scan`` found it: its files are opened again, never written.
-        segmentation: what ``write_segmentation`` gave for this case; None: groups point to the
-            images alone.
-        identify: name the patient as the images do; by default a pseudonym. The reader is
-            named as in the table.
-        created: when, now if None. It goes into dates, not into UIDs: the same content written
-            again is the same object.
-        force: replace what stands at ``path``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_report(case, measured, origin, segmentation, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset, origin.subject), force)
-    return dataset
-
-
 def build_report(
     case: Case,
     measured: Measurements,
@@ -119,7 +80,17 @@ def build_report(
     segmentation: Segmentation | None,
     created: datetime,
 ) -> Comprehensive3DSR:
-    """Make the data set of a report; see :func:`write_report`."""
+    """Build the report with the numbers of a case.
+
+    Partial until every slice was read, never verified: that is a reader's to do in the archive.
+
+    Args:
+        case: the reading.
+        measured: of the same case.
+        origin: its images.
+        segmentation: of the same case; None: groups refer to the images alone.
+        created: goes into dates; UIDs come from the content alone.
+    """
     digest = _digest(case, measured, origin, segmentation)
     document = _Document(case, measured, origin, segmentation, digest)
     date, time = references.date_and_time(created)
@@ -185,7 +156,7 @@ def _number(name: Code, value: float, unit: Code, depth: Code) -> Measurement:
 
 
 def _group(document: _Document, tissue: Tissue, numbers: Sequence[Measurement]) -> _Group:
-    """Make one measurement group.
+    """Build one measurement group.
 
     It points to its segment; where there is no scar, to the wall in which none was found.
     """
@@ -247,9 +218,9 @@ def _image_items(
 
 
 def _parameters(document: _Document) -> list[str]:
-    """Tell with what the numbers were made, one ``name=value`` each."""
+    """Return the parameters of the measurement, each as ``name=value``."""
     stack, measured = document.case.stack, document.measured
-    told = {
+    settings = {
         **model_text(document.case),
         "method": reading_method(document.case),
         "density_g_per_ml": repr(measured.density_g_per_ml),
@@ -261,8 +232,8 @@ def _parameters(document: _Document) -> list[str]:
     times = reading_times(document.case)
     if times is not None:
         first, last = (time.isoformat(timespec="seconds") for time in times)
-        told |= {"read_from_utc": first, "read_until_utc": last}
-    return [f"{name}={value}" for name, value in told.items()]
+        settings |= {"read_from_utc": first, "read_until_utc": last}
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def _comment(case: Case, measured: Measurements) -> str:
@@ -296,7 +267,7 @@ def _context(case: Case, digest: str) -> ObservationContext:
 
 
 def _evidence(document: _Document) -> list[Dataset]:
-    """Make a header of every instance the report points to, as highdicom wants them."""
+    """Build a header of every instance the report refers to, as highdicom expects them."""
     origin, made = document.origin, document.segmentation
     pointed = [
         (one.sop_class_uid, one.sop_instance_uid, one.series_uid) for one in origin.instances()
@@ -318,8 +289,8 @@ def _digest(
     origin: references.SourceImages,
     segmentation: Segmentation | None,
 ) -> str:
-    """Return the hash of a report's content, without its time; its UIDs come from it."""
-    told = (
+    """Hash what makes a report this one; its UIDs come from it."""
+    settings = (
         scarseg.__version__,
         measured,
         origin,
@@ -329,4 +300,4 @@ def _digest(
         sorted(model_text(case).items()),
         None if segmentation is None else segmentation.SOPInstanceUID,
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return hashlib.sha256(repr(settings).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Fill, lasso and the threshold brush."""
+"""Tools as selected: fill, lasso and the threshold brush."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_lasso_fills_its_outline_on_release(reading):
     assert reading.document.undo_stack.undoText() == "lasso, slice 1"
 
 
-def test_a_lasso_given_up_or_merely_clicked_draws_nothing(reading):
+def test_a_cancelled_or_merely_clicked_lasso_draws_nothing(reading):
     reading.act("lasso")
     reading.drag((20, 20))
     reading.mouse(QMouseEvent.Type.MouseButtonPress, (20, 20))
@@ -139,7 +139,7 @@ def test_the_threshold_belongs_to_its_stack(reading):
     assert reading.window.canvas.threshold == pytest.approx(HALFWAY + 5)
 
 
-def test_what_a_click_asks_for_is_said(reading):
+def test_the_hint_of_a_tool_is_shown(reading):
     message = reading.window.status_bar.message
     reading.act("brush")
     reading.act("label_2")
@@ -169,12 +169,12 @@ def test_without_scar_the_threshold_is_two_sd_above_remote_wall():
     assert found.low < found.value < found.high
 
 
-def test_without_a_wall_a_threshold_is_offered_all_the_same():
+def test_without_a_wall_a_threshold_is_suggested_too():
     found = suggest_threshold(_case(np.zeros_like(phantom_labels())))
     assert found.low <= found.value <= found.high
 
 
-def test_over_the_slice_the_pixels_are_shown_that_a_dab_would_paint(reading):
+def test_hovering_previews_the_pixels_that_the_brush_would_paint(reading):
     reading.go_to(2)
     reading.act("threshold")
     reading.mouse(QMouseEvent.Type.MouseMove, (45, 30))

@@ -1,4 +1,4 @@
-"""The bull's eye: where the scar lies, segment by segment, in step with every edit."""
+"""Bull's-eye panel: scar by segment, updated after every edit."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def _hover(panel, number: int | None) -> None:
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_classes_are_told_apart(vision):
+def test_transmurality_classes_can_be_distinguished(vision):
     for one, other in combinations(bullseye_view.COLOURS.values(), 2):
         assert _distance(one, other, vision) >= APART, (one, other)
 
 
-def test_figures_are_read_on_every_class():
+def test_numbers_are_readable_on_every_class():
     for kind, colour in bullseye_view.COLOURS.items():
         assert _contrast(bullseye_view.TEXT_COLOURS[kind], colour) >= READABLE, kind
 
 
-def test_it_is_closed_until_asked_for(reading):
+def test_the_panel_is_closed_until_its_action(reading):
     assert not reading.window.bullseye.panel.isVisible()
     reading.act("bullseye")
     assert reading.window.bullseye.panel.isVisible()
@@ -63,7 +63,7 @@ def test_it_is_closed_until_asked_for(reading):
     reading.settle()
 
 
-def test_it_shows_the_engines_numbers(reading, panel):
+def test_the_panel_shows_the_numbers_of_the_wall_map(reading, panel):
     found = map_wall(reading.case.labels, reading.case.stack)
     assert panel.shown.found.area_percents == found.area_percents
     for row in segment_rows(found)[:16]:
@@ -77,7 +77,7 @@ def test_it_shows_the_engines_numbers(reading, panel):
     assert panel.view._percents == found.ray_percents
 
 
-def test_it_follows_an_edit_and_its_undoing(reading, panel):
+def test_the_panel_follows_an_edit_and_its_undo(reading, panel):
     number = next(n for n, p in panel.shown.found.area_percents.items() if p)
     k = panel.shown.fullest[number]
     before = panel.shown.found.area_percents[number]
@@ -106,7 +106,7 @@ def test_a_late_map_is_dropped(reading, panel, monkeypatch):
     _settle(reading)
 
 
-def test_the_hand_on_a_segment_lights_it_up_and_a_click_goes_there(reading, panel):
+def test_hovering_a_segment_highlights_it_and_a_click_goes_to_its_slice(reading, panel):
     number = next(n for n, p in panel.shown.found.area_percents.items() if p)
     k = panel.shown.fullest[number]
     reading.go_to(k)
@@ -129,7 +129,7 @@ def test_the_hand_on_a_segment_lights_it_up_and_a_click_goes_there(reading, pane
     assert "RV insertion" in panel.words.text()
 
 
-def test_without_a_mouse(reading, panel):
+def test_segments_are_selected_by_the_keyboard(reading, panel):
     panel.view.setFocus()
     QTest.keyClick(panel.view, Qt.Key.Key_Right)
     first = panel.view.at
@@ -141,7 +141,7 @@ def test_without_a_mouse(reading, panel):
     assert f"{number}: " in panel.view.accessibleDescription()
 
 
-def test_history_and_bulls_eye_share_the_room(reading, panel):
+def test_in_a_low_column_history_and_bulls_eye_replace_each_other(reading, panel):
     window = reading.window
     reading.act("history")
     assert window.history.isVisible() and not panel.isVisible()
@@ -156,7 +156,7 @@ def test_history_and_bulls_eye_share_the_room(reading, panel):
     _settle(reading)
 
 
-def test_a_large_window_has_it_open_until_told_otherwise(reading):
+def test_a_tall_window_opens_the_panel_until_the_reader_closes_it(reading):
     window, panel = reading.window, reading.window.bullseye.panel
     window.resize(2560, 1440)
     reading.wait(panel.isVisible)
@@ -178,7 +178,7 @@ def test_another_case_is_another_map(reading, panel):
     assert panel.shown is not None
 
 
-def test_a_stack_without_a_wall_says_so(make_reader, phantom_stack):
+def test_a_stack_without_a_wall_shows_the_reason(make_reader, phantom_stack):
     reader = make_reader(loader=lambda: (_ for _ in ()).throw(WeightsError("E_W", "none")))
     reader.open(phantom_stack)
     reader.act("bullseye")

@@ -1,4 +1,4 @@
-"""The list of steps: going back and forward in it, and what is counted on the way."""
+"""History panel: undo and redo by its list, and the counted interactions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_click_goes_back_and_forward_and_shows_the_slice(reading):
     reading.wait_saved()
 
 
-def test_the_keyboard_alone_walks_through_the_history(reading):
+def test_the_history_works_by_keyboard_alone(reading):
     states = three_steps(reading)
     reading.press_key(Qt.Key.Key_Y)
     view = reading.window.history.view
@@ -78,7 +78,7 @@ def test_the_keyboard_alone_walks_through_the_history(reading):
     assert reading.window.views.active.hasFocus()
 
 
-def test_a_jump_tells_of_each_slice_once(reading):
+def test_a_jump_signals_each_slice_once(reading):
     three_steps(reading)
     for _ in range(3):
         reading.go_to(2)
@@ -108,7 +108,7 @@ def test_every_case_has_its_own_history(reading, phantom_stack):
     assert "accept, slice 1" in tip and "paint, slice 2" in tip
 
 
-def test_the_record_of_a_reading_gives_its_labels_again(reading):
+def test_the_recorded_history_reproduces_the_labels(reading):
     three_steps(reading)
     reading.go_to(2)
     reading.drag_box(30, 20, 50, 40)
@@ -147,7 +147,7 @@ def test_the_proposal_stays_what_it_was_until_the_models_start_over(reading):
     assert not reading.case.differs_from_proposal(2)
 
 
-def test_what_lies_beneath_scar_is_there_after_reopening(reading, make_reader, phantom_stack):
+def test_labels_under_scar_are_kept_after_reopening(reading, make_reader, phantom_stack):
     reading.go_to(0)
     reading.act("label_3")
     reading.paint((36, 30), (38, 30))
@@ -174,7 +174,7 @@ def test_prompts_strokes_verbs_and_undo_count_on_their_slice_and_scrolling_does_
     assert reading.case.interactions == 3
 
 
-def test_what_the_models_answered_can_be_asked_for_again(reading, tmp_path, models):
+def test_recorded_predictions_are_reproduced(reading, tmp_path, models):
     """Made again from the case file alone: same labels after each answer of the models."""
     from scarseg.case.history import DetectorScope
     from scarseg.case.prompts import SlicePrompts

@@ -1,4 +1,4 @@
-"""Pictures show what is on the desk, name no patient, and replace no file unasked."""
+"""Pictures show the open case, name no patient, and replace no file without a question."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_slice_is_copied_as_it_is_shown(reading):
     assert (_grey(QApplication.clipboard().image()) != grey).any()
 
 
-def test_neither_the_hand_nor_a_typed_reason_is_in_the_picture(reading):
+def test_neither_the_cursor_nor_a_typed_reason_is_in_the_picture(reading):
     reading.go_to(2)
     reading.act("brush")
     plain = _grey(reading.window.canvas.picture("Slice 3 of 5"))
@@ -74,7 +74,7 @@ def test_a_picture_is_saved_and_replaced_only_after_asking(reading, tmp_path, wh
     assert path.read_bytes() != first
 
 
-def test_given_up_the_question_saves_nothing(reading, tmp_path):
+def test_a_cancelled_file_dialog_saves_nothing(reading, tmp_path):
     reading.dialogs.path = None
     reading.act("save_montage")
     reading.settle()

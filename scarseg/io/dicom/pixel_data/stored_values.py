@@ -1,4 +1,4 @@
-"""Turn stored pixel values into intensities: stored bits, padding, inversion, rescale or LUT."""
+"""Convert stored pixel values to intensities: stored bits, padding, inversion, rescale or LUT."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def to_intensities(stored: npt.NDArray[np.generic], frame: Frame) -> tuple[Float
         if not image.any():
             raise StoredValuesError("it holds padding alone")
     if layout.lookup is not None:
-        pixels = _looked_up(values, layout)
+        pixels = _apply_lookup(values, layout)
     else:
         if layout.inverted:
             values = (-1 if layout.signed else (1 << layout.bits_stored) - 1) - values
@@ -56,7 +56,7 @@ def _rescaled(pixels: FloatArray, frame: Frame) -> FloatArray:
     return pixels
 
 
-def _looked_up(values: Integers, layout: PixelLayout) -> FloatArray:
+def _apply_lookup(values: Integers, layout: PixelLayout) -> FloatArray:
     """Apply the Modality LUT (PS3.3 C.11.1); its output is inverted for MONOCHROME1."""
     assert layout.lookup is not None
     entries = np.array(layout.lookup.entries, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Where the right ventricle inserts: proposed, set with one click, undone, kept, deleted."""
+"""RV insertion point: proposed, set with one click, undone, saved, deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scarseg.case.prompts import InsertionPoint
 POINT = InsertionPoint(2, 36.0, 10.0)
 
 
-def test_it_is_a_step_that_can_be_undone_and_is_kept(reading, make_reader, phantom_stack):
+def test_setting_the_point_can_be_undone_and_is_saved(reading, make_reader, phantom_stack):
     document = reading.document
     labels, versions = reading.case.labels.copy(), list(document.versions)
     placed = []
@@ -47,7 +47,7 @@ def _layer(reading, canvas=None):
     return reading.window.bullseye.insertion._layers[canvas or reading.window.canvas]
 
 
-def test_it_is_proposed_and_shown_while_the_bulls_eye_is_open(reading, insertion):
+def test_the_proposed_point_is_shown_while_the_bulls_eye_is_open(reading, insertion):
     panel = reading.window.bullseye.panel
     reading.go_to(panel.shown.point.slice_index)
     layer = _layer(reading)
@@ -60,7 +60,7 @@ def test_it_is_proposed_and_shown_while_the_bulls_eye_is_open(reading, insertion
     assert layer.mark is None
 
 
-def test_one_click_sets_it_and_turns_the_segments(reading, insertion):
+def test_one_click_sets_the_point_and_turns_the_segments(reading, insertion):
     panel = reading.window.bullseye.panel
     before = panel.shown.found.angles
     reading.go_to(2)
@@ -78,7 +78,7 @@ def test_one_click_sets_it_and_turns_the_segments(reading, insertion):
     assert panel.shown.found.angles == before
 
 
-def test_a_click_on_it_deletes_it_and_so_does_the_panel(reading, insertion):
+def test_a_click_on_the_point_deletes_it_and_so_does_the_panel(reading, insertion):
     panel = reading.window.bullseye.panel
     for delete in (lambda: (reading.act("insertion"), reading.drag((36.0, 14.0))),
                    panel.reset.click):  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_click_on_it_deletes_it_and_so_does_the_panel(reading, insertion):
         reading.wait(lambda: panel.shown.found.source is not None)
 
 
-def test_escape_or_another_tool_gives_it_up(reading, insertion):
+def test_escape_or_another_tool_cancels(reading, insertion):
     for give_up in ("cancel_gesture", "brush", "insertion"):
         reading.act("insertion")
         assert insertion.armed
@@ -113,7 +113,7 @@ def test_a_click_in_the_montage_sets_it_on_its_slice(reading, insertion):
     reading.settle()
 
 
-def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
+def test_without_wall_the_point_cannot_be_set(reading, insertion):
     reading.go_to(2)
     reading.dialogs.why = "Artefact"
     reading.document.set_insertion_point(POINT)
@@ -130,7 +130,7 @@ def test_where_there_is_no_wall_it_cannot_be_set(reading, insertion):
     reading.settle()
 
 
-def test_setting_it_opens_the_bulls_eye(reading):
+def test_setting_the_point_opens_the_bulls_eye(reading):
     assert not reading.window.bullseye.panel.isVisible()
     reading.act("insertion")
     assert reading.window.bullseye.panel.isVisible()

@@ -15,7 +15,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO
 
 from scarseg.errors import ArchiveError, LimitError, ScarsegError
-from scarseg.io.dicom.file_classes import OFFICE_SUFFIXES, START_BYTES, archive_format
+from scarseg.io.dicom.sources.file_classes import OFFICE_SUFFIXES, START_BYTES, archive_format
 
 MAX_RATIO = 200
 MAX_INFLATED_BYTES = 2 * 2**30

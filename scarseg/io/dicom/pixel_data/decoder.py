@@ -1,8 +1,8 @@
 """Decode compressed frames in a process of their own, so that its death is one slice's error.
 
-The parent starts ``python -m scarseg.io.dicom.decoder`` when the first compressed frame is met
-and keeps it. Both sides speak length-prefixed JSON and bytes over pipes; the child ends when its
-input closes, and so never outlives the program. ``-P`` keeps it from importing anything that lies
+The parent starts this module as a program when the first compressed frame is met, and keeps it.
+Both sides speak length-prefixed JSON and bytes over pipes; the child ends when its input closes,
+and so never outlives the program. ``-P`` keeps it from importing anything that lies
 in the working folder.
 """
 
@@ -26,11 +26,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from scarseg.io.dicom import codestream
+from scarseg.io.dicom.pixel_data import codestream
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 6 * 2**30
-CHILD_COMMAND: tuple[str, ...] = ("-P", "-m", "scarseg.io.dicom.decoder")
+CHILD_COMMAND: tuple[str, ...] = ("-P", "-m", "scarseg.io.dicom.pixel_data.decoder")
 RLE = "1.2.840.10008.1.2.5"
 _LENGTH = struct.Struct("<Q")
 
@@ -118,7 +118,7 @@ class Decoder:
 
 
 def _start_child() -> subprocess.Popen[bytes]:
-    package_root = str(Path(__file__).resolve().parents[2])
+    package_root = str(Path(__file__).resolve().parents[4])
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     known = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([package_root, known] if known else [package_root])
@@ -250,6 +250,7 @@ def _jpeg_ls(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
 
 def _jpeg_2000(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     openjpeg: Any = import_module("openjpeg")
+    codestream.check_jpeg_2000(frame)
     facts = openjpeg.get_parameters(frame)
     _check_size(facts["rows"], facts["columns"], code)
     return np.asarray(openjpeg.decode(frame))

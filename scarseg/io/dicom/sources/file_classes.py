@@ -1,4 +1,4 @@
-"""Name the class of a file that is no DICOM image, from its first bytes and its name."""
+"""Classify a file that is no DICOM image, from its first bytes and its name."""
 
 from __future__ import annotations
 

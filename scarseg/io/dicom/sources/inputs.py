@@ -13,19 +13,19 @@ from types import TracebackType
 from typing import BinaryIO
 
 from scarseg.errors import ArchiveError, InputError, LimitError, ScarsegError
-from scarseg.io.dicom.archives import ZIP_STARTS, ZipReader, list_zip, other_archive
-from scarseg.io.dicom.file_classes import (
+from scarseg.io.dicom.parser import NotDicomError, read_header
+from scarseg.io.dicom.sources.archives import ZIP_STARTS, ZipReader, list_zip, other_archive
+from scarseg.io.dicom.sources.file_classes import (
     BROKEN_LINK,
     OFFICE_SUFFIXES,
     START_BYTES,
     archive_format,
 )
-from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.progress import Progress, silent
 
 
 def printable_name(name: str) -> str:
-    """Give a name as text that can be written as UTF-8."""
+    """Return a name as text that can be written as UTF-8."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -98,12 +98,20 @@ class SourceReader:
             ) from error
 
 
+def modified_ns(source: Source) -> int:
+    """Return when a file, or the zip that holds it, was last written; 0 where it is gone."""
+    try:
+        return source.path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def find_sources(inputs: Sequence[Path], progress: Progress = silent) -> SourceList:
     """List every file under the inputs, in a stable order, each once.
 
     Raises:
         InputError: ``E_INPUT_MISSING``, ``E_INPUT_EMPTY`` or ``E_INPUT_UNREADABLE`` when nothing
-            could be looked at.
+            could be read.
     """
     found = SourceList()
     for path in inputs:
@@ -277,7 +285,7 @@ def _check_parts(parts: list[str], path: Path) -> None:
 
 
 def _find(folder: Path, parts: list[str]) -> Path | None:
-    """Follow the parts below ``folder``, in any case and with or without an extension."""
+    """Find a file by its path below ``folder``, in any case and with or without an extension."""
     here = folder
     for part in parts:
         if (here / part).exists():

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -16,11 +16,19 @@ import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray
 from scarseg.errors import ScarsegError
-from scarseg.io.dicom.codestream import describe_loss, group_fragments
-from scarseg.io.dicom.decoder import DecodeError, FrameCode, decode_frame
-from scarseg.io.dicom.inputs import Source, SourceReader
-from scarseg.io.dicom.parser import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, open_inflated
-from scarseg.io.dicom.stored_values import StoredValuesError, to_intensities
+from scarseg.io.dicom.headers import NotAnImageError, read_image
+from scarseg.io.dicom.parser import (
+    DEFLATED_LE,
+    EXPLICIT_BE,
+    NATIVE_SYNTAXES,
+    NotDicomError,
+    open_inflated,
+    read_header,
+)
+from scarseg.io.dicom.pixel_data.codestream import describe_loss, group_fragments
+from scarseg.io.dicom.pixel_data.decoder import DecodeError, FrameCode, decode_frame
+from scarseg.io.dicom.pixel_data.stored_values import StoredValuesError, to_intensities
+from scarseg.io.dicom.sources.inputs import Source, SourceReader, modified_ns
 from scarseg.io.dicom.types import Frame, PixelLayout
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -31,7 +39,8 @@ class FramePixels:
     """One frame's pixels, float32 (row, column) after rescale; or why there are none.
 
     ``sha256`` is the hash of the whole source file, ``negative_share`` the share of unpadded pixels
-    below zero, ``loss`` how the frame was compressed with loss, else empty.
+    below zero, ``loss`` how the frame was compressed with loss, else empty. ``changed``: the file
+    is not the one whose header was read.
     """
 
     frame: Frame
@@ -40,6 +49,7 @@ class FramePixels:
     damage: str
     negative_share: float = 0.0
     loss: str = ""
+    changed: bool = False
 
 
 def read_pixels(frames: Iterable[Frame]) -> Iterator[FramePixels]:
@@ -56,13 +66,34 @@ def _read_file(reader: SourceReader, source: Source, frames: list[Frame]) -> lis
     layout = frames[0].layout
     try:
         with reader.open(source) as (stream, size):
+            if size != layout.size or not _is_listed(stream, size, source, frames):
+                return [
+                    FramePixels(f, None, "", "the file has changed", changed=True) for f in frames
+                ]
+            stream.seek(0)
             sha256 = _hash(stream)
-            if size != layout.size:
-                return [FramePixels(f, None, sha256, "the file has changed") for f in frames]
             stream.seek(0)
             return _read_frames(stream, layout, frames, sha256)
     except ScarsegError as error:
         return [FramePixels(frame, None, "", error.message) for frame in frames]
+
+
+def _is_listed(stream: BinaryIO, size: int, source: Source, frames: list[Frame]) -> bool:
+    """Return whether a file still holds the frames of its header.
+
+    Single frames are compared whenever they are read, multi-frame files only when they were
+    written to: their headers are long.
+    """
+    written = modified_ns(source)
+    if written == frames[0].layout.modified_ns and frames[0].number is not None:
+        return True
+    try:
+        header = read_header(stream, size)
+        header.modified_ns = frames[0].layout.modified_ns
+        image = read_image(header, source)
+    except (NotDicomError, NotAnImageError, ScarsegError):
+        return False
+    return set(frames) <= set(image.frames)
 
 
 def _read_frames(
@@ -205,7 +236,7 @@ def _encoded(pixels: _Encapsulated, layout: PixelLayout, index: int) -> bytes:
     frames, fragments = layout.frames, pixels.fragments
     starts = {at for at, _ in fragments}
     for table in (layout.frame_offsets, pixels.table):
-        if len(table) != frames or frames == 1:
+        if len(table) != frames or frames == 1 or any(a >= b for a, b in pairwise(table)):
             continue
         end = table[index + 1] if index + 1 < frames else None
         if not pixels.whole and (end is None or end > pixels.end):

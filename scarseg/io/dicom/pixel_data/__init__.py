@@ -1,0 +1,1 @@
+"""Pixel data of DICOM files: decoded in a process of its own, turned into intensities."""

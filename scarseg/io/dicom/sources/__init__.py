@@ -1,0 +1,1 @@
+"""Where DICOM comes from: folders, files, zips and DICOMDIRs."""
