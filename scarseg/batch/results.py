@@ -272,7 +272,7 @@ def write_results(
     labels_from: str = "",
     interval: MassInterval | None = None,
 ) -> StackResult:
-    """Measure a case and write the files that are asked for.
+    """Measure a case and write the files requested.
 
     Args:
         mask_file: its name in the table.

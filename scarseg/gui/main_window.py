@@ -37,7 +37,7 @@ from scarseg.gui.panels.pictures import PictureExport
 from scarseg.gui.panels.rereading import RereadingController
 from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.threshold_methods import ThresholdComparison
+from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
 from scarseg.gui.presenter import Presenter
 from scarseg.gui.reading_time import ReadingTime

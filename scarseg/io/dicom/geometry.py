@@ -1,4 +1,4 @@
-"""Where the slices of a stack lie: positions, spacing, and what to warn of.
+"""Measure slice positions and spacing of a stack, and warn of irregular ones.
 
 Positions are measured along the slice normal, base to apex; SpacingBetweenSlices is only
 cross-checked and SliceThickness is never a spacing.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import PRIVATE_ELEMENTS, Elements
+from scarseg.io.dicom.elements import PRIVATE_ELEMENTS, Elements
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.types import ImageKind
 

@@ -6,16 +6,8 @@ import struct
 
 from scarseg.errors import InputError, LimitError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import (
-    DEFLATED_LE,
-    DOUBLE_PIXEL_DATA,
-    EXPLICIT_BE,
-    FLOAT_PIXEL_DATA,
-    MAX_ITEMS,
-    NATIVE_SYNTAXES,
-    Elements,
-    Header,
-)
+from scarseg.io.dicom.elements import DOUBLE_PIXEL_DATA, FLOAT_PIXEL_DATA, MAX_ITEMS, Elements
+from scarseg.io.dicom.parser import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, Header
 from scarseg.io.dicom.types import ModalityLookup, PixelLayout
 from scarseg.io.dicom.values import shown
 

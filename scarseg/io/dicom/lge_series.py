@@ -24,7 +24,7 @@ _CINE_PHASES = 8
 
 @dataclass(frozen=True)
 class LgeEvidence:
-    """What the headers of a stack say besides its geometry."""
+    """Texts and times in the headers of a stack that suggest late enhancement or not."""
 
     description: str
     protocol: str

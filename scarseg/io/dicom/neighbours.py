@@ -22,7 +22,7 @@ from scarseg.io.dicom.geometry import (
     normal_towards_apex,
     positions_mm,
 )
-from scarseg.io.dicom.patients import name_key
+from scarseg.io.dicom.headers import name_key
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, StackSummary
@@ -44,7 +44,7 @@ class LostFile:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where the slices of a stack lie: normal, middles of its images and their places along it."""
+    """Geometry of a stack: normal, and centres, corners and positions of its images."""
 
     stack: StackSummary
     normal: np.ndarray

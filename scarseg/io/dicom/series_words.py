@@ -110,7 +110,7 @@ _AXIS = frozenset(("eje", "corto", "eixo", "curto"))
 
 @dataclass(frozen=True)
 class SeriesWords:
-    """What the words of a name speak for; each field is the entry that was found, or empty.
+    """Evidence in the words of a name; each field is the vocabulary entry found, or empty.
 
     ``never`` rules a series out whatever else is said, ``other`` only where ``lge`` is empty.
     """

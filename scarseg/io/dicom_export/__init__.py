@@ -1,4 +1,4 @@
-"""What a case leaves as DICOM: segmentation, contours, report, of one time and all or none."""
+"""Export a case as DICOM: segmentation, contours and report, all or none."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.elements import Elements
 from scarseg.io.dicom.sources.inputs import Source, SourceReader
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import (
@@ -65,7 +65,7 @@ UNREADABLE = (
     *(InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError),
     *(NotImplementedError, struct.error, IndexError),
 )
-"""What pydicom raises on files that are no whole DICOM."""
+"""Exceptions that pydicom raises on files that are no whole DICOM."""
 _TIME_TEXT = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -134,7 +134,7 @@ class ImageReference:
 
 @dataclass(frozen=True)
 class SourceImages:
-    """Where a derived object comes from: subject, frame of reference, one image per slice."""
+    """Source images of a derived object: subject, frame of reference, one image per slice."""
 
     subject: PatientStudy
     frame_of_reference_uid: str
@@ -164,7 +164,7 @@ def read_source_images(summary: StackSummary, stack: Stack, identify: bool = Fal
     """Open the source files of a stack again and read what derived objects need of them.
 
     Args:
-        summary: the stack as ``scan`` found it; says where the files are.
+        summary: the stack as ``scan`` found it, with the paths of its files.
         stack: the same stack with its pixels.
         identify: name the patient as the files do, instead of by pseudonym.
 

@@ -38,7 +38,7 @@ _TEXT_LIMIT = 64
 
 @dataclass(frozen=True)
 class Tissue:
-    """What one segment is: its label, codes, and which voxels (slice, row, column) it holds."""
+    """One segment: its label, codes and voxels (slice, row, column)."""
 
     label: Label
     name: str
@@ -92,7 +92,7 @@ TISSUES = (
         lambda labels: labels == Label.MVO,
     ),
 )
-"""What a case can hold, in the order of the segments."""
+"""Tissues a case can hold, in the order of the segments."""
 
 
 def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:

@@ -64,7 +64,7 @@ _Group: TypeAlias = (
 
 @dataclass(frozen=True)
 class _Document:
-    """What every part of one report needs."""
+    """Inputs that every part of one report needs."""
 
     case: Case
     measured: Measurements

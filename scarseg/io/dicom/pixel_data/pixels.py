@@ -184,7 +184,7 @@ def _discard(stream: BinaryIO, n: int) -> None:
 class _Encapsulated:
     """Compressed pixel data: the offset table and the fragments, each with its offset.
 
-    ``end`` is where the last whole fragment ends; ``whole`` says that the closing delimiter is
+    ``end`` is where the last whole fragment ends; ``whole`` is whether the closing delimiter is
     there.
     """
 

@@ -27,7 +27,7 @@ _RATIO_OF_ALL_MATTERS_BYTES = 2**28
 _IN_MEMORY_BYTES = 2**26
 _BLOCK_BYTES = 2**20
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
-"""What zipfile raises on a damaged or encrypted member."""
+"""Exceptions that zipfile raises on a damaged or encrypted member."""
 
 Members = tuple[str, ...]
 
