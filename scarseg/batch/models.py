@@ -17,6 +17,7 @@ from scarseg.batch.results import (
     StackResult,
     failure_result,
     mask_name,
+    refuse_existing_results,
     run_guarded,
     with_warning,
     write_results,
@@ -79,7 +80,8 @@ def measure_jobs(
 
     Raises:
         WeightsError: the models cannot be loaded; nothing was measured.
-        OutputError: E_WRITE, masks or the journal cannot be written.
+        OutputError: E_WRITE, masks or the journal cannot be written; E_EXISTS, a mask or report
+            is there already. Nothing was measured.
         Cancelled: by ``progress``.
     """
     if settings.masks is not None:
@@ -92,6 +94,7 @@ def measure_jobs(
             results.append(finished)
         else:
             items.append(_StackItem(job, None if journal is None else journal.staging(job)))
+    refuse_existing_results([item.job for item in items], settings)
     if items:  # else no reason to wait for the models
         n_done = len(results)
         measure_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes

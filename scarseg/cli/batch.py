@@ -53,7 +53,6 @@ def add_batch(commands: Commands) -> None:
     batch.add_argument(
         "--mask-format",
         choices=("nifti", "seg", "rtstruct", "none"),
-        default="nifti",
         help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
     )
     batch.add_argument(
@@ -192,12 +191,15 @@ def _run_batch(options: argparse.Namespace) -> int:
 
     if options.sr and options.masks is None:
         raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
+    if options.mask_format is not None and options.masks is None:
+        raise InputError("E_USAGE", "--mask-format needs a folder: give --masks DIR.")
+    mask_format = MaskFormat(options.mask_format or "nifti")
     files = _table_files(options, [*options.inputs, *filter(None, [options.prompts])])
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     settings = BatchSettings(
         **_shared_settings(options),
-        masks=None if options.mask_format == "none" and not options.sr else options.masks,
-        mask_format=MaskFormat(options.mask_format),
+        masks=None if mask_format is MaskFormat.NONE and not options.sr else options.masks,
+        mask_format=mask_format,
         sr=options.sr,
         prompts=prompts,
         interval=options.interval,

@@ -94,8 +94,8 @@ def _assemble_series(
 
 def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
     """Split the images into stacks; refuse what cannot be measured."""
-    decided = {image.kind for image in images}
-    kinds = {i.source: i.kind or resolve_kind(decided, i.description) for i in images}
+    stated = {image.kind for image in images}
+    kinds = {i.source: i.kind or resolve_kind(stated, i.description) for i in images}
     refused = _refuse(images, kinds, result)
     kept = [image for image in images if kinds[image.source] not in refused]
     frames = [frame for image in kept for frame in image.frames]

@@ -143,7 +143,7 @@ _COLOURS = {
 
 def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
     """Build the contours of a case as RT Structure Set; same case and time, same bytes."""
-    digest = content_hash(case, origin, created)
+    digest = content_hash(case, origin)
     tissues = tissues_in(case.labels)
     dataset = _heading(case, origin, created, digest)
     dataset.ReferencedFrameOfReferenceSequence = Items([_frame_of_reference(origin)])

@@ -117,10 +117,10 @@ def build_segmentation(
     Args:
         case: whose labels.
         origin: its images.
-        created: goes into dates and UIDs.
+        created: goes into dates; UIDs come from the content alone.
     """
     tissues = tissues_in(case.labels)
-    digest = content_hash(case, origin, created)
+    digest = content_hash(case, origin)
     date, time = references.date_and_time(created)
     algorithm = _algorithm(case)
     masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1)
@@ -233,13 +233,15 @@ def _describe(
     return description
 
 
-def content_hash(case: Case, origin: references.SourceImages, created: datetime) -> str:
-    """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
+def content_hash(case: Case, origin: references.SourceImages) -> str:
+    """Return the hash of labels, sources and provenance: the UIDs of what is derived come from it.
+
+    No time is in it: the same content has the same UIDs, whenever it is written.
+    """
     content = (
         scarseg.__version__,
         case.stack.stack_id,
         origin,
-        references.date_and_time(created),
         case.reader,
         algorithm_type(case).value,
         sorted(model_text(case).items()),

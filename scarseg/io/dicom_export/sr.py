@@ -89,9 +89,9 @@ def build_report(
         measured: of the same case.
         origin: its images.
         segmentation: of the same case; None: groups refer to the images alone.
-        created: goes into dates and UIDs.
+        created: goes into dates; UIDs come from the content alone.
     """
-    digest = _digest(case, measured, origin, segmentation, created)
+    digest = _digest(case, measured, origin, segmentation)
     document = _Document(case, measured, origin, segmentation, digest)
     date, time = references.date_and_time(created)
     content = MeasurementReport(
@@ -288,14 +288,12 @@ def _digest(
     measured: Measurements,
     origin: references.SourceImages,
     segmentation: Segmentation | None,
-    created: datetime,
 ) -> str:
     """Hash what makes a report this one; its UIDs come from it."""
     settings = (
         scarseg.__version__,
         measured,
         origin,
-        references.date_and_time(created),
         case.reader,
         export_status(case),
         reading_method(case),

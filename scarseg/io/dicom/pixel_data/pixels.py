@@ -126,7 +126,8 @@ def _frame_pixels(
         return FramePixels(frame, None, sha256, f"its pixels cannot be decoded: {error}")
     except (EOFError, zlib.error):
         return FramePixels(frame, None, sha256, "its pixel data end too early")
-    negative = float(np.count_nonzero(pixels[image] < 0) / max(1, np.count_nonzero(image)))
+    n_image = max(1, int(np.count_nonzero(image)))
+    negative = int(np.count_nonzero(pixels[image] < 0)) / n_image
     return FramePixels(frame, pixels, sha256, "", negative, loss)
 
 

@@ -186,8 +186,10 @@ class ZipReader:
 
     def close(self) -> None:
         """Close whatever is open."""
-        for one in (*reversed(self._open), *self._spooled):
-            one.close()
+        for archive in reversed(self._open):
+            archive.close()
+        for spooled in self._spooled:
+            spooled.close()
         self._open, self._spooled, self._key = [], [], None
 
     @contextmanager
