@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from scarseg.simulate import studies as simulate_studies
+from scarseg.simulate import studies as simulate_studies_module
 
 N_FILES = 500
 FRAME_S = 0.016
@@ -132,7 +132,7 @@ class Idle(threading.Thread):
         self.join()
 
     def longest(self, phases: Sequence[tuple[str, float]]) -> dict[str, float]:
-        """Give the longest pause within each phase of the window."""
+        """Return the longest pause within each phase of the window."""
         found: dict[str, float] = {}
         for (phase, begin), (_, end) in pairwise(phases):
             within = [pause for at, pause in self._pauses if begin <= at <= end]
@@ -166,7 +166,7 @@ def some_studies(folder: Path, n: int) -> None:
         plain = StudyOptions(
             heart, enhanced=False, pair=False, localizer=False, scout=False, patient_id=f"SIM{k}"
         )
-        simulate_studies.write_study(folder / f"study{k}", 40 + k, plain)
+        simulate_studies_module.write_study(folder / f"study{k}", 40 + k, plain)
 
 
 def seconds_of_pydicom(files: Sequence[Path]) -> float:
@@ -216,7 +216,7 @@ def table(times: int) -> list[Row]:
 
 
 def _pauses(figures: Any) -> dict[str, tuple[float, float]]:
-    """Give the longest pause of every phase, and an idle process's beside it."""
+    """Return the longest pause of every phase, and an idle process's beside it."""
     return {k: (pause, figures["idle"].get(k, 0.0)) for k, pause in figures["pauses"].items()}
 
 

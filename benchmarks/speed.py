@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from segment_anything import sam_model_registry
 
-from scarseg import models as models_module
+from scarseg import models as models_module_module
 from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import Stack
@@ -23,7 +23,7 @@ from scarseg.simulate.series import simulate_stack
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
-    """Give the median time of ``times`` runs after one that warms up."""
+    """Return the median time of ``times`` runs after one that warms up."""
     work()
     taken = []
     for _ in range(times):
@@ -42,7 +42,7 @@ def click_prompts(lv_box: Box) -> SlicePrompts:
 def time_segmenter(
     segmenter: Segmenter, stack: Stack, lv_box: Box, times: int
 ) -> tuple[float, float]:
-    """Give seconds to embed one slice and to answer one click on it."""
+    """Return seconds to embed one slice and to answer one click on it."""
     image = stack.image(stack.n_slices // 2)
     embedding = segmenter.embed(image, lv_box)
     prompts = click_prompts(lv_box)
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     begin = time.perf_counter()
-    models: Models = models_module.load(device="cpu")
+    models: Models = models_module_module.load(device="cpu")
     print(f"torch {torch.__version__}, {options.threads} threads")
     print(f"load both models                    {time.perf_counter() - begin:8.3f} s")
     stack = twelve_slices(options.seed)

@@ -47,7 +47,7 @@ class Heart(QObject):
         self.burns.append((begin, time.perf_counter()))
 
     def fewest(self) -> int:
-        """Give the beats during the burning that had fewest."""
+        """Return the beats during the burning that had fewest."""
         assert self.burns
         return min(sum(begin <= beat <= end for beat in self.beats) for begin, end in self.burns)
 

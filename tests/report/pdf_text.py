@@ -11,7 +11,7 @@ _STRING = re.compile(rb"\(((?:\\.|[^\\()])*)\)")
 
 
 def unpacked(data: bytes) -> bytes:
-    """Give the file with its streams inflated."""
+    """Return the file with its streams inflated."""
     parts = [data]
     for match in _STREAM.finditer(data):
         try:
@@ -22,7 +22,7 @@ def unpacked(data: bytes) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """Give the words of all pages, one text after the other; kerning is taken out."""
+    """Return the words of all pages, one text after the other; kerning is taken out."""
     texts = [b"".join(_STRING.findall(one)) for one in _TEXT.findall(unpacked(data))]
     return re.sub(r"\\([()\\])", r"\1", b"\n".join(texts).decode("latin-1"))
 

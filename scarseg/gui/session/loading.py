@@ -25,7 +25,7 @@ from scarseg.gui.session.study_list import (
     reading_summary,
 )
 from scarseg.gui.workers import Worker
-from scarseg.io.casefile import lock as casefile_lock
+from scarseg.io.casefile import lock as casefile_lock_module
 from scarseg.progress import Progress
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
         stack = dicom.read_stack(source, thickness, progress)
     lock, blocked = None, False
     try:
-        lock = casefile_lock.CaseLock().acquire(path)
+        lock = casefile_lock_module.CaseLock().acquire(path)
     except StoreError as error:
         blocked = error.code == "E_CASE_LOCKED"
         notes.append(error.message)
@@ -245,7 +245,7 @@ class StudyScanner(QObject):
             "scan",
             scan_inputs,
             inputs,
-            done=lambda looked: self._take_looked(inputs, looked),
+            done=lambda scanned: self._add_scan_result(inputs, scanned),
             failed=self.refuse,
             reports=True,
         )
@@ -263,12 +263,12 @@ class StudyScanner(QObject):
             done=lambda folder: self.scan([folder]), failed=self.refuse,
         )  # fmt: skip
 
-    def _take_looked(self, inputs: list[Path], looked: ScanResult) -> None:
+    def _add_scan_result(self, inputs: list[Path], scanned: ScanResult) -> None:
         self.working.emit(1.0, "")
-        report = looked.report
+        report = scanned.report
         fresh = [] if report is None else self.study_list.add_report(report)
-        met = self.study_list.expect(looked.arrivals)
-        notes = [*looked.notes, *(() if report is None else report.notes)]
+        met = self.study_list.expect(scanned.arrivals)
+        notes = [*scanned.notes, *(() if report is None else report.notes)]
         if notes:
             self.notice.emit(" ".join(notes))
         self.study_list_changed.emit()
@@ -276,7 +276,7 @@ class StudyScanner(QObject):
         if entry is not None:
             self.found.emit(entry)
             self._worker.run(
-                f"peek {id(looked)}",
+                f"peek {id(scanned)}",
                 peek_cases,
                 self._folder,
                 [*fresh, *met],

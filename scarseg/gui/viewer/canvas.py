@@ -12,7 +12,6 @@ from scarseg.case.labels import Label
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
 from scarseg.gui.tools import drawing, prompts
-from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.painting import REACH
 from scarseg.gui.viewer.slice_view import SliceView
 from scarseg.gui.viewer.view_state import Common, Shared
@@ -221,7 +220,7 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
 CLICKED = ("point", "flood", *BRUSHES)
 """The tools that a second click means as much to as the first."""
-Outcome = tools_prompts.Prompted | drawing.Painted | drawing.Refused
+Outcome = prompts.Prompted | drawing.Painted | drawing.Refused
 
 
 class Canvas(Pointing):
@@ -244,8 +243,8 @@ class Canvas(Pointing):
     def __init__(self, shared: Shared | None = None) -> None:
         super().__init__(shared)
         self._brush: drawing.Brush | None = None
-        self._box: tools_prompts.BoxTool | None = None
-        self._corners: list[tools_prompts.Position] = []
+        self._box: prompts.BoxTool | None = None
+        self._corners: list[prompts.Position] = []
         self._pressed_at, self._button = QPointF(), LEFT
         self._twice = False
         self.shared.tool_chosen.connect(self._take_tool)
@@ -279,7 +278,7 @@ class Canvas(Pointing):
 
     @property
     def gesture_open(self) -> bool:
-        """Whether a gesture is half made: a button is held, or a polygon is not closed."""
+        """Return whether a gesture is half made: a button is held, or a polygon is not closed."""
         return self.busy or bool(self._corners)
 
     def close_outline(self) -> bool:
@@ -305,7 +304,7 @@ class Canvas(Pointing):
             chosen = (every[0], 0)
         if chosen is not None and self.editable:
             self.chosen = None
-            self._report(tools_prompts.without(prompts, *chosen))
+            self._report(prompts.without(prompts, *chosen))
 
     # Press, move, release
 
@@ -323,7 +322,7 @@ class Canvas(Pointing):
         if self._held is LEFT and self.editable:
             self._begin(self.to_source(event.position()), event)
 
-    def _begin(self, at: tools_prompts.Position, event: QMouseEvent) -> None:
+    def _begin(self, at: prompts.Position, event: QMouseEvent) -> None:
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         self._box = self.box_tool
         if self._box is not None:
@@ -335,7 +334,7 @@ class Canvas(Pointing):
         elif self.tool in BRUSHES:
             self._brush = self._new_brush()
             labels = self._brush.press(
-                self._labels, self._ground, at, self.label, self.radius_mm, self._spacing
+                self._labels, self._under_scar, at, self.label, self.radius_mm, self._spacing
             )
             self._draw_labels(labels)
         elif self.tool in ("polygon", "lasso"):
@@ -373,9 +372,7 @@ class Canvas(Pointing):
         if twice and clicked and held is LEFT and self.tool not in CLICKED:
             self.opened.emit()
 
-    def _end(
-        self, at: tools_prompts.Position, event: QMouseEvent, clicked: bool, right: bool
-    ) -> None:
+    def _end(self, at: prompts.Position, event: QMouseEvent, clicked: bool, right: bool) -> None:
         if self.tool == "point":
             alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
             self._click(at, positive=not (alt or right))
@@ -388,8 +385,8 @@ class Canvas(Pointing):
                 self._choose(box.taken(self._prompts, start, REACH / self.screen_per_pixel))
             box.rebase(self._prompts)
             self._report(box.release(start if clicked else at))
-        elif self.tool == "box" and self.label in tools_prompts.REFUSED:
-            self._report(drawing.Refused(tools_prompts.REFUSED[self.label]))
+        elif self.tool == "box" and self.label in prompts.REFUSED:
+            self._report(drawing.Refused(prompts.REFUSED[self.label]))
         elif self._brush is not None:
             stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
@@ -404,18 +401,18 @@ class Canvas(Pointing):
         able = index is not None and self.tool == "box" and self.label is not Label.MYOCARDIUM
         self.chosen = (kind, index or 0) if able else None
 
-    def _click(self, at: tools_prompts.Position, positive: bool) -> None:
+    def _click(self, at: prompts.Position, positive: bool) -> None:
         """Add a point, or delete the one that was clicked."""
         if not self._inside(at):
             return
-        index = tools_prompts.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
-        if index is None and self.label in tools_prompts.REFUSED:
-            self._report(drawing.Refused(tools_prompts.REFUSED[self.label]))
+        index = prompts.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
+        if index is None and self.label in prompts.REFUSED:
+            self._report(drawing.Refused(prompts.REFUSED[self.label]))
         elif index is None:
-            self._report(tools_prompts.add_point(self._prompts, at, positive, self.label))
+            self._report(prompts.add_point(self._prompts, at, positive, self.label))
         else:
             self.chosen = None
-            self._report(tools_prompts.without(self._prompts, "point", index))
+            self._report(prompts.without(self._prompts, "point", index))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and self.tool == "polygon" and self.editable:
@@ -439,7 +436,7 @@ class Canvas(Pointing):
     def _report(self, outcome: Outcome | None) -> None:
         if isinstance(outcome, drawing.Painted):
             self.painted.emit(outcome)
-        elif isinstance(outcome, tools_prompts.Prompted):
+        elif isinstance(outcome, prompts.Prompted):
             self.prompted.emit(outcome)
         else:
             if isinstance(outcome, drawing.Refused):

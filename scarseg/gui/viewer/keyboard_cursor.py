@@ -25,7 +25,6 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui import theme
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
-from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.painting import REACH
 
@@ -62,7 +61,7 @@ class Station:
 
     kind: str
     index: int
-    at: tools_prompts.Position
+    at: prompts.Position
     tool: str = ""
 
 
@@ -79,7 +78,7 @@ def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR)
         boxes, kind = _one(prompts.pool_box), "pool"
     found = []
     for index, box in enumerate(boxes):
-        corners = tools_prompts.handles(box, reach)
+        corners = prompts.handles(box, reach)
         places = (corners["se"], corners["nw"], _on_border(box, reach))
         found += [Station(kind, index, at, tool) for at in places]
     found += [
@@ -93,9 +92,9 @@ def _one(box: Box | None) -> tuple[Box, ...]:
     return () if box is None else (box,)
 
 
-def _on_border(box: Box, reach: float) -> tools_prompts.Position:
+def _on_border(box: Box, reach: float) -> prompts.Position:
     """Return a place on the upper side that holds no handle: there the box moves."""
-    share = 0.25 if "n" in tools_prompts.handles(box, reach) else 0.5
+    share = 0.25 if "n" in prompts.handles(box, reach) else 0.5
     return box.column0 + share * box.width, box.row0
 
 

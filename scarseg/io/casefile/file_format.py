@@ -40,7 +40,7 @@ from scarseg.io.casefile.documents import (
     PatchRow,
     ReadingDocument,
     Software,
-    Source,
+    SourceDocument,
     SourceFile,
     StackIdentity,
     decode_document,
@@ -206,7 +206,7 @@ def _document(case: Case) -> CaseDocument:
         software=Software(version=__version__),
         saved_at_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
         stack=stack_identity(stack),
-        source=Source(
+        source=SourceDocument(
             study_uid=stack.study_uid,
             slice_thickness_mm=float(stack.slice_thickness_mm),
             thickness_from_user=bool(stack.thickness_from_user),
