@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from scarseg.simulate import studies as simulate_studies_module
+from scarseg.simulate import studies as simulate_studies
 
 N_FILES = 500
 FRAME_S = 0.016
@@ -166,7 +166,7 @@ def some_studies(folder: Path, n: int) -> None:
         plain = StudyOptions(
             heart, enhanced=False, pair=False, localizer=False, scout=False, patient_id=f"SIM{k}"
         )
-        simulate_studies_module.write_study(folder / f"study{k}", 40 + k, plain)
+        simulate_studies.write_study(folder / f"study{k}", 40 + k, plain)
 
 
 def seconds_of_pydicom(files: Sequence[Path]) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from cross_validation import FOLDS, PROTOCOL, DrawnHeart
 
-from scarseg import models as models_module_module
+from scarseg import models as models_module
 from scarseg.case.labels import LabelArray, infarct_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.stack import Stack
@@ -146,7 +146,7 @@ def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]
     dealt = folds([case.name for case in cases], FOLDS)
     for k, left_out in enumerate(dealt):
         weights = output / f"fold{k}" / "average.safetensors"
-        segmenter = models_module_module.load(str(weights), None, "cpu").segmenter
+        segmenter = models_module.load(str(weights), None, "cpu").segmenter
         for case in cases:
             if case.name in left_out and case.name not in VALIDATION:
                 yield case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed))
@@ -180,7 +180,7 @@ def main() -> int:
         pairs = held_out(options.emidec, options.folds)
     else:
         names = VALIDATION if options.patients == "validation" else INNER
-        models = models_module_module.load(device="cpu")
+        models = models_module.load(device="cpu")
         pairs = ((case, models) for case in read_cases(options.emidec) if case.name in names)
     rows = [row for case, own in pairs for row in measure(case, own, options.folds is not None)]
     print(RULE.name)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from scarseg import models as models_module_module
+from scarseg import models as models_module
 from scarseg.case.labels import Label, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.case.stack import Stack
@@ -233,7 +233,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     names = VALIDATION if options.patients == "validation" else INNER
     cases = [one for one in read_cases(options.emidec) if one.name in names]
-    models = models_module_module.load(options.segmenter, options.detector, "cpu")
+    models = models_module.load(options.segmenter, options.detector, "cpu")
     rows = read_all(cases, models)
     summaries = [summary(one) for one in rows]
     n = len(rows[0].scarred)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from segment_anything import sam_model_registry
 
-from scarseg import models as models_module_module
+from scarseg import models as models_module
 from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import Stack
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     begin = time.perf_counter()
-    models: Models = models_module_module.load(device="cpu")
+    models: Models = models_module.load(device="cpu")
     print(f"torch {torch.__version__}, {options.threads} threads")
     print(f"load both models                    {time.perf_counter() - begin:8.3f} s")
     stack = twelve_slices(options.seed)

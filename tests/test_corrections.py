@@ -17,7 +17,7 @@ from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.models import Embedding, Logits, Models
 from scarseg.segmentation import pipeline, wall_correction
-from scarseg.segmentation import predict as segmentation_predict_module
+from scarseg.segmentation import predict as segmentation_predict
 from scarseg.segmentation.wall_correction import (
     SIGMA_MM,
     THINNEST_WALL_MM,
@@ -211,7 +211,7 @@ class TakesNoOthers(FakeSegmenter):
 
 
 @pytest.fixture
-def proposal(phantom_stack: Stack) -> segmentation_predict_module.SliceProposal:
+def proposal(phantom_stack: Stack) -> segmentation_predict.SliceProposal:
     return pipeline.propose_slice(phantom_stack.image(2), MODELS)
 
 
@@ -220,13 +220,13 @@ WITHOUT_SCAR = np.minimum(phantom_labels()[2], Label.MYOCARDIUM)
 
 
 def moved(
-    proposal: segmentation_predict_module.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
     *points: Point,
     before: LabelArray | None = None,
     labels_under_scar: LabelArray = WITHOUT_SCAR,
     previous: Logits | None = None,
 ) -> wall_correction.CorrectedHeart:
-    return segmentation_predict_module.correct_heart(
+    return segmentation_predict.correct_heart(
         MODELS,
         proposal.embedding,
         replace(proposal.prompts, points=points),
@@ -237,7 +237,7 @@ def moved(
 
 
 def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
-    proposal: segmentation_predict_module.SliceProposal, scarred: LabelArray
+    proposal: segmentation_predict.SliceProposal, scarred: LabelArray
 ) -> None:
     scarred[30, 43] = Label.MVO
     off = wall(0, 14, False)
@@ -253,7 +253,7 @@ def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
 
 
 def test_a_click_taken_back_leaves_no_trace(
-    proposal: segmentation_predict_module.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
 ) -> None:
     once = moved(proposal, wall(90, 19))
     assert not np.array_equal(once.labels, proposal.labels)
@@ -264,7 +264,7 @@ def test_a_click_taken_back_leaves_no_trace(
 
 
 def test_a_drawing_is_corrected_round_the_click_alone(
-    proposal: segmentation_predict_module.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
 ) -> None:
     drawn = WITHOUT_SCAR.copy()
     drawn[28:33, 20:25] = Label.MYOCARDIUM  # a hand drew a bump on the left,
@@ -303,7 +303,7 @@ def test_the_segmenter_is_asked_again_where_the_heart_now_is(
     box = Box(24, 20, 48, 40, Origin.READER if drawn else Origin.DETECTOR)
     proposal = pipeline.propose_slice(phantom_stack.image(2), models, box)
     asked_for = replace(proposal.prompts, points=(wall(0, 19),))
-    answer = segmentation_predict_module.correct_heart(
+    answer = segmentation_predict.correct_heart(
         models, proposal.embedding, asked_for, proposal.labels, WITHOUT_SCAR, proposal.logits
     )
     assert bool(answer.labels[30, 23]) is not drawn
@@ -316,7 +316,7 @@ ASKED = SlicePrompts(
 
 
 def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
-    proposal: segmentation_predict_module.SliceProposal, scarred: LabelArray
+    proposal: segmentation_predict.SliceProposal, scarred: LabelArray
 ) -> None:
     labels, logits = pipeline.segment(
         MODELS, proposal.embedding, ASKED, proposal.labels, proposal.logits
@@ -329,7 +329,7 @@ def test_an_answer_obeys_clicks_on_wall_and_pool_beside_those_on_scar(
 
 
 def test_scar_left_off_the_wall_does_not_pass_for_a_drawn_wall(
-    proposal: segmentation_predict_module.SliceProposal,
+    proposal: segmentation_predict.SliceProposal,
 ) -> None:
     """A later click on scar is answered with the wall of all clicks, and clips scar to it."""
     off = wall(0, 13.8, False)

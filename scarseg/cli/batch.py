@@ -262,7 +262,7 @@ def _run_measure(options: argparse.Namespace) -> int:
     Raises:
         InputError, OutputError: nothing could be done.
     """
-    from scarseg.batch import masks as batch_masks_module
+    from scarseg.batch import masks as batch_masks
     from scarseg.batch.selection import input_files, require_mr
     from scarseg.io import dicom
     from scarseg.io.files import refuse_inputs
@@ -270,7 +270,7 @@ def _run_measure(options: argparse.Namespace) -> int:
 
     files = _table_files(options, [*options.masks_in, *options.dicom])
     meaning = dict(options.values) or None
-    settings = batch_masks_module.MaskSettings(**_shared_settings(options), meaning=meaning)
+    settings = batch_masks.MaskSettings(**_shared_settings(options), meaning=meaning)
     masks = match.find_masks(options.masks_in)
     with progress_bar("Reading headers") as progress:
         report = dicom.scan(options.dicom, progress)
@@ -279,10 +279,10 @@ def _run_measure(options: argparse.Namespace) -> int:
     stacks = match.select_series(report.stacks, options.series)
     with progress_bar("Matching") as progress:
         matching = match.match_masks(masks, stacks, meaning, progress)
-    for note in (*report.notes, *batch_masks_module.matching_notes(matching)):
+    for note in (*report.notes, *batch_masks.matching_notes(matching)):
         say(note)
     with progress_bar("Measuring") as progress:
-        results = batch_masks_module.measure_masks(matching, settings, progress)
+        results = batch_masks.measure_masks(matching, settings, progress)
     run_settings = {"values": {str(value): label.name for value, label in (meaning or {}).items()}}
     records = [one.record for one in results]
     table, n_failed = _write_tables(options, records, results, run_settings, options.force)
@@ -309,18 +309,18 @@ def _shared_settings(options: argparse.Namespace) -> dict[str, Any]:
 def _table_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
     """Return the tables to come; refuse, before any work, what could not be written then."""
     from scarseg.batch.results import further_tables
-    from scarseg.io import files as io_files_module
+    from scarseg.io import files as io_files
     from scarseg.io.tables.export import export_files
 
     extra = further_tables(bool(options.methods))
     files = export_files(options.output, options.xlsx, tuple(extra))
-    io_files_module.refuse_inputs(files, inputs)
+    io_files.refuse_inputs(files, inputs)
     if not options.force and not _may_replace_tables(options):
-        io_files_module.refuse_existing(files)
+        io_files.refuse_existing(files)
     for file in files:
-        io_files_module.require_writable(file)
+        io_files.require_writable(file)
     if options.report is not None:
-        io_files_module.require_writable(options.report / "report")
+        io_files.require_writable(options.report / "report")
     return files
 
 

@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
     from scarseg.evaluation.run import evaluate_patients
     from scarseg.io.files import refuse_existing, require_writable
-    from scarseg.training import cases as training_cases_module
+    from scarseg.training import cases as training_cases
 
     strategies = parse_strategies(options.prompts or DEFAULT_STRATEGIES)
     files = tables.result_files(options.output)
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     candidates, identities = _candidates(options)
     with progress_bar("Evaluating") as progress:
         progress(0.0, "reading")
-        read = training_cases_module.read_data(options.data, options.dicom)
+        read = training_cases.read_data(options.data, options.dicom)
         cases, which = choose_patients(read, options.patients)
         protocol = Protocol(strategies, options.seed, options.lv == "truth")
         results = evaluate_patients(cases, candidates, protocol, options.jobs, progress)

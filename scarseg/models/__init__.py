@@ -172,12 +172,12 @@ def load(
     """
     prepare_environment()
     _map_libraries()
-    from scarseg.models import detector as models_detector_module
-    from scarseg.models import segmenter as models_segmenter_module
+    from scarseg.models import detector as models_detector
+    from scarseg.models import segmenter as models_segmenter
 
     return Models(
-        models_segmenter_module.load_segmenter(segmenter, device),
-        models_detector_module.load_detector(detector, device),
+        models_segmenter.load_segmenter(segmenter, device),
+        models_detector.load_detector(detector, device),
     )
 
 

@@ -13,7 +13,7 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, ModelError, ScarsegError
 from scarseg.io import dicom
-from scarseg.io import files as io_files_module
+from scarseg.io import files as io_files
 from scarseg.io.casefile import last_position, library, store
 from scarseg.io.casefile.file_format import has_same_files, stack_identity
 from scarseg.io.casefile.library import CaseFile
@@ -60,7 +60,7 @@ def replay_files(options: argparse.Namespace, bar: ProgressBar, say: Print) -> R
     if not found.cases:
         raise InputError("E_INPUT_MISSING", "There is no case file (.scarseg) here that is whole.")
     if options.output is not None and not options.force:
-        io_files_module.refuse_existing(_outputs(options.output, found.cases))
+        io_files.refuse_existing(_outputs(options.output, found.cases))
     with bar("Reading headers") as progress:
         report = dicom.scan(_images(options.dicom, found.rest), progress)
     source = ReplayWeights(options.segmenter, options.detector, options.device)
@@ -149,7 +149,7 @@ def _replay_case(
 
 
 def _mask(folder: Path, stack_id: str) -> Path:
-    return folder / f"{io_files_module.safe_name(stack_id)}.nii.gz"
+    return folder / f"{io_files.safe_name(stack_id)}.nii.gz"
 
 
 def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
@@ -162,7 +162,7 @@ def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> StackRec
     """Write the label map that was made again; return its row."""
     case = replayed.case
     path = _mask(options.output, case.stack.stack_id)
-    io_files_module.make_folder(options.output)
+    io_files.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
     convention, density = MassConvention(options.mass), options.density
     record = pipeline.measured_record(case, convention, density, mask_file=path.name)

@@ -18,7 +18,7 @@ from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import reading_method as method_of
 from scarseg.quant.method_comparison import MethodComparison, compare_methods, reader_boxes
 from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
-from scarseg.report import text as report_text_module
+from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
 from scarseg.report.layout import (
     INK,
@@ -176,10 +176,10 @@ def _later_page(report: ReportInput, slices: range) -> Page:
 
 def _head(page: Page, report: ReportInput) -> None:
     page.text(LEFT_MM, 15.5, TITLE, 14.0, bold=True)
-    text, is_read = report_text_module.status_line(report.case, report.measured, report.method)
+    text, is_read = report_text.status_line(report.case, report.measured, report.method)
     page.text(RIGHT_MM, 15.5, text, 8.0, align="right", bold=True,
                colour=INK if is_read else WARNING_COLOUR)  # fmt: skip
-    page.text(LEFT_MM, 20.8, report_text_module.patient_line(report.case, report.identify), 8.0)
+    page.text(LEFT_MM, 20.8, report_text.patient_line(report.case, report.identify), 8.0)
     reader = f"Reader {report.case.reader}" if report.case.reader else "No reader"
     page.text(RIGHT_MM, 20.8, reader, 8.0, align="right")
     page.line(23.2, strong=True)
@@ -196,11 +196,11 @@ def _headline(page: Page, report: ReportInput) -> None:
         else measured.scar_mass_thickness_g
     )
     interval = report.interval
-    has_result = report_text_module.has_result(measured)
+    has_result = report_text.has_result(measured)
     scar_g = measured.scar_mass_g if has_result else None
     mvo_g = measured.mvo_mass_g if has_result else None
     rules = f"by {rule}; {other_scar:.2f} g by {other_rule}" if has_result else "nothing was read"
-    mvo_rule = report_text_module.NOT_LOOKED_FOR if has_result and mvo_g is None else f"by {rule}"
+    mvo_rule = report_text.NOT_LOOKED_FOR if has_result and mvo_g is None else f"by {rule}"
     if interval is not None:
         between = f"interval {interval.low_g:.1f} to {interval.high_g:.1f} g"
         page.text(LEFT_MM, 41.6, between, 6.2, colour=QUIET)
@@ -217,7 +217,7 @@ def _headline(page: Page, report: ReportInput) -> None:
 
 
 def _with_unit(value: float | None, digits: int, unit: str) -> str:
-    return report_text_module.BLANK if value is None else f"{value:.{digits}f} {unit}"
+    return report_text.BLANK if value is None else f"{value:.{digits}f} {unit}"
 
 
 def _segments(page: Page, report: ReportInput) -> None:
@@ -234,9 +234,7 @@ def _segments(page: Page, report: ReportInput) -> None:
         for artery, amount in found.measured.territories
     }
     draw_bullseye(panel, found.area_percents, territories=territories, scale=0.68, legend_columns=3)
-    page.text(
-        left, SMALL_PRINT_MM - 6.0, report_text_module.insertion_note(found), 5.8, colour=QUIET
-    )
+    page.text(left, SMALL_PRINT_MM - 6.0, report_text.insertion_note(found), 5.8, colour=QUIET)
 
 
 def _results(page: Page, report: ReportInput) -> None:
@@ -244,7 +242,7 @@ def _results(page: Page, report: ReportInput) -> None:
     y = page.heading(left, NUMBERS_TOP_MM, "Numbers, by both mass conventions", right)
     places = (left, right - 17.0, right)
     page.row(y, ("", "by thickness", "by spacing"), places, 6.2, colour=QUIET)
-    for row in report_text_module.result_rows(report.measured, report.interval):
+    for row in report_text.result_rows(report.measured, report.interval):
         y += 3.7
         page.row(y, row, places, 6.8, bold=row[0].startswith("Scar (infarct)"))
     _slice_table(page, report, y + 6.2)
@@ -253,7 +251,7 @@ def _results(page: Page, report: ReportInput) -> None:
 def _slice_table(page: Page, report: ReportInput, y: float) -> None:
     """Draw the grams of every slice with a bar, to show which slices make up the mass."""
     left, right = _MIDDLE_COLUMN
-    measured, external = report.measured, report_text_module.is_external(report.method)
+    measured, external = report.measured, report_text.is_external(report.method)
     step = min(3.5, (SMALL_PRINT_MM - 6.0 - y) / (len(measured.slices) + 1))
     size = min(6.4, 1.85 * step)
     rule = CONVENTIONS[measured.convention]
@@ -274,7 +272,7 @@ def _slice_table(page: Page, report: ReportInput, y: float) -> None:
         blank = (
             one.status is SliceStatus.UNSEEN and grams == 0
         )  # 0 g must never stand for "not read"
-        text = report_text_module.BLANK if blank else f"{grams:.2f}"
+        text = report_text.BLANK if blank else f"{grams:.2f}"
         page.text(right, base, text, size, align="right")
         if grams > 0 and largest > 0:
             bars.barh(k + 0.5, grams / largest, height=0.62, color="#c98500", linewidth=0)
@@ -288,17 +286,17 @@ def _methods(page: Page, report: ReportInput) -> None:
     page.row(y, ("scar", "g", "% of LV"), places, 6.2, colour=QUIET)
     y += 3.7
     own = (report.measured.scar_mass_g, report.measured.scar_percent_lv)
-    cells = ("This segmentation", *(report_text_module.format_number(one, 1) for one in own))
+    cells = ("This segmentation", *(report_text.format_number(one, 1) for one in own))
     page.row(y, cells, places, 6.8, bold=True)
-    for row in report_text_module.method_lines(report.methods, convention):
+    for row in report_text.method_lines(report.methods, convention):
         y += 3.5
         page.row(y, row, places)
     y += 6.0
     page.row(y, ("core and grey zone", "core g", "grey g"), places, 6.2, colour=QUIET)
-    for row in report_text_module.zone_lines(report.methods, convention):
+    for row in report_text.zone_lines(report.methods, convention):
         y += 3.5
         page.row(y, row, places)
-    note = report_text_module.method_note(report.case, report.methods)
+    note = report_text.method_note(report.case, report.methods)
     note += f" Mass by {CONVENTIONS[convention]}."
     page.paragraph(left, y + 5.0, right - left, note, 5.4, colour=QUIET, max_lines=8)
 
@@ -306,12 +304,12 @@ def _methods(page: Page, report: ReportInput) -> None:
 def _small_print(page: Page, report: ReportInput) -> None:
     y = SMALL_PRINT_MM
     page.line(y - 3.6)
-    made = report_text_module.provenance_lines(report.case, report.method, report.interval)
+    made = report_text.provenance_lines(report.case, report.method, report.interval)
     if report.labels_from:
         made.insert(1, f"Labels {report.labels_from}")
     parts: Sequence[tuple[str, str, int]] = (
-        ("Geometry", report_text_module.geometry_line(report.case, report.measured), 2),
-        ("Warnings", report_text_module.warning_line(report.measured, report.warnings), 3),
+        ("Geometry", report_text.geometry_line(report.case, report.measured), 2),
+        ("Warnings", report_text.warning_line(report.measured, report.warnings), 3),
         *(("Provenance" if number == 0 else "", line, 2) for number, line in enumerate(made)),
     )
     for name, text, most in parts:

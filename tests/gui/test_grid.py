@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QApplication
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.case.stack import Stack
-from scarseg.gui.viewer import montage as viewer_montage_module
+from scarseg.gui.viewer import montage as viewer_montage
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.montage import Cell
 from scarseg.models import Models
@@ -64,7 +64,7 @@ class Montage:
         self.reader = reader
 
     @property
-    def grid(self) -> viewer_montage_module.Grid:
+    def grid(self) -> viewer_montage.Grid:
         return self.reader.window.views.grid
 
     def cell(self, k: int) -> Cell:
@@ -434,20 +434,14 @@ def test_read_only_cells_change_nothing(montage):
 @pytest.mark.parametrize("n", [1, 2, 7, 11, 12, 20, 30])
 def test_cells_fill_the_window_or_scroll(n, size):
     width, height = size
-    planned = viewer_montage_module.plan(n, width, height)
+    planned = viewer_montage.plan(n, width, height)
     rows = -(-n // planned.columns)
-    assert (
-        planned.columns * (planned.width + viewer_montage_module.GAP) + viewer_montage_module.GAP
-        <= width
-    )
-    assert (
-        planned.total
-        == rows * (planned.height + viewer_montage_module.GAP) + viewer_montage_module.GAP
-    )
-    side = min(planned.width, planned.height - viewer_montage_module.CAPTION)
-    assert side >= min(viewer_montage_module.SMALLEST, width - 2 * viewer_montage_module.GAP)
+    assert planned.columns * (planned.width + viewer_montage.GAP) + viewer_montage.GAP <= width
+    assert planned.total == rows * (planned.height + viewer_montage.GAP) + viewer_montage.GAP
+    side = min(planned.width, planned.height - viewer_montage.CAPTION)
+    assert side >= min(viewer_montage.SMALLEST, width - 2 * viewer_montage.GAP)
     if planned.total <= height:
         wasted = n * side * side / (width * height)
         assert n == 1 or wasted > 0.25
     else:
-        assert side < viewer_montage_module.SMALLEST + 20 or planned.columns == 1
+        assert side < viewer_montage.SMALLEST + 20 or planned.columns == 1

@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QApplication
 
 from scarseg.case.history import SliceStatus
 from scarseg.gui import reading_time
-from scarseg.gui.dialogs import reading as dialogs_reading_module
+from scarseg.gui.dialogs import reading as dialogs_reading
 
 
 @pytest.fixture
@@ -135,21 +135,21 @@ def test_time_is_on_the_disk_once_the_reader_rests(reading, phantom_stack):
 
 
 def test_a_slice_that_cannot_be_read_gets_its_reason_by_one_key(reading, qtbot):
-    dialog = dialogs_reading_module.ReasonDialog(reading.window)
+    dialog = dialogs_reading.ReasonDialog(reading.window)
     dialog.open()
     qtbot.keyClick(dialog.buttons[0], Qt.Key.Key_2)
     assert dialog.result() == dialog.DialogCode.Accepted
-    assert dialog.reason == dialogs_reading_module.REASONS[1]
+    assert dialog.reason == dialogs_reading.REASONS[1]
     reading.dialogs.why = dialog.reason
     dialog.deleteLater()
     reading.go_to(2)
     reading.act("not_assessable")
-    assert reading.case.readings[2].reason == dialogs_reading_module.REASONS[1]
+    assert reading.case.readings[2].reason == dialogs_reading.REASONS[1]
     assert not reading.case.labels[2].any()
 
 
 def test_another_reason_is_typed_numbers_and_all(reading, qtbot):
-    dialog = dialogs_reading_module.ReasonDialog(reading.window)
+    dialog = dialogs_reading.ReasonDialog(reading.window)
     dialog.open()
     dialog.line.setFocus()
     qtbot.keyClicks(dialog.line, "coil ")
@@ -157,7 +157,7 @@ def test_another_reason_is_typed_numbers_and_all(reading, qtbot):
     qtbot.keyClick(dialog.line, Qt.Key.Key_Return)
     assert dialog.reason == "coil 3"
     dialog.deleteLater()
-    silent = dialogs_reading_module.ReasonDialog(reading.window)
+    silent = dialogs_reading.ReasonDialog(reading.window)
     silent.open()
     silent.line.setFocus()
     qtbot.keyClick(silent.line, Qt.Key.Key_Return)

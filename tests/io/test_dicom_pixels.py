@@ -21,7 +21,7 @@ from pydicom.uid import (
 from scarseg.case.stack import LgeSequence, Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import read_stack, scan
-from scarseg.io.dicom.pixel_data import decoder as pixel_data_decoder_module
+from scarseg.io.dicom.pixel_data import decoder as pixel_data_decoder
 from scarseg.io.dicom.pixel_data.decoder import DecodeError, Decoder, FrameCode
 from tests.io.dicom_files import (
     COLUMNS,
@@ -217,11 +217,11 @@ def test_cut_multi_frame_file_keeps_its_whole_frames(tmp_path: Path, syntax: str
 def test_code_stream_cut_short_is_refused(syntax: str) -> None:
     frame = encode(stored_pixels(0), syntax)
     np.testing.assert_array_equal(
-        pixel_data_decoder_module.decode_frame(frame, _code(syntax)), stored_pixels(0)
+        pixel_data_decoder.decode_frame(frame, _code(syntax)), stored_pixels(0)
     )
     for keep in (len(frame) - 3, len(frame) // 2):
         with pytest.raises(DecodeError):
-            pixel_data_decoder_module.decode_frame(frame[:keep], _code(syntax))
+            pixel_data_decoder.decode_frame(frame[:keep], _code(syntax))
 
 
 def test_nothing_decodable_is_refused(tmp_path: Path) -> None:
@@ -260,15 +260,11 @@ def test_death_of_the_decoder_is_an_error_and_the_next_frame_decodes() -> None:
 
 def test_decoder_that_hangs_or_dies_on_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = Decoder(time_limit_s=0.5)
-    monkeypatch.setattr(
-        pixel_data_decoder_module, "CHILD_COMMAND", ("-c", "import time; time.sleep(60)")
-    )
+    monkeypatch.setattr(pixel_data_decoder, "CHILD_COMMAND", ("-c", "import time; time.sleep(60)"))
     try:
         with pytest.raises(DecodeError):
             decoder.decode(b"x", _code())
-        monkeypatch.setattr(
-            pixel_data_decoder_module, "CHILD_COMMAND", ("-c", "import os; os.abort()")
-        )
+        monkeypatch.setattr(pixel_data_decoder, "CHILD_COMMAND", ("-c", "import os; os.abort()"))
         with pytest.raises(DecodeError):
             decoder.decode(b"x" * 10_000_000, _code())
         monkeypatch.undo()
@@ -293,8 +289,8 @@ def test_frame_that_kills_its_decoder_is_one_slices_error(
         "d._serve()\n"
     )
     decoder = Decoder()
-    monkeypatch.setattr(pixel_data_decoder_module, "_DECODER", decoder)
-    monkeypatch.setattr(pixel_data_decoder_module, "CHILD_COMMAND", ("-P", "-c", script))
+    monkeypatch.setattr(pixel_data_decoder, "_DECODER", decoder)
+    monkeypatch.setattr(pixel_data_decoder, "CHILD_COMMAND", ("-P", "-c", script))
     try:
         stack = read(tmp_path)
     finally:
@@ -309,7 +305,7 @@ def test_image_of_another_size_is_refused_by_the_decoder() -> None:
     for syntax in (JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
         frame = encode(stored_pixels(0)[:-1], syntax)
         with pytest.raises(DecodeError):
-            pixel_data_decoder_module.decode_frame(frame, _code(syntax))
+            pixel_data_decoder.decode_frame(frame, _code(syntax))
 
 
 def test_nothing_in_the_working_folder_is_imported(

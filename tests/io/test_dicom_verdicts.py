@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from scarseg.errors import GeometryError, InputError
 from scarseg.io.dicom import elements, parser, read_stack, scan
-from scarseg.io.dicom import series as dicom_series
+from scarseg.io.dicom import series as dicom_series_module
 from scarseg.io.dicom.types import LoadReport, StackSummary
 from tests.io.dicom_files import (
     COLUMNS,
@@ -440,7 +440,7 @@ def test_images_that_do_not_say_whose_they_are(
 
 
 def test_stack_over_2_gb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom_series, "MAX_STACK_BYTES", N_SLICES * ROWS * COLUMNS * 4 - 1)
+    monkeypatch.setattr(dicom_series_module, "MAX_STACK_BYTES", N_SLICES * ROWS * COLUMNS * 4 - 1)
     save_series(tmp_path, series())
     assert refused_code(scan([tmp_path])) == "E_LIMIT"
 

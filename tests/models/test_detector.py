@@ -20,7 +20,7 @@ from scarseg.case.prompts import Origin
 from scarseg.case.stack import Stack
 from scarseg.errors import ModelError, WeightsError
 from scarseg.models import Structure
-from scarseg.models import detector as models_detector_module
+from scarseg.models import detector as models_detector
 from scarseg.models.detector import (
     DetectorSettings,
     YoloDetector,
@@ -73,7 +73,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, *answers: list[list[float]]) -> li
         fed.append(images)
         return [torch.tensor(answers[len(fed) - 1], dtype=torch.float32).reshape(-1, 6)]
 
-    monkeypatch.setattr(models_detector_module, "run_network", run)
+    monkeypatch.setattr(models_detector, "run_network", run)
     return fed
 
 
@@ -179,7 +179,7 @@ def test_training_and_use_see_the_same_picture(
     detector().detect(image)
     far = DetectorCrop.whole(image.pixels.shape, image.pixel_spacing_mm)
     (found,) = to_detections(torch.tensor(heart), far, image.pixels.shape)
-    near = models_detector_module.near_crop(found.box, image.pixel_spacing_mm)
+    near = models_detector.near_crop(found.box, image.pixel_spacing_mm)
 
     monkeypatch.setattr(data, "vary_slice_appearance", lambda seen, _rng: seen)
     monkeypatch.setattr(data, "cut_margins", lambda piece, _rng: piece)
@@ -262,7 +262,7 @@ def test_a_mirrored_slice_gives_mirrored_boxes(network: Any, axis: int) -> None:
 def test_a_large_heart_fits_the_second_look() -> None:
     from scarseg.case.prompts import Box
 
-    view = models_detector_module.near_crop(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
+    view = models_detector.near_crop(Box(10, 20, 130, 95), SPACING)  # 150 mm both ways
     corners = view.to_crop(np.array([[10.0, 20.0], [130.0, 95.0]]))
     assert corners.min() > 8 and corners.max() < 120
 
@@ -297,7 +297,7 @@ def _cut(path: Path) -> None:
 def _rewrite(path: Path, change: Any, metadata: dict[str, str] | None = None) -> None:
     state = load_file(path)
     change(state)
-    fitting = {"format": models_detector_module.FORMAT, "settings": json.dumps({"scar_score": 0.3})}
+    fitting = {"format": models_detector.FORMAT, "settings": json.dumps({"scar_score": 0.3})}
     save_file(state, path, fitting if metadata is None else metadata)
 
 
@@ -328,20 +328,20 @@ def _keep(_state: dict[str, torch.Tensor]) -> None:
         (lambda p: _rewrite(p, lambda s: s.update(more=torch.ones(2))), "E_WEIGHTS_DAMAGED"),
         (lambda p: _rewrite(p, _keep, {}), "E_WEIGHTS_UNKNOWN"),
         (
-            lambda p: _rewrite(p, _keep, {"format": models_detector_module.FORMAT}),
+            lambda p: _rewrite(p, _keep, {"format": models_detector.FORMAT}),
             "E_WEIGHTS_DAMAGED",
         ),
         (
             lambda p: _rewrite(
                 p,
                 _keep,
-                {"format": models_detector_module.FORMAT, "settings": '{"far_mm_per_pixel": 9}'},
+                {"format": models_detector.FORMAT, "settings": '{"far_mm_per_pixel": 9}'},
             ),
             "E_WEIGHTS_UNKNOWN",
         ),
         (
             lambda p: _rewrite(
-                p, _keep, {"format": models_detector_module.FORMAT, "settings": '{"run": "x"}'}
+                p, _keep, {"format": models_detector.FORMAT, "settings": '{"run": "x"}'}
             ),
             "E_WEIGHTS_DAMAGED",
         ),

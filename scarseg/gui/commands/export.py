@@ -12,7 +12,7 @@ from scarseg.case.case import Case
 from scarseg.case.stack import Stack
 from scarseg.errors import OutputError, ScarsegError
 from scarseg.gui.commands.base import CommandContext, CommandGroup
-from scarseg.gui.session import export as session_export_module
+from scarseg.gui.session import export as session_export
 from scarseg.gui.session.export import ExportFormat
 from scarseg.gui.session.interval import IntervalMaker, interval_maker
 
@@ -36,7 +36,7 @@ class ExportCommands(CommandGroup):
         path = self._dialogs.save_as(self._titled("Export CSV"), "scar.csv", TABLE_FILTER)
         if path is not None:
             now = self.document.snapshot()
-            export = partial(session_export_module.export_cases, path, [now])
+            export = partial(session_export.export_cases, path, [now])
             self.write(partial(export, interval_of=self.interval_maker(now)), path)
 
     def export_list(self) -> None:
@@ -47,7 +47,7 @@ class ExportCommands(CommandGroup):
         now = None if self.document is None else self.document.snapshot()
         entries = [e for study in self._session.study_list.studies for e in study.entries]
         folder = self._session.folder
-        export = partial(session_export_module.export_list, path, entries, folder, now)
+        export = partial(session_export.export_list, path, entries, folder, now)
         export = partial(export, interval_of=self.interval_maker(now))
         self.write(export, path, reports=True)
 
@@ -66,9 +66,7 @@ class ExportCommands(CommandGroup):
         self._settings.setValue(EXPORT_KEY, ",".join(sorted(request.formats)))
         chosen = entries if request.whole_list else [current.entry]
         now = current.document.snapshot()
-        export = partial(
-            session_export_module.export_formats, request, chosen, self._session.folder, now
-        )
+        export = partial(session_export.export_formats, request, chosen, self._session.folder, now)
         write = partial(export, interval_of=self.interval_maker(now))
         self.write(write, request.folder, reports=True)
 
@@ -96,7 +94,7 @@ class ExportCommands(CommandGroup):
         )
         if path is not None:
             case = self.document.snapshot()
-            self.write(lambda force: session_export_module.save_prompts(path, case, force), path)
+            self.write(lambda force: session_export.save_prompts(path, case, force), path)
 
     def write(
         self,

@@ -24,7 +24,7 @@ from scarseg.gui.dialogs.rereading import RereadingOptions
 from scarseg.gui.panels.agreement_plot import AgreementDialog, AgreementPlot
 from scarseg.gui.panels.status_bar import Banner
 from scarseg.gui.panels.toolbar import configure_button
-from scarseg.gui.session import rereading as session_rereading_module
+from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
 from scarseg.gui.session.study_list import (
     BlindedEntry,
@@ -146,7 +146,7 @@ class RereadingController(QObject):
         take = partial(self._offer, listed)
         self._run(
             "look",
-            session_rereading_module.find_first_readings,
+            session_rereading.find_first_readings,
             self._session.folder,
             sources,
             done=take,
@@ -181,7 +181,7 @@ class RereadingController(QObject):
             self._reader.name = plan.reader
         chosen = [read[k][2] for k in plan.chosen]
         self._run(
-            "start", session_rereading_module.start, self._session.folder, chosen,
+            "start", session_rereading.start, self._session.folder, chosen,
             plan.reader, plan.read_number, plan.proposals, done=self._begin,
         )  # fmt: skip
 
@@ -193,7 +193,7 @@ class RereadingController(QObject):
             self._save()
             self._run(
                 "find",
-                session_rereading_module.find_unfinished,
+                session_rereading.find_unfinished,
                 self._session.folder,
                 done=self._choose,
             )
@@ -203,17 +203,17 @@ class RereadingController(QObject):
         if self.now is None:
             self._run(
                 "find",
-                session_rereading_module.find_unfinished,
+                session_rereading.find_unfinished,
                 self._session.folder,
                 done=self._name,
             )
 
-    def _name(self, found: session_rereading_module.RereadingProgress) -> None:
+    def _name(self, found: session_rereading.RereadingProgress) -> None:
         waiting = found.rereadings
         more = f": {_words(found, waiting[0])}" if waiting else " …"
         self._actions["reread_resume"].setText(RESUME_TEXT.removesuffix(" …") + more)
 
-    def _choose(self, found: session_rereading_module.RereadingProgress) -> None:
+    def _choose(self, found: session_rereading.RereadingProgress) -> None:
         self._name(found)
         waiting = found.rereadings
         if not waiting:
@@ -225,9 +225,9 @@ class RereadingController(QObject):
                 [f"{_words(found, w)} ({w.code})" for w in waiting]
             )
         if which is not None:
-            self._begin(session_rereading_module.RereadingProgress((waiting[which],), found.read))
+            self._begin(session_rereading.RereadingProgress((waiting[which],), found.read))
 
-    def _begin(self, found: session_rereading_module.RereadingProgress) -> None:
+    def _begin(self, found: session_rereading.RereadingProgress) -> None:
         """Replace the study list by the list of codes."""
         current = self._session.current
         if current is not None and current.saver.problem:
@@ -334,9 +334,7 @@ class RereadingController(QObject):
         if path is None:
             return
         path = path if path.suffix else path.with_suffix(".html")
-        write = partial(
-            session_rereading_module.write_page, path, self.now, sources, self._session.folder
-        )
+        write = partial(session_rereading.write_page, path, self.now, sources, self._session.folder)
         done = partial(self._finished, path)
         self._commands.export.write(write, path, reports=True, done=done)
 
@@ -391,5 +389,5 @@ def _cover(now: Rereading, code: str) -> BlindedEntry:
     )
 
 
-def _words(found: session_rereading_module.RereadingProgress, one: Rereading) -> str:
+def _words(found: session_rereading.RereadingProgress, one: Rereading) -> str:
     return f"{one.name}, {found.n_done(one)} of {len(one.cases)} done"

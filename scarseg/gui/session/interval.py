@@ -19,7 +19,7 @@ from scarseg.gui.session.inference_queue import IdleTask
 from scarseg.models import Embedding, Models
 from scarseg.progress import Progress
 from scarseg.quant.mass import headline_convention
-from scarseg.segmentation import interval as segmentation_interval_module
+from scarseg.segmentation import interval as segmentation_interval
 from scarseg.segmentation import uncertainty
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class IntervalUpdater(QObject):
             if not drawn or k in self._drawn:
                 return None
             work: Callable[[], Any] = partial(
-                segmentation_interval_module.drawn_spread, labels.copy(), spacing
+                segmentation_interval.drawn_spread, labels.copy(), spacing
             )
             return self._spare(k, work, self._while_it_stands(partial(self._drawn.__setitem__, k)))
         if asked.complete:
@@ -196,7 +196,7 @@ class IntervalUpdater(QObject):
             work = partial(models.segmenter.embed, case.stack.image(k), asked.lv_box)
             return self._spare(k, work, partial(self._embedded.__setitem__, k))
         work = partial(
-            segmentation_interval_module.count_at_levels,
+            segmentation_interval.count_at_levels,
             models,
             embedding,
             asked.variation,

@@ -25,7 +25,7 @@ from scarseg.gui.session.study_list import (
     reading_summary,
 )
 from scarseg.gui.workers import Worker
-from scarseg.io.casefile import lock as casefile_lock_module
+from scarseg.io.casefile import lock as casefile_lock
 from scarseg.progress import Progress
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
         stack = dicom.read_stack(source, thickness, progress)
     lock, blocked = None, False
     try:
-        lock = casefile_lock_module.CaseLock().acquire(path)
+        lock = casefile_lock.CaseLock().acquire(path)
     except StoreError as error:
         blocked = error.code == "E_CASE_LOCKED"
         notes.append(error.message)

@@ -12,7 +12,7 @@ from scarseg.case.labels import Label
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
 from scarseg.gui.tools import drawing
-from scarseg.gui.tools import prompts as prompt_tools
+from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.painting import REACH
 from scarseg.gui.viewer.slice_view import SliceView
 from scarseg.gui.viewer.view_state import Common, Shared
@@ -30,7 +30,7 @@ CURSORS = {
     "s": Qt.CursorShape.SizeVerCursor,
     "w": Qt.CursorShape.SizeHorCursor,
     "e": Qt.CursorShape.SizeHorCursor,
-    prompt_tools.BORDER: Qt.CursorShape.SizeAllCursor,
+    tools_prompts.BORDER: Qt.CursorShape.SizeAllCursor,
 }
 """The mouse cursor over the parts of a box."""
 
@@ -62,7 +62,7 @@ class Pointing(SliceView):
         super().__init__(shared)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self._boxes = {label: prompt_tools.BoxTool(label) for label in prompt_tools.NAMES}
+        self._boxes = {label: tools_prompts.BoxTool(label) for label in tools_prompts.NAMES}
         self._held: Qt.MouseButton | None = None
         self._last_at = QPointF()
         self._over = self._current = False
@@ -74,7 +74,7 @@ class Pointing(SliceView):
         return self
 
     @property
-    def box_tool(self) -> prompt_tools.BoxTool | None:
+    def box_tool(self) -> tools_prompts.BoxTool | None:
         """Return the box tool of this tool and label; L draws the wall's whatever the label."""
         if self.tool == "ventricle":
             return self._boxes[Label.MYOCARDIUM]
@@ -104,11 +104,11 @@ class Pointing(SliceView):
         near = not self.small or self._current or self._over
         self.prompt_layer.show_handles(hand.structure if hand is not None and near else None)
 
-    def _inside(self, at: prompt_tools.Position) -> bool:
+    def _inside(self, at: tools_prompts.Position) -> bool:
         rows, columns = self._labels.shape
         return 0 <= at[0] < columns and 0 <= at[1] < rows
 
-    def _hover(self, at: prompt_tools.Position) -> None:
+    def _hover(self, at: tools_prompts.Position) -> None:
         self._show_brush(at)
         self._show_word(at)
         if self._held is None:
@@ -119,7 +119,7 @@ class Pointing(SliceView):
         else:
             self.hovered.emit("")
 
-    def _show_brush(self, at: prompt_tools.Position) -> None:
+    def _show_brush(self, at: tools_prompts.Position) -> None:
         """Show the brush and, before a press, the pixels that a threshold lets it paint."""
         colour = theme.LABEL_COLOURS.get(self.label, theme.TEXT)
         radii = (self.radius_mm / self._spacing[1], self.radius_mm / self._spacing[0])
@@ -132,14 +132,14 @@ class Pointing(SliceView):
             caught &= self.image.pixels > self.threshold
         self.hand.show_brush(at, radii, colour, caught)
 
-    def _show_word(self, at: prompt_tools.Position) -> None:
+    def _show_word(self, at: tools_prompts.Position) -> None:
         """Write beside the cursor what box and point ask for where that is not scar."""
         word = ""
         if self.tool in ("box", "point") and self.label is not Label.SCAR and self.editable:
-            word = prompt_tools.NAMES.get(self.label, "nothing to ask for")
+            word = tools_prompts.NAMES.get(self.label, "nothing to ask for")
         self.hand.show_word(at, word, theme.LABEL_COLOURS.get(self.label, theme.TEXT))
 
-    def _cursor(self, at: prompt_tools.Position) -> Qt.CursorShape:
+    def _cursor(self, at: tools_prompts.Position) -> Qt.CursorShape:
         """Show what a press would do here."""
         reach = 1 / self.screen_per_pixel
         if self.tool == "window_level":
@@ -149,12 +149,12 @@ class Pointing(SliceView):
             grip = hand.grip(self._prompts, at, REACH * reach)
             return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
         if self.tool == "point" and self.editable:
-            index = prompt_tools.point_at(self._prompts, at, POINT_REACH * reach)
+            index = tools_prompts.point_at(self._prompts, at, POINT_REACH * reach)
             if index is not None:
                 return Qt.CursorShape.PointingHandCursor
         return Qt.CursorShape.CrossCursor
 
-    def _drag_view(self, event: QMouseEvent) -> prompt_tools.Position:
+    def _drag_view(self, event: QMouseEvent) -> tools_prompts.Position:
         """Follow the mouse: pan or window the image where that is what the button does."""
         at, moved = self.to_source(event.position()), event.position() - self._last_at
         self._last_at = event.position()
@@ -221,7 +221,7 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
 CLICKED = ("point", "flood", *BRUSHES)
 """The tools that a second click means as much to as the first."""
-Outcome = prompt_tools.Prompted | drawing.Painted | drawing.Refused
+Outcome = tools_prompts.Prompted | drawing.Painted | drawing.Refused
 
 
 class Canvas(Pointing):
@@ -244,8 +244,8 @@ class Canvas(Pointing):
     def __init__(self, shared: Shared | None = None) -> None:
         super().__init__(shared)
         self._brush: drawing.Brush | None = None
-        self._box: prompt_tools.BoxTool | None = None
-        self._corners: list[prompt_tools.Position] = []
+        self._box: tools_prompts.BoxTool | None = None
+        self._corners: list[tools_prompts.Position] = []
         self._pressed_at, self._button = QPointF(), LEFT
         self._twice = False
         self.shared.tool_chosen.connect(self._take_tool)
@@ -305,7 +305,7 @@ class Canvas(Pointing):
             chosen = (every[0], 0)
         if chosen is not None and self.editable:
             self.chosen = None
-            self._report(prompt_tools.without(prompts, *chosen))
+            self._report(tools_prompts.without(prompts, *chosen))
 
     # Press, move, release
 
@@ -323,7 +323,7 @@ class Canvas(Pointing):
         if self._held is LEFT and self.editable:
             self._begin(self.to_source(event.position()), event)
 
-    def _begin(self, at: prompt_tools.Position, event: QMouseEvent) -> None:
+    def _begin(self, at: tools_prompts.Position, event: QMouseEvent) -> None:
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         self._box = self.box_tool
         if self._box is not None:
@@ -374,7 +374,7 @@ class Canvas(Pointing):
             self.opened.emit()
 
     def _end(
-        self, at: prompt_tools.Position, event: QMouseEvent, clicked: bool, right: bool
+        self, at: tools_prompts.Position, event: QMouseEvent, clicked: bool, right: bool
     ) -> None:
         if self.tool == "point":
             alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
@@ -388,8 +388,8 @@ class Canvas(Pointing):
                 self._choose(box.taken(self._prompts, start, REACH / self.screen_per_pixel))
             box.rebase(self._prompts)
             self._report(box.release(start if clicked else at))
-        elif self.tool == "box" and self.label in prompt_tools.REFUSED:
-            self._report(drawing.Refused(prompt_tools.REFUSED[self.label]))
+        elif self.tool == "box" and self.label in tools_prompts.REFUSED:
+            self._report(drawing.Refused(tools_prompts.REFUSED[self.label]))
         elif self._brush is not None:
             stroke, self._brush = self._brush.release(self._labels), None
             self._report(stroke)
@@ -404,18 +404,18 @@ class Canvas(Pointing):
         able = index is not None and self.tool == "box" and self.label is not Label.MYOCARDIUM
         self.chosen = (kind, index or 0) if able else None
 
-    def _click(self, at: prompt_tools.Position, positive: bool) -> None:
+    def _click(self, at: tools_prompts.Position, positive: bool) -> None:
         """Add a point, or delete the one that was clicked."""
         if not self._inside(at):
             return
-        index = prompt_tools.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
-        if index is None and self.label in prompt_tools.REFUSED:
-            self._report(drawing.Refused(prompt_tools.REFUSED[self.label]))
+        index = tools_prompts.point_at(self._prompts, at, POINT_REACH / self.screen_per_pixel)
+        if index is None and self.label in tools_prompts.REFUSED:
+            self._report(drawing.Refused(tools_prompts.REFUSED[self.label]))
         elif index is None:
-            self._report(prompt_tools.add_point(self._prompts, at, positive, self.label))
+            self._report(tools_prompts.add_point(self._prompts, at, positive, self.label))
         else:
             self.chosen = None
-            self._report(prompt_tools.without(self._prompts, "point", index))
+            self._report(tools_prompts.without(self._prompts, "point", index))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
         if event is not None and self.tool == "polygon" and self.editable:
@@ -439,7 +439,7 @@ class Canvas(Pointing):
     def _report(self, outcome: Outcome | None) -> None:
         if isinstance(outcome, drawing.Painted):
             self.painted.emit(outcome)
-        elif isinstance(outcome, prompt_tools.Prompted):
+        elif isinstance(outcome, tools_prompts.Prompted):
             self.prompted.emit(outcome)
         else:
             if isinstance(outcome, drawing.Refused):

@@ -24,7 +24,7 @@ from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui import theme
 from scarseg.gui.session.session import Session
-from scarseg.gui.tools import prompts as prompt_tools
+from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.painting import REACH
 
@@ -61,7 +61,7 @@ class Station:
 
     kind: str
     index: int
-    at: prompt_tools.Position
+    at: tools_prompts.Position
     tool: str = ""
 
 
@@ -78,7 +78,7 @@ def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR)
         boxes, kind = _one(prompts.pool_box), "pool"
     found = []
     for index, box in enumerate(boxes):
-        corners = prompt_tools.handles(box, reach)
+        corners = tools_prompts.handles(box, reach)
         places = (corners["se"], corners["nw"], _on_border(box, reach))
         found += [Station(kind, index, at, tool) for at in places]
     found += [
@@ -92,9 +92,9 @@ def _one(box: Box | None) -> tuple[Box, ...]:
     return () if box is None else (box,)
 
 
-def _on_border(box: Box, reach: float) -> prompt_tools.Position:
+def _on_border(box: Box, reach: float) -> tools_prompts.Position:
     """Return a place on the upper side that holds no handle: there the box moves."""
-    share = 0.25 if "n" in prompt_tools.handles(box, reach) else 0.5
+    share = 0.25 if "n" in tools_prompts.handles(box, reach) else 0.5
     return box.column0 + share * box.width, box.row0
 
 
@@ -135,7 +135,7 @@ class KeyboardHand(QObject):
         self._session, self._canvas = session, canvas
         self._actions: Mapping[str, QAction] = {}
         self._on: Canvas | None = None
-        self._at: prompt_tools.Position = (0.0, 0.0)
+        self._at: tools_prompts.Position = (0.0, 0.0)
         self._pressed, self._sending = False, False
         self._corners = 0
         self._station = -1
@@ -149,7 +149,7 @@ class KeyboardHand(QObject):
         return self._on is not None
 
     @property
-    def at(self) -> prompt_tools.Position:
+    def at(self) -> tools_prompts.Position:
         """Return where the cursor is, (column, row) in source pixels."""
         return self._at
 
@@ -278,7 +278,7 @@ class KeyboardHand(QObject):
 
     # Mouse events
 
-    def _go(self, at: prompt_tools.Position) -> None:
+    def _go(self, at: tools_prompts.Position) -> None:
         canvas = self._on
         assert canvas is not None and self._session.current is not None
         stack = self._session.current.document.case.stack

@@ -17,7 +17,7 @@ from scarseg.case.labels import INFARCT, Label, LabelArray, MaskArray, infarct_m
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
-from scarseg.gui.tools import prompts as prompt_tools
+from scarseg.gui.tools import prompts as tools_prompts
 
 Traced = list[tuple[QColor, QPainterPath]]
 """Outlines with their colours, in the order they are drawn."""
@@ -247,7 +247,7 @@ def _paint_box(
     painter.setPen(_dashed(pen(name, 1.5, style)))
     painter.drawRect(rectangle)
     if not ventricle:
-        word = "" if small else f"{prompt_tools.NAMES[kind]} "
+        word = "" if small else f"{tools_prompts.NAMES[kind]} "
         text = word if box.score is None else f"{word}{box.score:.2f}"
         paint_caption(painter, box.column0, box.row0, "waiting …" if waits else text, name)
     if handles is kind:
@@ -283,7 +283,7 @@ def _paint_handles(painter: QPainter, box: Box, name: str, large: bool) -> None:
     painter.setPen(pen("#101418", 1))
     painter.setBrush(QColor(name))
     reach = REACH * 2 / (scale_x + scale_y)
-    for x, y in prompt_tools.handles(box, reach).values():
+    for x, y in tools_prompts.handles(box, reach).values():
         painter.drawRect(QRectF(x - half_x, y - half_y, 2 * half_x, 2 * half_y))
 
 

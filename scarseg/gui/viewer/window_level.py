@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSettings
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, infarct_mask
 from scarseg.case.stack import FloatArray
-from scarseg.quant import remote as quant_remote_module
+from scarseg.quant import remote as quant_remote
 from scarseg.quant import suggested_threshold
 
 Levels = tuple[float, float]
@@ -97,7 +97,7 @@ def tissues(case: Case) -> Tissues:
     the rest is parted once more.
     """
     labels, pixels = case.labels, case.stack.pixels
-    signal = quant_remote_module.remote_signal(case)
+    signal = quant_remote.remote_signal(case)
     pool = pixels[labels == Label.BLOOD_POOL]
     if signal is None or not pool.size:
         return _guess(case)

@@ -19,7 +19,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import Cause, Step
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import StoreError
-from scarseg.io.casefile import lock as casefile_lock_module
+from scarseg.io.casefile import lock as casefile_lock
 from scarseg.io.casefile import store
 
 
@@ -92,7 +92,7 @@ def lock_and_stay(path: Path, _: int) -> None:
     """Wait for a line, try to lock, say how it went, hold until killed or told to end."""
     say("ready")
     sys.stdin.readline()
-    lock = casefile_lock_module.CaseLock()
+    lock = casefile_lock.CaseLock()
     try:
         lock.acquire(path)
     except StoreError as error:
@@ -110,7 +110,7 @@ def lock_and_release(path: Path, rounds: int) -> None:
     marker = path.with_name("inside")
     held = 0
     while held < rounds:
-        with contextlib.suppress(StoreError), casefile_lock_module.CaseLock().acquire(path):
+        with contextlib.suppress(StoreError), casefile_lock.CaseLock().acquire(path):
             try:
                 os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
