@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 
-_STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
+_STREAM = re.compile(rb"stream\r?\n(.*?)\nendstream", re.DOTALL)
 _TEXT = re.compile(rb"\nBT\n(.*?)\nET\b", re.DOTALL)
 _STRING = re.compile(rb"\(((?:\\.|[^\\()])*)\)")
 
@@ -15,7 +15,8 @@ def unpacked(data: bytes) -> bytes:
     parts = [data]
     for match in _STREAM.finditer(data):
         try:
-            parts.append(zlib.decompress(match[1]))
+            # A stream may end in a carriage return of its own, or one of the line end.
+            parts.append(zlib.decompressobj().decompress(match[1]))
         except zlib.error:
             parts.append(match[1])
     return b"\n".join(parts)
