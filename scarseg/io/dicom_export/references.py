@@ -409,4 +409,6 @@ def _with_verbatim(patient: PatientStudy, header: Elements) -> PatientStudy:
         if not sound or len(text.rstrip("\0 ")) > most:
             return patient
         verbatim.append((tag, bytes(data)))
-    return replace(patient, characters=terms, verbatim=tuple(verbatim))
+    # Images that name no character set hold ASCII, which reads the same in UTF-8.
+    characters = terms if any(terms) else patient.characters
+    return replace(patient, characters=characters, verbatim=tuple(verbatim))
