@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import scarseg
-from scarseg.cli import agree, batch, demo, evaluate, inspect, replay, train, weights, window
+from scarseg.cli import agree, batch, demo, evaluate, inspect, pacs, replay, train, weights, window
 from scarseg.cli.console import INTERRUPTED, NOTHING_DONE, log_to_stderr, say
 from scarseg.cli.parser import Commands, Parser
 from scarseg.errors import Cancelled, ScarsegError
@@ -32,6 +32,7 @@ _COMMANDS = {
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "replay": replay.add_replay,
+    "pacs": pacs.add_pacs,
     "weights": weights.add_weights,
 }
 
