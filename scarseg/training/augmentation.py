@@ -166,7 +166,10 @@ def paint_scar(
         away = np.abs(np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi)))))
         ragged = ndimage.gaussian_filter(rng.normal(0, 1, pool.shape), rng.uniform(1.5, 4))
         ragged *= rng.uniform(0.05, 0.25) / max(float(ragged.std()), 1e-6)
-        reach = rng.uniform(*(THIN_REACH if thin else (0.3, 1.3))) * np.cos(np.clip(away / half, 0, 1) * np.pi / 2) ** 0.5
+        reach = (
+            rng.uniform(*(THIN_REACH if thin else (0.3, 1.3)))
+            * np.cos(np.clip(away / half, 0, 1) * np.pi / 2) ** 0.5
+        )
         floor = -1.0 if rng.random() < 0.85 else rng.uniform(0.1, 0.4)
         scar |= wall & (depth < reach + ragged) & (away < half) & (depth > floor)
     scar = ndimage.binary_opening(scar, structure=np.ones((2, 2), dtype=bool)) & wall
