@@ -30,7 +30,7 @@ from scarseg.models.compact_sam import (
     split_members,
 )
 from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, crop_slice, uncrop
-from scarseg.models.weights import resolve_weights
+from scarseg.models.weights import is_pytorch, resolve_weights
 
 T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
@@ -291,6 +291,12 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     try:
         state = load_file(weights.path)
     except (SafetensorError, OSError) as error:
+        if is_pytorch(weights.path):
+            message = (
+                f"{weights.path.name} is a PyTorch file; a SAM or MedSAM checkpoint ends in .pt or"
+                " .pth, a segmenter made with scarseg train segmenter in .safetensors."
+            )
+            raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
         message = f"The weights file {weights.path} is damaged: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
     try:

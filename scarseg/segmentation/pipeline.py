@@ -19,6 +19,7 @@ from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
+from scarseg.quant.image_quality import stack_quality
 from scarseg.segmentation.predict import (
     SliceProposal,
     detect,
@@ -234,6 +235,8 @@ def measured_record(
     """
     measured = measure(case, convention, density_g_per_ml)
     record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
+    quality = stack_quality(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
+    record = replace(record, row={**record.row, "image_quality": str(quality.grade or "")})
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})

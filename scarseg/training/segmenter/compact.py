@@ -35,17 +35,22 @@ SHARES = (0.46, 0.22, 0.2, 0.12)
 """How often a slice is drawn: LGE with scar, LGE without, cine, simulated."""
 
 
-def prompt_batch(batch: dict[str, Tensor], previous: Tensor | None = None) -> PromptBatch:
-    """Return the prompts of a batch; ``previous`` (image, 3, row, column) is zeros by default."""
-    n, _, rows, columns = batch["image"].shape
-    nothing = torch.zeros(n, 3, rows, columns, device=batch["image"].device)
+def prompt_batch(batch: dict[str, Tensor], scar: Tensor | None = None) -> PromptBatch:
+    """Return the prompts of a batch.
+
+    Args:
+        scar: the answer before (image, 1, row, column), zeros by default. Its pool and wall are
+            not fed: these maps hold what was set from outside.
+    """
+    nothing = torch.zeros_like(batch["given"][:, :1])
+    previous = torch.cat([batch["given"], nothing if scar is None else scar], dim=1)
     return PromptBatch(
         batch["lv_box"],
         batch["boxes"],
         batch["boxes_used"],
         batch["points"],
         batch["point_labels"],
-        nothing if previous is None else previous,
+        previous,
     )
 
 
@@ -70,7 +75,7 @@ def batch_loss(
         rounds: 0 for no clicks.
         rng: draws the clicks.
         weights: of the loss terms.
-        previous_share: share of the rounds that see the prediction before them.
+        previous_share: share of the rounds that see the scar predicted before them.
     """
     device = next(network.parameters()).device
     here = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
@@ -92,7 +97,7 @@ def batch_loss(
     for k in range(rounds):
         clicked = add_corrections(clicked, logits.detach().cpu(), rng)
         seen = previous_share >= 1 or rng.random() < previous_share
-        before = torch.sigmoid(logits.detach()) if seen else None
+        before = torch.sigmoid(logits.detach()[:, 2:]) if seen else None
         moved = {name: clicked[name].to(device) for name in ("points", "point_labels")}
         with torch.set_grad_enabled(k == rounds - 1):
             logits, iou = decode({**here, **moved}, before)

@@ -56,7 +56,8 @@ def test_rounds_click_on_and_learn_at_both_ends(
     def watched(features: Any, prompts: Any) -> Any:
         clicks = int((prompts.point_labels >= 0).sum())
         assert not prompts.previous.requires_grad, "nothing is learned through the mask before"
-        seen.append((torch.is_grad_enabled(), clicks, float(prompts.previous.sum())))
+        assert torch.equal(prompts.previous[:, :2], batch["given"]), "never its own pool and wall"
+        seen.append((torch.is_grad_enabled(), clicks, float(prompts.previous[:, 2].sum())))
         return predict(features, prompts)
 
     monkeypatch.setattr(network, "predict", watched)
