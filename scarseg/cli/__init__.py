@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 import scarseg
-from scarseg.cli import agree, batch, demo, evaluate, inspect, replay, train, weights, window
+from scarseg.cli import agree, batch, demo, evaluate, inspect, pacs, replay, train, weights, window
 from scarseg.cli.console import DONE, INTERRUPTED, NOTHING_DONE, log_to_stderr, say
 from scarseg.cli.parser import Commands, Parser
 from scarseg.errors import Cancelled, ScarsegError
@@ -33,6 +33,7 @@ _COMMANDS = {
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "replay": replay.add_replay,
+    "pacs": pacs.add_pacs,
     "weights": weights.add_weights,
 }
 
