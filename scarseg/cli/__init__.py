@@ -23,12 +23,13 @@ from scarseg.cli import (
     demo,
     evaluate,
     inspect,
+    pacs,
     replay,
     train,
     weights,
     window,
 )
-from scarseg.cli.console import INTERRUPTED, NOTHING_DONE, messages_of, say
+from scarseg.cli.console import DONE, INTERRUPTED, NOTHING_DONE, messages_of, say
 from scarseg.cli.options import add_console
 from scarseg.cli.parser import Commands, Parser, did_you_mean, leaf_parsers
 from scarseg.errors import Cancelled, ScarsegError
@@ -45,6 +46,7 @@ _COMMANDS = {
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "replay": replay.add_replay,
+    "pacs": pacs.add_pacs,
     "weights": weights.add_weights,
     "completion": completion.add_completion,
 }
@@ -98,7 +100,13 @@ def _may_be_path(word: str) -> bool:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # "scarseg inspect PATH | head": nobody reads on. What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Cancelled:
         return INTERRUPTED
     except ScarsegError as error:
@@ -106,9 +114,24 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as interrupt:
         say(str(interrupt) or "Interrupted; no table was written.")
         return INTERRUPTED
+    except MemoryError:
+        say("E_MEMORY: The work did not fit into memory.")
+        return NOTHING_DONE
+    except Exception as error:  # noqa: BLE001 - the boundary of the program
+        say(f"E_INTERNAL: A fault of the program, which these lines locate:\n{_locations(error)}")
+        return NOTHING_DONE
 
 
 def _report(error: ScarsegError) -> int:
     unnamed = error.path and error.path not in error.message
     say(f"{error.code}: {error.message}{f' [{error.path}]' if unnamed else ''}")
     return NOTHING_DONE
+
+
+def _locations(error: BaseException) -> str:
+    """Return the traceback of a bug without its message: that may hold a patient's name."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"  {one.filename}:{one.lineno} {one.name}" for one in frames]
+    return "\n".join([*lines, type(error).__name__])
