@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarseg.cli.console import DONE, print_tables, say
-from scarseg.cli.parser import Commands, Parser, seconds, tcp_port
+from scarseg.cli.console import DONE, NOTHING_DONE, SOME_FAILED, print_tables, progress_bar, say
+from scarseg.cli.options import seconds, tcp_port
+from scarseg.cli.parser import Commands, Parser
 
 if TYPE_CHECKING:
     from scarseg.pacs.addresses import Server
@@ -32,6 +33,7 @@ def add_pacs(commands: Commands) -> None:
     verbs: Commands = pacs.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
     _add_test(verbs)
     _add_find(verbs)
+    _add_fetch(verbs)
 
 
 def add_connection(verb: Parser) -> None:
@@ -164,3 +166,56 @@ def _cell(value: object) -> str:
         return " ".join(value)
     text = "" if value is None else str(value)
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _add_fetch(verbs: Commands) -> None:
+    fetch = verbs.add_parser(
+        "fetch",
+        help="fetch series of a study, whole or not at all",
+        description="Fetch the MR series of a study to DIR/SERIES_UID/SOP_UID.dcm. A series is"
+        " hidden until all its images are there; the same command goes on after a cut, and leaves"
+        " alone what is whole.",
+    )
+    add_connection(fetch)
+    fetch.add_argument("--study", required=True, metavar="UID", help="study UID")
+    fetch.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="UID",
+        help="this series instead of all MR series; may be repeated",
+    )
+    add_retrieval(fetch)
+    fetch.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the series"
+    )
+    fetch.set_defaults(run=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from scarseg import pacs
+    from scarseg.pacs.fetching import fetch_study
+
+    archive = pacs.connect(server_of(options))
+    with progress_bar("Fetching") as progress:
+        fetched = fetch_study(archive, options.study, options.series, options.output, progress)
+    for one in fetched.series:
+        print(f"{one.path}: {one.n_images} images, {one.n_fetched} of them fetched now")
+    for _, error in fetched.failed:
+        say(f"{error.code}: {error.message}")
+    if not fetched.series:
+        return NOTHING_DONE
+    _say_warnings([one.path for one in fetched.series])
+    return SOME_FAILED if fetched.failed else DONE
+
+
+def _say_warnings(folders: Sequence[Path]) -> None:
+    """Write what opening the folders would warn of."""
+    from scarseg.io import dicom
+
+    report = dicom.scan(folders)
+    for stack in report.stacks:
+        for warning in stack.warnings:
+            say(f"{warning.code}: series {stack.stack_id}: {warning.message}")
+    for refusal in report.refused:
+        say(f"{refusal.code}: {refusal.message} [{refusal.path}]")

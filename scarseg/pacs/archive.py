@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from scarseg.errors import PacsError
 from scarseg.pacs.addresses import Server
 from scarseg.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 MAX_STUDIES = 5000
 MAX_SERIES = 5000
@@ -79,8 +82,8 @@ class Instance:
     data: bytes
 
 
-Store = Callable[[bytes], None]
-"""Called with the bytes of each file that arrives; raises PacsError to end the retrieval."""
+Store: TypeAlias = "Callable[[bytes | Dataset], None]"
+"""Called with each file that arrives, as it came; raises PacsError to end the retrieval."""
 
 
 class Archive(Protocol):

@@ -38,7 +38,7 @@ from scarseg.pacs.archive import (
     study_matches,
     too_many,
 )
-from scarseg.pacs.instances import UNREADABLE, normalised
+from scarseg.pacs.instances import UNREADABLE
 from scarseg.pacs.tls import client_context, reason_of
 from scarseg.progress import Progress, silent
 
@@ -170,14 +170,14 @@ class WebArchive:
                     parts = self._client.iter_series(study_uid, series_uid, media_types=_WADO)
                     for dataset in parts:
                         progress(0.0, "")
-                        store(normalised(dataset)[1])
+                        store(dataset)
                     return ""
                 for image in images:
                     progress(0.0, "")
                     one = self._client.retrieve_instance(
                         study_uid, series_uid, image.sop_uid, media_types=_WADO
                     )
-                    store(normalised(one)[1])
+                    store(one)
         except PacsError as error:
             if error.code in ("E_PACS_ABORTED", "E_PACS_TIMEOUT", "E_PACS_UNREACHABLE"):
                 return error.message
