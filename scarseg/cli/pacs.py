@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, NOTHING_DONE, SOME_FAILED, print_tables, progress_bar, say
-from scarseg.cli.parser import Commands, Parser, seconds, tcp_port
+from scarseg.cli.options import seconds, tcp_port
+from scarseg.cli.parser import Commands, Parser
 
 if TYPE_CHECKING:
     from scarseg.pacs.addresses import Server
