@@ -143,7 +143,8 @@ class Case:
         self.readings[k] = change.after
         underneath = self._update_labels_under_scar(k, ground)
         self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, underneath))
-        if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
+        proposes = cause in (Cause.PROPOSAL, Cause.MVO)
+        if proposes or (cause is Cause.RELOCATED and self.proposed[k] is None):
             self.proposed[k] = Patch.of(self.labels[k])
 
     def _update_labels_under_scar(self, k: int, ground: LabelArray | None) -> Patch | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
-from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
@@ -19,6 +19,7 @@ from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
+from scarseg.quant.mvo import propose_mvo
 from scarseg.segmentation.predict import (
     SliceProposal,
     detect,
@@ -137,6 +138,8 @@ def propose_case_with_embeddings(
     case.segmenter = models.segmenter.identity
     if models.detector is not None:
         case.detector = models.detector.identity
+    # Prompts that name no slice of this stack ask for nothing: its scar stays unseen.
+    status = SliceStatus.UNSEEN if prompts is not None and not prompts else SliceStatus.PROPOSED
     embeddings = []
     for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
         embeddings.append(proposal.embedding)
@@ -145,8 +148,35 @@ def propose_case_with_embeddings(
             if prompts is None:  # a replay knows no prompts file
                 box = proposal.embedding.lv_box
                 case.record_model_run(k, None, box, DetectorScope.STACK, fresh=True)
+            change = replace(change, after=replace(change.after, status=status))
             case.apply(change, Cause.PROPOSAL)
+    for change in mvo_changes(case):
+        case.apply(change, Cause.MVO)
     return case, tuple(embeddings)
+
+
+def mvo_changes(case: Case) -> list[Change]:
+    """Build the changes that label MVO on the proposed slices of a case, once all are proposed.
+
+    Slices that a reader edited or read, and those where MVO was looked for, are left. Empty where
+    the stack has no remote wall to compare with: MVO then stays unknown.
+    """
+    waiting = [
+        k
+        for k, reading in enumerate(case.readings)
+        if reading.status is SliceStatus.PROPOSED
+        and not (reading.protected or reading.mvo_sought)
+        and infarct_mask(case.labels[k]).any()
+    ]
+    if not waiting:
+        return []
+    labels = propose_mvo(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
+    if labels is None:
+        return []
+    return [
+        case.change("Propose MVO", k, replace(case.readings[k], mvo_sought=True), labels[k])
+        for k in waiting
+    ]
 
 
 def segment(
@@ -218,7 +248,10 @@ def measure(
         else mass.ProposedInfarct(patch.n_infarct_voxels, case.differs_from_proposal(k))
         for k, patch in enumerate(case.proposed)
     ]
-    return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml, proposed)
+    sought = [reading.mvo_sought for reading in case.readings]
+    return mass.measure(
+        case.labels, case.stack, statuses, convention, density_g_per_ml, proposed, sought
+    )
 
 
 def measured_record(

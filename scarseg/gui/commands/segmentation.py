@@ -82,7 +82,11 @@ class SegmentationCommands(CommandGroup):
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
         labels = mvo.label_mvo(pixels, document.labels, signal, spacing)
         document.mark_mvo_checked()
-        self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
+        if np.array_equal(labels, document.labels):
+            self._show_message("No dark core lies within the scar of this slice.")
+        change = changes.label_mvo(document.case, document.current, labels)
+        if change.edit is not None or change.after != change.before:
+            document.push(change)
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
         """Set labels that a command computed; show ``otherwise`` where they change nothing."""

@@ -421,7 +421,7 @@ class ResultsPanel(QWidget):
             self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
         with_scar = {row.slice_index for row in measured.slices if row.n_infarct_voxels}
         checked = with_scar.intersection(mvo_checked)
-        if measured.mvo_mass_g > 0 or (checked and checked == with_scar):
+        if measured.mvo_mass_g is not None:
             self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
         elif checked:
             part = f"MVO looked for on {len(checked)} of {len(with_scar)} slices with scar"

@@ -162,8 +162,9 @@ def _groups(document: _Document) -> list[_Group]:
             _number(uids.SHARE_OF_LV, measured.scar_percent_lv, uids.PERCENT, _DEPTHS[chosen])
         )
     groups.append(_group(document, scar, numbers))
-    if any(one.n_mvo_voxels for one in measured.slices):
-        both = (measured.mvo_mass_thickness_g, measured.mvo_mass_spacing_g)
+    by_thickness, by_spacing = measured.mvo_mass_thickness_g, measured.mvo_mass_spacing_g
+    if by_thickness and by_spacing:
+        both = (by_thickness, by_spacing)
         groups.append(_group(document, mvo, _masses(uids.MASS, both)))
     return groups
 
