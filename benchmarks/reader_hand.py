@@ -22,7 +22,7 @@ from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.gui.main_window import MainWindow
-from scarseg.gui.session.inference import Readiness
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.montage import CAPTION
 

@@ -255,7 +255,7 @@ def weights_in_use(segmenter: object, detector: object) -> dict[str, str]:
 def _run_settings(
     settings: BatchSettings, keys: Mapping[str, str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what decides the results of a run, as JSON would give it back."""
+    """Return the settings that decide the results of a run, as JSON reads them back."""
     every = {
         **given,
         "interval": settings.interval,

@@ -17,6 +17,7 @@ from scarseg.batch.results import (
     StackResult,
     failure_result,
     mask_name,
+    refuse_existing_results,
     run_guarded,
     with_warning,
     write_results,
@@ -79,19 +80,21 @@ def measure_jobs(
 
     Raises:
         WeightsError: the models cannot be loaded; nothing was measured.
-        OutputError: E_WRITE, masks or the journal cannot be written.
+        OutputError: E_WRITE, masks or the journal cannot be written; E_EXISTS, a mask or report
+            is there already. Nothing was measured.
         Cancelled: by ``progress``.
     """
     if settings.masks is not None:
         require_writable(settings.masks / "mask")
     results: list[StackResult] = []
-    items: list[_Item] = []
+    items: list[_StackItem] = []
     for job in jobs:
         finished = None if journal is None else journal.result_of(job)
         if finished is not None:
             results.append(finished)
         else:
-            items.append(_Item(job, None if journal is None else journal.staging(job)))
+            items.append(_StackItem(job, None if journal is None else journal.staging(job)))
+    refuse_existing_results([item.job for item in items], settings)
     if items:  # else no reason to wait for the models
         n_done = len(results)
         measure_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
@@ -152,7 +155,7 @@ def _measure(
 
 
 @dataclass(frozen=True)
-class _Item:
+class _StackItem:
     """A stack to measure, and the folder that takes its files until its row is kept."""
 
     job: BatchJob
@@ -160,7 +163,7 @@ class _Item:
 
 
 def _measure_item(
-    item: _Item, settings: BatchSettings, models: Models, progress: Progress = silent
+    item: _StackItem, settings: BatchSettings, models: Models, progress: Progress = silent
 ) -> StackResult:
     if item.staging is not None:
         shutil.rmtree(item.staging, ignore_errors=True)  # of a run that was killed
@@ -168,7 +171,7 @@ def _measure_item(
 
 
 def _in_this_process(
-    items: Sequence[_Item],
+    items: Sequence[_StackItem],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
@@ -191,7 +194,7 @@ def _in_this_process(
 
 
 def _in_processes(
-    items: Sequence[_Item],
+    items: Sequence[_StackItem],
     settings: BatchSettings,
     load_models: ModelsLoader,
     n_processes: int,
@@ -218,7 +221,7 @@ _worker_models: list[Models] = []
 
 
 def _measure_in_worker(
-    item: _Item, settings: BatchSettings, load_models: ModelsLoader
+    item: _StackItem, settings: BatchSettings, load_models: ModelsLoader
 ) -> StackResult:
     if not _worker_models:
         _worker_models.append(load_models())

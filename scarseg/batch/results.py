@@ -189,6 +189,36 @@ class ResultSettings:
     staging: Path | None = None
 
 
+def files_to_come(job: BatchJob, settings: ResultSettings) -> list[Path]:
+    """Return the mask and the reports that the result of a stack will write."""
+    files: list[Path] = []
+    if settings.masks is not None:
+        if name := mask_name(job, settings.mask_format):
+            files.append(settings.masks / name)
+        if settings.sr:
+            files.append(settings.masks / f"{_stem(job)}.sr.dcm")
+    if settings.reports is not None:
+        from scarseg.report import patient  # matplotlib takes a second to load
+
+        files.append(settings.reports / patient.report_name(job.summary.stack_id))
+    return files
+
+
+def refuse_existing_results(jobs: Sequence[BatchJob], settings: ResultSettings) -> None:
+    """Refuse, before any work, to replace masks and reports that are there.
+
+    Raises:
+        OutputError: E_EXISTS, naming the first and how many there are.
+    """
+    if settings.force:
+        return
+    found = [path for job in jobs for path in files_to_come(job, settings) if os.path.lexists(path)]
+    if found:
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        message = f"{found[0]} exists already{others}; give --force to replace it."
+        raise OutputError("E_EXISTS", message, str(found[0]))
+
+
 @dataclass(frozen=True)
 class StackResult:
     """The result of one stack: its rows, and how it went.
@@ -242,7 +272,7 @@ def write_results(
     labels_from: str = "",
     interval: MassInterval | None = None,
 ) -> StackResult:
-    """Measure a case and write the files that are asked for.
+    """Measure a case and write the files requested.
 
     Args:
         mask_file: its name in the table.

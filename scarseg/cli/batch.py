@@ -53,7 +53,6 @@ def add_batch(commands: Commands) -> None:
     batch.add_argument(
         "--mask-format",
         choices=("nifti", "seg", "rtstruct", "none"),
-        default="nifti",
         help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
     )
     batch.add_argument(
@@ -192,12 +191,15 @@ def _run_batch(options: argparse.Namespace) -> int:
 
     if options.sr and options.masks is None:
         raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
+    if options.mask_format is not None and options.masks is None:
+        raise InputError("E_USAGE", "--mask-format needs a folder: give --masks DIR.")
+    mask_format = MaskFormat(options.mask_format or "nifti")
     files = _table_files(options, [*options.inputs, *filter(None, [options.prompts])])
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     settings = BatchSettings(
         **_shared_settings(options),
-        masks=None if options.mask_format == "none" and not options.sr else options.masks,
-        mask_format=MaskFormat(options.mask_format),
+        masks=None if mask_format is MaskFormat.NONE and not options.sr else options.masks,
+        mask_format=mask_format,
         sr=options.sr,
         prompts=prompts,
         interval=options.interval,
@@ -221,13 +223,15 @@ def _run_batch(options: argparse.Namespace) -> int:
             say(journal.resume_hint())
             raise
         journal.begin_tables()
-        told = {
+        run_settings = {
             "device": options.device,
             "prompts_file": options.prompts is not None,
             "interval": options.interval,
         }
         records = (*chosen.records, *(one.record for one in result.results))
-        table, n_failed = _write_tables(options, records, result.results, told, journal.force)
+        table, n_failed = _write_tables(
+            options, records, result.results, run_settings, journal.force
+        )
         journal.remove()
     print(f"{table}: {len(records) - n_failed} measured, {n_failed} failed")
     for note in result.notes:
@@ -279,9 +283,9 @@ def _run_measure(options: argparse.Namespace) -> int:
         say(note)
     with progress_bar("Measuring") as progress:
         results = batch_masks.measure_masks(matching, settings, progress)
-    told = {"values": {str(value): label.name for value, label in (meaning or {}).items()}}
+    run_settings = {"values": {str(value): label.name for value, label in (meaning or {}).items()}}
     records = [one.record for one in results]
-    table, n_failed = _write_tables(options, records, results, told, options.force)
+    table, n_failed = _write_tables(options, records, results, run_settings, options.force)
     print(f"{table}: {len(records) - n_failed} measured, {n_failed} failed")
     for note in sorted(one.note for one in results if one.note):
         say(note)
@@ -331,7 +335,7 @@ def _write_tables(
     options: argparse.Namespace,
     records: Sequence[StackRecord],
     results: Sequence[StackResult],
-    told: Mapping[str, object],
+    run_settings: Mapping[str, object],
     force: bool,
 ) -> tuple[Path, int]:
     """Write all tables; return the main one and the number of rows that failed."""
@@ -341,7 +345,7 @@ def _write_tables(
     files = write_export(
         options.output,
         records,
-        {**_sidecar_settings(options), **told},
+        {**_sidecar_settings(options), **run_settings},
         collect_tables(results, bool(options.methods)),
         options.xlsx,
         force,

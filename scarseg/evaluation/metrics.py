@@ -69,7 +69,7 @@ class PatientFigures:
     has none, everything of the wall for a model that knows none. Errors are found minus true;
     ``scar_error_percent_lv`` is in percent of the true LV mass. ``false_scar_mass_g`` is what
     lies on slices without scar. ``hd_mm`` and ``hd95_mm`` are in-plane, the mean over slices.
-    ``redrawn_...`` is of a second reading with prompts drawn anew.
+    ``redrawn_...`` is of a second reading with redrawn prompts.
     """
 
     patient: str

@@ -136,7 +136,7 @@ def with_fewer_clicks(asked: Sequence[PromptStrategy]) -> tuple[PromptStrategy, 
 def _readings(
     models: Models, stack: Stack, seen: StackProposal, truth: Reference, protocol: Protocol
 ) -> list[tuple[PromptStrategy, Sequence[SimulatedReading], SimulatedReading | None]]:
-    """Read by every strategy: the readings after each click, and one with prompts drawn anew.
+    """Read by every strategy: the readings after each click, and one with redrawn prompts.
 
     Boxes alone are where clicks begin, so both share one reading.
     """

@@ -24,7 +24,7 @@ PANEL_INCHES = 3.4
 MOST_ACROSS = 4
 DPI = 150
 WITH_SCAR, WITHOUT, LINE = "#0072b2", "#999999", "#d55e00"
-"""From the palette of Okabe and Ito, which most eyes tell apart."""
+"""From the palette of Okabe and Ito, distinguishable with colour blindness."""
 SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#000000")
 
 
@@ -172,7 +172,7 @@ def _can_rank(column: Column) -> bool:
 
 
 def _roc(columns: Sequence[Column]) -> bytes:
-    """Draw how well slices with scar are told from those without."""
+    """Draw the ROC curve of slices with scar against those without."""
     figure = Figure(figsize=(PANEL_INCHES, PANEL_INCHES), layout="constrained")
     panel = figure.subplots()
     for number, column in enumerate(columns):

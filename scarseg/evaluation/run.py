@@ -34,7 +34,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Item:
+class _PatientItem:
     """One patient to evaluate with one candidate, and its place among the results."""
 
     place: int
@@ -58,7 +58,7 @@ def evaluate_patients(
         Cancelled: by ``progress``.
     """
     pairs = [(candidate, case) for candidate in candidates for case in cases]
-    items = [_Item(place, *pair) for place, pair in enumerate(pairs)]
+    items = [_PatientItem(place, *pair) for place, pair in enumerate(pairs)]
     evaluate_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
     results: dict[int, PatientResult] = {}
     for item, result in evaluate_each(items, protocol, n_processes, progress):
@@ -70,8 +70,8 @@ def evaluate_patients(
 
 
 def _in_this_process(
-    items: Sequence[_Item], protocol: Protocol, n_processes: int, progress: Progress
-) -> Iterator[tuple[_Item, PatientResult]]:
+    items: Sequence[_PatientItem], protocol: Protocol, n_processes: int, progress: Progress
+) -> Iterator[tuple[_PatientItem, PatientResult]]:
     loaded: dict[str, Models] = {}
     for item in items:
 
@@ -83,8 +83,8 @@ def _in_this_process(
 
 
 def _in_processes(
-    items: Sequence[_Item], protocol: Protocol, n_processes: int, progress: Progress
-) -> Iterator[tuple[_Item, PatientResult]]:
+    items: Sequence[_PatientItem], protocol: Protocol, n_processes: int, progress: Progress
+) -> Iterator[tuple[_PatientItem, PatientResult]]:
     """Evaluate in several processes; a patient that kills its process costs only itself."""
     work = partial(_evaluate_in_worker, protocol=protocol)
     results = run_jobs(work, items, min(n_processes, len(items)))
@@ -103,12 +103,12 @@ _worker_models: dict[str, Models] = {}
 """Models of a worker process, by the name of their candidate."""
 
 
-def _evaluate_in_worker(item: _Item, protocol: Protocol) -> PatientResult:
+def _evaluate_in_worker(item: _PatientItem, protocol: Protocol) -> PatientResult:
     return _evaluate_item(item, protocol, _worker_models, silent)
 
 
 def _evaluate_item(
-    item: _Item, protocol: Protocol, loaded: dict[str, Models], progress: Progress
+    item: _PatientItem, protocol: Protocol, loaded: dict[str, Models], progress: Progress
 ) -> PatientResult:
     """Evaluate one patient with models that are loaded once; one set at a time."""
     if item.candidate.name not in loaded:
@@ -121,7 +121,9 @@ def _evaluate_item(
         limit_threads(before)
 
 
-def _evaluate(item: _Item, protocol: Protocol, models: Models, progress: Progress) -> PatientResult:
+def _evaluate(
+    item: _PatientItem, protocol: Protocol, models: Models, progress: Progress
+) -> PatientResult:
     try:
         return evaluate_patient(item.case, models, protocol, item.candidate.name, progress)
     except (Cancelled, KeyboardInterrupt):
@@ -137,7 +139,7 @@ def _evaluate(item: _Item, protocol: Protocol, models: Models, progress: Progres
 
 
 def _failed(
-    item: _Item, protocol: Protocol, code: str, message: str, trouble: str = ""
+    item: _PatientItem, protocol: Protocol, code: str, message: str, trouble: str = ""
 ) -> PatientResult:
     """Return a row per strategy, so that no column seems complete."""
     rows = tuple(

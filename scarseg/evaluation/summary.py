@@ -83,7 +83,7 @@ def _of(rows: Iterable[Any], name: str) -> float | None:
 
 
 def distribution(values: Values, with_interval: bool = False) -> Figures:
-    """Return mean, SD, median and quartiles, and the mean's bootstrap interval where asked for.
+    """Return mean, SD, median and quartiles, and the mean's bootstrap interval on request.
 
     Empty without values.
     """
@@ -185,7 +185,7 @@ def _heart(patients: Sequence[PatientFigures], slices: Sequence[SliceFigures]) -
 
 
 def _slices(slices: Sequence[SliceFigures]) -> Figures:
-    """Return how well slices with scar are told from those without, by mask and by score."""
+    """Return sensitivity and specificity of slices, by mask and by score."""
     if not slices or slices[0].prompts not in ("auto", "detector"):
         return {}
     known = [one for one in slices if one.true_scar_area_mm2 is not None]

@@ -1,4 +1,4 @@
-"""Start the program: QApplication, the hook that loses nothing, the window."""
+"""Start the program: QApplication, the hook for uncaught exceptions, the window, signals."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from scarseg.models import Models, prepare_environment
 _log = logging.getLogger(__name__)
 MOST_THREADS = 4
 SWITCH_S = 0.0005
-"""How soon a busy thread lets the window's have its turn; Python's own 5 ms add up to a stall."""
+"""Interval after which a busy thread yields to the window's; Python's 5 ms add up to a stall."""
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What ends the program from outside; not every system has every one."""
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
 def load_models() -> Models:
-    """Load the default weights; runs on the inference lane, torch is imported there.
+    """Load the default weights; runs on the inference worker, torch is imported there.
 
     Half of the cores are left to the window and to other programs.
     """
@@ -48,7 +48,7 @@ def load_models() -> Models:
 
 
 def model_threads(cores: int) -> int:
-    """Give the number of threads for the models: half of the cores, four are enough.
+    """Return the number of threads for the models: half of the cores, four are enough.
 
     All but one gain next to nothing, and as soon as another program wants one of them, each step
     waits for the slowest thread: many times longer.
@@ -63,7 +63,7 @@ def _cores() -> int:
 
 
 def application() -> QApplication:
-    """Give the QApplication, made dark.
+    """Return the QApplication with the dark style.
 
     opencv-python, which ultralytics brings, points Qt at plugins of its own when it was
     imported first; PyQt6 cannot start with those.
@@ -87,7 +87,7 @@ def make_window(
     store_folder: Path | None = None,
     settings: QSettings | None = None,
 ) -> MainWindow:
-    """Make the window with its session; nothing is loaded until ``session.start()``."""
+    """Create the window with its session; nothing is loaded until ``session.start()``."""
     if store_folder is None:
         from scarseg.io.casefile import store
 
@@ -100,7 +100,7 @@ def make_window(
 
 
 def excepthook(window: MainWindow) -> Hook:
-    """Make the hook for exceptions nobody caught: save the case, say what happened, go on."""
+    """Return the hook for uncaught exceptions: save the case, show what happened, go on."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -193,7 +193,7 @@ def save_screenshot(
     models: Models | None = None,
     montage: bool = False,
 ) -> None:
-    """Draw the desk with this case, as it stands, into a PNG.
+    """Draw the window with this case into a PNG.
 
     Needs no display: without a QApplication it makes one on the offscreen platform.
     ``slice_index`` is the large slice; the one with the most scar when None. ``montage`` shows
@@ -217,7 +217,7 @@ def render(
     models: Models | None = None,
     montage: bool = False,
 ) -> QImage:
-    """Draw the desk with this case into an image."""
+    """Draw the window with this case into an image."""
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="scarseg-") as folder:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
@@ -19,7 +17,6 @@ from PyQt6.QtWidgets import (
     QApplication,
     QHBoxLayout,
     QMainWindow,
-    QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -31,26 +28,26 @@ from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye import BullseyeController
+from scarseg.gui.panels.gestures import GestureGuard
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel
+from scarseg.gui.panels.notices import Notices
+from scarseg.gui.panels.patient_header import PatientHeader
 from scarseg.gui.panels.pictures import PictureExport
 from scarseg.gui.panels.rereading import RereadingController
 from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
-from scarseg.gui.panels.threshold_methods import ThresholdComparison
+from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter
+from scarseg.gui.presenter import Presenter, StatusPresenter, WindowLevelPresenter
 from scarseg.gui.reading_time import ReadingTime
-from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.session import Session
-from scarseg.gui.session.study_list import PatientLabel
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.filmstrip import Filmstrip
 from scarseg.gui.viewer.keyboard_cursor import KeyboardHand
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
-PATIENT_KEY = "view/patient"
 STUDIES_WIDTH = 212
 """Width of the study list in a small window, in pixels."""
 
@@ -66,8 +63,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("scarseg")
         self.setAcceptDrops(True)
-        self.session, self._settings = session, settings
-        self._asked_to_close = False
+        self.session = session
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
         self.actions_by_name = Actions(self)
@@ -94,10 +90,6 @@ class MainWindow(QMainWindow):
         self.history = HistoryPanel()
         self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
-        self.subject = theme.label("", "subject", "Open patient, date and series")
-        self.subject.setContentsMargins(10, 4, 10, 4)
-        # A long name must not widen the window; the whole is in the tool tip.
-        self.subject.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.magnifier = Magnifier(self)
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
@@ -110,7 +102,10 @@ class MainWindow(QMainWindow):
         session, commands, views, actions = (
             self.session, self.commands, self.views, self.actions_by_name
         )  # fmt: skip
-        actions.connect({"cancel_gesture": self._cancel_gesture})  # before the tools' own Esc
+        self.notices = Notices(session, commands, self.banner, self)
+        self.subject = PatientHeader(session, self.studies, settings, actions, self)
+        # Before the tools, which discard what is theirs on Esc.
+        self.gestures = GestureGuard(session, commands, views, actions, self)
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
         self.histogram = Histogram(session, views, self.view_row, self.results.room)
         self.histogram.bind(actions["histogram"], self)
@@ -130,10 +125,11 @@ class MainWindow(QMainWindow):
         self.bullseye = BullseyeController(
             session, views, self.results, commands.slices.go_to, actions, self
         )
+        self.status = StatusPresenter(session, self.status_bar, self)
+        self.levels = WindowLevelPresenter(session, settings, self.canvas, self.view_row, self)
         self.presenter = Presenter(
-            session, settings, views, self.strip, self.results, self.tool_bar, self.view_row,
-            self.status_bar, self,
-        )  # fmt: skip
+            session, views, self.strip, self.results, self.tool_bar, self.levels, self.status, self
+        )
         session.opened.connect(self._show_open)
         # Last: what it has to tell about the opened case replaces the notices cleared before.
         self.rereadings = RereadingController(session, commands, self.banner, actions, self)
@@ -176,9 +172,7 @@ class MainWindow(QMainWindow):
                 "quit": self.close,
                 "fit": lambda: self.views.active.fit(),
                 "montage": self.views.toggle,
-                "auto_window": lambda: self.presenter.choose_preset(window_level.AUTOMATIC),
-                "accept": partial(self._accept, self.commands.slices.accept),
-                "accept_seen": partial(self._accept, self.commands.slices.accept_seen),
+                "auto_window": lambda: self.levels.choose_preset(window_level.AUTOMATIC),
                 "find_study": self.studies.find_study,
                 "keys": self.dialogs.keys,
                 "about": self._about,
@@ -188,43 +182,14 @@ class MainWindow(QMainWindow):
                 "save_montage": pictures.save_montage,
             }
         )
-        for style in PatientLabel:
-            self.actions_by_name[f"patient_{style}"].triggered.connect(
-                partial(self._name_patients, style)
-            )
-        stored = str(self._settings.value(PATIENT_KEY, PatientLabel.ID))
-        self._name_patients(
-            PatientLabel(stored) if stored in list(PatientLabel) else PatientLabel.ID
-        )
-
-    def _name_patients(self, style: PatientLabel, _checked: bool = False) -> None:
-        """Choose what patients are called in title, list and dialogs, and remember it."""
-        self.actions_by_name[f"patient_{style}"].setChecked(True)
-        self._settings.setValue(PATIENT_KEY, str(style))
-        self.session.set_patient_label(style)
-
-    def _accept(self, accept: Callable[[], None]) -> None:
-        """Close an open polygon or lasso; accept only where no gesture is half made."""
-        canvas = self.views.gesture_canvas
-        if canvas is None:
-            accept()
-        elif not canvas.close_outline():
-            self.status_bar.show_message("Finish what you draw before you accept; Esc discards it.")
 
     def _connect_session(self) -> None:
         session = self.session
         session.study_list_changed.connect(self._show_study_list)
-        session.notice.connect(self.banner.show_notice)
         session.said.connect(self.status_bar.show_message)
         session.scanner.remembered.connect(self._offer_last_folder)
-        session.asked.connect(self._ask)
-        session.images_needed.connect(
-            lambda text: self._ask(
-                text, "Show the folder …", self.commands.studies.open_folder, False
-            )
-        )
         session.working.connect(self._show_work)
-        session.models_ready.connect(self.presenter.models_changed)
+        session.models_ready.connect(self.status.models_changed)
 
     def _connect_widgets(self) -> None:
         views, commands = self.views, self.commands
@@ -235,20 +200,19 @@ class MainWindow(QMainWindow):
             message.connect(self.status_bar.show_message)
         self.status_bar.cancelled.connect(self._cancel_jobs)
         self.comparison.fitted.connect(self._show_parts)
-        self.reading_time.stopwatch.ticked.connect(self.presenter.show_clock)
+        self.reading_time.stopwatch.ticked.connect(self.status.show_clock)
         views.hovered.connect(self.view_row.hover.setText)
         views.levels_changed.connect(
             lambda: self.view_row.presets.setCurrentText(window_level.BY_HAND)
         )
-        views.levels_settled.connect(lambda: self.presenter.levels_settled())
+        views.levels_settled.connect(lambda: self.levels.levels_settled())
         views.switched.connect(self._show_parts)
         self.strip.chosen.connect(commands.slices.go_to)
         self.results.slice_chosen.connect(commands.slices.go_to)
         self.studies.entry_chosen.connect(self.session.open)
         self.studies.open_row_hidden.connect(self._enable_actions)
-        self.studies.open_row_hidden.connect(self._show_subject)
         self.studies.left.connect(lambda: views.active.setFocus())
-        self.view_row.preset_chosen.connect(self.presenter.choose_preset)
+        self.view_row.preset_chosen.connect(self.levels.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
         self.steps.canUndoChanged.connect(self._enable_actions)
         self.steps.canRedoChanged.connect(self._enable_actions)
@@ -272,18 +236,15 @@ class MainWindow(QMainWindow):
     def _show_open(self) -> None:
         current = self.session.current
         self.pages.setCurrentIndex(0 if current is None else 1)
-        self.presenter.models_changed()
+        self.status.models_changed()
         self._show_parts()
-        self._show_subject()
         if current is None:
             return
-        self.banner.clear()
-        self.presenter.attach()
+        self.notices.follow_open()
+        self.presenter.show_document()
         self._show_study_list()
         self.steps.addStack(current.document.undo_stack)
         self.steps.setActiveStack(current.document.undo_stack)
-        current.saver.state_changed.connect(self._show_save)
-        current.inference.failed.connect(self.banner.show_notice)
         self.views.active.setFocus()
 
     def _show_parts(self) -> None:
@@ -300,16 +261,6 @@ class MainWindow(QMainWindow):
         for name, step in (("undo", self.steps.undoText()), ("redo", self.steps.redoText())):
             self.actions_by_name[name].setText(f"{name.capitalize()} {step}".strip())
 
-    def _show_subject(self) -> None:
-        """Show patient, date and series of the open case in the title and over the picture."""
-        subject = self.session.open_title
-        self.setWindowTitle(f"{subject} — scarseg" if subject else "scarseg")
-        hidden = self.studies.hides_open
-        note = "  (hidden by the filter of the list: keys are off; Esc in Find shows it)"
-        self.subject.setText(subject + note if hidden else subject)
-        self.subject.setToolTip(subject)
-        self.subject.setVisible(bool(subject))
-
     def _show_study_list(self) -> None:
         current = self.session.current
         self.studies.show_study_list(self.session.study_list, current.entry if current else None)
@@ -318,44 +269,18 @@ class MainWindow(QMainWindow):
             self.pages.setCurrentIndex(1)
         openable = any(not entry.code for study in library.studies for entry in study.entries)
         self.middle.setCurrentIndex(0 if current is not None or openable else 1)
-        self._show_subject()
 
     def _show_work(self, fraction: float, what: str) -> None:
         self.status_bar.show_progress(fraction, what)
         if not what:
-            self.presenter.models_changed()
-
-    def _ask(self, text: str, verb: str, act: Callable[[], object] | None, lasts: bool) -> None:
-        self.banner.show_notice(text, retry=act, verb=verb, lasts=lasts)
+            self.status.models_changed()
 
     def _offer_last_folder(self, folder: Path) -> None:
         name = folder.name if len(folder.parts) < 3 else f"… / {folder.parent.name} / {folder.name}"
         self.actions_by_name["open_last"].setText(f"Continue: {name}")
         self.actions_by_name["open_last"].setEnabled(True)
 
-    def _show_save(self) -> None:
-        current = self.session.current
-        if current is None:
-            return
-        if current.saver.state is SaveState.FAILED:
-            self.banner.show_notice(
-                f"Not saved. {current.saver.problem}", severe=True, retry=current.saver.save_now
-            )
-        elif self.banner.lasting and current.saver.state is SaveState.SAVED:
-            self._asked_to_close = False
-            self.banner.clear()
-
     # Cancelling
-
-    def _cancel_gesture(self) -> None:
-        """Discard the gesture under way; where there is none, stop waiting for the answer."""
-        gesture = self.views.active.busy
-        self.views.let_go()
-        current = self.session.current
-        if gesture or current is None:
-            return
-        if current.inference.cancel_answer(current.document.current):
-            self.status_bar.show_message("Not waiting for the answer any more; Space asks again.")
 
     def _cancel_jobs(self) -> None:
         """Stop scanning, opening, writing, proposing and answering; prompts stay."""
@@ -414,11 +339,8 @@ class MainWindow(QMainWindow):
             self.session.scan(paths)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        if not self.session.shut_down(force=self._asked_to_close) and event is not None:
-            self._asked_to_close = True
-            self.banner.show_notice(
-                "Your reading is not saved. Close again to leave without it.", True
-            )
+        if not self.session.shut_down(force=self.notices.close_anyway) and event is not None:
+            self.notices.refuse_to_close()
             event.ignore()
             return
         super().closeEvent(event)

@@ -1,9 +1,9 @@
-"""Keep the widgets in step with the open document: the only place that draws from a case."""
+"""Update the widgets from the open document: slices, thumbnails, status bar, window level."""
 
 from __future__ import annotations
 
 import numpy as np
-from PyQt6.QtCore import QObject, QSettings, QTimer
+from PyQt6.QtCore import QObject, QSettings, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainterPath
 
 from scarseg.case.case import ModelIdentity
@@ -16,8 +16,11 @@ from scarseg.gui.panels.status_bar import StatusBar
 from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.inference import Inference, Readiness, load_pipeline
-from scarseg.gui.session.session import OpenCase, Session
+from scarseg.gui.session.inference import Inference
+from scarseg.gui.session.inference_jobs import load_pipeline
+from scarseg.gui.session.inference_state import Readiness
+from scarseg.gui.session.open_case import OpenCase
+from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting, window_level
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, standing_of, tell_grams
@@ -27,10 +30,9 @@ from scarseg.quant import scar_checks
 
 
 class OutlineCache:
-    """Outlines, stray scar and the marks round it, per slice of a document.
+    """Outlines, scar outside the wall and the marks round it, per slice of a document.
 
-    A slice is worked out when it is first asked for: a whole reading at once would take longer
-    than a frame.
+    A slice is computed when it is first shown: all of a stack would take longer than a frame.
     """
 
     def __init__(self, document: Document) -> None:
@@ -44,13 +46,13 @@ class OutlineCache:
 
     @property
     def rest(self) -> list[int]:
-        """Give the slices not worked out yet, the nearest to the current one first."""
+        """Return the slices not computed yet, the nearest to the current one first."""
         near = self._document.current
         rest = [k for k, seen in enumerate(self._seen) if seen is None]
         return sorted(rest, key=lambda k: abs(k - near))
 
     def update(self, k: int) -> bool:
-        """Work out a slice (again); say whether its labels are others than before."""
+        """Compute a slice (again); return whether its labels differ from before."""
         found = self._find_strays(k)
         self.strays[k], self.marks[k] = found, painting.outline(found.mask)
         labels = self._document.case.labels[k]
@@ -80,40 +82,141 @@ SAVE_COLOURS = {
 }
 
 
-class Presenter(QObject):
-    """Draw the open document on canvas, strip, panel, bar and foot."""
+class StatusPresenter(QObject):
+    """Show in the status bar what is saved, how far the models are, and the reading time."""
+
+    def __init__(self, session: Session, status_bar: StatusBar, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._status_bar = session, status_bar
+
+    def saved_changed(self) -> None:
+        """Show whether the last change is saved."""
+        if self._session.current is None:
+            return
+        state = self._session.current.saver.state
+        self._status_bar.show_saved(state.value, SAVE_COLOURS[state])
+
+    def models_changed(self) -> None:
+        """Show how far the models are."""
+        session = self._session
+        current = session.current
+        if session.models is None and current is not None and current.document.read_only:
+            self._status_bar.models.setText(_weights(current.document.case.segmenter))
+            return
+        if session.models is None:
+            self._status_bar.show_progress(1.0, "")
+            self._status_bar.models.setText(
+                "no models" if session.models_problem else "loading models …"
+            )
+            return
+        if current is not None and current.inference.proposing:
+            n, ready = current.document.case.stack.n_slices, current.inference.n_ready
+            self._status_bar.show_progress(ready / n, f"{ready} of {n} slices ready")
+            return
+        self._status_bar.show_progress(1.0, "")
+        text = _weights(session.models.segmenter.identity)
+        if current is not None and Readiness.FAILED not in current.inference.readiness:
+            text = f"all slices ready · {text}"
+        self._status_bar.models.setText(text)
+
+    def show_clock(self) -> None:
+        """Show reading time and count of corrections."""
+        if self._session.current is None:
+            return
+        case = self._session.current.document.case
+        minutes, seconds = divmod(int(case.seconds), 60)
+        n = case.interactions
+        self._status_bar.clock.setText(
+            f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}"
+        )
+
+
+class WindowLevelPresenter(QObject):
+    """Choose and remember the window level.
+
+    ``set_by_reader``: the level of the open case was set by the mouse, not by a preset.
+
+    Signals:
+        settled: another level is to be shown by the thumbnails too.
+    """
+
+    settled = pyqtSignal()
 
     def __init__(
         self,
         session: Session,
         settings: QSettings,
-        views: Views,
-        strip: Filmstrip,
-        results: ResultsPanel,
-        bar: ToolBar,
+        canvas: Canvas,
         view_row: ViewOptionsBar,
-        foot: StatusBar,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._session, self._settings = session, settings
+        self._canvas, self._view_row = canvas, view_row
+        self.set_by_reader = False
+
+    def recall_levels(self) -> None:
+        """Show the reader's last levels for this kind of sequence, else automatic ones."""
+        current = self._session.current
+        if current is None:
+            return
+        self.set_by_reader = False
+        name, values = window_level.recalled(self._settings, current.document.case)
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(values)
+
+    def choose_preset(self, name: str) -> None:
+        """Show a preset on the slice and remember it for this kind of sequence."""
+        current = self._session.current
+        if current is None or name not in window_level.PRESETS:
+            return
+        self._view_row.presets.setCurrentText(name)
+        self._canvas.set_levels(window_level.preset(current.document.case, name))
+        self.levels_settled(name)
+
+    def levels_settled(self, preset: str = "") -> None:
+        """Show the canvas's levels in the thumbnails, and remember them or their preset."""
+        current = self._session.current
+        if current is None:
+            return
+        self.set_by_reader = not preset
+        window_level.remember(self._settings, current.document.case, preset or self._canvas.levels)
+        self.settled.emit()
+
+
+class Presenter(QObject):
+    """Draw the open document on canvas, thumbnails, results and tool bar."""
+
+    def __init__(
+        self,
+        session: Session,
+        views: Views,
+        strip: Filmstrip,
+        results: ResultsPanel,
+        bar: ToolBar,
+        levels: WindowLevelPresenter,
+        status: StatusPresenter,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
         self._views, self._canvas, self._strip = views, views.canvas, strip
         self._results = results
-        self._bar, self._view_row, self._foot = bar, view_row, foot
+        self._bar, self._levels, self._status = bar, levels, status
         self.measured: Measurements | None = None
-        self._windowed = False
         self._laid_out: Document | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._trace_rest)
         views.switched.connect(self.update_montage)
+        levels.settled.connect(self._show_levels)
 
     @property
     def _open(self) -> OpenCase:
         assert self._session.current is not None
         return self._session.current
 
-    def attach(self) -> None:
+    def show_document(self) -> None:
         """Show the document that was just opened, and follow it."""
         current = self._open
         document, inference, saver = current.document, current.inference, current.saver
@@ -121,8 +224,7 @@ class Presenter(QObject):
         self._views.let_go()
         self._set_geometry(self._canvas)
         self._views.shared.set("editable", not document.read_only)
-        self._windowed = False
-        self._take_levels()
+        self._levels.recall_levels()
         self._find_home()
         self._strip.show_document(document, self._home.crop, self._canvas.levels)
         self._tracing = OutlineCache(document)
@@ -141,20 +243,20 @@ class Presenter(QObject):
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
-        saver.state_changed.connect(self.saved_changed)
+        saver.state_changed.connect(self._status.saved_changed)
         self.measured = None  # what is there speaks of the document before
         self.update_montage()
         self.measure()
         self.current_changed(document.current)
-        self.saved_changed()
-        self.show_clock()
+        self._status.saved_changed()
+        self._status.show_clock()
         self._canvas.go_home()
 
     def update_montage(self) -> None:
-        """Bring every slice to its cell, where the montage is in sight.
+        """Draw every slice in its cell, while the montage is visible.
 
-        Cells out of sight are not kept up: what is the same when they come back is not drawn
-        again.
+        Invisible cells are not updated; what has not changed when they are shown again is not
+        drawn again.
         """
         if self._session.current is None:
             return
@@ -186,12 +288,12 @@ class Presenter(QObject):
         canvas.set_geometry(stack.rows, stack.columns, stack.pixel_spacing_mm, stack.orientation)
 
     def trace_all(self) -> None:
-        """Trace at once what would be traced in the window's own time."""
+        """Trace at once what is left."""
         while self._session.current is not None and self._tracing.rest:
             self._trace_rest()
 
     def _trace_rest(self) -> None:
-        """Trace one more slice of what was opened, and come back for the next."""
+        """Trace one more slice of the opened stack, and start the timer for the next."""
         rest = self._tracing.rest if self._session.current is not None else []
         if not rest:
             return
@@ -209,8 +311,8 @@ class Presenter(QObject):
         current = self._open
         if not self._home.found and wall_mask(current.document.case.labels[k]).any():
             self._find_home()
-            if not self._windowed:
-                self._take_levels()
+            if not self._levels.set_by_reader:
+                self._levels.recall_levels()
             self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.go_home()
@@ -242,7 +344,7 @@ class Presenter(QObject):
             self._views.grid.choose(k)
 
     def statuses_changed(self) -> None:
-        """Say again how every slice stands."""
+        """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
             self._tell(k)
 
@@ -250,35 +352,10 @@ class Presenter(QObject):
         """Show that a slice got ready, or waits for an answer."""
         self._tell(k)
         self._draw_prompts(k)
-        self.models_changed()
+        self._status.models_changed()
 
-    def saved_changed(self) -> None:
-        """Show whether the last change is on the disk."""
-        if self._session.current is None:
-            return
-        state = self._open.saver.state
-        self._foot.show_saved(state.value, SAVE_COLOURS[state])
-
-    def models_changed(self) -> None:
-        """Say in the foot how far the models are."""
-        session = self._session
-        current = session.current
-        if session.models is None and current is not None and current.document.read_only:
-            self._foot.models.setText(_weights(current.document.case.segmenter))
-            return
-        if session.models is None:
-            self._foot.show_progress(1.0, "")
-            self._foot.models.setText("no models" if session.models_problem else "loading models …")
-            return
-        if current is not None and current.inference.proposing:
-            n, ready = current.document.case.stack.n_slices, current.inference.n_ready
-            self._foot.show_progress(ready / n, f"{ready} of {n} slices ready")
-            return
-        self._foot.show_progress(1.0, "")
-        text = _weights(session.models.segmenter.identity)
-        if current is not None and Readiness.FAILED not in current.inference.readiness:
-            text = f"all slices ready · {text}"
-        self._foot.models.setText(text)
+    def _show_levels(self) -> None:
+        self._strip.show_window(self._open.document, self._home.crop, self._canvas.levels)
 
     def measure(self) -> None:
         """Measure again and show the numbers everywhere."""
@@ -296,7 +373,7 @@ class Presenter(QObject):
         self._show_strays()
 
     def _show_strays(self) -> None:
-        """Point out scar that lies where none is expected."""
+        """Show remarks about scar that lies where none is expected."""
         said = []
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
@@ -306,40 +383,8 @@ class Presenter(QObject):
                 said.append(f"Slice {k + 1}: {found.description}.")
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
-    def _take_levels(self) -> None:
-        """Show the reader's last levels for this kind of sequence, else automatic ones."""
-        case = self._open.document.case
-        name, values = window_level.recalled(self._settings, case)
-        self._view_row.presets.setCurrentText(name)
-        self._canvas.set_levels(values)
-
-    def choose_preset(self, name: str) -> None:
-        """Show a preset on the slice and remember it for this kind of sequence."""
-        current = self._session.current
-        if current is None or name not in window_level.PRESETS:
-            return
-        self._view_row.presets.setCurrentText(name)
-        self._canvas.set_levels(window_level.preset(current.document.case, name))
-        self.levels_settled(name)
-
-    def levels_settled(self, preset: str = "") -> None:
-        """Take the canvas's levels, of a preset or set by hand, to the strip and to memory."""
-        current = self._session.current
-        if current is None:
-            return
-        self._windowed = not preset
-        window_level.remember(self._settings, current.document.case, preset or self._canvas.levels)
-        self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
-
-    def show_clock(self) -> None:
-        """Show reading time and count of corrections."""
-        case = self._open.document.case
-        minutes, seconds = divmod(int(case.seconds), 60)
-        n = case.interactions
-        self._foot.clock.setText(f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}")
-
     def _draw(self, k: int) -> None:
-        """Draw a slice wherever it is in sight."""
+        """Draw a slice wherever it is visible."""
         document = self._open.document
         labels = document.case.labels[k].view()
         labels.flags.writeable = False
@@ -359,7 +404,7 @@ class Presenter(QObject):
             self._canvas.say(text, theme.STATUS_COLOURS[status])
 
     def _tell(self, k: int) -> None:
-        """Say how a slice stands, beside its picture."""
+        """Show the status of a slice beside its picture."""
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
@@ -368,7 +413,7 @@ class Presenter(QObject):
 
     @property
     def _cells(self) -> list[Cell]:
-        """Give the cells of the montage; none while it is out of sight or not laid out."""
+        """Cells of the montage; none while it is invisible or not laid out."""
         laid_out = self._laid_out is self._open.document and self._views.montage
         return self._views.grid.cells if laid_out else []
 
@@ -385,7 +430,7 @@ class Presenter(QObject):
         return " · ".join(words)
 
     def _find_home(self) -> None:
-        """Find the part worth showing, for every view."""
+        """Find the field of view of the heart, for every view."""
         self._home = find_home(self._open.document.case)
         self._canvas.home = self._home.large_mm
         for cell in self._cells:

@@ -79,9 +79,9 @@ class Stopwatch(QObject):
 
 
 class ViewedSlices(QObject):
-    """Note which slices the reader had on the screen, as they stand.
+    """Record which slices the reader had on the screen, as they are now.
 
-    ``in_view`` gives the slices on the screen; the current one as long as nobody knows better.
+    ``visible_slices`` returns the slices on the screen; by default the current one.
     """
 
     def __init__(self, session: Session, parent: QObject) -> None:

@@ -1,7 +1,7 @@
 """Dark and quiet, the image brightest; colours that colour-blind readers tell apart.
 
 The colours of labels, boxes, points and statuses were searched for: every two of them stay apart
-for each of the three kinds of colour blindness, and texts reach 4.5:1 on what they stand on.
+for each of the three kinds of colour blindness, and texts reach a contrast of 4.5:1.
 """
 
 from __future__ import annotations
@@ -129,18 +129,18 @@ QFrame#banner[severe="true"] {{ background: #401a1d; border-bottom: 1px solid {R
 
 
 LARGE_WINDOW = QSize(1900, 1080)
-"""A window at least this large has larger letters."""
+"""A window at least this large has a larger font."""
 LARGE_FONT_SCALE = 1.15
 _scale = 1.0
 
 
 def px(size: int) -> int:
-    """Give the size of letters, in pixels, that are ``size`` high in a small window."""
+    """Return the font size in pixels for one of ``size`` pixels in a small window."""
     return round(size * _scale)
 
 
 def fit_fonts(application: QApplication, window: QSize) -> bool:
-    """Take larger letters where a window has room for them; say whether that changed any."""
+    """Choose the font size for a window; return whether it changed."""
     global _scale
     roomy = window.width() >= LARGE_WINDOW.width() and window.height() >= LARGE_WINDOW.height()
     scale = LARGE_FONT_SCALE if roomy else 1.0
@@ -156,14 +156,14 @@ def _style() -> str:
 
 
 def colour(name: str, alpha: float = 1.0) -> QColor:
-    """Give a theme colour with opacity 0 to 1."""
+    """Return a theme colour with opacity 0 to 1."""
     value = QColor(name)
     value.setAlphaF(alpha)
     return value
 
 
 def repolish(widget: QWidget) -> None:
-    """Let the style look at a widget's properties again."""
+    """Apply the style sheet again after a widget's properties changed."""
     style = widget.style()
     if style is not None:
         style.unpolish(widget)
@@ -171,7 +171,7 @@ def repolish(widget: QWidget) -> None:
 
 
 def apply(application: QApplication) -> None:
-    """Put the dark style on the application."""
+    """Set the dark style of the application."""
     application.setStyle("Fusion")
     palette = QPalette()
     for role, name in (

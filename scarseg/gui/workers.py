@@ -1,4 +1,4 @@
-"""One worker thread per lane; the only module that knows threads."""
+"""Worker threads; the only module of the window that knows threads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scarseg.errors import Cancelled
 
 @dataclass(eq=False)
 class WorkerJob:
-    """One piece of work: values in, a value out, never widgets.
+    """One function call on a worker thread: values in, a value out, never widgets.
 
-    ``current`` is asked on the GUI thread before the start and at delivery; when it says no
-    the job, or its late answer, is dropped.
+    ``current`` is called on the GUI thread before the start and at delivery; where it returns
+    False the job, or its late result, is dropped.
     """
 
     name: str
@@ -34,7 +34,7 @@ class WorkerJob:
     future: Future[Any] | None = None
 
     def cancel(self) -> None:
-        """Ask the job to stop at its next report of progress."""
+        """Stop the job at its next report of progress."""
         self.stop.set()
 
 
@@ -43,11 +43,11 @@ def _always() -> bool:
 
 
 class Worker(QObject):
-    """Run jobs one after the other on one worker thread and answer on the GUI thread.
+    """Run jobs one after the other on one thread; callbacks run on the GUI thread.
 
     Signals:
         progressed: (name, fraction, what) of the running job.
-        moved: the queue changed; ``busy`` tells how.
+        moved: the queue changed; see ``busy``.
     """
 
     progressed = pyqtSignal(str, float, str)
@@ -84,10 +84,10 @@ class Worker(QObject):
 
         Args:
             work: called with ``args`` on the worker thread, plus ``progress`` if ``reports``.
-            done: called on the GUI thread with the answer.
-            failed: called on the GUI thread with the exception; without it, bugs reach
+            done: callback on the GUI thread with the result.
+            failed: callback on the GUI thread with the exception; without it, bugs reach
                 ``sys.excepthook`` and cancellation is silent.
-            dropped: called with an answer that nobody wants any more, to let go what it holds.
+            dropped: callback with a result nobody wants any more, to release what it holds.
             urgent: go before everything that waits.
         """
         job = WorkerJob(name, work, args, done, failed, current, reports, dropped)
@@ -100,14 +100,14 @@ class Worker(QObject):
         return job
 
     def forget(self, prefix: str) -> None:
-        """Drop waiting jobs whose name starts so, and ask a running one to stop."""
+        """Drop waiting jobs whose name starts so, and cancel a running one."""
         self._waiting = [job for job in self._waiting if not job.name.startswith(prefix)]
         if self._running is not None and self._running.name.startswith(prefix):
             self._running.cancel()
         self.moved.emit()
 
     def drain(self) -> None:
-        """Finish everything that waits, here and now, and deliver it (for closing)."""
+        """Finish everything that waits before returning, and deliver it (for closing)."""
         while self._running is not None:
             job = self._running
             if job.future is not None:
@@ -147,7 +147,7 @@ class Worker(QObject):
         return job.work(*job.args, progress=progress)
 
     def _pass_on(self, job: object, fraction: float, what: str) -> None:
-        """Tell how far the running job is; what a cancelled one said before is over."""
+        """Pass on the progress of the running job; that of a cancelled one is dropped."""
         if isinstance(job, WorkerJob) and job is self._running and not job.stop.is_set():
             self.progressed.emit(job.name, fraction, what)
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import platformdirs
+
 from scarseg.errors import OutputError
 from scarseg.io.atomic import make_private_folder
 from scarseg.io.commit import HalfWrittenError, write_together
@@ -45,6 +47,12 @@ def refuse_inputs(paths: Iterable[Path], inputs: Iterable[Path | str]) -> None:
             raise OutputError(
                 "E_OUTPUT_NAME", f"{path} would replace an input; choose another name.", str(path)
             )
+
+
+def data_folder() -> Path:
+    """Return the folder of what scarseg keeps: ``$SCARSEG_HOME`` or the user's data folder."""
+    home = os.environ.get("SCARSEG_HOME")
+    return Path(home) if home else Path(platformdirs.user_data_dir("scarseg", appauthor=False))
 
 
 def check_name(path: Path) -> None:

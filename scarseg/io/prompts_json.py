@@ -35,13 +35,13 @@ SliceKey = tuple[str, int | None]
 
 @dataclass(frozen=True)
 class PromptsFile:
-    """What a prompts file asks for; a value that crosses processes."""
+    """Prompts by slice; a value that crosses processes."""
 
     slices: Mapping[SliceKey, SlicePrompts]
     sha256: str = ""
 
     def for_stack(self, stack: Stack) -> dict[int, SlicePrompts]:
-        """Give the prompts of this stack by slice index.
+        """Return the prompts of this stack by slice index.
 
         An entry without a frame speaks of the one slice with its UID.
 
@@ -58,7 +58,7 @@ class PromptsFile:
         return found
 
     def keys_in(self, stack: Stack) -> set[SliceKey]:
-        """Give the entries that speak of this stack, be it without the frame they need."""
+        """Return the entries for this stack, be it without the frame they need."""
         held = {one.sop_instance_uid for one in stack.sources}
         return {
             key
@@ -108,7 +108,7 @@ def read_prompts(path: Path) -> PromptsFile:
 
 
 def write_prompts(path: Path, case: Case, force: bool = False) -> None:
-    """Write what a reader asked for: the slices with boxes, points or the word "no scar".
+    """Write the prompts of a reader: the slices with boxes, points or "no scar".
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.

@@ -184,6 +184,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
     """
     if not path.is_file():
         raise WeightsError("E_WEIGHTS_MISSING", f"{path} does not exist.", str(path))
+    with path.open("rb") as head:
+        start = head.read(4)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip of PyTorch, or a plain pickle
+        raise WeightsError(
+            "E_WEIGHTS_UNKNOWN",
+            f"{path.name} is a PyTorch file; a detector made with scarseg train detector"
+            " (.safetensors, classes scar and left_ventricle) is needed.",
+            str(path),
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -206,7 +215,7 @@ def _settings(text: str, path: Path) -> DetectorSettings:
     try:
         values = {str(k): float(v) for k, v in json.loads(text).items()}
         settings = DetectorSettings(**values)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             "E_WEIGHTS_DAMAGED", f"{path.name} has unreadable settings: {error}", str(path)
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
@@ -131,17 +132,49 @@ def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         message = f"The weights file {path} is damaged or holds more than tensors."
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(path)) from error
-    unknown = WeightsError(
-        "E_WEIGHTS_UNKNOWN", f"The weights file {path} is not a SAM checkpoint.", str(path)
-    )
-    if not isinstance(state, dict):
-        raise unknown
+    state = _sam_tensors(state)
     width = state.get("image_encoder.pos_embed")
     if not isinstance(width, Tensor) or width.ndim != 4 or width.shape[-1] not in MODEL_OF_WIDTH:
-        raise unknown
+        raise _unknown(path, state)
     sam = sam_model_registry[MODEL_OF_WIDTH[width.shape[-1]]]()
     try:
         sam.load_state_dict(state)
     except RuntimeError as error:
-        raise unknown from error
+        raise _unknown(path, state) from error
     return VitSegmenter(sam, weights.identity, device)
+
+
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "sam")
+"""Where training programs put the tensors beside the state of their optimizer."""
+_PREFIXES = ("module.", "model.", "sam.")
+"""What DistributedDataParallel and wrapping modules put before every name."""
+
+
+def _sam_tensors(state: object) -> dict[str, object]:
+    """Return the tensors of a checkpoint by SAM's own names, whatever they are wrapped in."""
+    for _ in range(3):
+        if not isinstance(state, dict):
+            return {}
+        inner = [state[name] for name in _WRAPPERS if isinstance(state.get(name), dict)]
+        if len(inner) != 1:
+            break
+        state = inner[0]
+    if not isinstance(state, dict):
+        return {}
+    found = {str(name): value for name, value in state.items()}
+    for _ in range(3):
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in found)), None)
+        if not found or prefix is None:
+            return found
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _unknown(path: Path, state: dict[str, object]) -> WeightsError:
+    first = ", ".join(name[:60] for name in list(state)[:3])
+    has = f"it has {first}" if first else "it holds no named tensors"
+    message = (
+        f"The weights file {path} is not a SAM checkpoint: {has}; needed are the image_encoder.,"
+        " prompt_encoder. and mask_decoder. tensors of SAM ViT-B, L or H."
+    )
+    return WeightsError("E_WEIGHTS_UNKNOWN", message, str(path))

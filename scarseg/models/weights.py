@@ -65,7 +65,7 @@ def list_weights(folder: Path | None = None) -> tuple[WeightsEntry, ...]:
     except FileNotFoundError as error:
         message = f"The list of weights {manifest} is missing; install the program again."
         raise WeightsError("E_WEIGHTS_MISSING", message, str(manifest)) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         message = f"The list of weights {manifest} cannot be read: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(manifest)) from error
 
@@ -130,7 +130,7 @@ def _shipped() -> tuple[WeightsEntry, ...]:
 def _card(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"The card {path} cannot be read: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(path)) from error
     return card if isinstance(card, dict) else {}

@@ -1,4 +1,4 @@
-"""Replay the record of a case: the models predict anew, manual edits are applied as recorded."""
+"""Replay the record of a case: the models predict again, manual edits are applied as recorded."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def replay_case(
 ) -> ReplayResult:
     """Make a case again from its record and compare the two.
 
-    Every prediction is computed anew from what was replayed so far, so that the mask comes from the
-    record and nothing else; manual edits are applied again, voxel by voxel.
+    Every prediction is computed again from what was replayed so far, so that the mask comes from
+    the record and nothing else; manual edits are applied again, voxel by voxel.
 
     Args:
         progress: called before every step; may raise Cancelled.

@@ -152,7 +152,7 @@ def _depth(pool: Mask, wall: Mask) -> Image:
 def paint_scar(
     image: Image, pool: Mask, wall: Mask, rng: np.random.Generator
 ) -> tuple[Image, Mask]:
-    """Paint an infarct that grows from the endocardium outward; give image and its mask."""
+    """Paint an infarct that grows from the endocardium outward; return image and mask."""
     rows, columns = np.nonzero(pool)
     grid_rows, grid_columns = np.mgrid[: pool.shape[0], : pool.shape[1]]
     angle = np.arctan2(grid_rows - rows.mean(), grid_columns - columns.mean())

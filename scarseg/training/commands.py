@@ -57,7 +57,7 @@ def no_progress() -> Iterator[Progress]:
 
 
 class ResumableRun(Protocol):
-    """A run that begins with weights or goes on from its checkpoint."""
+    """A run that starts from weights or is resumed from its checkpoint."""
 
     step: int
     seconds: float

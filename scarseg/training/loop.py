@@ -115,7 +115,7 @@ class TrainingRun(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """When the loop validates, saves and gives up.
+    """When the loop validates, saves and ends.
 
     Args:
         patience: validations without a better score after which the run ends; 0: never.

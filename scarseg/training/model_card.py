@@ -292,7 +292,7 @@ def find_trained(place: Path) -> tuple[Path, dict[str, object]]:
 
 
 def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
-    """Copy trained weights to ``target``, several as one file; give what their card says."""
+    """Copy trained weights to ``target``, several as one file; return their card."""
     found = [find_trained(place) for place in trained]
     if len(found) == 1:
         file, card = found[0]

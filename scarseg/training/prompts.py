@@ -1,4 +1,4 @@
-"""Prompts as readers give them, drawn from the truth, in crop pixels."""
+"""Simulated prompts of readers, drawn from reference labels, in crop pixels."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def corrective_click(
 def simulate_prompts(
     lv: Mask, scar: Mask, wall: Mask, rng: np.random.Generator
 ) -> tuple[CropPrompts, Mask]:
-    """Draw one reader's prompts; give them with the scar mask they ask for.
+    """Draw one reader's prompts; return them with the scar mask that they mark.
 
     Args:
         lv: pool and wall; scar: the true scar; wall: all of it, bool (row, column).

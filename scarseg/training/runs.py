@@ -121,7 +121,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         recipe = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("E_INPUT_UNREADABLE", f"{path} cannot be read.", str(path)) from error
     return recipe if isinstance(recipe, dict) else {}
 

@@ -80,7 +80,7 @@ class Split:
             raise InputError(
                 "E_INPUT_MISSING", f"There is no split file {path}.", str(path)
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             message = f"{path} is not a split file of scarseg."
             raise InputError("E_INPUT_UNREADABLE", message, str(path)) from error
         return cls(*(tuple(part) for part in parts))

@@ -23,10 +23,10 @@ from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.dicom_export.seg import write_segmentation
 from scarseg.io.masks.nifti import write_labels
 from scarseg.simulate.write_dicom import write_series
 from tests.agreement.label_maps import VOXEL_G, block, folders
+from tests.io.exports import write_segmentation
 
 
 def test_without_images_depth_is_the_distance_between_slices(

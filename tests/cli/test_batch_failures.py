@@ -128,26 +128,36 @@ def test_impossible_options_are_refused(
     assert "E_USAGE" in capsys.readouterr().err
 
 
-def test_batch_that_was_killed_goes_on_over_its_own_masks(run: Run, tmp_path: Path) -> None:
-    data = write(tmp_path / "in", 1, 2)
-    masks = tmp_path / "masks"
-    assert run(data, "--masks", masks) == 0
-    whole = (tmp_path / "scar.csv").read_bytes()
-    for path in tmp_path.glob("scar*"):  # killed before the table was written
-        path.unlink()
-    assert run(data, "--masks", masks) == 0
-    assert (tmp_path / "scar.csv").read_bytes() == whole
-
-
-def test_somebody_elses_mask_is_kept(run: Run, tmp_path: Path) -> None:
+def test_masks_that_are_there_are_found_before_the_models_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = write(tmp_path / "in", 1, 2)
     masks = tmp_path / "masks"
     masks.mkdir()
-    (masks / "1.2.1.1.nii.gz").write_text("mine")
-    assert run(data, "--masks", masks) == 2
-    assert (masks / "1.2.1.1.nii.gz").read_text() == "mine"
-    codes = {r["study_uid"]: r["error_code"] for r in rows_of(tmp_path / "scar.csv")}
-    assert codes == {"1.2.1": "E_EXISTS", "1.2.2": ""}
+    for name in ("1.2.1.1.nii.gz", "1.2.2.1.nii.gz"):
+        (masks / name).write_text("mine")
+
+    def load(*_: object) -> None:
+        pytest.fail("the models must not be loaded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scarseg.models.load", load)
+        assert run(data, "--masks", masks) == 1
+    assert "nii.gz exists already and 1 more; give --force" in capsys.readouterr().err
+    assert {path.read_text() for path in masks.iterdir()} == {"mine"}
+    assert not (tmp_path / "scar.csv").exists()
+    assert run(data, "--masks", masks, "--force") == 0
+    assert all(path.read_bytes()[:2] == b"\x1f\x8b" for path in masks.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["nifti", "seg", "rtstruct", "none"])
+def test_a_mask_format_without_a_folder_is_refused(
+    kind: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "in", 1)
+    assert run(data, "--mask-format", kind) == 1
+    assert "E_USAGE" in (said := capsys.readouterr().err) and "--masks DIR" in said
+    assert not (tmp_path / "scar.csv").exists()
 
 
 def test_mask_format_none_writes_no_masks(run: Run, tmp_path: Path) -> None:

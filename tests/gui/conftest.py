@@ -17,7 +17,7 @@ from scarseg.gui import app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.export import ExportFormat, ExportRequest
-from scarseg.gui.session.inference import Readiness
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.models import Models
 from tests.fakes import fake_models
 

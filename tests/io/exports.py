@@ -7,17 +7,22 @@ import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray
+from scarseg.case.measurements import Measurements
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import LgeSequence, SliceSource, Stack, Vector
 from scarseg.io import dicom
 from scarseg.io.dicom.types import StackSummary
+from scarseg.io.dicom_export import export_dicom
 from scarseg.simulate.write_dicom import write_series
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -241,3 +246,19 @@ def complaints(path: Path) -> list[str]:
         ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
     )
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+
+
+def write_segmentation(path: Path, case: Case, summary: StackSummary, **options: Any) -> Dataset:
+    """Export a case as DICOM SEG and read it back."""
+    export_dicom(case, summary, segmentation=path, **options)
+    return dcmread(path)
+
+
+def write_contours(path: Path, case: Case, summary: StackSummary, **options: Any) -> None:
+    export_dicom(case, summary, contours=path, **options)
+
+
+def write_report(
+    path: Path, case: Case, measured: Measurements, summary: StackSummary, **options: Any
+) -> None:
+    export_dicom(case, summary, report=(path, measured), **options)

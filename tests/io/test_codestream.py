@@ -21,6 +21,7 @@ from scarseg.case.stack import Stack
 from scarseg.io.dicom import read_stack, scan
 from scarseg.io.dicom.pixel_data.codestream import (
     CodestreamError,
+    check_jpeg_2000,
     check_lossless_jpeg,
     describe_loss,
     group_fragments,
@@ -222,3 +223,14 @@ def test_offset_table_out_of_order_is_not_believed(tmp_path: Path) -> None:
     ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
     save(ds, tmp_path / "one", JPEGLSLossless)
     np.testing.assert_array_equal(read(tmp_path).pixels[4], stored_pixels(4))
+
+
+def test_jpeg_2000_whose_tile_parts_do_not_fill_it_is_damaged() -> None:
+    stream = encode(stored_pixels(2), JPEG2000Lossless)
+    check_jpeg_2000(stream)
+    at = stream.index(b"\xff\x90")
+    longer = bytearray(stream)
+    longer[at + 9] ^= 1
+    for damaged in (bytes(longer), stream[:-40] + stream[-2:], stream[: at - 5] + stream[at:]):
+        with pytest.raises(CodestreamError):
+            check_jpeg_2000(damaged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,21 @@ def test_what_is_not_the_same_is_not_replaced_unasked(change: str, tmp_path: Pat
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     export_all(export, out, identify=change == "identity", force=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} != before
+
+
+def uids_of(folder: Path) -> dict[str, tuple[str, str]]:
+    found = {path.name: dcmread(path) for path in folder.iterdir()}
+    return {name: (one.SOPInstanceUID, one.SeriesInstanceUID) for name, one in found.items()}
+
+
+def test_the_same_content_has_the_same_uids_whenever_it_is_written(tmp_path: Path) -> None:
+    export = make_export(VARIANTS[0], tmp_path / "images")
+    export_all(export, tmp_path / "first", created=CREATED)
+    export_all(export, tmp_path / "later", created=CREATED + timedelta(days=3, seconds=7))
+    first, later = uids_of(tmp_path / "first"), uids_of(tmp_path / "later")
+    assert first == later
+    assert len({uid for uids in first.values() for uid in uids}) == 6
+    export.case.labels[0, 0, 0] = Label.SCAR
+    export_all(export, tmp_path / "changed", created=CREATED)
+    changed = uids_of(tmp_path / "changed")
+    assert all(changed[name] != first[name] for name in first)

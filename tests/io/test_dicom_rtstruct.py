@@ -9,7 +9,6 @@ import pytest
 from pydicom import dcmread
 from skimage.draw import polygon2mask
 
-from scarseg.io.dicom_export.rtstruct import write_contours
 from scarseg.io.dicom_export.seg import tissues_in
 from scarseg.io.tables.pseudonyms import pseudonym
 from tests.io.exports import (
@@ -22,6 +21,7 @@ from tests.io.exports import (
     Variant,
     complaints,
     make_export,
+    write_contours,
 )
 
 BY_NAME = {one.name: one for one in VARIANTS}

@@ -11,7 +11,7 @@ import pytest
 
 from scarseg.case.labels import Label
 from scarseg.errors import InputError, OutputError
-from scarseg.io.dicom_export.seg import TISSUES, tissues_in, write_segmentation
+from scarseg.io.dicom_export.seg import TISSUES, tissues_in
 from scarseg.io.tables.pseudonyms import pseudonym
 from tests.io.exports import (
     BIRTH,
@@ -27,6 +27,7 @@ from tests.io.exports import (
     in_order,
     make_export,
     places_of,
+    write_segmentation,
 )
 
 PLAIN = VARIANTS[0]

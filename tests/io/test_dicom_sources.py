@@ -7,6 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -18,9 +19,13 @@ from pydicom.uid import (
 from scarseg.case.case import Case
 from scarseg.case.labels import LabelArray
 from scarseg.io import dicom
-from scarseg.io.dicom_export.seg import write_segmentation
 from tests.io import dicom_files as files
-from tests.io.exports import CREATED, HAS_VALIDATOR, complaints
+from tests.io.exports import (
+    CREATED,
+    HAS_VALIDATOR,
+    complaints,
+    write_segmentation,
+)
 
 
 def exported(folder: Path, inputs: Path, identify: bool = True) -> Path:
@@ -96,3 +101,41 @@ def test_odd_headers_do_not_stop_an_export(keyword: str, identify: bool, tmp_pat
     assert found.PatientBirthDate == found.PatientSex == found.StudyTime == ""
     if HAS_VALIDATOR and not identify:
         assert complaints(path) == []
+
+
+IDENTITIES = {
+    "plain": ("", b"0012E5 ", b"Doe^Jane"),
+    "blanks": ("ISO_IR 100", b"  007 ", b"M\xfcller^J\xf6rg "),
+    "utf-8": ("ISO_IR 192", "éß-1".encode(), "Łukasz^Ł".encode()),
+    "chinese": ("GB18030", "病人7".encode("gb18030"), "王^小东".encode("gb18030")),
+    "japanese": ("\\ISO 2022 IR 87", b"J-12", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identity_is_kept_byte_for_byte(name: str, tmp_path: Path) -> None:
+    characters, patient, person = IDENTITIES[name]
+    own = {
+        "PatientID": patient,
+        "PatientName": person,
+        "IssuerOfPatientID": b"HOSPITAL A",
+        "StudyDescription": b"MR^Heart  4 ",
+        "StudyID": b"0001",
+        "AccessionNumber": b"00A1",
+    }
+    images = files.series()
+    for image in images:
+        if characters:
+            files.put_raw(image, "SpecificCharacterSet", characters.encode())
+        for keyword, value in own.items():
+            files.put_raw(image, keyword, value + b" " * (len(value) % 2))
+    files.save_series(tmp_path / "in", images)
+    source = dcmread(next((tmp_path / "in").iterdir()), stop_before_pixels=True)
+    found = dcmread(exported(tmp_path, tmp_path / "in"), stop_before_pixels=True)
+    for keyword in own:
+        tag = tag_for_keyword(keyword)
+        assert found.get_item(tag).value == source.get_item(tag).value, keyword
+    assert str(found.PatientName) == str(source.PatientName)
+    hidden = dcmread(exported(tmp_path / "hidden", tmp_path / "in", identify=False))
+    assert "IssuerOfPatientID" not in hidden and "StudyDescription" not in hidden

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.elements import Elements
 from scarseg.io.dicom.values import number, numbers, text, uid, whole
 
 TAG = 0x00280030

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from scarseg.errors import GeometryError, InputError
-from scarseg.io.dicom import parser, read_stack, scan
+from scarseg.io.dicom import elements, parser, read_stack, scan
 from scarseg.io.dicom import series as dicom_series_module
 from scarseg.io.dicom.types import LoadReport, StackSummary
 from tests.io.dicom_files import (
@@ -455,7 +455,7 @@ def test_deflated_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_header_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser, "MAX_ELEMENTS", 10)
+    monkeypatch.setattr(elements, "MAX_ELEMENTS", 10)
     save_series(tmp_path, series(1))
     assert [r.code for r in scan([tmp_path]).refused] == ["E_LIMIT"]
 

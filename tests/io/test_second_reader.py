@@ -15,9 +15,17 @@ import SimpleITK as sitk  # noqa: N813 - as its own documents call it
 from pydicom import dcmread
 
 from scarseg.case.labels import Label
-from scarseg.io.dicom_export.seg import tissues_in, write_segmentation
+from scarseg.io.dicom_export.seg import tissues_in
 from scarseg.io.masks.nifti import write_labels
-from tests.io.exports import CREATED, VARIANTS, Variant, in_order, make_export, places_of
+from tests.io.exports import (
+    CREATED,
+    VARIANTS,
+    Variant,
+    in_order,
+    make_export,
+    places_of,
+    write_segmentation,
+)
 
 SEVERAL = [one for one in VARIANTS if one.n > 1 and one.shape[0] * one.shape[1] % 8 == 0]
 """ITK takes no file whose frames all lie in one place. Where frames of one bit per voxel do not

@@ -17,11 +17,13 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
+from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
 from scarseg.models import sam_vit
 from scarseg.models.segmenter import load_segmenter
+from scarseg.models.weights import ResolvedWeights
 
 
 def small_sam() -> Sam:
@@ -80,3 +82,21 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
     torch.save({"other": torch.zeros(2)}, path)
     with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
         load_segmenter(path, "cpu")
+
+
+@pytest.mark.parametrize("wrapper", ["", "model", "state_dict", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.model."])
+def test_tensors_of_a_training_checkpoint_are_found(wrapper: str, prefix: str) -> None:
+    tensors = {"image_encoder.a": torch.zeros(1), "mask_decoder.b": torch.ones(2)}
+    state: dict[str, object] = {prefix + name: value for name, value in tensors.items()}
+    if wrapper:
+        state = {wrapper: state, "optimizer": {"lr": 1.0}, "epoch": 3}
+    assert sam_vit._sam_tensors(state) == tensors
+
+
+def test_a_checkpoint_of_something_else_is_told_what_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"model": {"backbone.conv1": torch.zeros(1)}}, path)
+    weights = ResolvedWeights(path, ModelIdentity("other", "0" * 64), {})
+    with pytest.raises(WeightsError, match=r"E_WEIGHTS_UNKNOWN.*backbone\.conv1.*mask_decoder\."):
+        sam_vit.load_vit(weights, "cpu")

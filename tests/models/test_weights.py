@@ -60,3 +60,10 @@ def test_missing_weights_and_manifest(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     with pytest.raises(WeightsError, match="E_WEIGHTS_MISSING"):
         weights.resolve_weights(None, "segmenter")
+
+
+def test_a_card_nested_too_deeply_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"weights")
+    (tmp_path / "mine.json").write_text("[" * 200_000)
+    with pytest.raises(WeightsError, match="E_WEIGHTS_DAMAGED"):
+        weights.resolve_weights(tmp_path / "mine.safetensors", "segmenter")

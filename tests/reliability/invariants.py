@@ -9,7 +9,7 @@ from msgspec import structs
 
 from scarseg.case.labels import Label
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.session import OpenCase
+from scarseg.gui.session.open_case import OpenCase
 from scarseg.io.casefile import file_format
 
 TIMES = ("saved_at_utc", "seconds", "slice_seconds")

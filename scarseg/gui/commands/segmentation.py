@@ -20,7 +20,7 @@ class SegmentationCommands(CommandGroup):
         return None if self._session.current is None else self._session.current.inference
 
     def prompted(self, outcome: prompts.Prompted) -> None:
-        """Set new boxes or points and have the model answer them at once."""
+        """Set new boxes or points and request their answer at once."""
         document, inference = self.editable, self._inference
         if document is None or inference is None:
             return
@@ -38,7 +38,7 @@ class SegmentationCommands(CommandGroup):
             self._answer(ventricle)
 
     def _answer(self, ventricle: bool = False) -> None:
-        """Have the model answer the prompts of this slice, unless that would lose a drawing."""
+        """Request an answer to the prompts of this slice, unless that would lose a drawing."""
         document, inference = self.document, self._inference
         assert document is not None and inference is not None
         k = document.current

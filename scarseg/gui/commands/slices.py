@@ -8,21 +8,21 @@ from scarseg.gui.commands.base import CommandGroup
 
 
 class SliceCommands(CommandGroup):
-    """Go to slices; accept, mark and reopen them; undo and redo."""
+    """Change the current slice; accept, mark and reopen slices; undo and redo."""
 
     def step(self, by: int) -> None:
-        """Go ``by`` slices further, at most to the first or the last one."""
+        """Move ``by`` slices further, at most to the first or the last one."""
         if self.document is not None:
             n = self.document.case.stack.n_slices
             self.document.go_to(min(max(self.document.current + by, 0), n - 1))
 
     def go_to(self, slice_index: int) -> None:
-        """Make a slice the current one."""
+        """Set the current slice."""
         if self.document is not None:
             self.document.go_to(slice_index)
 
     def go_to_unread(self) -> None:
-        """Go to the next slice that is not read yet."""
+        """Move to the next slice that is not read yet."""
         assert self.document is not None
         following = changes.next_unread(self.document.case, self.document.current)
         if following is None:

@@ -13,7 +13,7 @@ class StudyCommands(CommandGroup):
         """Scan a folder; where none is chosen, repeat which images case files wait for."""
         folder = self._dialogs.folder()
         if folder is None:
-            self._session.remind()
+            self._session.scanner.remind()
         else:
             self._session.scan([folder])
 
@@ -25,7 +25,7 @@ class StudyCommands(CommandGroup):
 
     def open_last(self) -> None:
         """Scan the folder of last time."""
-        self._session.open_last()
+        self._session.scanner.scan_last()
 
     def demo(self) -> None:
         """Open a simulated study."""

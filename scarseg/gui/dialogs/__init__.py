@@ -1,4 +1,4 @@
-"""Every question the window asks and every sheet it shows; tests put their own answers here."""
+"""Every dialog of the window."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["NOTICE", "AboutDialog", "Dialogs", "ShortcutsDialog", "about_text"]
 
 
 class Dialogs:
-    """Ask with Qt's own dialogs."""
+    """Dialogs of the window; tests replace them by their own answers."""
 
     def __init__(self, parent: QWidget) -> None:
         self._parent = parent
@@ -41,7 +41,7 @@ class Dialogs:
         return [Path(name) for name in chosen]
 
     def save_as(self, title: str, name: str, kind: str) -> Path | None:
-        """Ask for a new file, beside the last one; whether to replace one is asked afterwards."""
+        """Show the dialog for a new file; whether to replace one is asked afterwards."""
         chosen, used = QFileDialog.getSaveFileName(
             self._parent,
             title,
@@ -75,7 +75,7 @@ class Dialogs:
         return Path(chosen) if chosen else None
 
     def confirm(self, text: str, yes: str) -> bool:
-        """Ask one question; the careful answer is the default."""
+        """Show a question; return whether it was accepted. The careful answer is the default."""
         box = QMessageBox(self._parent)
         box.setText(text)
         accept = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
@@ -84,23 +84,23 @@ class Dialogs:
         return box.clickedButton() is accept
 
     def reason(self) -> str | None:
-        """Ask why a slice cannot be read."""
+        """Return why a slice cannot be read; None where the dialog was dismissed."""
         return get_reason(self._parent)
 
     def reader(self, current: str) -> str | None:
-        """Ask for the initials of who reads."""
+        """Return the initials of the reader; None where the dialog was dismissed."""
         return get_reader(self._parent, current)
 
     def rereading(self, offer: RereadingOptions) -> RereadingPlan | None:
-        """Ask who reads what again."""
+        """Return who reads what again; None where the dialog was dismissed."""
         return get_rereading_plan(self._parent, offer)
 
     def which(self, names: list[str]) -> int | None:
-        """Ask which of several re-readings to go on with."""
+        """Return the index of the re-reading to continue; None where the dialog was dismissed."""
         return get_rereading_index(self._parent, names)
 
     def thickness_mm(self, title: str) -> float | None:
-        """Ask for a slice thickness that the header does not give."""
+        """Return the slice thickness in mm that the header does not give; None if dismissed."""
         value, given = QInputDialog.getDouble(
             self._parent,
             "Slice thickness",
@@ -118,7 +118,7 @@ class Dialogs:
 
 
 def _named(path: Path, used: str, kind: str) -> Path:
-    """Give a file the suffix of the kind that was chosen, unless it has one of its own."""
+    """Return a path with the suffix of the chosen kind, unless it has one of its own."""
     suffix = used.rpartition("*")[2].rstrip(")")
     others = {f".{each}" for each in re.findall(r"\*\.(\w+)", kind)}
     return path.with_suffix(suffix) if suffix and path.suffix in {"", *others} else path

@@ -1,4 +1,4 @@
-"""What runs here: versions, weights with their checksums, licences, and what it is not."""
+"""About dialog: versions, weights with their checksums, licences, the notice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _copy(text: QLabel) -> None:
 
 
 def about_text(models: Models | None, problem: str = "") -> str:
-    """Say what runs here, as rich text."""
+    """Return versions, weights and licences as rich text."""
     rows = [
         f'<p style="font-size:20px; font-weight:600">scarseg {scarseg.__version__}</p>',
         "<p>Measures myocardial scar on late-gadolinium-enhancement cardiac MR.</p>",
@@ -94,7 +94,7 @@ def _heading(text: str) -> str:
 
 
 def _beneath() -> list[str]:
-    """Name the versions of libraries, without loading any."""
+    """Return the versions of libraries, without importing any."""
     found = []
     for name in LIBRARIES:
         try:

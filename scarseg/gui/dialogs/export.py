@@ -1,4 +1,4 @@
-"""Ask what is to be written of a reading, and where: tick boxes and a folder."""
+"""Export dialog: formats, which readings, and the folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NO_FILES = "Needs the DICOM files of the images"
 
 
 class ExportDialog(QDialog):
-    """What, of which readings, into which folder. :meth:`request` gives the answer.
+    """Formats, of which readings, into which folder; ``request`` is the result.
 
     Args:
         subject: patient, date and series of the open reading.
@@ -118,7 +118,7 @@ class ExportDialog(QDialog):
 
     @property
     def request(self) -> ExportRequest:
-        """Give what is ticked."""
+        """What is ticked."""
         parts = {part for part, box in self.boxes.items() if box.isChecked() and box.isEnabled()}
         return ExportRequest(
             Path(self.folder.text()).expanduser(), frozenset(parts), self.all.isChecked()
@@ -179,7 +179,7 @@ class ExportDialog(QDialog):
             self.folder.setText(str(chosen))
 
     def _look(self, *_what: object) -> None:
-        """Let only what can be done be asked for."""
+        """Enable the button where there is something to write and a folder."""
         if hasattr(self, "accept_button"):
             ticked = any(box.isChecked() for box in self.boxes.values())
             self.accept_button.setEnabled(ticked and bool(self.folder.text().strip()))

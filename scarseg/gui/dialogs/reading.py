@@ -1,4 +1,4 @@
-"""Ask why a slice cannot be read: one key for the common reasons, or words of one's own."""
+"""Dialogs for why a slice is not assessable, and for the reader's initials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REASONS = (
 class ReasonDialog(QDialog):
     """Five reasons with the keys 1 to 5, and a line for another.
 
-    ``reason`` is the one that was given, empty until then.
+    ``reason`` is the chosen one, empty until then.
     """
 
     def __init__(self, parent: QWidget) -> None:
@@ -53,7 +53,7 @@ class ReasonDialog(QDialog):
         self.buttons[0].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Take a number for its reason; while one's own words are typed it is a part of them."""
+        """Accept the reason of a number key, unless another reason is being typed."""
         number = "" if event is None else event.text()
         if number.isdecimal() and 1 <= int(number) <= len(REASONS):
             self._give(REASONS[int(number) - 1])
@@ -67,7 +67,7 @@ class ReasonDialog(QDialog):
 
 
 def get_reason(parent: QWidget) -> str | None:
-    """Ask why a slice cannot be read; None where the reader thinks better of it."""
+    """Show the dialog; return the reason, or None where it was dismissed."""
     dialog = ReasonDialog(parent)
     given = dialog.exec() == QDialog.DialogCode.Accepted
     dialog.deleteLater()
@@ -90,7 +90,7 @@ class InitialsLine(QLineEdit):
 
 
 class ReaderDialog(QDialog):
-    """Ask who reads; nothing in the line means nobody is named."""
+    """Dialog for the reader's initials; an empty line names nobody."""
 
     def __init__(self, parent: QWidget, current: str) -> None:
         super().__init__(parent)
@@ -117,7 +117,7 @@ class ReaderDialog(QDialog):
 
 
 def get_reader(parent: QWidget, current: str) -> str | None:
-    """Ask who reads; None where the reader thinks better of it."""
+    """Show the dialog; return the initials, or None where it was dismissed."""
     dialog = ReaderDialog(parent, current)
     given = dialog.exec() == QDialog.DialogCode.Accepted
     dialog.deleteLater()

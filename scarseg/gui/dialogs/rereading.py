@@ -1,4 +1,4 @@
-"""Ask who reads again, for which time, and which of the studies that are read."""
+"""Dialog for a blinded re-reading: reader, number of the read, studies."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ABOUT = (
 
 @dataclass(frozen=True, eq=False)
 class RereadingOptions:
-    """What can be read again: ``studies`` in words, whether in one's mind, and who would.
+    """What can be read again: ``studies`` in words, and the usual reader.
 
-    ``number`` gives, for a reader and the studies chosen by position, which read it would be.
+    ``number`` returns, for a reader and the studies chosen by position, which read it would be.
     """
 
     studies: tuple[str, ...]
@@ -44,7 +44,7 @@ class RereadingOptions:
 
 @dataclass(frozen=True)
 class RereadingPlan:
-    """What was answered; ``chosen`` are positions in the offer."""
+    """What was entered; ``chosen`` are positions in the options."""
 
     reader: str
     read_number: int
@@ -118,7 +118,7 @@ class RereadingDialog(QDialog):
 
     @property
     def plan(self) -> RereadingPlan:
-        """Give what was answered."""
+        """What was entered."""
         return RereadingPlan(
             self.reader.text(), self.number.value(), self.proposals.isChecked(), self.chosen
         )
@@ -138,7 +138,7 @@ class RereadingDialog(QDialog):
 
 
 def get_rereading_plan(parent: QWidget, offer: RereadingOptions) -> RereadingPlan | None:
-    """Ask for a re-reading; None where the reader thinks better of it."""
+    """Show the dialog; return what was entered, or None where it was dismissed."""
     dialog = RereadingDialog(parent, offer)
     given = dialog.exec() == QDialog.DialogCode.Accepted
     dialog.deleteLater()
@@ -146,7 +146,7 @@ def get_rereading_plan(parent: QWidget, offer: RereadingOptions) -> RereadingPla
 
 
 def get_rereading_index(parent: QWidget, names: Sequence[str]) -> int | None:
-    """Ask which of several re-readings to go on with."""
+    """Show a list of re-readings; return the index of the chosen one, or None."""
     name, given = QInputDialog.getItem(
         parent, "Go on reading again", "Which re-reading?", list(names), 0, False
     )

@@ -1,4 +1,4 @@
-"""The sheet of keys, made from the table of actions; all of it at once."""
+"""Dialog of all keyboard shortcuts, made from the table of actions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SIGNS = {"Return": "Enter", "Up": "↑", "Down": "↓"}
 
 
 def sections() -> list[Section]:
-    """Give every section in its order: the menus, what is held, the mouse, the hand by keys."""
+    """Return every section in order: menus, keys that are held, mouse, keyboard cursor."""
     made = []
     for menu in (*MENUS, ""):
         lines: Lines = [
@@ -64,7 +64,7 @@ def sections() -> list[Section]:
 
 
 def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
-    """Part sections into columns, in their order, so that the tallest is as low as can be."""
+    """Split sections into columns, in order, so that the tallest is as low as possible."""
     heights = [len(lines) + 2 for _, lines in found]
     best: tuple[int, ...] = ()
     lowest = sum(heights) + 1

@@ -10,7 +10,7 @@ from PyQt6.QtCore import QEvent, QObject, QPointF, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QMouseEvent
 
 from scarseg.case.labels import Label, MaskArray, infarct_mask
-from scarseg.gui.panels import threshold_results
+from scarseg.gui.panels.thresholds import masks
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import drawing
@@ -187,5 +187,5 @@ class RemoteRegions(QObject):
 
         document = self._document
         return searched_wall(
-            threshold_results.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
+            masks.clip_stack_to_wall(document.case.labels, document.labels_under_scar)
         )[k]

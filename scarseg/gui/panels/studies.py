@@ -120,7 +120,9 @@ class FilterEdit(QLineEdit):
     def __init__(self) -> None:
         super().__init__()
         self.setPlaceholderText("Find")
-        self.setToolTip("Part of a name, date, state or series (Ctrl+F); Esc shows all again")
+        self.setToolTip(
+            "Part of a name, date, state or series (Ctrl+F); Enter opens the first, Esc shows all"
+        )
         self.setAccessibleName("Find a study")
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.returnPressed.connect(self.entered)

@@ -60,14 +60,14 @@ class Autosave(QObject):
     state_changed = pyqtSignal()
 
     def __init__(
-        self, document: Document, lane: Worker, path: Path, parent: QObject | None = None
+        self, document: Document, worker: Worker, path: Path, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self.document = document
         self.path = path
         self.problem = ""
         self.state = SaveState.READ_ONLY if document.read_only else SaveState.SAVED
-        self._worker = lane
+        self._worker = worker
         self._saved_revision = document.revision
         self._saving_revision: int | None = None
         self._touched_at: float | None = None

@@ -1,4 +1,4 @@
-"""The open case: its undo stack, its signals, and which answers are still current."""
+"""The open case: its undo stack, its signals, and the version of every slice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
 ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
-"""What joins the step that asked for it."""
+"""Causes of changes that join the step that asked for them."""
 
 
 class SliceCommand(QUndoCommand):
@@ -52,7 +52,7 @@ class SliceCommand(QUndoCommand):
 
     @property
     def verb(self) -> str:
-        """Say what was done, without its slice."""
+        """Name of the step, without its slice."""
         return self.change.name.removesuffix(f", slice {self.change.slice_index + 1}")
 
     def redo(self) -> None:
@@ -66,7 +66,7 @@ class SliceCommand(QUndoCommand):
         self._swap_proposed()
 
     def _swap_proposed(self) -> None:
-        """Take back, or renew again, what counts as the proposal of the slice."""
+        """Swap what counts as the proposal of the slice with what did before."""
         proposed, k = self._document.case.proposed, self.change.slice_index
         proposed[k], self._proposed = self._proposed, proposed[k]
 
@@ -154,13 +154,13 @@ class Document(QObject):
 
     @property
     def labels(self) -> LabelArray:
-        """Give the labels of the current slice, uint8 (row, column); not to be written."""
+        """Labels of the current slice, uint8 (row, column), read-only."""
         view: LabelArray = self.case.labels[self.current].view()
         view.flags.writeable = False
         return view
 
     def go_to(self, slice_index: int) -> None:
-        """Make a slice the current one; beyond either end nothing happens."""
+        """Set the current slice; beyond either end nothing happens."""
         if 0 <= slice_index < self.case.stack.n_slices and slice_index != self.current:
             self.current = slice_index
             self.current_changed.emit(slice_index)
@@ -173,12 +173,15 @@ class Document(QObject):
         cause: Cause | None = None,
         counts: bool = True,
     ) -> None:
-        """Carry out a change as one step that can be undone; nothing where nothing changes.
+        """Apply a change as one step that can be undone; nothing where nothing changes.
 
-        ``ground`` (row, column) is what then lies beneath the slice's scar; None when a hand drew
-        it over what was there. Scar of a model's answer lies on wall. ``cause`` says how the
-        change came about where it is not a reader's, or a plain answer (``answers``). One
-        interaction may take several steps: only one of them ``count_states``.
+        Args:
+            change: the change of one slice.
+            answers: it is a model's answer; it joins the step that asked for it.
+            ground: labels (row, column) under the slice's scar afterwards; None where a reader
+                drew it over what was there. Scar of a model's answer lies on wall.
+            cause: how the change came about, where it is neither a reader's nor an answer.
+            counts: count it as an interaction; of several steps of one interaction only one is.
         """
         if self.read_only:
             return
@@ -207,7 +210,7 @@ class Document(QObject):
 
     @contextmanager
     def grouped(self) -> Iterator[None]:
-        """Do several steps; each slice that changed is told of once, at the end."""
+        """Group several steps: signals of changed slices are emitted once, at the end."""
         self._held = set()
         try:
             yield
@@ -228,7 +231,7 @@ class Document(QObject):
         self.undo_stack.push(InsertionCommand(self, k, name, point))
 
     def _place(self, point: InsertionPoint | None) -> InsertionPoint | None:
-        """Set the point and give the one before."""
+        """Set the point and return the one before."""
         before, self.case.insertion = self.case.insertion, point
         self.revision += 1
         self.insertion_changed.emit()
@@ -241,13 +244,13 @@ class Document(QObject):
         self.mvo_looked_for.emit(self.current)
 
     def mark_edited(self) -> None:
-        """Have the case saved again although no slice changed."""
+        """Mark the case as changed although no slice did, so that it is saved."""
         if not self.read_only:
             self.revision += 1
             self.edited.emit()
 
     def propose(self, change: Change) -> None:
-        """Take a model's first proposal.
+        """Apply a model's first proposal.
 
         On a slice the reader has never touched it is no step of the reader's; elsewhere it is,
         so that undoing older steps stays exact.
@@ -261,7 +264,7 @@ class Document(QObject):
             step = SliceCommand(self, change, Cause.PROPOSAL, self._ground_after(change))
             self.undo_stack.push(step)
 
-    def looked(
+    def record_model_run(
         self,
         slice_index: int,
         lv_hint: Box | None,
@@ -274,7 +277,7 @@ class Document(QObject):
             self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
 
     def snapshot(self) -> Case:
-        """Copy the case for the disk lane; the stack's pixels are shared, read-only."""
+        """Copy the case for the disk worker; the stack's pixels are shared, read-only."""
         twin = copy(self.case)
         twin.labels = self.case.labels.copy()
         twin.labels_under_scar = self.labels_under_scar.copy()
@@ -284,12 +287,12 @@ class Document(QObject):
         return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
-        """Say which slice a step of the undo stack belongs to."""
+        """Return the slice that a step of the undo stack belongs to."""
         assert isinstance(command, SliceCommand)
         return command.change.slice_index
 
     def _ground_after(self, change: Change) -> LabelArray | None:
-        """Give what lies beneath scar after a model's change; None where no label changes."""
+        """Return the labels under scar after a model's change; None where no label changes."""
         if change.edit is None:
             return None
         labels = self.case.labels[change.slice_index : change.slice_index + 1].copy()

@@ -1,4 +1,4 @@
-"""Write what was read; the same calls, and so the same bytes, as the command line."""
+"""Export readings: the same calls, and so the same bytes, as the command line."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def export_list(
 ) -> str:
     """Write the CSV of every stack that has a reading, and say how many have none.
 
-    ``now`` is the case on the desk, newer than its file. Cancelled before the last is read,
+    ``now`` is the open case, newer than its file. Cancelled before the last is read,
     nothing is written.
     """
     read = load_cases(entries, folder, now, subprogress(progress, 0.0, 0.1))
@@ -94,7 +94,7 @@ def load_cases(
 
 
 def unread_message(n: int) -> str:
-    """Say how many series had nothing to export."""
+    """Return a sentence on how many series had nothing to export."""
     return f". {n} series have no reading and no row." if n else ""
 
 
@@ -123,7 +123,7 @@ def save_prompts(path: Path, case: Case, force: bool) -> str:
 
 
 class ExportFormat(StrEnum):
-    """What can be written of a reading."""
+    """Formats a reading can be exported to."""
 
     CSV = "csv"
     WORKBOOK = "workbook"
@@ -136,12 +136,12 @@ class ExportFormat(StrEnum):
 
 MASK_FORMATS = (ExportFormat.NIFTI, ExportFormat.SEG, ExportFormat.RTSTRUCT)
 DICOM_FORMATS = (ExportFormat.SEG, ExportFormat.RTSTRUCT, ExportFormat.SR)
-"""What refers to the images, and needs their files."""
+"""Formats that refer to the images, and need their files."""
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to write where; ``whole_list``: of every reading, not of the one on the desk."""
+    """What to write where; ``whole_list``: of every reading, not of the open one alone."""
 
     folder: Path
     formats: frozenset[ExportFormat]
@@ -157,15 +157,15 @@ def export_formats(
     progress: Progress = silent,
     interval_of: IntervalMaker | None = None,
 ) -> str:
-    """Write what is wished for and say how much that was.
+    """Write what was requested and return a sentence on how much that was.
 
-    What one series refuses (its images have changed) is told, and the others are written; where
-    there is but one, it is raised.
+    What one series refuses (its images have changed) is reported, and the others are written;
+    where there is only one, it is raised.
 
     Args:
         entries: the series; those without a reading are left out.
         cases_folder: where the readings are.
-        now: the case on the desk, newer than its file.
+        now: the open case, newer than its file.
         force: replace files that are there.
         interval_of: makes the interval beside each scar mass; None leaves it out.
 
@@ -213,7 +213,7 @@ def _told(request: ExportRequest, targets: Sequence[Path], refused: Sequence[str
 
 
 def _files(entry: Entry, request: ExportRequest) -> list[Path]:
-    """Name what is written of one series."""
+    """Return the files that are written of one series."""
     from scarseg.report.patient import report_name
 
     stem = _stem(entry)
@@ -228,7 +228,7 @@ def _files(entry: Entry, request: ExportRequest) -> list[Path]:
 
 
 def _able(entry: Entry, request: ExportRequest) -> frozenset[ExportFormat]:
-    """Leave out what needs the images' files, where there are none."""
+    """Return the formats that are possible: without image files, none that refer to them."""
     return (
         request.formats - frozenset(DICOM_FORMATS)
         if isinstance(entry.source, Stack)
@@ -306,7 +306,7 @@ def _write_one(
 
 
 def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:
-    """Give the mask that the structured report is written with: the one it refers to."""
+    """Return the mask that the structured report refers to and is written with."""
     return ExportFormat.SEG if ExportFormat.SEG in able else None
 
 
@@ -317,7 +317,7 @@ def _write_labels(path: Path, case: Case, force: bool) -> None:
 
 
 def _mask_file(entry: Entry, request: ExportRequest) -> str:
-    """Name the mask in the table: of several, the label map."""
+    """Return the mask named in the table: of several, the label map."""
     able = _able(entry, request)
     endings = {
         ExportFormat.NIFTI: "nii.gz",

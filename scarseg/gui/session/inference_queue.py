@@ -1,4 +1,4 @@
-"""What the models still have to do for one case, and what of it comes next. No Qt, no threads."""
+"""Queue of what the models have to do for one case, and what comes next. No Qt, no threads."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class Task(StrEnum):
-    """One short piece of work on one slice."""
+    """Kind of a short job on one slice."""
 
-    LOOK = "look"
-    """Let the detector see the slice."""
+    DETECT = "detect"
+    """Run the detector."""
     PROPOSE = "propose"
     """Embed and propose."""
     ANSWER = "answer"
     """Answer the reader's prompts."""
-    SPARE = "spare"
-    """What can wait until nothing else is to be done."""
+    IDLE = "idle"
+    """Work that can wait until nothing else is to be done."""
 
 
 class RequestKind(StrEnum):
-    """Why a proposal is made over what stands on a slice."""
+    """Why a slice that has labels is proposed anew."""
 
     ASKED = "asked"
     RELOCATED = "relocated"
@@ -37,7 +37,7 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True)
 class IdleTask:
-    """Short work on one slice for which nobody waits; what is done with its answer, or failure."""
+    """Short work on one slice for which nobody waits, with the slots for its result or failure."""
 
     slice_index: int
     work: Callable[[], Any]
@@ -47,21 +47,21 @@ class IdleTask:
 
 @dataclass
 class InferenceQueue:
-    """Everything that is still to be done for a stack of ``n`` slices.
+    """What is still to be done for a stack of ``n`` slices.
 
-    What a reader asks for comes first, on the slice in sight before others, the newest before
-    older. Then the slice in sight is proposed, by what the detector says of it alone where that
-    is clear. Then the detector sees the rest, the slices settle together where the heart is, and
-    the others are proposed, the nearest first, those that were read last.
+    Requests of the reader come first: those on the current slice before others, newer before
+    older. Then the current slice is proposed, by its own detections where these are clear. Then
+    the detector runs on the rest, the heart is located from all slices together, and the others
+    are proposed, the nearest first, those already read last.
 
     Attributes:
-        found: what the detector says of each slice; None where it has not looked.
-        located: the same, settled together; empty until every slice was looked at.
+        found: detections of each slice; None where the detector has not run.
+        located: the heart on each slice, from all detections; empty until every slice has them.
         waiting: slices to be embedded; ``known`` those of them that need no detector, ``later``
             those that can wait longest.
-        alone: the box by which a slice was proposed before the others were looked at.
+        alone: the box by which a slice was proposed before the heart was located.
         unsettled: such slices whose box turned out to be another.
-        wishes: slices to be proposed anew because a reader asked.
+        requests: slices to be proposed anew because a reader asked.
         asked: slices whose prompts wait for an answer, each with the number of the question.
         awake: whether slices are proposed that nobody asked for.
     """
@@ -84,18 +84,18 @@ class InferenceQueue:
         self.found = self.found or [None] * self.n
 
     def ask(self, k: int) -> None:
-        """Note that the prompts of a slice want an answer, as the newest question of all."""
+        """Add the prompts of a slice as the newest question."""
         self._questions += 1
         self.asked.pop(k, None)
         self.asked[k] = self._questions
 
-    def request(self, k: int, why: RequestKind) -> None:
-        """Note that a slice is to be proposed anew."""
+    def request(self, k: int, kind: RequestKind) -> None:
+        """Add a slice to be proposed anew."""
         self.requests.pop(k, None)
-        self.requests[k] = why
+        self.requests[k] = kind
 
     def next_task(self, here: int) -> tuple[Task, int] | None:
-        """Give what to do now, with slice ``here`` in sight; None when there is nothing."""
+        """Return the next task and its slice, seen from slice ``here``; None where all is done."""
         newest = [*reversed(self.requests), *reversed(self.asked)]
         for k in sorted(newest, key=lambda k: k != here):
             if k in self.requests:
@@ -116,29 +116,29 @@ class InferenceQueue:
         if self.located or self.waiting <= self.known:
             return Task.PROPOSE, self._nearest(self.waiting, here)
         blank = [k for k, found in enumerate(self.found) if found is None]
-        return (Task.LOOK, self._nearest(blank, here)) if blank else None
+        return (Task.DETECT, self._nearest(blank, here)) if blank else None
 
     def _toward(self, k: int) -> tuple[Task, int] | None:
-        """Give the next step to the embedding of a slice; None where others must be seen first."""
+        """Return the next task towards an embedding; None until other slices are detected."""
         if self.located or k in self.known:
             return Task.PROPOSE, k
         if self.found[k] is None:
-            return Task.LOOK, k
+            return Task.DETECT, k
         return (Task.PROPOSE, k) if self.has_one_heart(k) or not self.awake else None
 
     def has_one_heart(self, k: int) -> bool:
-        """Say whether the detector saw one heart on this slice, and one only."""
+        """Return whether the detector found exactly one heart on this slice."""
         hearts = [d for d in self.found[k] or () if d.structure is Structure.LEFT_VENTRICLE]
         return len(hearts) == 1
 
     def set_located(self, located: tuple[LocatedHeart, ...]) -> None:
-        """Take where the heart is; slices that were proposed by another box are unsettled."""
+        """Set where the heart is; slices proposed by another box become unsettled."""
         self.located = located
         self.unsettled |= {k for k, box in self.alone.items() if located[k].lv_box != box}
         self.alone.clear()
 
     def clear(self) -> None:
-        """Forget all that was to be done."""
+        """Remove everything from the queue."""
         self.awake = False
         for each in (self.waiting, self.unsettled, self.requests, self.asked):
             each.clear()

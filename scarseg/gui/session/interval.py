@@ -1,4 +1,4 @@
-"""The interval beside the gram, computed for the open case while nothing else is to be done."""
+"""The interval of the scar mass, computed for the open case while nothing else is to be done."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from scarseg.segmentation.uncertainty import PromptVariation
 
 REST_MS = 1000
-"""A reader who did nothing for this long rests; then the interval is computed."""
+"""The interval is computed once the reader did nothing for this long (debounce)."""
 Intervals = dict[MassConvention, "MassInterval"]
 IntervalMaker = Callable[[Case, Progress], "MassInterval | None"]
 
 
 @dataclass(eq=False)
 class SliceVariation:
-    """What was asked of the models about one slice, and how far they have answered.
+    """The varied prompts of one slice, and the predictions for them so far.
 
-    Labels are no part of it: a stroke of the brush asks nothing anew.
+    Labels are no part of it: a brush stroke needs no new prediction.
     """
 
     variation: PromptVariation
@@ -49,7 +49,7 @@ class SliceVariation:
 
 
 class IntervalUpdater(QObject):
-    """Keep the interval of one document, slice by slice, one answer of the models at a time.
+    """Update the interval of one document, slice by slice, one prediction at a time.
 
     It begins when the reader has rested for a second and the models have nothing else to do,
     and gives way after every answer. What comes late for the state of a slice is dropped; what
@@ -82,7 +82,7 @@ class IntervalUpdater(QObject):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
         self._rest.timeout.connect(self._begin)
-        inference.idle_task = self._next
+        inference.set_idle_task(self._next)
         document.slice_changed.connect(self._changed)
         inference.ready_changed.connect(self._looked)
         inference.pending_changed.connect(self._stir)
@@ -90,11 +90,11 @@ class IntervalUpdater(QObject):
 
     @property
     def coming(self) -> bool:
-        """Say whether there will be an interval, sooner or later."""
+        """Whether there will be an interval."""
         return self._inference.models is not None and not self._given_up
 
     def embeddings(self) -> list[Embedding | None]:
-        """Give the embedding of every slice, None where there is none now."""
+        """Return the embedding of every slice, None where there is none now."""
         return [self._inference.embedding(k) for k in self._indices]
 
     @property
@@ -111,7 +111,7 @@ class IntervalUpdater(QObject):
         self._drop()
 
     def _looked(self, k: int) -> None:
-        """Take note that a slice was looked at, maybe in another way."""
+        """Restart where a slice was embedded, maybe with another box."""
         embedding, asked = self._inference.embedding(k), self._asked.get(k)
         if embedding is not None and (asked is None or asked.lv_box != embedding.lv_box):
             self._drop()
@@ -165,7 +165,7 @@ class IntervalUpdater(QObject):
         self._todo = sorted(self._indices, key=lambda k: abs(k - here))
 
     def _next(self) -> IdleTask | None:
-        """Give the next short piece of work, or None."""
+        """Return the next short piece of work, or None."""
         if self._todo is None or self.found is not None:
             return None
         while self._todo:
@@ -240,7 +240,7 @@ class IntervalUpdater(QObject):
         return take
 
     def _failed(self, error: BaseException) -> None:
-        """Go without: the reading is not held up by it."""
+        """Leave the interval out: it must not hold up the reading."""
         if not isinstance(error, (ScarsegError, MemoryError, RuntimeError)):
             raise error
         self._todo, self._given_up = None, True
@@ -256,11 +256,11 @@ def _both_ways(case: Case, spreads: Sequence[SliceMassSpread | None]) -> Interva
 def interval_maker(
     models: Models | None, interval: IntervalUpdater | None, case: Case | None
 ) -> IntervalMaker:
-    """Make what gives an exported case its interval: what is known of the open one, else anew.
+    """Return what computes the interval of an exported case: known for the open one, else computed.
 
     Args:
         models: as far as they are loaded; None leaves the interval blank.
-        interval: of the document on the desk, whose snapshot ``case`` is.
+        interval: of the open document, whose snapshot ``case`` is.
     """
     known = None if interval is None or interval.found is None else dict(interval.found)
     embeddings = [] if interval is None else interval.embeddings()

@@ -1,4 +1,8 @@
-"""Find studies and case files, and read a stack with its case; all of it on the disk lane."""
+"""Scan for studies and case files, and read a stack with its case, on the disk worker.
+
+States of a scan: scanning, then found (the likely series opens by itself), nothing found, or
+cancelled. A case file whose images are missing waits in the list until they are scanned.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ RESTORED_MESSAGE = "scarseg ended suddenly last time. Every change that was save
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """What stood in the inputs: ``report`` is None where there were only case files."""
+    """Result of a scan: ``report`` is None where there were only case files."""
 
     report: LoadReport | None
     arrivals: tuple[CaseFile, ...]
@@ -46,7 +50,7 @@ class ScanResult:
 
 @dataclass(frozen=True, eq=False)
 class OpenRequest:
-    """What is to be opened: a stack, and the case file from elsewhere that belongs to it.
+    """Request to open a stack, and the case file from elsewhere that belongs to it.
 
     ``replacing``: put the arrived reading in the place of another one, which is kept aside.
     ``blinding``: read it again, blinded, in a case file of its own.
@@ -62,10 +66,10 @@ class OpenRequest:
 
 @dataclass(frozen=True, eq=False)
 class OpenedCase:
-    """What the disk lane hands back: a case, the right to write it, and what must be said.
+    """A case that was read, its lock, and what the reader must know.
 
-    ``blocked``: another program writes this case. ``restored`` is said where a program ended
-    without letting go of it. ``question`` is asked where an arrived reading waits beside another.
+    ``blocked``: another program writes this case. ``restored`` is shown where a program ended
+    without releasing it. ``question`` is asked where an arrived reading waits beside another.
     """
 
     case: Case
@@ -146,7 +150,7 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
 def _take_arrival(
     wanted: OpenRequest, arrival: Path, path: Path, stack: Stack, notes: list[str]
 ) -> str:
-    """Bring an arrived case file into the store; give the question where that needs an answer."""
+    """Copy an imported case file into the store; return the question where that needs an answer."""
     from scarseg.io.casefile import library, store
 
     try:
@@ -167,7 +171,7 @@ def _take_arrival(
 
 
 def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, ReadingProgress]]:
-    """Look at how the saved readings of a list stand."""
+    """Read how far the saved readings of a list are."""
     from scarseg.io.casefile import store
 
     found = (
@@ -200,7 +204,7 @@ def _recall_folder(folder: Path) -> Path | None:
 
 
 class StudyScanner(QObject):
-    """Fill the library from folders, files, zips and case files, on the disk lane.
+    """Fill the study list from folders, files, zips and case files, on the disk worker.
 
     Signals:
         study_list_changed: studies, or what is known of them.
@@ -218,13 +222,15 @@ class StudyScanner(QObject):
     images_needed = pyqtSignal(str)
     remembered = pyqtSignal(object)
 
-    def __init__(self, library: StudyList, lane: Worker, folder: Path, parent: QObject) -> None:
+    def __init__(
+        self, study_list: StudyList, worker: Worker, folder: Path, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self.study_list, self._worker, self._folder = library, lane, folder
+        self.study_list, self._worker, self._folder = study_list, worker, folder
         self.last_folder: Path | None = None
 
     def recall(self) -> None:
-        """Look which folder was opened last time."""
+        """Read which folder was opened last time."""
         self._worker.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
 
     def _take_folder(self, folder: Path | None) -> None:
@@ -233,7 +239,7 @@ class StudyScanner(QObject):
             self.remembered.emit(folder)
 
     def scan(self, inputs: list[Path]) -> None:
-        """Look at folders, files, zips or case files and open the likely stack."""
+        """Scan folders, files, zips or case files and open the likely stack."""
         self.working.emit(-1.0, "Looking for short-axis stacks")
         self._worker.run(
             "scan",
@@ -244,8 +250,13 @@ class StudyScanner(QObject):
             reports=True,
         )
 
+    def scan_last(self) -> None:
+        """Scan the folder that was opened last time."""
+        if self.last_folder is not None:
+            self.scan([self.last_folder])
+
     def demo(self) -> None:
-        """Make a simulated study and look at it."""
+        """Create a simulated study and scan it."""
         self.working.emit(-1.0, "Making a simulated study")
         self._worker.run(
             "demo", write_demo_study, self._folder.parent / "demo",
@@ -302,7 +313,7 @@ class StudyScanner(QObject):
         self.study_list_changed.emit()
 
     def refuse(self, error: BaseException) -> None:
-        """Say why looking or opening failed."""
+        """Show why scanning or opening failed."""
         self.working.emit(1.0, "")
         if isinstance(error, Cancelled):
             return
@@ -314,7 +325,7 @@ class StudyScanner(QObject):
             self.notice.emit(str(error))
 
     def remind(self, before: str = "") -> None:
-        """Say again which images case files wait for, if they do."""
+        """Show again which images case files wait for, if they do."""
         waiting = self.study_list.waiting.values()
         if waiting:
             self.images_needed.emit(before + missing_images_message(waiting))

@@ -1,4 +1,4 @@
-"""Work out what a re-reading says and write its page; all of it on the disk lane, no Qt."""
+"""Plan a blinded re-reading and write its page of agreement; on the disk worker, without Qt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RereadingProgress:
 
 
 def find_unfinished(store_folder: Path) -> RereadingProgress:
-    """Look for the re-readings that are not finished, the newest first."""
+    """Find the re-readings that are not finished, the newest first."""
     from scarseg.io.casefile import rereading
 
     found = [one for one in rereading.find_rereadings(store_folder)[0] if not one.finished_at_utc]
@@ -38,7 +38,7 @@ def find_unfinished(store_folder: Path) -> RereadingProgress:
 
 
 def read_progress(*rereadings: Rereading) -> RereadingProgress:
-    """Look how far the cases of some re-readings are."""
+    """Read how far the cases of some re-readings are."""
     read = {one.code: {c.code: one.n_read(c.code) for c in one.cases} for one in rereadings}
     return RereadingProgress(rereadings, read)
 
@@ -46,7 +46,7 @@ def read_progress(*rereadings: Rereading) -> RereadingProgress:
 def find_first_readings(
     store_folder: Path, sources: Sequence[StackSummary | Stack]
 ) -> tuple[list[FirstReading | None], list[Rereading]]:
-    """Look which stacks are read to their end, and which re-readings there were."""
+    """Find which stacks are read to their end, and all re-readings."""
     from scarseg.io.casefile import rereading
 
     firsts = [
@@ -79,7 +79,7 @@ def write_page(
     force: bool,
     progress: Progress,
 ) -> str:
-    """Hold a re-reading against the first one and those of others; write that and end it.
+    """Compare a re-reading with the first one and those of others; write the page and finish it.
 
     Args:
         now: the re-reading; what of it is not read to the end is left out.
@@ -143,7 +143,7 @@ def _counted(n: int, what: str) -> list[str]:
 
 
 def _others(now: Rereading, store_folder: Path) -> list[Rereading]:
-    """Give the other re-readings that share a case with this one."""
+    """Return the other re-readings that share a case with this one."""
     from scarseg.io.casefile import rereading
 
     mine = {each.first.stack_id for each in now.cases}
@@ -155,7 +155,7 @@ def _others(now: Rereading, store_folder: Path) -> list[Rereading]:
 
 
 def _first_name(readers: set[str]) -> str:
-    """Name the first readings by their reader, where all have the same one."""
+    """Return a name for the first readings, with their reader where all have the same one."""
     known = next(iter(readers)) if len(readers) == 1 else ""
     return f"first reading, reader {known}" if known else "first reading"
 
@@ -185,7 +185,7 @@ def _load(path: Path, stack: Stack) -> Case:
 
 
 def _reading_of(other: Rereading, stack_id: str, stack: Stack) -> Case | None:
-    """Give a case of another re-reading, if it is read to its end."""
+    """Return a case of another re-reading, if it is read to its end."""
     for each in other.cases:
         if each.first.stack_id == stack_id and other.done(each.code):
             try:

@@ -1,4 +1,4 @@
-"""Coming back to a case: where it was left, whether it is free again, which images it waits for."""
+"""Resume a case: its last slice, its lock in another window, the images it waits for."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
 
 SETTLED_MS = 1500
-"""A slice on which a reader stays this long is where the reader is."""
+"""A slice is stored once the reader stays on it this long."""
 WATCH_MS = 2000
 
 
 def missing_images_message(waiting: Iterable[CaseFile]) -> str:
-    """Say which images case files wait for, by UIDs: a case file names no patient."""
+    """Return a sentence on missing images of case files, by UID: no patient is named there."""
     several = list(waiting)
     first = several[0]
     words = (
@@ -39,11 +39,11 @@ def _keep(folder: Path, name: str, slice_index: int) -> None:
 
 
 class LastSlice(QObject):
-    """Remember at which slice the open case was left."""
+    """Store at which slice the open case was left."""
 
-    def __init__(self, lane: Worker, folder: Path, parent: QObject) -> None:
+    def __init__(self, worker: Worker, folder: Path, parent: QObject) -> None:
         super().__init__(parent)
-        self._worker, self._folder = lane, folder
+        self._worker, self._folder = worker, folder
         self._document: Document | None = None
         self._name, self._kept = "", -1
         self._timer = QTimer(self)
@@ -68,7 +68,7 @@ class LastSlice(QObject):
         self._worker.run(f"place {self._name}", _keep, self._folder, self._name, self._kept)
 
     def keep(self) -> None:
-        """Keep the place at once and let go of the document: it is being left."""
+        """Store the slice at once and stop following the document."""
         self._timer.stop()
         self._write()
         self._document = None
@@ -81,7 +81,7 @@ def _is_free(path: Path) -> bool:
 
 
 class LockWatcher(QObject):
-    """Look now and then whether another window has let go of a case.
+    """Poll whether another window has released a case.
 
     Signals:
         freed: the case that is followed can be locked.
@@ -89,14 +89,14 @@ class LockWatcher(QObject):
 
     freed = pyqtSignal()
 
-    def __init__(self, lane: Worker, parent: QObject) -> None:
+    def __init__(self, worker: Worker, parent: QObject) -> None:
         super().__init__(parent)
-        self._worker, self._path = lane, Path()
+        self._worker, self._path = worker, Path()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
 
     def follow(self, path: Path) -> None:
-        """Look after the lock of this case file until it is free."""
+        """Poll the lock of this case file until it is free."""
         self._path = path
         self._timer.start(WATCH_MS)
 

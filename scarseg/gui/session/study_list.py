@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BlindedEntry:
-    """What a series goes by in a blinded re-reading: a study code and a case file of its own.
+    """A series in a blinded re-reading: its study code and a case file of its own.
 
     ``proposals``: whether the models propose unasked. ``thickness_mm`` is what was given for the
     first reading, None where the header has one.
@@ -61,20 +61,20 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """Name the series: its description, or its kind; its study code where that hides it."""
+        """Description of the series, or its kind; its study code in a blinded re-reading."""
         if self.blinding is not None:
             return self.blinding.code
         return self.source.description or f"{self.source.sequence.value} series"
 
     @property
     def short_geometry(self) -> str:
-        """Say slices, spacing, thickness and gap in one line."""
+        """Slices, spacing, thickness and gap in one line."""
         parts = self.geometry.split(" · ")
         return " · ".join((parts[0], *parts[2:]))
 
     @property
     def geometry(self) -> str:
-        """Say rows x columns, spacing, thickness and gap in one line."""
+        """Slices, rows x columns, spacing, thickness and gap in one line."""
         source = self.source
         row_mm, column_mm = source.pixel_spacing_mm
         parts = [
@@ -94,7 +94,7 @@ class Entry:
 def reading_summary(
     n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None
 ) -> str:
-    """Say how a reading stands: "read · 7.7 g", "3 of 8 read", "proposed"."""
+    """Return how far a reading is: "read · 7.7 g", "3 of 8 read", "proposed"."""
     if n_read == n_slices:
         return "read" if scar_mass_g is None else f"read · {scar_mass_g:.1f} g"
     if n_read:
@@ -103,7 +103,7 @@ def reading_summary(
 
 
 def thickness_text(thickness_mm: float, spacing_mm: float | None) -> str:
-    """Say thickness and gap: "8 mm + 2 mm gap"."""
+    """Return thickness and gap: "8 mm + 2 mm gap"."""
     text = f"{thickness_mm:g} mm"
     if spacing_mm is None:
         return text
@@ -176,7 +176,7 @@ class Study:
 
     @property
     def proposed(self) -> Entry | None:
-        """Give the series most likely to be the LGE short-axis stack."""
+        """The series most likely to be the LGE short-axis stack."""
         for entry in self.entries:
             if entry.proposed:
                 return entry
@@ -184,7 +184,7 @@ class Study:
 
 
 class StudyState(StrEnum):
-    """What a reader filters the list by."""
+    """State of a study, by which a reader filters the list."""
 
     TO_READ = "to read"
     IN_PROGRESS = "in progress"
@@ -219,7 +219,7 @@ class StudyList:
         """Case files whose images are not at hand, by the stack they belong to."""
 
     def expect(self, arrivals: Sequence[CaseFile]) -> list[Entry]:
-        """Take case files from elsewhere; give the entries, old or new, that have one now."""
+        """Add case files from elsewhere; return the entries, old or new, that have one now."""
         self.waiting |= {each.stack_id: each for each in arrivals}
         met = []
         for study in self.studies:
@@ -231,7 +231,7 @@ class StudyList:
         return met
 
     def add_report(self, report: LoadReport) -> list[Entry]:
-        """Add what a scan found; give the new entries."""
+        """Add what a scan found; return the new entries."""
         self.refused.extend(report.refused)
         return [entry for stack in report.stacks if (entry := self._add(stack))]
 
@@ -240,7 +240,7 @@ class StudyList:
         return self._add(stack) or self.find(stack.stack_id)
 
     def find(self, stack_id: str) -> Entry:
-        """Give the entry of this stack; LookupError when there is none."""
+        """Return the entry of this stack; LookupError where there is none."""
         for study in self.studies:
             for entry in study.entries:
                 if entry.stack_id == stack_id:
@@ -265,7 +265,7 @@ class StudyList:
         return passes and matches(self.filter.text, study, state_text(entry))
 
     def study_of(self, entry: Entry) -> Study:
-        """Give the study an entry belongs to."""
+        """Return the study an entry belongs to."""
         return next(study for study in self.studies if entry in study.entries)
 
     def next_unread(self, after: Entry | None) -> Entry | None:
@@ -307,7 +307,7 @@ class StudyList:
 
 
 def most_likely(entries: Sequence[Entry]) -> Entry | None:
-    """Give the entry to open by itself: the proposed one, else the first."""
+    """Return the entry to open by itself: the proposed one, else the first."""
     for entry in entries:
         if entry.proposed:
             return entry
@@ -315,7 +315,7 @@ def most_likely(entries: Sequence[Entry]) -> Entry | None:
 
 
 def state_of(entry: Entry | None) -> StudyState:
-    """Say how the reading of a series stands."""
+    """Return the state of the reading of a series."""
     if entry is None or entry.code:
         return StudyState.FAILED
     if entry.read:
@@ -324,7 +324,7 @@ def state_of(entry: Entry | None) -> StudyState:
 
 
 def state_text(entry: Entry | None) -> str:
-    """Say it in words, with what is known: "in progress · 3 of 8 read"."""
+    """Return the state in words, with what is known: "in progress · 3 of 8 read"."""
     state = state_of(entry)
     if entry is None:
         return "failed · no series"
@@ -342,7 +342,7 @@ def count_states(states: Iterable[StudyState]) -> dict[StudyState, int]:
 
 
 def matches(text: str, study: Study, words: str) -> bool:
-    """Say whether every word of ``text`` is in a study's name, state or series."""
+    """Return whether every word of ``text`` is in a study's patient, date, state or series."""
     everything = " ".join(
         (study.patient_id, study.title, words, *(entry.title for entry in study.entries))
     )
@@ -352,7 +352,7 @@ def matches(text: str, study: Study, words: str) -> bool:
 def split_series(
     entries: Sequence[Entry], current: Entry | None
 ) -> tuple[list[Entry], list[Entry]]:
-    """Part the series of a study: those likely to be read, the proposed one first, and the rest.
+    """Split the series of a study: those likely to be read, the proposed one first, and the rest.
 
     What is open, or has a reading, is never in the rest; where nothing is likely, all are shown.
     """
@@ -365,5 +365,5 @@ def split_series(
 
 
 def _second_best(entry: Entry) -> bool:
-    """Say whether nothing speaks against a series but that another is likelier."""
+    """Return whether nothing speaks against a series but that another is likelier."""
     return "another stack is likelier" in getattr(entry.source, "reason", "")

@@ -24,7 +24,8 @@ from scarseg.case.measurements import Measurements
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
 from scarseg.gui.session.document import Document
-from scarseg.gui.session.inference import Inference, Readiness
+from scarseg.gui.session.inference import Inference
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.viewer import painting
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

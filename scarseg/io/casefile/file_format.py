@@ -14,7 +14,8 @@ uint8, C order), "steps" (:mod:`scarseg.io.casefile.steps`) and, where labels un
 "grounds" (zlib of one uint8 per voxel of scar and MVO, C order). Version 1 had the first two.
 
 Every version of the format begins with magic and version and ends in the digest, so that a
-newer file is told from a damaged one. Nothing in it is code, and nothing in it names a patient.
+newer file is distinguished from a damaged one. Nothing in it is code, and nothing in it names a
+patient.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
         if len(values) not in (0, stack.n_slices):
             raise DamagedCaseError("it has not one value per slice")
     _check_insertion(document, stack)
-    # A file older than the record of steps begins where the case stands: ReadingRecord(()).
+    # A file older than the record of steps begins at the case as it is: ReadingRecord(()).
     record = ReadingRecord(()) if with_steps else ReadingRecord(shape)
     try:
         if with_steps and "steps" in records:

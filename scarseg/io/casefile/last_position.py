@@ -12,7 +12,7 @@ from scarseg.io import atomic
 from scarseg.io.casefile.lock import folder_guard
 
 MAX_REMEMBERED = 1000
-"""So many cases are remembered, the latest ones."""
+"""Cases whose last slice is remembered, the latest ones."""
 MIN_NAME_LENGTH = 3
 """Shorter parts of a name or identifier are found in any path."""
 _log = logging.getLogger(__name__)
@@ -24,18 +24,18 @@ def save_last_slice(folder: Path, name: str, slice_index: int) -> None:
         if not folder.is_dir():
             return
         with folder_guard(folder):
-            places = _read(folder)
-            if places.pop(name, None) == slice_index and not places:
+            slices = _read(folder)
+            if slices.pop(name, None) == slice_index and not slices:
                 return
-            places[name] = slice_index
-            latest = dict(list(places.items())[-MAX_REMEMBERED:])
+            slices[name] = slice_index
+            latest = dict(list(slices.items())[-MAX_REMEMBERED:])
             atomic.replace_file(_file(folder), json.dumps(latest, indent=0).encode("ascii"))
     except OSError as error:
-        _log.info("a place was not kept: %s", type(error).__name__)
+        _log.info("the last slice was not kept: %s", type(error).__name__)
 
 
 def load_last_slice(folder: Path, name: str, n_slices: int) -> int | None:
-    """Give the slice at which the case of this name was left; None where that is not known."""
+    """Return the slice at which the case of this name was left; None where that is not known."""
     place = _read(folder).get(name)
     return place if place is not None and 0 <= place < n_slices else None
 
@@ -63,7 +63,7 @@ def _letters(text: str) -> str:
 
 
 def load_last_folder(folder: Path) -> Path | None:
-    """Give the folder of last time, if it is still there."""
+    """Return the folder of last time, if it is still there."""
     try:
         path = Path(json.loads((folder / "last_folder.json").read_bytes()[: 1 << 16]))
         return path if path.is_dir() else None

@@ -1,4 +1,4 @@
-"""Case files that come from elsewhere: found by name, told apart, brought into the store."""
+"""Case files that come from elsewhere: found by name, described, imported into the store."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SUFFIX = ".scarseg"
 
 @dataclass(frozen=True)
 class CaseFile:
-    """What a case file says of itself; it names UIDs and no patient.
+    """A case file, described without its images; UIDs and no patient.
 
-    ``thickness_mm`` is the slice thickness that its reader gave, None where the header had one.
+    ``thickness_mm`` is the slice thickness that its reader entered, None where the header had one.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class CaseFile:
 
     @property
     def words(self) -> str:
-        """Say how far it is read and when it was saved: "3 of 8 slices read, saved ..."."""
+        """How far it is read and when it was saved: "3 of 8 slices read, saved ..."."""
         return f"{self.n_read} of {self.n_slices} slices read, saved {_moment(self.saved_at_utc)}"
 
 
@@ -46,7 +46,7 @@ class FoundCases:
 
 
 def find_case_files(inputs: Sequence[Path]) -> FoundCases:
-    """Look for case files: among the inputs themselves, and in folders to any depth."""
+    """Find case files: among the inputs themselves, and in folders to any depth."""
     paths, rest = [], []
     for each in inputs:
         if each.suffix == SUFFIX and each.is_file():
@@ -68,7 +68,7 @@ def find_case_files(inputs: Sequence[Path]) -> FoundCases:
 
 
 def read_case_file(path: Path) -> CaseFile:
-    """Read what a case file says of itself, without its images.
+    """Read the description of a case file, without its images.
 
     Raises:
         StoreError: E_CASE_MISSING, E_CASE_DAMAGED, E_CASE_NEWER.
@@ -86,7 +86,7 @@ def read_case_file(path: Path) -> CaseFile:
 
 
 def reader_thickness_mm(path: Path) -> float | None:
-    """Give the slice thickness that a reader gave for a case; None where none is known."""
+    """Return the slice thickness that a reader entered for a case; None where none is known."""
     try:
         return read_case_file(path).thickness_mm
     except StoreError:
@@ -94,12 +94,12 @@ def reader_thickness_mm(path: Path) -> float | None:
 
 
 def is_stored_at(arrived: Path, path: Path) -> bool:
-    """Tell whether an arrived file is the store's own one."""
+    """Return whether an arrived file is the store's own one."""
     return os.path.realpath(arrived) == os.path.realpath(path)
 
 
 def same_reading(one: Path, other: Path) -> bool:
-    """Tell whether two case files hold the same labels, prompts and states."""
+    """Return whether two case files hold the same labels, prompts and states."""
     try:
         first, second = store.read_content(one), store.read_content(other)
     except StoreError:
@@ -109,7 +109,7 @@ def same_reading(one: Path, other: Path) -> bool:
 
 
 def has_reader_work(path: Path) -> bool:
-    """Tell whether a reader's hand is in a case: something read, drawn or asked for.
+    """Return whether a case holds a reader's work: something read, drawn or prompted.
 
     What cannot be read may hold work.
     """
@@ -123,7 +123,7 @@ def has_reader_work(path: Path) -> bool:
 
 
 def import_case(arrived: Path, path: Path, stack: Stack) -> None:
-    """Put an arrived case file into the store, as it is; what was there is kept aside.
+    """Copy an arrived case file into the store, as it is; what was there is renamed.
 
     Raises:
         StoreError: E_CASE_OTHER_STACK, E_CASE_DAMAGED, E_CASE_NEWER for a file that does not

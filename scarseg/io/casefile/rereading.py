@@ -1,4 +1,4 @@
-"""The plan of a blinded re-reading: which stacks, in which order, under which codes.
+"""Plan of a blinded re-reading: which stacks, in which order, under which codes.
 
 Each re-reading has a folder of its own below the case files: ``rereadings/CODE`` with this index
 and one case file per stack, so that the earlier readings stay as they are and out of sight. The
@@ -31,16 +31,16 @@ _LETTERS, _DIGITS = "ACDEFHJKLMNPRTUVWXY", "34679"
 _CODE = re.compile(f"(?:[{_LETTERS}][{_DIGITS}]){{2,4}}")
 _READER = re.compile(r"[A-Za-z0-9]{1,8}(?:-[A-Za-z0-9]{1,8})?")
 _FEW = 1000
-"""So many stacks have codes of four characters; more have six."""
+"""Up to this many stacks have codes of four characters; more have six."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FirstReading:
-    """What an earlier reading says of itself, without its images.
+    """An earlier reading, described without its images.
 
-    ``labels_sha256`` tells afterwards whether it was changed; ``thickness_mm`` is what its reader
-    gave, None where the header had one.
+    ``labels_sha256`` shows afterwards whether it was changed; ``thickness_mm`` is what its reader
+    entered, None where the header had one.
     """
 
     study_uid: str
@@ -84,31 +84,31 @@ class Rereading:
 
     @property
     def name(self) -> str:
-        """Say whose reading it is: "read 2, reader AB"."""
+        """Number and reader: "read 2, reader AB"."""
         return f"read {self.read_number}, reader {self.reader}"
 
     def case_path(self, code: str) -> Path:
-        """Give the case file of a study code: it names neither patient nor series."""
+        """Return the case file of a study code: it names neither patient nor series."""
         return self.folder / f"{self.code}-{code}.scarseg"
 
     def n_read(self, code: str) -> tuple[int, int]:
-        """Tell how many slices of a case are read, and of how many."""
+        """Return how many slices of a case are read, and how many it has."""
         glance = store.read_progress(self.case_path(code))
         return (0, 0) if glance is None else (glance.n_read, glance.n_slices)
 
     def done(self, code: str) -> bool:
-        """Tell whether every slice of a case is read."""
+        """Return whether every slice of a case is read."""
         read, of = self.n_read(code)
         return 0 < of == read
 
 
 def is_reader_code(text: str) -> bool:
-    """Tell whether a text is good as a reader's initials: letters and digits, no name, no space."""
+    """Return whether a text is valid as initials: letters and digits, no name, no space."""
     return _READER.fullmatch(text) is not None
 
 
 def read_first_reading(path: Path) -> FirstReading | None:
-    """Look at a saved reading; None where there is none, or it is not read to its end."""
+    """Read what an earlier reading is compared by; None where it is missing or not complete."""
     try:
         content = store.read_content(path)
     except StoreError:
@@ -129,14 +129,14 @@ def read_first_reading(path: Path) -> FirstReading | None:
 
 
 def first_reading_path(store_folder: Path, stack: StackIds) -> Path:
-    """Give the case file of the first reading of a stack."""
+    """Return the case file of the first reading of a stack."""
     return store.case_path(store_folder, stack)
 
 
 def next_read_number(
     reader: str, firsts: Sequence[FirstReading], earlier: Sequence[Rereading]
 ) -> int:
-    """Give the number that the next read of these stacks by this reader has.
+    """Return the number that the next read of these stacks by this reader has.
 
     A first reading that names no reader counts as this reader's.
     """
@@ -153,14 +153,14 @@ def next_read_number(
 
 
 def shuffle_with_codes(firsts: Iterable[FirstReading], seed: int) -> tuple[CodedCase, ...]:
-    """Put stacks in an order, and under codes, that the seed alone decides."""
-    chance = random.Random(seed)
+    """Shuffle stacks and draw their codes; the seed alone decides both."""
+    rng = random.Random(seed)
     # Python promises the same sequence of random() in every version, and of nothing else.
-    drawn = [(chance.random(), first) for first in sorted(firsts, key=lambda one: one.stack_id)]
+    drawn = [(rng.random(), first) for first in sorted(firsts, key=lambda one: one.stack_id)]
     ordered = [first for _, first in sorted(drawn, key=lambda one: one[0])]
     pairs, codes = 2 if len(ordered) <= _FEW else 3, dict[str, None]()
     while len(codes) < len(ordered):
-        codes[_code(chance, pairs)] = None
+        codes[_code(rng, pairs)] = None
     return tuple(CodedCase(code, first) for code, first in zip(codes, ordered, strict=True))
 
 
@@ -180,7 +180,7 @@ def start_rereading(
         reader: initials, see :func:`is_reader_code`.
         read_number: for which time this reader reads them.
         proposals: whether the models propose unasked.
-        seed: of order and codes; drawn by chance when None.
+        seed: of order and codes; random when None.
 
     Raises:
         ValueError: no stack, initials or a number that are none.
@@ -198,7 +198,7 @@ def start_rereading(
 
 
 def finish_rereading(rereading: Rereading) -> Rereading:
-    """Note on disk that a re-reading is over.
+    """Record on disk that a re-reading is over.
 
     Raises:
         StoreError: E_CASE_WRITE, the disk refuses.
@@ -209,7 +209,7 @@ def finish_rereading(rereading: Rereading) -> Rereading:
 
 
 def find_rereadings(store_folder: Path) -> tuple[list[Rereading], list[str]]:
-    """Give the re-readings below a folder of case files, oldest first, and what is damaged."""
+    """Return the re-readings below a folder of case files, oldest first, and what is damaged."""
     found, notes = [], []
     for path in sorted((store_folder / FOLDER).glob(f"*/{INDEX}")):
         try:
@@ -277,10 +277,10 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _code(chance: random.Random, pairs: int) -> str:
-    """Draw a code that is easily told and spells nothing: "A7K3"."""
+def _code(rng: random.Random, pairs: int) -> str:
+    """Draw a code without letters and digits that look alike and without words: "A7K3"."""
     return "".join(
-        kind[int(chance.random() * len(kind))] for _ in range(pairs) for kind in (_LETTERS, _DIGITS)
+        kind[int(rng.random() * len(kind))] for _ in range(pairs) for kind in (_LETTERS, _DIGITS)
     )
 
 

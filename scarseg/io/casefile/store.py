@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import platformdirs
-
 from scarseg.case.case import Case
 from scarseg.case.history import SliceStatus
 from scarseg.case.stack import Stack
@@ -44,6 +42,7 @@ from scarseg.io.casefile.file_format import (
     stack_identity,
 )
 from scarseg.io.casefile.lock import CaseLock
+from scarseg.io.files import data_folder
 
 __all__ = [
     "CaseLock",
@@ -106,9 +105,7 @@ def default_folder() -> Path:
 
     It is made, readable by its owner only, when something is saved.
     """
-    home = os.environ.get("SCARSEG_HOME")
-    root = Path(home) if home else Path(platformdirs.user_data_dir("scarseg", appauthor=False))
-    return root / "cases"
+    return data_folder() / "cases"
 
 
 def case_path(folder: Path, stack: StackIds) -> Path:

@@ -1,16 +1,16 @@
-"""Read DICOM: ``scan`` lists the stacks in folders, files, zips and DICOMDIRs from their headers
-alone, ``read_stack`` reads the pixels of one. Source files are never written.
+"""Read DICOM: ``scan`` lists the stacks in folders, files, zips and DICOMDIRs from their headers,
+``read_stack`` reads the pixels of one. Source files are never written.
 
 What cannot be measured is refused: E_SPACING, E_GEOMETRY (position, orientation), E_THICKNESS,
-E_RESCALE, E_HEADER (no UIDs or size), E_TRUNCATED (cut before it says its series), E_DUPLICATE,
-E_DECODE, E_LIMIT, E_ARCHIVE, E_INPUT_MISSING, E_INPUT_EMPTY, E_INPUT_UNREADABLE. One bad file
-refuses the images of its kind in the whole series; leaving only it out would make the mass smaller
-without a word.
+E_RESCALE, E_HEADER (no UIDs or size), E_TRUNCATED (cut before its series UID), E_DUPLICATE,
+E_IMAGE_KINDS (magnitude and real images that nothing distinguishes), E_DECODE, E_SOURCE_CHANGED,
+E_LIMIT, E_ARCHIVE, E_INPUT_MISSING, E_INPUT_EMPTY, E_INPUT_UNREADABLE. One bad file refuses the
+images of its kind in the whole series; leaving only it out would make the mass smaller in silence.
 
-What needs a reader's eye comes with a warning: W_GAP, W_OVERLAP (spacing against thickness),
-W_GAP_IRREGULAR, W_SLICE_DAMAGED (both: incomplete), W_SPACING_HEADER, W_FEW_SLICES, W_TILT,
-W_THICKNESS (has to be given), W_SPLIT, W_MERGED, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR,
-W_SIGNED, W_LOSSY.
+What a reader has to check comes with a warning. Incomplete: W_GAP_IRREGULAR, W_SLICE_DAMAGED,
+W_SPLIT_OFF, W_UNREAD, W_ONE_FILE, W_INCOMPLETE. Geometry: W_GAP, W_OVERLAP (spacing against
+thickness), W_SPACING_HEADER, W_FEW_SLICES, W_TILT, W_THICKNESS (has to be given). Identity:
+W_SPLIT, W_MERGED, W_UIDS, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR, W_SIGNED, W_LOSSY.
 """
 
 from __future__ import annotations

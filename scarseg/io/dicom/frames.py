@@ -10,9 +10,10 @@ import numpy as np
 
 from scarseg.errors import GeometryError, InputError
 from scarseg.io.dicom import values
+from scarseg.io.dicom.elements import Elements
 from scarseg.io.dicom.kinds import frame_kind, vendor_kind
 from scarseg.io.dicom.layout import pixel_damage, read_layout, read_rescale
-from scarseg.io.dicom.parser import Elements, Header
+from scarseg.io.dicom.parser import Header
 from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, PixelLayout
 from scarseg.io.dicom.values import shown

@@ -1,4 +1,4 @@
-"""Where the slices of a stack lie: positions, spacing, and what to warn of.
+"""Measure slice positions and spacing of a stack, and warn of irregular ones.
 
 Positions are measured along the slice normal, base to apex; SpacingBetweenSlices is only
 cross-checked and SliceThickness is never a spacing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,8 @@ FEW_SLICES = 3
 def orientation_of(frames: Sequence[Frame]) -> Orientation:
     """Return the orientation that most frames share."""
     counted = Counter(frame.orientation for frame in frames)
+    if len(counted) == 1:
+        return frames[0].orientation
     return max(counted, key=lambda orientation: (counted[orientation], orientation))
 
 
@@ -51,6 +54,8 @@ def _angles_degrees(rotations: np.ndarray) -> np.ndarray:
 def cluster_orientations(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Group frames whose orientations lie within 0.2 degrees of that of most frames nearby."""
     counted = Counter(frame.orientation for frame in frames)
+    if len(counted) == 1:
+        return [list(frames)]
     left = sorted(counted)
     near = _angles_degrees(_rotations(left)) <= ORIENTATION_DEGREES
     weights = np.array([counted[orientation] for orientation in left])
@@ -68,14 +73,17 @@ def cluster_orientations(frames: Sequence[Frame]) -> list[list[Frame]]:
     return [groups[seed] for seed in sorted(groups)]
 
 
+@lru_cache(maxsize=1024)
 def normal_towards_apex(orientation: Orientation) -> np.ndarray:
-    """Return the unit slice normal that points left, anterior and down: base to apex."""
+    """Return the unit slice normal that points left, anterior and down: base to apex; read-only."""
     normal = np.cross(orientation[:3], orientation[3:])
     normal /= np.linalg.norm(normal)
     lean = float(normal @ _TOWARDS_APEX)
     if abs(lean) < 1e-6:
         lean = float(normal[np.argmax(np.abs(normal))])
-    return normal if lean > 0 else -normal
+    normal = normal if lean > 0 else -normal
+    normal.flags.writeable = False
+    return normal
 
 
 def positions_mm(frames: Sequence[Frame]) -> np.ndarray:

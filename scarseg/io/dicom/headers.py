@@ -1,19 +1,24 @@
-"""Read from a header whose image a file is, which series it belongs to, and its frames."""
+"""Read from a header whose image a file is, which series it belongs to, and its frames.
+
+One patient ID with two names is two patients until somebody checks.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from pydicom._uid_dict import UID_dictionary
 
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io.dicom import values
+from scarseg.io.dicom.elements import Elements
 from scarseg.io.dicom.frames import read_frames
 from scarseg.io.dicom.kinds import frame_kind, vendor_kind
-from scarseg.io.dicom.parser import (
-    Elements,
-    Header,
-)
+from scarseg.io.dicom.parser import Header
+from scarseg.io.dicom.series_words import plain
 from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, ImageKind
 
@@ -42,9 +47,9 @@ class NotAnImageError(Exception):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """What one file says of its patient, study and series, and its frames.
+    """One file: its patient, study and series, and its frames.
 
-    ``error`` is why the file is refused; ``damage`` says that it ends too early, and
+    ``error`` is why the file is refused; ``damage`` is set where it ends too early, and
     then ``frames`` holds only what is known. ``own_series_uid`` is set where every slice of a stack
     came as a series of its own (and ``own_study`` as a study): its series UID before it was
     joined. ``concatenation`` is UID, number and total (0: not given) of a part of a multi-frame
@@ -154,3 +159,45 @@ def _concatenation(root: Elements) -> tuple[str, int, int] | None:
     uid = values.uid(root, 0x00209161)
     number = values.whole(root, 0x00209162)
     return (uid, number, values.whole(root, 0x00209163) or 0) if uid and number else None
+
+
+Owner = tuple[str, str, str]
+
+
+@lru_cache(maxsize=4096)
+def name_key(name: str) -> str:
+    """Return a person's name for comparison: without case, accents and empty components."""
+    parts = plain(name.partition("=")[0]).casefold().replace("^", " ").split()
+    return " ".join(parts)
+
+
+def group_owners(images: Sequence[ImageFile]) -> dict[Owner, list[ImageFile]]:
+    """Group the images of one series by patient ID, name and study.
+
+    An empty name, or an empty ID, joins the only other one of the same ID, or name.
+    """
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        patient, name = image.patient_id, name_key(image.patient_name)
+        if patient and name:
+            names[patient].add(name)
+            ids[name].add(patient)
+    owners: defaultdict[Owner, list[ImageFile]] = defaultdict(list)
+    for image in images:
+        patient, name = image.patient_id, name_key(image.patient_name)
+        if patient and not name and len(names[patient]) == 1:
+            name = next(iter(names[patient]))
+        elif name and not patient and len(ids[name]) == 1:
+            patient = next(iter(ids[name]))
+        owners[(patient, name, image.study_uid)].append(image)
+    return dict(owners)
+
+
+def ids_with_several_names(images: Sequence[ImageFile]) -> set[str]:
+    """Return the patient IDs that carry more than one name anywhere in a scan."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.patient_id and image.patient_name:
+            names[image.patient_id].add(name_key(image.patient_name))
+    return {patient for patient, known in names.items() if len(known) > 1}

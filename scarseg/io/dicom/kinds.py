@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import PRIVATE_ELEMENTS, Elements
+from scarseg.io.dicom.elements import PRIVATE_ELEMENTS, Elements
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.types import ImageKind
 
@@ -75,7 +75,7 @@ def vendor_kind(root: Elements, frame: Elements | None = None) -> ImageKind | No
         root: the data set.
         frame: the functional groups of one frame of an Enhanced file.
     """
-    places = [one for one in (frame, root) if one is not None]
+    places = [one for one in (frame, root) if one is not None and _has_private(one)]
     siemens = [item for one in places if (item := one.item(0x002111FE)) is not None]
     philips = [item for one in places if (item := one.item(0x2005140F)) is not None]
     for one in places:
@@ -93,6 +93,8 @@ def vendor_kind(root: Elements, frame: Elements | None = None) -> ImageKind | No
             kind = frame_kind(values.codes(one, tag))
             if kind is not None:
                 return kind
+    if 0x00204000 not in root.values:
+        return None
     comment = values.text(root, 0x00204000).replace("_", " ")
     for pattern, kind in _COMMENTS:
         if re.search(pattern, comment, re.IGNORECASE):
@@ -100,17 +102,24 @@ def vendor_kind(root: Elements, frame: Elements | None = None) -> ImageKind | No
     return None
 
 
+def _has_private(elements: Elements) -> bool:
+    if 0x002111FE in elements.sequences or 0x2005140F in elements.sequences:
+        return True
+    return any(tag & 0x00010000 for tag in elements.values)
+
+
 def _private(elements: Elements, block: tuple[int, bytes, int]) -> list[int]:
     """Return the tags of a vendor's element: where its creator is, else where it usually is."""
     group, creator, usual = block
     last = PRIVATE_ELEMENTS[group]
+    of_group = [tag for tag in elements.values if tag >> 16 == group]
     blocks = [
-        number
-        for number in range(0x10, 0x100)
-        if elements.values.get(group << 16 | number, (b"", b""))[1].rstrip(b"\0 ") == creator
+        tag & 0xFF
+        for tag in of_group
+        if tag & 0xFFFF <= 0xFF and elements.values[tag][1].rstrip(b"\0 ") == creator
     ]
-    tags = [group << 16 | number << 8 | last for number in blocks or [usual]]
-    return [tag for tag in tags if tag in elements.values]
+    wanted = {group << 16 | number << 8 | last for number in blocks or [usual]}
+    return [tag for tag in of_group if tag in wanted]
 
 
 def resolve_kind(described: Collection[ImageKind | None], description: str) -> ImageKind:

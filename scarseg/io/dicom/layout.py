@@ -6,16 +6,8 @@ import struct
 
 from scarseg.errors import InputError, LimitError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import (
-    DEFLATED_LE,
-    DOUBLE_PIXEL_DATA,
-    EXPLICIT_BE,
-    FLOAT_PIXEL_DATA,
-    MAX_ITEMS,
-    NATIVE_SYNTAXES,
-    Elements,
-    Header,
-)
+from scarseg.io.dicom.elements import DOUBLE_PIXEL_DATA, FLOAT_PIXEL_DATA, MAX_ITEMS, Elements
+from scarseg.io.dicom.parser import DEFLATED_LE, EXPLICIT_BE, NATIVE_SYNTAXES, Header
 from scarseg.io.dicom.types import ModalityLookup, PixelLayout
 from scarseg.io.dicom.values import shown
 
@@ -101,8 +93,10 @@ def _padding(root: Elements, signed: bool) -> tuple[int, int] | None:
 def _overlay_bits(root: Elements) -> int:
     """Return the bits of the pixel cells that overlays occupy, as old files keep them."""
     bits = 0
-    for group in range(0x6000, 0x6020, 2):
-        position = values.shorts(root, group << 16 | 0x0102, False)
+    for tag in root.values:
+        if tag & 0xFF00FFFF != 0x60000102:
+            continue
+        position = values.shorts(root, tag, False)
         if position and 0 < position[0] < 32:
             bits |= 1 << position[0]
     return bits

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from scarseg.case.stack import LoadWarning
 from scarseg.io.dicom.geometry import FEW_SLICES, ORIENTATION_DEGREES, angle_degrees
-from scarseg.io.dicom.series_words import SeriesWords, read_words, split_words
+from scarseg.io.dicom.series_words import SeriesWords, read_name, read_words, split_words
 from scarseg.io.dicom.types import ImageKind, StackSummary
 
 _MIN_SPACING_MM, _MAX_SPACING_MM = 4.0, 20.0
@@ -24,7 +24,7 @@ _CINE_PHASES = 8
 
 @dataclass(frozen=True)
 class LgeEvidence:
-    """What the headers of a stack say besides its geometry."""
+    """Texts and times in the headers of a stack that suggest late enhancement or not."""
 
     description: str
     protocol: str
@@ -114,7 +114,7 @@ def _deciding_words(
     The protocol of a single series may be that of the examination: it can only add late
     enhancement, never rule out. So can the sequence name.
     """
-    described = read_words(split_words(evidence.description))
+    described = read_name(evidence.description)
     if described.decides:
         return described, "description"
     own = _without(split_words(evidence.protocol), in_protocols)
@@ -126,7 +126,7 @@ def _deciding_words(
     }
     if protocol.lge or (several and protocol.decides):
         return replace(protocol, **view), "protocol"
-    sequence = read_words(split_words(evidence.sequence_name))
+    sequence = read_name(evidence.sequence_name)
     return replace(described, lge=sequence.lge, **view), "sequence name"
 
 
@@ -176,7 +176,7 @@ def _against(named: _Named, owns_lge: bool) -> str:
     if never:
         return f"its {named.field} says {never}"
     if not words.lge:
-        elsewhere = words.elsewhere or read_words(split_words(evidence.body_part)).elsewhere
+        elsewhere = words.elsewhere or read_name(evidence.body_part).elsewhere
         if elsewhere:
             return f"it shows the {elsewhere}"
         if words.other:

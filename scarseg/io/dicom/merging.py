@@ -13,9 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from scarseg.io.dicom.geometry import FEW_SLICES, cluster_orientations, positions_mm
-from scarseg.io.dicom.headers import ImageFile
+from scarseg.io.dicom.headers import ImageFile, name_key
 from scarseg.io.dicom.kinds import resolve_kind
-from scarseg.io.dicom.patients import name_key
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.types import ImageKind
 

@@ -6,6 +6,7 @@ end. Whatever continues a stack at its pitch makes it incomplete, and is named.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -21,7 +22,7 @@ from scarseg.io.dicom.geometry import (
     normal_towards_apex,
     positions_mm,
 )
-from scarseg.io.dicom.patients import name_key
+from scarseg.io.dicom.headers import name_key
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, StackSummary
@@ -41,33 +42,80 @@ class LostFile:
     series_uid: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Geometry of a stack: normal, and centres, corners and positions of its images."""
+
+    stack: StackSummary
+    normal: np.ndarray
+    centres: np.ndarray
+    corners: np.ndarray
+    along: np.ndarray
+    typical_mm: float | None
+    repeat_mm: float
+
+
 def mark_incomplete(stacks: Sequence[StackSummary], lost: Sequence[LostFile]) -> list[StackSummary]:
     """Mark the stacks that lack slices which are here, as parts or as files left out."""
-    return [_with_lost_files(_with_neighbours(one, stacks), stacks, lost) for one in stacks]
+    places = [_place(stack) for stack in stacks if stack.rank <= 1]
+    related: defaultdict[tuple[str, str], list[_Place]] = defaultdict(list)
+    for place in places:
+        for key in _owners(place.stack):
+            related[key].append(place)
+    marked = []
+    for stack in stacks:
+        here = next((place for place in places if place.stack is stack), None)
+        if here is not None:
+            others = {id(one): one for key in _owners(stack) for one in related[key]}
+            stack = _with_neighbours(here, list(others.values()))
+        marked.append(_with_lost_files(stack, stacks, lost))
+    return marked
 
 
-def _with_neighbours(stack: StackSummary, stacks: Sequence[StackSummary]) -> StackSummary:
-    if stack.rank > 1:
-        return stack
+def _owners(stack: StackSummary) -> tuple[tuple[str, str], ...]:
+    owners = [("series", stack.series_uid), ("study", stack.study_uid)]
+    # Without an ID nothing says that two studies are of one patient.
+    return (*owners, ("patient", stack.patient_id)) if stack.patient_id else tuple(owners)
+
+
+def _place(stack: StackSummary) -> _Place:
+    normal = normal_towards_apex(stack.orientation)
+    centres = np.array([_centre(frame) for frame in stack.frames])
+    along = positions_mm(stack.frames)
+    return _Place(
+        stack,
+        normal,
+        centres,
+        np.array([frame.position_mm for frame in stack.frames]),
+        centres @ normal,
+        typical_gap_mm(along),
+        repeat_limit_mm(along, stack.slice_thickness_mm),
+    )
+
+
+def _with_neighbours(here: _Place, others: Sequence[_Place]) -> StackSummary:
+    stack = here.stack
     texts = []
-    for other in stacks:
-        if other is stack or other.rank > 1:
-            continue
-        difference = _difference(stack, other)
-        if not difference:
+    for other in others:
+        if other is here or not _may_belong(stack, other.stack):
             continue
         if stack.n_slices >= FEW_SLICES:
+            beside = np.flatnonzero(_continues(here, other))
+            difference = _difference(stack, other.stack) if beside.size else ""
             texts += [
-                f"{frame.source.file_name} lies at this stack's pitch but its {difference} differs"
-                for frame in other.frames
-                if _continues(stack, frame)
+                f"{other.stack.frames[k].source.file_name} lies at this stack's pitch but its "
+                f"{difference} differs"
+                for k in beside
+                if difference
             ]
-        elif other.n_slices >= FEW_SLICES and any(_continues(other, f) for f in stack.frames):
-            text = (
-                f"This lies at the pitch of a stack of {other.n_slices} slices, but its "
-                f"{difference} differs: the mass is incomplete."
-            )
-            return _incomplete(stack, "W_SPLIT_OFF", text)
+        elif other.stack.n_slices >= FEW_SLICES and _continues(other, here).any():
+            difference = _difference(stack, other.stack)
+            if difference:
+                text = (
+                    f"This lies at the pitch of a stack of {other.stack.n_slices} slices, but its "
+                    f"{difference} differs: the mass is incomplete."
+                )
+                return _incomplete(stack, "W_SPLIT_OFF", text)
     if not texts:
         return stack
     more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
@@ -80,18 +128,21 @@ def _incomplete(stack: StackSummary, code: str, text: str) -> StackSummary:
     return replace(stack, complete=False, warnings=warnings)
 
 
+def _may_belong(stack: StackSummary, other: StackSummary) -> bool:
+    """Return whether two parts can be one stack: of one series, or one holds a slice or two."""
+    return stack.series_uid == other.series_uid or (
+        min(stack.n_slices, other.n_slices) < FEW_SLICES
+    )
+
+
 def _difference(stack: StackSummary, other: StackSummary) -> str:
     """Return what separates two parts, empty where they have nothing to do with each other.
 
-    Parts of one series belong together. Of two series one must hold one or two slices and differ in
-    a single property.
+    Parts of one series belong together. Parts of two series may differ in a single property.
     """
     differences = _differences(stack, other)
     if stack.series_uid == other.series_uid:
-        return differences[0] if differences else "series"
-    same_owner = stack.patient_id == other.patient_id or stack.study_uid == other.study_uid
-    if not same_owner or min(stack.n_slices, other.n_slices) >= FEW_SLICES:
-        return ""
+        return differences[0] if differences else "acquisition"
     words = [sorted(w.casefold() for w in split_words(s.description)) for s in (stack, other)]
     alike = [w for w in words[0] if not w.isdecimal()] == [w for w in words[1] if not w.isdecimal()]
     if not alike or len(differences) > 1:
@@ -120,32 +171,26 @@ def _differences(stack: StackSummary, other: StackSummary) -> list[str]:
     return [name for name, differs in found if differs]
 
 
-def _continues(stack: StackSummary, frame: Frame) -> bool:
-    """Return whether a slice is new tissue at the stack's pitch: beyond an end or in a hole."""
-    along = positions_mm(stack.frames)
-    typical = typical_gap_mm(along)
-    if not typical:
-        return False
-    normal = normal_towards_apex(stack.orientation)
-    parallel = abs(float(normal @ normal_towards_apex(frame.orientation)))
-    if parallel < np.cos(np.radians(_PARALLEL_DEGREES)):
-        return False
-    centre, axis = _centre(frame), _centre(stack.frames[0])
-    z = float(centre @ normal)
-    aside = (centre - axis) - float((centre - axis) @ normal) * normal
-    if float(np.linalg.norm(aside)) > _SAME_HEART_MM:
-        return False
-    middles = np.array([float(_centre(one) @ normal) for one in stack.frames])
-    nearest = float(np.abs(middles - z).min())
-    if nearest <= repeat_limit_mm(along, stack.slice_thickness_mm):
-        return False
-    if middles[0] < z < middles[-1]:
-        k = int(np.searchsorted(middles, z))
-        return bool(middles[k] - middles[k - 1] >= HOLE * typical)
+def _continues(place: _Place, other: _Place) -> np.ndarray:
+    """Return which slices of ``other`` are new tissue at the pitch, beyond an end or in a hole."""
+    typical = place.typical_mm
+    nothing = np.zeros(len(other.centres), dtype=np.bool_)
+    parallel = min(1.0, abs(float(place.normal @ other.normal)))
+    if not typical or parallel < np.cos(np.radians(_PARALLEL_DEGREES)):
+        return nothing
+    z = other.centres @ place.normal
+    aside = other.centres - place.centres[0]
+    aside = aside - np.outer(aside @ place.normal, place.normal)
+    nearest = np.abs(z[:, None] - place.along[None, :]).min(axis=1)
+    fresh = (np.linalg.norm(aside, axis=1) <= _SAME_HEART_MM) & (nearest > place.repeat_mm)
+    after = np.clip(np.searchsorted(place.along, z), 1, len(place.along) - 1)
+    within = (place.along[0] < z) & (z < place.along[-1])
+    in_hole = within & (place.along[after] - place.along[after - 1] >= HOLE * typical)
     # A tilted plane turns about its corner: its centre moves along the normal.
-    arm = float(np.linalg.norm(centre - np.asarray(frame.position_mm)))
-    allowed = _PITCH_TOLERANCE * typical + arm * float(np.sqrt(max(0.0, 1 - parallel * parallel)))
-    return abs(nearest - typical) <= allowed
+    arm = np.linalg.norm(other.centres - other.corners, axis=1)
+    allowed = _PITCH_TOLERANCE * typical + arm * np.sqrt(1 - parallel * parallel)
+    beyond = ~within & (np.abs(nearest - typical) <= allowed)
+    return np.asarray(fresh & (in_hole | beyond))
 
 
 def _centre(frame: Frame) -> np.ndarray:

@@ -15,14 +15,13 @@ from scarseg.io.dicom.geometry import (
     orientation_of,
     spacing_is_regular,
 )
-from scarseg.io.dicom.headers import ImageFile
+from scarseg.io.dicom.headers import ImageFile, group_owners, ids_with_several_names
 from scarseg.io.dicom.image_kinds import are_copies, decide_kinds, frame_key
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.lge_series import LgeEvidence
 from scarseg.io.dicom.load_warnings import damage_warning, frame_name, header_warnings
 from scarseg.io.dicom.merging import merge_single_slices
 from scarseg.io.dicom.neighbours import LostFile, mark_incomplete
-from scarseg.io.dicom.patients import group_owners, ids_with_several_names
 from scarseg.io.dicom.sorting import (
     Group,
     name_parts,
@@ -95,8 +94,8 @@ def _assemble_series(
 
 def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
     """Split the images into stacks; refuse what cannot be measured."""
-    decided = {image.kind for image in images}
-    kinds = {i.source: i.kind or resolve_kind(decided, i.description) for i in images}
+    stated = {image.kind for image in images}
+    kinds = {i.source: i.kind or resolve_kind(stated, i.description) for i in images}
     refused = _refuse(images, kinds, result)
     kept = [image for image in images if kinds[image.source] not in refused]
     frames = [frame for image in kept for frame in image.frames]

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LETTERS = str.maketrans(
     {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "ß": "ss"}
@@ -109,7 +110,7 @@ _AXIS = frozenset(("eje", "corto", "eixo", "curto"))
 
 @dataclass(frozen=True)
 class SeriesWords:
-    """What the words of a name speak for; each field is the entry that was found, or empty.
+    """Evidence in the words of a name; each field is the vocabulary entry found, or empty.
 
     ``never`` rules a series out whatever else is said, ``other`` only where ``lge`` is empty.
     """
@@ -125,6 +126,12 @@ class SeriesWords:
     def decides(self) -> bool:
         """Whether the name says what was acquired."""
         return bool(self.lge or self.never or self.other)
+
+
+@lru_cache(maxsize=4096)
+def read_name(name: str) -> SeriesWords:
+    """Read a name, as :func:`read_words` does its words."""
+    return read_words(split_words(name))
 
 
 def read_words(words: Sequence[str]) -> SeriesWords:

@@ -1,4 +1,4 @@
-"""What a scan of DICOM input found, as values."""
+"""Frames, stacks and the report of a scan of DICOM input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Orientation = tuple[float, float, float, float, float, float]
 
 
 class ImageKind(StrEnum):
-    """What an image shows, as far as its header tells."""
+    """Kind of an image: magnitude, PSIR, phase, localizer or derived."""
 
     MAGNITUDE = "magnitude"
     PSIR = "psir"
@@ -24,7 +24,7 @@ class ImageKind(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that was not opened, and why.
+    """A file, series or archive that was not opened, and why.
 
     ``path`` names the file (inside a zip: ``archive.zip!member``); ``code`` starts with ``E_``.
     ``series_uid`` and all after it are empty where the file never said them.
@@ -49,7 +49,7 @@ class ModalityLookup:
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels of one file lie in its bytes.
+    """Layout of the pixels of one file.
 
     ``offset`` as in :class:`scarseg.io.dicom.parser.Header`; ``length`` None for undefined length.
     ``padding`` is the range of stored values that are no image, ``overlay_bits`` the unused bits
@@ -126,8 +126,8 @@ class StackSummary:
 
     ``n_slices`` counts the slices that can be opened. ``pixel_spacing_mm`` (row, column).
     ``slice_spacing_mm`` is measured from positions, None for a single slice. ``frames`` are in
-    order, base to apex. ``kind`` tells localizers and phase images from what can be measured.
-    ``reason`` says in words why the stack is proposed or not. ``merged`` are the series UIDs of
+    order, base to apex. ``kind`` separates localizers and phase images from what can be measured.
+    ``reason`` is the sentence why the stack is proposed or not. ``merged`` are the series UIDs of
     all slices, base to apex, where every slice came as a series of its own; ``series_uid`` is the
     first of them. Of repeats split by time ``rank`` is 1 for the newest, 2 for the one before.
     """
@@ -167,7 +167,7 @@ class StackSummary:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was found, refused and skipped, and why.
+    """Stacks found, files refused and files skipped, and why.
 
     ``stacks`` in a stable order (patient, study, series number, series, part). ``skipped``
     counts files that are no images of this kind. ``notes`` are sentences without identities.

@@ -9,7 +9,7 @@ import warnings
 
 from pydicom import charset
 
-from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.elements import Elements
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
@@ -19,7 +19,7 @@ _BINARY_TAGS = {
     **dict.fromkeys((0x00189079, 0x00189082, 0x00209153), b"FD"),
     0x00209128: b"UL",
 }
-"""What implicit VR leaves out."""
+"""Value representations of elements that are read from implicit VR."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 

@@ -1,4 +1,4 @@
-"""What a case leaves as DICOM: segmentation, contours, report, of one time and all or none."""
+"""Export a case as DICOM: segmentation, contours and report, all or none."""
 
 from __future__ import annotations
 
@@ -55,11 +55,13 @@ def export_dicom(
     made = None
     if segmentation is not None:
         made = build_segmentation(case, origin, when)
-        files[segmentation] = references.encode(made)
+        files[segmentation] = references.encode(made, origin.subject)
     if contours is not None:
-        files[contours] = references.encode(build_structure_set(case, origin, when))
+        files[contours] = references.encode(build_structure_set(case, origin, when), origin.subject)
     if report is not None:
-        files[report[0]] = references.encode(build_report(case, report[1], origin, made, when))
+        files[report[0]] = references.encode(
+            build_report(case, report[1], origin, made, when), origin.subject
+        )
     write_files(
         {path: data for path, data in files.items() if force or not _holds(path, data)}, force
     )

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 from pydicom import dcmread
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
@@ -25,7 +26,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io.dicom import values
-from scarseg.io.dicom.parser import Elements
+from scarseg.io.dicom.elements import Elements
 from scarseg.io.dicom.sources.inputs import Source, SourceReader
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import (
@@ -44,7 +45,19 @@ DEIDENTIFIED = "scarseg: patient by pseudonym; UIDs and dates kept"
 _CLASS, _SOP, _SERIES, _FRAME_OF_REFERENCE = 0x00080016, 0x00080018, 0x0020000E, 0x00200052
 _TIME, _ACCESSION, _PHYSICIAN, _STUDY_ID = 0x00080030, 0x00080050, 0x00080090, 0x00200010
 _BIRTH, _SEX, _CHARACTERS = 0x00100030, 0x00100040, 0x00080005
+_NAME, _ID, _ISSUER, _STUDY_TEXT = 0x00100010, 0x00100020, 0x00100021, 0x00081030
+_VERBATIM = {
+    _ACCESSION: ("SH", 16),
+    _PHYSICIAN: ("PN", 5 * 64),
+    _STUDY_TEXT: ("LO", 64),
+    _NAME: ("PN", 5 * 64),
+    _ID: ("LO", 64),
+    _ISSUER: ("LO", 64),
+    _STUDY_ID: ("SH", 16),
+}
+"""What an archive files by, with its VR and most characters: copied byte for byte."""
 _TAGS = (
+    *(_NAME, _ID, _ISSUER, _STUDY_TEXT),
     *(_CLASS, _SOP, _SERIES, _FRAME_OF_REFERENCE, _TIME, _ACCESSION, _PHYSICIAN, _STUDY_ID),
     *(_BIRTH, _SEX, _CHARACTERS),
 )
@@ -52,7 +65,7 @@ UNREADABLE = (
     *(InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError),
     *(NotImplementedError, struct.error, IndexError),
 )
-"""What pydicom raises on files that are no whole DICOM."""
+"""Exceptions that pydicom raises on files that are no whole DICOM."""
 _TIME_TEXT = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", re.ASCII)
 
 
@@ -71,10 +84,19 @@ class PatientStudy:
     accession_number: str
     physician: str
     pseudonymous: bool
+    issuer: str = ""
+    study_description: str = ""
+    characters: tuple[str, ...] = ("ISO_IR 192",)
+    verbatim: tuple[tuple[int, bytes], ...] = ()
+    """Elements as the images have them, in ``characters``; empty where they are not sound."""
 
     def apply_to(self, dataset: Dataset) -> None:
-        """Write patient and study into a data set."""
-        dataset.SpecificCharacterSet = "ISO_IR 192"
+        """Write patient and study into a data set; :func:`encode` writes what is verbatim."""
+        dataset.SpecificCharacterSet = list(self.characters)
+        if self.issuer:
+            dataset.IssuerOfPatientID = _one_value(self.issuer, 64)
+        if self.study_description:
+            dataset.StudyDescription = _one_value(self.study_description, 64)
         dataset.PatientID = _one_value(self.patient_id, 64)
         dataset.PatientName = _one_value(self.patient_name, 5 * 64)
         dataset.PatientBirthDate = self.birth_date
@@ -112,7 +134,7 @@ class ImageReference:
 
 @dataclass(frozen=True)
 class SourceImages:
-    """Where a derived object comes from: subject, frame of reference, one image per slice."""
+    """Source images of a derived object: subject, frame of reference, one image per slice."""
 
     subject: PatientStudy
     frame_of_reference_uid: str
@@ -142,7 +164,7 @@ def read_source_images(summary: StackSummary, stack: Stack, identify: bool = Fal
     """Open the source files of a stack again and read what derived objects need of them.
 
     Args:
-        summary: the stack as ``scan`` found it; says where the files are.
+        summary: the stack as ``scan`` found it, with the paths of its files.
         stack: the same stack with its pixels.
         identify: name the patient as the files do, instead of by pseudonym.
 
@@ -239,15 +261,47 @@ def date_and_time(created: datetime) -> tuple[str, str]:
     return when.strftime("%Y%m%d"), when.strftime("%H%M%S")
 
 
-def encode(dataset: Dataset) -> bytes:
-    """Return the bytes of a file, explicit little endian, naming this program as its writer."""
+def encode(dataset: Dataset, patient: PatientStudy) -> bytes:
+    """Return the bytes of a file, explicit little endian, naming this program as its writer.
+
+    What identifies the patient in an archive is copied byte for byte. Own text that the images'
+    character set may not hold turns the whole into UTF-8, with the same text in other bytes.
+    """
     meta = dataset.file_meta
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_NAME
+    verbatim = dict(patient.verbatim)
+    if not _is_ascii(dataset, set(verbatim)):
+        dataset.SpecificCharacterSet, verbatim = "ISO_IR 192", {}
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return _with_values(buffer.getvalue(), verbatim)
+
+
+def _with_values(data: bytes, values_by_tag: dict[int, bytes]) -> bytes:
+    """Return an explicit little endian file with other values of some short text elements.
+
+    pydicom decodes and encodes every text that it writes, and so loses blanks and escapes.
+    """
+    written = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(values_by_tag))
+    found = [written.get_item(tag) for tag in values_by_tag if tag in written]
+    result = bytearray(data)
+    for element in sorted(found, key=lambda one: -one.value_tell):
+        value = values_by_tag[int(element.tag)]
+        value += b" " * (len(value) % 2)
+        start = element.value_tell
+        result[start - 2 : start + element.length] = struct.pack("<H", len(value)) + value
+    return bytes(result)
+
+
+def _is_ascii(dataset: Dataset, without: set[int]) -> bool:
+    """Return whether all text but that of some elements is ASCII."""
+    return all(
+        str(element.value).isascii()
+        for element in dataset.iterall()
+        if element.VR in ("LO", "LT", "PN", "SH", "ST", "UC", "UT") and element.tag not in without
+    )
 
 
 def replace_uids(dataset: Dataset, keyword: str, uid: str) -> None:
@@ -311,7 +365,7 @@ def _patient_study(header: Elements, stack: Stack, identify: bool) -> PatientStu
 
     time, sex = given(_TIME), given(_SEX).upper()
     name = pseudonym(stack.patient_id)
-    return PatientStudy(
+    patient = PatientStudy(
         patient_id=stack.patient_id if identify else name,
         patient_name=stack.patient_name if identify else f"{name}^" if name else "",
         birth_date=_date(given(_BIRTH)),
@@ -323,4 +377,35 @@ def _patient_study(header: Elements, stack: Stack, identify: bool) -> PatientStu
         accession_number=given(_ACCESSION),
         physician=given(_PHYSICIAN),
         pseudonymous=not identify,
+        issuer=given(_ISSUER),
+        study_description=given(_STUDY_TEXT),
     )
+    return _with_verbatim(patient, header) if identify else patient
+
+
+def _with_verbatim(patient: PatientStudy, header: Elements) -> PatientStudy:
+    """Add the elements of the images as they are, if every one is sound in their character set."""
+    _, raw = header.values.get(_CHARACTERS, (b"", b""))
+    terms = tuple(one.strip() for one in raw.decode("ascii", "replace").strip("\0 ").split("\\"))
+    if any(term not in python_encoding for term in terms):
+        return patient
+    encodings = convert_encodings(list(terms))
+    verbatim = []
+    for tag, (vr, most) in _VERBATIM.items():
+        _, data = header.values.get(tag, (b"", b""))
+        if not data:
+            continue
+        delimiters = {"^", "="} if vr == "PN" else set()
+        try:
+            text = decode_bytes(data, encodings, delimiters)
+        except (UnicodeError, LookupError, ValueError):
+            return patient
+        sound = (
+            text.rstrip("\0 ").isprintable()
+            and "\\" not in text
+            and "\N{REPLACEMENT CHARACTER}" not in text
+        )
+        if not sound or len(text.rstrip("\0 ")) > most:
+            return patient
+        verbatim.append((tag, bytes(data)))
+    return replace(patient, characters=terms, verbatim=tuple(verbatim))

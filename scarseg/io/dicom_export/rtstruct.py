@@ -7,8 +7,7 @@ find the same voxels. Contours lie in the plane of their image, on borders, not 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,6 @@ import scarseg
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, MaskArray
 from scarseg.case.stack import Stack
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.seg import (
@@ -31,7 +29,6 @@ from scarseg.io.dicom_export.seg import (
     person_name,
     tissues_in,
 )
-from scarseg.io.files import write_file
 
 Polygon = npt.NDArray[np.int64]
 """Corners (n, 2) as (column, row) of pixel borders: pixel i covers [i, i + 1); not closed."""
@@ -144,32 +141,9 @@ _COLOURS = {
 }
 
 
-def write_contours(
-    path: Path,
-    case: Case,
-    summary: StackSummary,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Dataset:
-    """Write the contours of a case as RT Structure Set and give what was written.
-
-    The same case and time give the same bytes. Arguments as of ``write_segmentation``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_structure_set(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
-    return dataset
-
-
 def build_structure_set(case: Case, origin: references.SourceImages, created: datetime) -> Dataset:
-    """Build the data set of a structure set; see :func:`write_contours`."""
-    digest = content_hash(case, origin, created)
+    """Build the contours of a case as RT Structure Set; same case and time, same bytes."""
+    digest = content_hash(case, origin)
     tissues = tissues_in(case.labels)
     dataset = _heading(case, origin, created, digest)
     dataset.ReferencedFrameOfReferenceSequence = Items([_frame_of_reference(origin)])

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -30,10 +29,8 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Origin as BoxOrigin
 from scarseg.io.dicom import uids
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
-from scarseg.io.files import write_file
 
 SERIES_NUMBER = 801
 _TEXT_LIMIT = 64
@@ -41,7 +38,7 @@ _TEXT_LIMIT = 64
 
 @dataclass(frozen=True)
 class Tissue:
-    """What one segment is: its label, codes, and which voxels (slice, row, column) it holds."""
+    """One segment: its label, codes and voxels (slice, row, column)."""
 
     label: Label
     name: str
@@ -95,7 +92,7 @@ TISSUES = (
         lambda labels: labels == Label.MVO,
     ),
 )
-"""What a case can hold, in the order of the segments."""
+"""Tissues a case can hold, in the order of the segments."""
 
 
 def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
@@ -109,42 +106,21 @@ def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
     return present or tuple(one for one in TISSUES if one.label is Label.SCAR)
 
 
-def write_segmentation(
-    path: Path,
-    case: Case,
-    summary: StackSummary,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Segmentation:
-    """Write a case as DICOM Segmentation on the source grid and give what was written.
-
-    The file belongs to the study and frame of reference of its images and refers to every one
-    of them. The same case and time give the same bytes.
-
-    Args:
-        summary: the stack as ``scan`` found it: its files are opened again, never written.
-        identify: name the patient as the images do; by default a pseudonym.
-        created: when, now if None; goes into dates and UIDs.
-        force: replace a file that exists at ``path``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_segmentation(case, origin, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
-    return dataset
-
-
 def build_segmentation(
     case: Case, origin: references.SourceImages, created: datetime
 ) -> Segmentation:
-    """Build the data set of a segmentation; see :func:`write_segmentation`."""
+    """Build the segmentation of a case on the source grid.
+
+    It belongs to the study and frame of reference of its images and refers to every one of them.
+    The same case and time give the same bytes.
+
+    Args:
+        case: whose labels.
+        origin: its images.
+        created: goes into dates; UIDs come from the content alone.
+    """
     tissues = tissues_in(case.labels)
-    digest = content_hash(case, origin, created)
+    digest = content_hash(case, origin)
     date, time = references.date_and_time(created)
     algorithm = _algorithm(case)
     masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1)
@@ -257,13 +233,15 @@ def _describe(
     return description
 
 
-def content_hash(case: Case, origin: references.SourceImages, created: datetime) -> str:
-    """Hash labels, sources, time and provenance: the UIDs of what is derived come from it."""
+def content_hash(case: Case, origin: references.SourceImages) -> str:
+    """Return the hash of labels, sources and provenance: the UIDs of what is derived come from it.
+
+    No time is in it: the same content has the same UIDs, whenever it is written.
+    """
     content = (
         scarseg.__version__,
         case.stack.stack_id,
         origin,
-        references.date_and_time(created),
         case.reader,
         algorithm_type(case).value,
         sorted(model_text(case).items()),

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import TypeAlias
 
 from highdicom.seg import Segmentation
@@ -45,11 +44,9 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.io.dicom import uids
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.dicom.uids import derived_uid
 from scarseg.io.dicom_export import references
 from scarseg.io.dicom_export.seg import TISSUES, Tissue, model_text, person_name
-from scarseg.io.files import write_file
 from scarseg.io.tables.provenance import RESEARCH_USE, labels_sha256, reading_times
 from scarseg.io.tables.table import export_status, reading_method
 
@@ -67,48 +64,13 @@ _Group: TypeAlias = (
 
 @dataclass(frozen=True)
 class _Document:
-    """What every part of one report needs."""
+    """Inputs that every part of one report needs."""
 
     case: Case
     measured: Measurements
     origin: references.SourceImages
     segmentation: Segmentation | None
     digest: str
-
-
-def write_report(
-    path: Path,
-    case: Case,
-    measured: Measurements,
-    summary: StackSummary,
-    segmentation: Segmentation | None = None,
-    *,
-    identify: bool = False,
-    created: datetime | None = None,
-    force: bool = False,
-) -> Comprehensive3DSR:
-    """Write the numbers of a case as DICOM SR and give what was written.
-
-    Partial until every slice was read, never verified: that is a reader's to do in the archive.
-
-    Args:
-        measured: of the same case.
-        summary: the stack as ``scan`` found it: its files are opened again, never written.
-        segmentation: what ``write_segmentation`` gave for this case; None: groups point to the
-            images alone.
-        identify: name the patient as the images do; by default a pseudonym. The reader is
-            named as in the table.
-        created: when, now if None; goes into dates and UIDs.
-        force: replace a file that exists at ``path``.
-
-    Raises:
-        InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
-        OutputError: E_EXISTS without ``force``, E_WRITE.
-    """
-    origin = references.read_source_images(summary, case.stack, identify)
-    dataset = build_report(case, measured, origin, segmentation, created or datetime.now(UTC))
-    write_file(path, references.encode(dataset), force)
-    return dataset
 
 
 def build_report(
@@ -118,8 +80,18 @@ def build_report(
     segmentation: Segmentation | None,
     created: datetime,
 ) -> Comprehensive3DSR:
-    """Build the data set of a report; see :func:`write_report`."""
-    digest = _digest(case, measured, origin, segmentation, created)
+    """Build the report with the numbers of a case.
+
+    Partial until every slice was read, never verified: that is a reader's to do in the archive.
+
+    Args:
+        case: the reading.
+        measured: of the same case.
+        origin: its images.
+        segmentation: of the same case; None: groups refer to the images alone.
+        created: goes into dates; UIDs come from the content alone.
+    """
+    digest = _digest(case, measured, origin, segmentation)
     document = _Document(case, measured, origin, segmentation, digest)
     date, time = references.date_and_time(created)
     content = MeasurementReport(
@@ -317,14 +289,12 @@ def _digest(
     measured: Measurements,
     origin: references.SourceImages,
     segmentation: Segmentation | None,
-    created: datetime,
 ) -> str:
     """Hash what makes a report this one; its UIDs come from it."""
     settings = (
         scarseg.__version__,
         measured,
         origin,
-        references.date_and_time(created),
         case.reader,
         export_status(case),
         reading_method(case),

@@ -211,7 +211,7 @@ def _names(one: StackSummary) -> set[str]:
 
 
 def _holds(text: str, name: str) -> bool:
-    """Return whether a name stands in a text, not as a part of a longer word or UID."""
+    """Return whether a name occurs in a text, as a whole word or UID."""
     pattern = rf"(?<![\w.]){re.escape(name.replace('_', ' '))}(?![\w.])"
     return re.search(pattern, text.replace("_", " "), re.IGNORECASE) is not None
 

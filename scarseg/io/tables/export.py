@@ -36,7 +36,7 @@ class ExtraTable:
 
 
 def export_files(path: Path, workbook: bool, extra: Sequence[str] = ()) -> list[Path]:
-    """Name what an export writes, the main file last.
+    """Return the files that an export writes, the main file last.
 
     ``scar.csv``: that table, ``scar_slices.csv``, ``scar.json``, a ``scar_NAME.csv`` for each
     extra table, and with ``workbook`` ``scar.xlsx``. ``scar.xlsx``: the workbook alone.

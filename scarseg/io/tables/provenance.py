@@ -1,4 +1,4 @@
-"""The sidecar of a table: how each number came about, so that it can be made again."""
+"""Sidecar of a table: how each number came about, so that it can be made again."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import Cause
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.io.tables.pseudonyms import key_name
 
 RESEARCH_USE = "For research use only. Not a medical device."
 
@@ -24,7 +25,7 @@ def render_sidecar(
     columns: Mapping[str, Sequence[str]],
     stacks: Sequence[Mapping[str, object]],
 ) -> bytes:
-    """Write the sidecar as JSON: version, settings, columns, and what each stack tells.
+    """Return the sidecar as JSON: version, settings, columns, and the provenance of each stack.
 
     It names no patient and no time of its own: the same readings give the same bytes.
     """
@@ -32,6 +33,7 @@ def render_sidecar(
         "software": "scarseg",
         "software_version": scarseg.__version__,
         "statement": RESEARCH_USE,
+        "pseudonym_key": key_name(),
         "settings": dict(settings),
         **{name: list(values) for name, values in columns.items()},
         "stacks": list(stacks),
@@ -40,7 +42,7 @@ def render_sidecar(
 
 
 def case_provenance(case: Case) -> dict[str, object]:
-    """Tell what is needed to make a number again: sources, prompts in order, weights, times.
+    """Return what is needed to make a number again: sources, prompts in order, weights, times.
 
     ``labels_sha256`` is of the labels as they are measured: one byte per voxel, C order.
     """
@@ -71,7 +73,7 @@ def case_provenance(case: Case) -> dict[str, object]:
 
 
 def reading_times(case: Case) -> tuple[datetime, datetime] | None:
-    """Give when a reader did the first and the last thing, UTC; None where none did any."""
+    """Return when a reader did the first and the last thing, UTC; None where none did any."""
     times = [step.at_ms for step in case.record.steps if step.cause is Cause.READER]
     if not times or not case.interactions:
         return None
@@ -80,7 +82,7 @@ def reading_times(case: Case) -> tuple[datetime, datetime] | None:
 
 
 def labels_sha256(case: Case) -> str:
-    """Hash the labels of a case, by which the same mask is known again."""
+    """Return the hash of a case's labels, by which the same mask is recognised."""
     return hashlib.sha256(np.ascontiguousarray(case.labels, dtype=np.uint8).data).hexdigest()
 
 

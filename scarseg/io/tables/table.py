@@ -31,7 +31,7 @@ FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 @dataclass(frozen=True)
 class StackRecord:
-    """What one stack leaves in the tables; a value that crosses processes.
+    """Rows of one stack in the tables; a value that crosses processes.
 
     ``row`` maps columns to cells, missing ones stay blank; ``slices`` the same for the
     per-slice file; ``provenance`` goes to the sidecar.
@@ -55,7 +55,7 @@ class TableFiles(NamedTuple):
 
 
 def table_files(path: Path) -> TableFiles:
-    """Name the three files of a table: ``scar.csv``, ``scar_slices.csv``, ``scar.json``.
+    """Return the three files of a table: ``scar.csv``, ``scar_slices.csv``, ``scar.json``.
 
     Raises:
         OutputError: E_OUTPUT_NAME, a table of this name would be its own sidecar, or no name.
@@ -72,7 +72,7 @@ def table_files(path: Path) -> TableFiles:
 def identity_cells(
     patient_id: str, study_uid: str, series_uid: str, part: str, study_date: str, identify: bool
 ) -> dict[str, Cell]:
-    """Give the cells that name a stack; rows are sorted by them."""
+    """Return the cells that name a stack; rows are sorted by them."""
     return {
         "patient_id": patient_id if identify else pseudonym(patient_id),
         "study_uid": study_uid,
@@ -85,7 +85,7 @@ def identity_cells(
 def case_record(
     case: Case, measured: Measurements, identify: bool = False, mask_file: str = ""
 ) -> StackRecord:
-    """Give the rows of a measured case."""
+    """Return the rows of a measured case."""
     stack = case.stack
     identity = identity_cells(
         stack.patient_id, stack.study_uid, stack.series_uid, stack.part, stack.study_date, identify
@@ -129,7 +129,7 @@ def case_record(
 
 
 def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> StackRecord:
-    """Give the row of a stack or study that could not be measured."""
+    """Return the row of a stack or study that could not be measured."""
     cells = {
         **identity,
         "status": "error",
@@ -141,13 +141,13 @@ def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> 
 
 
 def export_status(case: Case) -> str:
-    """Say ``read_rereading`` once every slice was read and none is missing, else ``incomplete``."""
+    """Return ``read`` once every slice was read and none is missing, else ``incomplete``."""
     whole = case.status is CaseStatus.READ and case.stack.complete
     return "read" if whole else "incomplete"
 
 
 def reading_method(case: Case) -> str:
-    """Say how far a reader had a hand in it: ``automatic``, ``prompted`` or ``edited``."""
+    """Return how far a reader took part: ``automatic``, ``prompted`` or ``edited``."""
     if any(reading.edited for reading in case.readings):
         return "edited"
     prompted = any(
@@ -190,7 +190,7 @@ def write_tables(
 def render_tables(
     path: Path, records: Sequence[StackRecord], settings: Mapping[str, object]
 ) -> dict[Path, bytes]:
-    """Give what :func:`write_tables` writes, file by file, the main one last.
+    """Return what :func:`write_tables` writes, file by file, the main one last.
 
     Raises:
         OutputError: E_OUTPUT_NAME.

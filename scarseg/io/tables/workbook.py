@@ -26,7 +26,7 @@ MAX_ROWS = 1_048_575
 WORKBOOK_DATE = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """In every workbook: a clock time would make two exports of the same numbers differ."""
 MAX_CELL_LENGTH = 32_767
-"""What a cell of a spreadsheet holds."""
+"""Characters that a cell of a spreadsheet holds."""
 _WIDEST = 42
 _UNITS = (
     ("_g_per_ml", '0.000" g/ml"'),
@@ -137,7 +137,7 @@ class _Writer:
 
 
 def _width(name: str, cells: Sequence[Cell]) -> int:
-    """Fit the header and what stands below, to a limit; a number is as wide as it is shown."""
+    """Return the width that fits header and cells, to a limit; numbers as wide as shown."""
     lengths = [12 if isinstance(one, int | float) else len(str(one or "")) for one in cells[:200]]
     return min(max(len(name) + 3, *lengths, 6) if lengths else len(name) + 3, _WIDEST)
 
@@ -148,7 +148,7 @@ _PROVENANCE_COLUMNS = ("series_uid", "part", "sop_instance_uid", "frame", "item"
 def _provenance_rows(
     settings: Mapping[str, object], stacks: Sequence[Mapping[str, object]]
 ) -> Iterator[dict[str, Cell]]:
-    """Lay the sidecar out: the program, the settings, then every stack and its slices."""
+    """Yield the rows of the sidecar: the program, the settings, then every stack and its slices."""
     yield {"item": "software", "value": f"scarseg {scarseg.__version__}"}
     yield {"item": "statement", "value": RESEARCH_USE}
     for name, value in settings.items():

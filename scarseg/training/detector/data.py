@@ -1,4 +1,4 @@
-"""Labelled slices for the detector, and the boxes that their label maps stand for."""
+"""Labelled slices for the detector, and the boxes of their label maps."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _scaled(image: Image) -> Image:
 def _repainted(
     kind: str, image: Image, weights: Image, known: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[Image, Mask | None, bool]:
-    """Vary contrast and paint scar; give the image, the scar if it was painted, and whether
+    """Vary contrast and paint scar; return the image, the scar if it was painted, and whether
     neighbouring slices no longer match."""
     pool, wall, scar = (weight > 0.5 for weight in weights[:3])
     alone = kind == "cine" or rng.random() < 0.2

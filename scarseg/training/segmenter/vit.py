@@ -254,7 +254,7 @@ def to_logit_grid(mask: Mask, inside: tuple[int, int], size: int, low: int) -> T
 
 
 def draw_prompts(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> DrawnPrompts:
-    """Draw a box or clicks as a reader gives them, in source pixels, with the scar they mark.
+    """Draw a box or clicks of a reader, in source pixels, with the scar they mark.
 
     A box marks one component or all of the scar; a slice without scar gets a box or a
     negative click that marks nothing.

@@ -18,7 +18,7 @@ from scarseg.quant import segments
 from scarseg.quant.segment_tables import segment_rows
 from scarseg.quant.wall_map import map_wall
 from tests.conftest import make_phantom_stack
-from tests.gui.test_palette import APART, READABLE, VISION, _contrast, _distance
+from tests.gui.test_theme import APART, READABLE, VISION, _contrast, _distance
 
 
 @pytest.fixture

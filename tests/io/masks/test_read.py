@@ -18,10 +18,16 @@ from pydicom.dataset import Dataset
 from scarseg.case.labels import Label
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, LimitError
-from scarseg.io.dicom_export.seg import write_segmentation
 from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
 from scarseg.io.masks.read import read_mask
-from tests.io.exports import CREATED, VARIANTS, Export, Variant, make_export
+from tests.io.exports import (
+    CREATED,
+    VARIANTS,
+    Export,
+    Variant,
+    make_export,
+    write_segmentation,
+)
 
 BY_NAME = {one.name: one for one in VARIANTS}
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: one.name)

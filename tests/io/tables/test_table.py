@@ -166,16 +166,6 @@ def test_patient_is_a_pseudonym_unless_identified(case: Case, tmp_path: Path) ->
     assert read_csv(named.table)[0]["patient_id"] == "CANARY^77"
 
 
-def test_pseudonym_is_stable_and_takes_a_key_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SCARSEG_PSEUDONYM_KEY", raising=False)
-    assert len(pseudonym("PAT-1")) == 16
-    assert pseudonym("PAT-1") == pseudonym("PAT-1") != pseudonym("PAT-2")
-    assert pseudonym("") == ""
-    public = pseudonym("PAT-1")
-    monkeypatch.setenv("SCARSEG_PSEUDONYM_KEY", "secret of this hospital")
-    assert pseudonym("PAT-1") != public
-
-
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "＝"])
 def test_text_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
     rows = render_csv(["a", "b"], [{"a": f'{start}cmd("x"),1', "b": -1.5}])

@@ -15,6 +15,7 @@ END_OF_IMAGE = b"\xff\xd9"
 JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_START_OF_TILE = b"\xff\x90"
 _DCT = (0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE)
 _LOSSLESS = 0xC3
 _TABLES, _START_OF_SCAN, _RESTART_INTERVAL, _CODING_STYLE = 0xC4, 0xDA, 0xDD, 0x52
@@ -81,6 +82,25 @@ def _segments(stream: bytes, jpeg_2000: bool = False) -> Iterator[tuple[int, byt
             return
         at += 2 + length
     raise CodestreamError("its code stream has no image")
+
+
+def check_jpeg_2000(stream: bytes) -> None:
+    """Raise CodestreamError unless the tile-parts of a JPEG 2000 stream fill it (ITU T.800, A.4).
+
+    That is all a stream without resilience markers can be checked for: it carries no checksum.
+    """
+    at = 2
+    while stream[at : at + 2] != _START_OF_TILE:
+        if stream[at : at + 1] != b"\xff" or at + 4 > len(stream):
+            raise CodestreamError("its main header is damaged")
+        at += 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    while stream[at : at + 2] == _START_OF_TILE:
+        length = int.from_bytes(stream[at + 6 : at + 10], "big")
+        if not length:  # the last tile-part reaches to the end
+            return
+        at += max(length, 14)
+    if stream[at:] != END_OF_IMAGE:
+        raise CodestreamError("its tile-parts do not fill it")
 
 
 def check_lossless_jpeg(stream: bytes, decoded: npt.NDArray[np.generic]) -> None:

@@ -1,7 +1,7 @@
 """Decode compressed frames in a process of their own, so that its death is one slice's error.
 
 The parent starts this module as a program when the first compressed frame is met, and keeps it.
-Both sides speak length-prefixed JSON and bytes over pipes; the child ends when its input closes,
+Both sides exchange length-prefixed JSON and bytes over pipes; the child ends when its input closes,
 and so never outlives the program. ``-P`` keeps it from importing anything that lies
 in the working folder.
 """
@@ -41,7 +41,7 @@ class DecodeError(Exception):
 
 @dataclass(frozen=True)
 class FrameCode:
-    """What a decoder must know of a compressed frame."""
+    """Properties of a compressed frame that its decoder needs."""
 
     transfer_syntax: str
     rows: int
@@ -250,6 +250,7 @@ def _jpeg_ls(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
 
 def _jpeg_2000(frame: bytes, code: FrameCode) -> npt.NDArray[np.generic]:
     openjpeg: Any = import_module("openjpeg")
+    codestream.check_jpeg_2000(frame)
     facts = openjpeg.get_parameters(frame)
     _check_size(facts["rows"], facts["columns"], code)
     return np.asarray(openjpeg.decode(frame))

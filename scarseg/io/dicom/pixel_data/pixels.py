@@ -126,7 +126,8 @@ def _frame_pixels(
         return FramePixels(frame, None, sha256, f"its pixels cannot be decoded: {error}")
     except (EOFError, zlib.error):
         return FramePixels(frame, None, sha256, "its pixel data end too early")
-    negative = float(np.count_nonzero(pixels[image] < 0) / max(1, np.count_nonzero(image)))
+    n_image = max(1, int(np.count_nonzero(image)))
+    negative = int(np.count_nonzero(pixels[image] < 0)) / n_image
     return FramePixels(frame, pixels, sha256, "", negative, loss)
 
 
@@ -184,7 +185,7 @@ def _discard(stream: BinaryIO, n: int) -> None:
 class _Encapsulated:
     """Compressed pixel data: the offset table and the fragments, each with its offset.
 
-    ``end`` is where the last whole fragment ends; ``whole`` says that the closing delimiter is
+    ``end`` is where the last whole fragment ends; ``whole`` is whether the closing delimiter is
     there.
     """
 

@@ -1,1 +1,1 @@
-"""Where DICOM comes from: folders, files, zips and DICOMDIRs."""
+"""Sources of DICOM files: folders, files, zips and DICOMDIRs."""

@@ -27,7 +27,7 @@ _RATIO_OF_ALL_MATTERS_BYTES = 2**28
 _IN_MEMORY_BYTES = 2**26
 _BLOCK_BYTES = 2**20
 ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
-"""What zipfile raises on a damaged or encrypted member."""
+"""Exceptions that zipfile raises on a damaged or encrypted member."""
 
 Members = tuple[str, ...]
 
@@ -186,8 +186,10 @@ class ZipReader:
 
     def close(self) -> None:
         """Close whatever is open."""
-        for one in (*reversed(self._open), *self._spooled):
-            one.close()
+        for archive in reversed(self._open):
+            archive.close()
+        for spooled in self._spooled:
+            spooled.close()
         self._open, self._spooled, self._key = [], [], None
 
     @contextmanager

@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.errors import ModelError, WeightsError
-from scarseg.gui.session.inference import Readiness
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.models import Models
 from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack

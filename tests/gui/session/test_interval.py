@@ -9,7 +9,7 @@ import pytest
 from scarseg.case.labels import infarct_mask
 from scarseg.case.measurements import MassConvention
 from scarseg.gui.session import interval
-from scarseg.gui.session.inference import Readiness
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.models import Models
 from scarseg.segmentation.interval import case_interval
 from scarseg.segmentation.pipeline import propose_case_with_embeddings

@@ -14,7 +14,7 @@ from scarseg.case.case import CaseStatus
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box
-from scarseg.gui.session.inference import Readiness
+from scarseg.gui.session.inference_state import Readiness
 from scarseg.models import Detection, Models, Structure
 from scarseg.segmentation import pipeline
 from tests.conftest import make_phantom_stack

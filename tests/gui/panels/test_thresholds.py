@@ -14,8 +14,8 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, infarct_mask, wall_mask
 from scarseg.case.stack import LgeSequence
 from scarseg.errors import WeightsError
-from scarseg.gui.panels import threshold_results
-from scarseg.gui.panels.threshold_preview import PreviewLayer
+from scarseg.gui.panels.thresholds import masks
+from scarseg.gui.panels.thresholds.preview import PreviewLayer
 from scarseg.quant.method_comparison import compare_methods, mass_curve
 from scarseg.quant.remote import RemoteRegion, propose_remote_outside
 from scarseg.quant.thresholds import Scope
@@ -88,11 +88,11 @@ def test_the_numbers_are_those_of_the_tables(comparing, scope):
     answer = comparing.window.comparison.answer
     convention = answer.measured.convention
     masses = set()
-    for name in threshold_results.TITLES:
-        if name == threshold_results.MANUAL:
+    for name in masks.TITLES:
+        if name == masks.MANUAL:
             continue
         mine = answer.method(name)
-        theirs = expected.result(name, None if name == threshold_results.SEGMENTED else scope)
+        theirs = expected.result(name, None if name == masks.SEGMENTED else scope)
         assert mine.total_g == pytest.approx(theirs.scar.total(convention), rel=1e-12)
         assert mine.slices_g == pytest.approx(getattr(theirs.scar, convention.value), rel=1e-12)
         assert mine.percent == pytest.approx(expected.percent(theirs, convention), rel=1e-12)
@@ -110,11 +110,11 @@ def test_the_manual_tile_follows_the_threshold_brush(comparing):
     comparing.act("higher_threshold")
     comparing.wait(lambda: settled(comparing))
     value = comparing.window.canvas.threshold
-    method = comparing.window.comparison.answer.method(threshold_results.MANUAL)
+    method = comparing.window.comparison.answer.method(masks.MANUAL)
     assert set(method.levels) == {value}
     comparing.act("higher_threshold")
     comparing.wait(lambda: settled(comparing))
-    now = comparing.window.comparison.answer.method(threshold_results.MANUAL)
+    now = comparing.window.comparison.answer.method(masks.MANUAL)
     assert comparing.window.canvas.threshold > value
     assert set(now.levels) == {comparing.window.canvas.threshold}
 
@@ -127,7 +127,7 @@ def test_a_method_is_previewed_and_changes_no_label(comparing):
     assert not layer.outline.isEmpty()
     comparing.act("previous_method")
     assert comparing.window.comparison.chosen == "sd6"
-    for _ in threshold_results.TITLES:
+    for _ in masks.TITLES:
         comparing.act("next_method")
     assert comparing.window.comparison.chosen == "sd6"
     assert comparing.case.labels.tobytes() == before and comparing.document.revision == revision
@@ -210,8 +210,8 @@ def test_a_method_not_for_psir_is_disabled_with_its_reason(reader, noisy_stack):
 def test_a_method_below_remote_wall_is_blank_with_its_reason(comparing, noisy_stack):
     """With an offset of 300 half of the maximum lies below muscle."""
     lifted = replace(noisy_stack, pixels=noisy_stack.pixels + np.float32(300))
-    request = threshold_results.MethodRequest(replace(comparing.case, stack=lifted))
-    answer = threshold_results.compute_masks(request)
+    request = masks.MethodRequest(replace(comparing.case, stack=lifted))
+    answer = masks.compute_masks(request)
     unfit, other = answer.method("fwhm_max"), answer.method("sd5")
     assert "not above remote" in unfit.why_not and not unfit.infarct.any()
     assert other.why_not == "" and other.infarct.any()
@@ -304,14 +304,14 @@ def test_a_remote_region_without_wall_is_refused(comparing):
 
 def test_a_result_of_outdated_labels_is_dropped(comparing, monkeypatch):
     compared, go, begun = comparing.window.comparison, threading.Event(), []
-    was = threshold_results.compute_masks
+    was = masks.compute_masks
 
     def slow(question):
         begun.append(question)
         go.wait(10)
         return was(question)
 
-    monkeypatch.setattr(threshold_results, "compute_masks", slow)
+    monkeypatch.setattr(masks, "compute_masks", slow)
     first = compared.answer
     comparing.erase((46.0, 30.0), (48.0, 30.0))
     comparing.wait(lambda: begun)
@@ -357,8 +357,8 @@ def test_dark_cores_are_adopted_as_scar_and_labelled_mvo_stays():
     ground[0, 4] = Label.BACKGROUND
     scar, mvo = np.zeros((2, 1, 1, 6), dtype=bool)
     scar[0, 0, [0, 1, 3, 4]], mvo[0, 0, 2] = True, True
-    method = threshold_results.MethodMask("sd5", "", scar, mvo, (1.0,), (1.0,), 1.0, 1.0)
-    out = threshold_results.labels_with_method(labels, ground, method, 0)
+    method = masks.MethodMask("sd5", "", scar, mvo, (1.0,), (1.0,), 1.0, 1.0)
+    out = masks.labels_with_method(labels, ground, method, 0)
     assert out.dtype == np.uint8
     assert list(out[0]) == [
         Label.BLOOD_POOL, Label.SCAR, Label.SCAR, Label.MVO, Label.BACKGROUND, Label.MYOCARDIUM,
@@ -390,7 +390,7 @@ def test_the_curve_has_a_point_for_every_method(comparing):
     only[2] = wall_mask(case.labels[2])
     curve = mass_curve(case.stack, only, convention=compared.answer.measured.convention)
     points = plot.points()
-    assert len(points) == len(threshold_results.TITLES) - 1
+    assert len(points) == len(masks.TITLES) - 1
     for method, level, grams in points:
         assert level == method.levels[2] and grams == pytest.approx(curve.mass_at(level))
     comparing.wait(lambda: plot.height() == compared.strip.row.tiles[0].height())

@@ -11,10 +11,10 @@ from PyQt6.QtGui import QPainterPath
 from PyQt6.QtWidgets import QWidget
 
 from scarseg.gui.actions import Actions
-from scarseg.gui.panels import remote_region, threshold_results
+from scarseg.gui.panels import remote_region
 from scarseg.gui.panels.remote_region import RemoteRegions
-from scarseg.gui.panels.threshold_preview import EMPTY_PATH, PreviewLayer
-from scarseg.gui.panels.threshold_results import (
+from scarseg.gui.panels.thresholds import masks
+from scarseg.gui.panels.thresholds.masks import (
     SEGMENTED,
     MethodMask,
     MethodMasks,
@@ -22,7 +22,8 @@ from scarseg.gui.panels.threshold_results import (
     MethodRequest,
     compute_methods,
 )
-from scarseg.gui.panels.threshold_tiles import MethodsPanel
+from scarseg.gui.panels.thresholds.preview import EMPTY_PATH, PreviewLayer
+from scarseg.gui.panels.thresholds.tiles import MethodsPanel
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
@@ -299,9 +300,7 @@ class ThresholdComparison(QObject):
         if not self.answer.wall[k].any():
             self.said.emit("There is no wall on this slice for a method to look in.")
             return
-        document.push(
-            threshold_results.adopt(document.case, document.labels_under_scar[k], method, k)
-        )
+        document.push(masks.adopt(document.case, document.labels_under_scar[k], method, k))
         self.said.emit(f"{method.title} adopted: correct it, then accept. Ctrl+Z takes it back.")
 
     def adopt_all(self) -> None:
@@ -314,7 +313,7 @@ class ThresholdComparison(QObject):
         here = [k for k in walls if not case.readings[k].status.read]
         with document.grouped():
             for k in here:
-                change = threshold_results.adopt(case, document.labels_under_scar[k], method, k)
+                change = masks.adopt(case, document.labels_under_scar[k], method, k)
                 document.push(change, counts=k == here[0])
         kept = len(walls) - len(here)
         rest = f" {kept} that are read stay as they are." if kept else ""

@@ -1,0 +1,1 @@
+"""The strip that compares threshold methods with the segmentation."""

@@ -1,0 +1,79 @@
+"""The open case with what belongs to it, and the cases that are being left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from scarseg.gui.session.autosave import Autosave, SaveState
+from scarseg.gui.session.document import Document
+from scarseg.gui.session.inference import Inference
+from scarseg.gui.session.interval import IntervalUpdater
+from scarseg.gui.session.study_list import Entry
+from scarseg.gui.workers import Worker
+
+if TYPE_CHECKING:
+    from scarseg.io.casefile.lock import CaseLock
+
+
+@dataclass(eq=False)
+class OpenCase:
+    """A document with its entry of the list, models, saving and lock."""
+
+    entry: Entry
+    document: Document
+    inference: Inference
+    saver: Autosave
+    lock: CaseLock | None
+    interval: IntervalUpdater
+
+
+class ClosingCases(QObject):
+    """Cases that are no longer shown, until they are saved and their lock is released.
+
+    Signals:
+        released: a case is on the disk and can be opened by anybody.
+        not_saved: a sentence: a case could not be saved; saving is retried.
+    """
+
+    released = pyqtSignal()
+    not_saved = pyqtSignal(str)
+
+    def __init__(self, worker: Worker, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self.cases: list[OpenCase] = []
+
+    def add(self, case: OpenCase) -> None:
+        """Save a case, and release it once it is saved; the disk worker takes its time."""
+        case.inference.stop()
+        self.cases.append(case)
+        case.saver.state_changed.connect(self._release)
+        case.saver.save_now()
+        self._release()
+
+    def contains(self, entry: Entry) -> bool:
+        """Return whether the case of an entry is not released yet."""
+        return any(each.entry is entry for each in self.cases)
+
+    def take_back(self, entry: Entry) -> OpenCase | None:
+        """Remove and return the case of an entry, to be shown again; None where there is none."""
+        for each in self.cases:
+            if each.entry is entry:
+                self.cases.remove(each)
+                each.saver.state_changed.disconnect(self._release)
+                return each
+        return None
+
+    def _release(self) -> None:
+        for each in tuple(self.cases):
+            if each.saver.state in (SaveState.SAVED, SaveState.READ_ONLY):
+                self.cases.remove(each)
+                if each.lock is not None:
+                    self._worker.run(f"unlock {id(each)}", each.lock.release)
+                each.document.deleteLater()
+            elif each.saver.state is SaveState.FAILED:
+                self.not_saved.emit(f"{each.entry.title} is not saved. {each.saver.problem}")
+        self.released.emit()
