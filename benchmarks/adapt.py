@@ -110,7 +110,7 @@ def drawn_boxes(scar: np.ndarray, rng: np.random.Generator) -> tuple[Box, ...]:
 
 
 def measure_stack(loaded: Models, stack: Stack, truth: LabelArray) -> Figures:
-    """Give Dice of scar, automatic and with a box per part, and of the wall; or false grams.
+    """Return Dice of scar, automatic and with a box per part, and of the wall; or false grams.
 
     Twice: with the heart found by the program, and (*) with the box of the left ventricle drawn
     by a reader.
@@ -152,7 +152,7 @@ def judge(
 
 
 def measure(loaded: Models, cohort: Cohort) -> Figures:
-    """Give the means over a cohort."""
+    """Return the means over a cohort."""
     rows = [measure_stack(loaded, stack, truth) for stack, truth in cohort]
     means = {}
     for name in COLUMNS:

@@ -132,7 +132,7 @@ class Idle(threading.Thread):
         self.join()
 
     def longest(self, phases: Sequence[tuple[str, float]]) -> dict[str, float]:
-        """Give the longest pause within each phase of the window."""
+        """Return the longest pause within each phase of the window."""
         found: dict[str, float] = {}
         for (phase, begin), (_, end) in pairwise(phases):
             within = [pause for at, pause in self._pauses if begin <= at <= end]
@@ -216,7 +216,7 @@ def table(times: int) -> list[Row]:
 
 
 def _pauses(figures: Any) -> dict[str, tuple[float, float]]:
-    """Give the longest pause of every phase, and an idle process's beside it."""
+    """Return the longest pause of every phase, and an idle process's beside it."""
     return {k: (pause, figures["idle"].get(k, 0.0)) for k, pause in figures["pauses"].items()}
 
 

@@ -134,7 +134,7 @@ class Driver(QObject):
         QApplication.processEvents()
 
     def painting(self, act: Callable[[], object]) -> float:
-        """Give the seconds on the GUI thread from an event to the slice painted after it."""
+        """Return the seconds on the GUI thread from an event to the slice painted after it."""
         QApplication.processEvents()
         before, begin = self.painted.n, time.perf_counter()
         act()

@@ -110,7 +110,7 @@ def look(driver: Any, rows: Any) -> None:
 
 
 def scarred(driver: Any) -> int:
-    """Give the slice with the most scar proposed."""
+    """Return the slice with the most scar proposed."""
     return int((driver.document.case.labels == Label.SCAR).sum(axis=(1, 2)).argmax())
 
 
@@ -148,7 +148,7 @@ def click(driver: Any, rows: Any) -> None:
 
 
 def _painted_since(driver: Any, answered: list[int]) -> bool:
-    """Say whether the slice was painted after its answer had come."""
+    """Return whether the slice was painted after its answer had come."""
     return not driver.inference.pending and driver.painted.n > answered[-1]
 
 

@@ -49,7 +49,7 @@ def stack_of(case: TrainingCase) -> Stack:
 
 
 def true_arc(stack: Stack, labels: LabelArray, right: MaskArray) -> tuple[float, float] | None:
-    """Give start and width of the RV's contact with the ring, in degrees."""
+    """Return start and width of the RV's contact with the ring, in degrees."""
     touched: list[npt.NDArray[np.bool_]] = []
     for k, level in enumerate(propose_levels(labels, stack)):
         centre = wall_geometry.ring_centre(labels[k])

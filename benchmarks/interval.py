@@ -94,7 +94,7 @@ def spreads_of(
 def levelled(
     spreads: Sequence[SliceMassSpread | None], width: float, shift: float = 0.0
 ) -> list[SliceMassSpread | None]:
-    """Give the same spreads with levels drawn otherwise."""
+    """Return the same spreads with levels drawn otherwise."""
     return [
         None if one is None else replace(one, level_sd=width, level_shift=shift) for one in spreads
     ]
@@ -141,7 +141,7 @@ def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
 
 
 def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]]:
-    """Give every patient not kept for validation with the weights that never saw it."""
+    """Return every patient not kept for validation with the weights that never saw it."""
     cases = read_cases(emidec)
     dealt = folds([case.name for case in cases], FOLDS)
     for k, left_out in enumerate(dealt):

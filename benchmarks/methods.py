@@ -183,7 +183,7 @@ def print_rows(rows: Sequence[Summary]) -> None:
 
 
 def print_verdict(rows: Sequence[Summary]) -> None:
-    """Say which threshold methods each reading with the segmenter beats, and which not.
+    """Return which threshold methods each reading with the segmenter beats, and which not.
 
     The automatic reading is held against methods in the whole wall: neither had a box.
     """

@@ -80,10 +80,9 @@ def count_click(dicom: Path) -> None:
             driver.quiet()
             recorder.active = active
             driver.mouse(QEvent.Type.MouseButtonPress, at)
-            painted = driver.painted.n
             driver.mouse(QEvent.Type.MouseButtonRelease, at)
             driver.until(lambda: not driver.inference.pending)
-            driver.until(lambda before=painted: driver.painted.n > before)
+            driver.quiet()
             recorder.active = False
         driver.figures = {"modules": sorted(recorder.names)}
 

@@ -161,7 +161,7 @@ MOST_CORRECTIONS, GOOD_DICE = 3, 0.75
 
 
 def mirrored(stack: Stack, truth: LabelArray) -> list[tuple[Stack, LabelArray]]:
-    """Give a case as it is, upside down, left to right, and both."""
+    """Return a case as it is, upside down, left to right, and both."""
     seen = []
     for axes in ((), (1,), (2,), (1, 2)):
         pixels, labels = (np.ascontiguousarray(np.flip(one, axes)) for one in (stack.pixels, truth))

@@ -20,7 +20,7 @@ WARMING_CYCLES = 20
 
 
 def resident_mb() -> float:
-    """Give the memory in use, after garbage went and free pages were given back, in MiB."""
+    """Return the memory in use, after garbage went and free pages were given back, in MiB."""
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -84,13 +84,13 @@ class Hand:
 
     @property
     def slice_index(self) -> int:
-        """Say which slice the hand is at: the large one, or that of the cell it went to."""
+        """Return which slice the hand is at: the large one, or that of the cell it went to."""
         in_cell = self._cell is not None and self.window.views.montage
         return self._cell if self._cell is not None and in_cell else self._document.current
 
     @property
     def found(self) -> MaskArray:
-        """Give the scar on the slice at hand, bool (row, column)."""
+        """Return the scar on the slice at hand, bool (row, column)."""
         return infarct_mask(self.case.labels[self.slice_index])
 
     @property
@@ -112,7 +112,7 @@ class Hand:
         return current.document
 
     def answered(self) -> bool:
-        """Say whether the slice in front is proposed and answers nothing any more."""
+        """Return whether the slice in front is proposed and answers nothing any more."""
         current = self.window.session.current
         if current is None:
             return False
@@ -120,7 +120,7 @@ class Hand:
         return inference.readiness[k] is not Readiness.WAITING and k not in inference.pending
 
     def all_proposed(self) -> bool:
-        """Say whether every slice is proposed and answers nothing any more."""
+        """Return whether every slice is proposed and answers nothing any more."""
         current = self.window.session.current
         if current is None:
             return False
@@ -129,14 +129,14 @@ class Hand:
         return not waiting and not inference.pending
 
     def looked_at_all(self) -> bool:
-        """Say whether the program takes it that every slice was looked at as it stands."""
+        """Return whether the program takes it that every slice was looked at as it stands."""
         document, everything = self._document, range(len(self._document.case.readings))
         unread = {k for k in everything if not document.case.readings[k].status.read}
         return unread <= document.viewed
 
     @property
     def canvas(self) -> Canvas:
-        """Give the view that the hand is over."""
+        """Return the view that the hand is over."""
         views = self.window.views
         return views.grid.cells[self.slice_index].canvas if views.montage else views.canvas
 
@@ -163,7 +163,7 @@ class Hand:
         self._cell = None
 
     def put_down(self) -> tuple[list[tuple[str, float]], int, float]:
-        """Give waits, number of gestures and time looked so far, and begin anew."""
+        """Return waits, number of gestures and time looked so far, and begin anew."""
         told = self.waits, self.n_gestures, self.looked_s
         self.waits, self.n_gestures, self.looked_s = [], 0, 0.0
         return told

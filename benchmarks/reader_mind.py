@@ -55,7 +55,7 @@ Correction = DrawBox | DeleteBox | Click
 
 
 def agreement(found: MaskArray, scar: MaskArray) -> float:
-    """Give the Dice of a slice; 1 where there is no scar and none was found."""
+    """Return the Dice of a slice; 1 where there is no scar and none was found."""
     total = int(found.sum()) + int(scar.sum())
     return 1.0 if total == 0 else 2 * int((found & scar).sum()) / total
 
@@ -89,7 +89,7 @@ def correct(
 
 
 def _by_one_box(scar: MaskArray, found: MaskArray) -> MaskArray:
-    """Give what one drag covers best: all scar, or the largest missing piece where it is apart."""
+    """Return what one drag covers best: all scar, or the largest missing component."""
     column0, row0, column1, row1 = bounding_box(scar)
     if scar.sum() >= FILLED * (column1 - column0) * (row1 - row0):
         return scar
@@ -98,7 +98,7 @@ def _by_one_box(scar: MaskArray, found: MaskArray) -> MaskArray:
 
 
 def _unseen(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> MaskArray | None:
-    """Give the largest piece of scar that is not found and that no reader has asked for yet."""
+    """Return the largest piece of scar that is not found and that no reader has asked for yet."""
     asked = inside_boxes((box for box in prompts.boxes if box.score is None), scar.shape)
     for part in components(scar):
         large = part.sum() >= LARGE * scar.sum()
@@ -108,7 +108,7 @@ def _unseen(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> MaskArr
 
 
 def _wrong_box(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> int | None:
-    """Give the box whose scar is false, where that is the larger part of the error."""
+    """Return the box whose scar is false, where that is the larger part of the error."""
     error = int((scar ^ found).sum())
     for index, box in enumerate(prompts.boxes):
         others = [one for k, one in enumerate(prompts.boxes) if k != index]

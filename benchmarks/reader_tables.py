@@ -54,22 +54,22 @@ class PatientRead:
 
     @property
     def first_s(self) -> float:
-        """Give what it took from opening to the first proposed slice."""
+        """Return what it took from opening to the first proposed slice."""
         return self.waits[0][1]
 
     @property
     def others_s(self) -> float:
-        """Give what it then took until all slices were proposed; 0 where nobody waited for that."""
+        """Return what it then took until all slices were proposed; 0 where nobody waited."""
         return sum(seconds for word, seconds in self.waits if word == "all")
 
     @property
     def on_verdicts_s(self) -> float:
-        """Give what verdicts took, the wait for the next slice's proposal included."""
+        """Return what verdicts took, the wait for the next slice's proposal included."""
         return sum(seconds for word, seconds in self.waits if word in VERDICTS)
 
     @property
     def answers_s(self) -> list[float]:
-        """Give the time from each correction to its mask."""
+        """Return the time from each correction to its mask."""
         return [seconds for one in self.slices for seconds in one.answers_s]
 
 

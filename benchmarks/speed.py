@@ -23,7 +23,7 @@ from scarseg.simulate.series import simulate_stack
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
-    """Give the median time of ``times`` runs after one that warms up."""
+    """Return the median time of ``times`` runs after one that warms up."""
     work()
     taken = []
     for _ in range(times):
@@ -42,7 +42,7 @@ def click_prompts(lv_box: Box) -> SlicePrompts:
 def time_segmenter(
     segmenter: Segmenter, stack: Stack, lv_box: Box, times: int
 ) -> tuple[float, float]:
-    """Give seconds to embed one slice and to answer one click on it."""
+    """Return seconds to embed one slice and to answer one click on it."""
     image = stack.image(stack.n_slices // 2)
     embedding = segmenter.embed(image, lv_box)
     prompts = click_prompts(lv_box)

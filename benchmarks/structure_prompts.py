@@ -129,7 +129,7 @@ def discs(one: Slice, prompts: SlicePrompts) -> HeartMasks:
 
 
 def _instead(labels: LabelArray, point: Point) -> Label:
-    """Say what it is if not this: pool is wall, wall whatever of pool and background is nearer."""
+    """Return what it is if not this: wall for pool, the nearer of pool and background for wall."""
     column, row = point.pixel
     if point.structure is Label.BLOOD_POOL:
         return Label.MYOCARDIUM
@@ -160,7 +160,7 @@ def bumps(one: Slice, prompts: SlicePrompts) -> HeartMasks:
 
 
 def read(way: Way, every: list[Slice]) -> tuple[np.ndarray, int]:
-    """Give Dice (click, wall and pool), averaged over the slices with an error to click at."""
+    """Return Dice (click, wall and pool), averaged over the slices with an error to click at."""
     found = []
     for reader in range(READERS):
         for number, one in enumerate(every):
@@ -231,7 +231,7 @@ def compare_boxes(ways: dict[str, Way], every: list[Slice], worst: float) -> Non
 
 
 def compare_scar(loaded: Models, every: list[Slice]) -> None:
-    """Tell what becomes of the scar when the wall is corrected with three clicks."""
+    """Return what becomes of the scar when the wall is corrected with three clicks."""
     counts: dict[str, dict[str, list[int]]] = {}
     for number, one in enumerate(every):
         rng = np.random.default_rng(number)

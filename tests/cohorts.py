@@ -14,7 +14,7 @@ from tests.conftest import make_phantom_stack
 
 
 def patient(n: int) -> Stack:
-    """Give the phantom as patient ``n``, with UIDs of its own."""
+    """Return the phantom as patient ``n``, with UIDs of its own."""
     return replace(
         make_phantom_stack(),
         patient_id=f"CANARY-{n}",

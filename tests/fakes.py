@@ -13,7 +13,7 @@ SCAR_LEVEL, POOL_LEVEL, WALL_LEVEL = 200.0, 150.0, 50.0
 
 
 def _is(pixels: FloatArray, level: float) -> FloatArray:
-    """Give +5 where the phantom has this level and -5 elsewhere."""
+    """Return +5 where the phantom has this level and -5 elsewhere."""
     return np.where(np.abs(pixels - level) < 20, 5.0, -5.0).astype(np.float32)
 
 

@@ -35,7 +35,7 @@ CENTRE = (36.0, 30.0)
 
 
 def at(angle: float, radius_mm: float) -> tuple[float, float]:
-    """Give (column, row) this far from the phantom's centre; 0 degrees is to the right."""
+    """Return (column, row) this far from the phantom's centre; 0 degrees is to the right."""
     across, down = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return (
         CENTRE[0] + radius_mm * float(across) / COLUMN_SPACING,
@@ -252,7 +252,9 @@ def test_scar_stays_to_the_pixel_whatever_happens_to_the_wall(
     )
 
 
-def test_a_click_taken_back_leaves_no_trace(proposal: segmentation_predict.SliceProposal) -> None:
+def test_a_click_taken_back_leaves_no_trace(
+    proposal: segmentation_predict.SliceProposal,
+) -> None:
     once = moved(proposal, wall(90, 19))
     assert not np.array_equal(once.labels, proposal.labels)
     again = moved(
@@ -275,7 +277,7 @@ def test_a_drawing_is_corrected_round_the_click_alone(
 
 
 class FollowsTheBox(FakeSegmenter):
-    """Take the wall one pixel wider where the ventricle's box is wider than the phantom."""
+    """Widen the wall by one pixel where the ventricle's box is wider than the phantom."""
 
     def predict(
         self,

@@ -98,7 +98,7 @@ def test_what_a_hand_added_stays_as_a_difference() -> None:
 
 
 class Still(FakeSegmenter):
-    """Give the same logits whatever is asked."""
+    """Return the same logits whatever is asked."""
 
     def __init__(self, scar: np.ndarray) -> None:
         self.scar = scar.astype(np.float32)

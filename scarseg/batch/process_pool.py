@@ -90,7 +90,7 @@ class _Worker:
         theirs.close()
 
     def send(self, item: object) -> None:
-        """Hand over an item; a process that is dead already is found when its result is read."""
+        """Send an item to the worker; a dead process is found when its result is read."""
         try:
             self.connection.send(item)
         except (BrokenPipeError, ConnectionResetError):

@@ -121,7 +121,7 @@ class Case:
         )
 
     def apply(
-        self, change: Change, cause: Cause = Cause.READER, ground: LabelArray | None = None
+        self, change: Change, cause: Cause = Cause.READER, under_scar: LabelArray | None = None
     ) -> None:
         """Apply a change in place and record it as a step.
 
@@ -130,7 +130,7 @@ class Case:
         Args:
             change: of one slice.
             cause: how the change came about.
-            ground: labels (row, column) underneath the scar of the slice after the change; None
+            under_scar: labels (row, column) underneath the scar of the slice after the change; None
                 where a manual edit drew scar over the labels that were there. Ignored while
                 ``labels_under_scar`` is None.
         """
@@ -141,13 +141,13 @@ class Case:
             patch = Patch.at(edit.row, edit.column, edit.after)
         after = None if change.after == self.readings[k] else change.after
         self.readings[k] = change.after
-        underneath = self._update_labels_under_scar(k, ground)
+        underneath = self._update_labels_under_scar(k, under_scar)
         self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, underneath))
         proposes = cause in (Cause.PROPOSAL, Cause.MVO)
         if proposes or (cause is Cause.RELOCATED and self.proposed[k] is None):
             self.proposed[k] = Patch.of(self.labels[k])
 
-    def _update_labels_under_scar(self, k: int, ground: LabelArray | None) -> Patch | None:
+    def _update_labels_under_scar(self, k: int, under_scar: LabelArray | None) -> Patch | None:
         """Update the labels under the scar of a slice.
 
         Returns them as a patch only where they differ from the labels that the scar covered.
@@ -157,10 +157,10 @@ class Case:
         labels = self.labels[k]
         infarct = infarct_mask(labels)
         covered = np.where(infarct, self.labels_under_scar[k], labels)
-        self.labels_under_scar[k] = covered if ground is None else ground
-        if ground is None or np.array_equal(covered[infarct], ground[infarct]):
+        self.labels_under_scar[k] = covered if under_scar is None else under_scar
+        if under_scar is None or np.array_equal(covered[infarct], under_scar[infarct]):
             return None
-        return Patch.of(np.where(infarct, ground, np.uint8(0)))
+        return Patch.of(np.where(infarct, under_scar, np.uint8(0)))
 
     def record_model_run(
         self,

@@ -32,7 +32,7 @@ class SliceStatus(StrEnum):
 
     @property
     def read(self) -> bool:
-        """Whether a reader has decided on the slice."""
+        """Return whether a reader has decided on the slice."""
         return self in (
             SliceStatus.ACCEPTED,
             SliceStatus.NO_SCAR,
@@ -57,7 +57,7 @@ class SliceReading:
 
     @property
     def protected(self) -> bool:
-        """Whether models must not overwrite the slice without a request."""
+        """Return whether models must not overwrite the slice without a request."""
         return self.edited or self.status.read
 
 

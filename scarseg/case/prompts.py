@@ -134,7 +134,7 @@ class SlicePrompts:
 
     @property
     def has_heart_prompts(self) -> bool:
-        """Whether wall or blood pool are corrected; the ventricle's box is no correction."""
+        """Return whether wall or blood pool are corrected; the ventricle's box is no correction."""
         return self.pool_box is not None or bool(self.heart_points)
 
     @property

@@ -53,7 +53,7 @@ class PromptStrategy:
 
     @property
     def uses_reader(self) -> bool:
-        """Whether a reader took part: then it is known which slices hold no scar."""
+        """Return whether a reader took part: then it is known which slices hold no scar."""
         return self.kind not in (PromptKind.AUTO, PromptKind.DETECTOR)
 
 

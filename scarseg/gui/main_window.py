@@ -27,7 +27,7 @@ from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
-from scarseg.gui.panels.bullseye import BullseyeController
+from scarseg.gui.panels.bullseye.panel import BullseyeController
 from scarseg.gui.panels.gestures import GestureGuard
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel

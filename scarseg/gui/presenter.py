@@ -53,7 +53,7 @@ class OutlineCache:
 
     def update(self, k: int) -> bool:
         """Compute a slice (again); return whether its labels differ from before."""
-        found = self._find_strays(k)
+        found = self._find_scar_outside_wall(k)
         self.strays[k], self.marks[k] = found, painting.outline(found.mask)
         labels = self._document.case.labels[k]
         before = self._seen[k]
@@ -63,7 +63,7 @@ class OutlineCache:
         self.outlines[k] = self._tracers[k].trace(labels)
         return True
 
-    def _find_strays(self, k: int) -> scar_checks.ScarOutsideWall:
+    def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case
         return scar_checks.find_scar_outside_wall(
             case.labels[k],
@@ -280,7 +280,7 @@ class Presenter(QObject):
             self._tell(k)
         if self.measured is not None:
             tell_grams(cells.cells, self.measured)
-            self._show_strays()
+            self._show_scar_outside_wall()
         cells.choose(document.current)
 
     def _set_geometry(self, canvas: Canvas) -> None:
@@ -304,7 +304,7 @@ class Presenter(QObject):
         if len(rest) > 1:
             self._soon.start()
         else:
-            self._show_strays()
+            self._show_scar_outside_wall()
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
@@ -326,7 +326,7 @@ class Presenter(QObject):
         if redrawn or self.measured is None or self.measured.slices[k].status is not status:
             self.measure()
         else:
-            self._show_strays()
+            self._show_scar_outside_wall()
 
     def current_changed(self, k: int) -> None:
         """Show another slice."""
@@ -370,9 +370,9 @@ class Presenter(QObject):
         if self._cells:
             tell_grams(self._cells, self.measured)
         self._session.remember(self.measured)
-        self._show_strays()
+        self._show_scar_outside_wall()
 
-    def _show_strays(self) -> None:
+    def _show_scar_outside_wall(self) -> None:
         """Show remarks about scar that lies where none is expected."""
         said = []
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]

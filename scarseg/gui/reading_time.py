@@ -45,7 +45,7 @@ class Stopwatch(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether the reader is active."""
+        """Return whether the reader is active."""
         return self._idle_s <= IDLE_S and QApplication.activeWindow() is not None
 
     def note_activity(self, *_: object) -> None:

@@ -185,8 +185,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
     if not path.is_file():
         raise WeightsError("E_WEIGHTS_MISSING", f"{path} does not exist.", str(path))
     with path.open("rb") as head:
-        start = head.read(4)
-    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip of PyTorch, or a plain pickle
+        start = head.read(9)
+    # A zip of PyTorch, or a plain pickle. The length at the head of a safetensors file may begin
+    # with the same byte: its JSON begins after eight.
+    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
         raise WeightsError(
             "E_WEIGHTS_UNKNOWN",
             f"{path.name} is a PyTorch file; a detector made with scarseg train detector"

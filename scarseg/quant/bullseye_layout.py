@@ -1,4 +1,4 @@
-"""Lay out the 17 segments on a bull's-eye plot: rings, sectors and borders on the unit disc."""
+"""Arrange the 17 segments on a bull's-eye plot: rings, sectors and borders on the unit disc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Give the reasons to doubt the scar of a slice, the same for window, montage, list and report.
+"""Return the reasons to doubt the scar of a slice, the same for window, montage, list and report.
 
 The wall of a proposal includes the segmenter's own scar, so scar in fat or pericardium never lies
 outside "the wall". It is compared with the heart without that scar instead: the convex hull of

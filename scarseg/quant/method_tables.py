@@ -168,7 +168,7 @@ def curve_rows(
 
 
 def maximum_rule(one: MethodResult) -> str | None:
-    """Say what a method takes for the maximum, None where it takes none."""
+    """Return what a method takes for the maximum, None where it takes none."""
     if one.maximum_percentile is None:
         return None
     where = "stack" if one.scope is Scope.STACK else "slice"

@@ -39,7 +39,7 @@ class ScarOutsideWall:
 
     @cached_property
     def can_clip(self) -> bool:
-        """Whether clipping to the wall would remove any of it."""
+        """Return whether clipping to the wall would remove any of it."""
         return any(self._area_mm2(part) >= SMALLEST_MM2 for part in (self.outside, self.in_pool))
 
     @cached_property

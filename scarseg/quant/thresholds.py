@@ -54,12 +54,12 @@ class ThresholdMethod(StrEnum):
 
     @property
     def needs_remote(self) -> bool:
-        """Whether the threshold is computed from remote myocardium."""
+        """Return whether the threshold is computed from remote myocardium."""
         return self.n_sd is not None or self is ThresholdMethod.FWHM_REMOTE
 
     @property
     def needs_region(self) -> bool:
-        """Whether the threshold is a share of a maximum, valid only where there is scar."""
+        """Return whether the threshold is a share of a maximum, valid only where there is scar."""
         return self in (
             ThresholdMethod.FWHM_MAX,
             ThresholdMethod.FWHM_REMOTE,

@@ -97,7 +97,7 @@ class ReplayResult:
 
     @property
     def identical(self) -> bool:
-        """Whether every step could be replayed and nothing differs."""
+        """Return whether every step could be replayed and nothing differs."""
         found = self.findings
         return self.same_mask and self.same_grams and not found.differences and not found.unchecked
 
@@ -120,10 +120,10 @@ def describe_replay(name: str, replayed: ReplayResult) -> list[str]:
     verdict = "differs"
     if not found.differences and replayed.same_mask and replayed.same_grams:
         verdict = "not all of it can be checked; the rest is identical"
-    return [f"{name}: {verdict}: {made}, {grams}", *(f"  {line}" for line in _told(replayed))]
+    return [f"{name}: {verdict}: {made}, {grams}", *(f"  {line}" for line in _lines(replayed))]
 
 
-def _told(replayed: ReplayResult) -> Iterator[str]:
+def _lines(replayed: ReplayResult) -> Iterator[str]:
     found = replayed.findings
     if not found.edits_hold:
         yield "the recorded steps do not lead to the labels and states of the case"

@@ -32,12 +32,12 @@ class ReplayedSlice:
 
     @property
     def differs(self) -> bool:
-        """Whether the replayed labels are other than the recorded ones."""
+        """Return whether the replayed labels are other than the recorded ones."""
         return not np.array_equal(self.recorded, self.replayed)
 
     @property
     def drawn_manually(self) -> bool:
-        """Whether the labels were drawn, as :class:`scarseg.gui.session.inference` decided then."""
+        """Return whether the labels were drawn, as the window decided then."""
         drawn = self.reading.edited and bool(self.replayed.any())
         return drawn and not self.cache.contains(self.replayed)
 

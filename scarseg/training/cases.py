@@ -158,7 +158,7 @@ class TrainingCase:
 
     @property
     def has_scar(self) -> bool:
-        """Whether a slice that was read shows scar or MVO."""
+        """Return whether a slice that was read shows scar or MVO."""
         labels = self.labels[self.slices_read]
         return bool(((labels == Label.SCAR) | (labels == Label.MVO)).any())
 

@@ -89,7 +89,7 @@ class TrainingRun(Protocol):
 
     @property
     def is_untrained(self) -> bool:
-        """Whether the weights are still random."""
+        """Return whether the weights are still random."""
         ...
 
     def done(self) -> float:
@@ -97,7 +97,7 @@ class TrainingRun(Protocol):
         ...
 
     def train_step(self) -> float | None:
-        """Take one step; return its loss, or None when it was skipped as not a number."""
+        """Run one step; return its loss, or None when it was skipped as not a number."""
         ...
 
     def validate(self, stop: StopRequest) -> dict[str, float] | None:

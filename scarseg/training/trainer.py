@@ -111,7 +111,7 @@ class Trainer(ABC):
 
     @property
     def is_untrained(self) -> bool:
-        """Whether the weights are still random."""
+        """Return whether the weights are still random."""
         return self.step == 0 and not self.budget.init
 
     def done(self) -> float:
@@ -120,11 +120,11 @@ class Trainer(ABC):
         return max(by_time, self.step / self.budget.steps if self.budget.steps else 0.0)
 
     def train_step(self) -> float | None:
-        """Take one step; return its loss, or None when it was skipped as not a number."""
+        """Run one step; return its loss, or None when it was skipped as not a number."""
         return self.optimise(self.loss())
 
     def optimise(self, loss: Tensor) -> float | None:
-        """Take one step down the gradient of a loss and update the running average.
+        """Run one step down the gradient of a loss and update the running average.
 
         Returns:
             the loss; None when it or its gradient was not a number: nothing has then changed
@@ -192,7 +192,7 @@ class Trainer(ABC):
         self.save_last()
 
     def resume(self) -> None:
-        """Go on from the checkpoint.
+        """Continue from the checkpoint.
 
         Raises:
             WeightsError: E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN (of another network).

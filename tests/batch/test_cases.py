@@ -54,7 +54,7 @@ def test_every_stack_has_a_case_with_the_labels_of_its_mask(run: Run, tmp_path: 
 def test_the_table_is_the_same_with_and_without_cases(run: Run, tmp_path: Path) -> None:
     assert run(*BATCH) == 0
     with_cases = (tmp_path / "scar.csv").read_bytes()
-    assert run("batch", "in", "-o", "other.csv", "--masks", "masks") == 0
+    assert run("batch", "in", "-o", "other.csv", "--masks", "masks2") == 0
     assert (tmp_path / "other.csv").read_bytes() == with_cases
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Endless(FakeSegmenter):
-    """Tell that a worker has begun, and never come back."""
+    """Signal that a worker has begun, and never return."""
 
     def embed(self, image: SliceImage, lv_box: object) -> Embedding:
         Path(os.environ["PIDS"], str(os.getpid())).touch()

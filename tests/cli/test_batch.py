@@ -81,7 +81,7 @@ def test_same_bytes_for_any_order_and_any_number_of_jobs(run: Run, tmp_path: Pat
         out = tmp_path / name
         assert run(*words, "-o", out / "scar.csv", "--masks", out / "masks") == 2
     names = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
-    assert len(names) == 5  # table, slices, sidecar, two masks
+    assert len(names) == 6  # table, slices, segments, sidecar, two masks
     for name in names:
         [first, *others] = [(tmp_path / x / name).read_bytes() for x in "abc"]
         assert others == [first, first], name

@@ -61,16 +61,19 @@ def test_other_formats_take_a_report_too(kind: str, run: Run, tmp_path: Path) ->
     assert {path.name for path in out.iterdir()} == names
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(run: Run, tmp_path: Path) -> None:
+def test_a_second_run_keeps_the_files_of_the_first(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, out = write(tmp_path / "in", 1), tmp_path / "out"
     words = (data, "--masks", out, "--mask-format", "seg", "--sr")
     assert run(*words) == 0
     before = tree(out)
     for path in tmp_path.glob("scar*"):
         path.unlink()
-    (out / "1.2.1.1.sr.dcm").unlink()
-    assert run(*words) == 0
+    assert run(*words) == 1
+    assert "E_EXISTS" in capsys.readouterr().err
     assert tree(out) == before
+    assert not (tmp_path / "scar.csv").exists()
 
 
 def test_a_report_needs_a_folder(

@@ -83,7 +83,7 @@ def test_another_seed_draws_other_boxes(phantoms: list[TrainingCase], tmp_path: 
 
 
 class Failing(FakeSegmenter):
-    """Give up on slices that hold more scar than patient B's reference shows."""
+    """Return up on slices that hold more scar than patient B's reference shows."""
 
     def embed(self, image: object, lv_box: object) -> object:
         if (np.asarray(image.pixels) > 190).sum() == 0:

@@ -46,7 +46,7 @@ def test_methods_stand_beside_the_table(run: Run, tmp_path: Path) -> None:
             assert float(row["scar_percent_lv"]) == pytest.approx(percent)
         if row["method"] == "sd5":  # the phantom has no noise: any threshold finds it
             assert row["scar_mass_g"] == mine["scar_mass_g"]
-            assert row["reference_region"] == "proposed"
+            assert row["reference_region"] == "proposed (median and MAD)"
     slices = rows_of(out / "scar_method_slices.csv")
     assert {row["slice_index"] for row in slices} == set("01234")
 

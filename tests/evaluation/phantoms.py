@@ -31,7 +31,7 @@ def healthy_case(name: str = "N001") -> TrainingCase:
 
 
 def unread_scar(case: TrainingCase) -> TrainingCase:
-    """Let the picture show more scar than the reference has, inside the box round it.
+    """Paint more scar than the reference has, inside the box round it.
 
     What is left out is the inner half of the wall next to row 30.
     """

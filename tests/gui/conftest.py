@@ -184,7 +184,7 @@ class Reader:
         self.wait(lambda: not self.session.disk_worker.busy and not self.session.export_worker.busy)
 
     def settle(self) -> None:
-        """Let everything that was begun come to its end."""
+        """Wait for everything that was begun."""
         session = self.session
         lanes = (session.disk_worker, session.export_worker, session.inference_worker)
         self.wait(lambda: not any(lane.busy for lane in lanes))

@@ -59,7 +59,7 @@ def _own(widget: QWidget) -> bool:
 
 
 def _controls(root: QWidget) -> list[QWidget]:
-    """Give what a reader can act on, on every page, shown or not."""
+    """Return what a reader can act on, on every page, shown or not."""
     found = [widget for widget in root.findChildren(QWidget) if _own(widget)]
     return [
         widget
@@ -146,7 +146,7 @@ def test_tool_tips_name_their_keys(reading):
 
 
 def _ring(widget: QWidget) -> bool:
-    """Say whether the focus changes what a control looks like."""
+    """Return whether the focus changes what a control looks like."""
     widget.clearFocus()
     QApplication.processEvents()
     before = widget.grab().toImage()

@@ -33,7 +33,7 @@ PRESS, MOVE, RELEASE, TWICE = (
 
 
 def _stack(uid: str, n: int = 5) -> Stack:
-    """Give a phantom of ``n`` slices."""
+    """Return a phantom of ``n`` slices."""
     stack = make_phantom_stack()
     order = [k % 5 for k in range(n)]
     return replace(
@@ -207,7 +207,19 @@ def test_every_hand_tool_draws_on_the_slice_of_its_cell(montage, tool):
     assert _all(reading.case) == before
 
 
-@pytest.mark.parametrize("verb", ["next_slice", "accept", "no_scar", "undo"])
+def test_a_slice_is_not_accepted_over_a_half_drawn_box(montage):
+    reading = montage.reader
+    reading.go_to(1)
+    montage.mouse(1, PRESS, (20, 20), modifiers=Qt.KeyboardModifier.ControlModifier)
+    montage.mouse(1, MOVE, (30, 28))
+    status = reading.case.readings[1].status
+    reading.act("accept")
+    assert reading.document.current == 1
+    assert reading.case.readings[1].status is status
+    montage.mouse(1, RELEASE, (30, 28))
+
+
+@pytest.mark.parametrize("verb", ["next_slice", "no_scar", "undo"])
 def test_a_gesture_in_hand_lands_where_it_began_though_the_reader_goes_on(montage, verb):
     reading = montage.reader
     reading.go_to(0)

@@ -47,7 +47,7 @@ class Heart(QObject):
         self.burns.append((begin, time.perf_counter()))
 
     def fewest(self) -> int:
-        """Give the beats during the burning that had fewest."""
+        """Return the beats during the burning that had fewest."""
         assert self.burns
         return min(sum(begin <= beat <= end for beat in self.beats) for begin, end in self.burns)
 
@@ -128,7 +128,7 @@ def test_it_beats_while_models_load_and_a_case_is_opened_and_saved(
         return burned
 
     models = Models(FakeSegmenter(), FakeDetector())
-    monkeypatch.setattr("scarseg.gui.session.session.open_case", burning(loading.open_case))
+    monkeypatch.setattr("scarseg.gui.session.opening.open_case", burning(loading.open_case))
     monkeypatch.setattr(autosave, "_save", burning(autosave._save))
     reader = make_reader(loader=burning(lambda: models))
     reader.open(phantom_stack)

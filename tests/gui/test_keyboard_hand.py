@@ -28,7 +28,7 @@ class Keys:
         self.hand = reader.window.keyboard
 
     def _back(self):
-        """Give the window the focus after a dialog, as a window manager would."""
+        """Return the window the focus after a dialog, as a window manager would."""
         if QApplication.activeWindow() is not self.reader.window:
             QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
             self.reader.window.activateWindow()

@@ -337,7 +337,7 @@ def test_a_whole_reading_by_keys_ends_as_read(reading):
         reading.press_key(key)
     reading.press_key(Qt.Key.Key_X)
     assert reading.case.status is CaseStatus.READ
-    assert reading.session.study_list.studies[0].entries[0].standing.startswith("read")
+    assert reading.session.study_list.studies[0].entries[0].reading_summary.startswith("read")
 
 
 @pytest.mark.parametrize("tool", TOOLS)

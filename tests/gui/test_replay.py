@@ -64,7 +64,7 @@ def answered(reader: Reader) -> None:
 
 
 def proposed(reader: Reader, verb: str) -> None:
-    """Ask for another proposal and wait until the models have looked again."""
+    """Request another proposal and wait until the models have looked again."""
 
     def looks() -> int:
         return sum(step.cause is Cause.MODEL_RUN for step in reader.case.record.steps)

@@ -32,7 +32,7 @@ SERIES, STUDY = "1.2.826.7.1", "1.2.826.7"
 
 
 def oblique() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give (orientation, normal): normal left, anterior, down, as from base to apex."""
+    """Return (orientation, normal): normal left, anterior, down, as from base to apex."""
     normal = np.array([0.62, -0.58, -0.53])
     normal /= np.linalg.norm(normal)
     row = np.cross(normal, [0.1, 0.2, 1.0])
@@ -99,7 +99,7 @@ def series(
 
 
 def put_raw(ds: Dataset, keyword: str, value: bytes) -> None:
-    """Put bytes into an element as they are, valid or not; explicit little endian only."""
+    """Write bytes into an element as they are, valid or not; explicit little endian only."""
     tag = tag_for_keyword(keyword)
     assert tag is not None
     vr = dictionary_VR(tag)
@@ -140,7 +140,7 @@ def save_series(
 
 
 def compressed(ds: Dataset, syntax: str) -> Dataset:
-    """Give the classic data set with its pixels compressed without loss."""
+    """Return the classic data set with its pixels compressed without loss."""
     stored = np.frombuffer(ds.get_item("PixelData").value, "<u2").reshape(ds.Rows, ds.Columns)
     copy_ds = copy.deepcopy(ds)
     frames = [encode(stored, syntax)]

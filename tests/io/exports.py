@@ -224,7 +224,7 @@ def _reading(variant: Variant, k: int) -> SliceReading:
 
 
 def places_of(mask: MaskArray, stack: Stack) -> npt.NDArray[np.float64]:
-    """Give the patient positions (LPS, mm) of a mask's voxel centres, sorted."""
+    """Return the patient positions (LPS, mm) of a mask's voxel centres, sorted."""
     k, rows, columns = np.nonzero(mask)
     row_mm, column_mm = stack.pixel_spacing_mm
     points = (
@@ -241,7 +241,7 @@ def in_order(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def complaints(path: Path) -> list[str]:
-    """Give the errors that dciodvfy finds."""
+    """Return the errors that dciodvfy finds."""
     done = subprocess.run(
         ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
     )

@@ -14,7 +14,7 @@ CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "scandir", "mkdi
 
 
 class FailingDisk:
-    """Let the k-th call to the disk fail, and all after it when ``lasting``."""
+    """Fail the k-th call to the disk, and all after it when ``lasting``."""
 
     def __init__(self, k: int, lasting: bool = False) -> None:
         self.k, self.lasting, self.calls = k, lasting, 0

@@ -30,7 +30,9 @@ def test_cine_splits_into_its_two_phases() -> None:
     assert report.refused == ()
     assert [s.part for s in report.stacks] == ["tt348", "tt929"]
     for summary in report.stacks:
-        assert (summary.n_slices, summary.complete, summary.proposed) == (5, True, False)
+        # Each phase lacks the slice at one end that only the other has: six positions, five each.
+        assert (summary.n_slices, summary.complete, summary.proposed) == (5, False, False)
+        assert "W_SPLIT_OFF" in codes(summary)
         assert summary.slice_spacing_mm == pytest.approx(8.0, abs=1e-3)
         assert {f.trigger_ms for f in summary.frames} == {float(summary.part[2:])}
         left = [f.position_mm[0] for f in summary.frames]

@@ -67,7 +67,7 @@ def written(
 
 
 def groups_of(document: Dataset) -> dict[str, Dataset]:
-    """Give the measurement groups by what they find."""
+    """Return the measurement groups by what they find."""
     [container] = [
         one
         for one in document.ContentSequence
@@ -85,7 +85,7 @@ def groups_of(document: Dataset) -> dict[str, Dataset]:
 
 
 def numbers_of(group: Dataset) -> dict[tuple[str, str], tuple[float, str]]:
-    """Give value and unit by name and method."""
+    """Return value and unit by name and method."""
     found = {}
     for one in group.ContentSequence:
         if one.ValueType != "NUM":

@@ -354,7 +354,7 @@ def test_file_that_is_gone_after_the_scan_is_a_damaged_slice(tmp_path: Path) -> 
 
 
 def nested(depth: int, undefined: bool) -> bytes:
-    """Give a ReferencedImageSequence of that depth, explicit little endian."""
+    """Return a ReferencedImageSequence of that depth, explicit little endian."""
     inner = b"\x08\x00\x00\x01SH\x02\x00x "
     for _ in range(depth):
         if undefined:

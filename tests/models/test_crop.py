@@ -27,7 +27,7 @@ def blob(column: float, row: float, width_mm: float = 12) -> torch.Tensor:
 
 
 def peak(values: torch.Tensor) -> tuple[float, float]:
-    """Give the centre of mass (column, row) of what is above half."""
+    """Return the centre of mass (column, row) of what is above half."""
     rows, columns = torch.nonzero(values > values.max() * 0.5, as_tuple=True)
     return float(columns.float().mean()) + 0.5, float(rows.float().mean()) + 0.5
 

@@ -66,7 +66,7 @@ def weights(network: Any, tmp_path: Path) -> Path:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, *answers: list[list[float]]) -> list[torch.Tensor]:
-    """Let the network give ``answers`` one after the other; keep what it was fed."""
+    """Make the network return ``answers`` one after the other; keep what it was fed."""
     fed: list[torch.Tensor] = []
 
     def run(_network: object, images: torch.Tensor, *_: object) -> list[torch.Tensor]:
@@ -170,7 +170,7 @@ def test_looks_are_dark_outside_the_slice_and_survive_values_that_are_no_numbers
 def test_training_and_use_see_the_same_picture(
     monkeypatch: pytest.MonkeyPatch, phantom_stack: Stack, phantom_truth: np.ndarray
 ) -> None:
-    from scarseg.training.detector import data
+    from scarseg.training.detector import sampling
     from scarseg.training.detector.data import LabelledSlice
 
     heart = [[40.0, 40, 80, 80, 0.9, 1]]
@@ -181,14 +181,14 @@ def test_training_and_use_see_the_same_picture(
     (found,) = to_detections(torch.tensor(heart), far, image.pixels.shape)
     near = models_detector.near_crop(found.box, image.pixel_spacing_mm)
 
-    monkeypatch.setattr(data, "vary_slice_appearance", lambda seen, _rng: seen)
-    monkeypatch.setattr(data, "cut_margins", lambda piece, _rng: piece)
-    monkeypatch.setattr(data, "whole_slice_view", lambda *_: far)
-    monkeypatch.setattr(data, "heart_view", lambda *_: near)
+    monkeypatch.setattr(sampling, "vary_slice_appearance", lambda seen, _rng: seen)
+    monkeypatch.setattr(sampling, "cut_margins", lambda piece, _rng: piece)
+    monkeypatch.setattr(sampling, "whole_slice_crop", lambda *_: far)
+    monkeypatch.setattr(sampling, "heart_crop", lambda *_: near)
     piece = LabelledSlice("x", 2, image.pixels, phantom_truth[2], image.pixel_spacing_mm)
     rng = np.random.default_rng(0)
     for seen, is_far in zip(fed, (True, False), strict=True):
-        trained = data.make_detector_sample(piece, rng, is_far)
+        trained = sampling.make_sample(piece, rng, is_far)
         np.testing.assert_allclose(seen[0, 0].numpy(), trained.image, atol=1e-5)
 
 
@@ -327,10 +327,15 @@ def _keep(_state: dict[str, torch.Tensor]) -> None:
         (lambda p: _rewrite(p, lambda s: s.pop(next(iter(s)))), "E_WEIGHTS_DAMAGED"),
         (lambda p: _rewrite(p, lambda s: s.update(more=torch.ones(2))), "E_WEIGHTS_DAMAGED"),
         (lambda p: _rewrite(p, _keep, {}), "E_WEIGHTS_UNKNOWN"),
-        (lambda p: _rewrite(p, _keep, {"format": models_detector.FORMAT}), "E_WEIGHTS_DAMAGED"),
+        (
+            lambda p: _rewrite(p, _keep, {"format": models_detector.FORMAT}),
+            "E_WEIGHTS_DAMAGED",
+        ),
         (
             lambda p: _rewrite(
-                p, _keep, {"format": models_detector.FORMAT, "settings": '{"far_mm_per_pixel": 9}'}
+                p,
+                _keep,
+                {"format": models_detector.FORMAT, "settings": '{"far_mm_per_pixel": 9}'},
             ),
             "E_WEIGHTS_UNKNOWN",
         ),

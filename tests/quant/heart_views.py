@@ -102,7 +102,7 @@ def ring_labels(
 def polar(
     shape: tuple[int, int], pixel_spacing: tuple[float, float] = (1.0, 1.0)
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give radius in mm and angle in degrees, counter-clockwise from the picture's right."""
+    """Return radius in mm and angle in degrees, counter-clockwise from the picture's right."""
     rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
     y = (rows - shape[0] / 2) * pixel_spacing[0]
     x = (columns - shape[1] / 2) * pixel_spacing[1]

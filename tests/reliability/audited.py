@@ -33,7 +33,7 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell what libraries do on import without asking anyone outside.
+    """Return what libraries do on import without asking anyone outside.
 
     urllib3, which pydicom imports where it is installed, binds a socket to the loopback address
     and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library.

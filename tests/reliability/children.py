@@ -16,7 +16,7 @@ SWITCHES = ("YOLO", "ULTRALYTICS", "PYTEST", "SCARSEG", "OMP_NUM_THREADS", "MKL_
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """Give the environment of a newcomer: an empty home and none of our or others' switches."""
+    """Return the environment of a newcomer: an empty home and none of our or others' switches."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(SWITCHES)}
     home.mkdir(exist_ok=True)
     places = {

@@ -70,7 +70,7 @@ class Scripted:
         tell("changed", name, self.numbers[name], digest(document.case))
 
     def look_at_foot(self, name: str, current: Any) -> None:
-        """Say "saved" when the foot of the window does, after it was drawn anew."""
+        """Print "saved" when the status bar of the window does, after it was drawn anew."""
         if self.window.session.current is current:
             words = self.window.status_bar.saved.text().rsplit(">", 1)[-1].strip()
             if words == "saved":
@@ -114,7 +114,7 @@ class Scripted:
         QTest.qWait(self.chance.choice((30, 100, 1100)))
 
     def leave(self) -> None:
-        """Go to another study of the list."""
+        """Open another study of the list."""
         studies = self.window.session.study_list.studies
         entry = self.chance.choice(studies).proposed
         if entry is not None:

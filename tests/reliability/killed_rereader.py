@@ -32,7 +32,7 @@ def wait(until: Callable[[], object]) -> None:
 
 
 def read(window: MainWindow) -> None:
-    """Say of every slice of the open case that it has no scar."""
+    """Mark every slice of the open case as without scar."""
     wait(lambda: window.session.current)
     current = window.session.current
     assert current is not None

@@ -60,7 +60,7 @@ class Killer:
         self.tally = Tally()
 
     def kill_once(self, longest_s: float) -> None:
-        """Let the reader read for a random while, kill, and look at what is left."""
+        """Run the reader for a random while, kill it, and check what is left."""
         locks = self.folder.glob("*.lock") if self.folder.is_dir() else ()
         self._dead = {each.name.removesuffix(".scarseg.lock") for each in locks}
         lines = self._read_and_kill(self.chance.uniform(0, longest_s))
@@ -145,5 +145,5 @@ class Killer:
             self.tally.faults.append(f"{name}: shown as saved was change {told.shown}, {found}")
 
     def temporaries(self) -> list[Path]:
-        """Give the temporary files that lie about now."""
+        """Return the temporary files that lie about now."""
         return sorted(self.home.rglob("*.tmp"))

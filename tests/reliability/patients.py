@@ -40,7 +40,7 @@ FOUND_AS = (MARK, MARK.lower(), "19010203", "1901-02-03", "177.77", "123Y")
 
 
 def marked(dataset: Dataset) -> None:
-    """Put a mark into every identifying element of a data set."""
+    """Write a mark into every identifying element of a data set."""
     for number, keyword in enumerate((*NAMES, *TEXTS)):
         text = f"{MARK}{number:02d}"
         setattr(dataset, keyword, f"{text}^{MARK}" if keyword in NAMES else text)
@@ -98,7 +98,7 @@ def _break(dataset: Dataset) -> None:
 
 
 def traces_in(data: bytes) -> list[str]:
-    """Give which marks stand in some bytes, in whatever encoding."""
+    """Return which marks stand in some bytes, in whatever encoding."""
     found = []
     for mark in FOUND_AS:
         for encoding in ("ascii", "utf-16-le", "utf-16-be"):

@@ -190,7 +190,7 @@ class RandomReader:
     # Checking
 
     def check(self) -> None:
-        """Let everything come to rest, then hold the case to its promises."""
+        """Wait for everything to end, then check the case."""
         self._settle()
         current = self.window.session.current
         if current is None or self._watched is None:
@@ -376,7 +376,7 @@ class RandomReader:
 
 
 def count_objects() -> tuple[int, int]:
-    """Give how many widgets, and how many QObjects known to Python, there are."""
+    """Return how many widgets, and how many QObjects known to Python, there are."""
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
     # By type: to ask some libraries' objects for their class makes them warn.

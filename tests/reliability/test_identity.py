@@ -26,7 +26,7 @@ def quick_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Give the marks in what was printed and logged."""
+    """Return the marks in what was printed and logged."""
     out, err = capfd.readouterr()
     return patients.traces_in((out + err + caplog.text).encode("utf-8", "replace"))
 

@@ -100,8 +100,9 @@ sys.exit(main(["batch", *sys.argv[1:]]))
 def test_a_killed_batch_is_taken_up_again_without_doubled_rows(tmp_path: Path):
     cohorts.write(tmp_path / "in", *range(1, 13))
 
-    def start(out: Path) -> subprocess.Popen[bytes]:
+    def start(out: Path, *more: str) -> subprocess.Popen[bytes]:
         words = [str(tmp_path / "in"), "-o", str(out / "scar.csv"), "--masks", str(out / "masks")]
+        words += more
         program = subprocess.Popen(
             [sys.executable, "-c", BATCH, *words],
             stdout=subprocess.PIPE,
@@ -117,16 +118,16 @@ def test_a_killed_batch_is_taken_up_again_without_doubled_rows(tmp_path: Path):
         assert program.wait() == 0
     lasts = time.monotonic() - began
     expected = contents(tmp_path / "whole")
-    assert len(expected) == 3 + 12
+    assert len(expected) == 4 + 12  # table, slices, segments, sidecar; masks
     moments = random.Random(1)
     for _ in range(KILLS):
-        with start(tmp_path / "killed") as program:
+        with start(tmp_path / "killed", "--resume") as program:
             time.sleep(moments.uniform(0, lasts * 0.8))
             program.send_signal(signal.SIGKILL)
         if (tmp_path / "killed" / "scar.csv").exists():
             break
     else:
-        with start(tmp_path / "killed") as program:
+        with start(tmp_path / "killed", "--resume") as program:
             assert program.wait() == 0
     assert contents(tmp_path / "killed") == expected
 

@@ -45,7 +45,7 @@ def test_outputs_are_private(study: Path, tmp_path: Path):
     finally:
         os.umask(before)
     made = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
-    assert len(made) == 7
+    assert len(made) == 8
     for path in made:
         expected = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == expected, path.name

@@ -5,24 +5,25 @@ from __future__ import annotations
 import re
 import zlib
 
-_STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
+_STREAM = re.compile(rb"stream\r?\n(.*?)\nendstream", re.DOTALL)
 _TEXT = re.compile(rb"\nBT\n(.*?)\nET\b", re.DOTALL)
 _STRING = re.compile(rb"\(((?:\\.|[^\\()])*)\)")
 
 
 def unpacked(data: bytes) -> bytes:
-    """Give the file with its streams inflated."""
+    """Return the file with its streams inflated."""
     parts = [data]
     for match in _STREAM.finditer(data):
         try:
-            parts.append(zlib.decompress(match[1]))
+            # A stream may end in a carriage return of its own, or one of the line end.
+            parts.append(zlib.decompressobj().decompress(match[1]))
         except zlib.error:
             parts.append(match[1])
     return b"\n".join(parts)
 
 
 def text_of(data: bytes) -> str:
-    """Give the words of all pages, one text after the other; kerning is taken out."""
+    """Return the words of all pages, one text after the other; kerning is taken out."""
     texts = [b"".join(_STRING.findall(one)) for one in _TEXT.findall(unpacked(data))]
     return re.sub(r"\\([()\\])", r"\1", b"\n".join(texts).decode("latin-1"))
 

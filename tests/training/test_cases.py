@@ -125,7 +125,7 @@ def test_grey_levels_and_soft_borders_are_no_labels(tmp_path: Path, value: float
 
 
 def test_reading_cases_needs_no_torch() -> None:
-    modules = ("cases", "splits", "prompting")
+    modules = ("cases", "splits", "prompts")
     wanted = ", ".join(f"scarseg.training.{name}" for name in modules)
     code = f"import sys, {wanted}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,7 +17,7 @@ from scarseg.training.prompts import (
 
 
 def heart() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give lv, wall and a scar of two parts."""
+    """Return lv, wall and a scar of two parts."""
     rows, columns = np.mgrid[:80, :80] + 0.5
     radius = np.hypot(rows - 40, columns - 40)
     lv, wall = radius < 24, (radius < 24) & (radius >= 15)

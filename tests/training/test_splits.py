@@ -20,7 +20,7 @@ def case(name: str, scar: bool = True, kind: str = "lge", patient: str = "") -> 
 
 
 def cohort(n: int = 20, first: int = 0) -> list[TrainingCase]:
-    """Give patients of which every second has scar."""
+    """Return patients of which every second has scar."""
     return [case(f"case-{k:03d}", scar=k % 2 == 0) for k in range(first, first + n)]
 
 

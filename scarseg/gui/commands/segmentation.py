@@ -62,12 +62,12 @@ class SegmentationCommands(CommandGroup):
         document = self.editable
         if document is None:
             return
-        labels, ground = document.labels, document.labels_under_scar[document.current]
-        if not scar_checks.has_wall(ground):
+        labels, under_scar = document.labels, document.labels_under_scar[document.current]
+        if not scar_checks.has_wall(under_scar):
             self._show_message("There is no wall on this slice to clip scar to.")
             return
         nothing = "All scar of this slice lies within the wall."
-        self._redraw("clip scar to the wall", scar_checks.clip_to_wall(labels, ground), nothing)
+        self._redraw("clip scar to the wall", scar_checks.clip_to_wall(labels, under_scar), nothing)
 
     def propose_mvo(self) -> None:
         """Label the dark cores within scar as MVO, where there are any."""
@@ -118,9 +118,9 @@ class SegmentationCommands(CommandGroup):
             return
         target = document.current + by
         if 0 <= target < document.case.stack.n_slices:
-            ground = document.labels_under_scar[document.current].copy()
+            under_scar = document.labels_under_scar[document.current].copy()
             document.push(
-                changes.copy_slice(document.case, document.current, target), ground=ground
+                changes.copy_slice(document.case, document.current, target), under_scar=under_scar
             )
             document.go_to(target)
 

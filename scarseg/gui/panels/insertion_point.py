@@ -12,7 +12,7 @@ from PyQt6.QtGui import QMouseEvent, QPainter, QPainterPath, QPolygonF
 from scarseg.case.labels import wall_mask
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui import theme
-from scarseg.gui.panels.bullseye_data import SegmentSummary
+from scarseg.gui.panels.bullseye.summary import SegmentSummary
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.canvas import Canvas

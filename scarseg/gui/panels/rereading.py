@@ -145,7 +145,11 @@ class RereadingController(QObject):
         sources = [entry.source for _, entry in listed]
         take = partial(self._offer, listed)
         self._run(
-            "look", session_rereading.find_first_readings, self._session.folder, sources, done=take
+            "look",
+            session_rereading.find_first_readings,
+            self._session.folder,
+            sources,
+            done=take,
         )
 
     def _save(self) -> None:
@@ -155,10 +159,10 @@ class RereadingController(QObject):
     def _offer(
         self,
         listed: Sequence[tuple[Study, Entry]],
-        looked: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
+        found: tuple[Sequence[FirstReading | None], Sequence[Rereading]],
     ) -> None:
         """Show the dialog and start what it plans."""
-        firsts, earlier = looked
+        firsts, earlier = found
         read = [(*one, first) for one, first in zip(listed, firsts, strict=True) if first]
         if not read:
             self._commands.said.emit("Nothing of the list is read to its end yet.")
@@ -188,14 +192,20 @@ class RereadingController(QObject):
         if self.now is None:
             self._save()
             self._run(
-                "find", session_rereading.find_unfinished, self._session.folder, done=self._choose
+                "find",
+                session_rereading.find_unfinished,
+                self._session.folder,
+                done=self._choose,
             )
 
     def _look(self) -> None:
         """Show the unfinished re-reading in the menu."""
         if self.now is None:
             self._run(
-                "find", session_rereading.find_unfinished, self._session.folder, done=self._name
+                "find",
+                session_rereading.find_unfinished,
+                self._session.folder,
+                done=self._name,
             )
 
     def _name(self, found: session_rereading.RereadingProgress) -> None:

@@ -296,7 +296,7 @@ class IntervalLabel(QObject):
 
     @property
     def _unseen(self) -> bool:
-        """Whether nobody has seen a slice of the open stack: it has no mass and no interval."""
+        """Return whether nobody has seen a slice of the open stack: no mass, no interval."""
         current = self._session.current
         if current is None:
             return True

@@ -252,7 +252,7 @@ class StudiesPanel(QWidget):
 
     @property
     def hides_open(self) -> bool:
-        """Whether the filter hides the row of the open study."""
+        """Return whether the filter hides the row of the open study."""
         return self._hidden
 
     def _count_states(self, library: StudyList) -> None:

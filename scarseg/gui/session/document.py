@@ -36,7 +36,7 @@ class SliceCommand(QUndoCommand):
         document: Document,
         change: Change,
         cause: Cause = Cause.READER,
-        ground: LabelArray | None = None,
+        under_scar: LabelArray | None = None,
     ) -> None:
         super().__init__(change.name)
         self._document = document
@@ -45,7 +45,7 @@ class SliceCommand(QUndoCommand):
         self._cause = cause
         answers = cause in ANSWER_CAUSES
         self._before = document.labels_under_scar[change.slice_index].copy()
-        self._ground = ground
+        self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
         self.answers = answers
         self.open = not answers and change.edit is None
@@ -56,7 +56,7 @@ class SliceCommand(QUndoCommand):
         return self.change.name.removesuffix(f", slice {self.change.slice_index + 1}")
 
     def redo(self) -> None:
-        self._document._apply(self.change, self._cause, self._ground)
+        self._document._apply(self.change, self._cause, self._under_scar)
         if self._cause is Cause.REDO:
             self._swap_proposed()
         self._cause = Cause.REDO
@@ -79,7 +79,7 @@ class SliceCommand(QUndoCommand):
         if other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
-        self._ground = other._ground
+        self._under_scar = other._under_scar
         self.open = False
         return True
 
@@ -169,7 +169,7 @@ class Document(QObject):
         self,
         change: Change,
         answers: bool = False,
-        ground: LabelArray | None = None,
+        under_scar: LabelArray | None = None,
         cause: Cause | None = None,
         counts: bool = True,
     ) -> None:
@@ -178,7 +178,7 @@ class Document(QObject):
         Args:
             change: the change of one slice.
             answers: it is a model's answer; it joins the step that asked for it.
-            ground: labels (row, column) under the slice's scar afterwards; None where a reader
+            under_scar: labels (row, column) under the slice's scar afterwards; None where a reader
                 drew it over what was there. Scar of a model's answer lies on wall.
             cause: how the change came about, where it is neither a reader's nor an answer.
             counts: count it as an interaction; of several steps of one interaction only one is.
@@ -192,9 +192,9 @@ class Document(QObject):
             return
         if not answers and counts:
             self.case.count_interaction(change.slice_index)
-        if answers and ground is None:
-            ground = self._ground_after(change)
-        self.undo_stack.push(SliceCommand(self, change, cause, ground))
+        if answers and under_scar is None:
+            under_scar = self._under_scar_after(change)
+        self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
@@ -258,10 +258,10 @@ class Document(QObject):
         if self.read_only:
             return
         if self.versions[change.slice_index] == 0:
-            self._apply(change, Cause.PROPOSAL, self._ground_after(change))
+            self._apply(change, Cause.PROPOSAL, self._under_scar_after(change))
             self.versions[change.slice_index] = 0
         else:
-            step = SliceCommand(self, change, Cause.PROPOSAL, self._ground_after(change))
+            step = SliceCommand(self, change, Cause.PROPOSAL, self._under_scar_after(change))
             self.undo_stack.push(step)
 
     def record_model_run(
@@ -291,7 +291,7 @@ class Document(QObject):
         assert isinstance(command, SliceCommand)
         return command.change.slice_index
 
-    def _ground_after(self, change: Change) -> LabelArray | None:
+    def _under_scar_after(self, change: Change) -> LabelArray | None:
         """Return the labels under scar after a model's change; None where no label changes."""
         if change.edit is None:
             return None
@@ -299,9 +299,9 @@ class Document(QObject):
         replace(change.edit, slice_index=0).apply(labels)
         return without_infarct(labels[0])
 
-    def _apply(self, change: Change, cause: Cause, ground: LabelArray | None = None) -> None:
+    def _apply(self, change: Change, cause: Cause, under_scar: LabelArray | None = None) -> None:
         k = change.slice_index
-        self.case.apply(change, cause, ground)
+        self.case.apply(change, cause, under_scar)
         self.versions[k] += 1
         self.revision += 1
         self.viewed.discard(k)

@@ -203,10 +203,10 @@ def export_formats(
             refused.append(f"{entry.title}: {error.message}")
     progress(0.95, "Writing the tables")
     _write_tables(request, records, segments, force)
-    return _told(request, targets, refused) + unread_message(len(entries) - len(read))
+    return _summary(request, targets, refused) + unread_message(len(entries) - len(read))
 
 
-def _told(request: ExportRequest, targets: Sequence[Path], refused: Sequence[str]) -> str:
+def _summary(request: ExportRequest, targets: Sequence[Path], refused: Sequence[str]) -> str:
     there = sum(path.exists() for path in targets)
     said = f"Written: {there} file{'' if there == 1 else 's'} in {request.folder}"
     return said + (f". Not of {len(refused)}: {'; '.join(refused[:2])}" if refused else "")

@@ -197,9 +197,9 @@ class InferenceJobs:
         drawn = request is RequestKind.WALL and state.is_drawn_manually(k)
         if change is not None:
             if request is not None:
-                ground = without_infarct(proposal.labels)
+                under_scar = without_infarct(proposal.labels)
                 relocated = request is RequestKind.RELOCATED
-                document.push(change, relocated, ground, CAUSES[request])
+                document.push(change, relocated, under_scar, CAUSES[request])
             else:
                 document.propose(change)
             if not drawn:

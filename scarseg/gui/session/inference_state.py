@@ -14,7 +14,7 @@ from scarseg.segmentation.predict import PredictionCache
 
 
 class Readiness(StrEnum):
-    """Whether a click on a slice can be answered at once.
+    """Return whether a click on a slice can be answered at once.
 
     WAITING -> READY once the slice is embedded, or FAILED; RESTING -> WAITING when a reader asks
     for something. FAILED -> WAITING on the next request for the slice.
@@ -67,7 +67,7 @@ class InferenceState(QObject):
 
     @property
     def proposing(self) -> bool:
-        """Whether slices still wait for their proposal."""
+        """Return whether slices still wait for their proposal."""
         waiting = Readiness.WAITING in self.readiness or bool(self.queue.unsettled)
         return self.models is not None and waiting
 

@@ -84,13 +84,13 @@ class IntervalUpdater(QObject):
         self._rest.timeout.connect(self._begin)
         inference.set_idle_task(self._next)
         document.slice_changed.connect(self._changed)
-        inference.ready_changed.connect(self._looked)
+        inference.ready_changed.connect(self._slice_embedded)
         inference.pending_changed.connect(self._stir)
         inference.proposing_changed.connect(self._stir)
 
     @property
     def coming(self) -> bool:
-        """Whether there will be an interval."""
+        """Return whether there will be an interval."""
         return self._inference.models is not None and not self._given_up
 
     def embeddings(self) -> list[Embedding | None]:
@@ -110,7 +110,7 @@ class IntervalUpdater(QObject):
         self._given_up = False
         self._drop()
 
-    def _looked(self, k: int) -> None:
+    def _slice_embedded(self, k: int) -> None:
         """Restart where a slice was embedded, maybe with another box."""
         embedding, asked = self._inference.embedding(k), self._asked.get(k)
         if embedding is not None and (asked is None or asked.lv_box != embedding.lv_box):
@@ -181,8 +181,8 @@ class IntervalUpdater(QObject):
         assert models is not None
         if asked is None:
             spacing, labels = case.stack.pixel_spacing_mm, case.labels[k]
-            looked = self._inference.embedding(k) is not None
-            drawn = uncertainty.mass_basis(case, k, looked) is uncertainty.MassBasis.DRAWN
+            embedded = self._inference.embedding(k) is not None
+            drawn = uncertainty.mass_basis(case, k, embedded) is uncertainty.MassBasis.DRAWN
             if not drawn or k in self._drawn:
                 return None
             work: Callable[[], Any] = partial(

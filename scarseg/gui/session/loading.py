@@ -245,7 +245,7 @@ class StudyScanner(QObject):
             "scan",
             scan_inputs,
             inputs,
-            done=lambda looked: self._take_looked(inputs, looked),
+            done=lambda scanned: self._add_scan_result(inputs, scanned),
             failed=self.refuse,
             reports=True,
         )
@@ -263,12 +263,12 @@ class StudyScanner(QObject):
             done=lambda folder: self.scan([folder]), failed=self.refuse,
         )  # fmt: skip
 
-    def _take_looked(self, inputs: list[Path], looked: ScanResult) -> None:
+    def _add_scan_result(self, inputs: list[Path], scanned: ScanResult) -> None:
         self.working.emit(1.0, "")
-        report = looked.report
+        report = scanned.report
         fresh = [] if report is None else self.study_list.add_report(report)
-        met = self.study_list.expect(looked.arrivals)
-        notes = [*looked.notes, *(() if report is None else report.notes)]
+        met = self.study_list.expect(scanned.arrivals)
+        notes = [*scanned.notes, *(() if report is None else report.notes)]
         if notes:
             self.notice.emit(" ".join(notes))
         self.study_list_changed.emit()
@@ -276,7 +276,7 @@ class StudyScanner(QObject):
         if entry is not None:
             self.found.emit(entry)
             self._worker.run(
-                f"peek {id(looked)}",
+                f"peek {id(scanned)}",
                 peek_cases,
                 self._folder,
                 [*fresh, *met],

@@ -100,7 +100,7 @@ class Session(QObject):
 
     @property
     def blinded(self) -> bool:
-        """Whether the list shows codes instead of studies."""
+        """Return whether the list shows codes instead of studies."""
         return self.study_list is not self.scanner.study_list
 
     @property

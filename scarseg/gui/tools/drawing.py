@@ -67,10 +67,10 @@ def painted(labels: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
     return out
 
 
-def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
+def erased(labels: LabelArray, under_scar: LabelArray, mask: MaskArray, label: Label) -> LabelArray:
     """Remove one label under the mask; the label beneath it is restored.
 
-    MVO gives scar; scar (with its MVO) gives ``ground``, the wall or whatever was there before
+    MVO gives scar; scar (with its MVO) gives ``under_scar``, the wall or whatever was there before
     it; the wall goes with the scar in it; blood pool gives background.
     """
     out = labels.copy()
@@ -78,7 +78,7 @@ def erased(labels: LabelArray, ground: LabelArray, mask: MaskArray, label: Label
         out[mask & (labels == Label.MVO)] = Label.SCAR
     elif label is Label.SCAR:
         gone = mask & (labels >= Label.SCAR)
-        out[gone] = ground[gone]
+        out[gone] = under_scar[gone]
     elif label is Label.MYOCARDIUM:
         out[mask & (labels >= Label.MYOCARDIUM)] = Label.BACKGROUND
     else:
@@ -103,7 +103,7 @@ class Brush:
     def press(
         self,
         labels: LabelArray,
-        ground: LabelArray,
+        under_scar: LabelArray,
         at: Position,
         label: Label,
         radius_mm: float,
@@ -111,7 +111,7 @@ class Brush:
     ) -> LabelArray:
         """Begin a stroke with its first dab; give the labels as they look now."""
         self._before, self._labels, self._last = labels.copy(), labels.copy(), at
-        self._ground, self._label = ground, label
+        self._under_scar, self._label = under_scar, label
         self._radius_mm, self._spacing = radius_mm, spacing
         return self.move(at)
 
@@ -122,7 +122,7 @@ class Brush:
         if self._where is not None:
             mask &= self._where
         if self.erases:
-            self._labels = erased(self._labels, self._ground, mask, self._label)
+            self._labels = erased(self._labels, self._under_scar, mask, self._label)
         else:
             self._labels = painted(self._labels, mask, self._label)
         self._last = at

@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QWidget
 from scarseg.case.labels import Label
 from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
-from scarseg.gui.tools import drawing, prompts
+from scarseg.gui.tools import drawing
 from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.painting import REACH
 from scarseg.gui.viewer.slice_view import SliceView
@@ -30,7 +30,7 @@ CURSORS = {
     "s": Qt.CursorShape.SizeVerCursor,
     "w": Qt.CursorShape.SizeHorCursor,
     "e": Qt.CursorShape.SizeHorCursor,
-    prompts.BORDER: Qt.CursorShape.SizeAllCursor,
+    tools_prompts.BORDER: Qt.CursorShape.SizeAllCursor,
 }
 """The mouse cursor over the parts of a box."""
 
@@ -62,7 +62,7 @@ class Pointing(SliceView):
         super().__init__(shared)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setMouseTracking(True)
-        self._boxes = {label: prompts.BoxTool(label) for label in prompts.NAMES}
+        self._boxes = {label: tools_prompts.BoxTool(label) for label in tools_prompts.NAMES}
         self._held: Qt.MouseButton | None = None
         self._last_at = QPointF()
         self._over = self._current = False
@@ -74,7 +74,7 @@ class Pointing(SliceView):
         return self
 
     @property
-    def box_tool(self) -> prompts.BoxTool | None:
+    def box_tool(self) -> tools_prompts.BoxTool | None:
         """Return the box tool of this tool and label; L draws the wall's whatever the label."""
         if self.tool == "ventricle":
             return self._boxes[Label.MYOCARDIUM]
@@ -104,11 +104,11 @@ class Pointing(SliceView):
         near = not self.small or self._current or self._over
         self.prompt_layer.show_handles(hand.structure if hand is not None and near else None)
 
-    def _inside(self, at: prompts.Position) -> bool:
+    def _inside(self, at: tools_prompts.Position) -> bool:
         rows, columns = self._labels.shape
         return 0 <= at[0] < columns and 0 <= at[1] < rows
 
-    def _hover(self, at: prompts.Position) -> None:
+    def _hover(self, at: tools_prompts.Position) -> None:
         self._show_brush(at)
         self._show_word(at)
         if self._held is None:
@@ -119,7 +119,7 @@ class Pointing(SliceView):
         else:
             self.hovered.emit("")
 
-    def _show_brush(self, at: prompts.Position) -> None:
+    def _show_brush(self, at: tools_prompts.Position) -> None:
         """Show the brush and, before a press, the pixels that a threshold lets it paint."""
         colour = theme.LABEL_COLOURS.get(self.label, theme.TEXT)
         radii = (self.radius_mm / self._spacing[1], self.radius_mm / self._spacing[0])
@@ -132,14 +132,14 @@ class Pointing(SliceView):
             caught &= self.image.pixels > self.threshold
         self.hand.show_brush(at, radii, colour, caught)
 
-    def _show_word(self, at: prompts.Position) -> None:
+    def _show_word(self, at: tools_prompts.Position) -> None:
         """Write beside the cursor what box and point ask for where that is not scar."""
         word = ""
         if self.tool in ("box", "point") and self.label is not Label.SCAR and self.editable:
-            word = prompts.NAMES.get(self.label, "nothing to ask for")
+            word = tools_prompts.NAMES.get(self.label, "nothing to ask for")
         self.hand.show_word(at, word, theme.LABEL_COLOURS.get(self.label, theme.TEXT))
 
-    def _cursor(self, at: prompts.Position) -> Qt.CursorShape:
+    def _cursor(self, at: tools_prompts.Position) -> Qt.CursorShape:
         """Show what a press would do here."""
         reach = 1 / self.screen_per_pixel
         if self.tool == "window_level":
@@ -149,12 +149,12 @@ class Pointing(SliceView):
             grip = hand.grip(self._prompts, at, REACH * reach)
             return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
         if self.tool == "point" and self.editable:
-            index = prompts.point_at(self._prompts, at, POINT_REACH * reach)
+            index = tools_prompts.point_at(self._prompts, at, POINT_REACH * reach)
             if index is not None:
                 return Qt.CursorShape.PointingHandCursor
         return Qt.CursorShape.CrossCursor
 
-    def _drag_view(self, event: QMouseEvent) -> prompts.Position:
+    def _drag_view(self, event: QMouseEvent) -> tools_prompts.Position:
         """Follow the mouse: pan or window the image where that is what the button does."""
         at, moved = self.to_source(event.position()), event.position() - self._last_at
         self._last_at = event.position()
@@ -279,7 +279,7 @@ class Canvas(Pointing):
 
     @property
     def gesture_open(self) -> bool:
-        """Whether a gesture is half made: a button is held, or a polygon is not closed."""
+        """Return whether a gesture is half made: a button is held, or a polygon is not closed."""
         return self.busy or bool(self._corners)
 
     def close_outline(self) -> bool:
@@ -335,7 +335,7 @@ class Canvas(Pointing):
         elif self.tool in BRUSHES:
             self._brush = self._new_brush()
             labels = self._brush.press(
-                self._labels, self._ground, at, self.label, self.radius_mm, self._spacing
+                self._labels, self._under_scar, at, self.label, self.radius_mm, self._spacing
             )
             self._draw_labels(labels)
         elif self.tool in ("polygon", "lasso"):

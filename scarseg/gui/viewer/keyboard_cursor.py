@@ -24,7 +24,6 @@ from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui import theme
 from scarseg.gui.session.session import Session
-from scarseg.gui.tools import prompts
 from scarseg.gui.tools import prompts as tools_prompts
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.painting import REACH
@@ -136,7 +135,7 @@ class KeyboardHand(QObject):
         self._session, self._canvas = session, canvas
         self._actions: Mapping[str, QAction] = {}
         self._on: Canvas | None = None
-        self._at: prompts.Position = (0.0, 0.0)
+        self._at: tools_prompts.Position = (0.0, 0.0)
         self._pressed, self._sending = False, False
         self._corners = 0
         self._station = -1
@@ -150,7 +149,7 @@ class KeyboardHand(QObject):
         return self._on is not None
 
     @property
-    def at(self) -> prompts.Position:
+    def at(self) -> tools_prompts.Position:
         """Return where the cursor is, (column, row) in source pixels."""
         return self._at
 
@@ -279,7 +278,7 @@ class KeyboardHand(QObject):
 
     # Mouse events
 
-    def _go(self, at: prompts.Position) -> None:
+    def _go(self, at: tools_prompts.Position) -> None:
         canvas = self._on
         assert canvas is not None and self._session.current is not None
         stack = self._session.current.document.case.stack

@@ -82,7 +82,7 @@ class GridLayer(Layer):
         painting.paint_grid(painter, self.shape, back.mapRect(QRectF(device)), voxel)
 
 
-class SliceImage(pg.ImageItem):
+class SliceImageItem(pg.ImageItem):
     """The pixels of a slice between two levels, smooth below the voxel size or as they are.
 
     Only the part in view is converted to grey values: a drag of the levels has many slices to

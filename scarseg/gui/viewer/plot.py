@@ -16,13 +16,13 @@ class Plot(pg.PlotWidget):
 
     Args:
         axes: the sides that have one: "left", "bottom" ...
-        ground: the colour behind.
+        background: the colour behind.
     """
 
-    def __init__(self, *axes: str, ground: str = theme.PANEL) -> None:
+    def __init__(self, *axes: str, background: str = theme.PANEL) -> None:
         self._texts: list[tuple[pg.TextItem, int, bool]] = []
         self._axis_size = 0
-        super().__init__(background=ground)
+        super().__init__(background=background)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         viewport = self.viewport()
         viewport.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -60,12 +60,12 @@ class SliceView(QWidget):
         self.whole = self.seen = QRectF(0, 0, 1, 1)
         self._spacing = (1.0, 1.0)
         self._labels: LabelArray = np.zeros((1, 1), dtype=np.uint8)
-        self._ground = self._labels
+        self._under_scar = self._labels
         self._traced: painting.Traced = []
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
-        self.image, self.tint = layers.SliceImage(), layers.TintImage()
+        self.image, self.tint = layers.SliceImageItem(), layers.TintImage()
         self.overlay = layers.Overlay(self._layers)
         self.grid = layers.GridLayer(self.overlay.redraw)
         self.outlines = layers.LabelLayer(self.overlay.redraw)
@@ -90,7 +90,7 @@ class SliceView(QWidget):
         graphics.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         graphics.setCentralItem(self.box)
         self.box.disableAutoRange()
-        # The box fills the view, which clips it already, and has neither border nor ground.
+        # The box fills the view, which clips it already, and has neither border nor background.
         self.box.setFlag(QGraphicsItem.GraphicsItemFlag.ItemClipsChildrenToShape, False)
         self.box.borderRect.hide()
         self.box.background.hide()
@@ -125,12 +125,14 @@ class SliceView(QWidget):
         """Show the pixels (row, column) of a slice."""
         self.image.show_pixels(pixels)
 
-    def show_labels(self, labels: LabelArray, ground: LabelArray, traced: painting.Traced) -> None:
+    def show_labels(
+        self, labels: LabelArray, under_scar: LabelArray, traced: painting.Traced
+    ) -> None:
         """Show labels (row, column) with their outlines.
 
-        ``ground`` is what the eraser brings to light.
+        ``under_scar`` is what the eraser brings to light.
         """
-        self._labels, self._ground, self._traced = labels, ground, traced
+        self._labels, self._under_scar, self._traced = labels, under_scar, traced
         if traced is not self.outlines.traced:
             self._draw_labels(labels, traced)
 

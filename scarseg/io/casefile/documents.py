@@ -242,7 +242,7 @@ class SourceFile(msgspec.Struct, kw_only=True, frozen=True):
     sha256: str
 
 
-class Source(msgspec.Struct, kw_only=True, frozen=True):
+class ImageSource(msgspec.Struct, kw_only=True, frozen=True):
     """Study and geometry of the images, and the hashes of their files."""
 
     study_uid: str
@@ -270,7 +270,7 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     software: Software = Software()
     saved_at_utc: str
     stack: StackIdentity
-    source: Source
+    source: ImageSource
     readings: list[ReadingDocument]
     segmenter: ModelIdentity
     detector: ModelIdentity

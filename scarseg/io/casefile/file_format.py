@@ -37,10 +37,10 @@ from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.stack import Stack
 from scarseg.io.casefile.documents import (
     CaseDocument,
+    ImageSource,
     PatchRow,
     ReadingDocument,
     Software,
-    Source,
     SourceFile,
     StackIdentity,
     decode_document,
@@ -206,7 +206,7 @@ def _document(case: Case) -> CaseDocument:
         software=Software(version=__version__),
         saved_at_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
         stack=stack_identity(stack),
-        source=Source(
+        source=ImageSource(
             study_uid=stack.study_uid,
             slice_thickness_mm=float(stack.slice_thickness_mm),
             thickness_from_user=bool(stack.thickness_from_user),

@@ -46,7 +46,7 @@ class LockOwner:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs; on another computer, yes."""
+        """Return whether it still runs; on another computer, yes."""
         if self.host != platform.node():
             return True
         return is_alive(self.pid) and self.started in ("", process_start(self.pid))

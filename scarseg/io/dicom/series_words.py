@@ -124,7 +124,7 @@ class SeriesWords:
 
     @property
     def decides(self) -> bool:
-        """Whether the name says what was acquired."""
+        """Return whether the name says what was acquired."""
         return bool(self.lge or self.never or self.other)
 
 

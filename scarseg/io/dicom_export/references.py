@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
@@ -285,7 +286,7 @@ def _with_values(data: bytes, values_by_tag: dict[int, bytes]) -> bytes:
     pydicom decodes and encodes every text that it writes, and so loses blanks and escapes.
     """
     written = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(values_by_tag))
-    found = [written.get_item(tag) for tag in values_by_tag if tag in written]
+    found: list[Any] = [written.get_item(tag) for tag in values_by_tag if tag in written]
     result = bytearray(data)
     for element in sorted(found, key=lambda one: -one.value_tell):
         value = values_by_tag[int(element.tag)]
@@ -395,7 +396,7 @@ def _with_verbatim(patient: PatientStudy, header: Elements) -> PatientStudy:
         _, data = header.values.get(tag, (b"", b""))
         if not data:
             continue
-        delimiters = {"^", "="} if vr == "PN" else set()
+        delimiters = {ord("^"), ord("=")} if vr == "PN" else set[int]()
         try:
             text = decode_bytes(data, encodings, delimiters)
         except (UnicodeError, LookupError, ValueError):
@@ -408,4 +409,6 @@ def _with_verbatim(patient: PatientStudy, header: Elements) -> PatientStudy:
         if not sound or len(text.rstrip("\0 ")) > most:
             return patient
         verbatim.append((tag, bytes(data)))
-    return replace(patient, characters=terms, verbatim=tuple(verbatim))
+    # Images that name no character set hold ASCII, which reads the same in UTF-8.
+    characters = terms if any(terms) else patient.characters
+    return replace(patient, characters=characters, verbatim=tuple(verbatim))

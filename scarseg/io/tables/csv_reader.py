@@ -13,6 +13,7 @@ from math import isfinite
 from pathlib import Path
 
 from scarseg.errors import InputError
+from scarseg.io.commit import recover
 
 MAX_BYTES = 256 * 1024 * 1024
 _DELIMITERS = ",;\t"
@@ -54,6 +55,7 @@ def read_csv(path: Path) -> CsvTable:
 
 
 def _read_bytes(path: Path) -> bytes:
+    recover(path.parent)  # an export that a broken disk left half done
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError("E_TABLE", f"{path} is too large for a table.", str(path))

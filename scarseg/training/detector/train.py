@@ -124,7 +124,7 @@ class DetectorTraining(Trainer):
         return loss + MASK_WEIGHT * self.masks.loss(here["masks"], here["known"])
 
     def train_on(self, batch: dict[str, Tensor]) -> float | None:
-        """Take one step on a given batch; see :meth:`train_step`."""
+        """Run one step on a given batch; see :meth:`train_step`."""
         return self.optimise(self.batch_loss(batch))
 
     def learning_rates(self) -> list[float]:

@@ -13,7 +13,8 @@ from PyQt6.QtTest import QTest
 from scarseg.case.labels import Label
 from scarseg.errors import WeightsError
 from scarseg.gui import theme
-from scarseg.gui.panels import bullseye, bullseye_view
+from scarseg.gui.panels.bullseye import panel as bullseye_panel
+from scarseg.gui.panels.bullseye import view
 from scarseg.quant import segments
 from scarseg.quant.segment_tables import segment_rows
 from scarseg.quant.wall_map import map_wall
@@ -43,13 +44,13 @@ def _hover(panel, number: int | None) -> None:
 
 @pytest.mark.parametrize("vision", VISION)
 def test_transmurality_classes_can_be_distinguished(vision):
-    for one, other in combinations(bullseye_view.COLOURS.values(), 2):
+    for one, other in combinations(view.COLOURS.values(), 2):
         assert _distance(one, other, vision) >= APART, (one, other)
 
 
 def test_numbers_are_readable_on_every_class():
-    for kind, colour in bullseye_view.COLOURS.items():
-        assert _contrast(bullseye_view.TEXT_COLOURS[kind], colour) >= READABLE, kind
+    for kind, colour in view.COLOURS.items():
+        assert _contrast(view.TEXT_COLOURS[kind], colour) >= READABLE, kind
 
 
 def test_the_panel_is_closed_until_its_action(reading):
@@ -185,7 +186,7 @@ def test_a_stack_without_a_wall_shows_the_reason(make_reader, phantom_stack):
     _settle(reader)
     panel = reader.window.bullseye.panel
     assert panel.shown is None
-    assert panel.view.accessibleDescription() == bullseye.NO_WALL
+    assert panel.view.accessibleDescription() == bullseye_panel.NO_WALL
     assert theme.QUIET in {
         panel.view.grab().toImage().pixelColor(x, y).name()
         for x in range(panel.view.width())

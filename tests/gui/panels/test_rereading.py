@@ -113,7 +113,7 @@ def read_all_again(reader: Reader, n: int = N) -> None:
 
 
 def words_in_sight(window: QWidget) -> list[str]:
-    """Give every text, tip, title and accessible word of every widget and action."""
+    """Return every text, tip, title and accessible word of every widget and action."""
     found = [window.windowTitle()]
     for widget in (*window.findChildren(QWidget), *QApplication.topLevelWidgets()):
         found += [widget.toolTip(), widget.accessibleName(), widget.accessibleDescription()]

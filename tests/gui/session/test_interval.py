@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 
 import pytest
@@ -182,6 +183,12 @@ def test_models_that_fail_take_the_line_away_and_nothing_else(make_reader, phant
     assert reader.window.results.interval.isVisible()
 
 
+def untimed(path):
+    """Return the rows of a table without the reading time, which goes on between two exports."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{**row, "seconds": ""} for row in csv.DictReader(file)]
+
+
 def test_an_export_before_the_interval_is_there_has_it_all_the_same(reading, tmp_path, monkeypatch):
     wait_interval(reading)
     reading.session.current.interval._rest.setInterval(60_000)
@@ -194,8 +201,8 @@ def test_an_export_before_the_interval_is_there_has_it_all_the_same(reading, tmp
     reading.session.current.interval._rest.start(0)
     wait_interval(reading)
     reading.export(late / "scar.csv")
-    for name in ("scar_slices.csv", "scar.json"):
-        assert (early / name).read_bytes() == (late / name).read_bytes()
+    assert (early / "scar.json").read_bytes() == (late / "scar.json").read_bytes()
+    assert untimed(early / "scar_slices.csv") == untimed(late / "scar_slices.csv")
     header, row = (early / "scar.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), row.split(","), strict=True))
     ends = found(reading)[MassConvention.THICKNESS]

@@ -120,7 +120,7 @@ def test_geometry_is_said_in_words():
 
 
 def numbered(k: int) -> Stack:
-    """Give the phantom as another patient's."""
+    """Return the phantom as another patient's."""
     stack = make_phantom_stack()
     sources = tuple(
         replace(each, sop_instance_uid=f"1.2.5.{k}.{n}") for n, each in enumerate(stack.sources)

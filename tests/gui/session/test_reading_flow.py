@@ -24,7 +24,7 @@ BOX = (40.0, 15.0, 50.0, 45.0)
 
 
 class Held:
-    """Lets through so many calls, then waits to be let go."""
+    """Pass so many calls, then wait to be released."""
 
     def __init__(self, free: int = 0) -> None:
         self.free, self.calls = free, 0

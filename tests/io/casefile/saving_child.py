@@ -47,7 +47,7 @@ def numbered_case(stack: Stack, number: int) -> Case:
 
 
 def is_whole(case: Case) -> bool:
-    """Tell whether every part of a case belongs to the same number."""
+    """Return whether every part of a case belongs to the same number."""
     expected = numbered_case(case.stack, case.interactions)
     return bool((case.labels == expected.labels).all()) and case.history == expected.history
 
@@ -104,7 +104,7 @@ def lock_and_stay(path: Path, _: int) -> None:
 
 
 def lock_and_release(path: Path, rounds: int) -> None:
-    """Take turns; say how often the lock was held, and ``twice`` if ever by two at once."""
+    """Alternate; print how often the lock was held, and ``twice`` if ever by two at once."""
     say("ready")
     sys.stdin.readline()
     marker = path.with_name("inside")

@@ -291,7 +291,7 @@ def test_another_thickness_from_the_reader_is_the_same_stack(tmp_path: Path):
 
 
 def sealed(data: bytes) -> bytes:
-    """Give a body the checksum it should have."""
+    """Return a body the checksum it should have."""
     return data + hashlib.sha256(data).digest()
 
 

@@ -107,7 +107,7 @@ def test_corrections_keep_earlier_prompts() -> None:
 
 
 def textured_case(spacing: tuple[float, float], signed: bool = False) -> TrainingCase:
-    """Give the phantom with noise, so that every percentile matters."""
+    """Return the phantom with noise, so that every percentile matters."""
     case = phantom_case()
     noise = np.random.default_rng(0).normal(0, 30, case.pixels.shape)
     pixels = (case.pixels + noise - (200 if signed else 0)).astype(np.float32)
@@ -180,7 +180,7 @@ def test_slices_not_read_still_stand_beside_those_that_were() -> None:
 
 
 def scar_only() -> TrainingCase:
-    """Give the phantom with nothing but scar on slice 2, as without a wall to draw it in."""
+    """Return the phantom with nothing but scar on slice 2, as without a wall to draw it in."""
     labels = phantom_labels()
     labels[2][labels[2] != 3] = 0
     some = (True, True, False, True, True)

@@ -202,7 +202,7 @@ class ThresholdComparison(QObject):
 
     @property
     def stale(self) -> bool:
-        """Whether the case or a setting has changed since ``answer`` was requested."""
+        """Return whether the case or a setting has changed since ``answer`` was requested."""
         return self._methods.stale
 
     @property
@@ -211,7 +211,7 @@ class ThresholdComparison(QObject):
 
     @property
     def replaces_strip(self) -> bool:
-        """Whether the window is too low for the filmstrip beside the open strip of methods."""
+        """Return whether the window is too low for the filmstrip beside the strip of methods."""
         return self.wanted and self._low
 
     # Open, close and fit

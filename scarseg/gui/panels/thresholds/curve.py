@@ -24,7 +24,7 @@ class CurvePlot(Plot):
     """Grams of one slice above each threshold; no island is dropped and no dark core added."""
 
     def __init__(self) -> None:
-        super().__init__("bottom", ground=theme.BACKGROUND)
+        super().__init__("bottom", background=theme.BACKGROUND)
         self.setMinimumWidth(NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Grams of the slice against the threshold")

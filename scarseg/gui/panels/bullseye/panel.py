@@ -18,8 +18,8 @@ from PyQt6.QtWidgets import (
 
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.gui.actions import Actions
-from scarseg.gui.panels.bullseye_data import SegmentSummary, summarize
-from scarseg.gui.panels.bullseye_view import BullseyeView
+from scarseg.gui.panels.bullseye.summary import SegmentSummary, summarize
+from scarseg.gui.panels.bullseye.view import BullseyeView
 from scarseg.gui.panels.insertion_point import InsertionTool
 from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.session.session import Session
