@@ -67,8 +67,8 @@ class Cause(StrEnum):
     READER: manual edit, status or prompts. ANSWER: the segmenter's prediction for the prompts on
     the slice. CORRECTION: the result of :func:`scarseg.segmentation.predict.correct_heart` for
     the prompts for wall and blood pool. PROPOSAL and RELOCATED: the models' proposal for the
-    slice; WALL: only wall and blood pool of it. MVO: dark cores of a proposal labelled by
-    :func:`scarseg.quant.mvo.propose_mvo`. UNDO, REDO: of the named step. MODEL_RUN: the
+    slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of the
+    models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. UNDO, REDO: of the named step. MODEL_RUN: the
     models ran on the slice, and nothing changed.
     """
 

@@ -83,7 +83,7 @@ class Measurements:
 
     @property
     def looked_at(self) -> bool:
-        """Whether any slice was proposed or read, or has scar."""
+        """Return whether any slice was proposed or read, or has scar."""
         seen = any(one.status is not SliceStatus.UNSEEN for one in self.slices)
         return seen or any(one.n_infarct_voxels for one in self.slices)
 

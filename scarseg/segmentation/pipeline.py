@@ -155,19 +155,29 @@ def propose_case_with_embeddings(
     return case, tuple(embeddings)
 
 
-def mvo_changes(case: Case) -> list[Change]:
-    """Build the changes that label MVO on the proposed slices of a case, once all are proposed.
+def awaits_mvo(case: Case, slice_index: int) -> bool:
+    """Return whether a slice has scar that is not read and in which MVO was not looked for."""
+    reading = case.readings[slice_index]
+    waits = reading.status is SliceStatus.PROPOSED and not reading.mvo_sought
+    return waits and bool(infarct_mask(case.labels[slice_index]).any())
 
-    Slices that a reader edited or read, and those where MVO was looked for, are left. Empty where
-    the stack has no remote wall to compare with: MVO then stays unknown.
+
+def mvo_changes(case: Case, slices: Sequence[int] | None = None) -> list[Change]:
+    """Build the changes that label MVO in the scar of the models, once all slices are proposed.
+
+    Empty where the stack has no remote wall to compare with: MVO then stays unknown.
+
+    Args:
+        case: labels of all slices.
+        slices: where to look; by default on all that await it and that no reader edited.
     """
-    waiting = [
-        k
-        for k, reading in enumerate(case.readings)
-        if reading.status is SliceStatus.PROPOSED
-        and not (reading.protected or reading.mvo_sought)
-        and infarct_mask(case.labels[k]).any()
-    ]
+    waiting = slices
+    if waiting is None:
+        waiting = [
+            k
+            for k, reading in enumerate(case.readings)
+            if awaits_mvo(case, k) and not reading.edited
+        ]
     if not waiting:
         return []
     labels = propose_mvo(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
@@ -312,7 +322,12 @@ def _without_scar(before: LabelArray) -> LabelArray:
 
 
 def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
-    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
+    """Add the interval to a record: its ends to the row, its rule to the sidecar.
+
+    None is added while a slice is unseen: what lies there is not within any interval.
+    """
+    if any(row["status"] == str(SliceStatus.UNSEEN) for row in record.slices):
+        return record
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
     return replace(
