@@ -268,7 +268,7 @@ def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader)
     expected[28:32, 44:47] = True
     np.testing.assert_array_equal(reader.document.labels == Label.MVO, expected)  # with the scar
     scar = np.where(reader.document.labels == Label.MVO, np.uint8(Label.SCAR), reader.document.labels)
-    reader.document.push(paint(reader.case, 2, "relabel", scar))
+    reader.document.push(changes.paint(reader.case, 2, "relabel", scar))
     before = reader.case.labels.tobytes()
     reader.act("propose_mvo")
     np.testing.assert_array_equal(reader.document.labels == Label.MVO, expected)
