@@ -11,12 +11,13 @@ runs it (``set_defaults(run=...)``), which imports what it needs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 import scarseg
-from scarseg.cli import agree, batch, demo, evaluate, inspect, replay, train, weights, window
-from scarseg.cli.console import INTERRUPTED, NOTHING_DONE, log_to_stderr, say
+from scarseg.cli import agree, batch, demo, evaluate, inspect, pacs, replay, train, weights, window
+from scarseg.cli.console import DONE, INTERRUPTED, NOTHING_DONE, log_to_stderr, say
 from scarseg.cli.parser import Commands, Parser
 from scarseg.errors import Cancelled, ScarsegError
 
@@ -32,6 +33,7 @@ _COMMANDS = {
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "replay": replay.add_replay,
+    "pacs": pacs.add_pacs,
     "weights": weights.add_weights,
 }
 
@@ -64,7 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.words = words
     try:
         with log_to_stderr():
-            return int(options.run(options))
+            status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # "scarseg inspect PATH | head": nobody reads on. What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Cancelled:
         return INTERRUPTED
     except ScarsegError as error:
@@ -74,3 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         say(str(interrupt) or "Interrupted; no table was written.")
         return INTERRUPTED
+    except MemoryError:
+        say("E_MEMORY: The work did not fit into memory.")
+        return NOTHING_DONE
+    except Exception as error:  # noqa: BLE001 - the boundary of the program
+        say(f"E_INTERNAL: A fault of the program, which these lines locate:\n{_locations(error)}")
+        return NOTHING_DONE
+
+
+def _locations(error: BaseException) -> str:
+    """Return the traceback of a bug without its message: that may hold a patient's name."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"  {one.filename}:{one.lineno} {one.name}" for one in frames]
+    return "\n".join([*lines, type(error).__name__])

@@ -53,6 +53,18 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """Read a time in s."""
+    return _positive(text, "a time in s")
+
+
+def tcp_port(text: str) -> int:
+    """Read the number of a TCP port."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """Read a seed."""
     if not text.isdecimal() or len(text) > 18:

@@ -34,7 +34,16 @@ def has_display() -> bool:
 
 
 def open_window(path: str | None) -> int:
-    """Open the window, on a study if ``path`` names one; return its exit status."""
-    from scarseg.gui import app
+    """Open the window, on a study if ``path`` names one; return its exit status.
 
+    Raises:
+        InputError: E_QT_LIBRARY, E_NO_DISPLAY.
+    """
+    try:
+        from scarseg.gui import app
+    except ImportError as error:  # a library of the system that Qt itself is linked with
+        from_linker = "cannot open shared object file" in str(error)
+        if not from_linker:
+            raise
+        raise InputError("E_QT_LIBRARY", f"Qt cannot be loaded: {error}.") from error
     return int(app.main(path))

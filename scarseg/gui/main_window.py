@@ -44,7 +44,7 @@ from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.filmstrip import Filmstrip
-from scarseg.gui.viewer.keyboard_cursor import KeyboardHand
+from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
@@ -109,7 +109,7 @@ class MainWindow(QMainWindow):
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
         self.histogram = Histogram(session, views, self.view_row, self.results.room)
         self.histogram.bind(actions["histogram"], self)
-        self.keyboard = KeyboardHand(session, lambda: views.active, self)
+        self.keyboard = KeyboardCursor(session, lambda: views.active, self)
         self.keyboard.take(actions)
         self.pictures = PictureExport(
             commands, views, self.strip, lambda: self.presenter.measured, self

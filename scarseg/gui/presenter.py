@@ -23,9 +23,9 @@ from scarseg.gui.session.open_case import OpenCase
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting, window_level
 from scarseg.gui.viewer.canvas import Canvas
-from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, standing_of, tell_grams
+from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, show_grams_of, status_of
 from scarseg.gui.viewer.montage import Cell, Views
-from scarseg.gui.viewer.view_state import find_home
+from scarseg.gui.viewer.view_state import find_heart_region
 from scarseg.quant import scar_checks
 
 
@@ -221,7 +221,7 @@ class Presenter(QObject):
         current = self._open
         document, inference, saver = current.document, current.inference, current.saver
         stack = document.case.stack
-        self._views.let_go()
+        self._views.cancel_gestures()
         self._set_geometry(self._canvas)
         self._views.shared.set("editable", not document.read_only)
         self._levels.recall_levels()
@@ -249,7 +249,7 @@ class Presenter(QObject):
         self.current_changed(document.current)
         self._status.saved_changed()
         self._status.show_clock()
-        self._canvas.go_home()
+        self._canvas.fit_heart()
 
     def update_montage(self) -> None:
         """Draw every slice in its cell, while the montage is visible.
@@ -273,12 +273,12 @@ class Presenter(QObject):
                 self._set_geometry(cell.canvas)
                 cell.canvas.show_image(stack.pixels[cell.index])
                 cell.canvas.home = self._home.close_mm
-                cell.canvas.go_home()
+                cell.canvas.fit_heart()
         for k in range(stack.n_slices):
             self._draw(k)
             self._tell(k)
         if self.measured is not None:
-            tell_grams(cells.cells, self.measured)
+            show_grams_of(cells.cells, self.measured)
             self._show_scar_outside_wall()
         cells.choose(document.current)
 
@@ -314,7 +314,7 @@ class Presenter(QObject):
                 self._levels.recall_levels()
             self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
-                canvas.go_home()
+                canvas.fit_heart()
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
@@ -371,7 +371,7 @@ class Presenter(QObject):
         self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
-            tell_grams(self._cells, self.measured)
+            show_grams_of(self._cells, self.measured)
         self._session.remember(self.measured)
         self._show_scar_outside_wall()
 
@@ -411,7 +411,7 @@ class Presenter(QObject):
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
-            word, dot = standing_of(document, inference, k)
+            word, dot = status_of(document, inference, k)
             self._cells[k].tell(word=word, dot=dot)
 
     @property
@@ -434,7 +434,7 @@ class Presenter(QObject):
 
     def _find_home(self) -> None:
         """Find the field of view of the heart, for every view."""
-        self._home = find_home(self._open.document.case)
+        self._home = find_heart_region(self._open.document.case)
         self._canvas.home = self._home.large_mm
         for cell in self._cells:
             cell.canvas.home = self._home.close_mm

@@ -94,7 +94,7 @@ def sized(painter: QPainter, pixels: int, bold: bool = False) -> QFont:
     return font
 
 
-def standing_of(
+def status_of(
     document: Document, inference: Inference, k: int, here: bool = False
 ) -> tuple[str, str]:
     """Return the state of a slice as a word and a colour; ``here`` marks the current one."""
@@ -115,7 +115,7 @@ def standing_of(
     return word, dot
 
 
-def tell_grams(captions: Sequence[Captioned], measured: Measurements) -> None:
+def show_grams_of(captions: Sequence[Captioned], measured: Measurements) -> None:
     """Write the grams of every slice, in the headline's convention."""
     for row in measured.slices:
         grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
@@ -283,12 +283,12 @@ class Filmstrip(QScrollArea):
             theme.STATUS_WORDS[status],
             theme.STATUS_COLOURS[status],
         )
-        word, dot = standing_of(document, inference, k, here=True)
+        word, dot = status_of(document, inference, k, here=True)
         tile.tell(word=word, dot=dot)
 
     def show_grams(self, measured: Measurements) -> None:
         """Write the grams of every slice, in the headline's convention."""
-        tell_grams(self.tiles, measured)
+        show_grams_of(self.tiles, measured)
 
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""

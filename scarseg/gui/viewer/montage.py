@@ -25,7 +25,7 @@ from scarseg.gui.commands import Commands
 from scarseg.gui.tools import drawing, prompts
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import RIGHT, Captioned, sized
-from scarseg.gui.viewer.view_state import Shared
+from scarseg.gui.viewer.view_state import ViewState
 
 CAPTION = 22
 """The line beneath a picture: number, grams, status."""
@@ -80,7 +80,7 @@ class Cell(Captioned):
     pressed = pyqtSignal()
     opened = pyqtSignal()
 
-    def __init__(self, index: int, shared: Shared) -> None:
+    def __init__(self, index: int, shared: ViewState) -> None:
         super().__init__(index)
         self.canvas = Canvas(shared)
         self.canvas.setParent(self)
@@ -131,7 +131,7 @@ class Grid(QScrollArea):
     made = pyqtSignal(object)
     stepped = pyqtSignal(int)
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ViewState) -> None:
         super().__init__()
         self.setAccessibleName("Montage: all slices")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -180,7 +180,7 @@ class Grid(QScrollArea):
             self._linking = True
             for cell in self.cells:
                 if cell.canvas.seen != moved.seen:
-                    cell.canvas.look_at(moved.seen)
+                    cell.canvas.show_region(moved.seen)
             self._linking = False
 
     @property
@@ -195,9 +195,9 @@ class Grid(QScrollArea):
         """
         for cell in self.cells:
             cell.tell(chosen=cell.index == k)
-            cell.canvas.be_current(cell.index == k)
+            cell.canvas.set_current(cell.index == k)
             if cell.index != k and not cell.canvas.busy:
-                cell.canvas.leave_off()
+                cell.canvas.reset_tool()
         if k < len(self.cells) and not self.busy:
             self.ensureWidgetVisible(self.cells[k], 0, GAP)
 
@@ -235,7 +235,7 @@ class Views(QStackedWidget):
     def __init__(self, commands: Commands, settings: QSettings, watcher: QObject) -> None:
         super().__init__()
         self._commands, self._settings, self._watcher = commands, settings, watcher
-        self.shared = Shared(self)
+        self.shared = ViewState(self)
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
         self.addWidget(self.grid)
@@ -274,7 +274,7 @@ class Views(QStackedWidget):
         canvases = (self.canvas, *(cell.canvas for cell in self.grid.cells))
         return next((canvas for canvas in canvases if canvas.gesture_open), None)
 
-    def let_go(self) -> None:
+    def cancel_gestures(self) -> None:
         """Cancel the gesture under way, on any slice."""
         for canvas in (self.canvas, *(cell.canvas for cell in self.grid.cells)):
             canvas.cancel_gesture()
@@ -287,7 +287,7 @@ class Views(QStackedWidget):
         """Show all slices at once, or the current one large."""
         if montage is self.montage:
             return
-        self.let_go()
+        self.cancel_gestures()
         self.setCurrentIndex(int(montage))
         self._settings.setValue(KEY, montage)
         self.switched.emit()

@@ -15,7 +15,7 @@ Levels = tuple[float, float]
 T = TypeVar("T")
 
 
-class Shared(QObject):
+class ViewState(QObject):
     """Values that every view of a slice takes from one place.
 
     ``levels`` are the grey values from black to white; ``filled`` and ``fill_opacity`` say how
@@ -58,17 +58,17 @@ class Shared(QObject):
 
 
 class _Sharing(Protocol):
-    shared: Shared
+    shared: ViewState
 
 
-class Common(Generic[T]):
+class SharedAttribute(Generic[T]):
     """An attribute of a view that is really that of all views."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     @overload
-    def __get__(self, view: None, owner: type) -> Common[T]: ...
+    def __get__(self, view: None, owner: type) -> SharedAttribute[T]: ...
     @overload
     def __get__(self, view: _Sharing, owner: type) -> T: ...
     def __get__(self, view: _Sharing | None, owner: type) -> Any:
@@ -78,7 +78,7 @@ class Common(Generic[T]):
         view.shared.set(self._name, value)
 
 
-ROOM, LARGE_ROOM = 1.44, 1.4
+SMALL_MARGIN, LARGE_MARGIN = 1.44, 1.4
 """Side of what is shown to the width of the wall; and of the large view to that."""
 SMALLEST_MM = 90.0
 SHARE = 0.65
@@ -86,7 +86,7 @@ SHARE = 0.65
 
 
 @dataclass(frozen=True)
-class Home:
+class HeartRegion:
     """Where the heart is.
 
     ``close_mm`` for small pictures and ``large_mm`` for the large view, in mm; ``crop`` is the
@@ -99,7 +99,7 @@ class Home:
     found: bool
 
 
-def find_home(case: Case) -> Home:
+def find_heart_region(case: Case) -> HeartRegion:
     """Find the square round the wall of all slices, or the middle where there is none."""
     stack = case.stack
     row_mm, column_mm = stack.pixel_spacing_mm
@@ -113,10 +113,10 @@ def find_home(case: Case) -> Home:
             (float(columns.mean()) + 0.5) * column_mm, (float(rows.mean()) + 0.5) * row_mm
         )
         across = max(np.ptp(columns) * column_mm, np.ptp(rows) * row_mm)
-        side = max(float(across) * ROOM, SMALLEST_MM)
+        side = max(float(across) * SMALL_MARGIN, SMALLEST_MM)
     close = _square(middle, side)
     crop = QRectF(close.left() / column_mm, close.top() / row_mm, side / column_mm, side / row_mm)
-    return Home(close, _square(middle, side * LARGE_ROOM), crop, found)
+    return HeartRegion(close, _square(middle, side * LARGE_MARGIN), crop, found)
 
 
 def _square(middle: QPointF, side: float) -> QRectF:

@@ -267,6 +267,9 @@ def _summary(
         frames=good,
         merged=own_series if first.own_series_uid else (),
         rank=group.rank,
+        manufacturer=first.manufacturer,
+        model_name=first.model_name,
+        field_strength_t=first.field_strength_t,
     )
 
 
