@@ -66,15 +66,17 @@ class Cause(StrEnum):
 
     READER: manual edit, status or prompts. ANSWER: the segmenter's prediction for the prompts on
     the slice. CORRECTION: the result of :func:`scarseg.segmentation.predict.correct_heart` for
-    the prompts for wall and blood pool. PROPOSAL and RELOCATED: the models' proposal for the
-    slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of the
-    models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. UNDO, REDO: of the named step. MODEL_RUN: the
-    models ran on the slice, and nothing changed.
+    the prompts for wall and blood pool. REFILLED: scar predicted inside a wall that a reader set,
+    by :func:`scarseg.segmentation.refill.refill_wall`. PROPOSAL and RELOCATED: the models'
+    proposal for the slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of
+    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. UNDO, REDO:
+    of the named step. MODEL_RUN: the models ran on the slice, and nothing changed.
     """
 
     READER = "reader"
     ANSWER = "answer"
     CORRECTION = "correction"
+    REFILLED = "refilled"
     PROPOSAL = "proposal"
     RELOCATED = "relocated"
     WALL = "wall"

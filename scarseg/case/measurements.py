@@ -56,7 +56,7 @@ class Measurements:
 
     ``scar_mass_g``, ``scar_volume_ml``, ``mvo_mass_g``, ``lv_mass_g`` and ``scar_percent_lv``
     follow ``convention``. ``lv_mass_g`` and ``scar_percent_lv`` are None without a wall.
-    MVO is None where it was not looked for on any slice with scar. ``looked_at`` is False while
+    MVO is None where it was not looked for on any slice with scar. ``examined`` is False while
     no slice was proposed or read: the scar masses are then 0 without meaning, and left blank
     wherever they are written.
     ``warnings`` are codes, in order, without duplicates. ``scar_mass_proposed_*`` sums the models'
@@ -82,7 +82,7 @@ class Measurements:
     scar_mass_proposed_spacing_g: float | None = None
 
     @property
-    def looked_at(self) -> bool:
+    def examined(self) -> bool:
         """Return whether any slice was proposed or read, or has scar."""
         seen = any(one.status is not SliceStatus.UNSEEN for one in self.slices)
         return seen or any(one.n_infarct_voxels for one in self.slices)

@@ -213,7 +213,7 @@ def segment(
     box for wall and pool are applied to a wall predicted anew. A wall that a reader drew is a
     prompt too.
     """
-    own = previous is not None and is_heart_from(before, previous)
+    own = prompts.has_contours or (previous is not None and is_heart_from(before, previous))
     drawn = None if own or previous is None else _drawn_heart(before)
     logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
     threshold = scar_level(prompts, drawn is not None or prompts.has_heart_prompts, rules)

@@ -18,8 +18,8 @@ from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.export import ExportFormat, ExportRequest
 from scarseg.gui.session.inference_state import Readiness
-from scarseg.segmentation.pipeline import awaits_mvo
 from scarseg.models import Models
+from scarseg.segmentation.pipeline import awaits_mvo
 from tests.fakes import fake_models
 
 HARMLESS = ("propagateSizeHints",)
@@ -113,7 +113,9 @@ class Reader:
         """Return whether MVO was looked for wherever the models drew scar, or cannot be."""
         inference = self.inference
         return inference._jobs._without_remote == self.document.revision or not any(
-            awaits_mvo(self.case, k) and inference.embeddings[k] and not inference.is_drawn_manually(k)
+            awaits_mvo(self.case, k)
+            and inference.embeddings[k]
+            and not inference.is_drawn_manually(k)
             for k in range(self.case.stack.n_slices)
         )
 

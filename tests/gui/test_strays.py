@@ -11,7 +11,6 @@ from PyQt6.QtTest import QTest
 
 from scarseg.case import changes
 from scarseg.case.case import Case
-from scarseg.case.changes import paint
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.gui.session.document import Document
@@ -267,7 +266,9 @@ def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader)
     expected = np.zeros((60, 72), dtype=bool)
     expected[28:32, 44:47] = True
     np.testing.assert_array_equal(reader.document.labels == Label.MVO, expected)  # with the scar
-    scar = np.where(reader.document.labels == Label.MVO, np.uint8(Label.SCAR), reader.document.labels)
+    scar = np.where(
+        reader.document.labels == Label.MVO, np.uint8(Label.SCAR), reader.document.labels
+    )
     reader.document.push(changes.paint(reader.case, 2, "relabel", scar))
     before = reader.case.labels.tobytes()
     reader.act("propose_mvo")

@@ -449,7 +449,7 @@ def test_prompts_that_name_no_slice_of_a_stack_leave_its_scar_unknown(
     case = pipeline.propose_case(phantom_stack, models, prompts={})
     assert {reading.status for reading in case.readings} == {SliceStatus.UNSEEN}
     measured = pipeline.measure(case)
-    assert not measured.looked_at and measured.mvo_mass_g is None
+    assert not measured.examined and measured.mvo_mass_g is None
     assert measured.lv_mass_g is not None and measured.lv_mass_g > 0
     row = pipeline.measured_record(case).row
     assert row["scar_mass_g"] is None and row["scar_percent_lv"] is None

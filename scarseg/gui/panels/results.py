@@ -190,7 +190,7 @@ class ResultsPanel(QWidget):
         thickness = measured.convention is MassConvention.THICKNESS
         other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
         names = (_by_thickness(stack), _by_spacing(stack))
-        seen = measured.looked_at
+        seen = measured.examined
         self.headline.setText(f"{measured.scar_mass_g:.1f} g" if seen else NOTHING)
         self.convention.setText(names[0] if thickness else names[1])
         text = f"{other:.1f} g" if seen else NOTHING

@@ -127,7 +127,7 @@ def _groups(document: _Document) -> list[_Group]:
     if measured.lv_mass_thickness_g is not None and measured.lv_mass_spacing_g is not None:
         both = (measured.lv_mass_thickness_g, measured.lv_mass_spacing_g)
         groups.append(_group(document, wall, _masses(_LV_MASS, both)))
-    if not measured.looked_at:
+    if not measured.examined:
         return groups  # nothing is known of scar: 0 g would be a finding
     numbers = _masses(uids.MASS, (measured.scar_mass_thickness_g, measured.scar_mass_spacing_g))
     numbers.append(_number(uids.VOLUME, measured.scar_volume_ml, uids.MILLILITRE, _DEPTHS[chosen]))

@@ -141,7 +141,7 @@ def case_record(
     identity = identity_cells(
         stack.patient_id, stack.study_uid, stack.series_uid, stack.part, stack.study_date, identify
     )
-    seen = measured.looked_at
+    seen = measured.examined
     row: dict[str, Cell] = {
         **identity,
         "sequence": str(stack.sequence),

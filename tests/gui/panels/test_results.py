@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from scarseg.case.labels import Label
-
 DASH = "–"
 
 
