@@ -69,8 +69,9 @@ class Cause(StrEnum):
     the prompts for wall and blood pool. REFILLED: scar predicted inside a wall that a reader set,
     by :func:`scarseg.segmentation.refill.refill_wall`. PROPOSAL and RELOCATED: the models'
     proposal for the slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of
-    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. UNDO, REDO:
-    of the named step. MODEL_RUN: the models ran on the slice, and nothing changed.
+    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. CONTOUR: a
+    manual edit of the contours of the wall, in which scar goes on being the segmenter's. UNDO,
+    REDO: of the named step. MODEL_RUN: the models ran on the slice, and nothing changed.
     """
 
     READER = "reader"
@@ -81,6 +82,7 @@ class Cause(StrEnum):
     RELOCATED = "relocated"
     WALL = "wall"
     MVO = "mvo"
+    CONTOUR = "contour"
     UNDO = "undo"
     REDO = "redo"
     MODEL_RUN = "looked"

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarseg.cli.console import DONE, print_tables, say
-from scarseg.cli.parser import Commands, Parser, seconds, tcp_port
+from scarseg.cli.console import DONE, NOTHING_DONE, SOME_FAILED, print_tables, progress_bar, say
+from scarseg.cli.options import seconds, tcp_port
+from scarseg.cli.parser import Commands, Parser
 
 if TYPE_CHECKING:
     from scarseg.pacs.addresses import Server
@@ -32,6 +33,8 @@ def add_pacs(commands: Commands) -> None:
     verbs: Commands = pacs.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
     _add_test(verbs)
     _add_find(verbs)
+    _add_fetch(verbs)
+    _add_send(verbs)
 
 
 def add_connection(verb: Parser) -> None:
@@ -164,3 +167,101 @@ def _cell(value: object) -> str:
         return " ".join(value)
     text = "" if value is None else str(value)
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _add_fetch(verbs: Commands) -> None:
+    fetch = verbs.add_parser(
+        "fetch",
+        help="fetch series of a study, whole or not at all",
+        description="Fetch the MR series of a study to DIR/SERIES_UID/SOP_UID.dcm. A series is"
+        " hidden until all its images are there; the same command goes on after a cut, and leaves"
+        " alone what is whole.",
+    )
+    add_connection(fetch)
+    fetch.add_argument("--study", required=True, metavar="UID", help="study UID")
+    fetch.add_argument(
+        "--series",
+        action="append",
+        default=[],
+        metavar="UID",
+        help="this series instead of all MR series; may be repeated",
+    )
+    add_retrieval(fetch)
+    fetch.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the series"
+    )
+    fetch.set_defaults(run=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from scarseg import pacs
+    from scarseg.pacs.fetching import fetch_study
+
+    archive = pacs.connect(server_of(options))
+    with progress_bar("Fetching") as progress:
+        fetched = fetch_study(archive, options.study, options.series, options.output, progress)
+    for one in fetched.series:
+        print(f"{one.path}: {one.n_images} images, {one.n_fetched} of them fetched now")
+    for _, error in fetched.failed:
+        say(f"{error.code}: {error.message}")
+    if not fetched.series:
+        return NOTHING_DONE
+    _say_warnings([one.path for one in fetched.series])
+    return SOME_FAILED if fetched.failed else DONE
+
+
+def _say_warnings(folders: Sequence[Path]) -> None:
+    """Write what opening the folders would warn of."""
+    from scarseg.io import dicom
+
+    report = dicom.scan(folders)
+    for stack in report.stacks:
+        for warning in stack.warnings:
+            say(f"{warning.code}: series {stack.stack_id}: {warning.message}")
+    for refusal in report.refused:
+        say(f"{refusal.code}: {refusal.message} [{refusal.path}]")
+
+
+def _add_send(verbs: Commands) -> None:
+    send = verbs.add_parser(
+        "send",
+        help="send results to their study in an archive",
+        description="Send DICOM SEG, SR, RTSTRUCT, PDF and pictures that scarseg wrote with"
+        " --identify. The study must exist there under the same patient ID; what is there already"
+        " stays as it is; each instance is looked up afterwards.",
+    )
+    add_connection(send)
+    send.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    send.add_argument(
+        "--pseudonyms", action="store_true", help="send files that name a patient by pseudonym"
+    )
+    send.add_argument("--images", action="store_true", help="send images as well")
+    send.add_argument(
+        "--new-study", action="store_true", help="send to a study that is not there yet"
+    )
+    send.set_defaults(run=_send)
+
+
+def _send(options: argparse.Namespace) -> int:
+    from scarseg import pacs
+    from scarseg.pacs.sending import read_instances, send_instances
+
+    selection = read_instances(options.paths, options.images)
+    if selection.n_images_left_out:
+        say(f"{selection.n_images_left_out} images are not sent; --images sends them.")
+    archive = pacs.connect(server_of(options))
+    with progress_bar("Sending") as progress:
+        report = send_instances(
+            archive,
+            selection.instances,
+            pseudonyms=options.pseudonyms,
+            new_study=options.new_study,
+            progress=progress,
+        )
+    for one in report.sent:
+        print(f"sent {one.kind} {one.sop_uid} to study {one.study_uid}")
+    for one in report.present:
+        print(f"there already: {one.kind} {one.sop_uid} in study {one.study_uid}")
+    for one, reason in report.refused:
+        say(f"E_PACS_REFUSED: {one.kind} {one.sop_uid}: {reason}")
+    return SOME_FAILED if report.refused else DONE

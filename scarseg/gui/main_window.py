@@ -195,7 +195,7 @@ class MainWindow(QMainWindow):
         views, commands = self.views, self.commands
         for message in (
             commands.said, self.tools.said, self.bullseye.insertion.said, self.comparison.said,
-            self.keyboard.said, views.refused,
+            self.keyboard.said, views.refused, views.hinted,
         ):  # fmt: skip
             message.connect(self.status_bar.show_message)
         self.status_bar.cancelled.connect(self._cancel_jobs)

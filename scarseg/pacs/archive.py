@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from scarseg.errors import PacsError
 from scarseg.pacs.addresses import Server
 from scarseg.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 MAX_STUDIES = 5000
 MAX_SERIES = 5000
@@ -76,11 +79,15 @@ class Instance:
     study_uid: str
     series_uid: str
     transfer_syntax: str
-    data: bytes
+    patient_id: str
+    pseudonymous: bool
+    kind: str
+    """A word for people: SEG, SR, RTSTRUCT, PDF, picture or image."""
+    data: bytes = field(repr=False)
 
 
-Store = Callable[[bytes], None]
-"""Called with the bytes of each file that arrives; raises PacsError to end the retrieval."""
+Store: TypeAlias = "Callable[[bytes | Dataset], None]"
+"""Called with each file that arrives, as it came; raises PacsError to end the retrieval."""
 
 
 class Archive(Protocol):

@@ -12,12 +12,10 @@ import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any, cast
 
 import requests
 from dicomweb_client.web import DICOMwebClient
-from pydicom import dcmread
 from requests.adapters import HTTPAdapter
 
 from scarseg.errors import PacsError
@@ -38,7 +36,7 @@ from scarseg.pacs.archive import (
     study_matches,
     too_many,
 )
-from scarseg.pacs.instances import UNREADABLE, normalised
+from scarseg.pacs.instances import UNREADABLE, parsed
 from scarseg.pacs.tls import client_context, reason_of
 from scarseg.progress import Progress, silent
 
@@ -170,14 +168,14 @@ class WebArchive:
                     parts = self._client.iter_series(study_uid, series_uid, media_types=_WADO)
                     for dataset in parts:
                         progress(0.0, "")
-                        store(normalised(dataset)[1])
+                        store(dataset)
                     return ""
                 for image in images:
                     progress(0.0, "")
                     one = self._client.retrieve_instance(
                         study_uid, series_uid, image.sop_uid, media_types=_WADO
                     )
-                    store(normalised(one)[1])
+                    store(one)
         except PacsError as error:
             if error.code in ("E_PACS_ABORTED", "E_PACS_TIMEOUT", "E_PACS_UNREACHABLE"):
                 return error.message
@@ -192,7 +190,7 @@ class WebArchive:
         try:
             with self._errors("STOW-RS"):
                 answer = self._client.store_instances(
-                    [dcmread(BytesIO(instance.data))], study_instance_uid=instance.study_uid
+                    [parsed(instance.data)], study_instance_uid=instance.study_uid
                 )
         except PacsError as error:
             if error.code == "E_PACS_REFUSED":

@@ -23,6 +23,7 @@ from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 from scarseg.gui import theme
 from scarseg.gui.commands import Commands
 from scarseg.gui.tools import drawing, prompts
+from scarseg.gui.tools.contours import WallMoved
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import RIGHT, Captioned, sized
 from scarseg.gui.viewer.view_state import ViewState
@@ -220,12 +221,13 @@ class Views(QStackedWidget):
 
     Signals:
         switched: the other view is shown.
-        refused, hovered, resized, threshold_turned, levels_changed, levels_settled: as those of
-            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the mouse is on.
+        refused, hinted, hovered, resized, threshold_turned, levels_changed, levels_settled: from
+            the slice under the mouse, as in :class:`scarseg.gui.viewer.canvas.Canvas`.
     """
 
     switched = pyqtSignal()
     refused = pyqtSignal(str)
+    hinted = pyqtSignal(str)
     hovered = pyqtSignal(str)
     resized = pyqtSignal(int)
     threshold_turned = pyqtSignal(int)
@@ -236,6 +238,7 @@ class Views(QStackedWidget):
         super().__init__()
         self._commands, self._settings, self._watcher = commands, settings, watcher
         self.shared = ViewState(self)
+        self.shared.contours = commands.wall.contours
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
         self.addWidget(self.grid)
@@ -245,6 +248,7 @@ class Views(QStackedWidget):
         self.canvas.levels_changed.connect(self.levels_changed)
         self.canvas.prompted.connect(commands.segmentation.prompted)
         self.canvas.painted.connect(commands.segmentation.painted)
+        self.canvas.wall_moved.connect(commands.wall.moved)
         self.setCurrentIndex(int(settings.value(KEY, False, type=bool)))
 
     @property
@@ -305,6 +309,7 @@ class Views(QStackedWidget):
 
     def _connect(self, canvas: Canvas) -> None:
         canvas.refused.connect(self.refused)
+        canvas.hinted.connect(self.hinted)
         canvas.hovered.connect(self.hovered)
         canvas.resized.connect(self.resized)
         canvas.threshold_turned.connect(self.threshold_turned)
@@ -321,6 +326,7 @@ class Views(QStackedWidget):
             part.opened.connect(partial(self._open, k))
         cell.canvas.prompted.connect(partial(self._prompted, k))
         cell.canvas.painted.connect(partial(self._painted, k))
+        cell.canvas.wall_moved.connect(partial(self._wall_moved, k))
 
     def _open(self, k: int) -> None:
         self._commands.slices.go_to(k)
@@ -335,3 +341,7 @@ class Views(QStackedWidget):
     def _painted(self, k: int, outcome: drawing.Painted) -> None:
         self._commands.slices.go_to(k)
         self._commands.segmentation.painted(outcome)
+
+    def _wall_moved(self, k: int, outcome: WallMoved) -> None:
+        self._commands.slices.go_to(k)
+        self._commands.wall.moved(outcome)

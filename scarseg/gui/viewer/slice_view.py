@@ -53,6 +53,7 @@ class SliceView(Viewport):
         self.grid = layers.GridLayer(self.overlay.redraw)
         self.outlines = layers.LabelLayer(self.overlay.redraw)
         self.marks = layers.MarkLayer(self.overlay.redraw)
+        self.contour_layer = layers.ContourLayer(self.overlay.redraw)
         self.prompt_layer = layers.PromptLayer(self.overlay.redraw)
         self.added_layers: list[layers.AddedLayer] = []
         self.tool_layer, self.corner = items.ToolLayer(), items.EdgeText()
@@ -64,7 +65,8 @@ class SliceView(Viewport):
         self.redraw()
 
     def _layers(self) -> Iterable[layers.Layer]:
-        return (self.grid, self.outlines, self.marks, *self.added_layers, self.prompt_layer)
+        below = (self.grid, self.outlines, self.contour_layer, self.marks)
+        return (*below, *self.added_layers, self.prompt_layer)
 
     # What is shown
 
@@ -144,7 +146,7 @@ class SliceView(Viewport):
         self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
-        for layer in (self.outlines, self.marks, *self.added_layers):
+        for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):
             layer.setVisible(shown)
         self.tool_layer.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.shared.prompts_shown)

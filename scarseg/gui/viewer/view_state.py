@@ -10,6 +10,7 @@ from PyQt6.QtCore import QObject, QPointF, QRectF, pyqtSignal
 
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, wall_mask
+from scarseg.gui.tools.contours import ContourCache
 
 Levels = tuple[float, float]
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class ViewState(QObject):
     ``levels`` are the grey values from black to white; ``filled`` and ``fill_opacity`` say how
     labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
     ``label``, ``radius_mm`` and ``threshold`` (source units) are of the tool in use, ``editable``
-    whether it may change anything.
+    whether it may change anything. ``contours`` are those of the wall of each slice.
 
     Signals:
         changed: any of them.
@@ -44,6 +45,7 @@ class ViewState(QObject):
         self.radius_mm = 4.0
         self.threshold = 0.0
         self.editable = True
+        self.contours = ContourCache()
 
     def set(self, name: str, value: object) -> None:
         """Change one of the values, for all views at once."""
