@@ -9,10 +9,8 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, EnhancedMRImageStorage, ImplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, build_context, build_role, evt
@@ -43,7 +41,7 @@ from scarseg.pacs.associations import (
     listen,
     storage_contexts,
 )
-from scarseg.pacs.instances import UNREADABLE, raw_text
+from scarseg.pacs.instances import UNREADABLE, parsed, raw_text
 from scarseg.progress import Progress, silent
 
 VERIFICATION = UID("1.2.840.10008.1.1")
@@ -369,7 +367,7 @@ def _identifier(level: str, values: dict[str, str]) -> Dataset:
 
 def _read(instance: Instance) -> Dataset:
     try:
-        return dcmread(BytesIO(instance.data))
+        return parsed(instance.data)
     except UNREADABLE:
         raise PacsError(
             "E_INPUT_UNREADABLE", f"Instance {instance.sop_uid} cannot be read."
