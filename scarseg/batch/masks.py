@@ -27,7 +27,7 @@ from scarseg.io.masks.match import MaskMatch, MaskMatches, UnmatchedMask
 from scarseg.io.masks.read import read_mask
 from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.table import error_record, identity_cells
-from scarseg.progress import Progress, silent
+from scarseg.progress import ItemLog, Progress, silent
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,12 @@ def measure_masks(
         Cancelled: by ``progress``; no row is written then.
     """
     results = []
+    log = ItemLog(logger, len(matching.matches))
     for done, match in enumerate(matching.matches):
         progress(done / len(matching.matches), f"Mask {done + 1} of {len(matching.matches)}")
         result = measure_match(match, settings)
         results.append(result)
+        log.add(match.summary.stack_id, str(result.record.row.get("error_code") or ""))
         if result.trouble:
             logger.error("A mask failed by a bug in the program:\n%s", result.trouble)
     progress(1.0, "Measured")

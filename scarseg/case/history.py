@@ -65,7 +65,8 @@ class Cause(StrEnum):
     READER: manual edit, status or prompts. ANSWER: the segmenter's prediction for the prompts on
     the slice. CORRECTION: the result of :func:`scarseg.segmentation.predict.correct_heart` for
     the prompts for wall and blood pool. PROPOSAL and RELOCATED: the models' proposal for the
-    slice; WALL: only wall and blood pool of it. UNDO, REDO: of the named step. MODEL_RUN: the
+    slice; WALL: only wall and blood pool of it. CONTOUR: a manual edit of the contours of the wall,
+    in which scar goes on being the segmenter's. UNDO, REDO: of the named step. MODEL_RUN: the
     models ran on the slice, and nothing changed.
     """
 
@@ -75,6 +76,7 @@ class Cause(StrEnum):
     PROPOSAL = "proposal"
     RELOCATED = "relocated"
     WALL = "wall"
+    CONTOUR = "contour"
     UNDO = "undo"
     REDO = "redo"
     MODEL_RUN = "looked"

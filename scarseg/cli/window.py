@@ -6,13 +6,15 @@ import argparse
 import os
 import sys
 
-from scarseg.cli.parser import Commands
+from scarseg.cli.parser import Commands, examples
 from scarseg.errors import InputError
 
 
 def add_gui(commands: Commands) -> None:
     """Add ``scarseg gui``."""
-    gui = commands.add_parser("gui", help="open the window")
+    gui = commands.add_parser(
+        "gui", help="open the window", epilog=examples("scarseg gui", "scarseg gui study")
+    )
     gui.add_argument("path", nargs="?", metavar="PATH", help="folder, file or zip to open")
     gui.set_defaults(run=_run)
 

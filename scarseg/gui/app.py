@@ -238,7 +238,7 @@ def render(
         window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.presenter.trace_all()
-        window.views.active.go_home()
+        window.views.active.fit_heart()
         window.histogram.count()
         image = window.grab().toImage()
         window.close()

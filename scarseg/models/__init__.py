@@ -146,6 +146,14 @@ class Segmenter(Protocol):
         ...
 
 
+def takes_walls(segmenter: Segmenter) -> bool:
+    """Return whether a segmenter was trained with walls that a reader set.
+
+    It then takes as ``previous`` their wall and pool, and never its own.
+    """
+    return bool(getattr(segmenter, "takes_walls", False))
+
+
 @dataclass(frozen=True)
 class Models:
     """The two models of a session; ``detector`` may be None (then the segmenter proposes)."""

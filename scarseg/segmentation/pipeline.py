@@ -27,7 +27,13 @@ from scarseg.segmentation.predict import (
     propose,
     propose_prompted,
 )
-from scarseg.segmentation.proposal import RULES, ProposalRules, best_lv_box, reconcile_lv_boxes
+from scarseg.segmentation.proposal import (
+    RULES,
+    ProposalRules,
+    best_lv_box,
+    reconcile_lv_boxes,
+    scar_level,
+)
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
 
 if TYPE_CHECKING:
@@ -164,17 +170,19 @@ def segment(
     wall if there is one. Wall and blood pool of ``before`` stay where a reader drew them. Where
     they are still those of ``previous``, the prediction behind ``before``, or where there are
     none, they are predicted anew: prompts for scar improve the wall underneath it. Points and
-    box for wall and pool are applied to a wall predicted anew.
+    box for wall and pool are applied to a wall predicted anew. A wall that a reader drew is a
+    prompt too.
     """
-    refined = previous if rules.previous_with_points and prompts.points else None
-    logits = predict(models, embedding, prompts, refined)
-    threshold = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
+    own = previous is not None and is_heart_from(before, previous)
+    drawn = None if own or previous is None else _drawn_heart(before)
+    logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
+    threshold = scar_level(prompts, drawn is not None or prompts.has_heart_prompts, rules)
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)
     labels = _without_scar(before)
     if logits.wall is not None:
-        if not prompts.no_scar and previous is not None and is_heart_from(before, previous):
+        if not prompts.no_scar and own:
             labels[:] = Label.BACKGROUND
         labels = _with_heart(labels, logits)
         scar &= labels == Label.MYOCARDIUM
@@ -256,6 +264,12 @@ def export_table(
         OutputError: E_EXISTS without ``force``, E_WRITE when the disk refuses.
     """
     return table.write_tables(path, records, settings or {}, force)
+
+
+def _drawn_heart(before: LabelArray) -> HeartMasks | None:
+    """Return the wall and pool of labels; None without a wall."""
+    heart = HeartMasks.of_labels(before)
+    return heart if heart.wall.any() else None
 
 
 def _with_heart(labels: LabelArray, logits: Logits) -> LabelArray:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -310,8 +311,15 @@ def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
             shutil.copyfile(file, target)
         return card
     states = [{k: _half(v) for k, v in load_file(file).items()} for file, _ in found]
-    save_file(join_members(states), target)
+    common = set.intersection(*(set(_metadata(file).items()) for file, _ in found))
+    save_file(join_members(states), target, dict(common))
     return {"members": [card for _, card in found]}
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    with safe_open(file, framework="pt") as weights:
+        metadata: dict[str, str] = weights.metadata() or {}
+    return metadata
 
 
 def _half(value: Tensor) -> Tensor:

@@ -211,6 +211,61 @@ class LearnsOfTheWall(FakeSegmenter):
         )
 
 
+class WatchedSegmenter(FakeSegmenter):
+    """Keep what the segmenter is fed; ``takes_walls`` as weights trained with given walls."""
+
+    takes_walls = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fed: list[Logits | None] = []
+
+    def predict(
+        self,
+        embedding: Embedding,
+        prompts: SlicePrompts,
+        previous: Logits | None = None,
+        quick: bool = False,
+    ) -> Logits:
+        self.fed.append(previous)
+        return super().predict(embedding, prompts, previous, quick)
+
+
+def test_a_wall_that_a_reader_drew_is_fed_and_no_other(phantom_stack: Stack) -> None:
+    segmenter = WatchedSegmenter()
+    models = Models(segmenter, None)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    assert all(one is None for one in segmenter.fed)
+    asked = SlicePrompts(boxes=(Box(30, 15, 60, 45),))
+    pipeline.segment(models, proposal.embedding, asked, proposal.labels, proposal.logits)
+    assert segmenter.fed[-1] is None, "the network's own wall"
+    drawn = proposal.labels.copy()
+    drawn[30, 26] = Label.BACKGROUND
+    pipeline.segment(models, proposal.embedding, asked, drawn, proposal.logits)
+    fed = segmenter.fed[-1]
+    assert fed is not None and fed.wall is not None and fed.blood_pool is not None
+    np.testing.assert_array_equal(fed.wall > 0, drawn >= Label.MYOCARDIUM)
+    np.testing.assert_array_equal(fed.blood_pool > 0, drawn == Label.BLOOD_POOL)
+    assert not (fed.scar > 0).any()
+
+
+def test_clicks_are_answered_from_the_scar_before(phantom_stack: Stack) -> None:
+    segmenter = WatchedSegmenter()
+    models = Models(segmenter, None)
+    rules = replace(RULES, previous_with_points=True)
+    proposal = pipeline.propose_slice(phantom_stack.image(2), models)
+    asked = SlicePrompts(boxes=(Box(30, 15, 60, 45),)).with_point(Point(35, 20, False))
+    pipeline.segment(models, proposal.embedding, asked, proposal.labels, proposal.logits, rules)
+    fed = segmenter.fed[-1]
+    assert fed is not None and fed.wall is not None and fed.blood_pool is not None
+    np.testing.assert_array_equal(fed.scar, proposal.logits.scar)
+    assert not (fed.wall > 0).any()
+    assert not (fed.blood_pool > 0).any()
+    segmenter.takes_walls = False
+    pipeline.segment(models, proposal.embedding, asked, proposal.labels, proposal.logits, rules)
+    assert segmenter.fed[-1] is proposal.logits, "weights before: all of the answer before"
+
+
 def test_wall_that_nobody_drew_follows_the_answer(
     phantom_stack: Stack, phantom_truth: LabelArray
 ) -> None:

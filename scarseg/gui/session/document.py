@@ -220,6 +220,16 @@ class Document(QObject):
                 self.slice_changed.emit(k)
             self.edited.emit()
 
+    @contextmanager
+    def one_step(self, name: str) -> Iterator[None]:
+        """Make one named step of the undo stack of all that is pushed."""
+        self.undo_stack.beginMacro(name)
+        try:
+            with self.grouped():
+                yield
+        finally:
+            self.undo_stack.endMacro()
+
     def set_insertion_point(self, point: InsertionPoint | None) -> None:
         """Set where the right ventricle inserts in front, as one step; None: as proposed."""
         before = self.case.insertion
@@ -287,8 +297,14 @@ class Document(QObject):
         return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
-        """Return the slice that a step of the undo stack belongs to."""
-        assert isinstance(command, SliceCommand)
+        """Return the slice that a step of the undo stack belongs to.
+
+        A step of several slices belongs to the current one where that is among them.
+        """
+        if not isinstance(command, SliceCommand):
+            parts = [command.child(n) for n in range(command.childCount())]
+            slices = [self.slice_of(part) for part in parts if part is not None]
+            return self.current if self.current in slices else slices[0]
         return command.change.slice_index
 
     def _under_scar_after(self, change: Change) -> LabelArray | None:

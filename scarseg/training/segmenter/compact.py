@@ -21,7 +21,7 @@ from scarseg.models.compact_sam import (
     network_from_weights,
     split_members,
 )
-from scarseg.models.segmenter import CompactSegmenter
+from scarseg.models.segmenter import TAKES_WALLS, CompactSegmenter
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending, Limits, StopRequest, run_training
 from scarseg.training.progress_display import ProgressDisplay
@@ -108,6 +108,7 @@ class CompactTraining(SegmenterTraining):
     """A run of the compact segmenter that can be stopped and resumed from its checkpoint."""
 
     network: CompactSam
+    metadata = {TAKES_WALLS: "yes"}  # noqa: RUF012 - typed in the base class
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
@@ -150,7 +151,10 @@ class CompactTraining(SegmenterTraining):
 
     def segmenter(self) -> CompactSegmenter:
         return CompactSegmenter(
-            fold_batchnorms(network_from_weights(self.average)), UNFINISHED, str(self.device)
+            fold_batchnorms(network_from_weights(self.average)),
+            UNFINISHED,
+            str(self.device),
+            takes_walls=True,
         )
 
     def run(

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scarseg.errors import InputError, WeightsError
+from scarseg.models import takes_walls
 from scarseg.models.compact_sam import CompactSam, join_members
+from scarseg.models.segmenter import load_segmenter
 from scarseg.training import runs
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending
@@ -194,6 +196,7 @@ def test_saved_weights_are_half_precision_of_the_running_average(tmp_path: Path)
         k: v + 1 if v.is_floating_point() else v for k, v in training.average.items()
     }
     training.save_best()
+    assert takes_walls(load_segmenter(tmp_path / "best.safetensors", "cpu"))
     stored = load_file(tmp_path / "best.safetensors")
     for name, value in training.average.items():
         if value.is_floating_point():
