@@ -127,6 +127,8 @@ class MainWindow(QMainWindow):
         )
         self.status = StatusPresenter(session, self.status_bar, self)
         self.levels = WindowLevelPresenter(session, settings, self.canvas, self.view_row, self)
+        actions["lock_levels"].setChecked(self.levels.locked)
+        actions["lock_levels"].toggled.connect(self.levels.set_locked)
         self.presenter = Presenter(
             session, views, self.strip, self.results, self.tool_bar, self.levels, self.status, self
         )

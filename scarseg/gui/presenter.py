@@ -131,6 +131,9 @@ class StatusPresenter(QObject):
         )
 
 
+LOCKED_KEY = "levels/locked"
+
+
 class WindowLevelPresenter(QObject):
     """Choose and remember the window level.
 
@@ -154,6 +157,8 @@ class WindowLevelPresenter(QObject):
         self._session, self._settings = session, settings
         self._canvas, self._view_row = canvas, view_row
         self.set_by_reader = False
+        self.locked = bool(settings.value(LOCKED_KEY, False, type=bool))
+        self._proposed: Document | None = None
 
     def recall_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -163,7 +168,33 @@ class WindowLevelPresenter(QObject):
         self.set_by_reader = False
         name, values = window_level.recalled(self._settings, current.document.case)
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(values)
+
+    def set_locked(self, locked: bool) -> None:
+        """Show all slices with the same grey levels, or each by its own remote wall."""
+        self.locked = locked
+        self._settings.setValue(LOCKED_KEY, locked)
+        if self._session.current is not None:
+            self._balance(self._view_row.presets.currentText())
+            self.settled.emit()
+
+    def slices_proposed(self) -> None:
+        """Set automatic levels once more when the last slice of the open case is proposed."""
+        current = self._session.current
+        if current is None or current.document is self._proposed:
+            return
+        self._proposed = current.document
+        if not self.set_by_reader:
+            self.recall_levels()
+            self.settled.emit()
+
+    def _balance(self, name: str) -> None:
+        """Show each slice by its own remote wall, unless locked or by the range of the stack."""
+        current, shared = self._session.current, self._canvas.shared
+        alike = self.locked or current is None or name == window_level.FULL
+        case = None if alike or current is None else current.document.case
+        shared.set("balances", () if case is None else window_level.balances(case))
 
     def choose_preset(self, name: str) -> None:
         """Show a preset on the slice and remember it for this kind of sequence."""
@@ -171,6 +202,7 @@ class WindowLevelPresenter(QObject):
         if current is None or name not in window_level.PRESETS:
             return
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(window_level.preset(current.document.case, name))
         self.levels_settled(name)
 
@@ -211,6 +243,9 @@ class Presenter(QObject):
         views.switched.connect(self.update_montage)
         levels.settled.connect(self._show_levels)
 
+    def _levels_of(self, k: int) -> tuple[float, float]:
+        return self._canvas.shared.levels_of(k)
+
     @property
     def _open(self) -> OpenCase:
         assert self._session.current is not None
@@ -226,7 +261,7 @@ class Presenter(QObject):
         self._views.shared.set("editable", not document.read_only)
         self._levels.recall_levels()
         self._find_home()
-        self._strip.show_document(document, self._home.crop, self._canvas.levels)
+        self._strip.show_document(document, self._home.crop, self._levels_of)
         self._tracing = OutlineCache(document)
         self._tracing.update(document.current)
         self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
@@ -239,7 +274,6 @@ class Presenter(QObject):
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
         document.slice_changed.connect(self.slice_changed)
         document.current_changed.connect(self.current_changed)
-        document.mvo_looked_for.connect(lambda _slice_index: self.measure())
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
@@ -272,7 +306,7 @@ class Presenter(QObject):
             self._laid_out = document
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
-                cell.canvas.show_image(stack.pixels[cell.index])
+                cell.canvas.show_image(stack.pixels[cell.index], cell.index)
                 cell.canvas.home = self._home.close_mm
                 cell.canvas.fit_heart()
         for k in range(stack.n_slices):
@@ -313,20 +347,26 @@ class Presenter(QObject):
             self._find_home()
             if not self._levels.set_by_reader:
                 self._levels.recall_levels()
-            self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
+            self._strip.show_window(current.document, self._home.crop, self._levels_of)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.fit_heart()
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        status = current.document.case.readings[k].status
         self._tell(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
-        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+        if redrawn or self.measured is None or self._reads_other(k, self.measured):
             self.measure()
         else:
             self._show_scar_outside_wall()
+
+    def _reads_other(self, k: int, measured: Measurements) -> bool:
+        """Return whether status or search for MVO of a slice are other than measured."""
+        reading, row = self._open.document.case.readings[k], measured.slices[k]
+        mvo_known = row.n_mvo_voxels is not None
+        sought = row.n_infarct_voxels > 0 and mvo_known is not reading.mvo_sought
+        return row.status is not reading.status or sought
 
     def current_changed(self, k: int) -> None:
         """Show another slice."""
@@ -335,7 +375,7 @@ class Presenter(QObject):
             self._tracing.update(k)
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
         self._canvas.chosen = None
-        self._canvas.show_image(current.document.case.stack.pixels[k])
+        self._canvas.show_image(current.document.case.stack.pixels[k], k)
         self._draw(k)
         self.statuses_changed()
         self._strip.choose(k)
@@ -350,12 +390,14 @@ class Presenter(QObject):
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
+        if not self._open.inference.proposing:
+            self._levels.slices_proposed()
         self._tell(k)
         self._draw_prompts(k)
         self._status.models_changed()
 
     def _show_levels(self) -> None:
-        self._strip.show_window(self._open.document, self._home.crop, self._canvas.levels)
+        self._strip.show_window(self._open.document, self._home.crop, self._levels_of)
 
     def measure(self) -> None:
         """Measure again and show the numbers everywhere."""
@@ -363,9 +405,7 @@ class Presenter(QObject):
         case = current.document.case
         self.measured = load_pipeline().measure(case)
         document = current.document
-        self._results.show_measurements(
-            self.measured, case.stack, document.current, document.mvo_checked
-        )
+        self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
             show_grams_of(self._cells, self.measured)

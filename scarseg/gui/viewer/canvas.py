@@ -64,10 +64,10 @@ class Canvas(PointerView):
         self.cancel_gesture()
         self.redraw_tool()
 
-    def show_image(self, pixels: FloatArray) -> None:
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
         """Show the pixels (row, column) of a slice; a gesture under way is cancelled."""
         self.cancel_gesture()
-        super().show_image(pixels)
+        super().show_image(pixels, slice_index)
 
     def cancel_gesture(self) -> None:
         """Cancel the gesture under way, without effect."""

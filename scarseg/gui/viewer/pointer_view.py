@@ -22,12 +22,10 @@ BRUSHES = ("brush", "threshold", "eraser")
 CONTOUR_REACH = {"contour": 14.0, "box": 5.0, "point": 5.0}
 """How far from a contour of the wall each tool takes it, in screen pixels; others never do."""
 CONTOUR_HINTS = {
-    Border.ENDOCARDIUM: "Drag the endocardium where it is wrong. Home and End nudge all of it "
-    "(Shift: on all slices)",
-    Border.EPICARDIUM: "Drag the epicardium where it is wrong. Page Up and Page Down nudge all of "
-    "it (Shift: on all slices)",
+    Border.ENDOCARDIUM: "Drag the endocardium; Home, End nudge it (Shift: all slices)",
+    Border.EPICARDIUM: "Drag the epicardium; Page Up, Page Down nudge it (Shift: all slices)",
 }
-BOX_HINT = "; Ctrl-drag draws a box here."
+BOX_HINT = ". Ctrl: box"
 CURSORS = {
     "nw": Qt.CursorShape.SizeFDiagCursor,
     "se": Qt.CursorShape.SizeFDiagCursor,
@@ -161,7 +159,7 @@ class PointerView(SliceView):
             return
         contours, border, _ = found
         if not self.contour_layer.shown:
-            more = BOX_HINT if self.tool == "box" else "."
+            more = BOX_HINT if self.tool == "box" else ""
             self.hinted.emit(CONTOUR_HINTS[border] + more)
         self._draw_contour(contours, border)
 

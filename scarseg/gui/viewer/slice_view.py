@@ -48,6 +48,7 @@ class SliceView(Viewport):
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
+        self._slice_index = 0
         self.image, self.tint = items.SliceImageItem(), items.TintImage()
         self.overlay = layers.Overlay(self._layers)
         self.grid = layers.GridLayer(self.overlay.redraw)
@@ -87,9 +88,16 @@ class SliceView(Viewport):
         ]
         self.overlay.redraw()
 
-    def show_image(self, pixels: FloatArray) -> None:
-        """Show the pixels (row, column) of a slice."""
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
+        """Show the pixels (row, column) of a slice, with its grey levels."""
+        self._slice_index = slice_index
         self.image.show_pixels(pixels)
+        self.image.show_levels(self.shown_levels)
+
+    @property
+    def shown_levels(self) -> Levels:
+        """Grey values from black to white of this slice."""
+        return self.shared.levels_of(self._slice_index)
 
     def show_labels(
         self, labels: LabelArray, under_scar: LabelArray, traced: painting.Traced
@@ -139,7 +147,7 @@ class SliceView(Viewport):
     def redraw(self) -> None:
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
-        self.image.show_levels(self.levels)
+        self.image.show_levels(self.shown_levels)
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
