@@ -53,6 +53,7 @@ _IMAGE_CLASSES = (MRImageStorage, EnhancedMRImageStorage, UID("1.2.840.10008.5.1
 _MAX_CONTEXTS = 126
 _PENDING = (0xFF00, 0xFF01)
 _UIDS_AT_A_TIME = 500
+_MAX_REFUSED = 3
 _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0xA700, 0xC000
 
 
@@ -324,18 +325,23 @@ class _Taking:
         self._store, self._progress = store, progress
         self._guard = threading.Lock()
         self._error: BaseException | None = None
+        self._n_refused = 0
 
     def store_event(self, event: evt.Event) -> int:
         """Store one image; return the status of the C-STORE."""
         with self._guard:
             if self._error is not None:
+                # Aborting here makes pynetdicom wait for an answer that cannot come: the next
+                # response of the archive ends it, unless there is none.
+                self._n_refused += 1
+                if self._n_refused > _MAX_REFUSED:
+                    event.assoc.abort()
                 return _OUT_OF_RESOURCES
             try:
                 self._progress(0.0, "")
                 self._store(event_bytes(event))
             except BaseException as error:  # noqa: BLE001 - raised again by raise_error
                 self._error = error
-                event.assoc.abort()
                 return _CANNOT_UNDERSTAND
         return 0x0000
 

@@ -147,7 +147,7 @@ class Receiver:
         self._ended.set()
         if self._server is not None:
             for association in list(self._server.active_associations):
-                with contextlib.suppress(Exception):
+                if association.is_established:
                     association.abort()
             self._server.shutdown()
             self._server = None
