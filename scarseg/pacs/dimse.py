@@ -256,10 +256,16 @@ class DimseArchive:
         entity.acse_timeout = entity.dimse_timeout = self.server.timeout_s
         entity.network_timeout = self.server.timeout_s
         handlers: list[Any] = [(evt.EVT_C_STORE, taking.store_event)]
+        taking.set_open(True)
         listening = listen(entity, own_host, self.server.storage_port, handlers, None)
         try:
             yield
         finally:
+            # Nothing is stored any more, not even by an association that lingers.
+            taking.set_open(False)
+            for one in listening.active_associations:
+                if one.is_established:
+                    one.abort()
             listening.shutdown()
 
     def _follow(
@@ -326,10 +332,18 @@ class _Taking:
         self._guard = threading.Lock()
         self._error: BaseException | None = None
         self._n_refused = 0
+        self._is_closed = False
+
+    def set_open(self, is_open: bool) -> None:
+        """Begin to store, or end it: what is being stored is finished first."""
+        with self._guard:
+            self._is_closed = not is_open
 
     def store_event(self, event: evt.Event) -> int:
         """Store one image; return the status of the C-STORE."""
         with self._guard:
+            if self._is_closed:
+                return _OUT_OF_RESOURCES
             if self._error is not None:
                 # Aborting here makes pynetdicom wait for an answer that cannot come: the next
                 # response of the archive ends it, unless there is none.

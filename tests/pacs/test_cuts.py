@@ -122,9 +122,9 @@ def run(n: int, seed: int, folder: Path) -> Counts:
 
 def test_random_cuts_show_nothing_partial_and_leave_nothing_behind(tmp_path: Path) -> None:
     counts = run(12, 1, tmp_path)
-    assert counts["partial series shown"] == 0
-    assert counts["hidden folders left behind"] == 0
-    assert counts["completed on the next try"] == counts["cuts"] == 12
+    assert counts["partial series shown"] == 0, counts
+    assert counts["hidden folders left behind"] == 0, counts
+    assert counts["completed on the next try"] == counts["cuts"] == 12, counts
 
 
 if __name__ == "__main__":
