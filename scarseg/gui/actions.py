@@ -157,9 +157,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # Slice
     _("segment", "Slice", "Segment", "Space", "Segment with the boxes and points of this slice"),
     _("accept", "Slice", "Accept", "Return Enter",
-      "Accept this slice and go to the next one to read"),
-    _("accept_seen", "Slice", "Accept all slices seen", "Shift+Return Shift+Enter",
-      "Accept every proposal that was on the screen; slices not shown stay to be read"),
+      "Accept this slice and go to the next doubtful one"),
+    _("accept_seen", "Slice", "Accept the others seen", "Shift+Return Shift+Enter",
+      "Accept every other proposal that was on the screen, as one step; slices not shown stay to "
+      "be read"),
     _("no_scar", "Slice", "No scar", "N", "Say that this slice has no scar and go on"),
     _("not_assessable", "Slice", "Not assessable …", "X",
       "Say that this slice cannot be read, and why"),

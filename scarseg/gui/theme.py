@@ -54,6 +54,9 @@ STATUS_WORDS: dict[SliceStatus, str] = {
     SliceStatus.NOT_ASSESSABLE: "not assessable",
 }
 
+CORRECTED = "corrected"
+"""Word for an accepted slice whose labels are not those proposed, and for its study."""
+
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
 QMainWindow {{ background: {BACKGROUND}; }}
@@ -67,7 +70,9 @@ QLabel#message {{ color: {ACCENT}; padding-left: 14px; }}
 QLabel#subject {{ font-size: 13px; font-weight: 600; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
-QLabel#headline[partial="true"] {{ color: #a8854a; }}
+QLabel#headline[provisional="true"] {{ color: {YELLOW}; }}
+QLabel#state {{ color: {GREEN}; font-weight: 600; }}
+QLabel#state[provisional="true"] {{ color: {YELLOW}; }}
 QLabel#figure {{ font-size: 15px; font-weight: 600; }}
 QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;

@@ -47,10 +47,14 @@ class FakeDialogs:
         return self.path
 
     def export_request(
-        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
+        self,
+        subjects: tuple[str, str],
+        formats: frozenset[ExportFormat],
+        n_series: int,
+        dicom: bool,
     ) -> ExportRequest | None:
         self.offered = (formats, n_series, dicom)
-        self.subject = subject
+        self.subject, self.everybody = subjects
         return self.request
 
     def confirm(self, text: str, yes: str) -> bool:

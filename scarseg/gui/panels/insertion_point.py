@@ -97,6 +97,7 @@ class InsertionTool(QObject):
         views.grid.made.connect(self._add_cell)
         views.switched.connect(self._draw)
         views.shared.tool_chosen.connect(self.disarm)
+        views.other_gestures.append(lambda: self.armed)
         session.opened.connect(self._follow)
 
     def _add_cell(self, cell: Cell) -> None:

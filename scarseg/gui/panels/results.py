@@ -9,6 +9,7 @@ from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QScrollArea,
     QToolButton,
@@ -46,6 +47,7 @@ class ResultsPanel(QWidget):
         self.setAccessibleName("Results")
         self.setFixedWidth(NARROW)
         self.headline = label("–", "headline", "Scar mass")
+        self.state = label("", "state", "State of the scar mass")
         self.convention = label("", "quiet", "Mass convention of the headline")
         self.interval = label("", "quiet", "Interval of the scar mass")
         self.interval.hide()
@@ -65,7 +67,11 @@ class ResultsPanel(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(16, 14, 16, 4)
         layout.setSpacing(3)
-        layout.addWidget(label("SCAR MASS", "heading"))
+        head = QHBoxLayout()
+        head.addWidget(label("SCAR MASS", "heading"))
+        head.addStretch(1)
+        head.addWidget(self.state)
+        layout.addLayout(head)
         layout.addWidget(self.headline)
         layout.addWidget(self.interval)
         layout.addWidget(self.convention)
@@ -228,13 +234,26 @@ class ResultsPanel(QWidget):
         lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
         if lost:
             lines.append(f"{lost} of {measured.n_slices} not assessable: scar there is unknown.")
-        self.headline.setProperty("partial", "true" if unseen else "false")
-        theme.repolish(self.headline)
+        self._show_state(measured, seen)
         if not measured.complete:
             lines.append("A slice is missing: the mass is incomplete.")
         self.incomplete.setText("\n".join(lines))
         self.incomplete.setVisible(bool(lines))
         self.bars.show_measurements(measured, current)
+
+    def _show_state(self, measured: Measurements, seen: bool) -> None:
+        """Show whose the mass is: provisional, "proposed", until every slice is read."""
+        left = measured.n_slices - measured.n_slices_reviewed
+        if left == measured.n_slices:
+            words = "proposed" if seen else ""
+        elif left:
+            words = f"proposed on {left} slice{'' if left == 1 else 's'}"
+        else:
+            words = theme.CORRECTED if measured.n_slices_changed else "read"
+        self.state.setText(words)
+        for part in (self.headline, self.state):
+            part.setProperty("provisional", "true" if left else "false")
+            theme.repolish(part)
 
     def _show_change(self, measured: Measurements) -> None:
         """Show what a reader changed of what the models proposed."""

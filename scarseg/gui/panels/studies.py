@@ -219,7 +219,7 @@ class StudiesPanel(QWidget):
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
-            library.last_opened[library.study_of(current).study_uid] = current
+            library.last_opened[library.study_of(current)] = current
         self._refresh()
 
     def _refresh(self) -> None:

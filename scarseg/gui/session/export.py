@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.case.case import Case
+from scarseg.case.measurements import MassInterval
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, InputError, OutputError, ScarsegError
-from scarseg.gui.session.interval import IntervalMaker
+from scarseg.gui.session.interval import IntervalOf
 from scarseg.gui.session.study_list import Entry
 from scarseg.progress import Progress, silent
 from scarseg.report import text
@@ -19,14 +20,13 @@ from scarseg.report import text
 if TYPE_CHECKING:
     from scarseg.io.tables.export import ExtraTable, Row
     from scarseg.io.tables.table import StackRecord
-    from scarseg.segmentation.interval import MassInterval
 
 
 def export_cases(
     path: Path,
     cases: Sequence[Case],
     force: bool,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
     progress: Progress = silent,
 ) -> str:
     """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
@@ -66,7 +66,7 @@ def export_list(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
 ) -> str:
     """Write the CSV of every stack that has a reading, and say how many have none.
 
@@ -155,7 +155,7 @@ def export_formats(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
 ) -> str:
     """Write what was requested and return a sentence on how much that was.
 

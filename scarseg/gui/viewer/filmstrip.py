@@ -101,6 +101,8 @@ def standing_of(
     reading = document.case.readings[k]
     status = reading.status
     word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+    if status is SliceStatus.ACCEPTED and document.case.differs_from_proposal(k):
+        word = theme.CORRECTED
     if status is SliceStatus.NOT_ASSESSABLE:
         word = f"n/a: {reading.reason}".removesuffix(": ")
     if k in inference.pending:

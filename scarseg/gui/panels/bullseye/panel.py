@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.gui.actions import Actions
 from scarseg.gui.panels.bullseye.summary import SegmentSummary, summarize
 from scarseg.gui.panels.bullseye.view import BullseyeView
@@ -101,9 +101,8 @@ class BullseyePanel(QWidget):
         if summary is None:
             self.view.show_nothing(why)
             return
-        convention = MassConvention.THICKNESS
-        words = {number: summary.words(number, convention) for number in summary.slices}
-        self.view.show_percents(summary.percents(self._by_ray), summary.arteries(convention), words)
+        words = {number: summary.words(number) for number in summary.slices}
+        self.view.show_percents(summary.percents(self._by_ray), summary.arteries(), words)
 
     def _choose_scope(self, by_ray: bool) -> None:
         self._by_ray = by_ray
@@ -130,7 +129,7 @@ class BullseyePanel(QWidget):
         self.words.setText("" if summary is None else summary.note())
         if summary is not None and hovering and number is not None:
             self.words.setText(summary.title(SEGMENTS[number - 1]))
-            self.figures.setText(summary.figures(number, MassConvention.THICKNESS))
+            self.figures.setText(summary.figures(number))
 
 
 class BullseyeController(QObject):
