@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.history import SliceStatus
@@ -28,7 +28,7 @@ class MassInterval:
     slices_g: tuple[tuple[float, float], ...]
     method: str
     convention: MassConvention = MassConvention.THICKNESS
-    segmenter_sha256: str = ""
+    segmenter_sha256: str = field(default="", compare=False)
 
 
 DENSITY_G_PER_ML = 1.05

@@ -57,6 +57,10 @@ class FakeDialogs:
         self.subject, self.everybody = subjects
         return self.request
 
+    def open_file(self, path: Path) -> bool:
+        self.shown = path
+        return True
+
     def confirm(self, text: str, yes: str) -> bool:
         self.asked.append(text)
         return self.yes

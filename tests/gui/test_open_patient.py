@@ -64,7 +64,7 @@ def test_they_stand_in_every_export_dialog(two, tmp_path):
     dialog = ExportDialog(two.window, (SUBJECT, everybody), request, 2, True, lambda: None)
     assert dialog.subject.text() == SUBJECT
     dialog.all.setChecked(True)
-    assert dialog.subject.text() == everybody == "2 patients: P1, P2"
+    assert dialog.subject.text() == everybody == "2 patients: P1, P0"
     dialog.deleteLater()
 
 

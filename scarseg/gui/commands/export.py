@@ -22,7 +22,7 @@ from scarseg.progress import Progress
 
 TABLE_FILTER = "CSV (*.csv);;Workbook (*.xlsx)"
 EXPORT_KEY = "export/parts"
-FOLDER_KEY = "export/folder"
+FOLDER_KEY, IDENTIFY_KEY = "export/folder", "export/identify"
 DEFAULT_FORMATS = frozenset((ExportFormat.CSV, ExportFormat.REPORT))
 """Formats ticked before a reader chose any."""
 
@@ -73,9 +73,7 @@ class ExportCommands(CommandGroup):
         entries = self._session.study_list.entries
         dicom = not all(isinstance(entry.source, Stack) for entry in entries)
         subjects = self._session.open_title, self._session.study_list.describe_patients()
-        request = self._dialogs.export_request(
-            subjects, self._last_formats(), len(entries), dicom
-        )
+        request = self._dialogs.export_request(subjects, self._last_formats(), len(entries), dicom)
         if request is None or self._session.current is not current:
             return
         self._settings.setValue(EXPORT_KEY, ",".join(sorted(request.formats)))
@@ -84,6 +82,34 @@ class ExportCommands(CommandGroup):
         export = partial(session_export.export_formats, request, chosen, self._session.folder, now)
         write = partial(export, interval_of=self.interval_of(now))
         self.write(write, request.folder, reports=True)
+
+    def write_page(self) -> None:
+        """Write the report of the open case into the folder of the last export, and open it."""
+        if self.document is None:
+            return
+        case = self.document.snapshot()
+        name = session_export.page_name(case, self.identify)
+        folder = Path(str(self._settings.value(FOLDER_KEY, "")))
+        path: Path | None = folder / name
+        if not self._settings.value(FOLDER_KEY) or not folder.is_dir():
+            path = self._dialogs.save_as(self._titled("Page"), name, "PDF (*.pdf)")
+        if path is not None:
+            export = partial(session_export.write_page, path, case, self.identify)
+            write = partial(export, interval_of=self.interval_of(case))
+            self.write(write, path, reports=True, done=partial(self._show_page, path))
+
+    def _show_page(self, path: Path, sentence: str) -> None:
+        opened = self._dialogs.open_file(path)
+        self._show_message(sentence if opened else f"{sentence}. No program here opens it.")
+
+    @property
+    def identify(self) -> bool:
+        """Whether the page bears the real name and ID."""
+        return bool(self._settings.value(IDENTIFY_KEY, False, type=bool))
+
+    def set_identify(self, identify: bool) -> None:
+        """Choose whether the page bears the real name and ID."""
+        self._settings.setValue(IDENTIFY_KEY, identify)
 
     def _last_formats(self) -> frozenset[ExportFormat]:
         """Return the formats chosen last time."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from PyQt6.QtCore import QStandardPaths, Qt
+from PyQt6.QtCore import QStandardPaths, Qt, QUrl
+from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from scarseg.gui.dialogs.about import NOTICE, AboutDialog, about_text
@@ -84,6 +85,10 @@ class Dialogs:
             self._parent, "Export into this folder", str(self._folder)
         )
         return Path(chosen) if chosen else None
+
+    def open_file(self, path: Path) -> bool:
+        """Open a file in the program for it; return whether there is one."""
+        return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def confirm(self, text: str, yes: str) -> bool:
         """Show a question; return whether it was accepted. The careful answer is the default."""

@@ -80,9 +80,7 @@ class DoubtUpdater(QObject):
         }
         near = {j for k in moved for j in (k - 1, k, k + 1) if 0 <= j < len(labels)}
         # An interval that is being computed anew leaves the doubt about its width as it is.
-        wider = {
-            k for k, one in enumerate(ranges) if one is not None and one != self._ranges[k]
-        }
+        wider = {k for k, one in enumerate(ranges) if one is not None and one != self._ranges[k]}
         if not near | wider:
             return
         for k in moved:

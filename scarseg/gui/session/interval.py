@@ -128,9 +128,9 @@ class IntervalUpdater(QObject):
         """Restart where a slice was embedded, maybe with another box."""
         embedding, asked = self._inference.embedding(k), self._asked.get(k)
         recalled = asked is None and bool(self._document.case.intervals)
-        if embedding is not None and not recalled:
-            if asked is None or asked.lv_box != embedding.lv_box:
-                self._drop()
+        other = asked is None or (embedding is not None and asked.lv_box != embedding.lv_box)
+        if embedding is not None and other and not recalled:
+            self._drop()
         self._stir()
 
     def _drop(self) -> None:

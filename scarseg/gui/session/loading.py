@@ -266,10 +266,10 @@ def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
     last_position.save_last_folder(folder, shown, names)
 
 
-def _recall_folder(folder: Path) -> Path | None:
+def _recall_folders(folder: Path) -> tuple[Path | None, list[Path]]:
     from scarseg.io.casefile import last_position
 
-    return last_position.load_last_folder(folder)
+    return last_position.load_last_folder(folder), last_position.load_recent_folders(folder)
 
 
 class StudyScanner(QObject):
@@ -282,6 +282,7 @@ class StudyScanner(QObject):
         notice: a sentence the reader must see.
         images_needed: a sentence: case files wait for the folder of their images.
         remembered: the folder that was opened last time.
+        recent_known: the folders that were opened last, the latest first.
     """
 
     study_list_changed = pyqtSignal()
@@ -290,6 +291,7 @@ class StudyScanner(QObject):
     notice = pyqtSignal(str)
     images_needed = pyqtSignal(str)
     remembered = pyqtSignal(object)
+    recent_known = pyqtSignal(object)
 
     def __init__(
         self, study_list: StudyList, worker: Worker, folder: Path, parent: QObject
@@ -297,13 +299,17 @@ class StudyScanner(QObject):
         super().__init__(parent)
         self.study_list, self._worker, self._folder = study_list, worker, folder
         self.last_folder: Path | None = None
+        self.recent: list[Path] = []
 
     def recall(self) -> None:
         """Read which folder was opened last time."""
-        self._worker.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
+        self._worker.run("recall folder", _recall_folders, self._folder, done=self._take_folders)
 
-    def _take_folder(self, folder: Path | None) -> None:
+    def _take_folders(self, found: tuple[Path | None, list[Path]]) -> None:
+        folder, self.recent = found
         self.last_folder = folder
+        if self.recent:
+            self.recent_known.emit(self.recent)
         if folder is not None:
             self.remembered.emit(folder)
 

@@ -19,6 +19,7 @@ from scarseg.gui.session.ahead import StudiesAhead
 from scarseg.gui.session.autosave import Autosave, SaveState
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.doubts import DoubtUpdater
+from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.interval import IntervalUpdater
@@ -65,6 +66,7 @@ class Session(QObject):
         super().__init__(parent)
         self.study_list = StudyList()
         self.current: OpenCase | None = None
+        self.front = OpenCaseSignals(self)
         self.models: Models | None = None
         self.models_problem = ""
         self.folder = store_folder
@@ -277,6 +279,7 @@ class Session(QObject):
 
     def _show(self, case: OpenCase) -> None:
         self.current = case
+        self.front.follow(case)
         self.lock_watcher.forget()
         self.last_slice.follow(case.document, case.saver.path.name)
         self.opened.emit()
@@ -333,6 +336,7 @@ class Session(QObject):
         interval = IntervalUpdater(document, inference, document)
         doubts = DoubtUpdater(document, interval, self.measurement_worker, document)
         self.current = OpenCase(entry, document, inference, saver, None, interval, doubts)
+        self.front.follow(self.current)
         self.opened.emit()
 
     def remember(self, measured: Measurements) -> None:
@@ -359,6 +363,7 @@ class Session(QObject):
     def close(self) -> None:
         """Save and close the open case; the disk worker ends in its own time."""
         case, self.current = self.current, None
+        self.front.follow(None)
         if case is not None:
             self.last_slice.keep()
             self.closing.add(case)

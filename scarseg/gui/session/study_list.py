@@ -213,7 +213,8 @@ class StudyFilter:
 class StudyList:
     """Everything opened in this session, in the order it came.
 
-    ``filter`` is what the reader sees of it, ``by_doubt`` whether the most doubtful come first; ``last_opened`` the series a study was last read by.
+    ``filter`` is what the reader sees of it, ``by_doubt`` whether the most doubtful come first;
+    ``last_opened`` the series a study was last read by.
     """
 
     def __init__(self) -> None:

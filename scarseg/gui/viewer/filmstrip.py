@@ -65,7 +65,7 @@ class Captioned(QWidget):
     def _name(self) -> None:
         words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
         self.setAccessibleName(", ".join(word for word in words if word))
-        self.setToolTip(self.remark)
+        self.setToolTip(theme.wrapped(self.remark))
 
     def write(
         self, painter: QPainter, room: QRectF, text: str, name: str, side: Qt.AlignmentFlag = LEFT

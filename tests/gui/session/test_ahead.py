@@ -16,9 +16,7 @@ from tests.conftest import make_phantom_stack
 
 
 def _stack(number):
-    return replace(
-        make_phantom_stack(), series_uid=f"1.2.3.{number}", study_uid=f"1.2.8.{number}"
-    )
+    return replace(make_phantom_stack(), series_uid=f"1.2.3.{number}", study_uid=f"1.2.8.{number}")
 
 
 @pytest.fixture
