@@ -65,3 +65,7 @@ class Cancelled(ScarsegError):  # noqa: N818 - an outcome, not an error
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), ()
+
+
+class PacsError(ScarsegError):
+    """An archive is unreachable, refuses, or answers with something else than was asked for."""

@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,6 +84,8 @@ def _section(parser: argparse.ArgumentParser, summary: str, level: str) -> Itera
         if group.description:
             yield f"{_escaped(f'{group.title}: {group.description}')}\n"
         yield from _table((HEADINGS.get(group.title or "", group.title or ""), "meaning"), rows)
+    if (epilog := parser.epilog or "").startswith("examples:"):
+        yield "```bash\n" + textwrap.dedent(epilog.partition("\n")[2]) + "\n```\n"
     for _, text, one in _subparsers(parser):
         yield from _section(one, text, level + "#")
 

@@ -27,7 +27,7 @@ from scarseg.io import dicom
 from scarseg.io.files import require_writable
 from scarseg.io.prompts_json import PromptsFile, SliceKey
 from scarseg.models import Models, limit_threads
-from scarseg.progress import Progress, silent
+from scarseg.progress import ItemLog, Progress, silent
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.interval import case_interval
 
@@ -99,6 +99,8 @@ def measure_jobs(
         n_done = len(results)
         measure_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
 
+        log = ItemLog(logger, len(jobs), n_done)
+
         def report(done: float, text: str) -> None:
             progress((n_done + done * len(items)) / len(jobs), text)
 
@@ -106,6 +108,7 @@ def measure_jobs(
             if result.trouble:
                 logger.error("A series failed by a bug in the program:\n%s", result.trouble)
             results.append(result if journal is None else journal.keep(job, result))
+            log.add(job.summary.stack_id, str(result.record.row.get("error_code") or ""))
     given = settings.prompts.slices if settings.prompts is not None else {}
     used = frozenset[SliceKey]().union(*(result.used for result in results))
     return BatchResult(
@@ -135,7 +138,7 @@ def _measure(
         prompts = settings.prompts.for_stack(stack)
     case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
-    if settings.interval:
+    if settings.interval and prompts != {}:
         # A slice that a reader's file does not mention is, by that file, free of scar.
         sure = () if prompts is None else set(range(stack.n_slices)) - set(prompts)
         interval = case_interval(
@@ -146,7 +149,10 @@ def _measure(
     method = "prompted" if without_prompts else ""
     result = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
     if without_prompts:
-        note = f"series {stack.stack_id}: no prompts, so no scar."
+        note = (
+            f"series {stack.stack_id}: none of the prompts names one of its slices; nothing"
+            " was asked, so nothing is known of its scar."
+        )
         result = with_warning(result, "W_NO_PROMPTS", note)
     return result
 

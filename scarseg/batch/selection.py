@@ -12,7 +12,13 @@ from scarseg.io.dicom.sources.file_classes import describe_skipped
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
 from scarseg.io.files import safe_name
 from scarseg.io.tables.columns import Cell
-from scarseg.io.tables.table import StackRecord, error_record, identity_cells
+from scarseg.io.tables.table import (
+    StackRecord,
+    error_record,
+    identity_cells,
+    input_cell,
+    origin_cells,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,10 @@ def select_stacks(
         if (first.patient_id, first.study_uid) in with_stack or first.study_uid in refused:
             continue
         message = f"No stack looks like LGE short axis ({_reasons(study)}); choose with --series."
-        cells = {**_identity(first, identify), "series_uid": "", "part": ""}
+        of_study = identity_cells(
+            first.patient_id, first.study_uid, "", "", first.study_date, identify
+        )
+        cells = {**of_study, "input": input_cell(first.input_path, identify)}
         records.append(error_record(cells, "E_NO_LGE", message if identify else ""))
         notes.append(f"E_NO_LGE: study {first.study_uid}: {message}")
     return Selection(_jobs(taken), tuple(records), (*notes, *refusal_notes))
@@ -119,6 +128,7 @@ def _refused(
         place = one.series_uid or str(PurePath(one.path).parent)
         owner = (one.patient_id, one.study_uid, one.series_uid)
         cells = identity_cells(*owner, "", one.study_date, identify)
+        cells["input"] = input_cell(one.path, identify)
         message = one.message if identify else ""
         records.setdefault((one.study_uid, place, one.code), error_record(cells, one.code, message))
     return list(records.values()), notes
@@ -151,6 +161,7 @@ def _jobs(taken: Sequence[StackSummary]) -> tuple[BatchJob, ...]:
 
 
 def _identity(one: StackSummary, identify: bool) -> dict[str, Cell]:
-    return identity_cells(
+    cells = identity_cells(
         one.patient_id, one.study_uid, one.series_uid, one.part, one.study_date, identify
     )
+    return {**cells, **origin_cells(one, identify)}

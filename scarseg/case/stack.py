@@ -75,6 +75,8 @@ class Stack:
             used as depth of a single slice.
         complete: False when a slice is missing or could not be decoded; the mass is then marked
             incomplete.
+        input_path: the file or folder it was read from, as it was given; empty for stacks made in
+            memory.
         part: distinguishes this stack from others split out of the same series, else empty.
     """
 
@@ -96,6 +98,11 @@ class Stack:
     complete: bool = True
     part: str = ""
     warnings: tuple[LoadWarning, ...] = field(default=())
+    series_number: int | None = None
+    manufacturer: str = ""
+    model_name: str = ""
+    field_strength_t: float | None = None
+    input_path: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         pixels = np.ascontiguousarray(self.pixels, dtype=np.float32)

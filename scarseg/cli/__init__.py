@@ -11,13 +11,27 @@ runs it (``set_defaults(run=...)``), which imports what it needs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 import scarseg
-from scarseg.cli import agree, batch, demo, evaluate, inspect, replay, train, weights, window
-from scarseg.cli.console import INTERRUPTED, NOTHING_DONE, log_to_stderr, say
-from scarseg.cli.parser import Commands, Parser
+from scarseg.cli import (
+    agree,
+    batch,
+    completion,
+    demo,
+    evaluate,
+    inspect,
+    pacs,
+    replay,
+    train,
+    weights,
+    window,
+)
+from scarseg.cli.console import DONE, INTERRUPTED, NOTHING_DONE, messages_of, say
+from scarseg.cli.options import add_console
+from scarseg.cli.parser import Commands, Parser, did_you_mean, leaf_parsers
 from scarseg.errors import Cancelled, ScarsegError
 
 _COMMANDS = {
@@ -32,7 +46,9 @@ _COMMANDS = {
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "replay": replay.add_replay,
+    "pacs": pacs.add_pacs,
     "weights": weights.add_weights,
+    "completion": completion.add_completion,
 }
 
 
@@ -51,26 +67,71 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name, add in _COMMANDS.items():
         if only in (None, name):
             add(commands)
+    for command in leaf_parsers(parser):
+        if command is not parser:
+            add_console(command)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run scarseg with these arguments (the program's own when None); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    completion.complete_if_asked(build_parser)
     # "scarseg" and "scarseg PATH" open the window.
     if not words or (words[0] not in _COMMANDS and not words[0].startswith("-")):
+        if words and not _may_be_path(words[0]):
+            hint = did_you_mean(words[0], _COMMANDS)
+            say(f"E_USAGE: there is no command or file {words[0]}{hint}. See scarseg --help.")
+            return NOTHING_DONE
         words.insert(0, "gui")
     options = build_parser(words[0] if words[0] in _COMMANDS else None).parse_args(words)
     options.words = words
     try:
-        with log_to_stderr():
-            return int(options.run(options))
+        with messages_of(options):
+            return _run(options)
+    except ScarsegError as error:
+        return _report(error)
+
+
+def _may_be_path(word: str) -> bool:
+    """Return whether a word that is no command may name what the window is to open."""
+    return os.path.lexists(word) or any(mark in word for mark in "/\\.: ")
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # "scarseg inspect PATH | head": nobody reads on. What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Cancelled:
         return INTERRUPTED
     except ScarsegError as error:
-        unnamed = error.path and error.path not in error.message
-        say(f"{error.code}: {error.message}{f' [{error.path}]' if unnamed else ''}")
-        return NOTHING_DONE
+        return _report(error)
     except KeyboardInterrupt as interrupt:
         say(str(interrupt) or "Interrupted; no table was written.")
         return INTERRUPTED
+    except MemoryError:
+        say("E_MEMORY: The work did not fit into memory.")
+        return NOTHING_DONE
+    except Exception as error:  # noqa: BLE001 - the boundary of the program
+        say(f"E_INTERNAL: A fault of the program, which these lines locate:\n{_locations(error)}")
+        return NOTHING_DONE
+
+
+def _report(error: ScarsegError) -> int:
+    unnamed = error.path and error.path not in error.message
+    say(f"{error.code}: {error.message}{f' [{error.path}]' if unnamed else ''}")
+    return NOTHING_DONE
+
+
+def _locations(error: BaseException) -> str:
+    """Return the traceback of a bug without its message: that may hold a patient's name."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"  {one.filename}:{one.lineno} {one.name}" for one in frames]
+    return "\n".join([*lines, type(error).__name__])

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
-from scarseg.cli.parser import Commands, Parser, density, label_values
+from scarseg.cli.options import add_mass, add_page, label_values
+from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
     from scarseg.agreement.tables import ComparisonOutput
@@ -21,6 +22,11 @@ def add_agree(commands: Commands) -> None:
         help="compare two tables of the same patients",
         description="Pair the rows of two tables and print how they agree: Bland-Altman, CCC,"
         " ICC, errors, Wilcoxon's test. Differences are A - B: a reference is B.",
+        epilog=examples(
+            "scarseg agree reader_a.csv reader_b.csv",
+            "scarseg agree scar.csv truth.csv --column-b scar_mass_thickness_g -o page.html",
+            "scarseg agree scar_methods.csv scar.csv --method fwhm_max --json",
+        ),
     )
     agree.add_argument("a", type=Path, metavar="A.csv", help="a table: CSV, or a workbook (.xlsx)")
     agree.add_argument("b", type=Path, metavar="B.csv", help="the other table, or the reference")
@@ -50,7 +56,7 @@ def add_agree(commands: Commands) -> None:
         help="with --method, whether each slice or the stack has its threshold (default: slice)",
     )
     agree.add_argument("--strata", metavar="NAME", help="also by the values of this column of A")
-    _add_page(agree)
+    add_page(agree)
     agree.set_defaults(run=_agree)
 
 
@@ -63,6 +69,11 @@ def add_compare(commands: Commands) -> None:
         " Segmentations by their images, and print Dice, distances and grams, stack by stack and"
         " pooled. Masks may be turned, flipped or cropped. A reference is B. Exit status: 0 all is"
         " well, 2 some pair could not be compared, 1 nothing could be done.",
+        epilog=examples(
+            "scarseg compare masks_a masks_b",
+            "scarseg compare masks truth --dicom images -o comparison",
+            "scarseg compare theirs ours --values 1=scar,2=myocardium --json",
+        ),
     )
     compare.add_argument("a", type=Path, metavar="A_MASKS")
     compare.add_argument("b", type=Path, metavar="B_MASKS")
@@ -83,29 +94,9 @@ def add_compare(commands: Commands) -> None:
         metavar="1=scar,...",
         help="where they stand for something else in B_MASKS",
     )
-    compare.add_argument(
-        "--mass",
-        choices=("thickness", "spacing"),
-        default="thickness",
-        help="with --dicom, what grams follow (default: thickness); without, always spacing",
-    )
-    compare.add_argument(
-        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
-    )
-    _add_page(compare)
+    add_mass(compare, "with --dicom, what grams follow; without, always spacing")
+    add_page(compare)
     compare.set_defaults(run=_compare)
-
-
-def _add_page(command: Parser) -> None:
-    command.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="DIR|FILE",
-        help="a page (.html or .pdf), the numbers (.json), or a folder for all of them",
-    )
-    command.add_argument("--json", action="store_true", help="for programs, on stdout")
-    command.add_argument("--force", action="store_true", help="replace outputs that exist")
 
 
 def _agree(options: argparse.Namespace) -> int:

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
-from scarseg.cli.parser import (
+from scarseg.cli.options import (
     INPUT,
-    Commands,
-    Parser,
-    count,
-    density,
+    add_device,
+    add_dicom,
+    add_force,
+    add_identify,
+    add_jobs,
+    add_mass,
+    add_table,
+    add_weights,
     label_values,
     length,
 )
+from scarseg.cli.parser import Commands, Parser, examples
 from scarseg.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -37,16 +42,15 @@ def add_batch(commands: Commands) -> None:
         description="Measure the LGE stack of every study: one CSV row each, a per-slice file"
         " and a JSON sidecar beside it. Exit status: 0 all is well, 2 some study failed (its"
         " row carries the code), 1 nothing could be done.",
+        epilog=examples(
+            "scarseg batch STUDIES -o scar.csv",
+            "scarseg batch STUDIES -o scar.csv --cases cases --masks masks --jobs 4",
+            "scarseg batch STUDIES -o scar.csv --resume --log run.log",
+            "scarseg batch STUDIES -o scar.xlsx --methods all --report reports",
+        ),
     )
     batch.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=INPUT)
-    batch.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="scar.csv",
-        help="the table to write (or scar.xlsx)",
-    )
+    add_table(batch)
     batch.add_argument(
         "--masks", type=Path, metavar="DIR", help="write masks and DICOM reports here"
     )
@@ -77,12 +81,11 @@ def add_batch(commands: Commands) -> None:
         help="leave out the interval of the scar mass (scar_mass_low_g, scar_mass_high_g)",
     )
     _add_measuring(batch)
-    batch.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
+    add_device(batch)
+    add_jobs(batch)
+    add_weights(
+        batch, "other weights: name, file or SAM .pth", 'other weights: name, file or "none"'
     )
-    batch.add_argument("--jobs", type=count, default=1, metavar="N", help="processes side by side")
-    batch.add_argument("--segmenter", metavar="PATH", help="other weights: name, file or SAM .pth")
-    batch.add_argument("--detector", metavar="PATH", help='other weights: name, file or "none"')
     batch.add_argument(
         "--resume",
         action="store_true",
@@ -101,26 +104,16 @@ def add_measure(commands: Commands) -> None:
         " its name (series UID, patient ID or folder), or where it lies, and must lie on its grid."
         " Exit status: 0 all is well, 2 some mask failed (its row carries the code), 1 nothing"
         " could be done.",
+        epilog=examples(
+            "scarseg measure masks --dicom STUDIES -o scar.csv",
+            "scarseg measure masks --dicom STUDIES -o scar.csv --values 1=myocardium,2=scar",
+        ),
     )
     measure.add_argument(
         "masks_in", nargs="+", type=Path, metavar="MASKS", help="folder of masks, or files"
     )
-    measure.add_argument(
-        "--dicom",
-        action="append",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="the images; may be repeated",
-    )
-    measure.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="scar.csv",
-        help="the table to write (or scar.xlsx)",
-    )
+    add_dicom(measure, "the images", required=True)
+    add_table(measure)
     measure.add_argument(
         "--values",
         type=label_values,
@@ -143,17 +136,9 @@ def _add_measuring(command: Parser) -> None:
         metavar="UID",
         help="measure this series instead of the proposed one; may be repeated",
     )
-    command.add_argument(
-        "--mass",
-        choices=("thickness", "spacing"),
-        default="thickness",
-        help="what scar_mass_g follows; both are always written (default: thickness)",
-    )
+    add_mass(command, "what scar_mass_g follows; both are always written")
     command.add_argument(
         "--slice-thickness", type=length, metavar="MM", help="where the header has none"
-    )
-    command.add_argument(
-        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
     )
     command.add_argument(
         "--methods",
@@ -171,8 +156,8 @@ def _add_measuring(command: Parser) -> None:
         action="store_true",
         help="also all tables in one workbook; -o scar.xlsx writes it alone",
     )
-    command.add_argument("--identify", action="store_true", help="write patient IDs as they are")
-    command.add_argument("--force", action="store_true", help="replace outputs that exist")
+    add_identify(command)
+    add_force(command)
 
 
 def _run_batch(options: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, progress_bar
-from scarseg.cli.parser import Commands, count, seed
+from scarseg.cli.options import add_seed, count
+from scarseg.cli.parser import Commands, examples
 from scarseg.cli.window import has_display, open_window
 from scarseg.errors import InputError
 
@@ -22,7 +23,11 @@ SEED = 19
 
 def add_demo(commands: Commands) -> None:
     """Add ``scarseg demo``."""
-    demo = commands.add_parser("demo", help="simulate a study and open the window on it")
+    demo = commands.add_parser(
+        "demo",
+        help="simulate a study and open the window on it",
+        epilog=examples("scarseg demo", "scarseg demo --headless -o demo"),
+    )
     demo.add_argument("--headless", action="store_true", help="no window: leave CSV, masks, PNG")
     demo.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write the files")
     demo.set_defaults(run=_demo)
@@ -30,14 +35,16 @@ def add_demo(commands: Commands) -> None:
 
 def add_simulate(commands: Commands) -> None:
     """Add ``scarseg simulate``."""
-    simulate = commands.add_parser("simulate", help="make studies with known scar")
+    simulate = commands.add_parser(
+        "simulate",
+        help="make studies with known scar",
+        epilog=examples("scarseg simulate studies --patients 5 --seed 3"),
+    )
     simulate.add_argument("folder", type=Path, metavar="DIR")
     simulate.add_argument(
         "--patients", type=count, default=1, metavar="N", help="how many (default: 1)"
     )
-    simulate.add_argument(
-        "--seed", type=seed, default=0, metavar="S", help="same seed, same bytes (default: 0)"
-    )
+    add_seed(simulate, "same seed, same bytes", 0)
     simulate.set_defaults(run=_simulate)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
-from scarseg.cli.parser import Commands, count, seed
+from scarseg.cli.options import add_device, add_force, add_jobs, add_reference_data, add_seed
+from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
     from scarseg.evaluation.run import Candidate
@@ -27,14 +28,13 @@ def add_evaluate(commands: Commands) -> None:
         " boxes, with clicks. Writes patients.csv, slices.csv, summary.json and figures. Exit"
         " status: 0 all is well, 2 some patient failed (its row carries the code), 1 nothing"
         " could be done.",
+        epilog=examples(
+            "scarseg evaluate emidec -o evaluation",
+            "scarseg evaluate cases --dicom images -o ours --segmenter ours.safetensors --jobs 2",
+            "scarseg evaluate emidec -o clicks --prompts auto clicks:5 --patients inner",
+        ),
     )
-    evaluate.add_argument(
-        "data",
-        nargs="+",
-        type=Path,
-        metavar="DATA",
-        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
-    )
+    add_reference_data(evaluate, "+")
     evaluate.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="where to write the files"
     )
@@ -51,8 +51,8 @@ def add_evaluate(commands: Commands) -> None:
         nargs="+",
         action="extend",
         metavar="HOW",
-        help="box, point, box+points, clicks:N, auto, detector (default: auto box clicks:3"
-        " detector)",
+        help="box, point, box+points, box+wall, clicks:N, auto, detector (default: auto box"
+        " clicks:3 detector)",
     )
     evaluate.add_argument(
         "--patients",
@@ -66,25 +66,11 @@ def add_evaluate(commands: Commands) -> None:
         default="program",
         help="who finds the left ventricle (default: program)",
     )
-    evaluate.add_argument(
-        "--dicom",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="where the images of read case files are; may be repeated",
-    )
-    evaluate.add_argument(
-        "--seed", type=seed, default=7, metavar="S", help="of the simulated reader (default: 7)"
-    )
-    evaluate.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
-    )
-    evaluate.add_argument(
-        "--jobs", type=count, default=1, metavar="N", help="processes side by side"
-    )
+    add_seed(evaluate, "of the simulated reader", 7)
+    add_device(evaluate)
+    add_jobs(evaluate)
     evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
-    evaluate.add_argument("--force", action="store_true", help="replace outputs that exist")
+    add_force(evaluate)
     evaluate.set_defaults(run=_run)
 
 

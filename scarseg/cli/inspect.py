@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, counted, progress_bar
-from scarseg.cli.parser import INPUT, Commands
+from scarseg.cli.options import INPUT
+from scarseg.cli.parser import Commands, examples
 from scarseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 def add_inspect(commands: Commands) -> None:
     """Add ``scarseg inspect``."""
-    inspect = commands.add_parser("inspect", help="list what is in a folder, without models")
+    inspect = commands.add_parser(
+        "inspect",
+        help="list what is in a folder, without models",
+        epilog=examples("scarseg inspect STUDIES", "scarseg inspect study.zip --json"),
+    )
     inspect.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help=INPUT)
     inspect.add_argument("--json", action="store_true", help="for programs, on stdout")
     inspect.set_defaults(run=_run)

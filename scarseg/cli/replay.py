@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
-from scarseg.cli.parser import Commands, density
+from scarseg.cli.options import add_device, add_dicom, add_force, add_mass, add_weights
+from scarseg.cli.parser import Commands, examples
 
 
 def add_replay(commands: Commands) -> None:
@@ -18,18 +19,14 @@ def add_replay(commands: Commands) -> None:
         " remembers: the models answer every prompt anew, in order, and manual edits are applied"
         " again. Exit status: 0 all is identical, 2 something differs or cannot be checked (printed"
         " step by step, with the reason as far as it is known), 1 nothing could be done.",
+        epilog=examples(
+            "scarseg replay cases --dicom STUDIES", "scarseg replay case.scarseg -o again"
+        ),
     )
     replay.add_argument(
         "cases", nargs="+", type=Path, metavar="CASE", help="case files (.scarseg) or folders"
     )
-    replay.add_argument(
-        "--dicom",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="the images; may be repeated (default: the folder that was opened last)",
-    )
+    add_dicom(replay, "the images (default: the folder that was opened last)")
     replay.add_argument(
         "-o",
         "--output",
@@ -37,23 +34,10 @@ def add_replay(commands: Commands) -> None:
         metavar="DIR",
         help="write the label maps (NIfTI) and the table that were made again here",
     )
-    replay.add_argument(
-        "--segmenter", metavar="PATH", help="name or file (default: the recorded weights)"
-    )
-    replay.add_argument("--detector", metavar="PATH", help='name, file or "none"')
-    replay.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
-    )
-    replay.add_argument(
-        "--mass",
-        choices=("thickness", "spacing"),
-        default="thickness",
-        help="what scar_mass_g follows (default: thickness)",
-    )
-    replay.add_argument(
-        "--density", type=density, default=1.05, metavar="G_PER_ML", help="default: 1.05"
-    )
-    replay.add_argument("--force", action="store_true", help="replace outputs that exist")
+    add_weights(replay, "name or file (default: the recorded weights)")
+    add_device(replay)
+    add_mass(replay, "what scar_mass_g follows")
+    add_force(replay)
     replay.set_defaults(run=_run)
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from functools import partial
-from math import isfinite
 from pathlib import Path
 
 from scarseg.cli.console import DONE, INTERRUPTED, progress_bar, say
-from scarseg.cli.parser import Commands, Parser
+from scarseg.cli.options import (
+    above_zero,
+    add_device,
+    add_reference_data,
+    share,
+    weight,
+    whole,
+)
+from scarseg.cli.parser import Commands, Parser, examples
 
 _SEGMENTER_ABOUT = (
     "Train a segmenter on a site's own read cases, on label maps in the EMIDEC layout and on"
@@ -28,12 +34,21 @@ def add_train(commands: Commands) -> None:
     train = commands.add_parser("train", help="train a segmenter or a detector on your own data")
     kinds: Commands = train.add_subparsers(metavar="KIND", required=True, parser_class=Parser)
     segmenter = kinds.add_parser(
-        "segmenter", help="masks from boxes, points or alone", description=_SEGMENTER_ABOUT
+        "segmenter",
+        help="masks from boxes, points or alone",
+        description=_SEGMENTER_ABOUT,
+        epilog=examples(
+            "scarseg train segmenter cases --dicom STUDIES --init default -o weights/ours",
+            "scarseg train segmenter emidec --simulated 40 --time-budget 600 -o weights/new",
+        ),
     )
     _add_segmenter_options(segmenter)
     segmenter.set_defaults(run=_run, kind="segmenter")
     detector = kinds.add_parser(
-        "detector", help="boxes of ventricle and scars", description=_DETECTOR_ABOUT
+        "detector",
+        help="boxes of ventricle and scars",
+        description=_DETECTOR_ABOUT,
+        epilog=examples("scarseg train detector emidec --simulated 40 -o weights/found"),
     )
     _add_common(detector, "safetensors file of scarseg")
     detector.set_defaults(run=_run, kind="detector")
@@ -70,7 +85,7 @@ def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shares",
-        type=_share,
+        type=share,
         nargs=4,
         default=(0.46, 0.22, 0.2, 0.12),
         metavar="S",
@@ -79,21 +94,21 @@ def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rounds",
-        type=_whole(1, 5),
+        type=whole(1, 5),
         default=1,
         metavar="N",
         help="corrective clicks are trained over up to N rounds (default: 1)",
     )
     parser.add_argument(
         "--previous-share",
-        type=_share,
+        type=share,
         default=1.0,
         metavar="S",
         help="share of these rounds that see the answer before them (default: 1)",
     )
     parser.add_argument(
         "--workers",
-        type=_whole(0, 256),
+        type=whole(0, 256),
         default=1,
         metavar="N",
         help="processes that prepare slices (default: 1)",
@@ -108,14 +123,14 @@ def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
     ):
         loss.add_argument(
             f"--loss-{name}",
-            type=_weight,
+            type=weight,
             default=default,
             metavar="W",
             help=f"{what} (default: {default:g})",
         )
     loss.add_argument(
         "--loss-structures",
-        type=_weight,
+        type=weight,
         nargs=3,
         default=(0.7, 1.0, 1.3),
         metavar="W",
@@ -123,7 +138,7 @@ def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
     )
     loss.add_argument(
         "--soft-label-mm",
-        type=_above_zero,
+        type=above_zero,
         default=2.0,
         metavar="MM",
         help="standard deviation of the blur (default: 2)",
@@ -131,13 +146,7 @@ def _add_segmenter_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, init: str) -> None:
-    parser.add_argument(
-        "data",
-        nargs="*",
-        type=Path,
-        metavar="DATA",
-        help="folder in the EMIDEC layout, of read case files, or made by scarseg simulate",
-    )
+    add_reference_data(parser, "*")
     parser.add_argument(
         "-o",
         "--output",
@@ -147,16 +156,8 @@ def _add_common(parser: argparse.ArgumentParser, init: str) -> None:
         help="folder of the run and of the weights it ends with, named alike: weights/NAME",
     )
     parser.add_argument(
-        "--dicom",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="where the images of read case files are; may be repeated",
-    )
-    parser.add_argument(
         "--simulated",
-        type=_whole(0, 100_000),
+        type=whole(0, 100_000),
         default=0,
         metavar="N",
         help="simulated stacks to learn from beside the data (default: 0)",
@@ -176,7 +177,7 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--validation",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="share of patients kept for that (default: 0.2; with EMIDEC's tuning patients among"
         " the data, these alone); 0: the last weights are taken",
@@ -192,7 +193,7 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--patience",
-        type=_whole(0, 1000),
+        type=whole(0, 1000),
         default=10,
         metavar="N",
         help="end when N validations in a row were no better; 0: never (default: 10)",
@@ -203,70 +204,31 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("effort")
     group.add_argument(
         "--time-budget",
-        type=_above_zero,
+        type=above_zero,
         default=60.0,
         metavar="MINUTES",
         help="of training (default: 60); the learning rate falls to zero at its end",
     )
     group.add_argument(
-        "--steps", type=_whole(0, 10**9), default=0, metavar="N", help="end after N steps"
+        "--steps", type=whole(0, 10**9), default=0, metavar="N", help="end after N steps"
     )
-    group.add_argument("--batch", type=_whole(1, 4096), metavar="N", help="slices per step")
+    group.add_argument("--batch", type=whole(1, 4096), metavar="N", help="slices per step")
     group.add_argument(
         "--rate",
-        type=_above_zero,
+        type=above_zero,
         default=1.0,
         metavar="X",
         help="factor on the learning rates; 0.3 to 0.6 for fine-tuning (default: 1)",
     )
-    group.add_argument("--seed", type=_whole(0, 10**9), default=1, metavar="S", help="default: 1")
+    group.add_argument("--seed", type=whole(0, 10**9), default=1, metavar="S", help="default: 1")
     group.add_argument(
         "--threads",
-        type=_whole(1, 1024),
+        type=whole(1, 1024),
         default=min(2, os.cpu_count() or 1),
         metavar="N",
         help="of the network on the CPU (default: 2)",
     )
-    group.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto"
-    )
+    add_device(group)
     group.add_argument(
         "--resume", action="store_true", help="go on with the run in DIR, if there is one"
     )
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
-        return int(text)
-
-    return number
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _share(text: str) -> float:
-    value = _float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
-    return value
-
-
-def _weight(text: str) -> float:
-    value = _float(text)
-    if not (isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a weight from 0")
-    return value
-
-
-def _above_zero(text: str) -> float:
-    value = _float(text)
-    if not (isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value

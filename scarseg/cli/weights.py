@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 
 from scarseg.cli.console import DONE, NOTHING_DONE
-from scarseg.cli.parser import Commands
+from scarseg.cli.parser import Commands, examples
 
 
 def add_weights(commands: Commands) -> None:
     """Add ``scarseg weights``."""
-    command = commands.add_parser("weights", help="list or verify the shipped weights")
+    command = commands.add_parser(
+        "weights",
+        help="list or verify the shipped weights",
+        epilog=examples("scarseg weights", "scarseg weights verify"),
+    )
     command.add_argument("action", nargs="?", choices=("list", "verify"), default="list")
     command.set_defaults(run=_run)
 

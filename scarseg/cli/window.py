@@ -6,13 +6,15 @@ import argparse
 import os
 import sys
 
-from scarseg.cli.parser import Commands
+from scarseg.cli.parser import Commands, examples
 from scarseg.errors import InputError
 
 
 def add_gui(commands: Commands) -> None:
     """Add ``scarseg gui``."""
-    gui = commands.add_parser("gui", help="open the window")
+    gui = commands.add_parser(
+        "gui", help="open the window", epilog=examples("scarseg gui", "scarseg gui study")
+    )
     gui.add_argument("path", nargs="?", metavar="PATH", help="folder, file or zip to open")
     gui.set_defaults(run=_run)
 
@@ -34,7 +36,16 @@ def has_display() -> bool:
 
 
 def open_window(path: str | None) -> int:
-    """Open the window, on a study if ``path`` names one; return its exit status."""
-    from scarseg.gui import app
+    """Open the window, on a study if ``path`` names one; return its exit status.
 
+    Raises:
+        InputError: E_QT_LIBRARY, E_NO_DISPLAY.
+    """
+    try:
+        from scarseg.gui import app
+    except ImportError as error:  # a library of the system that Qt itself is linked with
+        from_linker = "cannot open shared object file" in str(error)
+        if not from_linker:
+            raise
+        raise InputError("E_QT_LIBRARY", f"Qt cannot be loaded: {error}.") from error
     return int(app.main(path))

@@ -19,7 +19,7 @@ from scarseg.evaluation.patient import (
     with_fewer_clicks,
 )
 from scarseg.models import Models, limit_threads
-from scarseg.progress import Progress, silent
+from scarseg.progress import ItemLog, Progress, silent
 from scarseg.training.cases import TrainingCase
 
 logger = logging.getLogger(__name__)
@@ -61,10 +61,12 @@ def evaluate_patients(
     items = [_PatientItem(place, *pair) for place, pair in enumerate(pairs)]
     evaluate_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
     results: dict[int, PatientResult] = {}
+    log = ItemLog(logger, len(items))
     for item, result in evaluate_each(items, protocol, n_processes, progress):
         if result.trouble:
             logger.error("A patient failed by a bug in the program:\n%s", result.trouble)
         results[item.place] = result
+        log.add(item.case.name, next((row.error_code for row in result.patients), ""))
         progress(len(results) / len(items), f"{len(results)} of {len(items)}")
     return [results[place] for place in range(len(items))]
 

@@ -161,6 +161,26 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("insertion", "Edit", "Set the RV insertion", "Ctrl+I",
       "Click where the right ventricle inserts in front: the segments turn with it; click "
       "your own point to delete it"),
+    # Wall
+    _("contour", "Wall", "Wall contours", "Shift+W",
+      "Drag the endocardium or epicardium where it is wrong; with box and point in hand too",
+      group="tool"),
+    _("endocardium_out", "Wall", "Endocardium outwards", "Home",
+      "Move the whole endocardium half a pixel outwards; scar follows"),
+    _("endocardium_in", "Wall", "Endocardium inwards", "End",
+      "Move the whole endocardium half a pixel inwards; scar follows"),
+    _("epicardium_out", "Wall", "Epicardium outwards", "PgUp",
+      "Move the whole epicardium half a pixel outwards; scar follows"),
+    _("epicardium_in", "Wall", "Epicardium inwards", "PgDown",
+      "Move the whole epicardium half a pixel inwards; scar follows"),
+    _("endocardium_out_all", "Wall", "Endocardium outwards on all slices", "Shift+Home",
+      "Move the endocardium of every slice half a pixel outwards, as one step"),
+    _("endocardium_in_all", "Wall", "Endocardium inwards on all slices", "Shift+End",
+      "Move the endocardium of every slice half a pixel inwards, as one step"),
+    _("epicardium_out_all", "Wall", "Epicardium outwards on all slices", "Shift+PgUp",
+      "Move the epicardium of every slice half a pixel outwards, as one step"),
+    _("epicardium_in_all", "Wall", "Epicardium inwards on all slices", "Shift+PgDown",
+      "Move the epicardium of every slice half a pixel inwards, as one step"),
     # Slice
     _("segment", "Slice", "Segment", "Space", "Segment with the boxes and points of this slice"),
     _("accept", "Slice", "Accept", "Return Enter",
@@ -204,6 +224,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("fit", "View", "Fit", "F", "Fit the heart into the window; again for the whole slice"),
     _("auto_window", "View", "LGE auto: null the myocardium", "A",
       "Window with the remote wall just above black, the blood pool grey and scar bright"),
+    _("lock_levels", "View", "Same grey levels on all slices", "Shift+A",
+      "Show all slices with the same grey levels; or each so that its own remote wall is as dark",
+      toggles=True),
     _("fill", "View", "Fill the labels", "C", "Contour alone, or contour and fill", toggles=True),
     _("prompts_shown", "View", "Show boxes and points", "S",
       "Show or hide boxes and points", toggles=True),
@@ -261,6 +284,8 @@ EDITING_ACTIONS = frozenset(
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
         *("not_assessable", "propose_again", "propose_wall", "clip", "accept_seen", "reopen"),
         *("propose_mvo", "carry_up", "carry_down", "insertion", "adopt", "adopt_all"),
+        *("contour", "endocardium_out", "endocardium_in", "epicardium_out", "epicardium_in"),
+        *("endocardium_out_all", "endocardium_in_all", "epicardium_out_all", "epicardium_in_all"),
     )
 )
 """Actions that change the case; disabled while it is open for reading only."""
@@ -277,7 +302,7 @@ SEPARATED = frozenset(
     )
 )
 """Actions above which a menu has a separator."""
-MENUS = ("File", "Edit", "Tools", "Slice", "Methods", "View", "Help")
+MENUS = ("File", "Edit", "Tools", "Wall", "Slice", "Methods", "View", "Help")
 
 
 def shortcut_text(row: ActionSpec) -> str:

@@ -23,6 +23,7 @@ import scarseg
 from scarseg.case.case import Case
 from scarseg.gui import theme
 from scarseg.gui.desktop_entry import ICON
+from scarseg.gui.display import require_display
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.session import ModelsLoader, Session
 from scarseg.models import Models, prepare_environment
@@ -76,6 +77,7 @@ def application() -> QApplication:
     if isinstance(existing, QApplication):
         theme.apply(existing)
         return existing
+    require_display()
     made = QApplication(["scarseg"])
     made.setApplicationName("scarseg")
     made.setApplicationVersion(scarseg.__version__)
@@ -239,7 +241,7 @@ def render(
         window.grab()
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         window.presenter.trace_all()
-        window.views.active.go_home()
+        window.views.active.fit_heart()
         window.histogram.count()
         image = window.grab().toImage()
         window.close()

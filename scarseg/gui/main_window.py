@@ -45,7 +45,7 @@ from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.filmstrip import Filmstrip
-from scarseg.gui.viewer.keyboard_cursor import KeyboardHand
+from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
@@ -123,7 +123,7 @@ class MainWindow(QMainWindow):
         self.gestures = GestureGuard(session, commands, views, actions, self)
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
         self.histogram = Histogram(session, views, self.view_row, self.docks, actions["histogram"])
-        self.keyboard = KeyboardHand(session, lambda: views.active, self)
+        self.keyboard = KeyboardCursor(session, lambda: views.active, self)
         self.keyboard.take(actions)
         self.pictures = PictureExport(
             commands, views, self.strip, lambda: self.presenter.measured, self
@@ -141,6 +141,8 @@ class MainWindow(QMainWindow):
         )
         self.status = StatusPresenter(session, self.status_bar, self)
         self.levels = WindowLevelPresenter(session, settings, self.canvas, self.view_row, self)
+        actions["lock_levels"].setChecked(self.levels.locked)
+        actions["lock_levels"].toggled.connect(self.levels.set_locked)
         self.presenter = Presenter(
             session, views, self.strip, self.results, self.tool_bar, self.levels, self.status, self
         )
@@ -207,7 +209,7 @@ class MainWindow(QMainWindow):
         views, commands = self.views, self.commands
         for message in (
             commands.said, self.tools.said, self.bullseye.insertion.said, self.comparison.said,
-            self.keyboard.said, views.refused,
+            self.keyboard.said, views.refused, views.hinted,
         ):  # fmt: skip
             message.connect(self.status_bar.show_message)
         self.status_bar.cancelled.connect(self._cancel_jobs)

@@ -25,9 +25,9 @@ from scarseg.gui.session.open_case import OpenCase
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting, window_level
 from scarseg.gui.viewer.canvas import Canvas
-from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, standing_of, tell_grams
+from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, show_grams_of, status_of
 from scarseg.gui.viewer.montage import Cell, Views
-from scarseg.gui.viewer.view_state import find_home
+from scarseg.gui.viewer.view_state import find_heart_region
 from scarseg.quant import scar_checks
 
 
@@ -133,6 +133,9 @@ class StatusPresenter(QObject):
         )
 
 
+LOCKED_KEY = "levels/locked"
+
+
 class WindowLevelPresenter(QObject):
     """Choose and remember the window level.
 
@@ -156,6 +159,8 @@ class WindowLevelPresenter(QObject):
         self._session, self._settings = session, settings
         self._canvas, self._view_row = canvas, view_row
         self.set_by_reader = False
+        self.locked = bool(settings.value(LOCKED_KEY, False, type=bool))
+        self._proposed: Document | None = None
 
     def recall_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -165,7 +170,33 @@ class WindowLevelPresenter(QObject):
         self.set_by_reader = False
         name, values = window_level.recalled(self._settings, current.document.case)
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(values)
+
+    def set_locked(self, locked: bool) -> None:
+        """Show all slices with the same grey levels, or each by its own remote wall."""
+        self.locked = locked
+        self._settings.setValue(LOCKED_KEY, locked)
+        if self._session.current is not None:
+            self._balance(self._view_row.presets.currentText())
+            self.settled.emit()
+
+    def slices_proposed(self) -> None:
+        """Set automatic levels once more when the last slice of the open case is proposed."""
+        current = self._session.current
+        if current is None or current.document is self._proposed:
+            return
+        self._proposed = current.document
+        if not self.set_by_reader:
+            self.recall_levels()
+            self.settled.emit()
+
+    def _balance(self, name: str) -> None:
+        """Show each slice by its own remote wall, unless locked or by the range of the stack."""
+        current, shared = self._session.current, self._canvas.shared
+        alike = self.locked or current is None or name == window_level.FULL
+        case = None if alike or current is None else current.document.case
+        shared.set("balances", () if case is None else window_level.balances(case))
 
     def choose_preset(self, name: str) -> None:
         """Show a preset on the slice and remember it for this kind of sequence."""
@@ -173,6 +204,7 @@ class WindowLevelPresenter(QObject):
         if current is None or name not in window_level.PRESETS:
             return
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(window_level.preset(current.document.case, name))
         self.levels_settled(name)
 
@@ -217,12 +249,14 @@ class Presenter(QObject):
     def _follow(self, front: OpenCaseSignals) -> None:
         front.slice_changed.connect(self.slice_changed)
         front.current_changed.connect(self.current_changed)
-        front.mvo_looked_for.connect(self.measure)
         front.ready_changed.connect(self.status_changed)
         front.pending_changed.connect(self.status_changed)
         front.proposing_changed.connect(self.statuses_changed)
         front.doubts_changed.connect(self.doubts_changed)
         front.save_state_changed.connect(self._status.saved_changed)
+
+    def _levels_of(self, k: int) -> tuple[float, float]:
+        return self._canvas.shared.levels_of(k)
 
     @property
     def _open(self) -> OpenCase:
@@ -234,12 +268,12 @@ class Presenter(QObject):
         current = self._open
         document = current.document
         stack = document.case.stack
-        self._views.let_go()
+        self._views.cancel_gestures()
         self._set_geometry(self._canvas)
         self._views.shared.set("editable", not document.read_only)
         self._levels.recall_levels()
         self._find_home()
-        self._strip.show_document(document, self._home.crop, self._canvas.levels)
+        self._strip.show_document(document, self._home.crop, self._levels_of)
         self._tracing = OutlineCache(document)
         self._tracing.update(document.current)
         self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
@@ -256,7 +290,7 @@ class Presenter(QObject):
         self.current_changed(document.current)
         self._status.saved_changed()
         self._status.show_clock()
-        self._canvas.go_home()
+        self._canvas.fit_heart()
 
     def update_montage(self) -> None:
         """Draw every slice in its cell, while the montage is visible.
@@ -278,14 +312,14 @@ class Presenter(QObject):
             self._laid_out = document
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
-                cell.canvas.show_image(stack.pixels[cell.index])
+                cell.canvas.show_image(stack.pixels[cell.index], cell.index)
                 cell.canvas.home = self._home.close_mm
-                cell.canvas.go_home()
+                cell.canvas.fit_heart()
         for k in range(stack.n_slices):
             self._draw(k)
             self._tell(k)
         if self.measured is not None:
-            tell_grams(cells.cells, self.measured)
+            show_grams_of(cells.cells, self.measured)
             self._show_scar_outside_wall()
         cells.choose(document.current)
 
@@ -319,20 +353,26 @@ class Presenter(QObject):
             self._find_home()
             if not self._levels.set_by_reader:
                 self._levels.recall_levels()
-            self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
+            self._strip.show_window(current.document, self._home.crop, self._levels_of)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
-                canvas.go_home()
+                canvas.fit_heart()
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        status = current.document.case.readings[k].status
         self._tell(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
-        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+        if redrawn or self.measured is None or self._reads_other(k, self.measured):
             self.measure()
         else:
             self._show_scar_outside_wall()
+
+    def _reads_other(self, k: int, measured: Measurements) -> bool:
+        """Return whether status or search for MVO of a slice are other than measured."""
+        reading, row = self._open.document.case.readings[k], measured.slices[k]
+        mvo_known = row.n_mvo_voxels is not None
+        sought = row.n_infarct_voxels > 0 and mvo_known is not reading.mvo_sought
+        return row.status is not reading.status or sought
 
     def current_changed(self, k: int) -> None:
         """Show another slice."""
@@ -341,7 +381,7 @@ class Presenter(QObject):
             self._tracing.update(k)
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
         self._canvas.chosen = None
-        self._canvas.show_image(current.document.case.stack.pixels[k])
+        self._canvas.show_image(current.document.case.stack.pixels[k], k)
         self._draw(k)
         self.statuses_changed()
         self._strip.choose(k)
@@ -356,12 +396,14 @@ class Presenter(QObject):
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
+        if not self._open.inference.proposing:
+            self._levels.slices_proposed()
         self._tell(k)
         self._draw_prompts(k)
         self._status.models_changed()
 
     def _show_levels(self) -> None:
-        self._strip.show_window(self._open.document, self._home.crop, self._canvas.levels)
+        self._strip.show_window(self._open.document, self._home.crop, self._levels_of)
 
     def doubts_changed(self) -> None:
         """Show the doubts about each slice, and on how many there are in the list."""
@@ -387,12 +429,10 @@ class Presenter(QObject):
         case = current.document.case
         self.measured = load_pipeline().measure(case)
         document = current.document
-        self._results.show_measurements(
-            self.measured, case.stack, document.current, document.mvo_checked
-        )
+        self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
-            tell_grams(self._cells, self.measured)
+            show_grams_of(self._cells, self.measured)
         self._session.remember(self.measured)
         self._show_scar_outside_wall()
 
@@ -435,7 +475,7 @@ class Presenter(QObject):
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
-            word, dot = standing_of(document, inference, k)
+            word, dot = status_of(document, inference, k)
             self._cells[k].tell(word=word, dot=dot)
 
     @property
@@ -461,7 +501,7 @@ class Presenter(QObject):
 
     def _find_home(self) -> None:
         """Find the field of view of the heart, for every view."""
-        self._home = find_home(self._open.document.case)
+        self._home = find_heart_region(self._open.document.case)
         self._canvas.home = self._home.large_mm
         for cell in self._cells:
             cell.canvas.home = self._home.close_mm

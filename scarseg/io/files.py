@@ -12,7 +12,7 @@ import platformdirs
 
 from scarseg.errors import OutputError
 from scarseg.io.atomic import make_private_folder
-from scarseg.io.commit import HalfWrittenError, write_together
+from scarseg.io.commit import HalfWrittenError, recover, write_together
 
 MAX_NAME_BYTES = 255
 # ".", the number of a process, "-", 16 digits and ".tmp" of a temporary name; "_method_slices"
@@ -33,7 +33,13 @@ def safe_name(text: str) -> str:
 
 
 def refuse_existing(paths: Iterable[Path], remedy: str = "give --force to replace it") -> None:
-    """Raise OutputError E_EXISTS for the first path that exists, be it a dangling link."""
+    """Raise OutputError E_EXISTS for the first path that exists, be it a dangling link.
+
+    Every command asks this before it works: what a broken disk left half replaced there is
+    finished or taken back first.
+    """
+    paths = list(paths)
+    recover(*{path.parent for path in paths})
     for path in paths:
         if os.path.lexists(path):
             raise OutputError("E_EXISTS", f"{path} exists already; {remedy}.", str(path))

@@ -27,6 +27,13 @@ from scarseg.io.files import write_file
 VERSION = 1
 MAX_BYTES = 64 << 20
 _SLICE_KEYS = {"sop_instance_uid", "frame", "boxes", "points", "no_scar", "lv_box", "pool_box"}
+_FOREIGN = {
+    "labelme": {"shapes", "imagePath"},
+    "COCO": {"images", "annotations"},
+    "3D Slicer": {"markups"},
+    "GeoJSON": {"features"},
+}
+"""Keys by which files of other annotation programs and formats are known."""
 _WORDS = {"scar": Label.SCAR, "wall": Label.MYOCARDIUM, "blood pool": Label.BLOOD_POOL}
 
 SliceKey = tuple[str, int | None]
@@ -101,7 +108,10 @@ def read_prompts(path: Path) -> PromptsFile:
     except InputError as error:
         message = f"The prompts file {path}: {error.message}"
         raise InputError("E_PROMPTS", message, str(path)) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        message = f"The prompts file {path} is nested too deeply."
+        raise InputError("E_PROMPTS", message, str(path)) from error
+    except ValueError as error:
         message = f"The prompts file {path} is not JSON: {error}."
         raise InputError("E_PROMPTS", message, str(path)) from error
     return PromptsFile(slices, hashlib.sha256(raw).hexdigest())
@@ -146,7 +156,13 @@ def _numbers_of(point: Point) -> list[object]:
 
 def _slices(data: object) -> dict[SliceKey, SlicePrompts]:
     if not isinstance(data, dict) or set(data) != {"version", "slices"}:
-        _refuse('it must be an object with "version" and "slices", nothing else.')
+        maker = _maker_of(data)
+        made_by = f"it is a file of {maker}; " if maker else ""
+        _refuse(
+            f'{made_by}it must be an object with "version" and "slices", nothing else:'
+            ' {"version": 1, "slices": [{"sop_instance_uid": "1.2.3", "boxes":'
+            " [[column0, row0, column1, row1]]}]}."
+        )
     if data["version"] != VERSION or isinstance(data["version"], bool):
         _refuse(f"version {data['version']!r} is unknown, this program reads version {VERSION}.")
     if not isinstance(data["slices"], list):
@@ -163,6 +179,13 @@ def _slices(data: object) -> dict[SliceKey, SlicePrompts]:
             _refuse(f"{where}: slice {key[0]} is there twice.")
         found[key] = _prompts(entry, where)
     return found
+
+
+def _maker_of(data: object) -> str | None:
+    """Return the annotation program or format whose own keys a document has."""
+    if not isinstance(data, dict):
+        return None
+    return next((name for name, keys in _FOREIGN.items() if keys <= set(data)), None)
 
 
 def _key(entry: dict[str, object], where: str) -> SliceKey:

@@ -96,7 +96,8 @@ class Logits:
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
     whole wall including scar; ``scar`` includes MVO. ``prompts`` are those of the
-    prediction; ``uncorrected`` is the prediction before a reader's clicks on wall and pool.
+    prediction; ``uncorrected`` is the prediction before a reader's clicks on wall and pool;
+    ``exact``: wall and pool are a reader's contours, where nothing is tidied.
     """
 
     scar: FloatArray
@@ -104,6 +105,7 @@ class Logits:
     wall: FloatArray | None = None
     prompts: SlicePrompts | None = None
     uncorrected: Logits | None = None
+    exact: bool = False
 
 
 class Detector(Protocol):
@@ -144,6 +146,14 @@ class Segmenter(Protocol):
         averaging that only improves an automatic prediction.
         """
         ...
+
+
+def takes_walls(segmenter: Segmenter) -> bool:
+    """Return whether a segmenter was trained with walls that a reader set.
+
+    It then takes as ``previous`` their wall and pool, and never its own.
+    """
+    return bool(getattr(segmenter, "takes_walls", False))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from scarseg.models.detector_crop import (
     crop_image,
 )
 from scarseg.models.detector_network import CLASSES, build_network, half_precision, run_network
-from scarseg.models.weights import list_weights, resolve_weights
+from scarseg.models.weights import is_pytorch, list_weights, resolve_weights
 
 FORMAT = "scarseg-detector 1"
 _LARGEST_HEART = 0.8  # share of the near crop; for larger hearts it is sampled more coarsely
@@ -184,17 +184,6 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
     """
     if not path.is_file():
         raise WeightsError("E_WEIGHTS_MISSING", f"{path} does not exist.", str(path))
-    with path.open("rb") as head:
-        start = head.read(9)
-    # A zip of PyTorch, or a plain pickle. The length at the head of a safetensors file may begin
-    # with the same byte: its JSON begins after eight.
-    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
-        raise WeightsError(
-            "E_WEIGHTS_UNKNOWN",
-            f"{path.name} is a PyTorch file; a detector made with scarseg train detector"
-            " (.safetensors, classes scar and left_ventricle) is needed.",
-            str(path),
-        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -206,6 +195,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], DetectorSettings]:
                 )
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        if is_pytorch(path):
+            raise WeightsError(
+                "E_WEIGHTS_UNKNOWN",
+                f"{path.name} is a PyTorch file; a detector made with scarseg train detector"
+                " (.safetensors, classes scar and left_ventricle) is needed.",
+                str(path),
+            ) from error
         raise WeightsError(
             "E_WEIGHTS_DAMAGED", f"{path.name} cannot be read: {error}", str(path)
         ) from error

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -30,8 +30,10 @@ from scarseg.models.compact_sam import (
     split_members,
 )
 from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, crop_slice, uncrop
-from scarseg.models.weights import resolve_weights
+from scarseg.models.weights import is_pytorch, resolve_weights
 
+TAKES_WALLS = "takes_walls"
+"""Key in the metadata of a weights file: "yes" for a network trained with given walls."""
 T = TypeVar("T")
 MIRRORS = ((), (2,), (3,), (2, 3))
 """Axes along which a crop (image, channel, row, column) is mirrored for the average."""
@@ -65,8 +67,9 @@ class CompactSegmenter:
         networks: CompactSam | Sequence[CompactSam],
         identity: ModelIdentity,
         device: str = "cpu",
+        takes_walls: bool = False,
     ) -> None:
-        self.identity = identity
+        self.identity, self.takes_walls = identity, takes_walls
         self.device = torch.device(device)
         several = [networks] if isinstance(networks, CompactSam) else networks
         self.networks = [
@@ -290,7 +293,15 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
         return load_vit(weights, device)
     try:
         state = load_file(weights.path)
+        with safe_open(weights.path, framework="pt") as file:
+            takes_walls = (file.metadata() or {}).get(TAKES_WALLS) == "yes"
     except (SafetensorError, OSError) as error:
+        if is_pytorch(weights.path):
+            message = (
+                f"{weights.path.name} is a PyTorch file; a SAM or MedSAM checkpoint ends in .pt or"
+                " .pth, a segmenter made with scarseg train segmenter in .safetensors."
+            )
+            raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
         message = f"The weights file {weights.path} is damaged: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
     try:
@@ -298,4 +309,4 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     except (RuntimeError, KeyError, ValueError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error
-    return CompactSegmenter(networks, weights.identity, device)
+    return CompactSegmenter(networks, weights.identity, device, takes_walls)

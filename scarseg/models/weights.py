@@ -51,6 +51,21 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_pytorch(path: Path) -> bool:
+    """Return whether a file that the reader of safetensors refuses begins like one of PyTorch.
+
+    A zip, or a plain pickle of protocol 2 to 5. The length at the head of a safetensors file may
+    begin with the same bytes: its JSON begins after eight.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    pickled = start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
+    return (pickled or start.startswith(b"PK\x03\x04")) and start[8:9] != b"{"
+
+
 @cache
 def list_weights(folder: Path | None = None) -> tuple[WeightsEntry, ...]:
     """Read the manifest of the shipped weights.

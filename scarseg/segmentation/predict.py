@@ -12,14 +12,22 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError
-from scarseg.models import Detection, Embedding, Logits, Models
+from scarseg.models import Detection, Embedding, Logits, Models, takes_walls
 from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.proposal import (
+    RULES,
     ProposalRules,
     ScarSource,
     compose_labels,
     heart_box,
     scar_boxes,
+    scar_level,
+)
+from scarseg.segmentation.scar_rules import (
+    keep_far_from_negative,
+    obey_points,
+    previous_answer,
+    widen_wall,
 )
 from scarseg.segmentation.wall_correction import (
     CorrectedHeart,
@@ -61,21 +69,33 @@ def predict(
     prompts: SlicePrompts,
     previous: Logits | None = None,
     quick: bool = False,
+    heart: HeartMasks | None = None,
+    rules: ProposalRules = RULES,
 ) -> Logits:
-    """Predict a slice from prompts for scar, and apply those for wall and pool to the result."""
-    answer = _predict_scar(models, embedding, prompts.scar_only, previous, quick)
-    return apply_heart_prompts(models, embedding, answer, prompts)
+    """Predict a slice from prompts for scar, and apply those for wall and pool to the result.
+
+    Args:
+        previous: the answer before, where a click corrects it.
+        quick: as :meth:`scarseg.models.Segmenter.predict`.
+        heart: wall and pool that a reader set; never the network's own.
+    """
+    answer = _predict_scar(models, embedding, prompts.scar_only, previous, quick, heart, rules)
+    return apply_heart_prompts(models, embedding, answer, prompts, rules)
 
 
 def apply_heart_prompts(
-    models: Models, embedding: Embedding, answer: Logits, prompts: SlicePrompts
+    models: Models,
+    embedding: Embedding,
+    answer: Logits,
+    prompts: SlicePrompts,
+    rules: ProposalRules = RULES,
 ) -> Logits:
     """Apply a reader's points and box for wall and pool to a prediction.
 
-    The segmenter was not trained on such prompts: its prediction is corrected by them. It then
-    predicts once more with the box of the ventricle moved to the corrected heart, unless a
-    reader drew that box, and the result is corrected again. ``uncorrected`` keeps the prediction
-    before all that.
+    The prediction is corrected by them. The segmenter then predicts once more, from the
+    corrected heart where it was trained with given walls, and with the box of the ventricle
+    moved to it unless a reader drew that box; the result is corrected again. ``uncorrected``
+    keeps the prediction before all that.
     """
     raw = answer.uncorrected or answer
     if raw.wall is None or not prompts.has_heart_prompts:
@@ -83,9 +103,12 @@ def apply_heart_prompts(
     once = correct_logits(raw, prompts, embedding.pixel_spacing_mm)
     given = raw.prompts or prompts.scar_only
     box = heart_box(once)
-    if box is None or (prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER):
+    heart = HeartMasks.of_logits(once) if takes_walls(models.segmenter) else None
+    drawn = prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER
+    if box is None or (drawn and heart is None):
         return once
-    again = _predict_scar(models, embedding, replace(given, lv_box=box))
+    moved = given if drawn else replace(given, lv_box=box)
+    again = _predict_scar(models, embedding, moved, heart=heart, rules=rules)
     return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
 
 
@@ -95,16 +118,32 @@ def _predict_scar(
     prompts: SlicePrompts,
     previous: Logits | None = None,
     quick: bool = False,
+    heart: HeartMasks | None = None,
+    rules: ProposalRules = RULES,
 ) -> Logits:
-    """Run the segmenter.
+    """Run the segmenter and apply the rules for clicks and for scar beside the pool.
 
     Raises:
         ModelError: E_MODEL_OUTPUT, the logits are not finite or of another shape.
     """
-    logits = models.segmenter.predict(embedding, prompts, previous, quick)
+    refined = previous if rules.previous_with_points and prompts.points else None
+    fed = refined
+    if takes_walls(models.segmenter) and (refined is not None or heart is not None):
+        fed = previous_answer(
+            None if refined is None else refined.scar,
+            None if heart is None else heart.pool,
+            None if heart is None else heart.wall,
+            embedding.shape,
+        )
+    logits = models.segmenter.predict(embedding, prompts, fed, quick)
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
+    if not prompts.no_scar:
+        level, spacing = scar_level(prompts, heart is not None, rules), embedding.pixel_spacing_mm
+        logits = keep_far_from_negative(logits, previous, prompts, spacing, rules.negative_reach_mm)
+        logits = widen_wall(logits, spacing, level, rules.pool_reach_mm)
+        logits = obey_points(logits, prompts, spacing, level, rules.click_radius_mm)
     return replace(logits, prompts=prompts)
 
 
@@ -143,7 +182,7 @@ def _embed_on_heart(
     embedding = models.segmenter.embed(image, lv_box)
     drawn = lv_box is not None and lv_box.origin is Origin.READER
     for _ in range(0 if drawn else rules.recrops):
-        first = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True)
+        first = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True, rules=rules)
         own = heart_box(first)
         if own is None or not _heart_sized(own, image.pixel_spacing_mm):
             break
@@ -151,7 +190,7 @@ def _embed_on_heart(
             break
         lv_box = own
         embedding = models.segmenter.embed(image, lv_box)
-    return embedding, predict(models, embedding, SlicePrompts(lv_box=lv_box))
+    return embedding, predict(models, embedding, SlicePrompts(lv_box=lv_box), rules=rules)
 
 
 def _heart_sized(box: Box, pixel_spacing_mm: tuple[float, float]) -> bool:
@@ -173,7 +212,7 @@ def propose(
     boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
     prompts = SlicePrompts(boxes=boxes, lv_box=embedding.lv_box)
     if boxes and (rules.scar is ScarSource.PREDICTED or automatic.wall is None):
-        logits = predict(models, embedding, prompts)
+        logits = predict(models, embedding, prompts, rules=rules)
         labels = compose_labels(logits, spacing, rules.prompted_logit, rules)
         return SliceProposal(prompts, labels, embedding, logits)
     logits = _without_scar(automatic, ~inside_boxes(boxes, embedding.shape))
@@ -193,12 +232,12 @@ def propose_prompted(
         lv_box = given.lv_box
     embedding, logits = _embed_on_heart(image, models, lv_box, rules)
     prompts = replace(given or SlicePrompts(), lv_box=embedding.lv_box)
-    threshold = rules.automatic_logit
+    threshold = scar_level(prompts, prompts.has_heart_prompts, rules)
     if prompts.has_scar_prompts:
-        logits = predict(models, embedding, prompts)
-        threshold, rules = rules.prompted_logit, replace(rules, island_mm2=0.0)
+        logits = predict(models, embedding, prompts, rules=rules)
+        rules = replace(rules, island_mm2=0.0)
     else:
-        logits = apply_heart_prompts(models, embedding, logits, prompts)
+        logits = apply_heart_prompts(models, embedding, logits, prompts, rules)
     if given is None or prompts.no_scar:
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
@@ -210,7 +249,7 @@ def _without_scar(logits: Logits, where: MaskArray) -> Logits:
     return replace(logits, scar=np.where(where, np.float32(NO_SCAR_LOGIT), logits.scar))
 
 
-CACHE_SIZE = 4
+CACHE_SIZE = 8
 """Predictions kept per slice, so that undo finds the logits behind the labels again."""
 
 

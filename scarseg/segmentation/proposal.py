@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray
-from scarseg.case.prompts import Box, Origin
+from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
 from scarseg.quant.components import inside_boxes, remove_islands
@@ -34,8 +34,12 @@ class ProposalRules:
         scar: source of the mask inside the boxes; a segmenter of scar alone always predicts.
         automatic_logit: automatic scar is where the logit is above this.
         prompted_logit: the same where boxes or points were given.
+        given_wall_logit: at most the threshold of scar where a reader set the wall.
         previous_with_points: whether the previous prediction is an input where a reader set
             points. Without, the same prompts always give the same mask.
+        pool_reach_mm: scar wins over the blood pool up to this distance from the wall.
+        click_radius_mm: radius of the disc round a click for scar that follows the click.
+        negative_reach_mm: a negative click changes nothing beyond this distance.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box of their own.
         tight_boxes: a box is drawn round the scar inside it, since the segmenter fills a box when
@@ -58,7 +62,11 @@ class ProposalRules:
     scar: ScarSource = ScarSource.RESTRICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
+    given_wall_logit: float = 0.0
     previous_with_points: bool = False
+    pool_reach_mm: float = 0.0
+    click_radius_mm: float = 0.0
+    negative_reach_mm: float = 0.0
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
     tight_boxes: bool = True
@@ -74,6 +82,12 @@ class ProposalRules:
 
 
 RULES = ProposalRules()
+
+
+def scar_level(prompts: SlicePrompts, wall_set: bool, rules: ProposalRules = RULES) -> float:
+    """Return the logit above which a prediction is scar; ``wall_set``: by a reader."""
+    level = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
+    return min(level, rules.given_wall_logit) if wall_set else level
 
 
 def best_lv_box(detections: Iterable[Detection], rules: ProposalRules = RULES) -> Detection | None:
@@ -202,9 +216,11 @@ def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
     """Return disjoint masks of wall and blood pool that together have no holes.
 
     Where both are predicted for a pixel, and in a hole where neither is, the larger logit
-    decides.
+    decides. Contours of a reader are kept as they are.
     """
     assert logits.wall is not None
+    if logits.exact and logits.blood_pool is not None:
+        return logits.wall > 0, logits.blood_pool > 0
     wall: MaskArray = logits.wall > 0
     if logits.blood_pool is None:
         return largest_component(wall), np.zeros_like(wall)

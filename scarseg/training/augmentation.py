@@ -95,6 +95,8 @@ def _gaussian(sigma: float) -> Tensor:
 
 Image = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+THIN_SHARE, THIN_REACH = 0.35, (0.2, 0.45)
+"""Share of painted scars that are thin and subendocardial, and their depth in the wall."""
 
 
 def to_lge_contrast(
@@ -137,7 +139,7 @@ def vary_contrast(
     if not ((pool > 0.5).any() and (healthy > 0.5).any()):
         return image
     contrast = float(image[pool > 0.5].mean() - image[healthy > 0.5].mean())
-    moves = rng.uniform((-0.35, -0.25, -0.25), (0.35, 0.3, 0.3)) * abs(contrast)
+    moves = rng.uniform((-0.35, -0.25, -0.25), (0.6, 0.3, 0.3)) * abs(contrast)
     out = image + pool * moves[0] + healthy * moves[1] + scar * moves[2]
     return np.asarray(out, dtype=np.float32)
 
@@ -158,12 +160,16 @@ def paint_scar(
     angle = np.arctan2(grid_rows - rows.mean(), grid_columns - columns.mean())
     depth = _depth(pool, wall)
     scar = np.zeros(pool.shape, dtype=bool)
+    thin = rng.random() < THIN_SHARE
     for _ in range(2 if rng.random() < 0.2 else 1):
         half = rng.uniform(0.15, 1.2)
         away = np.abs(np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi)))))
         ragged = ndimage.gaussian_filter(rng.normal(0, 1, pool.shape), rng.uniform(1.5, 4))
         ragged *= rng.uniform(0.05, 0.25) / max(float(ragged.std()), 1e-6)
-        reach = rng.uniform(0.3, 1.3) * np.cos(np.clip(away / half, 0, 1) * np.pi / 2) ** 0.5
+        reach = (
+            rng.uniform(*(THIN_REACH if thin else (0.3, 1.3)))
+            * np.cos(np.clip(away / half, 0, 1) * np.pi / 2) ** 0.5
+        )
         floor = -1.0 if rng.random() < 0.85 else rng.uniform(0.1, 0.4)
         scar |= wall & (depth < reach + ragged) & (away < half) & (depth > floor)
     scar = ndimage.binary_opening(scar, structure=np.ones((2, 2), dtype=bool)) & wall
@@ -171,6 +177,8 @@ def paint_scar(
         return image, scar
     blood = float(image[pool].mean()) if pool.any() else 0.6
     bright = blood * rng.uniform(0.75, 1.6) + rng.uniform(0, 0.15)
+    if thin and rng.random() < 0.5:
+        bright = blood * rng.uniform(0.9, 1.1)  # nothing but the shape tells it from the pool
     texture = ndimage.gaussian_filter(rng.normal(0, 1, pool.shape), 1.0)
     level = bright * (1 + rng.uniform(0.05, 0.25) * texture / max(float(texture.std()), 1e-6))
     if rng.random() < 0.25:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -261,7 +262,7 @@ def register_weights(
         the manifest's new entry.
     """
     manifest = folder / "manifest.json"
-    entries = json.loads(manifest.read_text("utf-8"))["weights"] if manifest.exists() else []
+    entries = _read_json(manifest).get("weights", []) if manifest.exists() else []
     entry: dict[str, object] = {
         "name": name,
         "kind": kind,
@@ -288,7 +289,17 @@ def find_trained(place: Path) -> tuple[Path, dict[str, object]]:
     if not file.is_file():
         raise SystemExit(f"{file} does not exist: has the run ended?")
     card = file.with_suffix(".json")
-    return file, json.loads(card.read_text("utf-8")) if card.is_file() else {}
+    return file, _read_json(card) if card.is_file() else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SystemExit(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise SystemExit(f"{path} holds no JSON object.")
+    return document
 
 
 def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
@@ -300,8 +311,15 @@ def copy_weights(trained: Sequence[Path], target: Path) -> dict[str, object]:
             shutil.copyfile(file, target)
         return card
     states = [{k: _half(v) for k, v in load_file(file).items()} for file, _ in found]
-    save_file(join_members(states), target)
+    common = set.intersection(*(set(_metadata(file).items()) for file, _ in found))
+    save_file(join_members(states), target, dict(common))
     return {"members": [card for _, card in found]}
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    with safe_open(file, framework="pt") as weights:
+        metadata: dict[str, str] = weights.metadata() or {}
+    return metadata
 
 
 def _half(value: Tensor) -> Tensor:
@@ -327,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     card |= {"name": options.name, "kind": options.kind, "file": target.name}
     card |= {"licence": LICENCE, "sha256": entry["sha256"]}
     if options.evaluation:
-        evaluated = json.loads(options.evaluation.read_text("utf-8"))
+        evaluated = _read_json(options.evaluation)
         card["evaluation"] = evaluated.get("segmenters", evaluated).get(options.name, evaluated)
     text = json.dumps(card, indent=2) + "\n"
     (options.folder / f"{options.name}.json").write_text(text, encoding="utf-8")

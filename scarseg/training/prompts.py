@@ -38,7 +38,7 @@ def draw_box(
     box: tuple[float, float, float, float],
     rng: np.random.Generator,
     edges: tuple[float, float] = (0.02, 0.14),
-    growth: tuple[float, float] = (-0.08, 0.15),
+    growth: tuple[float, float] = (-0.16, 0.15),
 ) -> tuple[float, float, float, float]:
     """Draw a box as a hand would: edges off on their own, and all of it larger or smaller."""
     width, height = box[2] - box[0], box[3] - box[1]

@@ -14,6 +14,7 @@ import pytest
 from scarseg import cli
 from scarseg.case.case import Case
 from scarseg.case.labels import LabelArray
+from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.segmentation import pipeline
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import load_fakes
@@ -134,6 +135,50 @@ def test_patient_is_named_on_request_alone(identify: bool, run: Run, tmp_path: P
     assert run(data, "-o", out / "scar.csv", "--masks", out / "m", *words) == 0
     found = [p for p in out.rglob("*.*") if p.is_file() and b"CANARY" in p.read_bytes()]
     assert sorted(p.name for p in found) == (IDENTIFIED if identify else [])
+
+
+@pytest.mark.parametrize("identify", [False, True])
+def test_row_is_traced_to_its_input_and_scanner(identify: bool, run: Run, tmp_path: Path) -> None:
+    data = write(tmp_path / "in", 1)
+    for keyword, value in (
+        ("Manufacturer", "ACME"),
+        ("ManufacturerModelName", "Field 3"),
+        ("MagneticFieldStrength", "15000"),
+        ("SeriesNumber", "12"),
+        ("PatientID", " 007"),
+    ):
+        spoil(data / "p1", keyword, value)
+    assert run(data, *(["--identify"] if identify else [])) == 0
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert (row["manufacturer"], row["model_name"]) == ("ACME", "Field 3")
+    assert (row["field_strength_t"], row["series_number"]) == ("1.5", "12")
+    assert row["series_description"] == "LGE SAX phantom"
+    assert row["image_quality"] in ("good", "fair", "poor")
+    if identify:
+        assert (row["input"], row["patient_id"]) == (str(data / "p1"), " 007")
+    else:
+        assert row["input"] == pseudonym(str(data / "p1"))
+        assert row["patient_id"] == pseudonym(" 007")
+
+
+def test_description_that_names_the_patient_needs_identify(run: Run, tmp_path: Path) -> None:
+    data = write(tmp_path / "in", 1)
+    spoil(data / "p1", "SeriesDescription", "LGE short axis Canary")
+    assert run(data) == 0
+    assert rows_of(tmp_path / "scar.csv")[0]["series_description"] == ""
+    assert run(data, "--identify", "--force") == 0
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert row["series_description"] == "LGE short axis Canary"
+
+
+def test_message_of_an_error_holds_no_header_unless_identified(run: Run, tmp_path: Path) -> None:
+    data = write(tmp_path / "in", 1)
+    spoil(data / "p1", "SliceThickness", "77")
+    assert run(data) == 2
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert row["error_message"] == "The slice thickness is missing or impossible."
+    assert run(data, "--identify", "--force") == 2
+    assert "'77'" in rows_of(tmp_path / "scar.csv")[0]["error_message"]
 
 
 def test_prompts_decide_where_the_scar_is(run: Run, tmp_path: Path) -> None:

@@ -48,6 +48,42 @@ def test_version() -> None:
     assert (done.returncode, done.stdout) == (0, f"scarseg {scarseg.__version__}\n")
 
 
+def test_a_reader_of_the_output_who_leaves_is_no_fault(tmp_path: Path) -> None:
+    write_series(tmp_path / "p", make_phantom_stack())
+    with subprocess.Popen(
+        [sys.executable, "-m", "scarseg", "inspect", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ZeroDivisionError("Doe^John"), "E_INTERNAL"), (MemoryError(), "E_MEMORY")]
+)
+def test_a_fault_of_the_program_is_located_without_its_values(
+    error: Exception,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail_with_identity(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr("scarseg.cli.inspect._run", fail_with_identity)
+    assert cli.main(["inspect", "."]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{code}: ")
+    assert "Doe" not in said
+    assert "Traceback" not in said
+    assert ("fail_with_identity" in said) == (code == "E_INTERNAL")
+
+
 def test_unknown_option_is_an_error_of_its_own_status() -> None:
     done = child("batch", "--frobnicate")
     assert done.returncode == 1

@@ -18,6 +18,7 @@ from scarseg.evaluation.tables import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
 from scarseg.io.masks.nifti import write_labels
 from scarseg.io.tables.columns import COLUMNS, IDENTITY_COLUMNS, SLICE_COLUMNS
 from scarseg.io.tables.csv_reader import read_csv
+from scarseg.io.tables.error_sentences import ERROR_SENTENCES
 from scarseg.io.tables.table import render_tables
 from scarseg.io.tables.workbook import render_workbook
 from scarseg.quant.method_tables import CURVE_COLUMNS, METHOD_COLUMNS, METHOD_SLICE_COLUMNS
@@ -55,6 +56,12 @@ def test_every_column_has_a_meaning() -> None:
     rows = [line for line in text_of("docs/tables.md").splitlines() if line.startswith("| `")]
     assert len(rows) > 250
     assert [line for line in rows if len(line.strip("| ").split("|")[-1].strip()) < 5] == []
+
+
+def test_codes_with_a_sentence_are_in_the_table_of_codes() -> None:
+    readme = text_of("README.md")
+    assert [code for code in ERROR_SENTENCES if f"`{code}`" not in readme] == []
+    assert all(text.endswith(".") for text in ERROR_SENTENCES.values())
 
 
 def test_page_lists_the_columns_of_the_provenance_sheet() -> None:

@@ -245,13 +245,13 @@ def test_the_hand_says_what_it_asks_for(at_slice):
     at_slice.act("point")
     at_slice.act("label_2")
     at_slice.mouse(QMouseEvent.Type.MouseMove, BEYOND, Qt.MouseButton.NoButton)
-    assert canvas.hand.word == "wall"
+    assert canvas.tool_layer.word == "wall"
     at_slice.act("label_3")
-    assert canvas.hand.word == ""
+    assert canvas.tool_layer.word == ""
     at_slice.act("label_4")
-    assert canvas.hand.word == "nothing to ask for"
+    assert canvas.tool_layer.word == "nothing to ask for"
     at_slice.act("brush")
-    assert canvas.hand.word == ""
+    assert canvas.tool_layer.word == ""
 
 
 def test_points_of_wall_and_pool_have_their_structures_colours(at_slice):

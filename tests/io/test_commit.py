@@ -14,7 +14,7 @@ import pytest
 from scarseg.errors import OutputError
 from scarseg.io import commit
 from scarseg.io.atomic import process_start
-from scarseg.io.files import write_files
+from scarseg.io.files import refuse_existing, write_files
 from tests.io.failing_disk import FailingDisk, no_links
 
 NAMES = ["a.csv", "b.csv", "c.json"]
@@ -51,6 +51,27 @@ def test_files_written_together_are_all_old_or_all_new(
         assert sorted(each.name for each in folder.iterdir()) == NAMES
         if not disk.has_failed:
             assert k > 15
+            return
+    pytest.fail("the files took more calls than expected")
+
+
+@pytest.mark.parametrize("replacing", [True, False], ids=["old files", "no files"])
+def test_what_a_broken_disk_left_is_settled_before_a_command_asks_what_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replacing: bool
+) -> None:
+    n_mixtures = 0
+    for k in range(300):
+        folder = tmp_path / str(k)
+        paths = paths_in(folder, replacing)
+        disk = FailingDisk(k, lasting=True)
+        with disk.installed(monkeypatch), contextlib.suppress(OSError):
+            commit.write_together(dict.fromkeys(paths, NEW), replacing)
+        n_mixtures += len(contents(paths)) > 1
+        with contextlib.suppress(OutputError):
+            refuse_existing(paths)
+        assert contents(paths) in ({OLD} if replacing else {None}, {NEW}), k
+        if not disk.has_failed:
+            assert n_mixtures
             return
     pytest.fail("the files took more calls than expected")
 

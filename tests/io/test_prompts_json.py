@@ -79,7 +79,7 @@ def slices(**changes: object) -> dict[str, Any]:
     [
         ("", "not JSON"),
         ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         ("\xff", "not JSON"),
         ("[]", "version"),
         ({"version": 2, "slices": []}, "version 2"),
@@ -87,6 +87,9 @@ def slices(**changes: object) -> dict[str, Any]:
         ({"version": "1", "slices": []}, "version"),
         ({"slices": []}, "version"),
         ({"version": 1, "slices": [], "more": 1}, "nothing else"),
+        ({"version": "5.4.1", "shapes": [], "imagePath": "a.png"}, "labelme.*sop_instance_uid"),
+        ({"images": [], "annotations": [], "categories": []}, "COCO.*sop_instance_uid"),
+        ({"markups": []}, "3D Slicer.*sop_instance_uid"),
         ({"version": 1, "slices": {}}, "list"),
         ({"version": 1, "slices": [3]}, r"slices\[0\]"),
         ({"version": 1, "slices": [{"boxes": []}]}, "sop_instance_uid"),

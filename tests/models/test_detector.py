@@ -393,6 +393,38 @@ def test_weights_cannot_run_code(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
+def test_weights_of_pytorch_are_unknown_and_not_damaged(tmp_path: Path) -> None:
+    for name, data in (("zip.pt", None), ("pickle.pt", pickle.dumps({"model": 1}, protocol=2))):
+        path = tmp_path / name
+        if data is None:
+            torch.save({"model": torch.zeros(2)}, path)
+        else:
+            path.write_bytes(data)
+        with pytest.raises(WeightsError, match=f"{name} is a PyTorch file") as caught:
+            load_detector(path)
+        assert caught.value.code == "E_WEIGHTS_UNKNOWN"
+
+
+def test_a_header_that_begins_like_a_pickle_is_read_as_safetensors(tmp_path: Path) -> None:
+    """The length of a header, little endian, comes first: 0x480 begins like a pickle."""
+    path = tmp_path / "detector.safetensors"
+    lengths = set()
+    for n in range(0, 2048, 8):
+        save_file({"a": torch.zeros(1)}, path, {"format": "other", "filled": "x" * n})
+        start = path.read_bytes()[:8]
+        lengths.add(start[0])
+        if start[0] == 0x80:
+            break
+    assert 0x80 in lengths
+    with pytest.raises(WeightsError, match="not a scarseg detector") as caught:
+        load_detector(path)
+    assert caught.value.code == "E_WEIGHTS_UNKNOWN"
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(WeightsError) as caught:
+        load_detector(path)
+    assert caught.value.code == "E_WEIGHTS_DAMAGED"
+
+
 def test_no_detector_can_be_asked_for() -> None:
     assert load_detector("none") is None
 

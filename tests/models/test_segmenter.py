@@ -14,7 +14,7 @@ from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
-from scarseg.models import Logits
+from scarseg.models import Logits, takes_walls
 from scarseg.models.compact_sam import (
     DENSE_MAPS,
     CompactSam,
@@ -24,7 +24,12 @@ from scarseg.models.compact_sam import (
     join_members,
     network_from_weights,
 )
-from scarseg.models.segmenter import CompactSegmenter, load_segmenter, mirror_prompts
+from scarseg.models.segmenter import (
+    TAKES_WALLS,
+    CompactSegmenter,
+    load_segmenter,
+    mirror_prompts,
+)
 
 SHAPE, SPACING = (96, 130), (1.6, 1.2)
 LV = Box(40, 25, 90, 62)
@@ -202,6 +207,14 @@ def test_two_networks_in_one_file_answer_with_their_mean(tmp_path: Path, image: 
         means.append(alone.predict(embedding, prompts).scar)
     together = pair.predict(pair.embed(image, LV), prompts).scar
     assert np.allclose(together, np.mean(means, axis=0), atol=1e-4)
+
+
+def test_weights_tell_whether_they_take_walls(tmp_path: Path) -> None:
+    state = {k: v.contiguous() for k, v in CompactSam().state_dict().items()}
+    save_file(state, tmp_path / "old.safetensors")
+    save_file(state, tmp_path / "new.safetensors", {TAKES_WALLS: "yes"})
+    assert not takes_walls(load_segmenter(tmp_path / "old.safetensors", "cpu"))
+    assert takes_walls(load_segmenter(tmp_path / "new.safetensors", "cpu"))
 
 
 def test_no_scar_means_none(segmenter: CompactSegmenter, image: SliceImage) -> None:

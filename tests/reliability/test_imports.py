@@ -1,4 +1,4 @@
-"""Asking for help is quick: neither torch nor Qt is loaded for it."""
+"""Asking for help is quick: neither torch nor Qt nor the network's libraries are loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pytest
 
 from tests.reliability.children import last_line_as_json, run_child
 
-HEAVY = ("torch", "torchvision", "ultralytics", "segment_anything", "cv2", "PyQt6")
+HEAVY = (
+    *("torch", "torchvision", "ultralytics", "segment_anything", "cv2", "PyQt6"),
+    *("pynetdicom", "dicomweb_client"),
+)
 ASK = f"""
 import contextlib, io, json, runpy, sys
 {{}}
@@ -30,8 +33,13 @@ assert "usage" in said.getvalue().lower(), said.getvalue()
         "import scarseg.io.casefile.store",
         HELP.format("'--help'"),
         HELP.format("'batch', '--help'"),
+        HELP.format("'pacs', 'find', '--help'"),
+        "import scarseg.pacs.addresses; scarseg.pacs.addresses.parse_address('dicom://A@b:1')",
     ],
-    ids=["import", "import engine", "import case files", "help", "batch help"],
+    ids=[
+        *("import", "import engine", "import case files", "help", "batch help", "pacs help"),
+        "addresses",
+    ],
 )
 def test_neither_torch_nor_qt(tmp_path: Path, code: str):
     assert last_line_as_json(run_child(tmp_path, "-c", ASK.format(code))) == []

@@ -71,3 +71,17 @@ def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="has the run ended"):
         main([str(tmp_path / "run"), *words])
     assert not (tmp_path / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[1]"], ids=["deep", "cut", "list"])
+def test_a_card_or_manifest_that_is_no_object_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    shelf = tmp_path / "weights"
+    shelf.mkdir()
+    run = finished_run(tmp_path / "run")
+    words = [str(run), "--name", "x", "--kind", "segmenter", "--folder", str(shelf)]
+    (shelf / "manifest.json").write_text(text)
+    with pytest.raises(SystemExit, match=r"manifest\.json"):
+        main(words)
+    (run / "run.json").write_text(text)
+    with pytest.raises(SystemExit, match=r"run\.json"):
+        main(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from PyQt6.QtCore import QObject, QSettings, pyqtSignal
@@ -13,9 +14,11 @@ from scarseg.gui.commands.reader import ReaderName
 from scarseg.gui.commands.segmentation import SegmentationCommands
 from scarseg.gui.commands.slices import SliceCommands
 from scarseg.gui.commands.studies import StudyCommands
+from scarseg.gui.commands.wall import WallCommands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
+from scarseg.gui.tools.contours import Border
 
 __all__ = ["Commands", "ReaderName"]
 
@@ -43,6 +46,7 @@ class Commands(QObject):
         self.studies = StudyCommands(self._context)
         self.slices = SliceCommands(self._context)
         self.segmentation = SegmentationCommands(self._context)
+        self.wall = WallCommands(self._context)
         self.export = ExportCommands(self._context, settings)
         self.reader = ReaderName(self._context, settings, self)
         self.reader.changed.connect(self.said)
@@ -85,6 +89,7 @@ class Commands(QObject):
                 "segment": segmentation.segment,
                 "propose_again": segmentation.propose_again,
                 "propose_wall": segmentation.propose_wall,
+                **self._nudges(),
                 "clip": segmentation.clip,
                 "propose_mvo": segmentation.propose_mvo,
                 "copy_up": partial(segmentation.copy, -1),
@@ -99,3 +104,12 @@ class Commands(QObject):
                 "reader": self.reader.set_reader,
             }
         )
+
+    def _nudges(self) -> dict[str, Callable[[], None]]:
+        """Return what the actions that nudge a contour do."""
+        return {
+            f"{border}_{way}{suffix}": partial(nudge, border, direction)
+            for border in Border
+            for way, direction in (("out", 1), ("in", -1))
+            for suffix, nudge in (("", self.wall.nudge), ("_all", self.wall.nudge_all))
+        }

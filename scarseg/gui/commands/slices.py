@@ -132,7 +132,8 @@ class SliceCommands(CommandGroup):
             return
         document.go_to(document.slice_of(command))
         document.case.count_interaction(document.current)
-        (stack.redo if forward else stack.undo)()
+        with document.grouped():
+            (stack.redo if forward else stack.undo)()
 
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done."""

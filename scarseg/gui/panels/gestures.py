@@ -46,7 +46,7 @@ class GestureGuard(QObject):
     def _cancel(self) -> None:
         """Discard the gesture under way; where there is none, stop waiting for the answer."""
         gesture = self._views.active.busy
-        self._views.let_go()
+        self._views.cancel_gestures()
         current = self._session.current
         if gesture or current is None:
             return

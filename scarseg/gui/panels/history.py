@@ -64,19 +64,24 @@ class HistoryModel(QAbstractListModel):
             return None
         stack = document.undo_stack
         step = stack.command(index.row() - 1) if index.row() else None
+        verb = number = ""
+        if step is not None and step.childCount():  # one step on several slices
+            verb, step = step.text(), step.child(0)
         if not isinstance(step, SliceCommand):
             return _first(document, role)
+        if not verb:
+            verb, number = step.verb, str(step.change.slice_index + 1)
         if role == Qt.ItemDataRole.DisplayRole:
-            return step.verb
+            return verb
         if role == SLICE:
-            return str(step.change.slice_index + 1)
+            return number
         if role == TIME:
             return step.at.strftime("%H:%M:%S")
         if role == UNDONE:
             return index.row() > stack.index()
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             undone = ", undone" if index.row() > stack.index() else ""
-            return f"{step.text()}, {step.at:%H:%M:%S}{undone}"
+            return f"{step.text() if number else verb}, {step.at:%H:%M:%S}{undone}"
         return None
 
 

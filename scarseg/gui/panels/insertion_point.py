@@ -16,7 +16,7 @@ from scarseg.gui.panels.bullseye.summary import SegmentSummary
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.canvas import Canvas
-from scarseg.gui.viewer.layers import Guest
+from scarseg.gui.viewer.layers import AddedLayer
 from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.quant.wall_geometry import ring_centre
 
@@ -34,7 +34,7 @@ PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
 RELEASE, DOUBLE_CLICK = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
 
 
-class InsertionLayer(Guest):
+class InsertionLayer(AddedLayer):
     """Layer of a slice view: the mark of the insertion and the highlighted segment."""
 
     def __init__(self, canvas: Canvas, k: int | None) -> None:
@@ -109,7 +109,7 @@ class InsertionTool(QObject):
         self._layers = {one: layer for one, layer in self._layers.items() if not sip.isdeleted(one)}
         layer = InsertionLayer(canvas, k)
         self._layers[canvas] = layer
-        canvas.guests.append(layer)
+        canvas.added_layers.append(layer)
         canvas.installEventFilter(self)
         canvas.redraw()
 
@@ -155,7 +155,7 @@ class InsertionTool(QObject):
         if self.armed:
             self.disarm()
             return
-        self._views.let_go()
+        self._views.cancel_gestures()
         self.armed = True
         self.said.emit(HINT)
 
@@ -164,7 +164,7 @@ class InsertionTool(QObject):
         if self.armed:
             self.armed = False
             for canvas in self._canvases():
-                canvas.hand.show_word((0, 0), "", theme.ACCENT)
+                canvas.tool_layer.show_word((0, 0), "", theme.ACCENT)
 
     def propose(self) -> None:
         """Delete the reader's point, so that the proposed one counts."""
@@ -180,7 +180,7 @@ class InsertionTool(QObject):
             return False
         at = event.position()
         if event.type() == MOVE:
-            watched.hand.show_word(watched.to_source(at), CURSOR_TEXT, theme.ACCENT)
+            watched.tool_layer.show_word(watched.to_source(at), CURSOR_TEXT, theme.ACCENT)
             watched.setCursor(Qt.CursorShape.CrossCursor)
             return True
         if event.button() is not Qt.MouseButton.LeftButton:

@@ -62,7 +62,7 @@ class RemoteRegionMouse(QObject):
         if self._began is not None:
             canvas, self._began = self._began[0], None
             self._corners = []
-            canvas.hand.show_polygon([])
+            canvas.tool_layer.show_polygon([])
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         if not isinstance(event, QMouseEvent) or not isinstance(watched, Canvas):
@@ -80,7 +80,7 @@ class RemoteRegionMouse(QObject):
             return False
         if kind == QEvent.Type.MouseMove:
             self._corners.append(watched.to_source(event.position()))
-            watched.hand.show_polygon(self._corners)
+            watched.tool_layer.show_polygon(self._corners)
         elif kind == QEvent.Type.MouseButtonRelease:
             self._release(watched, event)
         return True

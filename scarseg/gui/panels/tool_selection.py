@@ -25,7 +25,7 @@ LABEL_ACTIONS = {
 }
 TOOLS = (
     *("box", "point", "ventricle", "brush", "threshold", "eraser", "flood", "lasso", "polygon"),
-    "window_level",
+    *("contour", "window_level"),
 )
 PROMPT_HINTS = {
     ("box", Label.BLOOD_POOL): "Drag round the blood pool. 3: scar again.",

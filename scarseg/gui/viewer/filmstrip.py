@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,7 +94,7 @@ def sized(painter: QPainter, pixels: int, bold: bool = False) -> QFont:
     return font
 
 
-def standing_of(
+def status_of(
     document: Document, inference: Inference, k: int, here: bool = False
 ) -> tuple[str, str]:
     """Return the state of a slice as a word and a colour; ``here`` marks the current one."""
@@ -117,7 +117,7 @@ def standing_of(
     return word, dot
 
 
-def tell_grams(captions: Sequence[Captioned], measured: Measurements) -> None:
+def show_grams_of(captions: Sequence[Captioned], measured: Measurements) -> None:
     """Write the grams of every slice, in the headline's convention."""
     for row in measured.slices:
         grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
@@ -224,6 +224,9 @@ class Tile(Captioned):
         painter.end()
 
 
+LevelsOf = Callable[[int], tuple[float, float]]
+
+
 class Filmstrip(QScrollArea):
     """All slices of the open stack, the current one framed.
 
@@ -241,7 +244,7 @@ class Filmstrip(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tiles: list[Tile] = []
 
-    def show_document(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
+    def show_document(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
         """Make a tile per slice; ``crop`` is the part to show, in source pixels."""
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -273,10 +276,14 @@ class Filmstrip(QScrollArea):
         scrolls = room < SMALLEST
         self.setFixedHeight(width - 12 + TILE_HEIGHT + (14 if scrolls else 6))
 
-    def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
-        """Draw all pictures again with these levels and this crop."""
+    def show_window(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
+        """Draw all pictures again with these levels and this crop.
+
+        ``levels`` returns those of a slice.
+        """
         for tile in self.tiles:
-            tile.show_image(document.case.stack.pixels[tile.index], levels, crop)
+            pixels = document.case.stack.pixels[tile.index]
+            tile.show_image(pixels, levels(tile.index), crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
         """Show the state of a slice in colour and word."""
@@ -285,12 +292,12 @@ class Filmstrip(QScrollArea):
             theme.STATUS_WORDS[status],
             theme.STATUS_COLOURS[status],
         )
-        word, dot = standing_of(document, inference, k, here=True)
+        word, dot = status_of(document, inference, k, here=True)
         tile.tell(word=word, dot=dot)
 
     def show_grams(self, measured: Measurements) -> None:
         """Write the grams of every slice, in the headline's convention."""
-        tell_grams(self.tiles, measured)
+        show_grams_of(self.tiles, measured)
 
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""

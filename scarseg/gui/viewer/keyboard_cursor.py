@@ -56,7 +56,7 @@ class Cross(QWidget):
 
 
 @dataclass(frozen=True)
-class Station:
+class CursorTarget:
     """A place the cursor jumps to: (column, row) of box or point ``index``, and the tool for it."""
 
     kind: str
@@ -65,7 +65,9 @@ class Station:
     tool: str = ""
 
 
-def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR) -> list[Station]:
+def cursor_targets(
+    prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR
+) -> list[CursorTarget]:
     """Return every place worth a jump: of a box two corners and its border, then the points.
 
     ``reach`` is how far the cursor may be off a handle, in source pixels; ``structure`` is what the
@@ -80,9 +82,9 @@ def stations(prompts: SlicePrompts, reach: float, structure: Label = Label.SCAR)
     for index, box in enumerate(boxes):
         corners = tools_prompts.handles(box, reach)
         places = (corners["se"], corners["nw"], _on_border(box, reach))
-        found += [Station(kind, index, at, tool) for at in places]
+        found += [CursorTarget(kind, index, at, tool) for at in places]
     found += [
-        Station("point", index, (point.column, point.row))
+        CursorTarget("point", index, (point.column, point.row))
         for index, point in enumerate(prompts.points)
     ]
     return found
@@ -118,7 +120,7 @@ NO_BUTTON, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-class KeyboardHand(QObject):
+class KeyboardCursor(QObject):
     """Move a cursor by arrows and press with the space bar, while it is up.
 
     Args:
@@ -328,7 +330,7 @@ class KeyboardHand(QObject):
         document = current.document
         structure = Label.MYOCARDIUM if canvas.tool == "ventricle" else canvas.label
         reach = REACH / canvas.screen_per_pixel
-        found = stations(document.reading.prompts, reach, structure)
+        found = cursor_targets(document.reading.prompts, reach, structure)
         if not found:
             return
         first = -1 if by > 0 else 0

@@ -58,14 +58,14 @@ def magnified(view: SliceView, at: QPointF, ratio: float) -> QImage:
     painter.setTransform(larger)
     rows, columns = view.image.pixels.shape
     part = back.mapRect(QRectF(0, 0, SIDE, SIDE)).toAlignedRect() & QRect(0, 0, columns, rows)
-    grey = painting.grey(painting.cut(view.image.pixels, part), view.levels)
+    grey = painting.grey(painting.cut(view.image.pixels, part), view.shown_levels)
     painter.drawImage(QPointF(part.topLeft()), painting.image(grey))
     if view.tint.isVisible():
         painter.setOpacity(view.tint.opacity())
         view.tint.paint(painter)
         painter.setOpacity(1.0)
     with painting.lines_for(ratio):
-        for layer in (view.outlines, view.marks, view.prompt_layer, view.hand):
+        for layer in (view.outlines, view.marks, view.prompt_layer, view.tool_layer):
             if layer.isVisible():
                 layer.paint(painter)
     painter.end()
@@ -131,7 +131,7 @@ class Magnifier(QObject):
         if view is not None:
             self._come(view, QPointF(view.mapFromGlobal(place)))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hide it."""
         application = QApplication.instance()
         if self.held and application is not None:
@@ -147,9 +147,9 @@ class Magnifier(QObject):
             if kind == QEvent.Type.KeyPress and watched is self._window and not event.modifiers():
                 self.hold()
             elif kind == QEvent.Type.KeyRelease and self.held:
-                self.let_go()
+                self.release()
         elif kind in GONE and watched is self._window:
-            self.let_go()
+            self.release()
         elif self.held and kind == QEvent.Type.MouseMove and isinstance(event, QMouseEvent):
             self._follow(watched, event)
         return False

@@ -23,9 +23,10 @@ from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 from scarseg.gui import theme
 from scarseg.gui.commands import Commands
 from scarseg.gui.tools import drawing, prompts
+from scarseg.gui.tools.contours import WallMoved
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import RIGHT, Captioned, sized
-from scarseg.gui.viewer.view_state import Shared
+from scarseg.gui.viewer.view_state import ViewState
 
 CAPTION = 22
 """The line beneath a picture: number, grams, status."""
@@ -80,7 +81,7 @@ class Cell(Captioned):
     pressed = pyqtSignal()
     opened = pyqtSignal()
 
-    def __init__(self, index: int, shared: Shared) -> None:
+    def __init__(self, index: int, shared: ViewState) -> None:
         super().__init__(index)
         self.canvas = Canvas(shared)
         self.canvas.setParent(self)
@@ -131,7 +132,7 @@ class Grid(QScrollArea):
     made = pyqtSignal(object)
     stepped = pyqtSignal(int)
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ViewState) -> None:
         super().__init__()
         self.setAccessibleName("Montage: all slices")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -180,7 +181,7 @@ class Grid(QScrollArea):
             self._linking = True
             for cell in self.cells:
                 if cell.canvas.seen != moved.seen:
-                    cell.canvas.look_at(moved.seen)
+                    cell.canvas.show_region(moved.seen)
             self._linking = False
 
     @property
@@ -195,9 +196,9 @@ class Grid(QScrollArea):
         """
         for cell in self.cells:
             cell.tell(chosen=cell.index == k)
-            cell.canvas.be_current(cell.index == k)
+            cell.canvas.set_current(cell.index == k)
             if cell.index != k and not cell.canvas.busy:
-                cell.canvas.leave_off()
+                cell.canvas.reset_tool()
         if k < len(self.cells) and not self.busy:
             self.ensureWidgetVisible(self.cells[k], 0, GAP)
 
@@ -220,12 +221,13 @@ class Views(QStackedWidget):
 
     Signals:
         switched: the other view is shown.
-        refused, hovered, resized, threshold_turned, levels_changed, levels_settled: as those of
-            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the mouse is on.
+        refused, hinted, hovered, resized, threshold_turned, levels_changed, levels_settled: from
+            the slice under the mouse, as in :class:`scarseg.gui.viewer.canvas.Canvas`.
     """
 
     switched = pyqtSignal()
     refused = pyqtSignal(str)
+    hinted = pyqtSignal(str)
     hovered = pyqtSignal(str)
     resized = pyqtSignal(int)
     threshold_turned = pyqtSignal(int)
@@ -237,7 +239,8 @@ class Views(QStackedWidget):
         self.other_gestures: list[Callable[[], bool]] = []
         """Tools that filter the events of the views: each returns whether it waits."""
         self._commands, self._settings, self._watcher = commands, settings, watcher
-        self.shared = Shared(self)
+        self.shared = ViewState(self)
+        self.shared.contours = commands.wall.contours
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
         self.addWidget(self.grid)
@@ -247,6 +250,7 @@ class Views(QStackedWidget):
         self.canvas.levels_changed.connect(self.levels_changed)
         self.canvas.prompted.connect(commands.segmentation.prompted)
         self.canvas.painted.connect(commands.segmentation.painted)
+        self.canvas.wall_moved.connect(commands.wall.moved)
         self.setCurrentIndex(int(settings.value(KEY, False, type=bool)))
 
     @property
@@ -281,7 +285,7 @@ class Views(QStackedWidget):
         """Return whether a tool that is none of the views' own waits for its click or release."""
         return any(waits() for waits in self.other_gestures)
 
-    def let_go(self) -> None:
+    def cancel_gestures(self) -> None:
         """Cancel the gesture under way, on any slice."""
         for canvas in (self.canvas, *(cell.canvas for cell in self.grid.cells)):
             canvas.cancel_gesture()
@@ -294,7 +298,7 @@ class Views(QStackedWidget):
         """Show all slices at once, or the current one large."""
         if montage is self.montage:
             return
-        self.let_go()
+        self.cancel_gestures()
         self.setCurrentIndex(int(montage))
         self._settings.setValue(KEY, montage)
         self.switched.emit()
@@ -312,6 +316,7 @@ class Views(QStackedWidget):
 
     def _connect(self, canvas: Canvas) -> None:
         canvas.refused.connect(self.refused)
+        canvas.hinted.connect(self.hinted)
         canvas.hovered.connect(self.hovered)
         canvas.resized.connect(self.resized)
         canvas.threshold_turned.connect(self.threshold_turned)
@@ -328,6 +333,7 @@ class Views(QStackedWidget):
             part.opened.connect(partial(self._open, k))
         cell.canvas.prompted.connect(partial(self._prompted, k))
         cell.canvas.painted.connect(partial(self._painted, k))
+        cell.canvas.wall_moved.connect(partial(self._wall_moved, k))
 
     def _open(self, k: int) -> None:
         self._commands.slices.go_to(k)
@@ -342,3 +348,7 @@ class Views(QStackedWidget):
     def _painted(self, k: int, outcome: drawing.Painted) -> None:
         self._commands.slices.go_to(k)
         self._commands.segmentation.painted(outcome)
+
+    def _wall_moved(self, k: int, outcome: WallMoved) -> None:
+        self._commands.slices.go_to(k)
+        self._commands.wall.moved(outcome)

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import hypot
 
 import numpy as np
-import pyqtgraph as pg
-from PyQt6.QtCore import QPointF, QRectF, QSizeF, Qt, pyqtSignal
-from PyQt6.QtGui import QImage, QResizeEvent, QTransform
-from PyQt6.QtWidgets import QGraphicsItem, QGraphicsView, QWidget
+from PyQt6.QtCore import QRectF
+from PyQt6.QtGui import QImage
 
 from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
-from scarseg.gui import theme
-from scarseg.gui.viewer import layers, painting
-from scarseg.gui.viewer.view_state import Common, Levels, Shared
+from scarseg.gui.viewer import items, layers, painting
+from scarseg.gui.viewer.view_state import Levels, SharedAttribute, ViewState
+from scarseg.gui.viewer.viewport import Viewport
 
-Position = tuple[float, float]
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
 SMALL_LINE = 1.3
 """Width of the outlines in a small view, in screen pixels."""
-CLOSEST_MM, FURTHEST = 8.0, 4.0
-"""Zoomed in, this much is still seen; zoomed out, the slice this many times over."""
 
 
 def facing(direction: Sequence[float]) -> str:
@@ -34,73 +28,46 @@ def facing(direction: Sequence[float]) -> str:
     return "".join(LETTERS[axis][0 if direction[axis] > 0 else 1] for axis in leading)
 
 
-class SliceView(QWidget):
+class SliceView(Viewport):
     """Image, tint, outlines, prompts and brush of one slice.
 
-    A pyqtgraph view whose coordinates are source pixels, each as wide to its height as a voxel.
-    It takes no mouse events: they are this widget's. ``seen`` is the part that is shown in mm;
-    all of it is in view whatever the widget's shape. ``guests`` are layers that others lay over
-    the labels.
-
-    Signals:
-        seen_changed: another part of the slice is in view, or the same part larger or smaller.
+    ``added_layers`` are layers that others draw over the labels.
     """
 
-    seen_changed = pyqtSignal()
+    levels, fill_opacity = SharedAttribute[Levels](), SharedAttribute[float]()
+    filled, prompts_shown = SharedAttribute[bool](), SharedAttribute[bool]()
 
-    levels, fill_opacity, filled = Common[Levels](), Common[float](), Common[bool]()
-    prompts_shown = Common[bool]()
-
-    def __init__(self, shared: Shared | None = None) -> None:
+    def __init__(self, shared: ViewState | None = None) -> None:
         super().__init__()
         self.setAccessibleName("Slice view")
-        self.shared = shared or Shared(self)
+        self.shared = shared or ViewState(self)
         self.chosen: tuple[str, int] | None = None
-        self.home: QRectF | None = None
-        self.whole = self.seen = QRectF(0, 0, 1, 1)
-        self._spacing = (1.0, 1.0)
         self._labels: LabelArray = np.zeros((1, 1), dtype=np.uint8)
         self._under_scar = self._labels
         self._traced: painting.Traced = []
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
-        self.image, self.tint = layers.SliceImageItem(), layers.TintImage()
+        self._slice_index = 0
+        self.image, self.tint = items.SliceImageItem(), items.TintImage()
         self.overlay = layers.Overlay(self._layers)
         self.grid = layers.GridLayer(self.overlay.redraw)
         self.outlines = layers.LabelLayer(self.overlay.redraw)
         self.marks = layers.MarkLayer(self.overlay.redraw)
+        self.contour_layer = layers.ContourLayer(self.overlay.redraw)
         self.prompt_layer = layers.PromptLayer(self.overlay.redraw)
-        self.guests: list[layers.Guest] = []
-        self.hand, self.corner = layers.HandLayer(), layers.EdgeText()
-        self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMouse=False, enableMenu=False)
-        self.graphics = self._make_graphics()
+        self.added_layers: list[layers.AddedLayer] = []
+        self.tool_layer, self.corner = items.ToolLayer(), items.EdgeText()
+        for item in (self.image, self.tint, self.overlay, self.tool_layer):
+            self.box.addItem(item, ignoreBounds=True)
+        self.corner.setParentItem(self.box)
         self.small = False
         self.shared.changed.connect(self.redraw)
         self.redraw()
 
-    def _make_graphics(self) -> pg.GraphicsView:
-        graphics = pg.GraphicsView(self, background=theme.BACKGROUND)
-        graphics.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        for part in (graphics, graphics.viewport()):
-            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        # Everything moves together, and the background is a colour: nothing to find out or keep.
-        graphics.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)
-        graphics.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)
-        graphics.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        graphics.setCentralItem(self.box)
-        self.box.disableAutoRange()
-        # The box fills the view, which clips it already, and has neither border nor background.
-        self.box.setFlag(QGraphicsItem.GraphicsItemFlag.ItemClipsChildrenToShape, False)
-        self.box.borderRect.hide()
-        self.box.background.hide()
-        for item in (self.image, self.tint, self.overlay, self.hand):
-            self.box.addItem(item, ignoreBounds=True)
-        self.corner.setParentItem(self.box)
-        return graphics
-
     def _layers(self) -> Iterable[layers.Layer]:
-        return (self.grid, self.outlines, self.marks, *self.guests, self.prompt_layer)
+        below = (self.grid, self.outlines, self.contour_layer, self.marks)
+        return (*below, *self.added_layers, self.prompt_layer)
 
     # What is shown
 
@@ -121,9 +88,16 @@ class SliceView(QWidget):
         ]
         self.overlay.redraw()
 
-    def show_image(self, pixels: FloatArray) -> None:
-        """Show the pixels (row, column) of a slice."""
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
+        """Show the pixels (row, column) of a slice, with its grey levels."""
+        self._slice_index = slice_index
         self.image.show_pixels(pixels)
+        self.image.show_levels(self.shown_levels)
+
+    @property
+    def shown_levels(self) -> Levels:
+        """Grey values from black to white of this slice."""
+        return self.shared.levels_of(self._slice_index)
 
     def show_labels(
         self, labels: LabelArray, under_scar: LabelArray, traced: painting.Traced
@@ -158,12 +132,12 @@ class SliceView(QWidget):
 
     def picture(self, caption: str) -> QImage:
         """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
-        said, hand = (self.corner.text(), self.corner.colour), self.hand.isVisible()
+        said, hand = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
         self.say(caption)
-        self.hand.setVisible(False)
+        self.tool_layer.setVisible(False)
         image = self.grab().toImage()
         self.say(*said)
-        self.hand.setVisible(hand)
+        self.tool_layer.setVisible(hand)
         return image
 
     def set_levels(self, levels: Levels) -> None:
@@ -173,95 +147,18 @@ class SliceView(QWidget):
     def redraw(self) -> None:
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
-        self.image.show_levels(self.levels)
+        self.image.show_levels(self.shown_levels)
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
         self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
-        for layer in (self.outlines, self.marks, *self.guests):
+        for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):
             layer.setVisible(shown)
-        self.hand.setVisible(shown)
+        self.tool_layer.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.shared.prompts_shown)
 
     def _draw_labels(self, labels: LabelArray, traced: painting.Traced | None = None) -> None:
         self.tint.show_labels(labels)
         self.outlines.show_outlines(self._tracer.trace(labels) if traced is None else traced)
-
-    def go_home(self) -> None:
-        """Fit the heart, or the whole slice where it is not known."""
-        self.look_at(self.home or self.whole)
-
-    def fit(self) -> None:
-        """Fit the heart (``home``, in mm); where it fits already, the whole slice."""
-        target = self.home or self.whole
-        away = self.seen.center() - target.center()
-        fits = abs(self.seen.height() - target.height()) < 1 and hypot(away.x(), away.y()) < 1
-        self.look_at(self.whole if fits else target)
-
-    def look_at(self, part: QRectF) -> None:
-        """Show this part of the slice, in mm."""
-        self.seen = QRectF(part)
-        row_mm, column_mm = self._spacing
-        left, top = part.left() / column_mm, part.top() / row_mm
-        pixels = QRectF(left, top, part.width() / column_mm, part.height() / row_mm)
-        self.box.setRange(pixels, padding=0, disableAutoRange=False)
-        self._seen_changed()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        super().resizeEvent(event)
-        self._fit_graphics()
-
-    def _fit_graphics(self) -> None:
-        self.graphics.resize(self.size())
-        if self.graphics.range.size() != QSizeF(self.size()):
-            self.graphics.resizeEvent(None)  # Qt sends its own only once it is visible
-        self._seen_changed()
-
-    def _seen_changed(self) -> None:
-        self.box.updateMatrix()  # else it is done while painting, and all is painted once more
-        self.seen_changed.emit()
-
-    # Where things are
-
-    def _scale(self) -> float:
-        """Return the screen pixels of a millimetre."""
-        return max(self._to_screen().m11() / self._spacing[1], 1e-6)
-
-    def _to_screen(self) -> QTransform:
-        """Return the transform from source pixels to this widget."""
-        if self.graphics.size() != self.size():
-            self._fit_graphics()
-        return QTransform(self.box.childTransform())
-
-    def to_source(self, at: QPointF) -> Position:
-        """Turn a position in this widget into (column, row) source pixels."""
-        back, _ = self._to_screen().inverted()
-        point = back.map(at)
-        return point.x(), point.y()
-
-    def from_source(self, column: float, row: float) -> QPointF:
-        """Turn (column, row) source pixels into a position in this widget."""
-        return self._to_screen().map(QPointF(column, row))
-
-    @property
-    def screen_per_pixel(self) -> float:
-        """Return the screen pixels of a source pixel, on average of both axes."""
-        one, other = self.from_source(0, 0), self.from_source(100, 100)
-        return max(hypot(other.x() - one.x(), other.y() - one.y()) / hypot(100, 100), 1e-6)
-
-    def zoom(self, factor: float, at: QPointF) -> None:
-        """Show ``factor`` times as much, what is under ``at`` staying where it is."""
-        smallest = CLOSEST_MM / min(self.seen.width(), self.seen.height())
-        largest = FURTHEST * max(self.whole.width(), self.whole.height()) / self.seen.height()
-        factor = min(max(factor, smallest), max(largest, smallest))
-        away = (at - QPointF(self.width() / 2, self.height() / 2)) / self._scale()
-        centre = self.seen.center() + away * (1 - factor)
-        size = self.seen.size() * factor
-        left, top = centre.x() - size.width() / 2, centre.y() - size.height() / 2
-        self.look_at(QRectF(left, top, size.width(), size.height()))
-
-    def pan(self, moved: QPointF) -> None:
-        """Move the image by so many screen pixels."""
-        self.look_at(self.seen.translated(-moved / self._scale()))

@@ -10,18 +10,20 @@ from PyQt6.QtCore import QObject, QPointF, QRectF, pyqtSignal
 
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, wall_mask
+from scarseg.gui.tools.contours import ContourCache
+from scarseg.gui.viewer.window_level import Balance, Levels
 
-Levels = tuple[float, float]
 T = TypeVar("T")
 
 
-class Shared(QObject):
+class ViewState(QObject):
     """Values that every view of a slice takes from one place.
 
-    ``levels`` are the grey values from black to white; ``filled`` and ``fill_opacity`` say how
-    labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
+    ``levels`` are the grey values from black to white on the scale of the stack, ``balances`` carry
+    them to that of each slice where slices are not shown alike; ``filled`` and ``fill_opacity``
+    say how labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
     ``label``, ``radius_mm`` and ``threshold`` (source units) are of the tool in use, ``editable``
-    whether it may change anything.
+    whether it may change anything. ``contours`` are those of the wall of each slice.
 
     Signals:
         changed: any of them.
@@ -34,6 +36,7 @@ class Shared(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.levels: Levels = (0.0, 1.0)
+        self.balances: tuple[Balance, ...] = ()
         self.fill_opacity = 0.3
         self.filled = True
         self.smooth = True
@@ -44,12 +47,18 @@ class Shared(QObject):
         self.radius_mm = 4.0
         self.threshold = 0.0
         self.editable = True
+        self.contours = ContourCache()
 
     def set(self, name: str, value: object) -> None:
         """Change one of the values, for all views at once."""
         if getattr(self, name) != value:
             setattr(self, name, value)
             self.changed.emit()
+
+    def levels_of(self, slice_index: int) -> Levels:
+        """Return the grey values from black to white of a slice."""
+        known = slice_index < len(self.balances)
+        return self.balances[slice_index].levels(self.levels) if known else self.levels
 
     def choose_tool(self, name: str) -> None:
         """Choose a tool, in all views at once."""
@@ -58,17 +67,17 @@ class Shared(QObject):
 
 
 class _Sharing(Protocol):
-    shared: Shared
+    shared: ViewState
 
 
-class Common(Generic[T]):
+class SharedAttribute(Generic[T]):
     """An attribute of a view that is really that of all views."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     @overload
-    def __get__(self, view: None, owner: type) -> Common[T]: ...
+    def __get__(self, view: None, owner: type) -> SharedAttribute[T]: ...
     @overload
     def __get__(self, view: _Sharing, owner: type) -> T: ...
     def __get__(self, view: _Sharing | None, owner: type) -> Any:
@@ -78,7 +87,7 @@ class Common(Generic[T]):
         view.shared.set(self._name, value)
 
 
-ROOM, LARGE_ROOM = 1.44, 1.4
+SMALL_MARGIN, LARGE_MARGIN = 1.44, 1.4
 """Side of what is shown to the width of the wall; and of the large view to that."""
 SMALLEST_MM = 90.0
 SHARE = 0.65
@@ -86,7 +95,7 @@ SHARE = 0.65
 
 
 @dataclass(frozen=True)
-class Home:
+class HeartRegion:
     """Where the heart is.
 
     ``close_mm`` for small pictures and ``large_mm`` for the large view, in mm; ``crop`` is the
@@ -99,7 +108,7 @@ class Home:
     found: bool
 
 
-def find_home(case: Case) -> Home:
+def find_heart_region(case: Case) -> HeartRegion:
     """Find the square round the wall of all slices, or the middle where there is none."""
     stack = case.stack
     row_mm, column_mm = stack.pixel_spacing_mm
@@ -113,10 +122,10 @@ def find_home(case: Case) -> Home:
             (float(columns.mean()) + 0.5) * column_mm, (float(rows.mean()) + 0.5) * row_mm
         )
         across = max(np.ptp(columns) * column_mm, np.ptp(rows) * row_mm)
-        side = max(float(across) * ROOM, SMALLEST_MM)
+        side = max(float(across) * SMALL_MARGIN, SMALLEST_MM)
     close = _square(middle, side)
     crop = QRectF(close.left() / column_mm, close.top() / row_mm, side / column_mm, side / row_mm)
-    return Home(close, _square(middle, side * LARGE_ROOM), crop, found)
+    return HeartRegion(close, _square(middle, side * LARGE_MARGIN), crop, found)
 
 
 def _square(middle: QPointF, side: float) -> QRectF:

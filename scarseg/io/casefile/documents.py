@@ -103,6 +103,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
     status: SliceStatus
     edited: bool
     reason: str
+    mvo_sought: bool | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, reading: SliceReading) -> Self:
@@ -116,6 +117,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             status=reading.status,
             edited=bool(reading.edited),
             reason=reading.reason,
+            mvo_sought=True if reading.mvo_sought else msgspec.UNSET,
         )
 
     def reading(self) -> SliceReading:
@@ -126,7 +128,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             no_scar=self.no_scar,
             pool_box=_box(self.pool_box),
         )
-        return SliceReading(prompts, self.status, self.edited, self.reason)
+        return SliceReading(prompts, self.status, self.edited, self.reason, self.mvo_sought is True)
 
 
 class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):

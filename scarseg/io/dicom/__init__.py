@@ -278,6 +278,11 @@ def _stack(
         complete=summary.complete and not bad and spacing_is_regular(frames),
         part=summary.part,
         warnings=warnings,
+        series_number=summary.series_number,
+        manufacturer=summary.manufacturer,
+        model_name=summary.model_name,
+        field_strength_t=summary.field_strength_t,
+        input_path=summary.input_path,
     )
 
 

@@ -60,7 +60,8 @@ WANTED = frozenset(
         *(0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280030, 0x00280100),
         *(0x00280101, 0x00280102, 0x00280103, 0x00280106, 0x00281052, 0x00281053, 0x00282110),
         *(0x00280120, 0x00280121, 0x00283002, 0x00283006),  # padding, modality LUT
-        *(0x00080070, 0x00204000),  # manufacturer, image comments
+        *(0x00080070, 0x00081090, 0x00180087),  # manufacturer, its model, field strength
+        0x00204000,  # image comments
         *(0x00209161, 0x00209162, 0x00209163),  # concatenation
         *(group << 16 | element for group in range(0x6000, 0x6020, 2) for element in (0x0102,)),
         0x7FE00001,  # ExtendedOffsetTable

@@ -32,6 +32,9 @@ ENHANCED_CLASSES = frozenset(
 )
 CLASSIC_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"})
 
+GAUSS_PER_TESLA = 10_000
+_HIGHEST_TESLA = 100  # above it a number can only be gauss
+
 
 class NotAnImageError(Exception):
     """DICOM, but no image plane that could belong to a stack; the file is skipped.
@@ -80,6 +83,9 @@ class ImageFile:
     own_series_uid: str = ""
     own_study: bool = False
     concatenation: tuple[str, int, int] | None = None
+    manufacturer: str = ""
+    model_name: str = ""
+    field_strength_t: float | None = None
 
 
 def read_image(header: Header, source: Source) -> ImageFile:
@@ -137,7 +143,7 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         sop_uid=values.uid(root, 0x00080018) or values.uid(root, 0x00020003),
         series_uid=values.uid(root, 0x0020000E),
         study_uid=values.uid(root, 0x0020000D),
-        patient_id=values.text(root, 0x00100020),
+        patient_id=values.identifier(root, 0x00100020),
         patient_name=values.text(root, 0x00100010),
         study_date=values.text(root, 0x00080020),
         modality=(values.codes(root, 0x00080060) or ("",))[0],
@@ -152,7 +158,18 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         frame_of_reference=values.uid(root, 0x00200052),
         kind=frame_kind(image_type, vendor=vendor_kind(root)),
         concatenation=_concatenation(root),
+        manufacturer=values.text(root, 0x00080070),
+        model_name=values.text(root, 0x00081090),
+        field_strength_t=_field_strength_t(root),
     )
+
+
+def _field_strength_t(root: Elements) -> float | None:
+    """Return the magnetic field strength in tesla; some old scanners wrote it in gauss."""
+    value = values.number(root, 0x00180087)
+    if value is None or value <= 0:
+        return None
+    return value / GAUSS_PER_TESLA if value > _HIGHEST_TESLA else value
 
 
 def _concatenation(root: Elements) -> tuple[str, int, int] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.stack import LgeSequence, LoadWarning, Vector
-from scarseg.io.dicom.sources.inputs import Source
+from scarseg.io.dicom.sources.inputs import Source, printable_name
 
 Orientation = tuple[float, float, float, float, float, float]
 
@@ -158,11 +159,26 @@ class StackSummary:
     frames: tuple[Frame, ...]
     merged: tuple[str, ...] = ()
     rank: int = 0
+    manufacturer: str = ""
+    model_name: str = ""
+    field_strength_t: float | None = None
 
     @property
     def stack_id(self) -> str:
         """Name of this stack in files, as ``Stack.stack_id``."""
         return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
+
+    @property
+    def input_path(self) -> str:
+        """The file, or the folder of the files, that the stack is read from, as it was given."""
+        files = {frame.source.path for frame in self.frames}
+        if len(files) == 1:
+            return printable_name(str(files.pop()))
+        folders = sorted({str(path.parent) for path in files})
+        try:
+            return printable_name(os.path.commonpath(folders) or ".")
+        except ValueError:  # relative and absolute, or on two drives
+            return printable_name(folders[0]) if folders else ""
 
 
 @dataclass(frozen=True)

@@ -100,11 +100,16 @@ def uid(elements: Elements, tag: int) -> str:
 
 def text(elements: Elements, tag: int) -> str:
     """Return text in its character set; what cannot be decoded is shown as well as it can be."""
+    return identifier(elements, tag).strip()
+
+
+def identifier(elements: Elements, tag: int) -> str:
+    """Return text as :func:`text` does, but with its leading spaces."""
     if tag not in elements.values:
         return ""
     raw = elements.values[tag][1]
     sets = [part.strip() for part in (raw_text(elements, 0x00080005) or "").split("\\")]
-    return _CONTROL.sub(" ", _decode(raw, sets)).strip()
+    return _CONTROL.sub(" ", _decode(raw, sets)).rstrip()
 
 
 def _decode(raw: bytes, sets: list[str]) -> str:

@@ -48,8 +48,15 @@ COLUMNS = (
     "software_version",
     "segmenter_sha256",
     "detector_sha256",
+    "input",
+    "series_description",
+    "series_number",
+    "manufacturer",
+    "model_name",
+    "field_strength_t",
+    "image_quality",
 )
-"""The columns of the main file, one row per stack."""
+"""The columns of the main file, one row per stack; new ones come last, for old readers."""
 
 SLICE_COLUMNS = (
     "patient_id",

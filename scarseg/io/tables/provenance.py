@@ -74,7 +74,8 @@ def case_provenance(case: Case) -> dict[str, object]:
 
 def reading_times(case: Case) -> tuple[datetime, datetime] | None:
     """Return when a reader did the first and the last thing, UTC; None where none did any."""
-    times = [step.at_ms for step in case.record.steps if step.cause is Cause.READER]
+    acts = (Cause.READER, Cause.CONTOUR)
+    times = [step.at_ms for step in case.record.steps if step.cause in acts]
     if not times or not case.interactions:
         return None
     first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (min(times), max(times)))

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import scarseg
 from scarseg.case.case import Case, CaseStatus
+from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import Measurements, SliceMeasurement
 from scarseg.case.prompts import Origin
 from scarseg.errors import OutputError
 from scarseg.io.files import refuse_existing, write_files
 from scarseg.io.tables.columns import COLUMNS, SLICE_COLUMNS, Cell
+from scarseg.io.tables.error_sentences import error_sentence
 from scarseg.io.tables.provenance import case_provenance, render_sidecar
 from scarseg.io.tables.pseudonyms import pseudonym
 
@@ -81,6 +84,55 @@ def identity_cells(
     }
 
 
+class StackOrigin(Protocol):
+    """A stack, or its summary: where it comes from."""
+
+    @property
+    def input_path(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def series_number(self) -> int | None: ...
+    @property
+    def manufacturer(self) -> str: ...
+    @property
+    def model_name(self) -> str: ...
+    @property
+    def field_strength_t(self) -> float | None: ...
+    @property
+    def patient_id(self) -> str: ...
+    @property
+    def patient_name(self) -> str: ...
+
+
+def origin_cells(stack: StackOrigin, identify: bool) -> dict[str, Cell]:
+    """Return the cells that say where a stack comes from.
+
+    Without ``identify`` the input is a keyed hash of its path, and the description is left out
+    where it holds the patient's ID or a part of the name.
+    """
+    return {
+        "input": input_cell(stack.input_path, identify),
+        "series_description": "" if not identify and _names_patient(stack) else stack.description,
+        "series_number": stack.series_number,
+        "manufacturer": stack.manufacturer,
+        "model_name": stack.model_name,
+        "field_strength_t": stack.field_strength_t,
+    }
+
+
+def input_cell(path: str, identify: bool) -> str:
+    """Return the path of an input, or its keyed hash: folders are often named by patients."""
+    return path if identify else pseudonym(path)
+
+
+def _names_patient(stack: StackOrigin) -> bool:
+    text = stack.description.casefold()
+    words = re.split(r"[\W_]+", stack.patient_name.casefold())
+    parts = [stack.patient_id.casefold().strip(), *words]
+    return any(len(part) > 1 and part in text for part in parts)
+
+
 def case_record(
     case: Case, measured: Measurements, identify: bool = False, mask_file: str = ""
 ) -> StackRecord:
@@ -89,22 +141,23 @@ def case_record(
     identity = identity_cells(
         stack.patient_id, stack.study_uid, stack.series_uid, stack.part, stack.study_date, identify
     )
+    seen = measured.examined
     row: dict[str, Cell] = {
         **identity,
         "sequence": str(stack.sequence),
         "n_slices": measured.n_slices,
         "n_slices_reviewed": measured.n_slices_reviewed,
         "status": export_status(case),
-        "scar_mass_g": measured.scar_mass_g,
+        "scar_mass_g": measured.scar_mass_g if seen else None,
         "mass_convention": str(measured.convention),
-        "scar_mass_thickness_g": measured.scar_mass_thickness_g,
-        "scar_mass_spacing_g": measured.scar_mass_spacing_g,
-        "scar_volume_ml": measured.scar_volume_ml,
+        "scar_mass_thickness_g": measured.scar_mass_thickness_g if seen else None,
+        "scar_mass_spacing_g": measured.scar_mass_spacing_g if seen else None,
+        "scar_volume_ml": measured.scar_volume_ml if seen else None,
         "scar_mass_proposed_g": measured.scar_mass_proposed_g,
         "n_slices_changed": measured.n_slices_changed,
         "mvo_mass_g": measured.mvo_mass_g,
         "lv_mass_g": measured.lv_mass_g,
-        "scar_percent_lv": measured.scar_percent_lv,
+        "scar_percent_lv": measured.scar_percent_lv if seen else None,
         "slice_thickness_mm": stack.slice_thickness_mm,
         "slice_thickness_source": "user" if stack.thickness_from_user else "header",
         "slice_spacing_mm": stack.slice_spacing_mm,
@@ -121,18 +174,23 @@ def case_record(
         "software_version": scarseg.__version__,
         "segmenter_sha256": case.segmenter.sha256,
         "detector_sha256": case.detector.sha256,
+        **origin_cells(stack, identify),
     }
     slices = tuple(_slice_cells(identity, one, case) for one in measured.slices)
     return StackRecord(row, slices, case_provenance(case))
 
 
 def error_record(identity: Mapping[str, Cell], code: str, message: str = "") -> StackRecord:
-    """Return the row of a stack or study that could not be measured."""
+    """Return the row of a stack or study that could not be measured.
+
+    Args:
+        message: with identities; without it, the sentence that the code alone stands for.
+    """
     cells = {
         **identity,
         "status": "error",
         "error_code": code,
-        "error_message": message,
+        "error_message": message or error_sentence(code),
         "software_version": scarseg.__version__,
     }
     return StackRecord(cells)
@@ -230,6 +288,18 @@ def _slice_cells(
     identity: Mapping[str, Cell], one: SliceMeasurement, case: Case
 ) -> dict[str, Cell]:
     cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-3]}
+    if one.status is SliceStatus.UNSEEN and not one.n_infarct_voxels:
+        # Zero would stand for "no scar": nobody has looked.
+        cells.update(
+            dict.fromkeys(
+                (
+                    "n_infarct_voxels",
+                    "scar_area_mm2",
+                    "scar_mass_thickness_g",
+                    "scar_mass_spacing_g",
+                )
+            )
+        )
     return {
         **identity,
         **cells,

@@ -21,7 +21,7 @@ from scarseg.models.compact_sam import (
     network_from_weights,
     split_members,
 )
-from scarseg.models.segmenter import CompactSegmenter
+from scarseg.models.segmenter import TAKES_WALLS, CompactSegmenter
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending, Limits, StopRequest, run_training
 from scarseg.training.progress_display import ProgressDisplay
@@ -35,17 +35,22 @@ SHARES = (0.46, 0.22, 0.2, 0.12)
 """How often a slice is drawn: LGE with scar, LGE without, cine, simulated."""
 
 
-def prompt_batch(batch: dict[str, Tensor], previous: Tensor | None = None) -> PromptBatch:
-    """Return the prompts of a batch; ``previous`` (image, 3, row, column) is zeros by default."""
-    n, _, rows, columns = batch["image"].shape
-    nothing = torch.zeros(n, 3, rows, columns, device=batch["image"].device)
+def prompt_batch(batch: dict[str, Tensor], scar: Tensor | None = None) -> PromptBatch:
+    """Return the prompts of a batch.
+
+    Args:
+        scar: the answer before (image, 1, row, column), zeros by default. Its pool and wall are
+            not fed: these maps hold what was set from outside.
+    """
+    nothing = torch.zeros_like(batch["given"][:, :1])
+    previous = torch.cat([batch["given"], nothing if scar is None else scar], dim=1)
     return PromptBatch(
         batch["lv_box"],
         batch["boxes"],
         batch["boxes_used"],
         batch["points"],
         batch["point_labels"],
-        nothing if previous is None else previous,
+        previous,
     )
 
 
@@ -70,7 +75,7 @@ def batch_loss(
         rounds: 0 for no clicks.
         rng: draws the clicks.
         weights: of the loss terms.
-        previous_share: share of the rounds that see the prediction before them.
+        previous_share: share of the rounds that see the scar predicted before them.
     """
     device = next(network.parameters()).device
     here = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
@@ -92,7 +97,7 @@ def batch_loss(
     for k in range(rounds):
         clicked = add_corrections(clicked, logits.detach().cpu(), rng)
         seen = previous_share >= 1 or rng.random() < previous_share
-        before = torch.sigmoid(logits.detach()) if seen else None
+        before = torch.sigmoid(logits.detach()[:, 2:]) if seen else None
         moved = {name: clicked[name].to(device) for name in ("points", "point_labels")}
         with torch.set_grad_enabled(k == rounds - 1):
             logits, iou = decode({**here, **moved}, before)
@@ -103,6 +108,7 @@ class CompactTraining(SegmenterTraining):
     """A run of the compact segmenter that can be stopped and resumed from its checkpoint."""
 
     network: CompactSam
+    metadata = {TAKES_WALLS: "yes"}  # noqa: RUF012 - typed in the base class
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
@@ -145,7 +151,10 @@ class CompactTraining(SegmenterTraining):
 
     def segmenter(self) -> CompactSegmenter:
         return CompactSegmenter(
-            fold_batchnorms(network_from_weights(self.average)), UNFINISHED, str(self.device)
+            fold_batchnorms(network_from_weights(self.average)),
+            UNFINISHED,
+            str(self.device),
+            takes_walls=True,
         )
 
     def run(

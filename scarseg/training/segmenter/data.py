@@ -25,6 +25,7 @@ from scarseg.training.augmentation import (
     vary_contrast,
 )
 from scarseg.training.cases import TrainingCase
+from scarseg.training.given_wall import GIVEN_SHARE, Maps, draw_given_wall
 from scarseg.training.prompts import (
     MAX_BOXES,
     MAX_POINTS,
@@ -40,6 +41,8 @@ Image = npt.NDArray[np.float32]
 WARPED_SHARE = 0.6
 """Share of the samples whose wall is made thicker or thinner: other hospitals' patients have walls
 of 12 mm where EMIDEC's have 8, and a network trained on one thickness finds it everywhere."""
+THICK_SHARE, MOST_MIXED = 0.25, 0.3
+"""Share of the samples made of thicker slices, and how much of a neighbour these hold at most."""
 GROUPS = ("scar", "no scar", "cine", "simulated")
 """Groups that the shares of a run weigh: LGE slices with and without scar, cine, simulated."""
 
@@ -50,7 +53,8 @@ class CropSample:
 
     ``image`` (CHANNELS, row, column), zeros where there is no neighbour (``present``); ``masks``
     (3, row, column) pool, wall, scar, and which of them are ``known``; ``heart`` pool and wall,
-    of a neighbouring slice where they are not known here.
+    of a neighbouring slice where they are not known here; ``given`` (2, row, column) pool and
+    wall as set from outside, zeros where they are not.
     """
 
     image: Image
@@ -59,6 +63,7 @@ class CropSample:
     known: npt.NDArray[np.bool_]
     heart: Mask
     spacing_mm: float
+    given: Maps
 
 
 def _heart(labels: npt.NDArray[np.uint8]) -> Mask:
@@ -78,6 +83,18 @@ def _cut(pixels: Image, grid: Tensor, geometry: CropGeometry) -> Image:
     source = source - torch.quantile(source[::2, ::2].flatten(), 0.01)
     crop = F.grid_sample(antialias(source[None, None], geometry.step), grid, align_corners=False)
     return np.asarray(crop[0, 0].numpy())
+
+
+def _slice_pixels(case: TrainingCase, index: int, rng: np.random.Generator | None) -> Image:
+    """Return the pixels of a slice, mixed with a neighbour's now and then: a thicker slice."""
+    pixels = case.pixels[index].astype(np.float32)
+    if rng is None or rng.random() >= THICK_SHARE:
+        return pixels
+    other = index + (1 if rng.random() < 0.5 else -1)
+    if not 0 <= other < len(case.pixels):
+        return pixels
+    share = np.float32(rng.uniform(0, MOST_MIXED))
+    return np.asarray((1 - share) * pixels + share * case.pixels[other], dtype=np.float32)
 
 
 def _warped(case: TrainingCase, index: int, grid: Tensor, factors: WarpFactors | None) -> Tensor:
@@ -137,12 +154,12 @@ def _repainted(
     neighbouring slices no longer match."""
     pool, wall, scar = (weight > 0.5 for weight in weights[:3])
     alone = kind == "cine" or rng.random() < 0.2
-    if kind == "lge" and rng.random() < 0.3:
+    if kind == "lge" and rng.random() < 0.4:
         image = vary_contrast(image, weights, rng)
         alone = alone or rng.random() < 0.5
     if kind == "cine":
         image = to_lge_contrast(image, weights, rng)
-    share = {"cine": 0.6, "lge": 0.0 if scar.any() else 0.15}.get(kind, 0.0)
+    share = {"cine": 0.6, "lge": 0.0 if scar.any() else 0.25}.get(kind, 0.0)
     paintable = known[:2].all() and wall.any() and pool.any()
     if share and rng.random() < share and paintable:
         image, painted = paint_scar(image, pool, wall, rng)
@@ -177,7 +194,7 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None)
     if known[1]:
         masks[2] &= masks[1]
     low, high = np.percentile(case.pixels[index], (0.5, 99.5))
-    image = _cut(case.pixels[index], grid, geometry) / max(float(high - low), 1e-6)
+    image = _cut(_slice_pixels(case, index, rng), grid, geometry) / max(float(high - low), 1e-6)
     alone = False
     if rng is not None:
         image, painted, alone = _repainted(case.kind, image, weights[:4], known, rng)
@@ -190,7 +207,11 @@ def make_sample(case: TrainingCase, index: int, rng: np.random.Generator | None)
     if rng is not None:
         stacked = vary_appearance(stacked, rng)
     spacing_mm = geometry.step[0] * case.pixel_spacing_mm[1]
-    return CropSample(stacked, present, masks, known, heart, spacing_mm)
+    given: Maps = np.zeros((2, *masks.shape[1:]), dtype=np.float32)
+    drawable = known[:2].all() and masks[0].any() and masks[1].any()
+    if rng is not None and drawable and rng.random() < GIVEN_SHARE:
+        given = draw_given_wall(masks[0], masks[1], spacing_mm, rng)
+    return CropSample(stacked, present, masks, known, heart, spacing_mm, given)
 
 
 class SampleStream(IterableDataset[dict[str, Tensor]]):
@@ -268,6 +289,7 @@ def collate(drawn: Sequence[tuple[CropSample, CropPrompts]]) -> dict[str, Tensor
         "masks": torch.from_numpy(np.stack([s.masks for s, _ in drawn])).float(),
         "known": torch.from_numpy(np.stack([s.known for s, _ in drawn])),
         "spacing_mm": torch.tensor([s.spacing_mm for s, _ in drawn], dtype=torch.float32),
+        "given": torch.from_numpy(np.stack([s.given for s, _ in drawn])),
         "lv_box": torch.tensor([p.lv_box for _, p in drawn], dtype=torch.float32),
         "boxes": boxes,
         "boxes_used": used,

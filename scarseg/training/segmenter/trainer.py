@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors.torch import save
@@ -35,6 +36,8 @@ class SegmenterTraining(Trainer):
     """
 
     max_gradient_norm = 2.0
+    metadata: ClassVar[dict[str, str]] = {}
+    """Facts in the weights file that its loading needs."""
 
     def __init__(
         self,
@@ -87,4 +90,5 @@ class SegmenterTraining(Trainer):
 
     def write_average(self, name: str) -> None:
         """Write the running average into the folder of the run."""
-        write_file(self.folder / name, save(to_half_precision(self.average)))
+        data = save(to_half_precision(self.average), self.metadata or None)
+        write_file(self.folder / name, data)

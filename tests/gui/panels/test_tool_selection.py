@@ -178,7 +178,7 @@ def test_hovering_previews_the_pixels_that_the_brush_would_paint(reading):
     reading.go_to(2)
     reading.act("threshold")
     reading.mouse(QMouseEvent.Type.MouseMove, (45, 30))
-    hand = reading.window.canvas.hand
+    hand = reading.window.canvas.tool_layer
     assert not hand._caught.isEmpty()
     reading.mouse(QMouseEvent.Type.MouseMove, (23, 30))
     assert hand._caught.isEmpty()

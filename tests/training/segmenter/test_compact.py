@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scarseg.errors import InputError, WeightsError
+from scarseg.models import takes_walls
 from scarseg.models.compact_sam import CompactSam, join_members
+from scarseg.models.segmenter import load_segmenter
 from scarseg.training import runs
 from scarseg.training.cases import TrainingCase
 from scarseg.training.loop import Ending
@@ -56,7 +58,8 @@ def test_rounds_click_on_and_learn_at_both_ends(
     def watched(features: Any, prompts: Any) -> Any:
         clicks = int((prompts.point_labels >= 0).sum())
         assert not prompts.previous.requires_grad, "nothing is learned through the mask before"
-        seen.append((torch.is_grad_enabled(), clicks, float(prompts.previous.sum())))
+        assert torch.equal(prompts.previous[:, :2], batch["given"]), "never its own pool and wall"
+        seen.append((torch.is_grad_enabled(), clicks, float(prompts.previous[:, 2].sum())))
         return predict(features, prompts)
 
     monkeypatch.setattr(network, "predict", watched)
@@ -193,6 +196,7 @@ def test_saved_weights_are_half_precision_of_the_running_average(tmp_path: Path)
         k: v + 1 if v.is_floating_point() else v for k, v in training.average.items()
     }
     training.save_best()
+    assert takes_walls(load_segmenter(tmp_path / "best.safetensors", "cpu"))
     stored = load_file(tmp_path / "best.safetensors")
     for name, value in training.average.items():
         if value.is_floating_point():

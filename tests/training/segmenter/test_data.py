@@ -18,6 +18,7 @@ from scarseg.training.cases import TrainingCase
 from scarseg.training.segmenter.compact import CompactTraining
 from scarseg.training.segmenter.data import (
     SampleStream,
+    _slice_pixels,
     add_corrections,
     collate,
     make_sample,
@@ -81,10 +82,34 @@ def test_painted_scar_is_brighter_and_grows_from_the_endocardium() -> None:
     labels = phantom_labels()[0]
     pool, wall = labels == 1, labels == 2
     image = np.where(wall, 0.1, np.where(pool, 0.6, 0.0)).astype(np.float32)
-    painted, scar = paint_scar(image, pool, wall, np.random.default_rng(3))
-    assert scar.any()
-    assert not (scar & ~wall).any()
-    assert painted[scar].mean() > image[wall].mean() + 0.1
+    drawn = [paint_scar(image, pool, wall, np.random.default_rng(seed)) for seed in range(12)]
+    painted = [(one, scar) for one, scar in drawn if scar.any()]
+    assert len(painted) > 6, "a thin one may be thinner than a pixel"
+    for one, scar in painted:
+        assert not (scar & ~wall).any()
+        assert one[scar].mean() > image[wall].mean() + 0.1
+
+
+def test_the_wall_is_given_on_a_third_of_the_samples() -> None:
+    rng = np.random.default_rng(0)
+    samples = [make_sample(phantom_case(), 2, rng) for _ in range(90)]
+    given = [one for one in samples if one.given.any()]
+    assert 0.2 < len(given) / len(samples) < 0.5
+    assert not make_sample(phantom_case(), 2, None).given.any()
+    batch = collate([with_prompts(one, rng) for one in given[:2]])
+    assert batch["given"].shape == (2, 2, *given[0].image.shape[1:])
+
+
+def test_a_thicker_slice_holds_a_part_of_its_neighbour() -> None:
+    case = phantom_case()
+    levels_by_slice = np.arange(len(case.pixels), dtype=np.float32)[:, None, None]
+    case = replace(case, pixels=np.broadcast_to(levels_by_slice, case.pixels.shape))
+    rng = np.random.default_rng(0)
+    levels = [float(_slice_pixels(case, 1, rng).mean()) for _ in range(200)]
+    mixed = [level for level in levels if level != 1]
+    assert 0.1 < len(mixed) / len(levels) < 0.4
+    assert 0.7 <= min(mixed) < 1 < max(mixed) <= 1.3
+    assert np.array_equal(_slice_pixels(case, 1, None), case.pixels[1])
 
 
 def test_batches_repeat_by_seed_and_hold_scar_free_slices() -> None:

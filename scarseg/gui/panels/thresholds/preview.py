@@ -7,13 +7,13 @@ from PyQt6.QtGui import QBrush, QPainter, QPainterPath
 
 from scarseg.gui import theme
 from scarseg.gui.viewer import painting
-from scarseg.gui.viewer.layers import Guest
+from scarseg.gui.viewer.layers import AddedLayer
 from scarseg.gui.viewer.slice_view import SliceView
 
 EMPTY_PATH = QPainterPath()
 
 
-class PreviewLayer(Guest):
+class PreviewLayer(AddedLayer):
     """The outline of a method, dashed, and the remote region, faintly hatched."""
 
     def __init__(self, view: SliceView) -> None:
@@ -24,11 +24,11 @@ class PreviewLayer(Guest):
     @classmethod
     def on(cls, view: SliceView) -> PreviewLayer:
         """Return the layer of a view; it is added above the labels on first use."""
-        for layer in view.guests:
+        for layer in view.added_layers:
             if isinstance(layer, cls):
                 return layer
         made = cls(view)
-        view.guests.append(made)
+        view.added_layers.append(made)
         view.redraw()
         return made
 

@@ -35,7 +35,7 @@ from scarseg.gui.panels.thresholds.masks import (
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
-from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_home
+from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_heart_region
 
 SMALLEST, LARGEST = 64, 140
 """Width of a tile; eleven stand side by side in a window of 1280 pixels."""
@@ -351,7 +351,7 @@ def _words(answer: masks.MethodMasks, k: int) -> str:
 def _crop(case: Case, wall: QPainterPath) -> QRectF:
     """Return the square round the wall of a slice, in source pixels; the usual one without wall."""
     if wall.isEmpty():
-        return find_home(case).crop
+        return find_heart_region(case).crop
     row_mm, column_mm = case.stack.pixel_spacing_mm
     box = wall.boundingRect()
     side = max(box.width() * column_mm, box.height() * row_mm) * CROP_MARGIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from scarseg.io.dicom.sources.file_classes import (
     archive_format,
 )
 from scarseg.progress import Progress, silent
+
+_ARRIVING = re.compile(r"\.[0-9.]+\.(partial|old)")
+"""Folders in which scarseg keeps what an archive has not sent to its end."""
 
 
 def printable_name(name: str) -> str:
@@ -165,7 +169,9 @@ def _add_folder(folder: Path, found: SourceList) -> None:
         if not _is_new(root, entered):
             folders.clear()
             continue
-        folders.sort()
+        if arriving := {name for name in folders if _ARRIVING.fullmatch(name)}:
+            found.skipped["series still arriving"] += len(arriving)
+        folders[:] = sorted(set(folders) - arriving)
         for name in sorted(files):
             path = Path(root, name)
             try:

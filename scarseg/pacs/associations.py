@@ -1,0 +1,268 @@
+"""Associations with an archive, and storage SCPs of our own, with pynetdicom.
+
+pynetdicom hides why an association was not made: a refused port, a certificate, silence and
+garbage look alike there. So the port, and with TLS the handshake, are tried with a plain socket
+first, and the answer to "why" is worked out from what happened and how long it took.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pynetdicom
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from scarseg.errors import PacsError
+from scarseg.pacs.addresses import Server
+from scarseg.pacs.instances import file_bytes
+from scarseg.pacs.tls import client_context, reason_of
+
+# What pynetdicom logs holds names; and without handlers its errors would go to stderr.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+pynetdicom._config.LOG_HANDLER_LEVEL = "none"
+pynetdicom._config.LOG_REQUEST_IDENTIFIERS = False
+pynetdicom._config.LOG_RESPONSE_IDENTIFIERS = False
+
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+    *(DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLossless, JPEGLSLossless),
+    *(JPEG2000Lossless, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit),
+    *(JPEGLSNearLossless, JPEG2000),
+)
+"""Transfer syntaxes that can be read here: images are kept in the one they are archived in."""
+
+
+class Caller:
+    """This program as the one that asks a server for associations."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._tls = client_context(server) if server.is_encrypted else None
+        self._sockets: dict[Association, socket.socket] = {}
+        self._address = ""
+        """Address that was reached before; tried with a plain socket first, and after a failure."""
+
+    @contextmanager
+    def associated(
+        self,
+        contexts: Sequence[PresentationContext],
+        what: str,
+        roles: Sequence[Any] = (),
+        handlers: Sequence[Any] = (),
+    ) -> Iterator[Association]:
+        """Yield an association; release it at the end, abort it after an error."""
+        association = self.associate(contexts, what, roles, handlers)
+        try:
+            yield association
+        except BaseException:
+            self.end(association, abort=True)
+            raise
+        self.end(association)
+
+    def associate(
+        self,
+        contexts: Sequence[PresentationContext],
+        what: str,
+        roles: Sequence[Any] = (),
+        handlers: Sequence[Any] = (),
+    ) -> Association:
+        server = self.server
+        if not self._address:
+            self._try()
+        entity = AE(ae_title=server.ae_title)
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = server.timeout_s
+        entity.connection_timeout = server.timeout_s
+        began = time.monotonic()
+        association = entity.associate(
+            self._address,
+            server.port,
+            contexts=list(contexts),
+            ae_title=server.called_ae_title,
+            ext_neg=list(roles),
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, self._keep_socket)],
+            tls_args=None if self._tls is None else (self._tls, server.host),
+        )
+        if not association.is_established:
+            self.end(association)
+            if not association.is_rejected:
+                self._try()
+            raise self._why_not(association, began, what)
+        return association
+
+    def end(self, association: Association, abort: bool = False) -> None:
+        """Release an association, or abort it, and close its socket."""
+        if association.is_established:
+            if abort:
+                association.abort()
+            else:
+                association.release()
+        # pynetdicom leaves a socket open that the other side has closed first.
+        if (kept := self._sockets.pop(association, None)) is not None:
+            kept.close()
+
+    def _try(self) -> None:
+        self._address = ""
+        with self.connection() as probe:
+            self._address = str(probe.getpeername()[0])
+
+    def _keep_socket(self, event: evt.Event) -> None:
+        kept: Any = event.assoc.dul.socket
+        self._sockets[event.assoc] = kept.socket
+
+    @contextmanager
+    def connection(self) -> Iterator[socket.socket]:
+        """Yield a connection, with TLS where the address asks for it.
+
+        Raises:
+            PacsError: E_PACS_UNREACHABLE, E_PACS_TIMEOUT, E_PACS_TLS.
+        """
+        server = self.server
+        try:
+            plain = socket.create_connection((server.host, server.port), timeout=server.timeout_s)
+        except TimeoutError:
+            raise PacsError(
+                "E_PACS_TIMEOUT",
+                f"{server.host}, port {server.port} did not answer within {server.timeout_s:g} s.",
+            ) from None
+        except OSError as error:
+            raise PacsError(
+                "E_PACS_UNREACHABLE",
+                f"{server.host}, port {server.port} cannot be reached: {error.strerror or error}.",
+            ) from None
+        with plain:
+            if self._tls is None:
+                yield plain
+                return
+            try:
+                wrapped = self._tls.wrap_socket(plain, server_hostname=server.host)
+            except (OSError, ValueError) as error:
+                raise PacsError(
+                    "E_PACS_TLS",
+                    f"No encrypted connection to {server.host}, port {server.port}:"
+                    f" {reason_of(error)}.",
+                ) from None
+            with wrapped:
+                yield wrapped
+
+    def _why_not(self, association: Association, began: float, what: str) -> PacsError:
+        server = self.server
+        if association.is_rejected:
+            answer = association.acceptor.primitive
+            reason = getattr(answer, "reason_str", "no reason given")
+            return PacsError(
+                "E_PACS_REJECTED",
+                f"The archive rejected the association (called AE title {server.called_ae_title},"
+                f" calling AE title {server.ae_title}): {reason}.",
+            )
+        if association.rejected_contexts and not association.accepted_contexts:
+            return PacsError("E_PACS_REFUSED", f"The archive does not offer {what} here.")
+        if time.monotonic() - began >= 0.95 * server.timeout_s:
+            return PacsError(
+                "E_PACS_TIMEOUT",
+                f"{server.host}, port {server.port} accepted the connection, but no association"
+                f" within {server.timeout_s:g} s.",
+            )
+        if self._tls is not None and (alert := self._tls_alert()):
+            return PacsError("E_PACS_TLS", f"{server.host} refused the TLS connection: {alert}.")
+        plain = "" if self._tls else " Perhaps it expects TLS (dicoms://)."
+        return PacsError(
+            "E_PACS_ABORTED",
+            f"{server.host}, port {server.port} ended the connection before there was an"
+            f" association (called AE title {server.called_ae_title}, calling AE title"
+            f" {server.ae_title}).{plain}",
+        )
+
+    def _tls_alert(self) -> str:
+        """Return the alert of a server that wants a client's certificate.
+
+        With TLS 1.3 it comes after the handshake, with the first bytes that are read.
+        """
+        with contextlib.suppress(PacsError), self.connection() as probe:
+            probe.settimeout(min(1.0, self.server.timeout_s))
+            try:
+                probe.recv(1)
+            except ssl.SSLError as error:
+                return reason_of(error)
+            except OSError:
+                return ""
+        return ""
+
+    def silent_or_aborted(self, began: float, what: str) -> PacsError:
+        """Return the error of a message that was not answered since ``began``."""
+        timeout = self.server.timeout_s
+        if time.monotonic() - began >= 0.95 * timeout:
+            return PacsError(
+                "E_PACS_TIMEOUT", f"The archive did not answer {what} within {timeout:g} s."
+            )
+        return PacsError(
+            "E_PACS_ABORTED",
+            f"The archive ended the association during {what}; perhaps it does not know the AE"
+            f" title {self.server.ae_title}.",
+        )
+
+
+def event_bytes(event: evt.Event) -> bytes:
+    """Return the file of a C-STORE request."""
+    request: Any = event.request
+    encoded = request.DataSet.getvalue() if request.DataSet else b""
+    return file_bytes(
+        encoded,
+        str(request.AffectedSOPClassUID),
+        str(request.AffectedSOPInstanceUID),
+        str(event.context.transfer_syntax),
+    )
+
+
+def storage_contexts() -> list[PresentationContext]:
+    """Return the contexts of a storage SCP: all classes, all transfer syntaxes read here."""
+    contexts = pynetdicom.AllStoragePresentationContexts
+    return [build_context(str(one.abstract_syntax), list(TRANSFER_SYNTAXES)) for one in contexts]
+
+
+def listen(
+    entity: AE, host: str, port: int, handlers: list[Any], tls: ssl.SSLContext | None
+) -> Any:
+    """Start a server in threads of its own and return it.
+
+    Raises:
+        PacsError: E_PACS_PORT.
+    """
+    # pynetdicom leaves its socket open where the port is in use.
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            if hasattr(socket, "SO_REUSEADDR"):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+        return entity.start_server(
+            (host, port), block=False, evt_handlers=handlers, ssl_context=tls
+        )
+    except OSError as error:
+        raise PacsError(
+            "E_PACS_PORT",
+            f"Nothing can be received on {host}, port {port}: {error.strerror or error}.",
+        ) from None

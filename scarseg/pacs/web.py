@@ -1,0 +1,334 @@
+"""An archive spoken to by DICOMweb (QIDO-RS, WADO-RS, STOW-RS) with dicomweb-client.
+
+Some servers (Orthanc among them) match percent-encoded values with nothing, without a word. So
+only safe characters and wildcards are sent, unencoded: anything else in a search becomes ``*``,
+and the answers are filtered here.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import requests
+from dicomweb_client.web import DICOMwebClient
+from requests.adapters import HTTPAdapter
+
+from scarseg.errors import PacsError
+from scarseg.pacs.addresses import Server
+from scarseg.pacs.archive import (
+    MAX_IMAGES,
+    MAX_SERIES,
+    MAX_STUDIES,
+    ArchivedImage,
+    ArchivedSeries,
+    ArchivedStudy,
+    Instance,
+    Query,
+    Store,
+    check_query,
+    check_uid,
+    count_of,
+    study_matches,
+    too_many,
+)
+from scarseg.pacs.instances import UNREADABLE, parsed
+from scarseg.pacs.tls import client_context, reason_of
+from scarseg.progress import Progress, silent
+
+# At lower levels they log addresses, and with them the names that were searched for.
+for _name in ("dicomweb_client", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+Row = Mapping[str, Any]
+_UNSAFE = re.compile(r"[^A-Za-z0-9._*?,-]+")
+_WADO = (("application/dicom", "*"),)
+_PAGE = 1000
+_STUDY_FIELDS = ["00081030", "00080061", "00201208", "00080050", "00100010", "00100020"]
+_SERIES_FIELDS = ["0008103E", "00200011", "00201209", "00080060"]
+
+
+class WebArchive:
+    """An archive spoken to by DICOMweb."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        session = requests.Session()
+        # No proxy, certificate or password from the environment, no redirect to another place.
+        session.trust_env = False
+        session.max_redirects = 0
+        session.mount(f"{server.scheme}://", _Adapter(server))
+        session.verify = True if server.ca is None else str(server.ca)
+        if server.user:
+            session.auth = (server.user, server.password())
+        self._session = session
+        self._client = DICOMwebClient(
+            server.address, session=session, timeout=server.timeout_s, permissive_uid=True
+        )
+        self._client.set_http_retry_params(retry=False)
+
+    def test(self) -> str:
+        """Return a sentence on a search for a study that does not exist."""
+        with self._errors("QIDO-RS"):
+            self._client.search_for_studies(
+                search_filters={"StudyInstanceUID": "1.2.3.4.5.6.7.8.9.0"}, limit=1
+            )
+        return f"{self.server.name} answers: QIDO-RS."
+
+    def find_studies(self, query: Query) -> list[ArchivedStudy]:
+        """Return the studies that match.
+
+        Raises:
+            PacsError: see :mod:`scarseg.pacs.archive`.
+        """
+        check_query(query)
+        asked = {
+            "PatientID": query.patient_id,
+            "PatientName": query.patient_name,
+            "AccessionNumber": query.accession_number,
+            "StudyDate": query.dates,
+            "ModalitiesInStudy": query.modality,
+            "StudyInstanceUID": query.study_uid,
+        }
+        filters = {key: _searchable(value) for key, value in asked.items() if value}
+        # Trailing components of a name are often there, and just as often not.
+        if query.patient_name and not filters["PatientName"].endswith("*"):
+            filters["PatientName"] += "*"
+        studies = []
+        for row in self._pages(
+            MAX_STUDIES,
+            lambda offset: self._client.search_for_studies(
+                search_filters=filters, fields=_STUDY_FIELDS, limit=_PAGE, offset=offset
+            ),
+        ):
+            study = ArchivedStudy(
+                patient_id=_text(row, "00100020"),
+                patient_name=_text(row, "00100010"),
+                study_uid=check_uid(_text(row, "0020000D"), "study"),
+                study_date=_text(row, "00080020"),
+                study_description=_text(row, "00081030"),
+                accession_number=_text(row, "00080050"),
+                modalities=tuple(filter(None, _text(row, "00080061").split("\\"))),
+                n_images=count_of(_text(row, "00201208")),
+            )
+            if study_matches(study, query, by_name=True):
+                studies.append(study)
+        return studies
+
+    def find_series(self, study_uid: str) -> list[ArchivedSeries]:
+        """Return the series of a study."""
+        rows = self._pages(
+            MAX_SERIES,
+            lambda offset: self._client.search_for_series(
+                study_uid, fields=_SERIES_FIELDS, limit=_PAGE, offset=offset
+            ),
+        )
+        return [
+            ArchivedSeries(
+                study_uid=study_uid,
+                series_uid=check_uid(_text(row, "0020000E"), "series"),
+                series_number=_text(row, "00200011"),
+                series_description=_text(row, "0008103E"),
+                modality=_text(row, "00080060"),
+                n_images=count_of(_text(row, "00201209")),
+            )
+            for row in rows
+        ]
+
+    def find_images(self, study_uid: str, series_uid: str) -> list[ArchivedImage]:
+        """Return all instances of a series."""
+        rows = self._pages(
+            MAX_IMAGES,
+            lambda offset: self._client.search_for_instances(
+                study_uid, series_uid, limit=_PAGE, offset=offset
+            ),
+        )
+        return [
+            ArchivedImage(check_uid(_text(row, "00080018"), "SOP Instance"), _text(row, "00080016"))
+            for row in rows
+        ]
+
+    def retrieve(
+        self,
+        study_uid: str,
+        series_uid: str,
+        images: Sequence[ArchivedImage],
+        whole: bool,
+        store: Store,
+        progress: Progress = silent,
+    ) -> str:
+        """Retrieve instances by WADO-RS; see :class:`scarseg.pacs.archive.Archive`."""
+        try:
+            with self._errors("WADO-RS"):
+                if whole:
+                    parts = self._client.iter_series(study_uid, series_uid, media_types=_WADO)
+                    for dataset in parts:
+                        progress(0.0, "")
+                        store(dataset)
+                    return ""
+                for image in images:
+                    progress(0.0, "")
+                    one = self._client.retrieve_instance(
+                        study_uid, series_uid, image.sop_uid, media_types=_WADO
+                    )
+                    store(one)
+        except PacsError as error:
+            if error.code in ("E_PACS_ABORTED", "E_PACS_TIMEOUT", "E_PACS_UNREACHABLE"):
+                return error.message
+            raise
+        return ""
+
+    def open_for_sending(self, classes: Collection[tuple[str, str]]) -> None:
+        """Do nothing: every instance is a request of its own."""
+
+    def send(self, instance: Instance) -> str:
+        """Send one instance by STOW-RS; return how it was refused, or nothing."""
+        try:
+            with self._errors("STOW-RS"):
+                answer = self._client.store_instances(
+                    [parsed(instance.data)], study_instance_uid=instance.study_uid
+                )
+        except PacsError as error:
+            if error.code == "E_PACS_REFUSED":
+                return error.message
+            raise
+        failed = answer.get("FailedSOPSequence") or []
+        for item in failed:
+            return f"status 0x{int(item.get('FailureReason', 0)):04X}"
+        return ""
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+
+    def _pages(self, most: int, search: Any) -> Iterator[Row]:
+        """Yield all rows of an answer; a server may return fewer than there are at a time.
+
+        Raises:
+            PacsError: E_PACS_ANSWER, without end.
+        """
+        n = 0
+        seen: set[str] = set()
+        while True:
+            with self._errors("QIDO-RS"):
+                rows = cast("list[Row]", search(n))
+            new = [row for row in rows if repr(sorted(row.items())) not in seen]
+            seen.update(repr(sorted(row.items())) for row in rows)
+            yield from new
+            n += len(rows)
+            if n > most:
+                raise too_many(most)
+            # A server that knows no offset repeats its answer.
+            if not new:
+                return
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Turn what the libraries raise into PacsError, without the address that was asked for."""
+        server = self.server
+        where = f"{server.host}, port {server.port}"
+        try:
+            yield
+        except requests.exceptions.HTTPError as error:
+            raise self._http_error(error, what) from None
+        except requests.exceptions.SSLError as error:
+            raise PacsError(
+                "E_PACS_TLS", f"No encrypted connection to {where}: {_ssl_reason(error)}."
+            ) from None
+        except requests.exceptions.Timeout:
+            raise PacsError(
+                "E_PACS_TIMEOUT", f"{where} did not answer {what} within {server.timeout_s:g} s."
+            ) from None
+        except requests.exceptions.TooManyRedirects:
+            raise PacsError(
+                "E_PACS_REFUSED",
+                f"{where} redirects {what}; that is not followed.",
+            ) from None
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+            raise PacsError("E_PACS_ABORTED", f"{where} ended {what} half-way.") from None
+        except requests.exceptions.ConnectionError as error:
+            raise self._connection_error(error, what) from None
+        except requests.exceptions.RequestException as error:
+            raise PacsError(
+                "E_PACS_ANSWER",
+                f"{where} answered {what} with something else ({type(error).__name__}).",
+            ) from None
+        except UNREADABLE as error:
+            raise PacsError(
+                "E_PACS_ANSWER",
+                f"{where} answered {what} with something else ({type(error).__name__}).",
+            ) from None
+
+    def _http_error(self, error: requests.exceptions.HTTPError, what: str) -> PacsError:
+        status = 0 if error.response is None else error.response.status_code
+        name = self.server.name
+        if status in (401, 403):
+            remedy = "user and password_env" if status == 401 else "the rights of this user"
+            return PacsError("E_PACS_AUTH", f"{name} refused {what} ({status}); check {remedy}.")
+        if status == 404:
+            return PacsError("E_PACS_NOT_FOUND", f"{name} has no such thing, or no {what} (404).")
+        return PacsError("E_PACS_REFUSED", f"{name} refused {what} with status {status}.")
+
+    def _connection_error(self, error: BaseException, what: str) -> PacsError:
+        where = f"{self.server.host}, port {self.server.port}"
+        if "timed out" in str(error).lower():
+            return PacsError(
+                "E_PACS_TIMEOUT",
+                f"{where} did not answer {what} within {self.server.timeout_s:g} s.",
+            )
+        text = str(error)
+        if any(word in text for word in ("NewConnectionError", "NameResolutionError", "refused")):
+            return PacsError("E_PACS_UNREACHABLE", f"{where} cannot be reached.")
+        return PacsError("E_PACS_ABORTED", f"{where} ended the connection during {what}.")
+
+
+class _Adapter(HTTPAdapter):
+    """Connections with our TLS settings, and wildcards sent as they are."""
+
+    def __init__(self, server: Server) -> None:
+        self._tls = client_context(server) if server.is_encrypted else None
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        if self._tls is not None:
+            options["ssl_context"] = self._tls
+        super().init_poolmanager(*arguments, **options)
+
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
+        if request.url:
+            for encoded, plain in (("%2A", "*"), ("%3F", "?"), ("%2C", ",")):
+                request.url = request.url.replace(encoded, plain)
+        return super().send(request, *rest, **options)
+
+
+def _searchable(text: str) -> str:
+    return re.sub(r"\*+", "*", _UNSAFE.sub("*", text))
+
+
+def _ssl_reason(error: BaseException) -> str:
+    """Return the reason within the errors that requests and urllib3 wrap round each other."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            break
+        if isinstance(seen, ssl.SSLError):
+            return reason_of(seen)
+        inner = getattr(seen, "reason", None)
+        arguments = [one for one in seen.args if isinstance(one, BaseException)]
+        seen = inner if isinstance(inner, BaseException) else next(iter(arguments), None)
+    return "the handshake failed"
+
+
+def _text(row: Row, tag: str) -> str:
+    """Return the values of an element of DICOM JSON as text, with backslashes between."""
+    element = row.get(tag)
+    found = element.get("Value") if isinstance(element, Mapping) else None
+    parts = []
+    for value in found if isinstance(found, list) else ():
+        name = value.get("Alphabetic", "") if isinstance(value, Mapping) else value
+        parts.append("" if name is None else str(name))
+    return "\\".join(parts).strip("\0 ")
