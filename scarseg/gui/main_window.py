@@ -353,7 +353,7 @@ class MainWindow(QMainWindow):
         self._fit_fonts()
 
     def _arrange_panels(self) -> None:
-        """Put the lower panels into tabs, or side by side."""
+        """Arrange the lower panels in tabs, or side by side."""
         side_by_side = bool(self._settings.value(SIDE_BY_SIDE_KEY, False, type=bool))
         self.actions_by_name["side_by_side"].setChecked(side_by_side)
         self.docks.arrange(LOWER_PANELS, side_by_side)

@@ -104,7 +104,7 @@ class ExportCommands(CommandGroup):
 
     @property
     def identify(self) -> bool:
-        """Whether the page bears the real name and ID."""
+        """Return whether the page bears the real name and ID."""
         return bool(self._settings.value(IDENTIFY_KEY, False, type=bool))
 
     def set_identify(self, identify: bool) -> None:

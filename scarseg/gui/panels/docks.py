@@ -88,7 +88,7 @@ class PanelDocks(QObject):
         return super().eventFilter(watched, event)
 
     def arrange(self, names: Sequence[str], side_by_side: bool) -> None:
-        """Put panels into one place as tabs, the first in front, or one beside the other.
+        """Arrange panels as tabs in one place, the first in front, or one beside the other.
 
         Only panels side by side have a title bar, by which they can be dragged elsewhere.
         """

@@ -48,7 +48,7 @@ class PreparedCase:
         return sum(each.nbytes for each in arrays) + sum(map(_n_bytes, kept))
 
     def drop(self) -> None:
-        """Let go of it; results that still come are dropped."""
+        """Stop its models and delete it; results that still come are dropped."""
         self.inference.stop()
         self.document.deleteLater()
 
@@ -127,7 +127,7 @@ class StudiesAhead(QObject):
             self._drop(entry)
 
     def go_on(self) -> None:
-        """Let the prepared cases work, and prepare more."""
+        """Resume the prepared cases, and prepare more."""
         for case in list(self._cases.values()):
             case.inference.resume()
         self._prepare_next()
@@ -173,7 +173,7 @@ class StudiesAhead(QObject):
     def _take_read(self, entry: Entry, read: PreparedRead | None) -> None:
         self._reading = None
         if read is None:
-            self._refused.add(entry)
+            self._refuse(entry)
         elif entry in self._wanted and self._models is not None:
             self._propose(entry, read, self._models)
         self._prepare_next()
@@ -202,6 +202,7 @@ class StudiesAhead(QObject):
         statuses = [reading.status for reading in case.document.case.readings]
         proposed = sum(status is SliceStatus.PROPOSED for status in statuses)
         n_read = sum(status.read for status in statuses)
+        entry.read = n_read == len(statuses)
         before = entry.reading_summary, entry.n_doubtful
         entry.reading_summary = reading_summary(len(statuses), n_read, proposed)
         entry.n_doubtful = sum(bool(case.doubts.of(k)) for k in range(len(statuses)))
@@ -211,10 +212,15 @@ class StudiesAhead(QObject):
     def _not_read(self, entry: Entry, error: BaseException) -> None:
         self._reading = None
         if isinstance(error, (ScarsegError, OSError, MemoryError)):
-            self._refused.add(entry)
+            self._refuse(entry)
             self._prepare_next()
         else:
             raise error
+
+    def _refuse(self, entry: Entry) -> None:
+        """Pass over an entry: only opening it can say what is the matter."""
+        self._refused.add(entry)
+        self._wanted = [each for each in self._wanted if each is not entry]
 
     def _drop(self, entry: Entry) -> None:
         self._cases.pop(entry).drop()

@@ -71,7 +71,7 @@ class DoubtUpdater(QObject):
         return self._interval.slices[MassConvention.THICKNESS]
 
     def _begin(self) -> None:
-        """Look at the slices whose labels, neighbours or interval changed."""
+        """Start to find the doubts of slices whose labels, neighbours or interval changed."""
         labels, ranges = self._document.case.labels, self._intervals()
         moved = {
             k

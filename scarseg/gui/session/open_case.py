@@ -64,12 +64,12 @@ class ClosingCases(QObject):
         self._release()
 
     def go_on(self) -> None:
-        """Let the cases that were left in the middle be proposed to their end."""
+        """Resume the cases that were left in the middle."""
         for each in tuple(self.cases):
             each.inference.resume()
 
     def hurry(self) -> None:
-        """Leave the proposals as they are: the cases are to be released as soon as possible."""
+        """Stop proposing: the cases are to be released as soon as possible."""
         for each in self.cases:
             each.inference.stop()
         self._release()
