@@ -244,7 +244,8 @@ def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Ch
     kept = set(drawn) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
         proposal.prompts.points
     )
-    kept &= reading.prompts.pool_box in (None, proposal.prompts.pool_box)
+    for name in ("pool_box", "endocardium", "epicardium"):
+        kept &= getattr(reading.prompts, name) in (None, getattr(proposal.prompts, name))
     if reading.protected or not kept:
         return None
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)

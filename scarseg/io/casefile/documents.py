@@ -9,15 +9,17 @@ file and never change.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Self, TypeVar
 
 import msgspec
 
 from scarseg.case.case import ModelIdentity
+from scarseg.case.contours import area
 from scarseg.case.history import Cause, DetectorScope, ModelRun, SliceReading, SliceStatus, Step
 from scarseg.case.labels import Label, Patch
 from scarseg.case.measurements import MassConvention, MassInterval
-from scarseg.case.prompts import Box, InsertionPoint, Origin, Point, SlicePrompts
+from scarseg.case.prompts import Box, Contour, InsertionPoint, Origin, Point, SlicePrompts
 
 _T = TypeVar("_T")
 
@@ -104,6 +106,8 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
     edited: bool
     reason: str
     mvo_sought: bool | msgspec.UnsetType = msgspec.UNSET
+    endocardium: Contour | msgspec.UnsetType = msgspec.UNSET
+    epicardium: Contour | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, reading: SliceReading) -> Self:
@@ -118,6 +122,8 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             edited=bool(reading.edited),
             reason=reading.reason,
             mvo_sought=True if reading.mvo_sought else msgspec.UNSET,
+            endocardium=prompts.endocardium or msgspec.UNSET,
+            epicardium=prompts.epicardium or msgspec.UNSET,
         )
 
     def reading(self) -> SliceReading:
@@ -127,6 +133,8 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             lv_box=_box(self.lv_box),
             no_scar=self.no_scar,
             pool_box=_box(self.pool_box),
+            endocardium=_contour(self.endocardium),
+            epicardium=_contour(self.epicardium),
         )
         return SliceReading(prompts, self.status, self.edited, self.reason, self.mvo_sought is True)
 
@@ -354,6 +362,14 @@ def decode_document(data: bytes, kind: type[_T]) -> _T:
 
 def _box_row(box: Box | None) -> BoxRow | None:
     return None if box is None else BoxRow.of(box)
+
+
+def _contour(corners: Contour | msgspec.UnsetType) -> Contour | None:
+    if isinstance(corners, msgspec.UnsetType):
+        return None
+    if len(corners) < 3 or not isfinite(area(corners)):
+        raise ValueError("a contour needs three corners")
+    return corners
 
 
 def _box(row: BoxRow | None) -> Box | None:
