@@ -286,7 +286,7 @@ def write_results(
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        record = pipeline.with_interval(record, interval)
+        record = pipeline.with_interval(record, interval, case)
     placer = FilePlacer(settings.staging, settings.force)
     try:
         if settings.masks is not None:
