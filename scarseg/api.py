@@ -122,6 +122,8 @@ def segment(
     answered = _copy(case)
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
     answered.apply(answered.change("segment", index, after, proposal.labels), Cause.ANSWER)
+    for change in pipeline.mvo_changes(answered):
+        answered.apply(change, Cause.MVO)
     return answered
 
 

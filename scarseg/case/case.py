@@ -135,6 +135,9 @@ class Case:
                 ``labels_under_scar`` is None.
         """
         k, edit = change.slice_index, change.edit
+        proposed = self.proposed[k]
+        # Dark cores found in a proposal belong to it, those in a reader's scar do not.
+        agrees = cause is Cause.MVO and proposed is not None and proposed.matches(self.labels[k])
         patch = None
         if edit is not None:
             edit.apply(self.labels)
@@ -143,7 +146,8 @@ class Case:
         self.readings[k] = change.after
         underneath = self._update_labels_under_scar(k, under_scar)
         self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, underneath))
-        if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
+        first = cause is Cause.RELOCATED and proposed is None
+        if cause is Cause.PROPOSAL or first or agrees:
             self.proposed[k] = Patch.of(self.labels[k])
 
     def _update_labels_under_scar(self, k: int, under_scar: LabelArray | None) -> Patch | None:

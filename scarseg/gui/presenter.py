@@ -274,7 +274,6 @@ class Presenter(QObject):
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
         document.slice_changed.connect(self.slice_changed)
         document.current_changed.connect(self.current_changed)
-        document.mvo_looked_for.connect(lambda _slice_index: self.measure())
         inference.ready_changed.connect(self.status_changed)
         inference.pending_changed.connect(self.status_changed)
         inference.proposing_changed.connect(self.statuses_changed)
@@ -354,14 +353,20 @@ class Presenter(QObject):
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        status = current.document.case.readings[k].status
         self._tell(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
-        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+        if redrawn or self.measured is None or self._reads_other(k, self.measured):
             self.measure()
         else:
             self._show_scar_outside_wall()
+
+    def _reads_other(self, k: int, measured: Measurements) -> bool:
+        """Return whether status or search for MVO of a slice are other than measured."""
+        reading, row = self._open.document.case.readings[k], measured.slices[k]
+        mvo_known = row.n_mvo_voxels is not None
+        sought = row.n_infarct_voxels > 0 and mvo_known is not reading.mvo_sought
+        return row.status is not reading.status or sought
 
     def current_changed(self, k: int) -> None:
         """Show another slice."""
@@ -400,9 +405,7 @@ class Presenter(QObject):
         case = current.document.case
         self.measured = load_pipeline().measure(case)
         document = current.document
-        self._results.show_measurements(
-            self.measured, case.stack, document.current, document.mvo_checked
-        )
+        self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
             show_grams_of(self._cells, self.measured)

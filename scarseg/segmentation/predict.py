@@ -249,7 +249,7 @@ def _without_scar(logits: Logits, where: MaskArray) -> Logits:
     return replace(logits, scar=np.where(where, np.float32(NO_SCAR_LOGIT), logits.scar))
 
 
-CACHE_SIZE = 4
+CACHE_SIZE = 8
 """Predictions kept per slice, so that undo finds the logits behind the labels again."""
 
 

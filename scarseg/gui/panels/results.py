@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
@@ -175,13 +175,7 @@ class ResultsPanel(QWidget):
         """Show that nothing is open."""
         self.setVisible(False)
 
-    def show_measurements(
-        self,
-        measured: Measurements,
-        stack: Stack,
-        current: int,
-        mvo_checked: Collection[int] = (),
-    ) -> None:
+    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
         """Show the numbers of the open case.
 
         A stack that nobody has seen, model or reader, has no mass, and MVO that nothing looked
@@ -191,14 +185,12 @@ class ResultsPanel(QWidget):
             measured: the measurements.
             stack: what was measured.
             current: the current slice.
-            mvo_checked: slices on which dark cores were looked for.
         """
         self.setVisible(True)
         thickness = measured.convention is MassConvention.THICKNESS
         other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
         names = (_by_thickness(stack), _by_spacing(stack))
-        seen = any(row.status is not SliceStatus.UNSEEN for row in measured.slices)
-        seen = seen or measured.scar_mass_g > 0
+        seen = measured.examined
         self.headline.setText(f"{measured.scar_mass_g:.1f} g" if seen else NOTHING)
         self.convention.setText(names[0] if thickness else names[1])
         text = f"{other:.1f} g" if seen else NOTHING
@@ -207,10 +199,11 @@ class ResultsPanel(QWidget):
         if percent is None or lv_mass is None:
             self._figure("percent", NOTHING, "no wall drawn")
         else:
-            self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
-        with_scar = {row.slice_index for row in measured.slices if row.n_infarct_voxels}
-        checked = with_scar.intersection(mvo_checked)
-        if measured.mvo_mass_g > 0 or (checked and checked == with_scar):
+            text = f"{percent:.0f} %" if seen else NOTHING
+            self._figure("percent", text, f"of LV mass {lv_mass:.0f} g")
+        with_scar = [row for row in measured.slices if row.n_infarct_voxels]
+        checked = [row for row in with_scar if row.n_mvo_voxels is not None]
+        if measured.mvo_mass_g is not None:
             self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
         elif checked:
             part = f"MVO looked for on {len(checked)} of {len(with_scar)} slices with scar"

@@ -28,7 +28,8 @@ class SliceCommand(QUndoCommand):
     """One named change on the undo stack.
 
     A model's answer (``answers`` True) joins the step that asked for it when nothing else was
-    done in between, so that one undo takes back both.
+    done in between, so that one undo takes back both; MVO found in the models' scar
+    (``follows`` True) joins the answer.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class SliceCommand(QUndoCommand):
         self._before = document.labels_under_scar[change.slice_index].copy()
         self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
-        self.answers = answers
+        self.answers, self.follows = answers, cause is Cause.MVO
+        self.answered = answers or cause is Cause.PROPOSAL
         self.open = not answers and change.edit is None
 
     @property
@@ -74,13 +76,14 @@ class SliceCommand(QUndoCommand):
         return 1
 
     def mergeWith(self, other: QUndoCommand | None) -> bool:
-        if not isinstance(other, SliceCommand) or not other.answers or not self.open:
+        if not isinstance(other, SliceCommand):
             return False
-        if other.change.slice_index != self.change.slice_index:
+        joins = (other.answers and self.open) or (other.follows and self.answered)
+        if not joins or other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
         self._under_scar = other._under_scar
-        self.open = False
+        self.open, self.answered = False, other.answers
         return True
 
 
@@ -110,14 +113,12 @@ class Document(QObject):
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
     ``previous_history`` holds the steps of earlier sessions; ``viewed`` the slices that were on
-    the screen as they stand now. ``mvo_checked``: where dark cores
-    were looked for in this session.
+    the screen as they stand now.
 
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
         current_changed: another slice is the current one.
-        mvo_looked_for: dark cores were looked for on this slice.
         insertion_changed: the insertion point of the right ventricle is another.
     """
 
@@ -125,7 +126,6 @@ class Document(QObject):
     edited = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
-    mvo_looked_for = pyqtSignal(int)
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +143,6 @@ class Document(QObject):
         self.labels_under_scar = case.labels_under_scar
         self.previous_history = case.history
         self.viewed: set[int] = set()
-        self.mvo_checked: set[int] = set()
         self._held: set[int] | None = None
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
@@ -248,31 +247,26 @@ class Document(QObject):
         self.edited.emit()
         return before
 
-    def mark_mvo_checked(self) -> None:
-        """Record that dark cores were looked for on the current slice."""
-        self.mvo_checked.add(self.current)
-        self.mvo_looked_for.emit(self.current)
-
     def mark_edited(self) -> None:
         """Mark the case as changed although no slice did, so that it is saved."""
         if not self.read_only:
             self.revision += 1
             self.edited.emit()
 
-    def propose(self, change: Change) -> None:
-        """Apply a model's first proposal.
+    def propose(self, change: Change, cause: Cause = Cause.PROPOSAL) -> None:
+        """Apply a model's first proposal, or the MVO found in the models' scar.
 
         On a slice the reader has never touched it is no step of the reader's; elsewhere it is,
         so that undoing older steps stays exact.
         """
         if self.read_only:
             return
+        under_scar = None if cause is Cause.MVO else self._under_scar_after(change)
         if self.versions[change.slice_index] == 0:
-            self._apply(change, Cause.PROPOSAL, self._under_scar_after(change))
+            self._apply(change, cause, under_scar)
             self.versions[change.slice_index] = 0
         else:
-            step = SliceCommand(self, change, Cause.PROPOSAL, self._under_scar_after(change))
-            self.undo_stack.push(step)
+            self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
     def record_model_run(
         self,

@@ -51,6 +51,8 @@ class InferenceJobs:
         self._document, self._queue = state.document, state.queue
         self.idle_task: Callable[[], IdleTask | None] | None = None
         self._alive, self._busy, self._turn = True, False, 0
+        self._without_remote: int | None = None
+        """Revision of the document in which no remote wall was found to tell MVO by."""
         self._key = f"{id(self):x}"
 
     def start_next(self) -> None:
@@ -59,6 +61,8 @@ class InferenceJobs:
             return
         step = self._queue.next_task(self._document.current)
         if step is None:
+            if self._look_for_mvo():
+                return
             work = None if self.idle_task is None else self.idle_task()
             if work is not None:
                 self._run(
@@ -289,6 +293,43 @@ class InferenceJobs:
             if not drawn:
                 state.store_prediction(k, answer.logits)
         state.cancel_answer(k)
+
+    # MVO
+
+    def _look_for_mvo(self) -> bool:
+        """Start to look for MVO in scar that the models drew; return whether there was any."""
+        document, state = self._document, self._state
+        if document.read_only or self._without_remote == document.revision:
+            return False
+        slices = [
+            k
+            for k, embedding in enumerate(state.embeddings)
+            if embedding is not None
+            and load_pipeline().awaits_mvo(document.case, k)
+            and not state.is_drawn_manually(k)
+        ]
+        if slices:
+            self._run(
+                Task.MVO, slices[0], load_pipeline().mvo_changes, document.snapshot(), slices,
+                done=partial(self._take_mvo, document.revision), failed=self._mvo_failed,
+            )  # fmt: skip
+        return bool(slices)
+
+    def _take_mvo(self, revision: int, found: list[Change]) -> None:
+        document, state = self._document, self._state
+        if revision != document.revision:
+            return  # it is looked for again
+        for change in found:
+            logits = state.current_logits(change.slice_index)
+            document.propose(change, Cause.MVO)
+            if logits is not None:
+                state.store_prediction(change.slice_index, logits)
+        if not found:
+            self._without_remote = document.revision
+
+    def _mvo_failed(self, error: BaseException) -> None:
+        self._without_remote = self._document.revision
+        self._report(error, "MVO was not looked for")
 
     # Failures
 

@@ -102,6 +102,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
     status: SliceStatus
     edited: bool
     reason: str
+    mvo_sought: bool | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, reading: SliceReading) -> Self:
@@ -115,6 +116,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             status=reading.status,
             edited=bool(reading.edited),
             reason=reading.reason,
+            mvo_sought=True if reading.mvo_sought else msgspec.UNSET,
         )
 
     def reading(self) -> SliceReading:
@@ -125,7 +127,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             no_scar=self.no_scar,
             pool_box=_box(self.pool_box),
         )
-        return SliceReading(prompts, self.status, self.edited, self.reason)
+        return SliceReading(prompts, self.status, self.edited, self.reason, self.mvo_sought is True)
 
 
 class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):
