@@ -10,6 +10,7 @@ included) against the reference:
 - kept: scar of the proposal within the new wall;
 - logits: with it, the segmenter's own scar in wall that is new;
 - followed: the window's rule, which adds bright tissue that continues scar;
+- refilled: all scar is predicted anew, with the new heart as a prompt;
 - segmented again: the segmenter predicts once more with the box of the new heart;
 - embedded again: the slice is embedded with that box too.
 """
@@ -35,6 +36,7 @@ from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline, predict
 from scarseg.segmentation.moved_wall import scar_in_moved_wall
 from scarseg.segmentation.proposal import bounding_box
+from scarseg.segmentation.refill import refill_wall
 from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import load_emidec
 
@@ -52,10 +54,12 @@ def variants(
     yield "kept", scar & wall
     yield "logits", infarct_mask(after) | (new_wall & (logits.scar > 0))
     yield "followed", infarct_mask(scar_in_moved_wall(pixels, before, after, new_wall, logits))
+    again = refill_wall(loaded, proposal.embedding, proposal.prompts, after, heart, None)
+    yield "refilled", infarct_mask(again.labels)
     box = replace(bounding_box(heart > 0), origin=Origin.READER)
     prompts = replace(proposal.prompts.scar_only, lv_box=box)
-    again = predict.predict(loaded, proposal.embedding, prompts)
-    yield "segmented again", (again.scar > 0) & wall
+    predicted = predict.predict(loaded, proposal.embedding, prompts)
+    yield "segmented again", (predicted.scar > 0) & wall
     embedded = loaded.segmenter.embed(image, box)
     yield "embedded again", (predict.predict(loaded, embedded, prompts).scar > 0) & wall
 

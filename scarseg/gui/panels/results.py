@@ -221,8 +221,7 @@ class ResultsPanel(QWidget):
         lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
         if lost:
             lines.append(f"{lost} of {measured.n_slices} not assessable: scar there is unknown.")
-        self.headline.setProperty("partial", "true" if unseen else "false")
-        theme.repolish(self.headline)
+        theme.set_style_property(self.headline, "partial", "true" if unseen else "false")
         if not measured.complete:
             lines.append("A slice is missing: the mass is incomplete.")
         self.incomplete.setText("\n".join(lines))

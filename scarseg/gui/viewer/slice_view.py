@@ -151,7 +151,8 @@ class SliceView(Viewport):
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
-        self.tint.setOpacity(self.fill_opacity)
+        if self.tint.opacity() != self.fill_opacity:  # itemChange() of pyqtgraph costs a lot
+            self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
         for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):
