@@ -46,7 +46,7 @@ def mark_no_scar(case: Case, slice_index: int) -> Change:
 def mark_not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     """Build the change to "not assessable" with its reason: all labels are removed."""
     reading = case.readings[slice_index]
-    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False, pool_box=None)
+    prompts = SlicePrompts(lv_box=reading.prompts.lv_box)
     after = replace(
         reading,
         prompts=prompts,
@@ -190,8 +190,7 @@ def apply_wall_proposal(
     heart = without_infarct(proposed)
     labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
     status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
-    points = before.prompts.scar_points
-    prompts = replace(before.prompts, points=points, lv_box=lv_box, pool_box=None)
+    prompts = replace(before.prompts.scar_only, lv_box=lv_box)
     after = replace(before, prompts=prompts, status=status, edited=True, reason="")
     name = step_name("propose wall and pool", slice_index)
     return case.change(name, slice_index, after, labels)

@@ -7,6 +7,7 @@ from PyQt6.QtCore import QObject, QSettings, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainterPath
 
 from scarseg.case.case import ModelIdentity
+from scarseg.case.history import SliceStatus
 from scarseg.case.labels import LabelArray, wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
@@ -16,6 +17,7 @@ from scarseg.gui.panels.status_bar import StatusBar
 from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
+from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_jobs import load_pipeline
 from scarseg.gui.session.inference_state import Readiness
@@ -251,6 +253,16 @@ class Presenter(QObject):
         self._soon.timeout.connect(self._trace_rest)
         views.switched.connect(self.update_montage)
         levels.settled.connect(self._show_levels)
+        self._follow(session.front)
+
+    def _follow(self, front: OpenCaseSignals) -> None:
+        front.slice_changed.connect(self.slice_changed)
+        front.current_changed.connect(self.current_changed)
+        front.ready_changed.connect(self.status_changed)
+        front.pending_changed.connect(self.status_changed)
+        front.proposing_changed.connect(self.statuses_changed)
+        front.doubts_changed.connect(self.doubts_changed)
+        front.save_state_changed.connect(self._status.saved_changed)
 
     def _levels_of(self, k: int) -> tuple[float, float]:
         return self._canvas.shared.levels_of(k)
@@ -263,7 +275,7 @@ class Presenter(QObject):
     def show_document(self) -> None:
         """Show the document that was just opened, and follow it."""
         current = self._open
-        document, inference, saver = current.document, current.inference, current.saver
+        document = current.document
         stack = document.case.stack
         self._views.cancel_gestures()
         self._set_geometry(self._canvas)
@@ -281,12 +293,6 @@ class Presenter(QObject):
             f"⚠ {len(warnings)}" if len(warnings) > 1 else "".join(f"⚠ {code}" for code in warnings)
         )
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
-        document.slice_changed.connect(self.slice_changed)
-        document.current_changed.connect(self.current_changed)
-        inference.ready_changed.connect(self.status_changed)
-        inference.pending_changed.connect(self.status_changed)
-        inference.proposing_changed.connect(self.statuses_changed)
-        saver.state_changed.connect(self._status.saved_changed)
         self.measured = None  # what is there speaks of the document before
         self.update_montage()
         self.measure()
@@ -430,7 +436,25 @@ class Presenter(QObject):
     def _show_levels(self) -> None:
         self._strip.show_window(self._open.document, self._home.crop, self._levels_of)
 
-    def measure(self) -> None:
+    def doubts_changed(self) -> None:
+        """Show the doubts about each slice, and on how many there are in the list."""
+        if self.measured is None:
+            return
+        self._show_scar_outside_wall()
+        for k in range(len(self._strip.tiles)):
+            self._draw_marks(k)
+        self._session.remember(self.measured)
+
+    def _draw_marks(self, k: int) -> None:
+        """Draw what is round the scar of a slice that lies where none is expected."""
+        path = QPainterPath(self._tracing.marks[k])
+        for doubt in self._open.doubts.of(k):
+            if doubt.mask is not None and not self._open.document.case.readings[k].status.read:
+                path.addPath(painting.outline(doubt.mask))
+        for canvas in self._views.of_slice(k):
+            canvas.marks.show_path(path)
+
+    def measure(self, *_what: object) -> None:
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
@@ -445,13 +469,16 @@ class Presenter(QObject):
 
     def _show_scar_outside_wall(self) -> None:
         """Show remarks about scar that lies where none is expected."""
-        said = []
+        said, case = [], self._open.document.case
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
+            doubts = () if case.readings[k].status.read else self._open.doubts.of(k)
+            reasons = [found.description, *(doubt.sentence for doubt in doubts)]
+            remark = "; ".join(reason for reason in reasons if reason)
             for shown in self._captions(k):
-                shown.tell(remark=found.description)
-            if found.description:
-                said.append(f"Slice {k + 1}: {found.description}.")
+                shown.tell(remark=remark)
+            if remark:
+                said.append(f"Slice {k + 1}: {remark}.")
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
     def _draw(self, k: int) -> None:
@@ -461,7 +488,7 @@ class Presenter(QObject):
         labels.flags.writeable = False
         for canvas in self._views.of_slice(k):
             canvas.show_labels(labels, document.labels_under_scar[k], self._tracing.outlines[k])
-            canvas.marks.show_path(self._tracing.marks[k])
+        self._draw_marks(k)
         self._draw_prompts(k)
 
     def _draw_prompts(self, k: int) -> None:
@@ -493,7 +520,10 @@ class Presenter(QObject):
 
     def _caption(self, stack: Stack, k: int, inference: Inference) -> str:
         reading = self._open.document.case.readings[k]
-        words = [f"Slice {k + 1} of {stack.n_slices}", theme.STATUS_WORDS[reading.status]]
+        corrected = self._open.document.case.differs_from_proposal(k)
+        accepted = reading.status is SliceStatus.ACCEPTED
+        word = theme.CORRECTED if corrected and accepted else theme.STATUS_WORDS[reading.status]
+        words = [f"Slice {k + 1} of {stack.n_slices}", word]
         if reading.reason:
             words.append(reading.reason)
         if k in inference.pending:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    MassInterval,
+    Measurements,
+)
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.io.tables import table
@@ -36,9 +40,6 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
-
-if TYPE_CHECKING:
-    from scarseg.segmentation.interval import MassInterval
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,8 @@ def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Ch
     kept = set(drawn) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
         proposal.prompts.points
     )
-    kept &= reading.prompts.pool_box in (None, proposal.prompts.pool_box)
+    for name in ("pool_box", "endocardium", "epicardium"):
+        kept &= getattr(reading.prompts, name) in (None, getattr(proposal.prompts, name))
     if reading.protected or not kept:
         return None
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)

@@ -28,12 +28,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from scarseg.case.contours import heart_in_contours
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
 from scarseg.segmentation.proposal import bounding_box, largest_component, split_heart
-from scarseg.segmentation.wall_contours import heart_in_contours
 
 SIGMA_MM = 14.0
 """Reach of a click along the border, at most,"""

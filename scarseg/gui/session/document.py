@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -16,6 +16,7 @@ from scarseg.case import changes
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading
 from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.measurements import MassInterval
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
@@ -87,6 +88,31 @@ class SliceCommand(QUndoCommand):
         return True
 
 
+class SeveralSlicesCommand(SliceCommand):
+    """Changes of several slices as one step; ``change`` is the first of them."""
+
+    def __init__(self, document: Document, name: str, several: Sequence[Change]) -> None:
+        super().__init__(document, several[0])
+        self.open = False
+        self.setText(name)
+        self._steps = [SliceCommand(document, each) for each in several]
+
+    @property
+    def verb(self) -> str:
+        """Name of the step."""
+        return self.text()
+
+    def redo(self) -> None:
+        with self._document.grouped():
+            for step in self._steps:
+                step.redo()
+
+    def undo(self) -> None:
+        with self._document.grouped():
+            for step in reversed(self._steps):
+                step.undo()
+
+
 class InsertionCommand(SliceCommand):
     """Another insertion point of the right ventricle; no label, prompt or status changes.
 
@@ -118,12 +144,14 @@ class Document(QObject):
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
+        derived: what is computed of the case and saved with it changed; the reader did nothing.
         current_changed: another slice is the current one.
         insertion_changed: the insertion point of the right ventricle is another.
     """
 
     slice_changed = pyqtSignal(int)
     edited = pyqtSignal()
+    derived = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
 
@@ -197,6 +225,13 @@ class Document(QObject):
             under_scar = self._under_scar_after(change)
         self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
+    def push_together(self, name: str, several: Sequence[Change]) -> None:
+        """Apply changes of several slices as one step and one interaction of the reader."""
+        if self.read_only or not several:
+            return
+        self.case.count_interaction(several[0].slice_index)
+        self.undo_stack.push(SeveralSlicesCommand(self, name, several))
+
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
         index = min(max(index, 0), self.undo_stack.count())
@@ -212,6 +247,9 @@ class Document(QObject):
     @contextmanager
     def grouped(self) -> Iterator[None]:
         """Group several steps: signals of changed slices are emitted once, at the end."""
+        if self._held is not None:  # within a group: the outer one tells
+            yield
+            return
         self._held = set()
         try:
             yield
@@ -255,6 +293,13 @@ class Document(QObject):
         if not self.read_only:
             self.revision += 1
             self.edited.emit()
+
+    def set_intervals(self, intervals: Sequence[MassInterval]) -> None:
+        """Keep the intervals of the case as it is now."""
+        self.case.intervals = tuple(intervals)
+        if not self.read_only:
+            self.revision += 1
+            self.derived.emit()
 
     def propose(self, change: Change, cause: Cause = Cause.PROPOSAL) -> None:
         """Apply a model's first proposal, or the MVO found in the models' scar.

@@ -65,7 +65,7 @@ class Captioned(QWidget):
     def _name(self) -> None:
         words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
         self.setAccessibleName(", ".join(word for word in words if word))
-        self.setToolTip(self.remark)
+        self.setToolTip(theme.wrapped(self.remark))
 
     def write(
         self, painter: QPainter, room: QRectF, text: str, name: str, side: Qt.AlignmentFlag = LEFT
@@ -101,6 +101,8 @@ def status_of(
     reading = document.case.readings[k]
     status = reading.status
     word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+    if status is SliceStatus.ACCEPTED and document.case.differs_from_proposal(k):
+        word = theme.CORRECTED
     if status is SliceStatus.NOT_ASSESSABLE:
         word = f"n/a: {reading.reason}".removesuffix(": ")
     if k in inference.pending:

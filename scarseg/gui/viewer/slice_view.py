@@ -12,8 +12,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui.viewer import items, layers, painting
-from scarseg.gui.viewer.view_state import Levels, SharedAttribute, ViewState
+from scarseg.gui.viewer.view_state import SharedAttribute, ViewState
 from scarseg.gui.viewer.viewport import Viewport
+from scarseg.gui.viewer.window_level import Levels
 
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""

@@ -209,7 +209,7 @@ def reading_method(case: Case) -> str:
     prompted = any(
         reading.prompts.points
         or reading.prompts.no_scar
-        or reading.prompts.pool_box is not None
+        or reading.prompts.has_heart_prompts
         or any(box.origin is Origin.READER for box in reading.prompts.boxes)
         for reading in case.readings
     )

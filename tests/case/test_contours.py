@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scarseg.segmentation.wall_contours import contour_mask, contours_of, heart_in_contours
+from scarseg.case.contours import contour_mask, contours_of, heart_in_contours
 
 
 def by_crossings(contour, shape):
