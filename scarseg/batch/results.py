@@ -314,7 +314,7 @@ def write_results(
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        record = pipeline.with_interval(record, interval)
+        record = pipeline.with_interval(record, interval, case)
     placer = FilePlacer(settings.staging, settings.force)
     try:
         page = _report_of(case, record, settings, labels_from, interval)
