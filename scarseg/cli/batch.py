@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
 from scarseg.cli.options import (
     INPUT,
@@ -18,6 +19,7 @@ from scarseg.cli.options import (
     add_identify,
     add_jobs,
     add_mass,
+    add_scheduler,
     add_table,
     add_weights,
     label_values,
@@ -28,7 +30,7 @@ from scarseg.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from scarseg.batch.journal import Journal
-    from scarseg.batch.models import BatchSettings
+    from scarseg.batch.models import BatchSettings, ModelsLoader
     from scarseg.batch.results import StackResult
     from scarseg.batch.selection import BatchJob
     from scarseg.io.tables.table import StackRecord
@@ -83,6 +85,7 @@ def add_batch(commands: Commands) -> None:
     _add_measuring(batch)
     add_device(batch)
     add_jobs(batch)
+    add_scheduler(batch)
     add_weights(
         batch, "other weights: name, file or SAM .pth", 'other weights: name, file or "none"'
     )
@@ -174,6 +177,8 @@ def _run_batch(options: argparse.Namespace) -> int:
     from scarseg.io.files import refuse_inputs
     from scarseg.io.prompts_json import read_prompts
 
+    if options.scheduler is not None and options.jobs > 1:
+        raise InputError("E_USAGE", "--jobs and --scheduler exclude each other.")
     if options.sr and options.masks is None:
         raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
     if options.mask_format is not None and options.masks is None:
@@ -196,15 +201,20 @@ def _run_batch(options: argparse.Namespace) -> int:
     chosen = select_stacks(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         say(note)
-    load = partial(models.load, options.segmenter, options.detector, options.device)
+    load: ModelsLoader = partial(models.load, options.segmenter, options.detector, options.device)
+    cluster = None
+    if options.scheduler is not None:
+        load, cluster = cluster_of(options, options.segmenter)
     with _open_journal(options, settings, chosen.jobs) as journal:
         try:
             with progress_bar("Measuring") as progress:
-                result = measure_jobs(chosen.jobs, settings, load, options.jobs, progress, journal)
+                result = measure_jobs(
+                    chosen.jobs, settings, load, options.jobs, progress, journal, cluster
+                )
         except KeyboardInterrupt:
             hint = journal.resume_hint()
             raise KeyboardInterrupt(f"Interrupted. {hint}" if hint else "") from None
-        except OutputError:
+        except (OutputError, InputError):
             say(journal.resume_hint())
             raise
         journal.begin_tables()

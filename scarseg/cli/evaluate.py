@@ -8,11 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
-from scarseg.cli.options import add_device, add_force, add_jobs, add_reference_data, add_seed
+from scarseg.cli.options import (
+    add_device,
+    add_force,
+    add_jobs,
+    add_reference_data,
+    add_scheduler,
+    add_seed,
+)
 from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
+    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.models import ModelsLoader
     from scarseg.evaluation.run import Candidate
 
 PLAIN_WIDTH = 140
@@ -69,6 +79,7 @@ def add_evaluate(commands: Commands) -> None:
     add_seed(evaluate, "of the simulated reader", 7)
     add_device(evaluate)
     add_jobs(evaluate)
+    add_scheduler(evaluate)
     evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
     add_force(evaluate)
     evaluate.set_defaults(run=_run)
@@ -90,13 +101,13 @@ def _run(options: argparse.Namespace) -> int:
         refuse_existing(files)
     for file in files:
         require_writable(file)
-    candidates, identities = _candidates(options)
+    candidates, identities, cluster = _candidates(options)
     with progress_bar("Evaluating") as progress:
         progress(0.0, "reading")
         read = training_cases.read_data(options.data, options.dicom)
         cases, which = choose_patients(read, options.patients)
         protocol = Protocol(strategies, options.seed, options.lv == "truth")
-        results = evaluate_patients(cases, candidates, protocol, options.jobs, progress)
+        results = evaluate_patients(cases, candidates, protocol, options.jobs, progress, cluster)
         summaries = tables.summarise_results(results)
         figures: dict[str, bytes] = {}
         if not options.no_figures:
@@ -126,8 +137,10 @@ def _run(options: argparse.Namespace) -> int:
     return SOME_FAILED if n_failed else DONE
 
 
-def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
-    """Return the models to evaluate, not loaded yet, and the sha256 of their weights by name."""
+def _candidates(
+    options: argparse.Namespace,
+) -> tuple[list[Candidate], dict[str, Any], Cluster | None]:
+    """Return the models to evaluate, not loaded yet, the sha256 of their weights, the cluster."""
     from scarseg import models
     from scarseg.evaluation.run import Candidate
     from scarseg.models.weights import resolve_weights
@@ -135,6 +148,7 @@ def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str,
     requested = list(dict.fromkeys(options.segmenter or [None]))
     detector = None if options.detector == "none" else resolve_weights(options.detector, "detector")
     identities: dict[str, Any] = {}
+    cluster: Cluster | None = None
     candidates = []
     found = [resolve_weights(one, "segmenter") for one in requested]
     n_named = Counter(one.identity.name for one in found)
@@ -142,9 +156,11 @@ def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str,
         name = one.identity.name
         if n_named[name] > 1:
             name = f"{name} {one.identity.sha256[:8]}"
-        load = partial(models.load, path, options.detector, options.device)
+        load: ModelsLoader = partial(models.load, path, options.detector, options.device)
+        if options.scheduler is not None:
+            load, cluster = cluster_of(options, path, cluster)
         candidates.append(Candidate(name, load))
         identities[name] = one.identity.sha256
     if detector is not None:
         identities["detector"] = detector.identity.sha256
-    return candidates, identities
+    return candidates, identities, cluster

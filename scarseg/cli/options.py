@@ -78,6 +78,15 @@ def add_jobs(command: _Parser) -> None:
     )
 
 
+def add_scheduler(command: _Parser) -> None:
+    """Add the scheduler of a cluster."""
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="work on the workers of a cluster: address of its scheduler, or the file it wrote",
+    )
+
+
 def add_seed(command: _Parser, help_text: str, default: int) -> None:
     """Add the seed of everything drawn at random."""
     command.add_argument(

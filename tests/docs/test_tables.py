@@ -8,6 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from scarseg.agreement.follow_files import FOLLOW_COLUMNS, FOLLOW_SEGMENT_COLUMNS
 from scarseg.agreement.mask_files import MaskFiles, compare_files
 from scarseg.agreement.rereading import ReadingComparison, RereadCase, write_rereading
 from scarseg.case.case import Case
@@ -39,6 +40,8 @@ TABLES = {
     "patients.csv": PATIENT_COLUMNS,
     "slices.csv": EVALUATION_SLICE_COLUMNS,
     "truth.csv": TRUTH_COLUMNS,
+    "follow.csv": FOLLOW_COLUMNS,
+    "follow_segments.csv": FOLLOW_SEGMENT_COLUMNS,
 }
 COMPARED = "pairs.csv of scarseg compare"
 
