@@ -147,7 +147,7 @@ def _measure(
         prompts = settings.prompts.for_stack(stack)
     case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
-    if settings.interval:
+    if settings.interval and prompts != {}:
         # A slice that a reader's file does not mention is, by that file, free of scar.
         sure = () if prompts is None else set(range(stack.n_slices)) - set(prompts)
         interval = case_interval(
@@ -158,7 +158,10 @@ def _measure(
     method = "prompted" if without_prompts else ""
     result = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
     if without_prompts:
-        note = f"series {stack.stack_id}: no prompts, so no scar."
+        note = (
+            f"series {stack.stack_id}: none of the prompts names one of its slices; nothing"
+            " was asked, so nothing is known of its scar."
+        )
         result = with_warning(result, "W_NO_PROMPTS", note)
     return result
 

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    MassInterval,
+    Measurements,
+)
 from scarseg.errors import Cancelled, OutputError, ScarsegError
 from scarseg.io.casefile import library, store
 from scarseg.io.casefile.file_format import encode_case
@@ -35,7 +40,6 @@ from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
 from scarseg.quant.wall_map import map_wall, reader_insertion
 from scarseg.report import text
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import MassInterval
 
 
 class MaskFormat(StrEnum):

@@ -61,8 +61,8 @@ def add_evaluate(commands: Commands) -> None:
         nargs="+",
         action="extend",
         metavar="HOW",
-        help="box, point, box+points, clicks:N, auto, detector (default: auto box clicks:3"
-        " detector)",
+        help="box, point, box+points, box+wall, clicks:N, auto, detector (default: auto box"
+        " clicks:3 detector)",
     )
     evaluate.add_argument(
         "--patients",

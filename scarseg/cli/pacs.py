@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, NOTHING_DONE, SOME_FAILED, print_tables, progress_bar, say
 from scarseg.cli.options import seconds, tcp_port
+from scarseg.cli.pacs_receive import add_receive
 from scarseg.cli.parser import Commands, Parser
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def add_pacs(commands: Commands) -> None:
     _add_test(verbs)
     _add_find(verbs)
     _add_fetch(verbs)
+    _add_send(verbs)
+    add_receive(verbs)
 
 
 def add_connection(verb: Parser) -> None:
@@ -219,3 +222,48 @@ def _say_warnings(folders: Sequence[Path]) -> None:
             say(f"{warning.code}: series {stack.stack_id}: {warning.message}")
     for refusal in report.refused:
         say(f"{refusal.code}: {refusal.message} [{refusal.path}]")
+
+
+def _add_send(verbs: Commands) -> None:
+    send = verbs.add_parser(
+        "send",
+        help="send results to their study in an archive",
+        description="Send DICOM SEG, SR, RTSTRUCT, PDF and pictures that scarseg wrote with"
+        " --identify. The study must exist there under the same patient ID; what is there already"
+        " stays as it is; each instance is looked up afterwards.",
+    )
+    add_connection(send)
+    send.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    send.add_argument(
+        "--pseudonyms", action="store_true", help="send files that name a patient by pseudonym"
+    )
+    send.add_argument("--images", action="store_true", help="send images as well")
+    send.add_argument(
+        "--new-study", action="store_true", help="send to a study that is not there yet"
+    )
+    send.set_defaults(run=_send)
+
+
+def _send(options: argparse.Namespace) -> int:
+    from scarseg import pacs
+    from scarseg.pacs.sending import read_instances, send_instances
+
+    selection = read_instances(options.paths, options.images)
+    if selection.n_images_left_out:
+        say(f"{selection.n_images_left_out} images are not sent; --images sends them.")
+    archive = pacs.connect(server_of(options))
+    with progress_bar("Sending") as progress:
+        report = send_instances(
+            archive,
+            selection.instances,
+            pseudonyms=options.pseudonyms,
+            new_study=options.new_study,
+            progress=progress,
+        )
+    for one in report.sent:
+        print(f"sent {one.kind} {one.sop_uid} to study {one.study_uid}")
+    for one in report.present:
+        print(f"there already: {one.kind} {one.sop_uid} in study {one.study_uid}")
+    for one, reason in report.refused:
+        say(f"E_PACS_REFUSED: {one.kind} {one.sop_uid}: {reason}")
+    return SOME_FAILED if report.refused else DONE

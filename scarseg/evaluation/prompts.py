@@ -11,6 +11,7 @@ import numpy as np
 from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Box, Point
 from scarseg.errors import InputError
+from scarseg.training.given_wall import move_border
 from scarseg.training.prompts import bounding_box, click_inside, components, draw_box
 
 MAX_CLICKS = 20
@@ -19,6 +20,10 @@ BOX_EDGES = (0.05, 0.1)
 """Each edge of a reader's box is off by a normal error of half this share of the side."""
 BOX_GROWTH = (0.0, 0.15)
 """A reader draws generously: the whole box is larger by this share."""
+
+
+CONTOUR_RMS_MM = 1.0
+"""Contours of the wall are smoothly off by this (root mean square)."""
 
 
 class PromptKind(StrEnum):
@@ -34,6 +39,8 @@ class PromptKind(StrEnum):
     """A reader's click in every component."""
     BOX_POINTS = "box+points"
     """Both."""
+    BOX_WALL = "box+wall"
+    """A reader's box per component, and both contours of the wall drawn by hand."""
     CLICKS = "clicks"
     """Boxes, then corrective clicks where the largest error is."""
     FWHM = "fwhm"
@@ -79,8 +86,8 @@ def parse_strategies(words: Iterable[str]) -> tuple[PromptStrategy, ...]:
         if asking is PromptKind.FWHM or counted != bool(number) or counted != (clicks > 0):
             raise InputError(
                 "E_PROMPTS",
-                f"{word!r} is no way of asking; there are box, point, box+points, clicks:N, auto"
-                " and detector.",
+                f"{word!r} is no way of asking; there are box, point, box+points, box+wall,"
+                " clicks:N, auto and detector.",
             )
         if clicks > MAX_CLICKS:
             raise InputError("E_PROMPTS", f"{word!r}: at most {MAX_CLICKS} clicks.")
@@ -93,7 +100,10 @@ class RandomStream(StrEnum):
     """Actions of a simulated reader; each has random numbers of its own."""
 
     BOXES = "boxes"
+    CONTOURS = "contours"
     POINTS = "points"
+    BOX_WALL = "box+wall"
+    """A reader's box per component, and both contours of the wall drawn by hand."""
     CLICKS = "clicks"
 
 
@@ -114,6 +124,19 @@ def reader_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
         Box.spanning(*draw_box(bounding_box(part), rng, BOX_EDGES, BOX_GROWTH))
         for part in (components(scar) if scar.any() else ())
     )
+
+
+def reader_wall(
+    pool: MaskArray, heart: MaskArray, spacing_mm: tuple[float, float], rng: np.random.Generator
+) -> tuple[MaskArray, MaskArray]:
+    """Draw both contours as a reader would; return disjoint masks (row, column) of pool and wall.
+
+    Args:
+        pool, heart: of the reference, the heart with its pool; neither empty.
+    """
+    outer = move_border(heart, spacing_mm, CONTOUR_RMS_MM, rng)
+    inner = move_border(pool, spacing_mm, CONTOUR_RMS_MM, rng) & outer
+    return inner, outer & ~inner
 
 
 def reader_points(scar: MaskArray, rng: np.random.Generator) -> tuple[Point, ...]:

@@ -17,6 +17,7 @@ from scarseg.evaluation.prompts import (
     RandomStream,
     reader_boxes,
     reader_points,
+    reader_wall,
     rng_for,
 )
 from scarseg.models import Models, Structure
@@ -146,9 +147,31 @@ def simulate_reading(
         else:
             scar = truth.scar[k]
             asked = _drawn(strategy, proposal, scar, truth.patient, k, (seed, draw))
+            if strategy.kind is PromptKind.BOX_WALL:
+                proposal = _walled(proposal, truth, k, (seed, draw))
             clicking = rng_for(seed, truth.patient, k, draw, RandomStream.CLICKS)
             rounds.append(_answers(models, proposal, asked, rules, scar, strategy.clicks, clicking))
     return [_joined(rounds, n) for n in range(strategy.clicks + 1)]
+
+
+def _walled(
+    proposal: SliceProposal, truth: Reference, k: int, hand: tuple[int, int]
+) -> SliceProposal:
+    """Return the proposal of slice ``k`` with a reader's wall and pool instead of its labels.
+
+    Unchanged where the reference has no wall or no pool; ``hand`` is (seed, draw).
+    """
+    pool, heart = truth.labels[k] == Label.BLOOD_POOL, truth.labels[k] > 0
+    known = truth.wall_known[k] and truth.pool_known[k]
+    if not (known and pool.any() and (heart & ~pool).any()):
+        return proposal
+    seed, draw = hand
+    rng = rng_for(seed, truth.patient, k, draw, RandomStream.CONTOURS)
+    spacing_mm = proposal.embedding.pixel_spacing_mm
+    inner, wall = reader_wall(pool, heart, spacing_mm, rng)
+    labels = np.zeros_like(proposal.labels)
+    labels[inner], labels[wall] = Label.BLOOD_POOL, Label.MYOCARDIUM
+    return replace(proposal, labels=labels)
 
 
 def _drawn(

@@ -49,7 +49,8 @@ def summarise(column: Column) -> Figures:
     """Pool one column.
 
     Scar figures are over patients with scar, false grams over those without and over slices
-    without; a patient whose scar was missed has Dice 0, distances are over those that have them.
+    without; ``challenge_dice`` alone is over both. A patient whose scar was missed has Dice 0,
+    distances are over those that have them.
     """
     known = [one for one in column.patients if one.n_scar_slices is not None]
     sick = [one for one in known if one.n_scar_slices]
@@ -58,6 +59,7 @@ def summarise(column: Column) -> Figures:
         "patients_with_scar": len(sick),
         "patients_without_scar": len(known) - len(sick),
         "scar": _scar(sick),
+        "challenge_dice": challenge_dice(known),
         "false_scar": _false_scar(known, column.slices),
         "heart": _heart(column.patients, column.slices),
         "slices": _slices(column.slices),
@@ -69,7 +71,7 @@ def summarise(column: Column) -> Figures:
             "seconds_per_answer": _of(column.patients, "answer_seconds"),
         },
     }
-    return {name: part for name, part in figures.items() if part != {}}
+    return {name: part for name, part in figures.items() if part not in ({}, None)}
 
 
 def values_of(rows: Iterable[Any], name: str) -> Values:
@@ -142,6 +144,18 @@ def pooled_dice(rows: Sequence[PatientFigures]) -> float | None:
     return fsum(both * (dice or 0.0) for both, dice in masses) / total if total else None
 
 
+def challenge_dice(known: Sequence[PatientFigures]) -> float | None:
+    """Return the mean Dice by the rule of the EMIDEC challenge: over all patients, MVO as infarct.
+
+    A patient without scar counts 1 where nothing was found and 0 otherwise.
+    """
+    if not known:
+        return None
+    return fsum(
+        (one.dice or 0.0) if one.n_scar_slices else float(not one.scar_mass_g) for one in known
+    ) / len(known)
+
+
 def _percent(sick: Sequence[PatientFigures]) -> Figures:
     """Compare scar in percent of LV mass, each by its own wall."""
     rows = [r for r in sick if r.scar_percent_lv is not None and r.true_scar_percent_lv is not None]
@@ -159,7 +173,9 @@ def _false_scar(known: Sequence[PatientFigures], slices: Sequence[SliceFigures])
     masses = values_of(empty, "scar_mass_g")
     figures: Figures = {}
     if well:
-        figures["on_patients_without_scar_g"] = distribution(values_of(well, "scar_mass_g"))
+        masses_g = values_of(well, "scar_mass_g")
+        figures["on_patients_without_scar_g"] = distribution(masses_g)
+        figures["patients_left_empty_percent"] = 100 * float(np.mean(masses_g == 0))
     if empty:
         figures["on_slices_without_scar_g"] = distribution(masses)
         figures["slices_without_scar"] = len(masses)

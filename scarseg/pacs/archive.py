@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -79,7 +79,11 @@ class Instance:
     study_uid: str
     series_uid: str
     transfer_syntax: str
-    data: bytes
+    patient_id: str
+    pseudonymous: bool
+    kind: str
+    """A word for people: SEG, SR, RTSTRUCT, PDF, picture or image."""
+    data: bytes = field(repr=False)
 
 
 Store: TypeAlias = "Callable[[bytes | Dataset], None]"

@@ -64,6 +64,8 @@ class Caller:
         self.server = server
         self._tls = client_context(server) if server.is_encrypted else None
         self._sockets: dict[Association, socket.socket] = {}
+        self._address = ""
+        """Address that was reached before; tried with a plain socket first, and after a failure."""
 
     @contextmanager
     def associated(
@@ -90,14 +92,14 @@ class Caller:
         handlers: Sequence[Any] = (),
     ) -> Association:
         server = self.server
-        with self.connection() as probe:
-            address = probe.getpeername()[0]
+        if not self._address:
+            self._try()
         entity = AE(ae_title=server.ae_title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = server.timeout_s
         entity.connection_timeout = server.timeout_s
         began = time.monotonic()
         association = entity.associate(
-            address,
+            self._address,
             server.port,
             contexts=list(contexts),
             ae_title=server.called_ae_title,
@@ -106,9 +108,10 @@ class Caller:
             tls_args=None if self._tls is None else (self._tls, server.host),
         )
         if not association.is_established:
-            error = self._why_not(association, began, what)
             self.end(association)
-            raise error
+            if not association.is_rejected:
+                self._try()
+            raise self._why_not(association, began, what)
         return association
 
     def end(self, association: Association, abort: bool = False) -> None:
@@ -122,8 +125,14 @@ class Caller:
         if (kept := self._sockets.pop(association, None)) is not None:
             kept.close()
 
+    def _try(self) -> None:
+        self._address = ""
+        with self.connection() as probe:
+            self._address = str(probe.getpeername()[0])
+
     def _keep_socket(self, event: evt.Event) -> None:
-        self._sockets[event.assoc] = event.assoc.dul.socket.socket
+        kept: Any = event.assoc.dul.socket
+        self._sockets[event.assoc] = kept.socket
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
@@ -219,7 +228,7 @@ class Caller:
 
 def event_bytes(event: evt.Event) -> bytes:
     """Return the file of a C-STORE request."""
-    request = event.request
+    request: Any = event.request
     encoded = request.DataSet.getvalue() if request.DataSet else b""
     return file_bytes(
         encoded,

@@ -9,15 +9,17 @@ not depend on the way.
 from __future__ import annotations
 
 import struct
+import threading
+import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import cast
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
@@ -41,6 +43,8 @@ _ROWS, _PADDING = 0x00280010, 0xFFFCFFFC
 _PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
 _MAX_DEPTH = 32
+_filters = threading.Lock()
+"""The filters of warnings belong to the process, not to a thread."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,17 @@ def file_bytes(encoded: bytes, sop_class: str, sop: str, transfer_syntax: str) -
     return buffer.getvalue() + encoded
 
 
+def parsed(data: bytes, stop_before_pixels: bool = False) -> FileDataset:
+    """Return the data set of a file; pydicom's warnings, which repeat raw values, are dropped.
+
+    Raises:
+        one of UNREADABLE.
+    """
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dcmread(BytesIO(data), stop_before_pixels=stop_before_pixels)
+
+
 def normalised(data: bytes | Dataset) -> tuple[Identity, bytes]:
     """Return the identity of a file that arrived and its bytes as they are kept.
 
@@ -70,7 +85,7 @@ def normalised(data: bytes | Dataset) -> tuple[Identity, bytes]:
         PacsError: E_PACS_ANSWER, it is no whole DICOM file or its UIDs are none.
     """
     try:
-        dataset = dcmread(BytesIO(data)) if isinstance(data, bytes) else data
+        dataset = parsed(data) if isinstance(data, bytes) else data
         syntax = str(dataset.file_meta.TransferSyntaxUID)
         _check_whole(dataset)
         found = identity(dataset)
@@ -105,7 +120,7 @@ def raw_text(dataset: Dataset, tag: int) -> str:
 
     What cannot be decoded becomes replacement characters. Several values keep their backslash.
     """
-    element = cast("DataElement | RawDataElement | None", dataset.get_item(Tag(tag)))
+    element: Any = dataset.get_item(Tag(tag))
     if element is None or element.value is None:
         return ""
     value = element.value

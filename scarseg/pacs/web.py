@@ -12,12 +12,10 @@ import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any, cast
 
 import requests
 from dicomweb_client.web import DICOMwebClient
-from pydicom import dcmread
 from requests.adapters import HTTPAdapter
 
 from scarseg.errors import PacsError
@@ -38,7 +36,7 @@ from scarseg.pacs.archive import (
     study_matches,
     too_many,
 )
-from scarseg.pacs.instances import UNREADABLE
+from scarseg.pacs.instances import UNREADABLE, parsed
 from scarseg.pacs.tls import client_context, reason_of
 from scarseg.progress import Progress, silent
 
@@ -192,7 +190,7 @@ class WebArchive:
         try:
             with self._errors("STOW-RS"):
                 answer = self._client.store_instances(
-                    [dcmread(BytesIO(instance.data))], study_instance_uid=instance.study_uid
+                    [parsed(instance.data)], study_instance_uid=instance.study_uid
                 )
         except PacsError as error:
             if error.code == "E_PACS_REFUSED":

@@ -30,8 +30,11 @@ def draw_given_wall(pool: Mask, wall: Mask, spacing_mm: float, rng: np.random.Ge
     wall; of the epicardium alone all of the heart is in the map of the wall and no pool.
     """
     kind = rng.random()
-    heart = _moved(ndimage.binary_fill_holes(pool | wall), spacing_mm, rng)
-    inside = _moved(pool, spacing_mm, rng)
+    spacing = (spacing_mm, spacing_mm)
+    heart = move_border(
+        ndimage.binary_fill_holes(pool | wall), spacing, rng.uniform(*ERROR_MM), rng
+    )
+    inside = move_border(pool, spacing, rng.uniform(*ERROR_MM), rng)
     maps = np.zeros((2, *pool.shape), dtype=np.float32)
     if kind < ENDOCARDIUM:
         maps[0] = inside
@@ -43,9 +46,21 @@ def draw_given_wall(pool: Mask, wall: Mask, spacing_mm: float, rng: np.random.Ge
     return maps
 
 
-def _moved(mask: Mask, spacing_mm: float, rng: np.random.Generator) -> Mask:
-    """Return a mask whose border is moved in or out by a smooth random distance."""
-    error = ndimage.gaussian_filter(rng.normal(0, 1, mask.shape), SMOOTH_MM / spacing_mm)
-    error *= rng.uniform(*ERROR_MM) / max(float(error.std()), 1e-9)
-    depth = ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
-    return np.asarray(depth * spacing_mm + error > 0)
+def move_border(
+    mask: Mask, spacing_mm: tuple[float, float], rms_mm: float, rng: np.random.Generator
+) -> Mask:
+    """Return a mask whose border is moved in or out by a smooth random distance.
+
+    Args:
+        mask: (row, column), neither empty nor full.
+        spacing_mm: (row, column).
+        rms_mm: root mean square of the distance along the border.
+    """
+    smooth = [SMOOTH_MM / one for one in spacing_mm]
+    error = ndimage.gaussian_filter(rng.normal(0, 1, mask.shape), smooth)
+    inside = ndimage.distance_transform_edt(mask, spacing_mm)
+    depth = inside - ndimage.distance_transform_edt(~mask, spacing_mm)
+    depth -= np.sign(depth) * min(spacing_mm) / 2  # the border lies between two pixels
+    border = np.abs(depth) <= max(spacing_mm)
+    error *= rms_mm / max(float(np.sqrt(np.mean(error[border] ** 2))), 1e-9)
+    return np.asarray(depth + error > 0)

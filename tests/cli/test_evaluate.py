@@ -46,7 +46,8 @@ def test_tables_and_summary(
     out = tmp_path / "out"
     assert cli.main([*WORDS, "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "scar: patient Dice, mean" in said
+    assert "scar: Dice, patients with scar" in said
+    assert "scar: Dice, challenge's rule" in said
     assert f"{out}: 3 of 3 patients evaluated (all patients)" in said
     patients = rows(out / "patients.csv")
     names = ["auto", "box", "clicks:1", "clicks:2", "detector", "fwhm"]

@@ -17,7 +17,7 @@ from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.evaluation.phantoms import VOXEL_G, healthy_case, phantom_case, unread_scar
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models
 
-ALL = Protocol(parse_strategies([*DEFAULT_STRATEGIES, "point", "box+points"]), seed=1)
+ALL = Protocol(parse_strategies([*DEFAULT_STRATEGIES, "point", "box+points", "box+wall"]), seed=1)
 
 
 def rows(result: PatientResult) -> dict[str, PatientFigures]:
@@ -36,7 +36,9 @@ def test_a_model_that_is_right_scores_one() -> None:
     result = evaluated(phantom_case())
     found = rows(result)
     clicks = [f"clicks:{n}" for n in (1, 2, 3)]
-    assert list(found) == ["auto", "box", *clicks, "detector", "point", "box+points", "fwhm"]
+    assert list(found) == [
+        *("auto", "box", *clicks, "detector", "point", "box+points", "box+wall", "fwhm")
+    ]
     grams = (phantom_labels() == 3).sum() * VOXEL_G
     wall = (phantom_labels() >= 2).sum() * VOXEL_G
     for name in ("auto", "detector"):
@@ -55,6 +57,8 @@ def test_a_model_that_is_right_scores_one() -> None:
     assert found["box+points"].n_interactions == 6
     assert found["box"].redrawn_dice is not None
     assert found["fwhm"].wall_dice is None
+    assert 0.5 < (found["box+wall"].wall_dice or 0) < 1, "the contours are a millimetre off"
+    assert (found["box+wall"].pool_dice or 0) > 0.8
 
 
 def test_slices_without_a_mark_are_exact() -> None:

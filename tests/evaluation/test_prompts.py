@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from scarseg.errors import InputError
 from scarseg.evaluation.prompts import (
@@ -14,6 +15,7 @@ from scarseg.evaluation.prompts import (
     parse_strategies,
     reader_boxes,
     reader_points,
+    reader_wall,
     rng_for,
 )
 from tests.conftest import phantom_labels
@@ -69,3 +71,17 @@ def test_boxes_are_drawn_as_they_always_were() -> None:
     [box] = reader_boxes(phantom_labels()[2] == 3, rng)
     corners = (box.column0, box.row0, box.column1, box.row1)
     assert corners == pytest.approx((40.9, 22.8, 48.7, 37.2), abs=1.0)
+
+
+def test_a_readers_contours_are_a_millimetre_off() -> None:
+    rows, columns = np.mgrid[:100, :120]
+    radius = np.hypot((rows - 50) * 1.2, (columns - 60) * 1.0)
+    pool, heart = radius < 22, radius < 31
+    offsets = []
+    for seed in range(30):
+        inner, wall = reader_wall(pool, heart, (1.2, 1.0), np.random.default_rng(seed))
+        assert not (inner & wall).any()
+        drawn = inner | wall
+        rim = drawn & ~ndimage.binary_erosion(drawn)
+        offsets.append(float(np.sqrt(np.mean((radius[rim] - 30.5) ** 2))))
+    assert 0.8 < np.mean(offsets) < 1.4

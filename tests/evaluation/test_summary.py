@@ -10,6 +10,7 @@ import pytest
 from scarseg.evaluation.metrics import PatientFigures, SliceFigures
 from scarseg.evaluation.summary import (
     Column,
+    challenge_dice,
     dice_gain,
     distribution,
     group_columns,
@@ -94,6 +95,12 @@ def test_patients_with_scar_make_the_dice_and_the_errors() -> None:
     assert scar["mass_agreement"]["concordance"]["ccc"] == pytest.approx(ccc)
 
 
+def test_the_challenge_counts_all_patients() -> None:
+    # 0.8, 0.6 and 0 with scar; without: 0.5 g found is 0, nothing found is 1.
+    assert summarise(COLUMN)["challenge_dice"] == pytest.approx((0.8 + 0.6 + 0 + 0 + 1) / 5)
+    assert challenge_dice(()) is None
+
+
 def test_pooled_dice_weighs_patients_by_their_scar() -> None:
     # Shared 0.8 * 11 and 0.6 * 18 of 22 + 36 + 5.
     assert pooled_dice(PATIENTS[:3]) == pytest.approx(2 * (8.8 + 10.8) / 63)
@@ -102,6 +109,7 @@ def test_pooled_dice_weighs_patients_by_their_scar() -> None:
 def test_false_scar_is_told_apart() -> None:
     false = summarise(COLUMN)["false_scar"]
     assert false["on_patients_without_scar_g"]["mean"] == pytest.approx(0.25)
+    assert false["patients_left_empty_percent"] == 50
     assert false["on_slices_without_scar_g"]["mean"] == pytest.approx(0.1)
     assert (false["slices_without_scar"], false["slices_with_false_scar"]) == (2, 1)
 

@@ -100,6 +100,15 @@ def read_with_prompts(reader: Reader) -> None:
     reader.undo()
     reader.redo()
     reader.act("label_3")
+    # Scar of a moved wall stays the segmenter's: boxes and clicks go on being answered.
+    for nudge in ("endocardium_in", "epicardium_out", "epicardium_out_all"):
+        reader.act(nudge)
+    reader.undo()
+    reader.drag_box(box.column0 - 1, box.row0 - 1, column, row + 2)
+    answered(reader)
+    reader.act("endocardium_out")
+    reader.click(float(wall[0][1]) + 0.5, float(wall[0][0]) + 0.5)
+    answered(reader)
 
 
 def read_by_hand(reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from PyQt6.QtCore import QObject, QSettings, pyqtSignal
@@ -13,9 +14,11 @@ from scarseg.gui.commands.reader import ReaderName
 from scarseg.gui.commands.segmentation import SegmentationCommands
 from scarseg.gui.commands.slices import SliceCommands
 from scarseg.gui.commands.studies import StudyCommands
+from scarseg.gui.commands.wall import WallCommands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
+from scarseg.gui.tools.contours import Border
 
 __all__ = ["Commands", "ReaderName"]
 
@@ -43,6 +46,7 @@ class Commands(QObject):
         self.studies = StudyCommands(self._context)
         self.slices = SliceCommands(self._context)
         self.segmentation = SegmentationCommands(self._context)
+        self.wall = WallCommands(self._context)
         self.export = ExportCommands(self._context, settings)
         self.reader = ReaderName(self._context, settings, self)
         self.reader.changed.connect(self.said)
@@ -64,6 +68,8 @@ class Commands(QObject):
         return None if self._session.current is None else self._session.current.document
 
     def _connect(self, actions: Actions) -> None:
+        actions["identify"].setChecked(self.export.identify)
+        actions["identify"].toggled.connect(self.export.set_identify)
         studies, slices, segmentation = self.studies, self.slices, self.segmentation
         actions.connect(
             {
@@ -83,6 +89,7 @@ class Commands(QObject):
                 "segment": segmentation.segment,
                 "propose_again": segmentation.propose_again,
                 "propose_wall": segmentation.propose_wall,
+                **self._nudges(),
                 "clip": segmentation.clip,
                 "propose_mvo": segmentation.propose_mvo,
                 "copy_up": partial(segmentation.copy, -1),
@@ -92,7 +99,17 @@ class Commands(QObject):
                 "export": self.export.export_csv,
                 "export_all": self.export.export_list,
                 "export_parts": self.export.export_formats,
+                "report": self.export.write_page,
                 "save_prompts": self.export.save_prompts,
                 "reader": self.reader.set_reader,
             }
         )
+
+    def _nudges(self) -> dict[str, Callable[[], None]]:
+        """Return what the actions that nudge a contour do."""
+        return {
+            f"{border}_{way}{suffix}": partial(nudge, border, direction)
+            for border in Border
+            for way, direction in (("out", 1), ("in", -1))
+            for suffix, nudge in (("", self.wall.nudge), ("_all", self.wall.nudge_all))
+        }

@@ -18,7 +18,6 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme
 from scarseg.gui.session.document import UNDO_LIMIT, Document, SliceCommand
-from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
 MAX_EARLIER = 20
@@ -65,19 +64,24 @@ class HistoryModel(QAbstractListModel):
             return None
         stack = document.undo_stack
         step = stack.command(index.row() - 1) if index.row() else None
+        verb = number = ""
+        if step is not None and step.childCount():  # one step on several slices
+            verb, step = step.text(), step.child(0)
         if not isinstance(step, SliceCommand):
             return _first(document, role)
+        if not verb:
+            verb, number = step.verb, str(step.change.slice_index + 1)
         if role == Qt.ItemDataRole.DisplayRole:
-            return step.verb
+            return verb
         if role == SLICE:
-            return str(step.change.slice_index + 1)
+            return number
         if role == TIME:
             return step.at.strftime("%H:%M:%S")
         if role == UNDONE:
             return index.row() > stack.index()
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             undone = ", undone" if index.row() > stack.index() else ""
-            return f"{step.text()}, {step.at:%H:%M:%S}{undone}"
+            return f"{step.text() if number else verb}, {step.at:%H:%M:%S}{undone}"
         return None
 
 
@@ -196,9 +200,7 @@ class HistoryPanel(QWidget):
         assert selection is not None
         selection.currentChanged.connect(self._choose)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(label("HISTORY", "heading"))
+        layout.setContentsMargins(10, 2, 4, 4)
         layout.addWidget(self.view, 1)
         self._document: Document | None = None
         self.hide()
@@ -216,7 +218,7 @@ class HistoryPanel(QWidget):
         self.steps.show(None)
 
     def _refresh(self) -> None:
-        if self._document is not None and self.isVisible():
+        if self._document is not None and self.isVisibleTo(self.window()):
             self._selecting = True
             self.steps.refresh()
             self._selecting = False

@@ -118,7 +118,7 @@ class SliceBars(Plot):
         """Return the tool tip of a slice."""
         row = self._rows[k]
         lines = [
-            f"Slice {k + 1} · {theme.STATUS_WORDS[row.status]}",
+            f"Slice {k + 1} · {_word(row)}",
             f"{row.scar_mass_thickness_g:.1f} g by slice thickness,"
             f" {row.scar_mass_spacing_g:.1f} g by slice spacing",
         ]
@@ -222,3 +222,8 @@ def _grams_text(row: SliceMeasurement, scar: float) -> str:
     if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
         return "n/a"
     return "–" if row.status is SliceStatus.UNSEEN and scar == 0 else f"{scar:.1f} g"
+
+
+def _word(row: SliceMeasurement) -> str:
+    corrected = row.status is SliceStatus.ACCEPTED and row.changed
+    return theme.CORRECTED if corrected else theme.STATUS_WORDS[row.status]

@@ -11,6 +11,7 @@ from scarseg.case.labels import Label
 from scarseg.case.stack import FloatArray
 from scarseg.gui.tools import drawing
 from scarseg.gui.tools import prompts as tools_prompts
+from scarseg.gui.tools.contours import ContourDrag, WallMoved
 from scarseg.gui.viewer.painting import REACH
 from scarseg.gui.viewer.pointer_view import BRUSHES, POINT_REACH, PointerView
 from scarseg.gui.viewer.view_state import ViewState
@@ -22,7 +23,7 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
 CLICKED = ("point", "flood", *BRUSHES)
 """The tools that a second click means as much to as the first."""
-Outcome = tools_prompts.Prompted | drawing.Painted | drawing.Refused
+Outcome = tools_prompts.Prompted | drawing.Painted | drawing.Refused | WallMoved
 
 
 class Canvas(PointerView):
@@ -31,6 +32,7 @@ class Canvas(PointerView):
     Signals:
         prompted: a :class:`scarseg.gui.tools.prompts.Prompted`.
         painted: a :class:`scarseg.gui.tools.drawing.Painted`.
+        wall_moved: a :class:`scarseg.gui.tools.contours.WallMoved`.
         refused: why a gesture changed nothing.
         pressed: a button went down, before anything comes of it.
         opened: a double-click with a tool that has no other use for it.
@@ -38,6 +40,7 @@ class Canvas(PointerView):
 
     prompted = pyqtSignal(object)
     painted = pyqtSignal(object)
+    wall_moved = pyqtSignal(object)
     refused = pyqtSignal(str)
     pressed = pyqtSignal()
     opened = pyqtSignal()
@@ -46,6 +49,7 @@ class Canvas(PointerView):
         super().__init__(shared)
         self._brush: drawing.Brush | None = None
         self._box: tools_prompts.BoxTool | None = None
+        self._drag: ContourDrag | None = None
         self._corners: list[tools_prompts.Position] = []
         self._pressed_at, self._button = QPointF(), LEFT
         self._twice = False
@@ -60,15 +64,17 @@ class Canvas(PointerView):
         self.cancel_gesture()
         self.redraw_tool()
 
-    def show_image(self, pixels: FloatArray) -> None:
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
         """Show the pixels (row, column) of a slice; a gesture under way is cancelled."""
         self.cancel_gesture()
-        super().show_image(pixels)
+        super().show_image(pixels, slice_index)
 
     def cancel_gesture(self) -> None:
         """Cancel the gesture under way, without effect."""
         busy = self._held is not None
         self._held, self._brush, self._box, self._corners = None, None, None, []
+        self._drag = None
+        self.contour_layer.show_contour(None)
         self.tool_layer.show_polygon([])
         if busy:
             self._report(None)
@@ -126,6 +132,10 @@ class Canvas(PointerView):
 
     def _begin(self, at: tools_prompts.Position, event: QMouseEvent) -> None:
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        taken = None if new else self._contour_at(at)
+        if taken is not None:
+            contours, border, index = taken
+            self._drag = ContourDrag(border, index, contours, at, self._spacing)
         self._box = self.box_tool
         if self._box is not None:
             rows, columns = self._labels.shape
@@ -149,7 +159,9 @@ class Canvas(PointerView):
         event.accept()
         at = self._drag_view(event)
         if self._held is LEFT and self.editable:
-            if self._box is not None:
+            if self._drag is not None:
+                self._show_drag(self._drag, event)
+            elif self._box is not None:
                 self.prompt_layer.show_prompts(self._box.move(at), self.chosen, False)
             elif self._brush is not None:
                 self._draw_labels(self._brush.move(at))
@@ -177,7 +189,11 @@ class Canvas(PointerView):
     def _end(
         self, at: tools_prompts.Position, event: QMouseEvent, clicked: bool, right: bool
     ) -> None:
-        if self.tool == "point":
+        drag, self._drag = self._drag, None
+        if drag is not None and not clicked:
+            self._box = None
+            self._release_contour(drag, at)
+        elif self.tool == "point":
             alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
             self._click(at, positive=not (alt or right))
         elif right:
@@ -198,6 +214,25 @@ class Canvas(PointerView):
             self._fill_corners("lasso")
         elif self.tool == "flood" and clicked:
             self._report(drawing.flood(self._labels, at, self.label))
+
+    def _show_drag(self, drag: ContourDrag, event: QMouseEvent) -> None:
+        """Show wall and blood pool as a release here would leave them."""
+        away = event.position() - self._pressed_at
+        if hypot(away.x(), away.y()) < CLICK:
+            return
+        self.setCursor(Qt.CursorShape.ClosedHandCursor)
+        contours = drag.contours(self.to_source(event.position()))
+        moved = drag.moved(contours, self._labels, self._under_scar)
+        self._draw_contour(contours, drag.border)
+        self._draw_labels(self._labels if moved is None else moved.labels)
+
+    def _release_contour(self, drag: ContourDrag, at: tools_prompts.Position) -> None:
+        contours = drag.contours(at)
+        moved = drag.moved(contours, self._labels, self._under_scar)
+        if moved is not None:
+            self.shared.contours.store(moved.under_scar, contours)
+        self._report(moved)
+        self._hover(at)
 
     def _choose(self, index: int | None) -> None:
         """Choose the box that Del deletes, of the tool's kind; the ventricle's always stays."""
@@ -240,6 +275,8 @@ class Canvas(PointerView):
     def _report(self, outcome: Outcome | None) -> None:
         if isinstance(outcome, drawing.Painted):
             self.painted.emit(outcome)
+        elif isinstance(outcome, WallMoved):
+            self.wall_moved.emit(outcome)
         elif isinstance(outcome, tools_prompts.Prompted):
             self.prompted.emit(outcome)
         else:

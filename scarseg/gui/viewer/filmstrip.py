@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,7 +65,7 @@ class Captioned(QWidget):
     def _name(self) -> None:
         words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
         self.setAccessibleName(", ".join(word for word in words if word))
-        self.setToolTip(self.remark)
+        self.setToolTip(theme.wrapped(self.remark))
 
     def write(
         self, painter: QPainter, room: QRectF, text: str, name: str, side: Qt.AlignmentFlag = LEFT
@@ -101,6 +101,8 @@ def status_of(
     reading = document.case.readings[k]
     status = reading.status
     word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+    if status is SliceStatus.ACCEPTED and document.case.differs_from_proposal(k):
+        word = theme.CORRECTED
     if status is SliceStatus.NOT_ASSESSABLE:
         word = f"n/a: {reading.reason}".removesuffix(": ")
     if k in inference.pending:
@@ -222,6 +224,9 @@ class Tile(Captioned):
         painter.end()
 
 
+LevelsOf = Callable[[int], tuple[float, float]]
+
+
 class Filmstrip(QScrollArea):
     """All slices of the open stack, the current one framed.
 
@@ -239,7 +244,7 @@ class Filmstrip(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tiles: list[Tile] = []
 
-    def show_document(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
+    def show_document(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
         """Make a tile per slice; ``crop`` is the part to show, in source pixels."""
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -271,10 +276,14 @@ class Filmstrip(QScrollArea):
         scrolls = room < SMALLEST
         self.setFixedHeight(width - 12 + TILE_HEIGHT + (14 if scrolls else 6))
 
-    def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
-        """Draw all pictures again with these levels and this crop."""
+    def show_window(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
+        """Draw all pictures again with these levels and this crop.
+
+        ``levels`` returns those of a slice.
+        """
         for tile in self.tiles:
-            tile.show_image(document.case.stack.pixels[tile.index], levels, crop)
+            pixels = document.case.stack.pixels[tile.index]
+            tile.show_image(pixels, levels(tile.index), crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
         """Show the state of a slice in colour and word."""

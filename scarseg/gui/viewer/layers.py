@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import hypot, isclose
 
+import numpy as np
+import numpy.typing as npt
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
-from PyQt6.QtGui import QPainter, QPainterPath, QPixmap, QTransform
+from PyQt6.QtGui import QColor, QPainter, QPainterPath, QPixmap, QTransform
 from PyQt6.QtWidgets import QGraphicsItem, QWidget
 
 from scarseg.case.labels import Label
 from scarseg.case.prompts import SlicePrompts
+from scarseg.gui import theme
 from scarseg.gui.viewer import painting
 
 MARGIN = 0.5
@@ -179,6 +182,38 @@ class MarkLayer(Layer):
         painter.drawPath(self.path)
         painter.setPen(painting.pen("#ffffff", 1.6, Qt.PenStyle.DotLine))
         painter.drawPath(self.path)
+
+
+class ContourLayer(Layer):
+    """The contour of the wall under the mouse, or in it."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__(changed)
+        self._contour: npt.NDArray[np.float64] | None = None
+        self._colour = theme.TEXT
+
+    @property
+    def shown(self) -> bool:
+        """Return whether a contour is shown."""
+        return self._contour is not None
+
+    def show_contour(self, points: npt.NDArray[np.float64] | None, colour: str = "") -> None:
+        """Show a closed contour, points (n, 2) of column and row; None removes it."""
+        if points is not self._contour:
+            self._contour, self._colour = points, colour
+            self.touch()
+
+    def paint(self, painter: QPainter) -> None:
+        if self._contour is None:
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        polygon = painting.polygon_of(self._contour)
+        for colour, width in ((theme.colour("#000000", 0.5), 5.0), (QColor("#ffffff"), 3.0)):
+            painter.setPen(painting.pen(colour, width))
+            painter.drawPolygon(polygon)
+        painter.setPen(painting.pen(self._colour, 1.6))
+        painter.drawPolygon(polygon)
 
 
 class PromptLayer(Layer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -23,6 +23,7 @@ from PyQt6.QtWidgets import QApplication, QScrollArea, QStackedWidget, QWidget
 from scarseg.gui import theme
 from scarseg.gui.commands import Commands
 from scarseg.gui.tools import drawing, prompts
+from scarseg.gui.tools.contours import WallMoved
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import RIGHT, Captioned, sized
 from scarseg.gui.viewer.view_state import ViewState
@@ -220,12 +221,13 @@ class Views(QStackedWidget):
 
     Signals:
         switched: the other view is shown.
-        refused, hovered, resized, threshold_turned, levels_changed, levels_settled: as those of
-            :class:`scarseg.gui.viewer.canvas.Canvas`, from whichever slice the mouse is on.
+        refused, hinted, hovered, resized, threshold_turned, levels_changed, levels_settled: from
+            the slice under the mouse, as in :class:`scarseg.gui.viewer.canvas.Canvas`.
     """
 
     switched = pyqtSignal()
     refused = pyqtSignal(str)
+    hinted = pyqtSignal(str)
     hovered = pyqtSignal(str)
     resized = pyqtSignal(int)
     threshold_turned = pyqtSignal(int)
@@ -234,8 +236,11 @@ class Views(QStackedWidget):
 
     def __init__(self, commands: Commands, settings: QSettings, watcher: QObject) -> None:
         super().__init__()
+        self.other_gestures: list[Callable[[], bool]] = []
+        """Tools that filter the events of the views: each returns whether it waits."""
         self._commands, self._settings, self._watcher = commands, settings, watcher
         self.shared = ViewState(self)
+        self.shared.contours = commands.wall.contours
         self.canvas, self.grid = Canvas(self.shared), Grid(self.shared)
         self.addWidget(self.canvas)
         self.addWidget(self.grid)
@@ -245,6 +250,7 @@ class Views(QStackedWidget):
         self.canvas.levels_changed.connect(self.levels_changed)
         self.canvas.prompted.connect(commands.segmentation.prompted)
         self.canvas.painted.connect(commands.segmentation.painted)
+        self.canvas.wall_moved.connect(commands.wall.moved)
         self.setCurrentIndex(int(settings.value(KEY, False, type=bool)))
 
     @property
@@ -273,6 +279,11 @@ class Views(QStackedWidget):
         """The view in which a gesture is half made, if there is one."""
         canvases = (self.canvas, *(cell.canvas for cell in self.grid.cells))
         return next((canvas for canvas in canvases if canvas.gesture_open), None)
+
+    @property
+    def other_gesture_open(self) -> bool:
+        """Return whether a tool that is none of the views' own waits for its click or release."""
+        return any(waits() for waits in self.other_gestures)
 
     def cancel_gestures(self) -> None:
         """Cancel the gesture under way, on any slice."""
@@ -305,6 +316,7 @@ class Views(QStackedWidget):
 
     def _connect(self, canvas: Canvas) -> None:
         canvas.refused.connect(self.refused)
+        canvas.hinted.connect(self.hinted)
         canvas.hovered.connect(self.hovered)
         canvas.resized.connect(self.resized)
         canvas.threshold_turned.connect(self.threshold_turned)
@@ -321,6 +333,7 @@ class Views(QStackedWidget):
             part.opened.connect(partial(self._open, k))
         cell.canvas.prompted.connect(partial(self._prompted, k))
         cell.canvas.painted.connect(partial(self._painted, k))
+        cell.canvas.wall_moved.connect(partial(self._wall_moved, k))
 
     def _open(self, k: int) -> None:
         self._commands.slices.go_to(k)
@@ -335,3 +348,7 @@ class Views(QStackedWidget):
     def _painted(self, k: int, outcome: drawing.Painted) -> None:
         self._commands.slices.go_to(k)
         self._commands.segmentation.painted(outcome)
+
+    def _wall_moved(self, k: int, outcome: WallMoved) -> None:
+        self._commands.slices.go_to(k)
+        self._commands.wall.moved(outcome)

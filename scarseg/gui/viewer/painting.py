@@ -60,7 +60,7 @@ def outline(mask: MaskArray) -> QPainterPath:
         return path
     window = np.pad(cut(mask, part), 1).astype(np.float32)
     for contour in find_contours(window, 0.5):
-        path.addPolygon(_polygon(_corners(contour)[:, ::-1] + (part.x() - 0.5, part.y() - 0.5)))
+        path.addPolygon(polygon_of(_corners(contour)[:, ::-1] + (part.x() - 0.5, part.y() - 0.5)))
         path.closeSubpath()
     return path
 
@@ -73,7 +73,7 @@ def _corners(contour: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return kept
 
 
-def _polygon(points: npt.NDArray[np.float64]) -> QPolygonF:
+def polygon_of(points: npt.NDArray[np.float64]) -> QPolygonF:
     """Turn points (n, 2) of x, y into a polygon in one go, as Qt would read it from a file."""
     data = len(points).to_bytes(4, "big") + points.astype(">f8").tobytes()
     polygon = QPolygonF()

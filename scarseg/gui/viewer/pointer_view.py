@@ -10,6 +10,7 @@ from scarseg.case.labels import Label
 from scarseg.gui import theme
 from scarseg.gui.tools import drawing
 from scarseg.gui.tools import prompts as tools_prompts
+from scarseg.gui.tools.contours import Border, HeartContours
 from scarseg.gui.viewer.painting import REACH
 from scarseg.gui.viewer.slice_view import SliceView
 from scarseg.gui.viewer.view_state import SharedAttribute, ViewState
@@ -18,6 +19,13 @@ POINT_REACH = 6.5
 """How far from the middle of a point the mouse may be, in screen pixels."""
 BRUSHES = ("brush", "threshold", "eraser")
 """The tools that draw along a stroke."""
+CONTOUR_REACH = {"contour": 14.0, "box": 5.0, "point": 5.0}
+"""How far from a contour of the wall each tool takes it, in screen pixels; others never do."""
+CONTOUR_HINTS = {
+    Border.ENDOCARDIUM: "Drag the endocardium; Home, End nudge it (Shift: all slices)",
+    Border.EPICARDIUM: "Drag the epicardium; Page Up, Page Down nudge it (Shift: all slices)",
+}
+BOX_HINT = ". Ctrl: box"
 CURSORS = {
     "nw": Qt.CursorShape.SizeFDiagCursor,
     "se": Qt.CursorShape.SizeFDiagCursor,
@@ -30,6 +38,8 @@ CURSORS = {
     tools_prompts.BORDER: Qt.CursorShape.SizeAllCursor,
 }
 """The mouse cursor over the parts of a box."""
+BORDER_LABELS = {Border.ENDOCARDIUM: Label.BLOOD_POOL, Border.EPICARDIUM: Label.MYOCARDIUM}
+"""The label that each border of the wall bounds from outside."""
 
 
 class PointerView(SliceView):
@@ -43,6 +53,7 @@ class PointerView(SliceView):
         threshold_turned: the threshold is to rise by so many steps.
         levels_changed: the window is being dragged; ``levels_settled``: the button was released.
         hovered: sentence about the pixel under the mouse, or empty.
+        hinted: sentence about what a press here would do.
     """
 
     scrolled = pyqtSignal(int)
@@ -51,6 +62,7 @@ class PointerView(SliceView):
     levels_changed = pyqtSignal()
     levels_settled = pyqtSignal()
     hovered = pyqtSignal(str)
+    hinted = pyqtSignal(str)
 
     tool, label = SharedAttribute[str](), SharedAttribute[Label]()
     editable = SharedAttribute[bool]()
@@ -110,12 +122,51 @@ class PointerView(SliceView):
         self._show_brush(at)
         self._show_word(at)
         if self._held is None:
+            self._show_contour(at)
             self.setCursor(self._cursor(at))
         if self._inside(at):
             column, row = int(at[0]), int(at[1])
             self.hovered.emit(f"{column}, {row}:  {self.image.pixels[row, column]:.0f}")
         else:
             self.hovered.emit("")
+
+    def _contour_at(self, at: tools_prompts.Position) -> tuple[HeartContours, Border, int] | None:
+        """Find the contour that a press here takes, and which point of it.
+
+        Handles and borders of boxes, and points, come first.
+        """
+        reach = CONTOUR_REACH.get(self.tool, 0.0) / self.screen_per_pixel
+        if not (reach and self.editable) or self.shared.hidden or self._prompt_at(at):
+            return None
+        contours = self.shared.contours.of(self._under_scar)
+        found = None if contours is None else contours.nearest(at, reach)
+        return None if contours is None or found is None else (contours, *found)
+
+    def _prompt_at(self, at: tools_prompts.Position) -> bool:
+        """Return whether the tool would take a box or point here."""
+        hand, reach = self.box_tool, 1 / self.screen_per_pixel
+        if hand is not None:
+            return hand.grip(self._prompts, at, REACH * reach) is not None
+        if self.tool != "point":
+            return False
+        return tools_prompts.point_at(self._prompts, at, POINT_REACH * reach) is not None
+
+    def _show_contour(self, at: tools_prompts.Position) -> None:
+        """Show the contour that a press here would take, and how to use it."""
+        found = self._contour_at(at)
+        if found is None:
+            self.contour_layer.show_contour(None)
+            return
+        contours, border, _ = found
+        if not self.contour_layer.shown:
+            more = BOX_HINT if self.tool == "box" else ""
+            self.hinted.emit(CONTOUR_HINTS[border] + more)
+        self._draw_contour(contours, border)
+
+    def _draw_contour(self, contours: HeartContours, border: Border) -> None:
+        contour = contours[border]
+        colour = theme.LABEL_COLOURS[BORDER_LABELS[border]]
+        self.contour_layer.show_contour(None if contour is None else contour.points, colour)
 
     def _show_brush(self, at: tools_prompts.Position) -> None:
         """Show the brush and, before a press, the pixels that a threshold lets it paint."""
@@ -142,6 +193,8 @@ class PointerView(SliceView):
         reach = 1 / self.screen_per_pixel
         if self.tool == "window_level":
             return Qt.CursorShape.SizeAllCursor
+        if self.contour_layer.shown:
+            return Qt.CursorShape.OpenHandCursor
         hand = self.box_tool
         if hand is not None and self.editable:
             grip = hand.grip(self._prompts, at, REACH * reach)
@@ -210,3 +263,4 @@ class PointerView(SliceView):
         self.setCursor(Qt.CursorShape.SizeAllCursor if moves else Qt.CursorShape.CrossCursor)
         self.tool_layer.show_brush(None, (0, 0), theme.TEXT)
         self.tool_layer.show_word((0, 0), "", theme.TEXT)
+        self.contour_layer.show_contour(None)

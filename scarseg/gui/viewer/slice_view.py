@@ -48,11 +48,13 @@ class SliceView(Viewport):
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
+        self._slice_index = 0
         self.image, self.tint = items.SliceImageItem(), items.TintImage()
         self.overlay = layers.Overlay(self._layers)
         self.grid = layers.GridLayer(self.overlay.redraw)
         self.outlines = layers.LabelLayer(self.overlay.redraw)
         self.marks = layers.MarkLayer(self.overlay.redraw)
+        self.contour_layer = layers.ContourLayer(self.overlay.redraw)
         self.prompt_layer = layers.PromptLayer(self.overlay.redraw)
         self.added_layers: list[layers.AddedLayer] = []
         self.tool_layer, self.corner = items.ToolLayer(), items.EdgeText()
@@ -64,7 +66,8 @@ class SliceView(Viewport):
         self.redraw()
 
     def _layers(self) -> Iterable[layers.Layer]:
-        return (self.grid, self.outlines, self.marks, *self.added_layers, self.prompt_layer)
+        below = (self.grid, self.outlines, self.contour_layer, self.marks)
+        return (*below, *self.added_layers, self.prompt_layer)
 
     # What is shown
 
@@ -85,9 +88,16 @@ class SliceView(Viewport):
         ]
         self.overlay.redraw()
 
-    def show_image(self, pixels: FloatArray) -> None:
-        """Show the pixels (row, column) of a slice."""
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
+        """Show the pixels (row, column) of a slice, with its grey levels."""
+        self._slice_index = slice_index
         self.image.show_pixels(pixels)
+        self.image.show_levels(self.shown_levels)
+
+    @property
+    def shown_levels(self) -> Levels:
+        """Grey values from black to white of this slice."""
+        return self.shared.levels_of(self._slice_index)
 
     def show_labels(
         self, labels: LabelArray, under_scar: LabelArray, traced: painting.Traced
@@ -137,14 +147,14 @@ class SliceView(Viewport):
     def redraw(self) -> None:
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
-        self.image.show_levels(self.levels)
+        self.image.show_levels(self.shown_levels)
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
         self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
-        for layer in (self.outlines, self.marks, *self.added_layers):
+        for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):
             layer.setVisible(shown)
         self.tool_layer.setVisible(shown)
         self.prompt_layer.setVisible(shown and self.shared.prompts_shown)

@@ -167,7 +167,7 @@ def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
         reading.edited
         or reading.prompts.points
         or reading.prompts.no_scar
-        or reading.prompts.pool_box is not None
+        or reading.prompts.has_heart_prompts
         or any(box.origin is BoxOrigin.READER for box in reading.prompts.boxes)
         or (
             reading.prompts.lv_box is not None and reading.prompts.lv_box.origin is BoxOrigin.READER

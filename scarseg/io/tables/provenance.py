@@ -74,7 +74,8 @@ def case_provenance(case: Case) -> dict[str, object]:
 
 def reading_times(case: Case) -> tuple[datetime, datetime] | None:
     """Return when a reader did the first and the last thing, UTC; None where none did any."""
-    times = [step.at_ms for step in case.record.steps if step.cause is Cause.READER]
+    acts = (Cause.READER, Cause.CONTOUR)
+    times = [step.at_ms for step in case.record.steps if step.cause in acts]
     if not times or not case.interactions:
         return None
     first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (min(times), max(times)))
@@ -101,6 +102,11 @@ def _prompts(prompts: SlicePrompts) -> dict[str, object]:
         "points": [_point(one) for one in prompts.points],
         "pool_box": None if prompts.pool_box is None else _box(prompts.pool_box),
         "no_scar": prompts.no_scar,
+        **{
+            name: [list(corner) for corner in contour]
+            for name in ("endocardium", "epicardium")
+            if (contour := getattr(prompts, name)) is not None
+        },
     }
 
 
