@@ -19,6 +19,7 @@ from scarseg.cli.options import (
     add_identify,
     add_jobs,
     add_mass,
+    add_methods,
     add_scheduler,
     add_table,
     add_weights,
@@ -143,14 +144,7 @@ def _add_measuring(command: Parser) -> None:
     command.add_argument(
         "--slice-thickness", type=length, metavar="MM", help="where the header has none"
     )
-    command.add_argument(
-        "--methods",
-        type=_methods,
-        default=(),
-        metavar="all|none|LIST",
-        help="threshold methods to set beside, in scar_methods.csv: sd2 to sd6, fwhm_max,"
-        " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
-    )
+    add_methods(command, "threshold methods to set beside, in scar_methods.csv")
     command.add_argument(
         "--report", type=Path, metavar="DIR", help="a PDF report of every series, named by its UID"
     )
@@ -358,18 +352,3 @@ def _sidecar_settings(options: argparse.Namespace) -> dict[str, object]:
         "methods": list(options.methods),
         "identify": options.identify,
     }
-
-
-def _methods(text: str) -> tuple[str, ...]:
-    """Read ``all``, ``none`` or names with commas between."""
-    from scarseg.quant.method_comparison import METHOD_CHOICES
-
-    if text in ("all", "none"):
-        return METHOD_CHOICES if text == "all" else ()
-    asked = [part.strip().lower() for part in text.split(",")]
-    for name in asked:
-        if name not in METHOD_CHOICES:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
-            )
-    return tuple(name for name in METHOD_CHOICES if name in asked)

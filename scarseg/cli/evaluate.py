@@ -14,6 +14,7 @@ from scarseg.cli.options import (
     add_device,
     add_force,
     add_jobs,
+    add_methods,
     add_reference_data,
     add_scheduler,
     add_seed,
@@ -41,6 +42,7 @@ def add_evaluate(commands: Commands) -> None:
         epilog=examples(
             "scarseg evaluate emidec -o evaluation",
             "scarseg evaluate cases --dicom images -o ours --segmenter ours.safetensors --jobs 2",
+            "scarseg evaluate emidec -o methods --methods all",
             "scarseg evaluate emidec -o clicks --prompts auto clicks:5 --patients inner",
         ),
     )
@@ -80,6 +82,7 @@ def add_evaluate(commands: Commands) -> None:
     add_device(evaluate)
     add_jobs(evaluate)
     add_scheduler(evaluate)
+    add_methods(evaluate, "threshold methods to compare with the reference too, in methods.csv")
     evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
     add_force(evaluate)
     evaluate.set_defaults(run=_run)
@@ -87,7 +90,7 @@ def add_evaluate(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Evaluate; raise what :func:`scarseg.training.cases.read_data` and the models raise."""
-    from scarseg.evaluation import tables
+    from scarseg.evaluation import methods, tables
     from scarseg.evaluation.patient import Protocol
     from scarseg.evaluation.patients import choose_patients
     from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
@@ -97,6 +100,8 @@ def _run(options: argparse.Namespace) -> int:
 
     strategies = parse_strategies(options.prompts or DEFAULT_STRATEGIES)
     files = tables.result_files(options.output)
+    if options.methods:
+        files += methods.methods_files(options.output)
     if not options.force:
         refuse_existing(files)
     for file in files:
@@ -106,7 +111,9 @@ def _run(options: argparse.Namespace) -> int:
         progress(0.0, "reading")
         read = training_cases.read_data(options.data, options.dicom)
         cases, which = choose_patients(read, options.patients)
-        protocol = Protocol(strategies, options.seed, options.lv == "truth")
+        protocol = Protocol(
+            strategies, options.seed, options.lv == "truth", methods=options.methods
+        )
         results = evaluate_patients(cases, candidates, protocol, options.jobs, progress, cluster)
         summaries = tables.summarise_results(results)
         figures: dict[str, bytes] = {}
@@ -122,7 +129,13 @@ def _run(options: argparse.Namespace) -> int:
         "device": options.device,
         "weights": identities,
     }
-    tables.write_results(options.output, results, summaries, settings, figures, options.force)
+    compared = [row for result in results for row in result.methods]
+    by_method = methods.summarise_methods(compared)
+    drawn: dict[str, bytes] = dict(figures)
+    if options.methods:
+        pages = methods.render_methods(options.output, compared, by_method, settings)
+        drawn |= {path.name: data for path, data in pages.items()}
+    tables.write_results(options.output, results, summaries, settings, drawn, options.force)
     for note in (result.note for result in results if result.note):
         say(note)
     printed = {*settings["prompts"], PromptKind.FWHM.value}
@@ -130,6 +143,8 @@ def _run(options: argparse.Namespace) -> int:
         list(tables.build_tables([one for one in summaries if one["prompts"] in printed])),
         PLAIN_WIDTH,
     )
+    if options.methods:
+        print_tables([methods.methods_table(by_method)], PLAIN_WIDTH)
     rows = [row for result in results for row in result.patients]
     n_failed = len({(row.segmenter, row.patient) for row in rows if row.error_code})
     n_evaluated = len(results) - n_failed
