@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from scarseg.models import prepare_environment
 
 MEMORY = "4GiB"
 """Memory of one worker; one that needs more is started anew, and its series has failed."""
+START_S = 300.0
+"""Seconds that a worker may take to start, on a machine that is busy."""
 
 
 def serve_scheduler(host: str, port: int, file: Path | None, ready: Callable[[str], None]) -> None:
@@ -62,6 +65,8 @@ def serve_workers(address: str, n_processes: int, ready: Callable[[int], None]) 
     prefix = socket.gethostname()
 
     async def serve() -> None:
+        comm = await distributed.comm.connect(_address(place), timeout=ANSWER_S)
+        await comm.close()
         async with AsyncExitStack() as stack:
             nannies = []
             for number in range(n_processes):
@@ -70,7 +75,7 @@ def serve_workers(address: str, n_processes: int, ready: Callable[[int], None]) 
                     scheduler_file=place.get("scheduler_file"),
                     nthreads=1,
                     memory_limit=MEMORY,
-                    death_timeout=ANSWER_S,
+                    death_timeout=START_S,
                     worker_class=distributed.Worker,
                     name=f"{prefix}-{number}-{id(stack)}",
                     dashboard=False,
@@ -83,6 +88,17 @@ def serve_workers(address: str, n_processes: int, ready: Callable[[int], None]) 
         asyncio.run(serve())
     except (OSError, TimeoutError, RuntimeError) as error:
         message = f"No scheduler answers at {address}."
+        raise InputError("E_SCHEDULER", message) from error
+
+
+def _address(place: dict[str, Any]) -> str:
+    """Return the address of a scheduler, also where a file has it."""
+    if "address" in place:
+        return str(place["address"])
+    try:
+        return str(json.loads(Path(place["scheduler_file"]).read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{place['scheduler_file']} is no scheduler file."
         raise InputError("E_SCHEDULER", message) from error
 
 
