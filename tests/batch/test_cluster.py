@@ -32,7 +32,7 @@ distributed = pytest.importorskip("distributed")
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
     pytest.mark.filterwarnings("default"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,7 +61,7 @@ def address() -> Iterator[str]:
 def batch(data: Path, out: Path, cluster: Cluster | None, kill: str = "") -> BatchResult:
     """Measure a folder with everything that leaves files; kill a worker on the way."""
     jobs = select_stacks(scan([data])).jobs
-    settings = BatchSettings(masks=out / "masks", cases=out / "cases", methods=("sd5",))
+    settings = BatchSettings(masks=out / "masks", cases=out / "cases")
     killed: list[int] = []
 
     def progress(fraction: float, _text: str) -> None:
@@ -90,23 +90,23 @@ def files_of(out: Path) -> dict[str, str]:
 def test_cluster_leaves_the_same_bytes_as_one_process_and_a_killed_worker_costs_nothing(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "in", *range(1, 9))
+    write(tmp_path / "in", *range(1, 6))
     monkeypatch.chdir(tmp_path)  # workers resolve relative paths as the client does
     alone = batch(Path("in"), tmp_path / "a", None)
     shared = batch(Path("in"), tmp_path / "b", Cluster(address, "cpu"))
     killed = batch(Path("in"), tmp_path / "c", Cluster(address, "cpu"), kill=address)
-    assert len(alone.results) == len(shared.results) == len(killed.results) == 8
+    assert len(alone.results) == len(shared.results) == len(killed.results) == 5
     assert not any(one.record.failed for one in killed.results)
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b") == files_of(tmp_path / "c")
     cases = [sorted(p.name for p in (tmp_path / x / "cases").iterdir()) for x in "abc"]
-    assert cases[0] == cases[1] == cases[2] and len(cases[0]) >= 8
+    assert cases[0] == cases[1] == cases[2] and len(cases[0]) >= 5
 
 
 def test_items_are_taken_as_workers_become_free(address: str) -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:
-        for number in range(40):
+        for number in range(20):
             taken.append(number)
             yield number
 
@@ -115,7 +115,7 @@ def test_items_are_taken_as_workers_become_free(address: str) -> None:
     assert first[1][0] == first[0] ** 2  # type: ignore[index]
     assert len(taken) <= 1 + 2 * cluster_module.IN_FLIGHT
     rest = [first, *results]
-    assert sorted(item for item, _ in rest) == list(range(40))
+    assert sorted(item for item, _ in rest) == list(range(20))
     assert os.getpid() not in {result[1] for _, result in rest}  # type: ignore[index]
 
 
