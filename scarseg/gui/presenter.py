@@ -65,6 +65,14 @@ class OutlineCache:
         self.outlines[k] = self._tracers[k].trace(labels)
         return True
 
+    def postpone(self, k: int) -> bool:
+        """Leave a slice whose labels changed for later; return whether they did."""
+        before = self._seen[k]
+        if before is None or np.array_equal(self._document.case.labels[k], before):
+            return before is None
+        self._seen[k] = None
+        return True
+
     def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case
         return scar_checks.find_scar_outside_wall(
@@ -238,6 +246,7 @@ class Presenter(QObject):
         self._results = results
         self._bar, self._levels, self._status = bar, levels, status
         self.measured: Measurements | None = None
+        self._unmeasured = False
         self._laid_out: Document | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -313,11 +322,11 @@ class Presenter(QObject):
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
                 cell.canvas.show_image(stack.pixels[cell.index], cell.index)
-                cell.canvas.home = self._home.close_mm
+                cell.canvas.heart_mm = self._home.close_mm
                 cell.canvas.fit_heart()
         for k in range(stack.n_slices):
             self._draw(k)
-            self._tell(k)
+            self._show_status(k)
         if self.measured is not None:
             show_grams_of(cells.cells, self.measured)
             self._show_scar_outside_wall()
@@ -334,8 +343,11 @@ class Presenter(QObject):
 
     def _trace_rest(self) -> None:
         """Trace one more slice of the opened stack, and start the timer for the next."""
-        rest = self._tracing.rest if self._session.current is not None else []
+        if self._session.current is None:
+            return
+        rest = self._tracing.rest
         if not rest:
+            self._prepare_montage()
             return
         k = rest[0]
         self._tracing.update(k)
@@ -345,6 +357,14 @@ class Presenter(QObject):
             self._soon.start()
         else:
             self._show_scar_outside_wall()
+            self._soon.start()
+
+    def _prepare_montage(self) -> None:
+        """Create one more cell of the montage while nothing else is to be done."""
+        cells, n = self._views.grid, self._open.document.case.stack.n_slices
+        if not self._views.montage and len(cells.cells) < n:
+            cells.set_count(len(cells.cells) + 1)
+            self._soon.start()
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
@@ -356,13 +376,24 @@ class Presenter(QObject):
             self._strip.show_window(current.document, self._home.crop, self._levels_of)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.fit_heart()
+        # Of many slices at once those that nobody sees wait for a quiet moment.
+        seen = k == current.document.current or self._views.montage
+        if not seen and current.document.more_follow and self._tracing.postpone(k):
+            self._soon.start()
+            self._unmeasured = True
+            self._show_status(k)
+            return
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        self._tell(k)
+        self._show_status(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
         if redrawn or self.measured is None or self._reads_other(k, self.measured):
+            self._unmeasured = True
+        if current.document.more_follow:
+            return
+        if self._unmeasured:
             self.measure()
         else:
             self._show_scar_outside_wall()
@@ -392,13 +423,13 @@ class Presenter(QObject):
     def statuses_changed(self) -> None:
         """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
-            self._tell(k)
+            self._show_status(k)
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
         if not self._open.inference.proposing:
             self._levels.slices_proposed()
-        self._tell(k)
+        self._show_status(k)
         self._draw_prompts(k)
         self._status.models_changed()
 
@@ -427,7 +458,7 @@ class Presenter(QObject):
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
-        self.measured = load_pipeline().measure(case)
+        self.measured, self._unmeasured = load_pipeline().measure(case), False
         document = current.document
         self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
@@ -445,7 +476,7 @@ class Presenter(QObject):
             reasons = [found.description, *(doubt.sentence for doubt in doubts)]
             remark = "; ".join(reason for reason in reasons if reason)
             for shown in self._captions(k):
-                shown.tell(remark=remark)
+                shown.set_caption(remark=remark)
             if remark:
                 said.append(f"Slice {k + 1}: {remark}.")
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
@@ -468,15 +499,15 @@ class Presenter(QObject):
         if k == current.document.current:
             status = current.document.case.readings[k].status
             text = self._caption(current.document.case.stack, k, current.inference)
-            self._canvas.say(text, theme.STATUS_COLOURS[status])
+            self._canvas.show_status(text, theme.STATUS_COLOURS[status])
 
-    def _tell(self, k: int) -> None:
+    def _show_status(self, k: int) -> None:
         """Show the status of a slice beside its picture."""
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
             word, dot = status_of(document, inference, k)
-            self._cells[k].tell(word=word, dot=dot)
+            self._cells[k].set_caption(word=word, dot=dot)
 
     @property
     def _cells(self) -> list[Cell]:
@@ -502,9 +533,9 @@ class Presenter(QObject):
     def _find_home(self) -> None:
         """Find the field of view of the heart, for every view."""
         self._home = find_heart_region(self._open.document.case)
-        self._canvas.home = self._home.large_mm
+        self._canvas.heart_mm = self._home.large_mm
         for cell in self._cells:
-            cell.canvas.home = self._home.close_mm
+            cell.canvas.heart_mm = self._home.close_mm
 
 
 def _weights(identity: ModelIdentity) -> str:
