@@ -179,7 +179,7 @@ class _Run:
         said = False
         try:
             while True:
-                self._look_for_workers()
+                self._find_workers()
                 for flight in [one for one in self.flights if one.worker not in self.fit]:
                     yield from self._lose(flight)
                 if self.fit:
@@ -199,8 +199,8 @@ class _Run:
         finally:
             self.client.cancel([one.future for one in self.flights], force=True)
 
-    def _look_for_workers(self) -> None:
-        """Learn which workers there are; try the new ones.
+    def _find_workers(self) -> None:
+        """Find which workers there are, and check the new ones.
 
         Raises:
             InputError: E_SCHEDULER_LOST.
@@ -218,10 +218,10 @@ class _Run:
         self.fit &= here
         new = here - self.fit - self.left_out.keys()
         if new:
-            self._try(sorted(new))
+            self._check(sorted(new))
 
-    def _try(self, workers: list[str]) -> None:
-        """Ask new workers what they are; send weights; leave out those that are not fit."""
+    def _check(self, workers: list[str]) -> None:
+        """Check new workers, send them weights, leave out those that are not fit."""
         if self.facts is None:
             device = self.cluster.device
             own = describe((), device).device if device == "auto" else device
@@ -265,7 +265,7 @@ class _Run:
         return ""
 
     def _refuse_without_workers(self) -> None:
-        """Say that no worker is here yet, or raise where all that are here were left out."""
+        """Print that no worker is here yet, or raise where all that are here were left out."""
         if not self.left_out:
             self.cluster.say("No worker has come yet; waiting. Start one with scarseg worker.")
             return
@@ -328,7 +328,7 @@ class _Run:
                 yield from self._lose(flight)
                 return
             raise
-        self._land(flight)
+        self._close(flight)
         if isinstance(result, Blind):
             self.again.appendleft(flight.number)
             if flight.worker not in self.left_out:
@@ -343,8 +343,8 @@ class _Run:
         yield self.open.pop(flight.number), result
 
     def _lose(self, flight: _Flight) -> Generator[tuple[Any, Any], None, None]:
-        """Let an item wait again whose worker is lost; after too many losses it has failed."""
-        self._land(flight)
+        """Return an item whose worker is lost to the waiting ones; after too many losses it failed."""
+        self._close(flight)
         if flight.worker not in self.left_out:
             self.losses[flight.number] = self.losses.get(flight.number, 0) + 1
         if self.losses.get(flight.number, 0) > ALLOWED_LOSSES:
@@ -352,6 +352,6 @@ class _Run:
         else:
             self.again.append(flight.number)
 
-    def _land(self, flight: _Flight) -> None:
+    def _close(self, flight: _Flight) -> None:
         self.flights.remove(flight)
         self.client.cancel([flight.future], force=True)

@@ -54,8 +54,8 @@ def address() -> Iterator[str]:
     worker = start("worker", found.removeprefix("tcp://"), "--jobs", "2")
     yield found
     scheduler.send_signal(signal.SIGINT)
-    assert scheduler.wait(20) == 130
-    assert worker.wait(60) == 0, "workers end with their scheduler"
+    assert scheduler.wait(120) == 130
+    assert worker.wait(120) == 0, "workers end with their scheduler"
 
 
 def batch(data: Path, out: Path, cluster: Cluster | None, kill: str = "") -> BatchResult:
