@@ -343,7 +343,7 @@ class _Run:
         yield self.open.pop(flight.number), result
 
     def _lose(self, flight: _Flight) -> Generator[tuple[Any, Any], None, None]:
-        """Return an item whose worker is lost to the waiting ones; after too many losses it failed."""
+        """Return an item whose worker is lost to the queue; after too many losses it has failed."""
         self._close(flight)
         if flight.worker not in self.left_out:
             self.losses[flight.number] = self.losses.get(flight.number, 0) + 1
