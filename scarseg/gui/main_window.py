@@ -40,7 +40,9 @@ from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter, StatusPresenter, WindowLevelPresenter
+from scarseg.gui.presenter.levels import WindowLevelPresenter
+from scarseg.gui.presenter.slices import Presenter
+from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level

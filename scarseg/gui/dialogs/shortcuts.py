@@ -38,13 +38,13 @@ MOUSE: Lines = [
     (("Click a point",), "Delete the point"),
 ]
 KEYBOARD_CURSOR: Lines = [
-    (("Arrows",), "Move the hand; with Shift, far"),
-    (("Space",), "Click, or press and let go"),
+    (("Arrows",), "Move; with Shift, far"),
+    (("Space",), "Click, or press and release"),
     (("Shift + Space",), "Point where the label is not"),
     ((".", ","), "Next, previous box or point"),
     (("PgUp", "PgDown"), "Slice before, after"),
     (("Enter",), "Close the polygon"),
-    (("Esc",), "Give up the gesture; lower the hand"),
+    (("Esc",), "Discard; hide the cursor"),
 ]
 SIGNS = {"Return": "Enter", "Up": "↑", "Down": "↓"}
 
@@ -54,14 +54,19 @@ def sections() -> list[Section]:
     made = []
     for menu in (*MENUS, ""):
         lines: Lines = [
-            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), row.text.replace(" …", ""))
+            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), _short(row.text))
             for row in ACTIONS
             if row.menu == menu and row.keys
         ]
         if lines:
             made.append((menu or "While held", lines))
     by_keys = next(_shown(row.keys[0]) for row in ACTIONS if row.name == "keyboard")
-    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", KEYBOARD_CURSOR)]
+    return [*made, ("Mouse", MOUSE), (f"Keyboard cursor, {by_keys}", KEYBOARD_CURSOR)]
+
+
+def _short(text: str) -> str:
+    """Return the text of an action as the sheet has room for it."""
+    return text.replace(" …", "").replace("wards on all slices", "wards, all slices")
 
 
 def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
@@ -94,7 +99,7 @@ class ShortcutsDialog(QDialog):
         self._rows: list[ShortcutRow] = []
         side_by_side = QHBoxLayout(self.content)
         side_by_side.setContentsMargins(6, 2, 6, 2)
-        side_by_side.setSpacing(22)
+        side_by_side.setSpacing(18)
         for column in columns(sections()):
             made, rows = _column(column)
             side_by_side.addLayout(made)

@@ -92,8 +92,8 @@ def _first(document: Document, role: int) -> str | None:
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
     if role == Qt.ItemDataRole.ToolTipRole:
         names = document.previous_history
-        lines = [f"{len(names)} steps before this sitting", *names[-MAX_EARLIER:]]
-        return "\n".join(lines) if names else "Nothing was done before this sitting."
+        lines = [f"{len(names)} steps before this session", *names[-MAX_EARLIER:]]
+        return "\n".join(lines) if names else "Nothing was done before this session."
     return None
 
 
