@@ -187,10 +187,11 @@ def colour(name: str, alpha: float = 1.0) -> QColor:
     return value
 
 
-def repolish(widget: QWidget) -> None:
-    """Apply the style sheet again after a widget's properties changed."""
+def set_style_property(widget: QWidget, name: str, value: str) -> None:
+    """Set a property that the style sheet knows, and apply the sheet again where it changed."""
     style = widget.style()
-    if style is not None:
+    if widget.property(name) != value and style is not None:
+        widget.setProperty(name, value)
         style.unpolish(widget)
         style.polish(widget)
 

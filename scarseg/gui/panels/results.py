@@ -215,8 +215,7 @@ class ResultsPanel(QWidget):
             words = theme.CORRECTED if measured.n_slices_changed else "read"
         self.state.setText(words)
         for part in (self.headline, self.state):
-            part.setProperty("provisional", "true" if left else "false")
-            theme.repolish(part)
+            theme.set_style_property(part, "provisional", "true" if left else "false")
 
     def _show_change(self, measured: Measurements) -> None:
         """Show what a reader changed of what the models proposed."""

@@ -176,10 +176,11 @@ class SliceBars(Plot):
         self._show_whiskers()
         texts = [_grams_text(row, grams) for row, grams in zip(rows, scar, strict=True)]
         if texts != self._shown_texts:  # laying out an axis costs as much as all the rest
-            self._shown_texts = texts
             left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
-            left.setTicks([[(k, str(k + 1)) for k in y]])
+            if len(texts) != len(self._shown_texts):
+                left.setTicks([[(k, str(k + 1)) for k in y]])
             right.setTicks([list(enumerate(texts))])
+            self._shown_texts = texts
 
     def _show_current(self) -> None:
         _set_bars(self._track, [self._current], [self._most])

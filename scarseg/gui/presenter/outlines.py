@@ -45,6 +45,14 @@ class OutlineCache:
         self.outlines[k] = self._tracers[k].trace(labels)
         return True
 
+    def postpone(self, k: int) -> bool:
+        """Mark a slice whose labels changed as not computed; return whether they did."""
+        before = self._seen[k]
+        if before is None or np.array_equal(self._document.case.labels[k], before):
+            return before is None
+        self._seen[k] = None
+        return True
+
     def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case
         return scar_checks.find_scar_outside_wall(

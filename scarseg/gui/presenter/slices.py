@@ -48,6 +48,7 @@ class Presenter(QObject):
         self._results = results
         self._bar, self._levels, self._status = bar, levels, status
         self.measured: Measurements | None = None
+        self._unmeasured = False
         self._laid_out: Document | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -144,8 +145,11 @@ class Presenter(QObject):
 
     def _trace_rest(self) -> None:
         """Trace one more slice of the opened stack, and start the timer for the next."""
-        rest = self._tracing.rest if self._session.current is not None else []
+        if self._session.current is None:
+            return
+        rest = self._tracing.rest
         if not rest:
+            self._prepare_montage()
             return
         k = rest[0]
         self._tracing.update(k)
@@ -155,6 +159,14 @@ class Presenter(QObject):
             self._soon.start()
         else:
             self._show_scar_outside_wall()
+            self._soon.start()
+
+    def _prepare_montage(self) -> None:
+        """Create one more cell of the montage while nothing else is to be done."""
+        cells, n = self._views.grid, self._open.document.case.stack.n_slices
+        if not self._views.montage and len(cells.cells) < n:
+            cells.set_count(len(cells.cells) + 1)
+            self._soon.start()
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
@@ -166,6 +178,13 @@ class Presenter(QObject):
             self._strip.show_window(current.document, self._home.crop, self._levels_of)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.fit_heart()
+        # Of many slices at once those that nobody sees wait for a quiet moment.
+        seen = k == current.document.current or self._views.montage
+        if not seen and current.document.more_follow and self._tracing.postpone(k):
+            self._soon.start()
+            self._unmeasured = True
+            self._tell(k)
+            return
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
@@ -173,6 +192,10 @@ class Presenter(QObject):
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
         if redrawn or self.measured is None or self._reads_other(k, self.measured):
+            self._unmeasured = True
+        if current.document.more_follow:
+            return
+        if self._unmeasured:
             self.measure()
         else:
             self._show_scar_outside_wall()
@@ -237,7 +260,7 @@ class Presenter(QObject):
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
-        self.measured = load_pipeline().measure(case)
+        self.measured, self._unmeasured = load_pipeline().measure(case), False
         document = current.document
         self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)

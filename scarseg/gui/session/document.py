@@ -172,6 +172,8 @@ class Document(QObject):
         self.previous_history = case.history
         self.viewed: set[int] = set()
         self._held: set[int] | None = None
+        self.more_follow = False
+        """Others of a group of changes are still to be emitted: what costs may wait."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -253,7 +255,8 @@ class Document(QObject):
             yield
         finally:
             changed, self._held = self._held, None
-            for k in sorted(changed):
+            for n, k in enumerate(sorted(changed), 1):
+                self.more_follow = n < len(changed)
                 self.slice_changed.emit(k)
             self.edited.emit()
 

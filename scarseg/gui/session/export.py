@@ -51,7 +51,7 @@ def build_record(
     from scarseg.segmentation import pipeline
 
     record = pipeline.measured_record(case, mask_file=mask_file)
-    return record if interval is None else pipeline.with_interval(record, interval)
+    return record if interval is None else pipeline.with_interval(record, interval, case)
 
 
 def subprogress(progress: Progress, begun: float, share: float) -> Progress:

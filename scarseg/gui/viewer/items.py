@@ -15,7 +15,7 @@ from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.layers import EVERYWHERE, MARGIN
-from scarseg.gui.viewer.view_state import Levels
+from scarseg.gui.viewer.window_level import Levels
 
 SIDES = tuple(
     side | middle

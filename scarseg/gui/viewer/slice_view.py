@@ -12,8 +12,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui.viewer import items, layers, painting
-from scarseg.gui.viewer.view_state import Levels, SharedAttribute, ViewState
+from scarseg.gui.viewer.view_state import SharedAttribute, ViewState
 from scarseg.gui.viewer.viewport import Viewport
+from scarseg.gui.viewer.window_level import Levels
 
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
@@ -151,7 +152,8 @@ class SliceView(Viewport):
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
-        self.tint.setOpacity(self.fill_opacity)
+        if self.tint.opacity() != self.fill_opacity:  # itemChange() of pyqtgraph costs a lot
+            self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
         for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):
