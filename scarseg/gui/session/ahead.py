@@ -21,11 +21,11 @@ from scarseg.gui.session.study import Entry, reading_summary
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 
-BUDGET_BYTES = 400 * 1024 * 1024
+BUDGET_BYTES = 200 * 1024 * 1024
 """Memory for studies that were prepared: pixels, labels and what the models keep of them."""
 READ_AHEAD = "ahead"
 """Name of the job that reads a study ahead."""
-LOOKAHEAD = 20
+LOOKAHEAD = 8
 """No more studies than this are prepared, however small they are."""
 
 
