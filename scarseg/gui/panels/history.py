@@ -191,7 +191,7 @@ class HistoryPanel(QWidget):
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setMinimumHeight(5 * ROW_HEIGHT)
+        self.view.setMinimumSize(130, 5 * ROW_HEIGHT)
         self.steps = HistoryModel(self)
         self.view.setModel(self.steps)
         self.view.left.connect(self.left)
