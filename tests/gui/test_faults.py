@@ -7,7 +7,6 @@ import inspect
 import sys
 
 import pytest
-from scarseg.gui.presenter.slices import Presenter
 
 from scarseg.gui import app
 from scarseg.gui.commands.export import ExportCommands
@@ -20,6 +19,7 @@ from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.status_bar import Banner, StatusBar
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.presenter.slices import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.resume import LastSlice, LockWatcher
 from scarseg.gui.viewer.filmstrip import Filmstrip
