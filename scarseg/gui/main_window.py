@@ -24,6 +24,7 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme
 from scarseg.gui.actions import Actions
+from scarseg.gui.archive.controller import ArchiveController
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
@@ -151,6 +152,9 @@ class MainWindow(QMainWindow):
         session.opened.connect(self._show_open)
         # Last: what it has to tell about the opened case replaces the notices cleared before.
         self.rereadings = RereadingController(session, commands, self.banner, actions, self)
+        self.archive = ArchiveController(
+            session, settings, actions, self.status_bar, self.banner, self
+        )
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -400,5 +404,6 @@ class MainWindow(QMainWindow):
             self.notices.refuse_to_close()
             event.ignore()
             return
+        self.archive.close()
         self.docks.save()
         super().closeEvent(event)
