@@ -56,11 +56,23 @@ def add_batch(commands: Commands) -> None:
     )
     batch.add_argument(
         "--mask-format",
-        choices=("nifti", "seg", "rtstruct", "none"),
-        help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
+        choices=("nifti", "seg", "labelmap", "rtstruct", "none"),
+        help="label maps 0-4, DICOM SEG (labelmap: its newer form, which many archives and"
+        " viewers do not take yet) or RTSTRUCT (default: nifti)",
     )
     batch.add_argument(
         "--sr", action="store_true", help="also a DICOM structured report of each, in --masks"
+    )
+    batch.add_argument(
+        "--dicom-report",
+        action="store_true",
+        help="also the page of each as Encapsulated PDF, in --masks",
+    )
+    batch.add_argument(
+        "--dicom-montage",
+        action="store_true",
+        help="also the slices of each as Secondary Capture, in --masks, for viewers that show"
+        " neither",
     )
     batch.add_argument(
         "--cases",
@@ -174,8 +186,14 @@ def _run_batch(options: argparse.Namespace) -> int:
     from scarseg.io.files import refuse_inputs
     from scarseg.io.prompts_json import read_prompts
 
-    if options.sr and options.masks is None:
-        raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
+    beside = {
+        "--sr": options.sr,
+        "--dicom-report": options.dicom_report,
+        "--dicom-montage": options.dicom_montage,
+    }
+    for name, given in beside.items():
+        if given and options.masks is None:
+            raise InputError("E_USAGE", f"{name} needs a folder: give --masks DIR.")
     if options.mask_format is not None and options.masks is None:
         raise InputError("E_USAGE", "--mask-format needs a folder: give --masks DIR.")
     mask_format = MaskFormat(options.mask_format or "nifti")
@@ -183,9 +201,11 @@ def _run_batch(options: argparse.Namespace) -> int:
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     settings = BatchSettings(
         **_shared_settings(options),
-        masks=None if mask_format is MaskFormat.NONE and not options.sr else options.masks,
+        masks=options.masks if mask_format is not MaskFormat.NONE or any(beside.values()) else None,
         mask_format=mask_format,
         sr=options.sr,
+        dicom_report=options.dicom_report,
+        dicom_montage=options.dicom_montage,
         prompts=prompts,
         interval=options.interval,
         cases=options.cases,

@@ -322,11 +322,11 @@ class Presenter(QObject):
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
                 cell.canvas.show_image(stack.pixels[cell.index], cell.index)
-                cell.canvas.home = self._home.close_mm
+                cell.canvas.heart_mm = self._home.close_mm
                 cell.canvas.fit_heart()
         for k in range(stack.n_slices):
             self._draw(k)
-            self._tell(k)
+            self._show_status(k)
         if self.measured is not None:
             show_grams_of(cells.cells, self.measured)
             self._show_scar_outside_wall()
@@ -381,12 +381,12 @@ class Presenter(QObject):
         if not seen and current.document.more_follow and self._tracing.postpone(k):
             self._soon.start()
             self._unmeasured = True
-            self._tell(k)
+            self._show_status(k)
             return
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        self._tell(k)
+        self._show_status(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
         if redrawn or self.measured is None or self._reads_other(k, self.measured):
@@ -423,13 +423,13 @@ class Presenter(QObject):
     def statuses_changed(self) -> None:
         """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
-            self._tell(k)
+            self._show_status(k)
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
         if not self._open.inference.proposing:
             self._levels.slices_proposed()
-        self._tell(k)
+        self._show_status(k)
         self._draw_prompts(k)
         self._status.models_changed()
 
@@ -476,7 +476,7 @@ class Presenter(QObject):
             reasons = [found.description, *(doubt.sentence for doubt in doubts)]
             remark = "; ".join(reason for reason in reasons if reason)
             for shown in self._captions(k):
-                shown.tell(remark=remark)
+                shown.set_caption(remark=remark)
             if remark:
                 said.append(f"Slice {k + 1}: {remark}.")
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
@@ -499,15 +499,15 @@ class Presenter(QObject):
         if k == current.document.current:
             status = current.document.case.readings[k].status
             text = self._caption(current.document.case.stack, k, current.inference)
-            self._canvas.say(text, theme.STATUS_COLOURS[status])
+            self._canvas.show_status(text, theme.STATUS_COLOURS[status])
 
-    def _tell(self, k: int) -> None:
+    def _show_status(self, k: int) -> None:
         """Show the status of a slice beside its picture."""
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
             word, dot = status_of(document, inference, k)
-            self._cells[k].tell(word=word, dot=dot)
+            self._cells[k].set_caption(word=word, dot=dot)
 
     @property
     def _cells(self) -> list[Cell]:
@@ -533,9 +533,9 @@ class Presenter(QObject):
     def _find_home(self) -> None:
         """Find the field of view of the heart, for every view."""
         self._home = find_heart_region(self._open.document.case)
-        self._canvas.home = self._home.large_mm
+        self._canvas.heart_mm = self._home.large_mm
         for cell in self._cells:
-            cell.canvas.home = self._home.close_mm
+            cell.canvas.heart_mm = self._home.close_mm
 
 
 def _weights(identity: ModelIdentity) -> str:

@@ -187,7 +187,7 @@ def _wait_for(archive: Archive, instances: Sequence[Instance]) -> set[str]:
 
 def _sop_uids(archive: Archive, instances: Sequence[Instance]) -> set[str]:
     series = dict.fromkeys((one.study_uid, one.series_uid) for one in instances)
-    found = set()
+    found: set[str] = set()
     for study_uid, series_uid in series:
         try:
             found.update(one.sop_uid for one in archive.find_images(study_uid, series_uid))

@@ -195,7 +195,7 @@ class Grid(QScrollArea):
         A gesture under way on another slice is cancelled, unless a button is held there.
         """
         for cell in self.cells:
-            cell.tell(chosen=cell.index == k)
+            cell.set_caption(chosen=cell.index == k)
             cell.canvas.set_current(cell.index == k)
             if cell.index != k and not cell.canvas.busy:
                 cell.canvas.reset_tool()

@@ -120,9 +120,9 @@ class SliceView(Viewport):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
 
-    def say(self, text: str, colour: str = "") -> None:
+    def show_status(self, text: str, colour: str = "") -> None:
         """Write slice and status into the corner, a dot of ``colour`` before them."""
-        self.corner.say(text, colour)
+        self.corner.show_text(text, colour)
         self.setAccessibleDescription(text)
 
     def make_small(self) -> None:
@@ -133,12 +133,12 @@ class SliceView(Viewport):
 
     def picture(self, caption: str) -> QImage:
         """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
-        said, hand = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
-        self.say(caption)
+        status, visible = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
+        self.show_status(caption)
         self.tool_layer.setVisible(False)
         image = self.grab().toImage()
-        self.say(*said)
-        self.tool_layer.setVisible(hand)
+        self.show_status(*status)
+        self.tool_layer.setVisible(visible)
         return image
 
     def set_levels(self, levels: Levels) -> None:
