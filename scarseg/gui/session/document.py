@@ -21,7 +21,7 @@ from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
-ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.REFILLED, Cause.RELOCATED)
 """Causes of changes that join the step that asked for them."""
 
 
