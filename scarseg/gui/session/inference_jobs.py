@@ -342,7 +342,7 @@ class InferenceJobs:
         ]
         if slices:
             self._run(
-                Task.MVO, slices[0], load_pipeline().mvo_changes, document.snapshot(), slices,
+                Task.MVO, slices[0], load_pipeline().mvo_changes, document.case.copy(), slices,
                 done=partial(self._take_mvo, document.revision), failed=self._mvo_failed,
             )  # fmt: skip
         return bool(slices)
