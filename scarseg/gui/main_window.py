@@ -40,7 +40,9 @@ from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter, StatusPresenter, WindowLevelPresenter
+from scarseg.gui.presenter.levels import WindowLevelPresenter
+from scarseg.gui.presenter.slices import Presenter
+from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
@@ -52,8 +54,8 @@ from scarseg.gui.viewer.montage import Views
 DEFAULT_SIZE = QSize(1280, 800)
 LOWER_PANELS = ("histogram", "bullseye", "history")
 TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
-DEFAULT_PANELS = {"studies": 212, "results": 262}, {"results": 480, "histogram": 200}
-"""Widths and heights of the panels in pixels, before a reader changed them."""
+DEFAULT_WIDTHS, LOWER_HEIGHT = {"studies": 212, "results": 262}, 200
+"""Widths of the panels and least height of the lower ones, in pixels of a small window."""
 
 
 class MainWindow(QMainWindow):
@@ -344,9 +346,13 @@ class MainWindow(QMainWindow):
             theme.fit_fonts(application, self.size(), theme.TEXT_SIZES.get(chosen))
             self.results.fit_fonts()
             if not self.docks.remembered:
-                self.docks.set_sizes(
-                    *({k: theme.px(v) for k, v in each.items()} for each in DEFAULT_PANELS)
-                )
+                self._size_panels()
+
+    def _size_panels(self) -> None:
+        """Set the sizes of the panels for this window, before a reader changes them."""
+        widths = {name: theme.px(width) for name, width in DEFAULT_WIDTHS.items()}
+        lower = max(theme.px(LOWER_HEIGHT), self.height() // 3)
+        self.docks.set_sizes(widths, {"results": self.height() - lower, "histogram": lower})
 
     def _choose_text_size(self, name: str) -> None:
         self._settings.setValue(TEXT_SIZE_KEY, name)

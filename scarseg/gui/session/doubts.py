@@ -47,8 +47,11 @@ class DoubtUpdater(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
         self._timer.timeout.connect(self._begin)
-        document.slice_changed.connect(self._timer.start)
-        interval.changed.connect(self._timer.start)
+        document.slice_changed.connect(self._later)
+        interval.changed.connect(self._later)
+        self._later()
+
+    def _later(self, *_what: object) -> None:
         self._timer.start()
 
     def of(self, k: int) -> tuple[Doubt, ...]:
