@@ -53,8 +53,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # File
     _("open_folder", "File", "Open folder …", "Ctrl+O",
       "Open a folder of DICOM files", needs_case=False),
-    _("open_files", "File", "Open files or zip …", "Ctrl+Shift+O",
+    _("open_files", "File", "Open files or zip …", "Ctrl+Alt+O",
       "Open DICOM files, a DICOMDIR, a zip or a case file", needs_case=False),
+    _("open_archive", "File", "Open from archive …", "Ctrl+Shift+O",
+      "Search a PACS, fetch a study and open it", needs_case=False),
     _("open_last", "File", "Open the last folder", "",
       "Open the folder of last time; remembered where it holds several patients and names "
       "none", needs_case=False),
@@ -76,6 +78,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
       toggles=True, needs_case=False),
     _("export_all", "File", "Export CSV of the whole list …", "Ctrl+Shift+E",
       "Write every reading of the list as one CSV"),
+    _("send_archive", "File", "Send to archive …", "",
+      "Send segmentation, structured report and page to the patient's study in a PACS"),
+    _("archive_servers", "File", "Servers …", "",
+      "Add, change and test the archives to open from and send to", needs_case=False),
+    _("archive_receive", "File", "Receive", "",
+      "Take images that scanners and archives send; off at every start unless set",
+      toggles=True, needs_case=False),
     _("save_prompts", "File", "Save prompts …", "",
       "Write boxes and points as JSON that scarseg batch --prompts takes"),
     _("reader", "File", "Reader …", "",
@@ -294,7 +303,16 @@ HELD_KEYS = ("hide", "magnifier")
 """Actions that last as long as a key is held: no shortcut, the window handles press and release."""
 SEPARATED = frozenset(
     (
-        *("next_study", "export", "save_prompts", "reader", "reread", "save", "quit"),
+        *(
+            "next_study",
+            "export",
+            "send_archive",
+            "save_prompts",
+            "reader",
+            "reread",
+            "save",
+            "quit",
+        ),
         *("history", "delete", "copy_up", "carry_up", "clip", "insertion"),
         *("brush", "window_level", "smaller", "lower_threshold", "label_1"),
         *("accept", "reopen", "propose_again", "previous_slice"),

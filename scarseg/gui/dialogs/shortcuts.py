@@ -54,7 +54,7 @@ def sections() -> list[Section]:
     made = []
     for menu in (*MENUS, ""):
         lines: Lines = [
-            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), _short(row.text))
+            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), sheet_text(row.text))
             for row in ACTIONS
             if row.menu == menu and row.keys
         ]
@@ -64,7 +64,7 @@ def sections() -> list[Section]:
     return [*made, ("Mouse", MOUSE), (f"Keyboard cursor, {by_keys}", KEYBOARD_CURSOR)]
 
 
-def _short(text: str) -> str:
+def sheet_text(text: str) -> str:
     """Return the text of an action as the sheet has room for it."""
     for long, short in ((" …", ""), ("wards on all slices", "wards, all slices"),
                         (" to the slice ", " to slice ")):  # fmt: skip

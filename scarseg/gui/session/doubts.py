@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PyQt6 import sip
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.case.case import Case
@@ -92,7 +93,7 @@ class DoubtUpdater(QObject):
         self._worker.run(
             f"doubts {id(self):x}", find_doubts,
             self._document.case.copy(), sorted(near | wider), list(self._ranges),
-            done=self._take,
+            done=self._take, current=lambda: not sip.isdeleted(self),
         )  # fmt: skip
 
     def _take(self, found: Mapping[int, tuple[Doubt, ...]]) -> None:
