@@ -12,7 +12,7 @@ from scarseg.cli.options import add_jobs, whole
 from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
-    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.cluster_client import Cluster
     from scarseg.batch.cluster_worker import WeightsByHash
 
 PORT = 8786
@@ -71,7 +71,7 @@ def cluster_of(
         segmenter: weights, as for ``models.load``.
         before: the cluster of earlier models of the same run.
     """
-    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.cluster_client import Cluster
     from scarseg.batch.cluster_worker import WeightsByHash, WeightsFile
     from scarseg.models.weights import resolve_weights
 
