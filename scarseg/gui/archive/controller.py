@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from PyQt6.QtCore import QObject, QSettings
 from PyQt6.QtWidgets import QDialog, QFileDialog, QLabel, QWidget
 
+from scarseg.case.case import SentInstance
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.actions import Actions
 from scarseg.gui.archive import jobs
@@ -18,6 +20,7 @@ from scarseg.gui.archive.search_dialog import SearchDialog
 from scarseg.gui.archive.send_dialog import SendDialog
 from scarseg.gui.archive.servers_dialog import ServersDialog
 from scarseg.gui.panels.status_bar import Banner, StatusBar
+from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.workers import Worker
@@ -63,6 +66,7 @@ class ArchiveController(QObject):
         self.receiving.changed.connect(self._show_state)
         self.receiving.arrived.connect(self._arrived)
         self.receiving.failed.connect(status_bar.show_message)
+        session.opened.connect(self._note_origin)
         actions.connect(
             {
                 "open_archive": self.open_archive,
@@ -206,10 +210,14 @@ class ArchiveController(QObject):
 
     # Send to archive
 
+    def may_send(self) -> bool:
+        """Return whether the open reading is one of DICOM files, under its patient's name."""
+        current = self._session.current
+        is_dicom = current is not None and isinstance(current.entry.source, StackSummary)
+        return is_dicom and not self._session.blinded
+
     def open_sending(self) -> None:
         """Show whom the open reading would be filed under, and the servers."""
-        from scarseg.pacs.origins import server_of
-
         current = self._session.current
         if current is None:
             return
@@ -223,7 +231,7 @@ class ArchiveController(QObject):
             self._status_bar.show_message("Only readings of DICOM files can be sent.")
             return
         case = current.document.case
-        chosen = server_of(case.stack.study_uid) or self._last_server()
+        chosen = case.archive or self._last_server()
         is_read = export_status(case) == "read"
         self.sending = SendDialog(self._window, self.known_servers(), chosen, case.stack, is_read)
         self.sending.send_wanted.connect(partial(self._send, source))
@@ -241,10 +249,30 @@ class ArchiveController(QObject):
             source,
             current.document.case,
             parts,
-            done=lambda report: dialog.show_answer(report_text(report)),
+            done=partial(self._sent, current.document, dialog),
             failed=lambda error: dialog.show_answer(_sentence(error)),
             reports=True,
         )
+
+    def _sent(self, document: Document, dialog: SendDialog, report: SendReport) -> None:
+        """Show how sending went, and keep in the case what is in the archive now."""
+        dialog.show_answer(report_text(report))
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        known = {(one.server, one.sop_instance_uid) for one in document.case.sent}
+        document.case.sent += tuple(
+            SentInstance(report.server, at, one.kind, one.sop_uid)
+            for one in report.sent
+            if (report.server, one.sop_uid) not in known
+        )
+        document.mark_edited()
+
+    def _note_origin(self) -> None:
+        """Keep in the opened case which server its images came from."""
+        from scarseg.pacs.origins import server_of
+
+        if (current := self._session.current) is not None:
+            case = current.document.case
+            case.archive = case.archive or server_of(case.stack.study_uid)
 
     # Receive
 

@@ -194,18 +194,18 @@ class SearchDialog(QDialog):
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop; what has arrived is gone on with next time")
         self.cancel.clicked.connect(self.cancelled)
-        self.open = QPushButton("Fetch and open")
-        self.open.setToolTip("Fetch the series and open them; Enter in the list does the same")
-        self.open.clicked.connect(self._fetch)
+        self.fetch_button = QPushButton("Fetch and open")
+        self.fetch_button.setToolTip("Fetch the series and open them; Enter in the list does too")
+        self.fetch_button.clicked.connect(self._fetch)
         close = QPushButton("Close")
         close.setToolTip("Close; a fetch goes on")
         close.clicked.connect(self.close)
-        for button in (self.cancel, self.open, close):
+        for button in (self.cancel, self.fetch_button, close):
             button.setAutoDefault(False)
         row.addWidget(self.progress, 1)
         row.addWidget(self.cancel)
         row.addStretch(1)
-        row.addWidget(self.open)
+        row.addWidget(self.fetch_button)
         row.addWidget(close)
         return row
 
@@ -234,7 +234,7 @@ class SearchDialog(QDialog):
     def _fetch(self) -> None:
         chosen = self.chosen
         server = self._servers.get(self.server.currentText())
-        if chosen is None or server is None or not self.open.isEnabled():
+        if chosen is None or server is None or not self.fetch_button.isEnabled():
             return
         folder = Path(self.folder.text()).expanduser()
         self.fetch_wanted.emit(server, chosen[0], chosen[1], folder)
@@ -244,10 +244,10 @@ class SearchDialog(QDialog):
             self.folder.setText(str(found))
 
     def _update(self) -> None:
-        if hasattr(self, "open"):
+        if hasattr(self, "fetch_button"):
             ready = bool(self._servers) and not getattr(self, "_busy", False)
             self.search.setEnabled(ready)
-            self.open.setEnabled(
+            self.fetch_button.setEnabled(
                 ready and self.chosen is not None and bool(self.folder.text().strip())
             )
 

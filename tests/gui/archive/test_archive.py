@@ -14,11 +14,17 @@ from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
-from scarseg.case.stack import SliceSource
+from scarseg.case.case import Case
+from scarseg.case.stack import SliceSource, Stack
 from scarseg.gui.archive import receive
 from scarseg.gui.archive.receive import ReceiveDialog
 from scarseg.gui.archive.send_dialog import UNFINISHED
+from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.export import ExportFormat
+from scarseg.io.casefile import store
 from scarseg.pacs import addresses
 from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient
@@ -54,6 +60,11 @@ def window(home: Path, make_reader: Callable[..., Reader]) -> MainWindow:
     return make_reader().window
 
 
+def load_case(window: MainWindow, stack: Stack) -> Case:
+    """Read the case file of a stack."""
+    return store.load_case(store.case_path(window.session.folder, stack), stack)
+
+
 def search(window: MainWindow, qtbot: QtBot, patient_text: str = "", server: str = "heart") -> None:
     window.actions_by_name["open_archive"].trigger()
     dialog = window.archive.search
@@ -76,7 +87,7 @@ def test_a_reading_from_archive_to_archive(
     assert stars == {"CANARY-1": "★", "CANARY-2": ""}
     assert dialog.chosen == ("1.2.1", ["1.2.1.1"])  # the LGE series alone
     dialog.folder.setText(str(tmp_path / "fetched"))
-    dialog.open.click()
+    dialog.fetch_button.click()
     qtbot.waitUntil(lambda: window.session.current is not None, timeout=WAIT_MS)
     assert not dialog.isVisible()
     current = window.session.current
@@ -99,6 +110,12 @@ def test_a_reading_from_archive_to_archive(
     assert sending.message.text().startswith("3 sent")
     filed = archive.instances()
     assert len(filed) == before + 3
+    qtbot.waitUntil(lambda: current.saver.state is SaveState.SAVED, timeout=WAIT_MS)
+    kept = load_case(window, current.document.case.stack)
+    assert kept.archive == server
+    assert {one.kind for one in kept.sent} == {"SEG", "SR", "PDF"}
+    assert {one.sop_instance_uid for one in kept.sent} <= set(filed)
+    assert {one.server for one in kept.sent} == {server}
     assert {one["PatientID"] for one in filed.values()} == {"CANARY-1", "CANARY-2"}
     new = [one for one in filed.values() if one["Modality"] != "MR"]
     assert {one["StudyInstanceUID"] for one in new} == {"1.2.1"}
@@ -165,3 +182,32 @@ def test_receiving_is_off_until_switched_on_and_opens_what_arrives(
     assert not window.archive.receiving.is_on
     assert window.archive.state.isHidden()
     assert not window.actions_by_name["archive_receive"].isChecked()
+
+
+def test_the_export_dialog_leads_to_the_archive_but_not_for_pseudonyms(
+    home: Path, window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[bool] = []
+
+    def answer(dialog: ExportDialog) -> QDialog.DialogCode:
+        assert dialog.send_button is not None
+        offered.append(dialog.send_button.isEnabled())
+        dialog.send_button.click()
+        return QDialog.DialogCode.Rejected
+
+    monkeypatch.setattr(ExportDialog, "exec", answer)
+    dialogs = Dialogs(window)
+    dialogs.send_to_archive, dialogs.may_send = window.archive.open_sending, window.archive.may_send
+    asked = (("subject", "all"), frozenset({ExportFormat.CSV}), 1, True)
+    assert dialogs.export_request(*asked) is None  # nothing is open
+    write_series(tmp_path / "p1", patient(1))
+    window.session.scan([tmp_path / "p1"])
+    qtbot.waitUntil(lambda: window.session.current is not None, timeout=WAIT_MS)
+    assert dialogs.export_request(*asked) is None
+    assert window.archive.sending is not None
+    assert window.archive.sending.isVisible()
+    window.archive.sending.close()
+    monkeypatch.setattr(type(window.session), "blinded", property(lambda _: True))
+    assert dialogs.export_request(*asked) is None
+    assert offered == [False, True, False]
+    assert not window.archive.sending.isVisible()
