@@ -91,12 +91,20 @@ def _scheduler(options: argparse.Namespace) -> int:
     def ready(address: str) -> None:
         print(address, flush=True)
 
-    serve_scheduler(options.host, options.port, options.file, ready)
+    try:
+        serve_scheduler(options.host, options.port, options.file, ready)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("The scheduler has ended, and its workers with it.") from None
     return DONE
 
 
 def _worker(options: argparse.Namespace) -> int:
     from scarseg.batch.cluster_service import serve_workers
 
-    serve_workers(options.address, options.jobs, lambda n: say(f"{counted(n, 'worker')} at work"))
+    try:
+        serve_workers(
+            options.address, options.jobs, lambda n: say(f"{counted(n, 'worker')} at work")
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("The workers have ended; others take their series.") from None
     return DONE
