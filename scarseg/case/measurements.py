@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.history import SliceStatus
@@ -13,6 +13,22 @@ class MassConvention(StrEnum):
 
     THICKNESS = "thickness"
     SPACING = "spacing"
+
+
+@dataclass(frozen=True)
+class MassInterval:
+    """Lower and upper end of the scar mass in g, and of every slice's.
+
+    ``method`` is the text of the rule; ``convention`` is that of the masses; the masses were
+    predicted by the weights ``segmenter_sha256``, empty where none were needed.
+    """
+
+    low_g: float
+    high_g: float
+    slices_g: tuple[tuple[float, float], ...]
+    method: str
+    convention: MassConvention = MassConvention.THICKNESS
+    segmenter_sha256: str = field(default="", compare=False)
 
 
 DENSITY_G_PER_ML = 1.05

@@ -12,6 +12,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
+from scarseg.gui.theme import wrapped
+
 
 @dataclass(frozen=True)
 class ActionSpec:
@@ -51,8 +53,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # File
     _("open_folder", "File", "Open folder …", "Ctrl+O",
       "Open a folder of DICOM files", needs_case=False),
-    _("open_files", "File", "Open files or zip …", "Ctrl+Shift+O",
+    _("open_files", "File", "Open files or zip …", "Ctrl+Alt+O",
       "Open DICOM files, a DICOMDIR, a zip or a case file", needs_case=False),
+    _("open_archive", "File", "Open from archive …", "Ctrl+Shift+O",
+      "Search a PACS, fetch a study and open it", needs_case=False),
     _("open_last", "File", "Open the last folder", "",
       "Open the folder of last time; remembered where it holds several patients and names "
       "none", needs_case=False),
@@ -67,8 +71,20 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("export_parts", "File", "Export report, masks, tables …", "Shift+E",
       "Tick what to write into a folder: CSV, workbook, PDF report, NIfTI, DICOM SEG, "
       "RTSTRUCT and structured report; of this patient or of the list"),
+    _("report", "File", "Page of this patient", "F9",
+      "Write the report of this reading as PDF into the folder of the last export, and open it"),
+    _("identify", "File", "Name and ID on the page", "",
+      "Print the real name and ID on the page and name its file by the ID, instead of a pseudonym",
+      toggles=True, needs_case=False),
     _("export_all", "File", "Export CSV of the whole list …", "Ctrl+Shift+E",
       "Write every reading of the list as one CSV"),
+    _("send_archive", "File", "Send to archive …", "",
+      "Send segmentation, structured report and page to the patient's study in a PACS"),
+    _("archive_servers", "File", "Servers …", "",
+      "Add, change and test the archives to open from and send to", needs_case=False),
+    _("archive_receive", "File", "Receive", "",
+      "Take images that scanners and archives send; off at every start unless set",
+      toggles=True, needs_case=False),
     _("save_prompts", "File", "Save prompts …", "",
       "Write boxes and points as JSON that scarseg batch --prompts takes"),
     _("reader", "File", "Reader …", "",
@@ -119,11 +135,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "Click corners; double-click or Enter fills with the chosen label", group="tool"),
     _("window_level", "Tools", "Window", "W",
       "Drag: across for width, up and down for level (right drag always does)", group="tool"),
-    _("keyboard", "Tools", "Hand by keys", "R",
-      "Work without a mouse: arrows move the hand (Shift: far), Space presses and lets go, "
+    _("keyboard", "Tools", "Keyboard cursor", "R",
+      "Work without a mouse: arrows move a cursor (Shift: far), Space presses and releases, "
       "Shift+Space sets a point where there is no scar, . and , go from box to box and point",
       toggles=True),
-    _("cancel_gesture", "Tools", "Let go", "Esc", "Give up the box, stroke or polygon in hand"),
+    _("cancel_gesture", "Tools", "Discard the gesture", "Esc",
+      "Discard the box, stroke or polygon that is being drawn"),
     _("smaller", "Tools", "Smaller brush", "[", "Make brush and eraser smaller (Shift + wheel)"),
     _("larger", "Tools", "Larger brush", "]", "Make brush and eraser larger (Shift + wheel)"),
     _("lower_threshold", "Tools", "Lower threshold", "{",
@@ -177,14 +194,15 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # Slice
     _("segment", "Slice", "Segment", "Space", "Segment with the boxes and points of this slice"),
     _("accept", "Slice", "Accept", "Return Enter",
-      "Accept this slice and go to the next one to read"),
-    _("accept_seen", "Slice", "Accept all slices seen", "Shift+Return Shift+Enter",
-      "Accept every proposal that was on the screen; slices not shown stay to be read"),
-    _("no_scar", "Slice", "No scar", "N", "Say that this slice has no scar and go on"),
+      "Accept this slice and go to the next doubtful one"),
+    _("accept_seen", "Slice", "Accept the others seen", "Shift+Return Shift+Enter",
+      "Accept every other proposal that was on the screen, as one step; slices not shown stay to "
+      "be read"),
+    _("no_scar", "Slice", "No scar", "N", "Mark this slice as without scar and go on"),
     _("not_assessable", "Slice", "Not assessable …", "X",
-      "Say that this slice cannot be read, and why"),
+      "Mark this slice as not assessable, with a reason"),
     _("reopen", "Slice", "Read again", "U",
-      "Take back the verdict on this slice: it is to be read again, its labels stay"),
+      "Withdraw the status of this slice: it is to be read again, its labels stay"),
     _("propose_again", "Slice", "Propose again", "Ctrl+R",
       "Let the models start over on this slice"),
     _("propose_wall", "Slice", "Wall and pool again", "Shift+L",
@@ -229,6 +247,17 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("bullseye", "View", "Bull's eye", "Ctrl+B",
       "Show where the scar lies: AHA segments, arteries, how far through the wall; a click "
       "goes to the slice", toggles=True),
+    _("side_by_side", "View", "Panels side by side", "",
+      "Show signal, bull's eye and history side by side instead of in tabs; their titles can be "
+      "dragged anywhere", toggles=True, needs_case=False),
+    _("text_automatic", "View", "Text: automatic", "",
+      "Larger text in a window of 1900 pixels and more", group="text", needs_case=False),
+    _("text_small", "View", "Text: small", "", "Text of 12 pixels", group="text",
+      needs_case=False),
+    _("text_medium", "View", "Text: medium", "", "Text of 14 pixels", group="text",
+      needs_case=False),
+    _("text_large", "View", "Text: large", "", "Text of 16 pixels", group="text",
+      needs_case=False),
     _("copy_slice", "View", "Copy picture of the slice", "Ctrl+C",
       "Copy the slice as shown to the clipboard, without the patient's name"),
     _("copy_montage", "View", "Copy picture of all slices", "Ctrl+Shift+C",
@@ -249,9 +278,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # While a key is held
     _("hide", "", "Hide overlays while held", "H", "Hold to see the image alone"),
     _("magnifier", "", "Magnify while held", "Z",
-      "Hold to see the voxels under the hand three times larger"),
+      "Hold to see the voxels under the mouse three times larger"),
     # Help
     _("keys", "Help", "Keys", "? F1", "Show the sheet of keys", needs_case=False),
+    _("desktop", "Help", "Add to the applications menu", "",
+      "Add the program with its icon to the applications menu, and open case files with it (Linux)",
+      needs_case=False),
     _("about", "Help", "About scarseg", "", "Versions, weights and licences", needs_case=False),
 )
 # fmt: on
@@ -269,6 +301,26 @@ EDITING_ACTIONS = frozenset(
 """Actions that change the case; disabled while it is open for reading only."""
 HELD_KEYS = ("hide", "magnifier")
 """Actions that last as long as a key is held: no shortcut, the window handles press and release."""
+SEPARATED = frozenset(
+    (
+        *(
+            "next_study",
+            "export",
+            "send_archive",
+            "save_prompts",
+            "reader",
+            "reread",
+            "save",
+            "quit",
+        ),
+        *("history", "delete", "copy_up", "carry_up", "clip", "insertion"),
+        *("brush", "window_level", "smaller", "lower_threshold", "label_1"),
+        *("accept", "reopen", "propose_again", "previous_slice"),
+        *("adopt", "whole_stack", "fit", "fill", "histogram", "copy_slice", "side_by_side"),
+        *("text_automatic", "patient_id", "about"),
+    )
+)
+"""Actions above which a menu has a separator."""
 MENUS = ("File", "Edit", "Tools", "Wall", "Slice", "Methods", "View", "Help")
 
 
@@ -321,7 +373,7 @@ class Actions(Mapping[str, QAction]):
 def _create(row: ActionSpec, window: QWidget) -> QAction:
     action = QAction(row.text, window)
     keys = shortcut_text(row)
-    action.setToolTip(f"{row.tip}  ({keys})" if keys else row.tip)
+    action.setToolTip(wrapped(f"{row.tip}  ({keys})" if keys else row.tip))
     action.setStatusTip("")
     if row.name not in HELD_KEYS:
         action.setShortcuts([QKeySequence(key) for key in row.keys])

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
+from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QResizeEvent,
     QUndoGroup,
 )
 from PyQt6.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
     QMainWindow,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from scarseg.gui import theme
 from scarseg.gui.actions import Actions
+from scarseg.gui.archive.controller import ArchiveController
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye.panel import BullseyeController
+from scarseg.gui.panels.docks import LEFT, PanelDocks
 from scarseg.gui.panels.gestures import GestureGuard
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel
@@ -39,7 +37,10 @@ from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter, StatusPresenter, WindowLevelPresenter
+from scarseg.gui.panels.window_layout import WindowLayout
+from scarseg.gui.presenter.levels import WindowLevelPresenter
+from scarseg.gui.presenter.slices import Presenter
+from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
@@ -47,9 +48,6 @@ from scarseg.gui.viewer.filmstrip import Filmstrip
 from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
-
-STUDIES_WIDTH = 212
-"""Width of the study list in a small window, in pixels."""
 
 
 class MainWindow(QMainWindow):
@@ -75,11 +73,11 @@ class MainWindow(QMainWindow):
         self._connect_actions()
         self._connect_session()
         self._connect_widgets()
-        self._font_timer = QTimer(self)
-        self._font_timer.setSingleShot(True)
-        self._font_timer.timeout.connect(self._fit_fonts)
         self._enable_actions()
         self._show_open()
+        self.window_layout = WindowLayout(
+            self, session, self.docks, self.results, self.actions_by_name, settings
+        )
         self.actions_by_name["open_last"].setEnabled(False)
 
     def _create_widgets(self, settings: QSettings) -> None:
@@ -91,6 +89,9 @@ class MainWindow(QMainWindow):
         self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
         self.magnifier = Magnifier(self)
+        self.docks = PanelDocks(self, settings)
+        self.docks.add("studies", "Studies", self.studies, LEFT)
+        self.docks.add("results", "Results", self.results)
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
             ("history", "History   Y", self.results.history),
@@ -107,23 +108,22 @@ class MainWindow(QMainWindow):
         # Before the tools, which discard what is theirs on Esc.
         self.gestures = GestureGuard(session, commands, views, actions, self)
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
-        self.histogram = Histogram(session, views, self.view_row, self.results.room)
-        self.histogram.bind(actions["histogram"], self)
+        self.histogram = Histogram(session, views, self.view_row, self.docks, actions["histogram"])
         self.keyboard = KeyboardCursor(session, lambda: views.active, self)
         self.keyboard.take(actions)
         self.pictures = PictureExport(
             commands, views, self.strip, lambda: self.presenter.measured, self
         )
         self.reading_time = ReadingTime(
-            session, commands, self.results, self.history, views, actions, self.status_bar.clock,
-            self,
+            session, commands, self.results, self.history, self.docks, views, actions,
+            self.status_bar.clock, self,
         )  # fmt: skip
         self.comparison = ThresholdComparison(
             session, views, self.view_row, self.tools.choose_tool, actions, self
         )
         self.interval_line = IntervalLabel(session, self.results, self)
         self.bullseye = BullseyeController(
-            session, views, self.results, commands.slices.go_to, actions, self
+            session, views, self.docks, commands.slices.go_to, actions, self
         )
         self.status = StatusPresenter(session, self.status_bar, self)
         self.levels = WindowLevelPresenter(session, settings, self.canvas, self.view_row, self)
@@ -135,6 +135,11 @@ class MainWindow(QMainWindow):
         session.opened.connect(self._show_open)
         # Last: what it has to tell about the opened case replaces the notices cleared before.
         self.rereadings = RereadingController(session, commands, self.banner, actions, self)
+        self.archive = ArchiveController(
+            session, settings, actions, self.status_bar, self.banner, self
+        )
+        self.dialogs.send_to_archive = self.archive.open_sending
+        self.dialogs.may_send = self.archive.may_send
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -145,26 +150,20 @@ class MainWindow(QMainWindow):
         self.middle.addWidget(welcome.Welcome(self.actions_by_name))
         for widget in (self.subject, self.middle, self.view_row, self.comparison.strip, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
-        columns = QHBoxLayout()
-        columns.setContentsMargins(0, 0, 0, 0)
-        columns.setSpacing(0)
-        columns.addWidget(self.studies)
-        columns.addLayout(centre, 1)
-        columns.addWidget(self.results)
         page = QWidget()
-        page.setLayout(columns)
+        page.setLayout(centre)
         self.pages = QStackedWidget()
         self.pages.addWidget(welcome.Welcome(self.actions_by_name))
         self.pages.addWidget(page)
-        column = QVBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        self.setCentralWidget(self.pages)
+        head = QVBoxLayout()
+        head.setContentsMargins(0, 0, 0, 0)
+        head.setSpacing(0)
         for part in (self.tool_bar, self.rereadings.strip, self.banner):
-            column.addWidget(part)
-        column.addWidget(self.pages, 1)
+            head.addWidget(part)
         whole = QWidget()
-        whole.setLayout(column)
-        self.setCentralWidget(whole)
+        whole.setLayout(head)
+        self.setMenuWidget(whole)
         self.setStatusBar(self.status_bar)
 
     def _connect_actions(self) -> None:
@@ -178,6 +177,7 @@ class MainWindow(QMainWindow):
                 "find_study": self.studies.find_study,
                 "keys": self.dialogs.keys,
                 "about": self._about,
+                "desktop": self._add_to_desktop,
                 "copy_slice": pictures.copy_slice,
                 "copy_montage": pictures.copy_montage,
                 "save_slice": pictures.save_slice,
@@ -190,6 +190,7 @@ class MainWindow(QMainWindow):
         session.study_list_changed.connect(self._show_study_list)
         session.said.connect(self.status_bar.show_message)
         session.scanner.remembered.connect(self._offer_last_folder)
+        session.scanner.recent_known.connect(self._offer_recent)
         session.working.connect(self._show_work)
         session.models_ready.connect(self.status.models_changed)
 
@@ -213,6 +214,7 @@ class MainWindow(QMainWindow):
         self.results.slice_chosen.connect(commands.slices.go_to)
         self.studies.entry_chosen.connect(self.session.open)
         self.studies.open_row_hidden.connect(self._enable_actions)
+        self.studies.sorted.connect(self.session.study_list_changed)
         self.studies.left.connect(lambda: views.active.setFocus())
         self.view_row.preset_chosen.connect(self.levels.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
@@ -242,7 +244,7 @@ class MainWindow(QMainWindow):
         self._show_parts()
         if current is None:
             return
-        self.notices.follow_open()
+        self.banner.clear()
         self.presenter.show_document()
         self._show_study_list()
         self.steps.addStack(current.document.undo_stack)
@@ -252,8 +254,9 @@ class MainWindow(QMainWindow):
     def _show_parts(self) -> None:
         """Show what belongs to an open stack; the montage does the strip's work."""
         shown = self.session.current is not None
-        for part in (self.results, self.view_row, self.views):
+        for part in (self.view_row, self.views):
             part.setVisible(shown)
+        self.docks.set_usable(shown, "results", "histogram", "bullseye", "history")
         self.comparison.strip.setVisible(shown and self.comparison.wanted)
         instead = self.views.montage or self.comparison.replaces_strip
         self.strip.setVisible(shown and not instead)
@@ -267,7 +270,9 @@ class MainWindow(QMainWindow):
         current = self.session.current
         self.studies.show_study_list(self.session.study_list, current.entry if current else None)
         library = self.session.study_list
-        if library.studies or library.refused:
+        filled = bool(library.studies or library.refused)
+        self.docks.set_usable(filled, "studies")
+        if filled:
             self.pages.setCurrentIndex(1)
         openable = any(not entry.code for study in library.studies for entry in study.entries)
         self.middle.setCurrentIndex(0 if current is not None or openable else 1)
@@ -282,6 +287,9 @@ class MainWindow(QMainWindow):
         self.actions_by_name["open_last"].setText(f"Continue: {name}")
         self.actions_by_name["open_last"].setEnabled(True)
 
+    def _offer_recent(self, folders: list[Path]) -> None:
+        self.tool_bar.show_recent(folders, lambda folder: self.session.scan([folder]))
+
     # Cancelling
 
     def _cancel_jobs(self) -> None:
@@ -290,6 +298,17 @@ class MainWindow(QMainWindow):
         pending = current is not None and bool(current.inference.pending)
         self.session.cancel()
         self.status_bar.show_message("Cancelled. Space asks again." if pending else "Cancelled.")
+
+    def _add_to_desktop(self) -> None:
+        """Add the program to the applications menu of this user."""
+        from scarseg.gui import desktop_entry
+
+        try:
+            files = desktop_entry.install()
+        except OSError as error:
+            self.banner.show_notice(f"Not added to the applications menu: {error}.")
+        else:
+            self.status_bar.show_message(f"Added to the applications menu: {files[0]}")
 
     def _about(self) -> None:
         self.dialogs.about(self.session.models, self.session.models_problem)
@@ -301,17 +320,6 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             self.reading_time.stopwatch.note_activity()
         return super().eventFilter(watched, event)
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        super().resizeEvent(event)
-        self._font_timer.start()
-
-    def _fit_fonts(self) -> None:
-        """Choose the font size for the size of the window."""
-        application = QApplication.instance()
-        if isinstance(application, QApplication):
-            theme.fit_fonts(application, self.size())
-            self.studies.setFixedWidth(theme.px(STUDIES_WIDTH))
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         self.reading_time.stopwatch.note_activity()
@@ -345,4 +353,6 @@ class MainWindow(QMainWindow):
             self.notices.refuse_to_close()
             event.ignore()
             return
+        self.archive.close()
+        self.docks.save()
         super().closeEvent(event)

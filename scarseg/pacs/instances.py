@@ -154,9 +154,9 @@ def _meta(sop_class: str, sop: str, transfer_syntax: str) -> FileMetaDataset:
 def _check_whole(dataset: Dataset) -> None:
     """Raise ValueError for a data set whose end is missing: pydicom reads it without a word."""
     for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset decodes its elements
-        element = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
-            kept = element.value
+            kept: Any = element.value
             if kept is not None and len(kept) != element.length:
                 raise ValueError("cut off")
     if _ROWS in dataset and not any(tag in dataset for tag in _PIXELS):

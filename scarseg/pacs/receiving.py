@@ -70,16 +70,41 @@ class ReceivedSeries:
 
 @dataclass
 class _Arriving:
-    """A series that is not shown yet; ``associations`` are those it is open in."""
+    """A series that is not shown yet; ``open`` has the last image's time of each association.
+
+    A release makes good the cuts of all associations whose last image came before its own, in
+    whatever order the ends are noticed.
+    """
 
     place: SeriesFolder
     last_image: float
-    cut: bool = False
-    associations: set[int] = field(default_factory=set)
+    open: dict[int, float] = field(default_factory=dict)
+    cut_at: float | None = None
+    released_at: float | None = None
     identity: Identity | None = None
 
     @property
+    def is_cut(self) -> bool:
+        """Return whether images may be missing after a cut."""
+        if self.cut_at is None:
+            return False
+        return self.released_at is None or self.released_at < self.cut_at
+
+    def end(self, association: int, released: bool) -> None:
+        """Note the end of an association, if it is open."""
+        last = self.open.pop(association, None)
+        if last is None:
+            return
+        if released:
+            self.released_at = max(last, self.released_at or last)
+        else:
+            self.cut_at = max(last, self.cut_at or last)
+        if not self.open and not self.is_cut:
+            self.marker.unlink(missing_ok=True)
+
+    @property
     def marker(self) -> Path:
+        """Path of the file that is there while the series is open or cut."""
         return self.place.partial / _MARKER
 
 
@@ -147,7 +172,7 @@ class Receiver:
         self._ended.set()
         if self._server is not None:
             for association in list(self._server.active_associations):
-                with contextlib.suppress(Exception):
+                if association.is_established:
                     association.abort()
             self._server.shutdown()
             self._server = None
@@ -185,7 +210,8 @@ class Receiver:
             if path.name == f".{uid}{PARTIAL}" and is_uid(uid) and path.is_dir():
                 place = SeriesFolder(self._settings.folder, uid)
                 found = _Arriving(place, time.monotonic())
-                found.cut = found.marker.exists()
+                if found.marker.exists():
+                    found.cut_at = found.last_image
                 self._series[uid] = found
 
     def _store(self, event: evt.Event) -> int:
@@ -214,7 +240,7 @@ class Receiver:
             return _NO_MATCH  # one series, two patients or studies
         arriving.identity = known
         arriving.marker.touch(mode=0o600)
-        arriving.associations.add(association)
+        arriving.open[association] = time.monotonic()
         if not arriving.place.holds(identity.sop_uid, data):
             arriving.place.write(identity.sop_uid, data)
         arriving.last_image = time.monotonic()
@@ -225,13 +251,7 @@ class Receiver:
         self._sockets[id(event.assoc)] = kept.socket
 
     def _released(self, event: evt.Event) -> None:
-        with self._guard:
-            for arriving in self._series.values():
-                if id(event.assoc) in arriving.associations:
-                    arriving.associations.discard(id(event.assoc))
-                    if not arriving.associations:
-                        arriving.cut = False
-                        arriving.marker.unlink(missing_ok=True)
+        self._end(id(event.assoc), released=True)
 
     def _aborted(self, event: evt.Event) -> None:
         self._end(id(event.assoc))
@@ -241,13 +261,10 @@ class Receiver:
         if (kept := self._sockets.pop(id(event.assoc), None)) is not None:
             kept.close()
 
-    def _end(self, association: int) -> None:
-        """Mark series as cut whose association ended without a release."""
+    def _end(self, association: int, released: bool = False) -> None:
         with self._guard:
             for arriving in self._series.values():
-                if association in arriving.associations:
-                    arriving.associations.discard(association)
-                    arriving.cut = True
+                arriving.end(association, released)
 
     def _settle(self) -> None:
         while not self._ended.wait(_POLL_S):
@@ -256,8 +273,8 @@ class Receiver:
                 ready = [
                     uid
                     for uid, one in self._series.items()
-                    if not one.cut
-                    and not one.associations
+                    if not one.is_cut
+                    and not one.open
                     and now - one.last_image >= self._settings.settle_s
                 ]
                 for uid in ready:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    MassInterval,
+    Measurements,
+)
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
+from scarseg.quant.doubt import case_doubt
 from scarseg.quant.image_quality import stack_quality
 from scarseg.quant.mvo import propose_mvo
 from scarseg.segmentation.predict import (
@@ -36,9 +41,6 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
-
-if TYPE_CHECKING:
-    from scarseg.segmentation.interval import MassInterval
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,7 @@ def measured_record(
     record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     quality = stack_quality(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
     record = replace(record, row={**record.row, "image_quality": str(quality.grade or "")})
+    record = _with_doubt(record, case)
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
@@ -339,8 +342,10 @@ def _without_scar(before: LabelArray) -> LabelArray:
     return labels
 
 
-def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
-    """Add the interval to a record: its ends to the row, its rule to the sidecar.
+def with_interval(
+    record: table.StackRecord, interval: MassInterval, case: Case
+) -> table.StackRecord:
+    """Add the interval to the record of a case: ends and doubt to the row, rule to the sidecar.
 
     None is added while a slice is unseen: what lies there is not within any interval.
     """
@@ -348,6 +353,23 @@ def with_interval(record: table.StackRecord, interval: MassInterval) -> table.St
         return record
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    record = _with_doubt(record, case, interval)
     return replace(
         record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
     )
+
+
+def _with_doubt(
+    record: table.StackRecord, case: Case, interval: MassInterval | None = None
+) -> table.StackRecord:
+    """Add the doubt about scar to row and slices; blank while nobody has looked for any."""
+    if record.row["scar_mass_g"] is None:
+        return record
+    ends = None if interval is None else (interval.low_g, interval.high_g)
+    found = case_doubt(case, ends, () if interval is None else interval.slices_g)
+    row = {**record.row, "doubt": found.score, "doubt_reasons": found.reasons}
+    slices = tuple(
+        {**cells, "doubt_reasons": " ".join(kinds)}
+        for cells, kinds in zip(record.slices, found.kinds, strict=True)
+    )
+    return replace(record, row=row, slices=slices)

@@ -48,11 +48,19 @@ class FakeDialogs:
         return self.path
 
     def export_request(
-        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
+        self,
+        subjects: tuple[str, str],
+        formats: frozenset[ExportFormat],
+        n_series: int,
+        dicom: bool,
     ) -> ExportRequest | None:
         self.offered = (formats, n_series, dicom)
-        self.subject = subject
+        self.subject, self.everybody = subjects
         return self.request
+
+    def open_file(self, path: Path) -> bool:
+        self.shown = path
+        return True
 
     def confirm(self, text: str, yes: str) -> bool:
         self.asked.append(text)

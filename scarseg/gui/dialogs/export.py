@@ -63,34 +63,37 @@ class ExportDialog(QDialog):
     """Formats, of which readings, into which folder; ``request`` is the result.
 
     Args:
-        subject: patient, date and series of the open reading.
+        subjects: patient, date and series of the open reading; whose the whole list is.
         start: how the boxes are ticked at first, and the folder.
         n_series: how many series the list has.
         dicom: whether there are DICOM files to refer to.
         browse: asks for a folder.
+        send: opens sending to an archive instead, for one reading of DICOM files; None where
+            that is not possible.
     """
 
     def __init__(
         self,
         parent: QWidget,
-        subject: str,
+        subjects: tuple[str, str],
         start: ExportRequest,
         n_series: int,
         dicom: bool,
         browse: Callable[[], Path | None],
+        send: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
-        self._browse = browse
+        self._browse, self._subjects, self._send = browse, subjects, send
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 18, 22, 16)
         layout.setSpacing(5)
-        self.subject = label(subject, "subject", "Open reading")
+        self.subject = label(subjects[0], "subject", "Whose readings are exported")
         self.subject.setWordWrap(True)
         layout.addWidget(self.subject)
         layout.addSpacing(6)
         self.one, self.all = QRadioButton("This patient"), QRadioButton(_every(n_series))
-        self.one.setToolTip("The reading on the desk")
+        self.one.setToolTip("The open reading")
         self.all.setToolTip("Series without a reading are left out, and counted")
         which = QHBoxLayout()
         for button in (self.one, self.all):
@@ -99,6 +102,8 @@ class ExportDialog(QDialog):
         (self.all if start.whole_list and n_series > 1 else self.one).setChecked(True)
         self.all.setVisible(n_series > 1)
         self.one.setVisible(n_series > 1)
+        self.all.toggled.connect(self._name_patients)
+        self._name_patients(self.all.isChecked())
         layout.addLayout(which)
         layout.addSpacing(8 if n_series > 1 else 0)
         self.boxes: dict[ExportFormat, QCheckBox] = {}
@@ -168,10 +173,29 @@ class ExportDialog(QDialog):
         assert accept is not None
         accept.setDefault(True)
         self.accept_button = accept
+        self.send_button = box.addButton(
+            "Send to archive …", QDialogButtonBox.ButtonRole.ActionRole
+        )
+        if self.send_button is not None:
+            self.send_button.setToolTip(
+                "To the patient's study in a PACS, under the real name and ID"
+                if self._send
+                else f"{NO_FILES}; not for pseudonyms"
+            )
+            self.send_button.setEnabled(self._send is not None)
+            self.send_button.clicked.connect(self._send_instead)
         box.addButton(QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         layout.addWidget(box)
+
+    def _name_patients(self, whole_list: bool) -> None:
+        self.subject.setText(self._subjects[whole_list])
+
+    def _send_instead(self) -> None:
+        self.reject()
+        if self._send is not None:
+            self._send()
 
     def _choose_folder(self) -> None:
         chosen = self._browse()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QEvent, QSize, Qt
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import (
     QDialog,
@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -25,25 +26,25 @@ Lines = list[tuple[tuple[str, ...], str]]
 Section = tuple[str, Lines]
 MOUSE: Lines = [
     (("Wheel",), "Slice before or after"),
-    (("Ctrl + wheel",), "Zoom"),
-    (("Shift + wheel",), "Size of brush and eraser"),
-    (("Alt + wheel",), "Threshold of its brush"),
-    (("Shift + drag", "middle"), "Move the image"),
+    (("Ctrl+wheel",), "Zoom"),
+    (("Shift+wheel",), "Size of brush and eraser"),
+    (("Alt+wheel",), "Threshold of its brush"),
+    (("Shift+drag", "middle"), "Move the image"),
     (("Right drag",), "Window width and level"),
     (("Drag a border",), "Move the box"),
     (("Drag a handle",), "Resize the box"),
-    (("Ctrl + drag",), "New box, wherever it begins"),
-    (("Alt + click", "right"), "Point where the label is not"),
+    (("Ctrl+drag",), "New box, wherever it begins"),
+    (("Alt+click", "right"), "Point where the label is not"),
     (("Click a point",), "Delete the point"),
 ]
 KEYBOARD_CURSOR: Lines = [
-    (("Arrows",), "Move the hand; with Shift, far"),
-    (("Space",), "Click, or press and let go"),
-    (("Shift + Space",), "Point where the label is not"),
+    (("Arrows",), "Move; with Shift, far"),
+    (("Space",), "Click, or press and release"),
+    (("Shift+Space",), "Point where the label is not"),
     ((".", ","), "Next, previous box or point"),
     (("PgUp", "PgDown"), "Slice before, after"),
     (("Enter",), "Close the polygon"),
-    (("Esc",), "Give up the gesture; lower the hand"),
+    (("Esc",), "Discard; hide the cursor"),
 ]
 SIGNS = {"Return": "Enter", "Up": "↑", "Down": "↓"}
 
@@ -53,14 +54,22 @@ def sections() -> list[Section]:
     made = []
     for menu in (*MENUS, ""):
         lines: Lines = [
-            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), row.text.replace(" …", ""))
+            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), sheet_text(row.text))
             for row in ACTIONS
             if row.menu == menu and row.keys
         ]
         if lines:
             made.append((menu or "While held", lines))
     by_keys = next(_shown(row.keys[0]) for row in ACTIONS if row.name == "keyboard")
-    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", KEYBOARD_CURSOR)]
+    return [*made, ("Mouse", MOUSE), (f"Keyboard cursor, {by_keys}", KEYBOARD_CURSOR)]
+
+
+def sheet_text(text: str) -> str:
+    """Return the text of an action as the sheet has room for it."""
+    for long, short in ((" …", ""), ("wards on all slices", "wards, all slices"),
+                        (" to the slice ", " to slice ")):  # fmt: skip
+        text = text.replace(long, short)
+    return text
 
 
 def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
@@ -90,11 +99,14 @@ class ShortcutsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.content = QWidget()
+        self._rows: list[ShortcutRow] = []
         side_by_side = QHBoxLayout(self.content)
-        side_by_side.setContentsMargins(6, 2, 6, 2)
-        side_by_side.setSpacing(22)
+        side_by_side.setContentsMargins(2, 2, 2, 2)
+        side_by_side.setSpacing(8)
         for column in columns(sections()):
-            side_by_side.addLayout(_column(column))
+            made, rows = _column(column)
+            side_by_side.addLayout(made)
+            self._rows += rows
         area = QScrollArea()
         area.setAccessibleName("Keys")
         area.setWidget(self.content)
@@ -107,22 +119,62 @@ class ShortcutsDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 10)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a key or what it does")
+        self.search.setAccessibleName("Find a key")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._find)
+        layout.addWidget(self.search)
         layout.addWidget(area)
         layout.addWidget(buttons)
         around = layout.contentsMargins()
         need = self.content.sizeHint() + QSize(
             around.left() + around.right() + 4,
-            around.top() + around.bottom() + buttons.sizeHint().height() + layout.spacing() + 4,
+            around.top()
+            + around.bottom()
+            + buttons.sizeHint().height()
+            + self.search.sizeHint().height()
+            + 2 * layout.spacing()
+            + 4,
         )
         self.resize(need.boundedTo(self._room(parent)))
+
+    def _find(self, text: str) -> None:
+        """Dim every line that has not all words of a text."""
+        words = text.casefold().split()
+        for row in self._rows:
+            row.setEnabled(all(word in row.words for word in words))
 
     def _room(self, parent: QWidget) -> QSize:
         screen = parent.screen()
         return QSize(1280, 800) if screen is None else screen.availableSize() * 0.98
 
 
-def _column(found: list[Section]) -> QVBoxLayout:
-    column = QVBoxLayout()
+class ShortcutRow(QWidget):
+    """Keys as they look on a keyboard, and what they do; ``words`` is what a search looks in."""
+
+    def __init__(self, keys: tuple[str, ...], text: str, section: str) -> None:
+        super().__init__()
+        self.words = f"{' '.join(keys)} {text} {section}".casefold()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3)
+        for key in keys:
+            cap = QLabel(key)
+            cap.setObjectName("key")
+            cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            row.addWidget(cap)
+        row.addStretch(1)
+        self.text = QLabel(text)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.EnabledChange:
+            self.text.setEnabled(self.isEnabled())
+
+
+def _column(found: list[Section]) -> tuple[QVBoxLayout, list[ShortcutRow]]:
+    column, rows = QVBoxLayout(), []
     column.setSpacing(2)
     for title, lines in found:
         heading = QLabel(title.upper())
@@ -130,25 +182,14 @@ def _column(found: list[Section]) -> QVBoxLayout:
         heading.setContentsMargins(0, 8, 0, 1)
         column.addWidget(heading)
         grid = QGridLayout()
-        grid.setHorizontalSpacing(9)
+        grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        for row, (keys, text) in enumerate(lines):
-            grid.addLayout(_caps(keys), row, 0)
-            grid.addWidget(QLabel(text), row, 1)
+        for number, (keys, text) in enumerate(lines):
+            row = ShortcutRow(keys, text, title)
+            grid.addWidget(row, number, 0)
+            grid.addWidget(row.text, number, 1)
+            rows.append(row)
         column.addLayout(grid)
     column.addStretch(1)
-    return column
-
-
-def _caps(keys: tuple[str, ...]) -> QHBoxLayout:
-    """Draw keys as they look on a keyboard."""
-    row = QHBoxLayout()
-    row.setSpacing(3)
-    for key in keys:
-        cap = QLabel(key)
-        cap.setObjectName("key")
-        cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        row.addWidget(cap)
-    row.addStretch(1)
-    return row
+    return column, rows

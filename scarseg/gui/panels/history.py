@@ -18,7 +18,6 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme
 from scarseg.gui.session.document import UNDO_LIMIT, Document, SliceCommand
-from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
 MAX_EARLIER = 20
@@ -93,8 +92,8 @@ def _first(document: Document, role: int) -> str | None:
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
     if role == Qt.ItemDataRole.ToolTipRole:
         names = document.previous_history
-        lines = [f"{len(names)} steps before this sitting", *names[-MAX_EARLIER:]]
-        return "\n".join(lines) if names else "Nothing was done before this sitting."
+        lines = [f"{len(names)} steps before this session", *names[-MAX_EARLIER:]]
+        return "\n".join(lines) if names else "Nothing was done before this session."
     return None
 
 
@@ -192,7 +191,7 @@ class HistoryPanel(QWidget):
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setMinimumHeight(5 * ROW_HEIGHT)
+        self.view.setMinimumSize(130, 5 * ROW_HEIGHT)
         self.steps = HistoryModel(self)
         self.view.setModel(self.steps)
         self.view.left.connect(self.left)
@@ -201,9 +200,7 @@ class HistoryPanel(QWidget):
         assert selection is not None
         selection.currentChanged.connect(self._choose)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(label("HISTORY", "heading"))
+        layout.setContentsMargins(10, 2, 4, 4)
         layout.addWidget(self.view, 1)
         self._document: Document | None = None
         self.hide()
@@ -221,7 +218,7 @@ class HistoryPanel(QWidget):
         self.steps.show(None)
 
     def _refresh(self) -> None:
-        if self._document is not None and self.isVisible():
+        if self._document is not None and self.isVisibleTo(self.window()):
             self._selecting = True
             self.steps.refresh()
             self._selecting = False

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,11 +15,12 @@ from scarseg.case import changes
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading
 from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.measurements import MassInterval
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
-ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.REFILLED, Cause.RELOCATED)
 """Causes of changes that join the step that asked for them."""
 
 
@@ -118,12 +118,14 @@ class Document(QObject):
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
+        derived: what is computed of the case and saved with it changed; the reader did nothing.
         current_changed: another slice is the current one.
         insertion_changed: the insertion point of the right ventricle is another.
     """
 
     slice_changed = pyqtSignal(int)
     edited = pyqtSignal()
+    derived = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
 
@@ -144,6 +146,8 @@ class Document(QObject):
         self.previous_history = case.history
         self.viewed: set[int] = set()
         self._held: set[int] | None = None
+        self.more_follow = False
+        """Others of a group of changes are still to be emitted: what costs may wait."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -215,7 +219,8 @@ class Document(QObject):
             yield
         finally:
             changed, self._held = self._held, None
-            for k in sorted(changed):
+            for n, k in enumerate(sorted(changed), 1):
+                self.more_follow = n < len(changed)
                 self.slice_changed.emit(k)
             self.edited.emit()
 
@@ -253,6 +258,13 @@ class Document(QObject):
             self.revision += 1
             self.edited.emit()
 
+    def set_intervals(self, intervals: Sequence[MassInterval]) -> None:
+        """Keep the intervals of the case as it is now."""
+        self.case.intervals = tuple(intervals)
+        if not self.read_only:
+            self.revision += 1
+            self.derived.emit()
+
     def propose(self, change: Change, cause: Cause = Cause.PROPOSAL) -> None:
         """Apply a model's first proposal, or the MVO found in the models' scar.
 
@@ -279,16 +291,6 @@ class Document(QObject):
         """Record a model run: see :meth:`scarseg.case.case.Case.record_model_run`."""
         if not self.read_only:
             self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
-
-    def snapshot(self) -> Case:
-        """Copy the case for the disk worker; the stack's pixels are shared, read-only."""
-        twin = copy(self.case)
-        twin.labels = self.case.labels.copy()
-        twin.labels_under_scar = self.labels_under_scar.copy()
-        for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
-            setattr(twin, name, list(getattr(self.case, name)))
-        twin.record = self.case.record.copy()
-        return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
         """Return the slice that a step of the undo stack belongs to.

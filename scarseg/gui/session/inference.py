@@ -44,6 +44,25 @@ class Inference(InferenceState):
         """Start the next job, if there is one; the idle task may have work now."""
         self._jobs.start_next()
 
+    def put_in_front(self, at_rest: Callable[[], object]) -> None:
+        """Run the jobs of this case before all others; call ``at_rest`` when they are done."""
+        self._jobs.yields_to, self._jobs.at_rest = None, at_rest
+        self._jobs.start_next()
+
+    def put_behind(self, yields_to: Callable[[], bool], at_rest: Callable[[], object]) -> None:
+        """Run the jobs of this case only while ``yields_to`` returns False."""
+        self._jobs.yields_to, self._jobs.at_rest = yields_to, at_rest
+
+    @property
+    def alive(self) -> bool:
+        """Return whether it was not stopped."""
+        return self._jobs.alive
+
+    @property
+    def working(self) -> bool:
+        """Return whether anything is to be proposed or answered."""
+        return self._jobs.working
+
     def start(self, models: Models) -> None:
         """Begin to propose every slice, current first, then its neighbours outwards.
 
@@ -80,10 +99,15 @@ class Inference(InferenceState):
             self._schedule(slice_index)
 
     def correct_wall(self, slice_index: int) -> None:
-        """Correct wall and blood pool by the slice's prompts for them; its scar stays."""
+        """Correct wall and blood pool by the slice's prompts for them; a reader's scar stays."""
         if not self.document.read_only:
             self.add_question(slice_index, wall_only=True)
             self._schedule(slice_index)
+
+    def refill(self, slice_index: int) -> None:
+        """Predict scar anew inside the wall that a reader drew, where it is the models'."""
+        if not self.document.read_only and self.refills(slice_index):
+            self.correct_wall(slice_index)
 
     def relocate(self, slice_index: int) -> None:
         """Propose a slice anew round the ventricle box that the reader drew."""

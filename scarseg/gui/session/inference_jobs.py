@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scarseg.case import changes
 from scarseg.case.case import Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
-from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.labels import LabelArray, infarct_mask, without_infarct
 from scarseg.case.prompts import Box, Origin
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.inference_queue import IdleTask, RequestKind, Task
@@ -30,6 +30,10 @@ CAUSES = {
 }
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def load_pipeline() -> ModuleType:
     """Return the pipeline; imported on first use, since scipy would delay the window."""
     from scarseg.segmentation import pipeline
@@ -44,20 +48,30 @@ class InferenceJobs:
     job. A result is dropped when it comes too late: after :meth:`cancel` (another turn), after
     :meth:`stop`, for prompts that are no longer the newest question, or for a slice that changed
     in the meantime (its version).
+
+    The case in front goes first: its jobs are put before those that wait. One behind it
+    (``yields_to`` is set) starts a job only while the other has nothing to do but idle tasks.
     """
 
     def __init__(self, state: InferenceState, worker: Worker) -> None:
         self._state, self._worker = state, worker
         self._document, self._queue = state.document, state.queue
         self.idle_task: Callable[[], IdleTask | None] | None = None
-        self._alive, self._busy, self._turn = True, False, 0
+        self.yields_to: Callable[[], bool] | None = None
+        """Returns whether the case in front has work; None for the case in front itself."""
+        self.at_rest: Callable[[], object] = _nothing
+        """Called whenever nothing but idle tasks is left."""
+        self.alive, self._busy, self._turn = True, False, 0
+        self._idle = False
         self._without_remote: int | None = None
         """Revision of the document in which no remote wall was found to tell MVO by."""
         self._key = f"{id(self):x}"
 
     def start_next(self) -> None:
         """Queue the next job on the worker, unless one is there."""
-        if self._busy or not self._alive or self._state.models is None:
+        if self._busy or not self.alive or self._state.models is None:
+            return
+        if self.yields_to is not None and self.yields_to():
             return
         step = self._queue.next_task(self._document.current)
         if step is None:
@@ -68,13 +82,22 @@ class InferenceJobs:
                 self._run(
                     Task.IDLE, work.slice_index, work.work, done=work.done, failed=work.failed
                 )
+            self.at_rest()
             return
         task, k = step
         {Task.DETECT: self._detect, Task.PROPOSE: self._propose}.get(task, self._answer)(k)
 
+    @property
+    def working(self) -> bool:
+        """Return whether there is anything to do but idle tasks."""
+        if not self.alive or self._state.models is None:
+            return False
+        busy = self._busy and not self._idle
+        return busy or self._queue.next_task(self._document.current) is not None
+
     def stop(self) -> None:
         """Drop everything that waits; results that still come are dropped."""
-        self._alive = False
+        self.alive = False
         self._worker.forget(self._key)
 
     def cancel(self) -> None:
@@ -99,7 +122,7 @@ class InferenceJobs:
         done: Callable[[Any], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._busy = True
+        self._busy, self._idle = True, task is Task.IDLE
         turn = self._turn
 
         def finish(receive: Callable[[Any], None], result: Any) -> None:
@@ -116,7 +139,8 @@ class InferenceJobs:
             *args,
             done=partial(finish, done),
             failed=partial(finish, failed),
-            current=lambda: self._alive,
+            current=lambda: self.alive,
+            urgent=self.yields_to is None and not self._idle,
         )
 
     # Detection
@@ -257,12 +281,14 @@ class InferenceJobs:
         failed = partial(self._fail, k, question=question)
         if k in state.wall_only:
             from scarseg.segmentation.predict import correct_heart
+            from scarseg.segmentation.refill import refill_wall
 
+            refilled = state.refills(k)
             self._run(
-                Task.ANSWER, k, correct_heart, state.models, state.embeddings[k],
-                case.readings[k].prompts, case.labels[k].copy(),
+                Task.ANSWER, k, refill_wall if refilled else correct_heart, state.models,
+                state.embeddings[k], case.readings[k].prompts, case.labels[k].copy(),
                 self._document.labels_under_scar[k].copy(), state.current_logits(k),
-                done=partial(self._take_correction, k, question), failed=failed,
+                done=partial(self._take_correction, k, question, refilled), failed=failed,
             )  # fmt: skip
             return
         self._run(
@@ -281,17 +307,23 @@ class InferenceJobs:
         self._state.store_prediction(k, logits)
         self._state.cancel_answer(k)
 
-    def _take_correction(self, k: int, question: int, answer: CorrectedHeart) -> None:
+    def _take_correction(
+        self, k: int, question: int, refilled: bool, answer: CorrectedHeart
+    ) -> None:
         if self._queue.asked.get(k) != question:
             return
         state = self._state
         drawn = state.is_drawn_manually(k)
-        change = changes.correct_wall(self._document.case, k, answer.labels)
-        self._document.push(change, True, answer.labels_under_scar, Cause.CORRECTION)
+        build = changes.refill_wall if refilled else changes.correct_wall
+        change = build(self._document.case, k, answer.labels)
+        cause = Cause.REFILLED if refilled else Cause.CORRECTION
+        self._document.push(change, True, answer.labels_under_scar, cause)
         if answer.logits is not None:
             state.predictions[k].last = answer.logits
             if not drawn:
                 state.store_prediction(k, answer.logits)
+        if refilled:
+            state.scar_of_models[k] = infarct_mask(self._document.case.labels[k])
         state.cancel_answer(k)
 
     # MVO
@@ -310,7 +342,7 @@ class InferenceJobs:
         ]
         if slices:
             self._run(
-                Task.MVO, slices[0], load_pipeline().mvo_changes, document.snapshot(), slices,
+                Task.MVO, slices[0], load_pipeline().mvo_changes, document.case.copy(), slices,
                 done=partial(self._take_mvo, document.revision), failed=self._mvo_failed,
             )  # fmt: skip
         return bool(slices)

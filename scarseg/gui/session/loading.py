@@ -1,4 +1,4 @@
-"""Scan for studies and case files, and read a stack with its case, on the disk worker.
+"""Scan for studies and case files on the disk worker.
 
 States of a scan: scanning, then found (the likely series opens by itself), nothing found, or
 cancelled. A case file whose images are missing waits in the list until they are scanned.
@@ -13,30 +13,20 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.case.case import Case
-from scarseg.case.stack import Stack
-from scarseg.errors import Cancelled, InputError, ScarsegError, StoreError
+from scarseg.errors import Cancelled, InputError, ScarsegError
 from scarseg.gui.session.resume import missing_images_message
-from scarseg.gui.session.study_list import (
-    BlindedEntry,
-    Entry,
-    StudyList,
-    most_likely,
-    reading_summary,
-)
+from scarseg.gui.session.study import Entry, reading_summary
+from scarseg.gui.session.study_list import StudyList, most_likely
 from scarseg.gui.workers import Worker
-from scarseg.io.casefile import lock as casefile_lock
 from scarseg.progress import Progress
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
-    from scarseg.io.casefile.lock import CaseLock
     from scarseg.io.casefile.store import ReadingProgress
-    from scarseg.io.dicom.types import LoadReport, StackSummary
+    from scarseg.io.dicom.types import LoadReport
 
 
 DEMO_SEED = 19
-RESTORED_MESSAGE = "scarseg ended suddenly last time. Every change that was saved is here."
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,40 +36,6 @@ class ScanResult:
     report: LoadReport | None
     arrivals: tuple[CaseFile, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class OpenRequest:
-    """Request to open a stack, and the case file from elsewhere that belongs to it.
-
-    ``replacing``: put the arrived reading in the place of another one, which is kept aside.
-    ``blinding``: read it again, blinded, in a case file of its own.
-    """
-
-    source: StackSummary | Stack
-    folder: Path
-    thickness_mm: float | None = None
-    imported_case: Path | None = None
-    replacing: bool = False
-    blinding: BlindedEntry | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class OpenedCase:
-    """A case that was read, its lock, and what the reader must know.
-
-    ``blocked``: another program writes this case. ``restored`` is shown where a program ended
-    without releasing it. ``question`` is asked where an arrived reading waits beside another.
-    """
-
-    case: Case
-    path: Path
-    lock: CaseLock | None
-    notes: tuple[str, ...] = ()
-    blocked: bool = False
-    restored: str = ""
-    question: str = ""
-    place: int | None = None
 
 
 def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
@@ -100,74 +56,6 @@ def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
             if not found.cases:
                 raise
     return ScanResult(report, found.cases, found.notes)
-
-
-def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
-    """Read a stack and its saved case."""
-    from scarseg.io import dicom
-    from scarseg.io.casefile import last_position, library, store
-
-    source, folder, cover = wanted.source, wanted.folder, wanted.blinding
-    path, notes = cover.path if cover else store.case_path(folder, source), []
-    if isinstance(source, Stack):
-        stack = source
-    else:
-        thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
-        thickness = thickness or library.reader_thickness_mm(wanted.imported_case or path)
-        stack = dicom.read_stack(source, thickness, progress)
-    lock, blocked = None, False
-    try:
-        lock = casefile_lock.CaseLock().acquire(path)
-    except StoreError as error:
-        blocked = error.code == "E_CASE_LOCKED"
-        notes.append(error.message)
-    case, question = Case.new(stack), ""
-    if cover is not None:
-        case.reader, case.read_number = cover.reader, cover.read_number
-    read_from = path
-    if wanted.imported_case is not None and not library.is_stored_at(wanted.imported_case, path):
-        if lock is None:
-            read_from = wanted.imported_case
-            notes.append(f"What you see is the reading in {wanted.imported_case.name}.")
-        else:
-            question = _take_arrival(wanted, wanted.imported_case, path, stack, notes)
-    if store.has_case(read_from):
-        try:
-            saved = store.read_case(read_from, stack)
-            case, notes = saved.case, [*notes, *saved.notes]
-        except StoreError as error:
-            notes.append(str(error))
-            if lock is not None and error.code != "E_CASE_NEWER":
-                notes.append(f"It was kept as {store.set_aside(path).name}; a new reading begins.")
-            elif lock is not None:
-                lock.release()
-                lock = None
-    restored = RESTORED_MESSAGE if lock is not None and lock.replaced_dead_owner else ""
-    place = last_position.load_last_slice(folder, path.name, stack.n_slices)
-    return OpenedCase(case, path, lock, tuple(notes), blocked, restored, question, place)
-
-
-def _take_arrival(
-    wanted: OpenRequest, arrival: Path, path: Path, stack: Stack, notes: list[str]
-) -> str:
-    """Copy an imported case file into the store; return the question where that needs an answer."""
-    from scarseg.io.casefile import library, store
-
-    try:
-        store.read_case(arrival, stack)
-        if store.has_case(path) and library.same_reading(arrival, path):
-            return ""
-        if store.has_case(path) and not wanted.replacing and library.has_reader_work(path):
-            here, there = library.read_case_file(path).words, library.read_case_file(arrival).words
-            return (
-                f"This series has a reading here, which you see ({here}). {arrival.name} holds"
-                f" another one ({there}). The one you leave is kept aside."
-            )
-        library.import_case(arrival, path, stack)
-        notes.append(f"The reading in {arrival.name} was copied; changes are saved in the copy.")
-    except StoreError as error:
-        notes.append(f"{arrival.name} was not opened. {error}")
-    return ""
 
 
 def peek_cases(folder: Path, entries: Sequence[Entry]) -> list[tuple[Entry, ReadingProgress]]:
@@ -197,10 +85,10 @@ def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
     last_position.save_last_folder(folder, shown, names)
 
 
-def _recall_folder(folder: Path) -> Path | None:
+def _recall_folders(folder: Path) -> tuple[Path | None, list[Path]]:
     from scarseg.io.casefile import last_position
 
-    return last_position.load_last_folder(folder)
+    return last_position.load_last_folder(folder), last_position.load_recent_folders(folder)
 
 
 class StudyScanner(QObject):
@@ -213,6 +101,7 @@ class StudyScanner(QObject):
         notice: a sentence the reader must see.
         images_needed: a sentence: case files wait for the folder of their images.
         remembered: the folder that was opened last time.
+        recent_known: the folders that were opened last, the latest first.
     """
 
     study_list_changed = pyqtSignal()
@@ -221,6 +110,7 @@ class StudyScanner(QObject):
     notice = pyqtSignal(str)
     images_needed = pyqtSignal(str)
     remembered = pyqtSignal(object)
+    recent_known = pyqtSignal(object)
 
     def __init__(
         self, study_list: StudyList, worker: Worker, folder: Path, parent: QObject
@@ -228,13 +118,17 @@ class StudyScanner(QObject):
         super().__init__(parent)
         self.study_list, self._worker, self._folder = study_list, worker, folder
         self.last_folder: Path | None = None
+        self.recent: list[Path] = []
 
     def recall(self) -> None:
         """Read which folder was opened last time."""
-        self._worker.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
+        self._worker.run("recall folder", _recall_folders, self._folder, done=self._take_folders)
 
-    def _take_folder(self, folder: Path | None) -> None:
+    def _take_folders(self, found: tuple[Path | None, list[Path]]) -> None:
+        folder, self.recent = found
         self.last_folder = folder
+        if self.recent:
+            self.recent_known.emit(self.recent)
         if folder is not None:
             self.remembered.emit(folder)
 

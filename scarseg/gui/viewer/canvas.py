@@ -134,8 +134,8 @@ class Canvas(PointerView):
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         taken = None if new else self._contour_at(at)
         if taken is not None:
-            contours, border, index = taken
-            self._drag = ContourDrag(border, index, contours, at, self._spacing)
+            contours, border, point = taken
+            self._drag = ContourDrag(border, point, contours, at, self._spacing)
         self._box = self.box_tool
         if self._box is not None:
             rows, columns = self._labels.shape

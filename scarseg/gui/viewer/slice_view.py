@@ -12,8 +12,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui.viewer import items, layers, painting
-from scarseg.gui.viewer.view_state import Levels, SharedAttribute, ViewState
+from scarseg.gui.viewer.view_state import SharedAttribute, ViewState
 from scarseg.gui.viewer.viewport import Viewport
+from scarseg.gui.viewer.window_level import Levels
 
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
@@ -119,9 +120,9 @@ class SliceView(Viewport):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
 
-    def say(self, text: str, colour: str = "") -> None:
+    def show_status(self, text: str, colour: str = "") -> None:
         """Write slice and status into the corner, a dot of ``colour`` before them."""
-        self.corner.say(text, colour)
+        self.corner.show_text(text, colour)
         self.setAccessibleDescription(text)
 
     def make_small(self) -> None:
@@ -132,12 +133,12 @@ class SliceView(Viewport):
 
     def picture(self, caption: str) -> QImage:
         """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
-        said, hand = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
-        self.say(caption)
+        status, visible = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
+        self.show_status(caption)
         self.tool_layer.setVisible(False)
         image = self.grab().toImage()
-        self.say(*said)
-        self.tool_layer.setVisible(hand)
+        self.show_status(*status)
+        self.tool_layer.setVisible(visible)
         return image
 
     def set_levels(self, levels: Levels) -> None:
@@ -151,7 +152,8 @@ class SliceView(Viewport):
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
-        self.tint.setOpacity(self.fill_opacity)
+        if self.tint.opacity() != self.fill_opacity:  # itemChange() of pyqtgraph costs a lot
+            self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
         for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):

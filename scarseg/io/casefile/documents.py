@@ -14,10 +14,11 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from scarseg.case.case import ModelIdentity
+from scarseg.case.case import ModelIdentity, SentInstance
 from scarseg.case.contours import area
 from scarseg.case.history import Cause, DetectorScope, ModelRun, SliceReading, SliceStatus, Step
 from scarseg.case.labels import Label, Patch
+from scarseg.case.measurements import MassConvention, MassInterval
 from scarseg.case.prompts import Box, Contour, InsertionPoint, Origin, Point, SlicePrompts
 
 _T = TypeVar("_T")
@@ -272,6 +273,45 @@ class Software(msgspec.Struct, kw_only=True, frozen=True):
     version: str = ""
 
 
+class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
+    """Interval of the scar mass by one convention."""
+
+    convention: MassConvention
+    low_g: float
+    high_g: float
+    slices_g: list[tuple[float, float]]
+    method: str
+    segmenter: str = ""
+
+    @classmethod
+    def of(cls, interval: MassInterval) -> Self:
+        return cls(
+            convention=interval.convention,
+            low_g=float(interval.low_g),
+            high_g=float(interval.high_g),
+            slices_g=[(float(low), float(high)) for low, high in interval.slices_g],
+            method=interval.method,
+            segmenter=interval.segmenter_sha256,
+        )
+
+    def interval(self, n_slices: int) -> MassInterval:
+        """Return the interval of a stack of so many slices.
+
+        Raises:
+            ValueError: it has not one interval per slice.
+        """
+        if len(self.slices_g) != n_slices:
+            raise ValueError("an interval must have one part per slice")
+        return MassInterval(
+            self.low_g,
+            self.high_g,
+            tuple(self.slices_g),
+            self.method,
+            self.convention,
+            self.segmenter,
+        )
+
+
 class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     """The record "case": everything but labels and steps."""
 
@@ -290,6 +330,9 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     slice_seconds: list[float] = []
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
+    intervals: list[IntervalDocument] = []
+    archive: str | msgspec.UnsetType = msgspec.UNSET
+    sent: list[SentInstance] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def statuses(self) -> list[SliceStatus]:

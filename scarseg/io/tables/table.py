@@ -287,7 +287,7 @@ def _cell(value: Cell) -> str:
 def _slice_cells(
     identity: Mapping[str, Cell], one: SliceMeasurement, case: Case
 ) -> dict[str, Cell]:
-    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-3]}
+    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-4]}
     if one.status is SliceStatus.UNSEEN and not one.n_infarct_voxels:
         # Zero would stand for "no scar": nobody has looked.
         cells.update(
