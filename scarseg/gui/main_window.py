@@ -138,6 +138,8 @@ class MainWindow(QMainWindow):
         self.archive = ArchiveController(
             session, settings, actions, self.status_bar, self.banner, self
         )
+        self.dialogs.send_to_archive = self.archive.open_sending
+        self.dialogs.may_send = self.archive.may_send
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()

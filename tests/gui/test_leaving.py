@@ -26,7 +26,7 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
-    case = reading.document.snapshot()
+    case = reading.document.case.copy()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
     interval = case_interval(case, reading.session.models, embeddings)
     record = pipeline.with_interval(pipeline.measured_record(case), interval, case)
