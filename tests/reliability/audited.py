@@ -36,12 +36,14 @@ def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
     """Return what libraries do on import without asking anyone outside.
 
     urllib3, which pydicom imports where it is installed, binds a socket to the loopback address
-    and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library.
+    and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library,
+    and matplotlib fc-list for those of fonts.
     """
     if event == "socket.bind":
         return arguments[1][:2] == ("::1", 0)
     if event == "subprocess.Popen":
-        return list(arguments[1]) == ["/sbin/ldconfig", "-p"]
+        command = list(arguments[1])
+        return command == ["/sbin/ldconfig", "-p"] or command[0] == "fc-list"
     return False
 
 
