@@ -89,16 +89,21 @@ def correct_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
 
     Scar and status stay; a slice that was not assessable becomes proposed.
     """
-    return move_wall(case, slice_index, "correct the wall", labels)
-
-
-def move_wall(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
-    """Build the change to a wall whose contours a reader moved; the status stays as above."""
     before = case.readings[slice_index]
     kept = before.status in (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
     status = before.status if kept else SliceStatus.PROPOSED
     after = replace(before, status=status, edited=True, reason="")
-    return case.change(step_name(verb, slice_index), slice_index, after, labels)
+    return case.change(step_name("correct the wall", slice_index), slice_index, after, labels)
+
+
+def move_wall(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
+    """Build the change to a wall whose contours a reader moved, as :func:`correct_wall`.
+
+    Contours among the prompts are removed: they were of the wall before.
+    """
+    change = correct_wall(case, slice_index, labels)
+    after = replace(change.after, prompts=change.after.prompts.without_contours)
+    return replace(change, name=step_name(verb, slice_index), after=after)
 
 
 def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change:
