@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -64,6 +65,19 @@ class ModelIdentity:
     verified: bool = False
 
 
+@dataclass(frozen=True)
+class SentInstance:
+    """An instance made of a reading that was sent to an archive, and found there.
+
+    ``server`` is its name or address, ``kind`` a word such as SEG or SR.
+    """
+
+    server: str
+    sent_at_utc: str
+    kind: str
+    sop_instance_uid: str
+
+
 @dataclass
 class Case:
     """One stack being read.
@@ -78,6 +92,9 @@ class Case:
 
     ``intervals`` holds the intervals of the scar mass as the case is now, one per convention;
     none once a slice changes, until they are computed again.
+
+    ``archive`` is the server the images came from, empty where it is not known; ``sent`` holds
+    what of this reading was sent to archives.
 
     ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` counts
     the readings of this stack by this reader, from 1.
@@ -102,6 +119,8 @@ class Case:
     record: ReadingRecord = field(default_factory=lambda: ReadingRecord(()))
     insertion: InsertionPoint | None = None
     intervals: tuple[MassInterval, ...] = ()
+    archive: str = ""
+    sent: tuple[SentInstance, ...] = ()
 
     def __post_init__(self) -> None:
         n = self.stack.n_slices
@@ -124,6 +143,18 @@ class Case:
             np.zeros(stack.pixels.shape, dtype=np.uint8),
             [SliceReading() for _ in range(stack.n_slices)],
         )
+
+    def copy(self) -> Case:
+        """Return a case that changes apart from this one; the stack and its pixels are shared."""
+        twin = copy(self)
+        twin.labels = self.labels.copy()
+        if self.labels_under_scar is not None:
+            twin.labels_under_scar = self.labels_under_scar.copy()
+        twin.readings, twin.proposed = list(self.readings), list(self.proposed)
+        twin.slice_interactions = list(self.slice_interactions)
+        twin.slice_seconds = list(self.slice_seconds)
+        twin.record = self.record.copy()
+        return twin
 
     def apply(
         self, change: Change, cause: Cause = Cause.READER, under_scar: LabelArray | None = None

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
 from scarseg.cli.options import (
     INPUT,
@@ -18,6 +19,8 @@ from scarseg.cli.options import (
     add_identify,
     add_jobs,
     add_mass,
+    add_methods,
+    add_scheduler,
     add_table,
     add_weights,
     label_values,
@@ -28,7 +31,7 @@ from scarseg.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from scarseg.batch.journal import Journal
-    from scarseg.batch.models import BatchSettings
+    from scarseg.batch.models import BatchSettings, ModelsLoader
     from scarseg.batch.results import StackResult
     from scarseg.batch.selection import BatchJob
     from scarseg.io.tables.table import StackRecord
@@ -95,6 +98,7 @@ def add_batch(commands: Commands) -> None:
     _add_measuring(batch)
     add_device(batch)
     add_jobs(batch)
+    add_scheduler(batch)
     add_weights(
         batch, "other weights: name, file or SAM .pth", 'other weights: name, file or "none"'
     )
@@ -152,14 +156,7 @@ def _add_measuring(command: Parser) -> None:
     command.add_argument(
         "--slice-thickness", type=length, metavar="MM", help="where the header has none"
     )
-    command.add_argument(
-        "--methods",
-        type=_methods,
-        default=(),
-        metavar="all|none|LIST",
-        help="threshold methods to set beside, in scar_methods.csv: sd2 to sd6, fwhm_max,"
-        " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
-    )
+    add_methods(command, "threshold methods to set beside, in scar_methods.csv")
     command.add_argument(
         "--report", type=Path, metavar="DIR", help="a PDF report of every series, named by its UID"
     )
@@ -186,6 +183,8 @@ def _run_batch(options: argparse.Namespace) -> int:
     from scarseg.io.files import refuse_inputs
     from scarseg.io.prompts_json import read_prompts
 
+    if options.scheduler is not None and options.jobs > 1:
+        raise InputError("E_USAGE", "--jobs and --scheduler exclude each other.")
     beside = {
         "--sr": options.sr,
         "--dicom-report": options.dicom_report,
@@ -216,15 +215,20 @@ def _run_batch(options: argparse.Namespace) -> int:
     chosen = select_stacks(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         say(note)
-    load = partial(models.load, options.segmenter, options.detector, options.device)
+    load: ModelsLoader = partial(models.load, options.segmenter, options.detector, options.device)
+    cluster = None
+    if options.scheduler is not None:
+        load, cluster = cluster_of(options, options.segmenter)
     with _open_journal(options, settings, chosen.jobs) as journal:
         try:
             with progress_bar("Measuring") as progress:
-                result = measure_jobs(chosen.jobs, settings, load, options.jobs, progress, journal)
+                result = measure_jobs(
+                    chosen.jobs, settings, load, options.jobs, progress, journal, cluster
+                )
         except KeyboardInterrupt:
             hint = journal.resume_hint()
             raise KeyboardInterrupt(f"Interrupted. {hint}" if hint else "") from None
-        except OutputError:
+        except (OutputError, InputError):
             say(journal.resume_hint())
             raise
         journal.begin_tables()
@@ -368,18 +372,3 @@ def _sidecar_settings(options: argparse.Namespace) -> dict[str, object]:
         "methods": list(options.methods),
         "identify": options.identify,
     }
-
-
-def _methods(text: str) -> tuple[str, ...]:
-    """Read ``all``, ``none`` or names with commas between."""
-    from scarseg.quant.method_comparison import METHOD_CHOICES
-
-    if text in ("all", "none"):
-        return METHOD_CHOICES if text == "all" else ()
-    asked = [part.strip().lower() for part in text.split(",")]
-    for name in asked:
-        if name not in METHOD_CHOICES:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
-            )
-    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -8,7 +8,10 @@ from math import isfinite
 from pathlib import Path
 
 INPUT = "folder (searched to any depth), DICOM file, zip or DICOMDIR"
-REFERENCE_DATA = "folder in the EMIDEC layout, of read case files, or made by scarseg simulate"
+REFERENCE_DATA = (
+    "folder in the EMIDEC layout, of read case files, of masks (NIfTI, DICOM SEG), or made by"
+    " scarseg simulate"
+)
 
 _Parser = argparse._ActionsContainer
 """A parser or a group of its options."""
@@ -55,7 +58,7 @@ def add_dicom(command: _Parser, help_text: str, required: bool = False) -> None:
 def add_reference_data(command: _Parser, nargs: str) -> None:
     """Add the patients with a reference, and where the images of read case files are."""
     command.add_argument("data", nargs=nargs, type=Path, metavar="DATA", help=REFERENCE_DATA)
-    add_dicom(command, "where the images of read case files are")
+    add_dicom(command, "where the images of case files and masks are")
 
 
 def add_weights(command: _Parser, segmenter: str, detector: str = 'name, file or "none"') -> None:
@@ -78,10 +81,31 @@ def add_jobs(command: _Parser) -> None:
     )
 
 
+def add_scheduler(command: _Parser) -> None:
+    """Add the scheduler of a cluster."""
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="work on the workers of a cluster: address of its scheduler, or the file it wrote",
+    )
+
+
 def add_seed(command: _Parser, help_text: str, default: int) -> None:
     """Add the seed of everything drawn at random."""
     command.add_argument(
         "--seed", type=seed, default=default, metavar="S", help=f"{help_text} (default: {default})"
+    )
+
+
+def add_methods(command: _Parser, help_text: str) -> None:
+    """Add the threshold methods."""
+    command.add_argument(
+        "--methods",
+        type=methods,
+        default=(),
+        metavar="all|none|LIST",
+        help=f"{help_text}: sd2 to sd6, fwhm_max, fwhm_remote, fwhm_min, otsu, schmidt, roes, yan,"
+        " with commas between (default: none)",
     )
 
 
@@ -212,3 +236,18 @@ def label_values(text: str) -> tuple[tuple[int, object], ...]:
             )
         meaning[int(value)] = names[name.strip().lower()]
     return tuple(meaning.items())
+
+
+def methods(text: str) -> tuple[str, ...]:
+    """Read ``all``, ``none`` or names with commas between."""
+    from scarseg.quant.method_comparison import METHOD_CHOICES
+
+    if text in ("all", "none"):
+        return METHOD_CHOICES if text == "all" else ()
+    asked = [part.strip().lower() for part in text.split(",")]
+    for name in asked:
+        if name not in METHOD_CHOICES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
+            )
+    return tuple(name for name in METHOD_CHOICES if name in asked)

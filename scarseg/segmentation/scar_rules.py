@@ -16,7 +16,6 @@ from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
-from scarseg.models.segmenter_crop import OUTSIDE_LOGIT
 from scarseg.segmentation.proposal import split_heart
 
 Spacing = tuple[float, float]
@@ -121,6 +120,8 @@ def previous_answer(
             fed to it.
     """
 
+    from scarseg.models.segmenter_crop import OUTSIDE_LOGIT  # torch must not delay the window
+
     def certain(mask: MaskArray | None) -> FloatArray:
         if mask is None:
             return np.full(shape, OUTSIDE_LOGIT, dtype=np.float32)
@@ -138,7 +139,8 @@ def distance_to_points(
         np.hypot((rows - one.pixel[1]) * spacing_mm[0], (columns - one.pixel[0]) * spacing_mm[1])
         for one in points
     ]
-    return np.minimum.reduce(each)
+    nearest: npt.NDArray[np.float64] = np.minimum.reduce(each)
+    return nearest
 
 
 def _as_wall(logits: Logits, mask: MaskArray) -> Logits:

@@ -8,12 +8,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from scarseg.agreement.follow_files import FOLLOW_COLUMNS, FOLLOW_SEGMENT_COLUMNS
 from scarseg.agreement.mask_files import MaskFiles, compare_files
 from scarseg.agreement.rereading import ReadingComparison, RereadCase, write_rereading
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.cli import main
+from scarseg.evaluation.methods import METHOD_FIGURE_COLUMNS
 from scarseg.evaluation.tables import PATIENT_COLUMNS
 from scarseg.evaluation.tables import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
 from scarseg.io.masks.nifti import write_labels
@@ -40,6 +42,9 @@ TABLES = {
     "patients.csv": PATIENT_COLUMNS,
     "slices.csv": EVALUATION_SLICE_COLUMNS,
     "truth.csv": TRUTH_COLUMNS,
+    "methods.csv": METHOD_FIGURE_COLUMNS,
+    "follow.csv": FOLLOW_COLUMNS,
+    "follow_segments.csv": FOLLOW_SEGMENT_COLUMNS,
 }
 COMPARED = "pairs.csv of scarseg compare"
 

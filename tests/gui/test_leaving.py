@@ -22,14 +22,14 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     reading.go_to(0)
     reading.paint((30, 30), (34, 30))
     reading.accept()
+    reading.window.reading_time.stopwatch._clock.stop()
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
-    case = reading.document.snapshot()
+    case = reading.document.case.copy()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
-    record = pipeline.with_interval(
-        pipeline.measured_record(case), case_interval(case, reading.session.models, embeddings)
-    )
+    interval = case_interval(case, reading.session.models, embeddings)
+    record = pipeline.with_interval(pipeline.measured_record(case), interval, case)
     pipeline.export_table(theirs / "scar.csv", [record])
     written = _read_bytes(mine)
     segments = written.pop("scar_segments.csv")

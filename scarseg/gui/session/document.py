@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +20,7 @@ from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
-ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.REFILLED, Cause.RELOCATED)
 """Causes of changes that join the step that asked for them."""
 
 
@@ -50,6 +49,7 @@ class SliceCommand(QUndoCommand):
         self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
         self.answers, self.follows = answers, cause is Cause.MVO
+        self.refills = cause is Cause.REFILLED
         self.answered = answers or cause is Cause.PROPOSAL
         self.open = not answers and change.edit is None
 
@@ -80,37 +80,13 @@ class SliceCommand(QUndoCommand):
         if not isinstance(other, SliceCommand):
             return False
         joins = (other.answers and self.open) or (other.follows and self.answered)
+        joins |= other.refills  # nothing was done since the wall was set
         if not joins or other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
         self._under_scar = other._under_scar
         self.open, self.answered = False, other.answers
         return True
-
-
-class SeveralSlicesCommand(SliceCommand):
-    """Changes of several slices as one step; ``change`` is the first of them."""
-
-    def __init__(self, document: Document, name: str, several: Sequence[Change]) -> None:
-        super().__init__(document, several[0])
-        self.open = False
-        self.setText(name)
-        self._steps = [SliceCommand(document, each) for each in several]
-
-    @property
-    def verb(self) -> str:
-        """Name of the step."""
-        return self.text()
-
-    def redo(self) -> None:
-        with self._document.grouped():
-            for step in self._steps:
-                step.redo()
-
-    def undo(self) -> None:
-        with self._document.grouped():
-            for step in reversed(self._steps):
-                step.undo()
 
 
 class InsertionCommand(SliceCommand):
@@ -225,13 +201,6 @@ class Document(QObject):
             under_scar = self._under_scar_after(change)
         self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
-    def push_together(self, name: str, several: Sequence[Change]) -> None:
-        """Apply changes of several slices as one step and one interaction of the reader."""
-        if self.read_only or not several:
-            return
-        self.case.count_interaction(several[0].slice_index)
-        self.undo_stack.push(SeveralSlicesCommand(self, name, several))
-
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
         index = min(max(index, 0), self.undo_stack.count())
@@ -247,9 +216,6 @@ class Document(QObject):
     @contextmanager
     def grouped(self) -> Iterator[None]:
         """Group several steps: signals of changed slices are emitted once, at the end."""
-        if self._held is not None:  # within a group: the outer one tells
-            yield
-            return
         self._held = set()
         try:
             yield
@@ -327,16 +293,6 @@ class Document(QObject):
         """Record a model run: see :meth:`scarseg.case.case.Case.record_model_run`."""
         if not self.read_only:
             self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
-
-    def snapshot(self) -> Case:
-        """Copy the case for the disk worker; the stack's pixels are shared, read-only."""
-        twin = copy(self.case)
-        twin.labels = self.case.labels.copy()
-        twin.labels_under_scar = self.labels_under_scar.copy()
-        for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
-            setattr(twin, name, list(getattr(self.case, name)))
-        twin.record = self.case.record.copy()
-        return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
         """Return the slice that a step of the undo stack belongs to.
