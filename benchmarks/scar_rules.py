@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.other_scanners import THICK, Scanner, seen_by
 from scarseg import models
@@ -168,7 +171,9 @@ def click_through(
     return found
 
 
-def measure(loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules) -> list[float]:
+def measure(
+    loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules, clicking: bool
+) -> list[float]:
     rows: dict[str, list[float]] = {
         name: [] for name in ("auto", "box", "ratio", "normal", "wall", "clicks", "mae")
     }
@@ -189,6 +194,8 @@ def measure(loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules)
             rows[name].append(dice(read.scar, truth.scar) or 0.0)
             if name == "box":
                 rows["ratio"].append(grams(read.labels, case) / true_g)
+        if not clicking:
+            continue
         clicked = click_through(loaded, seen, truth, rules, counted)
         rows["clicks"].append(dice(infarct_mask(clicked), truth.scar) or 0.0)
         rows["mae"].append(abs(grams(clicked, case) - true_g))
@@ -221,7 +228,7 @@ def main() -> None:
     for group in options.rules:
         for name, rules in GROUPS[group].items():
             for kind, some in (("", cases), ("  thick", thick)):
-                shown = measure(remembering, some, rules)
+                shown = measure(remembering, some, rules, group not in ("walls", "islands"))
                 title = kind or name
                 print(f"{title:34s}", *(f"{value:7.3f}" for value in shown), flush=True)
 
