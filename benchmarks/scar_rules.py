@@ -3,7 +3,8 @@
     python benchmarks/scar_rules.py emidec --segmenter FILE [--patients inner] [--rules NAME ...]
 
 Every patient is read as it came and with thickened walls (benchmarks/other_scanners.py), the
-heart found by the program. Per set of rules: automatic Dice of patients with scar, Dice with a
+heart found by the program. Per set of rules: automatic Dice by the challenge's rule (all patients;
+1 where nothing is found and there is nothing) and of patients with scar, Dice with a
 box per component, mass found over true mass, grams on patients without scar, Dice with a box and
 a reader's contours, after three clicks, its mean absolute error in grams; then the share of
 clicks obeyed, and of negative clicks that lower the Dice of their slice by more than 0.02. What
@@ -70,7 +71,14 @@ CLICKS = {
     "from the scar before": replace(RULES, click_radius_mm=0.0, negative_reach_mm=0.0),
     "obeyed, anew": replace(RULES, previous_with_points=False, negative_reach_mm=0.0),
     "and obeyed": replace(RULES, negative_reach_mm=0.0),
-    **{f"negative up to {mm:g} mm": replace(RULES, negative_reach_mm=mm) for mm in (6.0, 10.0)},
+    **{
+        f"negative up to {mm:g} mm": replace(RULES, negative_reach_mm=mm)
+        for mm in (6.0, 10.0, 20.0)
+    },
+    **{
+        f"discs of {mm:g} mm": replace(RULES, click_radius_mm=mm, negative_reach_mm=0.0)
+        for mm in (1.5, 2.0)
+    },
 }
 GROUPS: dict[str, dict[str, ProposalRules]] = {
     "before": {"before": NONE},
@@ -200,13 +208,27 @@ def measure(
         rows["clicks"].append(dice(infarct_mask(clicked), truth.scar) or 0.0)
         rows["mae"].append(abs(grams(clicked, case) - true_g))
     shares = (counted.positive, counted.negative, counted.harmful)
+    right = [*rows["auto"], *(float(not mass) for mass in rows["normal"])]
     return [
+        float(np.mean(right)),
         *(float(np.mean(values)) if values else float("nan") for values in rows.values()),
         *(100 * float(np.mean(one)) if one else float("nan") for one in shares),
     ]
 
 
-COLUMNS = ("auto", "box", "ratio", "false g", "+wall", "+3", "MAE g", "pos %", "neg %", "harm %")
+COLUMNS = (
+    "rule",
+    "auto",
+    "box",
+    "ratio",
+    "false g",
+    "+wall",
+    "+3",
+    "MAE g",
+    "pos %",
+    "neg %",
+    "harm %",
+)
 
 
 def main() -> None:
@@ -216,6 +238,8 @@ def main() -> None:
     parser.add_argument("--segmenter", default=None)
     parser.add_argument("--detector", default=None)
     parser.add_argument("--rules", nargs="+", default=["before", "now"], choices=GROUPS)
+    parser.add_argument("--only", default="", help="rules whose name holds this")
+    parser.add_argument("--walls", nargs="+", default=["", "thick"], choices=["", "thick"])
     options = parser.parse_args()
     cases, which = choose_patients(read_data(options.data), options.patients)
     loaded = models.load(options.segmenter, options.detector, "cpu")
@@ -227,7 +251,11 @@ def main() -> None:
     print(f"{'':34s}", *(f"{name:>7s}" for name in COLUMNS))
     for group in options.rules:
         for name, rules in GROUPS[group].items():
+            if options.only not in name:
+                continue
             for kind, some in (("", cases), ("  thick", thick)):
+                if kind.strip() not in options.walls:
+                    continue
                 shown = measure(remembering, some, rules, group not in ("walls", "islands"))
                 title = kind or name
                 print(f"{title:34s}", *(f"{value:7.3f}" for value in shown), flush=True)

@@ -62,10 +62,10 @@ class ProposalRules:
     scar: ScarSource = ScarSource.RESTRICTED
     automatic_logit: float = 0.0
     prompted_logit: float = 0.0
-    given_wall_logit: float = 0.0
-    previous_with_points: bool = False
-    pool_reach_mm: float = 0.0
-    click_radius_mm: float = 0.0
+    given_wall_logit: float = -0.5
+    previous_with_points: bool = True
+    pool_reach_mm: float = 2.0
+    click_radius_mm: float = 2.5
     negative_reach_mm: float = 0.0
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
