@@ -14,11 +14,13 @@ from PyQt6.QtWidgets import QApplication
 
 from scarseg.case.labels import Label
 from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.tools.contours import HeartContours
 
 FRAME_S = 0.016
 PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
 RELEASE = QEvent.Type.MouseButtonRelease
 ALT, CONTROL = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 def read(driver: Any) -> None:
@@ -40,6 +42,8 @@ def read(driver: Any) -> None:
     click(driver, rows)
     driver.heart.begin("drawing")
     draw(driver, rows)
+    driver.heart.begin("moving the wall")
+    move_wall(driver, rows)
     save(driver, rows)
 
 
@@ -172,6 +176,31 @@ def draw(driver: Any, rows: Any) -> None:
     driver.key(Qt.Key.Key_T)
     QApplication.processEvents()
     rows["threshold brush chosen"] = ([time.perf_counter() - begin], FRAME_S)
+
+
+def move_wall(driver: Any, rows: Any) -> None:
+    """Drag the endocardium of a slice of 512 x 512 there and back, nudge it and the stack."""
+    driver.key(Qt.Key.Key_W, SHIFT)
+    canvas, k = driver.window.canvas, driver.document.current
+    moves, releases, nudges, stacks, undos = [], [], [], [], []
+    for n in range(6):
+        contours = HeartContours.trace(driver.document.labels_under_scar[k])
+        column, row = contours.endocardium.points[0]
+        at, by = canvas.from_source(column, row), QPointF(4 if n % 2 else -4, 3)
+        driver.painting(partial(driver.mouse, PRESS, at))
+        for share in (1.5, 2, 2.5, 3):
+            moves.append(driver.painting(partial(driver.mouse, MOVE, at + share * by)))
+        releases.append(driver.painting(partial(driver.mouse, RELEASE, at + 3 * by)))
+        undos.append(driver.painting(partial(driver.key, Qt.Key.Key_Z, CONTROL)))
+    for n in range(6):
+        key = Qt.Key.Key_End if n % 2 else Qt.Key.Key_Home
+        nudges.append(driver.painting(partial(driver.key, key)))
+        stacks.append(driver.painting(partial(driver.key, key, SHIFT)))
+    rows["contour dragged, each move"] = (moves, FRAME_S)
+    rows["contour released, scar followed"] = (releases, 0.1)
+    rows["contour nudged"] = (nudges, 0.1)
+    rows["contours of 12 slices nudged"] = (stacks, 0.1)
+    rows["undo of a contour"] = (undos, FRAME_S)
 
 
 def save(driver: Any, rows: Any) -> None:

@@ -5,8 +5,9 @@
 The window is the program's own, offscreen, with the shipped weights, on studies written as DICOM.
 The reader acts by events of keyboard and mouse alone, with a jittered hand, on all slices in the
 montage (M): when all are proposed, a slice without scar where scar is proposed gets N; a slice
-with scar whose Dice is under 0.75 is corrected in its cell (a box where the mask is bad or there
-is none, Del on a box of false scar, a click into the largest error of a fair mask) until it
+with scar whose Dice is under 0.75 is corrected in its cell (a drag of the contour where the wall is
+to blame, unless --without-wall; a box where the mask is bad or there is none, Del on a box of false
+scar, a click into the largest error of a fair mask) until it
 reaches that or three corrections were made; then Shift+Enter accepts all the rest as seen, and
 Tab opens the next study. With --view large, slice after slice is read by itself instead, each
 with its own Enter or N.
@@ -55,7 +56,8 @@ from benchmarks.reader_tables import (
     print_all,
     print_patients,
 )
-from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
+from benchmarks.reader_wall import WORTH, DragContour, drag_wall
+from scarseg.case.labels import LabelArray, infarct_mask
 from scarseg.evaluation.prompts import RandomStream as Habit
 from scarseg.evaluation.prompts import rng_for
 from scarseg.gui import app
@@ -69,7 +71,7 @@ from tests.emidec import case_names, wrap_emidec
 def read_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
     """Read the slice shown large, knowing its labels (row, column), and leave it."""
     gestures, scar = hand.n_gestures, infarct_mask(truth)
-    one = correct_slice(hand, scar, rng)
+    one = correct_slice(hand, truth, rng)
     hand.press("accept" if scar.any() or not hand.found.any() else "no_scar")
     one.gestures = hand.n_gestures - gestures
     return one
@@ -79,7 +81,7 @@ def glance_at(hand: Hand, k: int, truth: LabelArray, rng: np.random.Generator) -
     """Read a slice in the montage: do something only where it is wrong."""
     gestures, scar = hand.n_gestures, infarct_mask(truth)
     hand.reach_into(k)
-    one = correct_slice(hand, scar, rng)
+    one = correct_slice(hand, truth, rng)
     if not scar.any() and hand.found.any():
         hand.choose_slice()
         hand.press("no_scar")
@@ -87,20 +89,29 @@ def glance_at(hand: Hand, k: int, truth: LabelArray, rng: np.random.Generator) -
     return one
 
 
-def correct_slice(hand: Hand, scar: MaskArray, rng: np.random.Generator) -> SliceRead:
+def correct_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
     """Correct a slice until it is good enough, three times at most."""
-    spacing = hand.case.stack.pixel_spacing_mm
+    spacing, scar = hand.case.stack.pixel_spacing_mm, infarct_mask(truth)
     one = SliceRead(hand.slice_index, int(scar.sum()), [mind.agreement(hand.found, scar)])
     while scar.any() and one.dice[-1] < GOOD_DICE and len(one.acts) < MOST_CORRECTIONS:
-        act = mind.correct(scar, hand.found, hand.prompts, spacing, rng)
+        act: mind.Correction | DragContour | None = None
+        if hand.drags_wall:
+            # A box is the cheaper beginning where a drag alone would not be enough.
+            worth = WORTH if one.acts else 1.0
+            act = drag_wall(truth, hand.seen, GOOD_DICE, worth, rng)
+        if act is None:
+            act = mind.correct(scar, hand.found, hand.prompts, spacing, rng)
         one.acts.append(do(hand, act))
         one.answers_s.append(hand.waits[-1][1])
         one.dice.append(mind.agreement(hand.found, scar))
     return one
 
 
-def do(hand: Hand, act: mind.Correction) -> str:
-    """Carry out a correction; give its word."""
+def do(hand: Hand, act: mind.Correction | DragContour) -> str:
+    """Carry out a correction; return its word."""
+    if isinstance(act, DragContour):
+        hand.drag_contour(act)
+        return "wall"
     if isinstance(act, mind.DrawBox):
         hand.drag_box(act.box)
         return "box"
@@ -210,6 +221,7 @@ def main() -> None:
     parser.add_argument("--view", choices=("montage", "large"), default="montage")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look", type=float, default=0.0, metavar="S")
+    parser.add_argument("--without-wall", action="store_true", help="never drag a contour")
     parser.add_argument("--log", type=Path, help="write every slice as a line of JSON")
     parser.add_argument("--film", type=Path, help="folder for a picture after every act")
     options = parser.parse_args()
@@ -230,6 +242,7 @@ def main() -> None:
             print(f"others ask {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores\n")
             watch = film_into(options.film, window) if options.film else None
             hand, montage = Hand(window, options.look, watch), options.view == "montage"
+            hand.drags_wall = not options.without_wall
             read.extend(read_list(hand, studies, truths, options.seed, montage))
 
         sit_down(script, Path(home) / "cases")

@@ -18,6 +18,7 @@ from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QMouseEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QWidget
 
+from benchmarks.reader_wall import DragContour, SeenSlice
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
@@ -77,6 +78,7 @@ class Hand:
         self.waits: list[tuple[str, float]] = []
         self.n_gestures = 0
         self.looked_s = 0.0
+        self.drags_wall = True
         self._cell: int | None = None
         self._watch = watch or (lambda word: None)
 
@@ -92,6 +94,13 @@ class Hand:
     def found(self) -> MaskArray:
         """Return the scar on the slice at hand, bool (row, column)."""
         return infarct_mask(self.case.labels[self.slice_index])
+
+    @property
+    def seen(self) -> SeenSlice:
+        """Return what the slice at hand shows."""
+        k, stack = self.slice_index, self.case.stack
+        under_scar = self._document.labels_under_scar[k]
+        return SeenSlice(stack.pixels[k], self.case.labels[k], under_scar, stack.pixel_spacing_mm)
 
     @property
     def case(self) -> Case:
@@ -201,6 +210,13 @@ class Hand:
         self.take("point")
         word = "this too" if point.positive else "not this"
         self._stroke([(point.column, point.row)], PLAIN if point.positive else AWAY, word)
+
+    def drag_contour(self, drag: DragContour) -> None:
+        """Drag a contour of the wall from where it is to where it belongs."""
+        self.take("contour")
+        start, end = np.array(drag.start), np.array(drag.end)
+        path = [tuple(start + share * (end - start)) for share in (0, 0.3, 0.7, 1)]
+        self._stroke(path, PLAIN, "wall")
 
     def delete_box(self, index: int) -> None:
         """Choose a box by a click on its border and press Del."""

@@ -10,7 +10,7 @@ import numpy as np
 GOOD_DICE = 0.75
 MOST_CORRECTIONS = 3
 VERDICTS = ("accept", "no_scar", "accept_seen", "choose slice")
-CORRECTIONS = ("box", "this too", "not this", "delete")
+CORRECTIONS = ("box", "this too", "not this", "delete", "wall")
 
 
 @dataclass

@@ -23,14 +23,16 @@ from pathlib import Path
 
 from scarseg.batch.selection import select_stacks
 from scarseg.case.case import Case
+from scarseg.case.contours import check_contours
 from scarseg.case.history import Cause, SliceReading, SliceStatus
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
-from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.prompts import Box, Contour, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.io import dicom
 from scarseg.io.files import refuse_existing, safe_name
 from scarseg.io.masks import nifti
+from scarseg.io.prompts_json import read_contour
 from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.table import table_files
 from scarseg.models import Models
@@ -88,18 +90,23 @@ def segment(
     boxes: Iterable[Sequence[float]] = (),
     points: Iterable[Sequence[float]] = (),
     models: Models | None = None,
+    endocardium: Sequence[Sequence[float]] | None = None,
+    epicardium: Sequence[Sequence[float]] | None = None,
 ) -> Case:
     """Return a new case whose slice ``index`` (from 0) is segmented by a reader's prompts.
 
     The same answer as ``scarseg batch --prompts``: scar where the prompts ask for it, wall and
-    blood pool anew. Without boxes and points the slice has no scar.
+    blood pool anew. Without boxes, points and contours the slice has no scar.
 
     Args:
         boxes: (column0, row0, column1, row1) each, round a scar.
         points: (column, row, 1 inside or 0 outside) each.
+        endocardium: contour of (column, row) corners; the blood pool is exactly what it encloses.
+        epicardium: outer contour of the wall. With a contour and without boxes and points, scar is
+            what the segmenter finds in the wall by itself.
 
     Raises:
-        InputError: E_PROMPTS, a slice, box or point that makes no sense on this stack.
+        InputError: E_PROMPTS, a slice, box, point or contour that makes no sense on this stack.
     """
     if not 0 <= index < case.stack.n_slices:
         last = case.stack.n_slices - 1
@@ -108,10 +115,14 @@ def segment(
         asked = SlicePrompts(
             boxes=tuple(Box.spanning(*box) for box in boxes),
             points=tuple(Point(column, row, bool(inside)) for column, row, inside in points),
+            endocardium=_contour(endocardium, "endocardium"),
+            epicardium=_contour(epicardium, "epicardium"),
         )
+        check_contours(asked, (case.stack.rows, case.stack.columns))
     except (TypeError, ValueError) as error:
-        raise InputError("E_PROMPTS", f"A box or point makes no sense: {error}.") from error
-    asked = replace(asked, no_scar=not asked.has_scar_prompts)
+        message = f"A box, point or contour makes no sense: {error}."
+        raise InputError("E_PROMPTS", message) from error
+    asked = replace(asked, no_scar=not (asked.has_scar_prompts or asked.has_contours))
     proposal = propose_prompted(
         case.stack.image(index),
         models or _shipped_models(),
@@ -122,6 +133,8 @@ def segment(
     answered = _copy(case)
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
     answered.apply(answered.change("segment", index, after, proposal.labels), Cause.ANSWER)
+    for change in pipeline.mvo_changes(answered):
+        answered.apply(change, Cause.MVO)
     return answered
 
 
@@ -191,6 +204,12 @@ def save(
 @lru_cache(maxsize=1)
 def _shipped_models() -> Models:
     return load_models()
+
+
+def _contour(corners: Sequence[Sequence[float]] | None, name: str) -> Contour | None:
+    if corners is None:
+        return None
+    return read_contour([[float(one) for one in corner] for corner in corners], name)
 
 
 def _copy(case: Case) -> Case:

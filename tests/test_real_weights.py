@@ -15,12 +15,14 @@ from scarseg.case.labels import Label, LabelArray, wall_mask
 from scarseg.case.prompts import Point
 from scarseg.errors import WeightsError
 from scarseg.models.weights import verify_weights
+from scarseg.quant.doubt import DoubtKind, slice_doubts
 from scarseg.quant.overlap import dice
 from scarseg.segmentation import pipeline, predict
 from scarseg.segmentation.wall_correction import HeartMasks
 from scarseg.simulate import series, studies
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions
+from tests import emidec
 
 
 def shipped() -> bool:
@@ -91,3 +93,12 @@ def test_clicks_on_wall_and_pool_are_obeyed_and_bring_both_nearer_to_the_truth()
         after = [dice(ground == label, truth[k] == label) for label in (1, 2)]
         gains.append(np.subtract(after, scores))
     assert (np.mean(gains, axis=0) > 0).all()
+
+
+@pytest.mark.skipif(not (shipped() and emidec.EMIDEC.is_dir()), reason="needs weights and EMIDEC")
+def test_fat_taken_for_scar_at_the_apex_is_doubted() -> None:
+    """Of P086 the proposal takes 9 g of fat for scar on slice 8, the last one."""
+    stack, _ = emidec.load_emidec("P086")
+    case = pipeline.propose_case(stack, models.load(device="cpu"))
+    assert DoubtKind.APEX in [one.kind for one in slice_doubts(case, 7)]
+    assert DoubtKind.OUTSIDE in [one.kind for one in slice_doubts(case, 7)]

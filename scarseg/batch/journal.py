@@ -265,6 +265,8 @@ def _run_settings(
         "cases": "" if settings.cases is None else str(settings.cases.absolute()),
         "report": "" if settings.reports is None else str(settings.reports.absolute()),
         "versions": {name: version(name) for name in ("scarseg", "torch", "numpy")},
+        **({"dicom_report": True} if settings.dicom_report else {}),
+        **({"dicom_montage": True} if settings.dicom_montage else {}),
         "inputs": hashlib.sha256("".join(sorted(keys.values())).encode()).hexdigest(),
     }
     document: dict[str, Any] = json.loads(json.dumps(every))

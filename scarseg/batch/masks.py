@@ -69,16 +69,19 @@ def measure_match(match: MaskMatch, settings: MaskSettings) -> StackResult:
     return run_guarded(job, settings, lambda: _measure(match, job, settings))
 
 
-def case_from_labels(stack: Stack, labels: LabelArray, known: Sequence[bool]) -> Case:
+def case_from_labels(
+    stack: Stack, labels: LabelArray, known: Sequence[bool], mvo_sought: bool = False
+) -> Case:
     """Return a case of labels (slice, row, column) that nobody has read here.
 
-    Slices of which the mask says something are proposals, the others unseen.
+    Slices of which the mask says something are proposals, the others unseen. ``mvo_sought``:
+    whether the mask has a value or a segment for MVO, so that none is 0 g and not unknown.
     """
     case = Case.new(stack)
     case.labels[:] = labels
     for k in range(stack.n_slices):
         if known[k]:
-            case.readings[k] = SliceReading(status=SliceStatus.PROPOSED)
+            case.readings[k] = SliceReading(status=SliceStatus.PROPOSED, mvo_sought=mvo_sought)
     return case
 
 
@@ -87,7 +90,9 @@ def _measure(match: MaskMatch, job: BatchJob, settings: MaskSettings) -> StackRe
     stack = dicom.read_stack(match.summary, settings.slice_thickness_mm)
     found = read_mask(mask.path, stack, settings.meaning)
     known = found.known_slices
-    case = case_from_labels(stack, found.labels, known)
+    meanings = (settings.meaning or {}).values()
+    mvo_sought = Label.MVO in meanings or bool((found.labels == Label.MVO).any())
+    case = case_from_labels(stack, found.labels, known, mvo_sought)
     name = _name_in_table(mask.path.name, settings)
     digest = hashlib.sha256(mask.path.read_bytes()).hexdigest()
     labels_from = f"{str(mask.kind).replace('_', ' ')} file, sha256 {digest}"

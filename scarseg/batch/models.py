@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarseg.batch.cluster import Cluster, run_on_cluster
+from scarseg.batch.cluster_worker import cached_models
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import (
     MaskFormat,
@@ -24,7 +27,9 @@ from scarseg.batch.results import (
 )
 from scarseg.batch.selection import BatchJob
 from scarseg.io import dicom
-from scarseg.io.files import require_writable
+from scarseg.io.atomic import replace_file
+from scarseg.io.casefile import library, store
+from scarseg.io.files import make_folder, require_writable
 from scarseg.io.prompts_json import PromptsFile, SliceKey
 from scarseg.models import Models, limit_threads
 from scarseg.progress import ItemLog, Progress, silent
@@ -72,11 +77,13 @@ def measure_jobs(
     n_processes: int = 1,
     progress: Progress = silent,
     journal: Journal | None = None,
+    cluster: Cluster | None = None,
 ) -> BatchResult:
     """Measure every stack; the same records for any number of processes.
 
     Args:
         journal: keeps every finished stack, and knows those that need not be measured again.
+        cluster: measures on its workers instead of processes of this machine.
 
     Raises:
         WeightsError: the models cannot be loaded; nothing was measured.
@@ -98,6 +105,8 @@ def measure_jobs(
     if items:  # else no reason to wait for the models
         n_done = len(results)
         measure_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
+        if cluster is not None:
+            measure_each = partial(_on_cluster, cluster=cluster)
 
         log = ItemLog(logger, len(jobs), n_done)
 
@@ -138,7 +147,7 @@ def _measure(
         prompts = settings.prompts.for_stack(stack)
     case, embeddings = pipeline.propose_case_with_embeddings(stack, models, progress, prompts)
     interval = None
-    if settings.interval:
+    if settings.interval and prompts != {}:
         # A slice that a reader's file does not mention is, by that file, free of scar.
         sure = () if prompts is None else set(range(stack.n_slices)) - set(prompts)
         interval = case_interval(
@@ -149,7 +158,10 @@ def _measure(
     method = "prompted" if without_prompts else ""
     result = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
     if without_prompts:
-        note = f"series {stack.stack_id}: no prompts, so no scar."
+        note = (
+            f"series {stack.stack_id}: none of the prompts names one of its slices; nothing"
+            " was asked, so nothing is known of its scar."
+        )
         result = with_warning(result, "W_NO_PROMPTS", note)
     return result
 
@@ -214,6 +226,83 @@ def _in_processes(
                 yield item.job, result
     finally:
         results.close()
+
+
+@dataclass(frozen=True)
+class _RemoteResult:
+    """A result that a worker sends, with the bytes of the files it staged, by name."""
+
+    result: StackResult
+    contents: Mapping[str, bytes]
+
+
+def _on_cluster(
+    items: Sequence[_StackItem],
+    settings: BatchSettings,
+    load_models: ModelsLoader,
+    n_processes: int,
+    progress: Progress,
+    cluster: Cluster,
+) -> Iterator[tuple[BatchJob, StackResult]]:
+    """Measure on the workers of a cluster; files come as bytes and are written here."""
+    progress(0.0, "Looking for workers")
+    refused = [(item, _refused_case(item.job, settings)) for item in items]
+    yield from ((item.job, result) for item, result in refused if result is not None)
+    work = partial(_measure_remotely, settings=settings, load_models=load_models)
+    wanted = [item for item, result in refused if result is None]
+    results = run_on_cluster(work, wanted, cluster, _first_file)
+    try:
+        for n, (item, remote) in enumerate(results, start=1):
+            progress(n / len(items), f"Series {n} of {len(items)}")
+            if isinstance(remote, Died):
+                message = "The workers that read this series died."
+                yield item.job, failure_result(item.job, settings, "E_CRASH", message)
+            else:
+                _stage(item, remote)
+                yield item.job, remote.result
+    finally:
+        results.close()
+
+
+def _first_file(item: _StackItem) -> str:
+    return str(item.job.summary.frames[0].source.path)
+
+
+def _refused_case(job: BatchJob, settings: BatchSettings) -> StackResult | None:
+    """Return the failure of a stack whose case file is here and must stay: workers see none."""
+    if settings.cases is None:
+        return None
+    path = store.case_path(settings.cases, job.summary)
+    if not store.has_case(path) or (settings.force and not library.has_reader_work(path)):
+        return None
+    message = f"{path} exists already; it is not replaced."
+    return failure_result(job, settings, "E_EXISTS", message)
+
+
+def _measure_remotely(
+    item: _StackItem, settings: BatchSettings, load_models: ModelsLoader
+) -> _RemoteResult:
+    models = cached_models(load_models)
+    limit_threads(THREADS)
+    with tempfile.TemporaryDirectory(prefix="scarseg-") as folder:
+        staging = Path(folder) / "stack"
+        result = measure_job(item.job, replace(settings, staging=staging), models)
+        contents = {one.name: (staging / one.name).read_bytes() for one in result.files}
+    return _RemoteResult(result, contents)
+
+
+def _stage(item: _StackItem, remote: _RemoteResult) -> None:
+    """Write the files of a worker where those of a process wait, or where they belong."""
+    if item.staging is None:
+        for one in remote.result.files:
+            make_folder(one.target.parent)
+            replace_file(one.target, remote.contents[one.name])
+        return
+    shutil.rmtree(item.staging, ignore_errors=True)
+    if remote.contents:
+        make_folder(item.staging)
+    for name, data in remote.contents.items():
+        replace_file(item.staging / name, data)
 
 
 _worker_models: list[Models] = []

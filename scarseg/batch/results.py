@@ -9,10 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from scarseg.batch.selection import BatchJob
 from scarseg.case.case import Case
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    MassInterval,
+    Measurements,
+)
 from scarseg.errors import Cancelled, OutputError, ScarsegError
 from scarseg.io.casefile import library, store
 from scarseg.io.casefile.file_format import encode_case
@@ -35,7 +44,9 @@ from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
 from scarseg.quant.wall_map import map_wall, reader_insertion
 from scarseg.report import text
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import MassInterval
+
+if TYPE_CHECKING:
+    from scarseg.report.patient import ReportInput
 
 
 class MaskFormat(StrEnum):
@@ -43,6 +54,7 @@ class MaskFormat(StrEnum):
 
     NIFTI = "nifti"
     SEG = "seg"
+    LABELMAP = "labelmap"
     RTSTRUCT = "rtstruct"
     NONE = "none"
 
@@ -112,6 +124,8 @@ def write_files(
     identify: bool = False,
     force: bool = False,
     placer: FilePlacer | None = None,
+    pdf: bytes | None = None,
+    picture: npt.NDArray[np.uint8] | None = None,
 ) -> None:
     """Write mask and DICOM report of a stack; a mask of the same labels stays.
 
@@ -119,6 +133,8 @@ def write_files(
         measured: the numbers of a DICOM structured report; None: no report.
         identify: name the patient in DICOM as the images do; by default a pseudonym.
         placer: where to write; in place by default.
+        pdf: a report to write as Encapsulated PDF.
+        picture: pages (page, row, column, RGB) to write as Secondary Capture.
 
     Raises:
         InputError: E_SOURCE_CHANGED, E_INPUT_UNREADABLE.
@@ -134,7 +150,8 @@ def write_files(
                 mask, case.labels, case.stack
             ):
                 raise
-    if kind in (MaskFormat.NIFTI, MaskFormat.NONE) and measured is None:
+    more = (measured, pdf, picture)
+    if kind in (MaskFormat.NIFTI, MaskFormat.NONE) and all(one is None for one in more):
         return
     from scarseg.io.dicom_export import export_dicom  # highdicom takes half a second to load
 
@@ -142,9 +159,12 @@ def write_files(
     export_dicom(
         case,
         job.summary,
-        segmentation=place(mask) if kind is MaskFormat.SEG else None,
+        segmentation=place(mask) if kind in (MaskFormat.SEG, MaskFormat.LABELMAP) else None,
         contours=place(mask) if kind is MaskFormat.RTSTRUCT else None,
         report=None if measured is None else (place(report), measured),
+        document=None if pdf is None else (place(folder / f"{_stem(job)}.pdf.dcm"), pdf),
+        picture=None if picture is None else (place(folder / f"{_stem(job)}.montage.dcm"), picture),
+        label_map=kind is MaskFormat.LABELMAP,
         identify=identify,
         force=force,
     )
@@ -169,7 +189,9 @@ class ResultSettings:
     """Settings that every case of a run shares; a value that crosses processes.
 
     ``masks`` is the folder for masks and DICOM reports, or None; ``sr`` asks for a DICOM
-    structured report of every series; ``methods`` are the threshold methods to compare with;
+    structured report of every series, ``dicom_report`` for its page as Encapsulated PDF,
+    ``dicom_montage`` for its slices as Secondary Capture; ``methods`` are the threshold methods
+    to compare with;
     ``reports`` is the folder for a PDF report of every series, ``cases`` that for a case file of
     every stack, which the window opens; None for none. ``staging`` takes the
     files of a stack until its row is kept; None: they are written in place.
@@ -183,6 +205,8 @@ class ResultSettings:
     force: bool = False
     mask_format: MaskFormat = MaskFormat.NIFTI
     sr: bool = False
+    dicom_report: bool = False
+    dicom_montage: bool = False
     methods: tuple[str, ...] = ()
     reports: Path | None = None
     cases: Path | None = None
@@ -197,6 +221,10 @@ def files_to_come(job: BatchJob, settings: ResultSettings) -> list[Path]:
             files.append(settings.masks / name)
         if settings.sr:
             files.append(settings.masks / f"{_stem(job)}.sr.dcm")
+        if settings.dicom_report:
+            files.append(settings.masks / f"{_stem(job)}.pdf.dcm")
+        if settings.dicom_montage:
+            files.append(settings.masks / f"{_stem(job)}.montage.dcm")
     if settings.reports is not None:
         from scarseg.report import patient  # matplotlib takes a second to load
 
@@ -286,9 +314,10 @@ def write_results(
     if method:
         record = replace(record, row={**record.row, "method": method})
     if interval is not None:
-        record = pipeline.with_interval(record, interval)
+        record = pipeline.with_interval(record, interval, case)
     placer = FilePlacer(settings.staging, settings.force)
     try:
+        page = _report_of(case, record, settings, labels_from, interval)
         if settings.masks is not None:
             measured = None
             if settings.sr:
@@ -302,9 +331,11 @@ def write_results(
                 settings.identify,
                 settings.force,
                 placer,
+                page.pdf() if page is not None and settings.dicom_report else None,
+                page.montage() if page is not None and settings.dicom_montage else None,
             )
-        if settings.reports is not None:
-            _write_report(placer, settings.reports, case, record, settings, labels_from, interval)
+        if settings.reports is not None and page is not None:
+            page.write(placer, settings.reports, settings.force)
         if settings.cases is not None:
             _write_case(placer, store.case_path(settings.cases, job.summary), case, settings.force)
     except OutputError as error:
@@ -313,15 +344,41 @@ def write_results(
     return StackResult(record, tables=tables, files=tuple(placer.staged))
 
 
-def _write_report(
-    placer: FilePlacer,
-    folder: Path,
+@dataclass(frozen=True)
+class _Report:
+    """The report of a series, in the forms that are asked for."""
+
+    report: ReportInput
+
+    def pdf(self) -> bytes:
+        """Return it as PDF."""
+        from scarseg.report import patient
+
+        return patient.render_report(self.report)
+
+    def montage(self) -> npt.NDArray[np.uint8]:
+        """Return its slices as pixels (page, row, column, RGB)."""
+        from scarseg.report import patient
+
+        return patient.render_montage(self.report)
+
+    def write(self, placer: FilePlacer, folder: Path, force: bool) -> None:
+        """Write it as PDF, named by the stack."""
+        from scarseg.report import patient
+
+        path = placer.place(folder / patient.report_name(self.report.case.stack.stack_id))
+        patient.write_report(path, self.report, force)
+
+
+def _report_of(
     case: Case,
     record: StackRecord,
     settings: ResultSettings,
     labels_from: str,
     interval: MassInterval | None,
-) -> None:
+) -> _Report | None:
+    if settings.reports is None and not settings.dicom_report and not settings.dicom_montage:
+        return None
     from scarseg.report import patient  # matplotlib takes a second to load
 
     measured = pipeline.measure(case, settings.convention, settings.density_g_per_ml)
@@ -336,8 +393,7 @@ def _write_report(
         identify=settings.identify,
         labels_from=labels_from,
     )
-    path = placer.place(folder / patient.report_name(case.stack.stack_id))
-    patient.write_report(path, report, settings.force)
+    return _Report(report)
 
 
 def _write_case(placer: FilePlacer, path: Path, case: Case, force: bool) -> None:

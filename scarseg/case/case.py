@@ -18,6 +18,7 @@ from scarseg.case.history import (
     Step,
 )
 from scarseg.case.labels import Edit, LabelArray, Patch, infarct_mask
+from scarseg.case.measurements import MassInterval
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.case.stack import Stack
 
@@ -75,6 +76,9 @@ class Case:
     ``insertion`` is the anterior insertion of the right ventricle set by a reader; None means
     that it is proposed. It changes no label.
 
+    ``intervals`` holds the intervals of the scar mass as the case is now, one per convention;
+    none once a slice changes, until they are computed again.
+
     ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` counts
     the readings of this stack by this reader, from 1.
 
@@ -97,6 +101,7 @@ class Case:
     labels_under_scar: LabelArray | None = None
     record: ReadingRecord = field(default_factory=lambda: ReadingRecord(()))
     insertion: InsertionPoint | None = None
+    intervals: tuple[MassInterval, ...] = ()
 
     def __post_init__(self) -> None:
         n = self.stack.n_slices
@@ -135,6 +140,10 @@ class Case:
                 ``labels_under_scar`` is None.
         """
         k, edit = change.slice_index, change.edit
+        self.intervals = ()
+        proposed = self.proposed[k]
+        # Dark cores found in a proposal belong to it, those in a reader's scar do not.
+        agrees = cause is Cause.MVO and proposed is not None and proposed.matches(self.labels[k])
         patch = None
         if edit is not None:
             edit.apply(self.labels)
@@ -143,7 +152,8 @@ class Case:
         self.readings[k] = change.after
         underneath = self._update_labels_under_scar(k, under_scar)
         self.record.add(Step(_now_ms(), cause, change.name, k, after, patch, None, underneath))
-        if cause is Cause.PROPOSAL or (cause is Cause.RELOCATED and self.proposed[k] is None):
+        first = cause is Cause.RELOCATED and proposed is None
+        if cause is Cause.PROPOSAL or first or agrees:
             self.proposed[k] = Patch.of(self.labels[k])
 
     def _update_labels_under_scar(self, k: int, under_scar: LabelArray | None) -> Patch | None:

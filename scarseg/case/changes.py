@@ -46,7 +46,7 @@ def mark_no_scar(case: Case, slice_index: int) -> Change:
 def mark_not_assessable(case: Case, slice_index: int, reason: str) -> Change:
     """Build the change to "not assessable" with its reason: all labels are removed."""
     reading = case.readings[slice_index]
-    prompts = replace(reading.prompts, boxes=(), points=(), no_scar=False, pool_box=None)
+    prompts = SlicePrompts(lv_box=reading.prompts.lv_box)
     after = replace(
         reading,
         prompts=prompts,
@@ -106,7 +106,13 @@ def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change
 
     The slice counts as edited, so that no later proposal overwrites it.
     """
-    after = replace(case.readings[slice_index], status=SliceStatus.PROPOSED, edited=True, reason="")
+    after = replace(
+        case.readings[slice_index],
+        status=SliceStatus.PROPOSED,
+        edited=True,
+        reason="",
+        mvo_sought=False,
+    )
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
 
@@ -119,7 +125,7 @@ def apply_relocation(
         box.origin is Origin.READER for box in before.prompts.boxes
     )
     kept = replace(before.prompts, boxes=before.prompts.boxes if mine else prompts.boxes)
-    after = replace(before, prompts=kept, status=SliceStatus.PROPOSED, edited=True, reason="")
+    after = SliceReading(kept, SliceStatus.PROPOSED, edited=True)
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
 
@@ -129,15 +135,33 @@ def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change
     status = reading.status
     if status is not SliceStatus.ACCEPTED:
         status = SliceStatus.PROPOSED
-    prompts = replace(reading.prompts, no_scar=False)
-    after = replace(reading, prompts=prompts, status=status, edited=True, reason="")
+    after = replace(
+        reading,
+        prompts=replace(reading.prompts, no_scar=False),
+        status=status,
+        edited=True,
+        reason="",
+        mvo_sought=reading.mvo_sought or bool((labels == np.uint8(Label.MVO)).any()),
+    )
     return case.change(step_name(verb, slice_index), slice_index, after, labels)
+
+
+def label_mvo(case: Case, slice_index: int, labels: LabelArray) -> Change:
+    """Build the change to labels with the MVO that was found on request, or to "none found"."""
+    name = "propose MVO"
+    if (labels != case.labels[slice_index]).any():
+        drawn = paint(case, slice_index, name, labels)
+        return replace(drawn, after=replace(drawn.after, mvo_sought=True))
+    after = replace(case.readings[slice_index], mvo_sought=True)
+    return case.change(step_name(name, slice_index), slice_index, after)
 
 
 def copy_slice(case: Case, source: int, target: int) -> Change:
     """Build the change that copies labels and prompts of a slice to another, to be accepted."""
     reading = case.readings[source]
-    after = SliceReading(prompts=reading.prompts, status=SliceStatus.PROPOSED, edited=True)
+    after = SliceReading(
+        reading.prompts, SliceStatus.PROPOSED, edited=True, mvo_sought=reading.mvo_sought
+    )
     name = f"copy slice {source + 1} to slice {target + 1}"
     return case.change(name, target, after, case.labels[source].copy())
 
@@ -166,8 +190,7 @@ def apply_wall_proposal(
     heart = without_infarct(proposed)
     labels = np.where(infarct, case.labels[slice_index], heart).astype(np.uint8)
     status = SliceStatus.ACCEPTED if before.status is SliceStatus.ACCEPTED else SliceStatus.PROPOSED
-    points = before.prompts.scar_points
-    prompts = replace(before.prompts, points=points, lv_box=lv_box, pool_box=None)
+    prompts = replace(before.prompts.scar_only, lv_box=lv_box)
     after = replace(before, prompts=prompts, status=status, edited=True, reason="")
     name = step_name("propose wall and pool", slice_index)
     return case.change(name, slice_index, after, labels)

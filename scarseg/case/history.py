@@ -45,13 +45,15 @@ class SliceReading:
     """Everything known of one slice besides its labels; an immutable value.
 
     ``edited`` is True once a reader changed the labels: models overwrite such a slice, or a read
-    one, only on request. ``reason`` explains NOT_ASSESSABLE.
+    one, only on request. ``reason`` explains NOT_ASSESSABLE. ``mvo_sought`` is True once MVO was
+    looked for in the scar of the slice: without, no MVO is unknown, not none.
     """
 
     prompts: SlicePrompts = field(default_factory=SlicePrompts)
     status: SliceStatus = SliceStatus.UNSEEN
     edited: bool = False
     reason: str = ""
+    mvo_sought: bool = False
 
     @property
     def protected(self) -> bool:
@@ -64,18 +66,22 @@ class Cause(StrEnum):
 
     READER: manual edit, status or prompts. ANSWER: the segmenter's prediction for the prompts on
     the slice. CORRECTION: the result of :func:`scarseg.segmentation.predict.correct_heart` for
-    the prompts for wall and blood pool. PROPOSAL and RELOCATED: the models' proposal for the
-    slice; WALL: only wall and blood pool of it. CONTOUR: a manual edit of the contours of the wall,
-    in which scar goes on being the segmenter's. UNDO, REDO: of the named step. MODEL_RUN: the
-    models ran on the slice, and nothing changed.
+    the prompts for wall and blood pool. REFILLED: scar predicted inside a wall that a reader set,
+    by :func:`scarseg.segmentation.refill.refill_wall`. PROPOSAL and RELOCATED: the models'
+    proposal for the slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of
+    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. CONTOUR: a
+    manual edit of the contours of the wall, in which scar goes on being the segmenter's. UNDO,
+    REDO: of the named step. MODEL_RUN: the models ran on the slice, and nothing changed.
     """
 
     READER = "reader"
     ANSWER = "answer"
     CORRECTION = "correction"
+    REFILLED = "refilled"
     PROPOSAL = "proposal"
     RELOCATED = "relocated"
     WALL = "wall"
+    MVO = "mvo"
     CONTOUR = "contour"
     UNDO = "undo"
     REDO = "redo"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scarseg.case.history import SliceStatus
@@ -15,6 +15,22 @@ class MassConvention(StrEnum):
     SPACING = "spacing"
 
 
+@dataclass(frozen=True)
+class MassInterval:
+    """Lower and upper end of the scar mass in g, and of every slice's.
+
+    ``method`` is the text of the rule; ``convention`` is that of the masses; the masses were
+    predicted by the weights ``segmenter_sha256``, empty where none were needed.
+    """
+
+    low_g: float
+    high_g: float
+    slices_g: tuple[tuple[float, float], ...]
+    method: str
+    convention: MassConvention = MassConvention.THICKNESS
+    segmenter_sha256: str = field(default="", compare=False)
+
+
 DENSITY_G_PER_ML = 1.05
 """Density of myocardium used by default, g/ml."""
 
@@ -24,7 +40,8 @@ class SliceMeasurement:
     """Measurement of one slice. Infarct = scar and MVO; both conventions side by side.
 
     ``scar_mass_proposed_*`` is that of the models' proposal, MVO included, and ``changed`` is
-    True where any label differs from it now; None where they proposed nothing.
+    True where any label differs from it now; None where they proposed nothing. MVO is None where
+    nothing looked for it.
     """
 
     slice_index: int
@@ -35,13 +52,13 @@ class SliceMeasurement:
     depth_thickness_mm: float
     depth_spacing_mm: float
     n_infarct_voxels: int
-    n_mvo_voxels: int
+    n_mvo_voxels: int | None
     n_wall_voxels: int
     scar_area_mm2: float
     scar_mass_thickness_g: float
     scar_mass_spacing_g: float
-    mvo_mass_thickness_g: float
-    mvo_mass_spacing_g: float
+    mvo_mass_thickness_g: float | None
+    mvo_mass_spacing_g: float | None
     lv_mass_thickness_g: float
     lv_mass_spacing_g: float
     scar_mass_proposed_thickness_g: float | None = None
@@ -55,6 +72,9 @@ class Measurements:
 
     ``scar_mass_g``, ``scar_volume_ml``, ``mvo_mass_g``, ``lv_mass_g`` and ``scar_percent_lv``
     follow ``convention``. ``lv_mass_g`` and ``scar_percent_lv`` are None without a wall.
+    MVO is None where it was not looked for on any slice with scar. ``examined`` is False while
+    no slice was proposed or read: the scar masses are then 0 without meaning, and left blank
+    wherever they are written.
     ``warnings`` are codes, in order, without duplicates. ``scar_mass_proposed_*`` sums the models'
     proposals; None where they proposed nothing on any slice.
     """
@@ -64,8 +84,8 @@ class Measurements:
     density_g_per_ml: float
     scar_mass_thickness_g: float
     scar_mass_spacing_g: float
-    mvo_mass_thickness_g: float
-    mvo_mass_spacing_g: float
+    mvo_mass_thickness_g: float | None
+    mvo_mass_spacing_g: float | None
     lv_mass_thickness_g: float | None
     lv_mass_spacing_g: float | None
     scar_volume_ml: float
@@ -76,6 +96,12 @@ class Measurements:
     warnings: tuple[str, ...]
     scar_mass_proposed_thickness_g: float | None = None
     scar_mass_proposed_spacing_g: float | None = None
+
+    @property
+    def examined(self) -> bool:
+        """Return whether any slice was proposed or read, or has scar."""
+        seen = any(one.status is not SliceStatus.UNSEEN for one in self.slices)
+        return seen or any(one.n_infarct_voxels for one in self.slices)
 
     @property
     def n_slices_changed(self) -> int:
@@ -95,7 +121,7 @@ class Measurements:
         return self.scar_mass_spacing_g
 
     @property
-    def mvo_mass_g(self) -> float:
+    def mvo_mass_g(self) -> float | None:
         if self.convention is MassConvention.THICKNESS:
             return self.mvo_mass_thickness_g
         return self.mvo_mass_spacing_g

@@ -103,13 +103,18 @@ class Point:
         return floor(self.column), floor(self.row)
 
 
+Contour = tuple[tuple[float, float], ...]
+"""Corners (column, row) of a closed polygon; a pixel belongs to it by its centre."""
+
+
 @dataclass(frozen=True)
 class SlicePrompts:
     """All prompts of one slice; an immutable value.
 
     ``boxes`` mark scar, ``points`` the structure of each. ``lv_box`` is the box round
     the left ventricle (outer border of the wall), ``pool_box`` the box round its blood pool
-    (the endocardium, papillary muscles within).
+    (the endocardium, papillary muscles within). ``endocardium`` and ``epicardium`` are contours:
+    pool and wall are then exactly what they enclose.
     """
 
     boxes: tuple[Box, ...] = ()
@@ -117,6 +122,18 @@ class SlicePrompts:
     lv_box: Box | None = None
     no_scar: bool = False
     pool_box: Box | None = None
+    endocardium: Contour | None = None
+    epicardium: Contour | None = None
+
+    @property
+    def has_contours(self) -> bool:
+        return self.endocardium is not None or self.epicardium is not None
+
+    @property
+    def asks_for_scar(self) -> bool:
+        """Return whether a reader drew a box or a point for scar."""
+        drawn = any(box.origin is Origin.READER for box in self.boxes)
+        return drawn or bool(self.scar_points)
 
     @property
     def scar_points(self) -> tuple[Point, ...]:
@@ -135,12 +152,23 @@ class SlicePrompts:
     @property
     def has_heart_prompts(self) -> bool:
         """Return whether wall or blood pool are corrected; the ventricle's box is no correction."""
-        return self.pool_box is not None or bool(self.heart_points)
+        return self.pool_box is not None or bool(self.heart_points) or self.has_contours
 
     @property
     def scar_only(self) -> SlicePrompts:
         """The prompts for scar, with the ventricle's box."""
-        return replace(self, points=self.scar_points, pool_box=None)
+        return replace(self.without_contours, points=self.scar_points, pool_box=None)
+
+    @property
+    def without_contours(self) -> SlicePrompts:
+        """The prompts without contours of the wall."""
+        return replace(self, endocardium=None, epicardium=None)
+
+    def with_contours(
+        self, endocardium: Contour | None, epicardium: Contour | None
+    ) -> SlicePrompts:
+        """Return the prompts with contours in place of all other prompts for wall and pool."""
+        return replace(self.scar_only, endocardium=endocardium, epicardium=epicardium)
 
     def with_point(self, point: Point) -> SlicePrompts:
         """Return the prompts with a click added.

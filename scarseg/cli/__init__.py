@@ -19,9 +19,11 @@ import scarseg
 from scarseg.cli import (
     agree,
     batch,
+    cluster,
     completion,
     demo,
     evaluate,
+    follow,
     inspect,
     pacs,
     replay,
@@ -45,8 +47,11 @@ _COMMANDS = {
     "evaluate": evaluate.add_evaluate,
     "agree": agree.add_agree,
     "compare": agree.add_compare,
+    "follow": follow.add_follow,
     "replay": replay.add_replay,
     "pacs": pacs.add_pacs,
+    "scheduler": cluster.add_scheduler_command,
+    "worker": cluster.add_worker,
     "weights": weights.add_weights,
     "completion": completion.add_completion,
 }

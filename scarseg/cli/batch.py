@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
 from scarseg.cli.options import (
     INPUT,
@@ -18,6 +19,8 @@ from scarseg.cli.options import (
     add_identify,
     add_jobs,
     add_mass,
+    add_methods,
+    add_scheduler,
     add_table,
     add_weights,
     label_values,
@@ -28,7 +31,7 @@ from scarseg.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from scarseg.batch.journal import Journal
-    from scarseg.batch.models import BatchSettings
+    from scarseg.batch.models import BatchSettings, ModelsLoader
     from scarseg.batch.results import StackResult
     from scarseg.batch.selection import BatchJob
     from scarseg.io.tables.table import StackRecord
@@ -56,11 +59,23 @@ def add_batch(commands: Commands) -> None:
     )
     batch.add_argument(
         "--mask-format",
-        choices=("nifti", "seg", "rtstruct", "none"),
-        help="label maps 0-4, DICOM SEG or RTSTRUCT (default: nifti)",
+        choices=("nifti", "seg", "labelmap", "rtstruct", "none"),
+        help="label maps 0-4, DICOM SEG (labelmap: its newer form, which many archives and"
+        " viewers do not take yet) or RTSTRUCT (default: nifti)",
     )
     batch.add_argument(
         "--sr", action="store_true", help="also a DICOM structured report of each, in --masks"
+    )
+    batch.add_argument(
+        "--dicom-report",
+        action="store_true",
+        help="also the page of each as Encapsulated PDF, in --masks",
+    )
+    batch.add_argument(
+        "--dicom-montage",
+        action="store_true",
+        help="also the slices of each as Secondary Capture, in --masks, for viewers that show"
+        " neither",
     )
     batch.add_argument(
         "--cases",
@@ -83,6 +98,7 @@ def add_batch(commands: Commands) -> None:
     _add_measuring(batch)
     add_device(batch)
     add_jobs(batch)
+    add_scheduler(batch)
     add_weights(
         batch, "other weights: name, file or SAM .pth", 'other weights: name, file or "none"'
     )
@@ -140,14 +156,7 @@ def _add_measuring(command: Parser) -> None:
     command.add_argument(
         "--slice-thickness", type=length, metavar="MM", help="where the header has none"
     )
-    command.add_argument(
-        "--methods",
-        type=_methods,
-        default=(),
-        metavar="all|none|LIST",
-        help="threshold methods to set beside, in scar_methods.csv: sd2 to sd6, fwhm_max,"
-        " fwhm_remote, fwhm_min, otsu, schmidt, roes, yan, with commas between (default: none)",
-    )
+    add_methods(command, "threshold methods to set beside, in scar_methods.csv")
     command.add_argument(
         "--report", type=Path, metavar="DIR", help="a PDF report of every series, named by its UID"
     )
@@ -174,8 +183,16 @@ def _run_batch(options: argparse.Namespace) -> int:
     from scarseg.io.files import refuse_inputs
     from scarseg.io.prompts_json import read_prompts
 
-    if options.sr and options.masks is None:
-        raise InputError("E_USAGE", "--sr needs a folder: give --masks DIR.")
+    if options.scheduler is not None and options.jobs > 1:
+        raise InputError("E_USAGE", "--jobs and --scheduler exclude each other.")
+    beside = {
+        "--sr": options.sr,
+        "--dicom-report": options.dicom_report,
+        "--dicom-montage": options.dicom_montage,
+    }
+    for name, given in beside.items():
+        if given and options.masks is None:
+            raise InputError("E_USAGE", f"{name} needs a folder: give --masks DIR.")
     if options.mask_format is not None and options.masks is None:
         raise InputError("E_USAGE", "--mask-format needs a folder: give --masks DIR.")
     mask_format = MaskFormat(options.mask_format or "nifti")
@@ -183,9 +200,11 @@ def _run_batch(options: argparse.Namespace) -> int:
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     settings = BatchSettings(
         **_shared_settings(options),
-        masks=None if mask_format is MaskFormat.NONE and not options.sr else options.masks,
+        masks=options.masks if mask_format is not MaskFormat.NONE or any(beside.values()) else None,
         mask_format=mask_format,
         sr=options.sr,
+        dicom_report=options.dicom_report,
+        dicom_montage=options.dicom_montage,
         prompts=prompts,
         interval=options.interval,
         cases=options.cases,
@@ -196,15 +215,20 @@ def _run_batch(options: argparse.Namespace) -> int:
     chosen = select_stacks(report, options.series, options.identify)
     for note in (*report.notes, *chosen.notes):
         say(note)
-    load = partial(models.load, options.segmenter, options.detector, options.device)
+    load: ModelsLoader = partial(models.load, options.segmenter, options.detector, options.device)
+    cluster = None
+    if options.scheduler is not None:
+        load, cluster = cluster_of(options, options.segmenter)
     with _open_journal(options, settings, chosen.jobs) as journal:
         try:
             with progress_bar("Measuring") as progress:
-                result = measure_jobs(chosen.jobs, settings, load, options.jobs, progress, journal)
+                result = measure_jobs(
+                    chosen.jobs, settings, load, options.jobs, progress, journal, cluster
+                )
         except KeyboardInterrupt:
             hint = journal.resume_hint()
             raise KeyboardInterrupt(f"Interrupted. {hint}" if hint else "") from None
-        except OutputError:
+        except (OutputError, InputError):
             say(journal.resume_hint())
             raise
         journal.begin_tables()
@@ -348,18 +372,3 @@ def _sidecar_settings(options: argparse.Namespace) -> dict[str, object]:
         "methods": list(options.methods),
         "identify": options.identify,
     }
-
-
-def _methods(text: str) -> tuple[str, ...]:
-    """Read ``all``, ``none`` or names with commas between."""
-    from scarseg.quant.method_comparison import METHOD_CHOICES
-
-    if text in ("all", "none"):
-        return METHOD_CHOICES if text == "all" else ()
-    asked = [part.strip().lower() for part in text.split(",")]
-    for name in asked:
-        if name not in METHOD_CHOICES:
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
-            )
-    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -30,9 +30,9 @@ def add_completion(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode(["scarseg"], shell=options.shell))
+    print(shellcode(["scarseg"], shell=options.shell))
     return DONE
 
 

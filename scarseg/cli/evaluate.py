@@ -8,11 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
-from scarseg.cli.options import add_device, add_force, add_jobs, add_reference_data, add_seed
+from scarseg.cli.options import (
+    add_device,
+    add_force,
+    add_jobs,
+    add_methods,
+    add_reference_data,
+    add_scheduler,
+    add_seed,
+)
 from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
+    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.models import ModelsLoader
     from scarseg.evaluation.run import Candidate
 
 PLAIN_WIDTH = 140
@@ -31,6 +42,7 @@ def add_evaluate(commands: Commands) -> None:
         epilog=examples(
             "scarseg evaluate emidec -o evaluation",
             "scarseg evaluate cases --dicom images -o ours --segmenter ours.safetensors --jobs 2",
+            "scarseg evaluate emidec -o methods --methods all",
             "scarseg evaluate emidec -o clicks --prompts auto clicks:5 --patients inner",
         ),
     )
@@ -69,6 +81,8 @@ def add_evaluate(commands: Commands) -> None:
     add_seed(evaluate, "of the simulated reader", 7)
     add_device(evaluate)
     add_jobs(evaluate)
+    add_scheduler(evaluate)
+    add_methods(evaluate, "threshold methods to compare with the reference too, in methods.csv")
     evaluate.add_argument("--no-figures", action="store_true", help="draw nothing")
     add_force(evaluate)
     evaluate.set_defaults(run=_run)
@@ -76,7 +90,7 @@ def add_evaluate(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Evaluate; raise what :func:`scarseg.training.cases.read_data` and the models raise."""
-    from scarseg.evaluation import tables
+    from scarseg.evaluation import methods, tables
     from scarseg.evaluation.patient import Protocol
     from scarseg.evaluation.patients import choose_patients
     from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
@@ -86,17 +100,21 @@ def _run(options: argparse.Namespace) -> int:
 
     strategies = parse_strategies(options.prompts or DEFAULT_STRATEGIES)
     files = tables.result_files(options.output)
+    if options.methods:
+        files += methods.methods_files(options.output)
     if not options.force:
         refuse_existing(files)
     for file in files:
         require_writable(file)
-    candidates, identities = _candidates(options)
+    candidates, identities, cluster = _candidates(options)
     with progress_bar("Evaluating") as progress:
         progress(0.0, "reading")
         read = training_cases.read_data(options.data, options.dicom)
         cases, which = choose_patients(read, options.patients)
-        protocol = Protocol(strategies, options.seed, options.lv == "truth")
-        results = evaluate_patients(cases, candidates, protocol, options.jobs, progress)
+        protocol = Protocol(
+            strategies, options.seed, options.lv == "truth", methods=options.methods
+        )
+        results = evaluate_patients(cases, candidates, protocol, options.jobs, progress, cluster)
         summaries = tables.summarise_results(results)
         figures: dict[str, bytes] = {}
         if not options.no_figures:
@@ -111,7 +129,13 @@ def _run(options: argparse.Namespace) -> int:
         "device": options.device,
         "weights": identities,
     }
-    tables.write_results(options.output, results, summaries, settings, figures, options.force)
+    compared = [row for result in results for row in result.methods]
+    by_method = methods.summarise_methods(compared)
+    drawn: dict[str, bytes] = dict(figures)
+    if options.methods:
+        pages = methods.render_methods(options.output, compared, by_method, settings)
+        drawn |= {path.name: data for path, data in pages.items()}
+    tables.write_results(options.output, results, summaries, settings, drawn, options.force)
     for note in (result.note for result in results if result.note):
         say(note)
     printed = {*settings["prompts"], PromptKind.FWHM.value}
@@ -119,6 +143,8 @@ def _run(options: argparse.Namespace) -> int:
         list(tables.build_tables([one for one in summaries if one["prompts"] in printed])),
         PLAIN_WIDTH,
     )
+    if options.methods:
+        print_tables([methods.methods_table(by_method)], PLAIN_WIDTH)
     rows = [row for result in results for row in result.patients]
     n_failed = len({(row.segmenter, row.patient) for row in rows if row.error_code})
     n_evaluated = len(results) - n_failed
@@ -126,8 +152,10 @@ def _run(options: argparse.Namespace) -> int:
     return SOME_FAILED if n_failed else DONE
 
 
-def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str, Any]]:
-    """Return the models to evaluate, not loaded yet, and the sha256 of their weights by name."""
+def _candidates(
+    options: argparse.Namespace,
+) -> tuple[list[Candidate], dict[str, Any], Cluster | None]:
+    """Return the models to evaluate, not loaded yet, the sha256 of their weights, the cluster."""
     from scarseg import models
     from scarseg.evaluation.run import Candidate
     from scarseg.models.weights import resolve_weights
@@ -135,6 +163,7 @@ def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str,
     requested = list(dict.fromkeys(options.segmenter or [None]))
     detector = None if options.detector == "none" else resolve_weights(options.detector, "detector")
     identities: dict[str, Any] = {}
+    cluster: Cluster | None = None
     candidates = []
     found = [resolve_weights(one, "segmenter") for one in requested]
     n_named = Counter(one.identity.name for one in found)
@@ -142,9 +171,11 @@ def _candidates(options: argparse.Namespace) -> tuple[list[Candidate], dict[str,
         name = one.identity.name
         if n_named[name] > 1:
             name = f"{name} {one.identity.sha256[:8]}"
-        load = partial(models.load, path, options.detector, options.device)
+        load: ModelsLoader = partial(models.load, path, options.detector, options.device)
+        if options.scheduler is not None:
+            load, cluster = cluster_of(options, path, cluster)
         candidates.append(Candidate(name, load))
         identities[name] = one.identity.sha256
     if detector is not None:
         identities["detector"] = detector.identity.sha256
-    return candidates, identities
+    return candidates, identities, cluster

@@ -78,10 +78,31 @@ def add_jobs(command: _Parser) -> None:
     )
 
 
+def add_scheduler(command: _Parser) -> None:
+    """Add the scheduler of a cluster."""
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS|FILE",
+        help="work on the workers of a cluster: address of its scheduler, or the file it wrote",
+    )
+
+
 def add_seed(command: _Parser, help_text: str, default: int) -> None:
     """Add the seed of everything drawn at random."""
     command.add_argument(
         "--seed", type=seed, default=default, metavar="S", help=f"{help_text} (default: {default})"
+    )
+
+
+def add_methods(command: _Parser, help_text: str) -> None:
+    """Add the threshold methods."""
+    command.add_argument(
+        "--methods",
+        type=methods,
+        default=(),
+        metavar="all|none|LIST",
+        help=f"{help_text}: sd2 to sd6, fwhm_max, fwhm_remote, fwhm_min, otsu, schmidt, roes, yan,"
+        " with commas between (default: none)",
     )
 
 
@@ -212,3 +233,18 @@ def label_values(text: str) -> tuple[tuple[int, object], ...]:
             )
         meaning[int(value)] = names[name.strip().lower()]
     return tuple(meaning.items())
+
+
+def methods(text: str) -> tuple[str, ...]:
+    """Read ``all``, ``none`` or names with commas between."""
+    from scarseg.quant.method_comparison import METHOD_CHOICES
+
+    if text in ("all", "none"):
+        return METHOD_CHOICES if text == "all" else ()
+    asked = [part.strip().lower() for part in text.split(",")]
+    for name in asked:
+        if name not in METHOD_CHOICES:
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is no method (all, none, {', '.join(METHOD_CHOICES)})"
+            )
+    return tuple(name for name in METHOD_CHOICES if name in asked)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scarseg.cli.console import DONE, NOTHING_DONE, SOME_FAILED, print_tables, progress_bar, say
 from scarseg.cli.options import seconds, tcp_port
+from scarseg.cli.pacs_receive import add_receive
 from scarseg.cli.parser import Commands, Parser
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_pacs(commands: Commands) -> None:
     _add_find(verbs)
     _add_fetch(verbs)
     _add_send(verbs)
+    add_receive(verbs)
 
 
 def add_connection(verb: Parser) -> None:

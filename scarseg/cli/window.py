@@ -42,6 +42,9 @@ def open_window(path: str | None) -> int:
         InputError: E_QT_LIBRARY, E_NO_DISPLAY.
     """
     try:
+        from scarseg.gui.display import require_display
+
+        require_display()  # before the window's modules, which take seconds to import
         from scarseg.gui import app
     except ImportError as error:  # a library of the system that Qt itself is linked with
         from_linker = "cannot open shared object file" in str(error)

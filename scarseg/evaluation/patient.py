@@ -11,6 +11,7 @@ import numpy as np
 from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import Stack
+from scarseg.evaluation.methods import MethodFigures, method_figures
 from scarseg.evaluation.metrics import (
     EvaluatedStack,
     PatientFigures,
@@ -39,13 +40,15 @@ from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
 class Protocol:
     """Settings of an evaluation, the same for every patient; a value that crosses processes.
 
-    ``true_lv``: the left ventricle's box is the reference's instead of what the program finds.
+    ``methods`` are threshold methods to set beside. ``true_lv``: the left ventricle's box is the
+    reference's instead of what the program finds.
     """
 
     strategies: tuple[PromptStrategy, ...]
     seed: int = 7
     true_lv: bool = False
     rules: ProposalRules = RULES
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,7 @@ class PatientResult:
     prompts: dict[str, tuple[SlicePrompts, ...]] = field(default_factory=dict)
     note: str = ""
     trouble: str = ""
+    methods: tuple[MethodFigures, ...] = ()
 
 
 def off_centre_case(case: TrainingCase, seed: int) -> TrainingCase:
@@ -115,11 +119,16 @@ def evaluate_patient(
         rows.append(row)
         slices += measure_slices(reading, strategy, rounds)
         kept[strategy.name] = found
+    methods: tuple[MethodFigures, ...] = ()
+    if protocol.methods:
+        proposed = np.stack([one.labels for one in seen.proposals])
+        methods = method_figures(stack, proposed, truth, name, protocol.methods, seen.seconds)
     return PatientResult(
         tuple(rows),
         tuple(slices),
         {name: answer.labels for name, answer in kept.items()},
         {name: answer.prompts for name, answer in kept.items()},
+        methods=methods,
     )
 
 

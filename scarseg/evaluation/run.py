@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from scarseg.batch.cluster import Cluster, run_on_cluster
+from scarseg.batch.cluster_worker import cached_models
 from scarseg.batch.models import THREADS, ModelsLoader
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.errors import Cancelled, ScarsegError
@@ -48,6 +50,7 @@ def evaluate_patients(
     protocol: Protocol,
     n_processes: int = 1,
     progress: Progress = silent,
+    cluster: Cluster | None = None,
 ) -> list[PatientResult]:
     """Evaluate every patient with all models, in the order given: models first, then patients.
 
@@ -60,6 +63,8 @@ def evaluate_patients(
     pairs = [(candidate, case) for candidate in candidates for case in cases]
     items = [_PatientItem(place, *pair) for place, pair in enumerate(pairs)]
     evaluate_each = _in_this_process if min(n_processes, len(items)) <= 1 else _in_processes
+    if cluster is not None:
+        evaluate_each = partial(_on_cluster, cluster=cluster)
     results: dict[int, PatientResult] = {}
     log = ItemLog(logger, len(items))
     for item, result in evaluate_each(items, protocol, n_processes, progress):
@@ -89,7 +94,23 @@ def _in_processes(
 ) -> Iterator[tuple[_PatientItem, PatientResult]]:
     """Evaluate in several processes; a patient that kills its process costs only itself."""
     work = partial(_evaluate_in_worker, protocol=protocol)
-    results = run_jobs(work, items, min(n_processes, len(items)))
+    yield from _with_failures(run_jobs(work, items, min(n_processes, len(items))), protocol)
+
+
+def _on_cluster(
+    items: Sequence[_PatientItem],
+    protocol: Protocol,
+    n_processes: int,
+    progress: Progress,
+    cluster: Cluster,
+) -> Iterator[tuple[_PatientItem, PatientResult]]:
+    work = partial(_evaluate_remotely, protocol=protocol)
+    yield from _with_failures(run_on_cluster(work, items, cluster), protocol)
+
+
+def _with_failures(
+    results: Generator[tuple[_PatientItem, PatientResult | Died], None, None], protocol: Protocol
+) -> Iterator[tuple[_PatientItem, PatientResult]]:
     try:
         for item, result in results:
             if isinstance(result, Died):
@@ -103,6 +124,11 @@ def _in_processes(
 
 _worker_models: dict[str, Models] = {}
 """Models of a worker process, by the name of their candidate."""
+
+
+def _evaluate_remotely(item: _PatientItem, protocol: Protocol) -> PatientResult:
+    loaded = {item.candidate.name: cached_models(item.candidate.load)}
+    return _evaluate_item(item, protocol, loaded, silent)
 
 
 def _evaluate_in_worker(item: _PatientItem, protocol: Protocol) -> PatientResult:

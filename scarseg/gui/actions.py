@@ -12,6 +12,8 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QWidget
 
+from scarseg.gui.theme import wrapped
+
 
 @dataclass(frozen=True)
 class ActionSpec:
@@ -67,6 +69,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("export_parts", "File", "Export report, masks, tables …", "Shift+E",
       "Tick what to write into a folder: CSV, workbook, PDF report, NIfTI, DICOM SEG, "
       "RTSTRUCT and structured report; of this patient or of the list"),
+    _("report", "File", "Page of this patient", "F9",
+      "Write the report of this reading as PDF into the folder of the last export, and open it"),
+    _("identify", "File", "Name and ID on the page", "",
+      "Print the real name and ID on the page and name its file by the ID, instead of a pseudonym",
+      toggles=True, needs_case=False),
     _("export_all", "File", "Export CSV of the whole list …", "Ctrl+Shift+E",
       "Write every reading of the list as one CSV"),
     _("save_prompts", "File", "Save prompts …", "",
@@ -177,9 +184,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # Slice
     _("segment", "Slice", "Segment", "Space", "Segment with the boxes and points of this slice"),
     _("accept", "Slice", "Accept", "Return Enter",
-      "Accept this slice and go to the next one to read"),
-    _("accept_seen", "Slice", "Accept all slices seen", "Shift+Return Shift+Enter",
-      "Accept every proposal that was on the screen; slices not shown stay to be read"),
+      "Accept this slice and go to the next doubtful one"),
+    _("accept_seen", "Slice", "Accept the others seen", "Shift+Return Shift+Enter",
+      "Accept every other proposal that was on the screen, as one step; slices not shown stay to "
+      "be read"),
     _("no_scar", "Slice", "No scar", "N", "Say that this slice has no scar and go on"),
     _("not_assessable", "Slice", "Not assessable …", "X",
       "Say that this slice cannot be read, and why"),
@@ -216,6 +224,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("fit", "View", "Fit", "F", "Fit the heart into the window; again for the whole slice"),
     _("auto_window", "View", "LGE auto: null the myocardium", "A",
       "Window with the remote wall just above black, the blood pool grey and scar bright"),
+    _("lock_levels", "View", "Same grey levels on all slices", "Shift+A",
+      "Show all slices with the same grey levels; or each so that its own remote wall is as dark",
+      toggles=True),
     _("fill", "View", "Fill the labels", "C", "Contour alone, or contour and fill", toggles=True),
     _("prompts_shown", "View", "Show boxes and points", "S",
       "Show or hide boxes and points", toggles=True),
@@ -226,6 +237,17 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("bullseye", "View", "Bull's eye", "Ctrl+B",
       "Show where the scar lies: AHA segments, arteries, how far through the wall; a click "
       "goes to the slice", toggles=True),
+    _("side_by_side", "View", "Panels side by side", "",
+      "Show signal, bull's eye and history side by side instead of in tabs; their titles can be "
+      "dragged anywhere", toggles=True, needs_case=False),
+    _("text_automatic", "View", "Text: automatic", "",
+      "Larger text in a window of 1900 pixels and more", group="text", needs_case=False),
+    _("text_small", "View", "Text: small", "", "Text of 12 pixels", group="text",
+      needs_case=False),
+    _("text_medium", "View", "Text: medium", "", "Text of 14 pixels", group="text",
+      needs_case=False),
+    _("text_large", "View", "Text: large", "", "Text of 16 pixels", group="text",
+      needs_case=False),
     _("copy_slice", "View", "Copy picture of the slice", "Ctrl+C",
       "Copy the slice as shown to the clipboard, without the patient's name"),
     _("copy_montage", "View", "Copy picture of all slices", "Ctrl+Shift+C",
@@ -249,6 +271,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "Hold to see the voxels under the hand three times larger"),
     # Help
     _("keys", "Help", "Keys", "? F1", "Show the sheet of keys", needs_case=False),
+    _("desktop", "Help", "Add to the applications menu", "",
+      "Add the program with its icon to the applications menu, and open case files with it (Linux)",
+      needs_case=False),
     _("about", "Help", "About scarseg", "", "Versions, weights and licences", needs_case=False),
 )
 # fmt: on
@@ -266,6 +291,17 @@ EDITING_ACTIONS = frozenset(
 """Actions that change the case; disabled while it is open for reading only."""
 HELD_KEYS = ("hide", "magnifier")
 """Actions that last as long as a key is held: no shortcut, the window handles press and release."""
+SEPARATED = frozenset(
+    (
+        *("next_study", "export", "save_prompts", "reader", "reread", "save", "quit"),
+        *("history", "delete", "copy_up", "carry_up", "clip", "insertion"),
+        *("brush", "window_level", "smaller", "lower_threshold", "label_1"),
+        *("accept", "reopen", "propose_again", "previous_slice"),
+        *("adopt", "whole_stack", "fit", "fill", "histogram", "copy_slice", "side_by_side"),
+        *("text_automatic", "patient_id", "about"),
+    )
+)
+"""Actions above which a menu has a separator."""
 MENUS = ("File", "Edit", "Tools", "Wall", "Slice", "Methods", "View", "Help")
 
 
@@ -318,7 +354,7 @@ class Actions(Mapping[str, QAction]):
 def _create(row: ActionSpec, window: QWidget) -> QAction:
     action = QAction(row.text, window)
     keys = shortcut_text(row)
-    action.setToolTip(f"{row.tip}  ({keys})" if keys else row.tip)
+    action.setToolTip(wrapped(f"{row.tip}  ({keys})" if keys else row.tip))
     action.setStatusTip("")
     if row.name not in HELD_KEYS:
         action.setShortcuts([QKeySequence(key) for key in row.keys])

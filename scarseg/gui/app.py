@@ -22,6 +22,7 @@ from PyQt6.QtWidgets import QApplication
 import scarseg
 from scarseg.case.case import Case
 from scarseg.gui import theme
+from scarseg.gui.desktop_entry import ICON
 from scarseg.gui.display import require_display
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.session import ModelsLoader, Session
@@ -80,6 +81,8 @@ def application() -> QApplication:
     made = QApplication(["scarseg"])
     made.setApplicationName("scarseg")
     made.setApplicationVersion(scarseg.__version__)
+    made.setDesktopFileName("scarseg")
+    made.setWindowIcon(theme.icon(ICON))
     theme.apply(made)
     return made
 
@@ -97,7 +100,6 @@ def make_window(
     session = Session(models_loader or load_models, store_folder)
     window = MainWindow(session, settings or QSettings("scarseg", "scarseg"))
     session.setParent(window)
-    window.resize(1280, 800)
     return window
 
 
@@ -175,6 +177,7 @@ def main(
     try:
         window.show()
         QTimer.singleShot(0, window.session.start)
+        QTimer.singleShot(0, window.commands.export.recover)
         if demo:
             QTimer.singleShot(0, window.session.demo)
         elif path is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
+from PyQt6.QtCore import QEvent, QObject, QSettings, QSize, Qt, QTimer
 from PyQt6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -15,7 +16,6 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import (
     QApplication,
-    QHBoxLayout,
     QMainWindow,
     QStackedWidget,
     QVBoxLayout,
@@ -28,6 +28,7 @@ from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye.panel import BullseyeController
+from scarseg.gui.panels.docks import LEFT, PanelDocks
 from scarseg.gui.panels.gestures import GestureGuard
 from scarseg.gui.panels.histogram import Histogram
 from scarseg.gui.panels.history import HistoryPanel
@@ -48,8 +49,11 @@ from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
 
-STUDIES_WIDTH = 212
-"""Width of the study list in a small window, in pixels."""
+DEFAULT_SIZE = QSize(1280, 800)
+LOWER_PANELS = ("histogram", "bullseye", "history")
+TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
+DEFAULT_PANELS = {"studies": 212, "results": 262}, {"results": 480, "histogram": 200}
+"""Widths and heights of the panels in pixels, before a reader changed them."""
 
 
 class MainWindow(QMainWindow):
@@ -63,7 +67,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("scarseg")
         self.setAcceptDrops(True)
-        self.session = session
+        self.session, self._settings = session, settings
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
         self.actions_by_name = Actions(self)
@@ -80,6 +84,14 @@ class MainWindow(QMainWindow):
         self._font_timer.timeout.connect(self._fit_fonts)
         self._enable_actions()
         self._show_open()
+        self.resize(DEFAULT_SIZE)
+        self._arrange_panels()
+        self.docks.restore()
+        self._fit_fonts()
+        chosen = str(settings.value(TEXT_SIZE_KEY, "text_automatic"))
+        self.actions_by_name[chosen if chosen in theme.TEXT_SIZES else "text_automatic"].setChecked(
+            True
+        )
         self.actions_by_name["open_last"].setEnabled(False)
 
     def _create_widgets(self, settings: QSettings) -> None:
@@ -91,6 +103,9 @@ class MainWindow(QMainWindow):
         self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
         self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
         self.magnifier = Magnifier(self)
+        self.docks = PanelDocks(self, settings)
+        self.docks.add("studies", "Studies", self.studies, LEFT)
+        self.docks.add("results", "Results", self.results)
         for name, text, button in (
             ("export", "Export   Ctrl+E", self.results.export),
             ("history", "History   Y", self.results.history),
@@ -107,26 +122,27 @@ class MainWindow(QMainWindow):
         # Before the tools, which discard what is theirs on Esc.
         self.gestures = GestureGuard(session, commands, views, actions, self)
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
-        self.histogram = Histogram(session, views, self.view_row, self.results.room)
-        self.histogram.bind(actions["histogram"], self)
+        self.histogram = Histogram(session, views, self.view_row, self.docks, actions["histogram"])
         self.keyboard = KeyboardCursor(session, lambda: views.active, self)
         self.keyboard.take(actions)
         self.pictures = PictureExport(
             commands, views, self.strip, lambda: self.presenter.measured, self
         )
         self.reading_time = ReadingTime(
-            session, commands, self.results, self.history, views, actions, self.status_bar.clock,
-            self,
+            session, commands, self.results, self.history, self.docks, views, actions,
+            self.status_bar.clock, self,
         )  # fmt: skip
         self.comparison = ThresholdComparison(
             session, views, self.view_row, self.tools.choose_tool, actions, self
         )
         self.interval_line = IntervalLabel(session, self.results, self)
         self.bullseye = BullseyeController(
-            session, views, self.results, commands.slices.go_to, actions, self
+            session, views, self.docks, commands.slices.go_to, actions, self
         )
         self.status = StatusPresenter(session, self.status_bar, self)
         self.levels = WindowLevelPresenter(session, settings, self.canvas, self.view_row, self)
+        actions["lock_levels"].setChecked(self.levels.locked)
+        actions["lock_levels"].toggled.connect(self.levels.set_locked)
         self.presenter = Presenter(
             session, views, self.strip, self.results, self.tool_bar, self.levels, self.status, self
         )
@@ -143,26 +159,20 @@ class MainWindow(QMainWindow):
         self.middle.addWidget(welcome.Welcome(self.actions_by_name))
         for widget in (self.subject, self.middle, self.view_row, self.comparison.strip, self.strip):
             centre.addWidget(widget, 1 if widget is self.middle else 0)
-        columns = QHBoxLayout()
-        columns.setContentsMargins(0, 0, 0, 0)
-        columns.setSpacing(0)
-        columns.addWidget(self.studies)
-        columns.addLayout(centre, 1)
-        columns.addWidget(self.results)
         page = QWidget()
-        page.setLayout(columns)
+        page.setLayout(centre)
         self.pages = QStackedWidget()
         self.pages.addWidget(welcome.Welcome(self.actions_by_name))
         self.pages.addWidget(page)
-        column = QVBoxLayout()
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
+        self.setCentralWidget(self.pages)
+        head = QVBoxLayout()
+        head.setContentsMargins(0, 0, 0, 0)
+        head.setSpacing(0)
         for part in (self.tool_bar, self.rereadings.strip, self.banner):
-            column.addWidget(part)
-        column.addWidget(self.pages, 1)
+            head.addWidget(part)
         whole = QWidget()
-        whole.setLayout(column)
-        self.setCentralWidget(whole)
+        whole.setLayout(head)
+        self.setMenuWidget(whole)
         self.setStatusBar(self.status_bar)
 
     def _connect_actions(self) -> None:
@@ -174,8 +184,11 @@ class MainWindow(QMainWindow):
                 "montage": self.views.toggle,
                 "auto_window": lambda: self.levels.choose_preset(window_level.AUTOMATIC),
                 "find_study": self.studies.find_study,
+                "side_by_side": self._set_side_by_side,
+                **{name: partial(self._choose_text_size, name) for name in theme.TEXT_SIZES},
                 "keys": self.dialogs.keys,
                 "about": self._about,
+                "desktop": self._add_to_desktop,
                 "copy_slice": pictures.copy_slice,
                 "copy_montage": pictures.copy_montage,
                 "save_slice": pictures.save_slice,
@@ -188,6 +201,7 @@ class MainWindow(QMainWindow):
         session.study_list_changed.connect(self._show_study_list)
         session.said.connect(self.status_bar.show_message)
         session.scanner.remembered.connect(self._offer_last_folder)
+        session.scanner.recent_known.connect(self._offer_recent)
         session.working.connect(self._show_work)
         session.models_ready.connect(self.status.models_changed)
 
@@ -211,6 +225,7 @@ class MainWindow(QMainWindow):
         self.results.slice_chosen.connect(commands.slices.go_to)
         self.studies.entry_chosen.connect(self.session.open)
         self.studies.open_row_hidden.connect(self._enable_actions)
+        self.studies.sorted.connect(self.session.study_list_changed)
         self.studies.left.connect(lambda: views.active.setFocus())
         self.view_row.preset_chosen.connect(self.levels.choose_preset)
         # A group outlives its stacks: a document that goes does not rename the next one's steps.
@@ -240,7 +255,7 @@ class MainWindow(QMainWindow):
         self._show_parts()
         if current is None:
             return
-        self.notices.follow_open()
+        self.banner.clear()
         self.presenter.show_document()
         self._show_study_list()
         self.steps.addStack(current.document.undo_stack)
@@ -250,8 +265,9 @@ class MainWindow(QMainWindow):
     def _show_parts(self) -> None:
         """Show what belongs to an open stack; the montage does the strip's work."""
         shown = self.session.current is not None
-        for part in (self.results, self.view_row, self.views):
+        for part in (self.view_row, self.views):
             part.setVisible(shown)
+        self.docks.set_usable(shown, "results", "histogram", "bullseye", "history")
         self.comparison.strip.setVisible(shown and self.comparison.wanted)
         instead = self.views.montage or self.comparison.replaces_strip
         self.strip.setVisible(shown and not instead)
@@ -265,7 +281,9 @@ class MainWindow(QMainWindow):
         current = self.session.current
         self.studies.show_study_list(self.session.study_list, current.entry if current else None)
         library = self.session.study_list
-        if library.studies or library.refused:
+        filled = bool(library.studies or library.refused)
+        self.docks.set_usable(filled, "studies")
+        if filled:
             self.pages.setCurrentIndex(1)
         openable = any(not entry.code for study in library.studies for entry in study.entries)
         self.middle.setCurrentIndex(0 if current is not None or openable else 1)
@@ -280,6 +298,9 @@ class MainWindow(QMainWindow):
         self.actions_by_name["open_last"].setText(f"Continue: {name}")
         self.actions_by_name["open_last"].setEnabled(True)
 
+    def _offer_recent(self, folders: list[Path]) -> None:
+        self.tool_bar.show_recent(folders, lambda folder: self.session.scan([folder]))
+
     # Cancelling
 
     def _cancel_jobs(self) -> None:
@@ -288,6 +309,17 @@ class MainWindow(QMainWindow):
         pending = current is not None and bool(current.inference.pending)
         self.session.cancel()
         self.status_bar.show_message("Cancelled. Space asks again." if pending else "Cancelled.")
+
+    def _add_to_desktop(self) -> None:
+        """Add the program to the applications menu of this user."""
+        from scarseg.gui import desktop_entry
+
+        try:
+            files = desktop_entry.install()
+        except OSError as error:
+            self.banner.show_notice(f"Not added to the applications menu: {error}.")
+        else:
+            self.status_bar.show_message(f"Added to the applications menu: {files[0]}")
 
     def _about(self) -> None:
         self.dialogs.about(self.session.models, self.session.models_problem)
@@ -308,8 +340,27 @@ class MainWindow(QMainWindow):
         """Choose the font size for the size of the window."""
         application = QApplication.instance()
         if isinstance(application, QApplication):
-            theme.fit_fonts(application, self.size())
-            self.studies.setFixedWidth(theme.px(STUDIES_WIDTH))
+            chosen = str(self._settings.value(TEXT_SIZE_KEY, "text_automatic"))
+            theme.fit_fonts(application, self.size(), theme.TEXT_SIZES.get(chosen))
+            self.results.fit_fonts()
+            if not self.docks.remembered:
+                self.docks.set_sizes(
+                    *({k: theme.px(v) for k, v in each.items()} for each in DEFAULT_PANELS)
+                )
+
+    def _choose_text_size(self, name: str) -> None:
+        self._settings.setValue(TEXT_SIZE_KEY, name)
+        self._fit_fonts()
+
+    def _arrange_panels(self) -> None:
+        """Arrange the lower panels in tabs, or side by side."""
+        side_by_side = bool(self._settings.value(SIDE_BY_SIDE_KEY, False, type=bool))
+        self.actions_by_name["side_by_side"].setChecked(side_by_side)
+        self.docks.arrange(LOWER_PANELS, side_by_side)
+
+    def _set_side_by_side(self) -> None:
+        self._settings.setValue(SIDE_BY_SIDE_KEY, self.actions_by_name["side_by_side"].isChecked())
+        self._arrange_panels()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         self.reading_time.stopwatch.note_activity()
@@ -343,4 +394,5 @@ class MainWindow(QMainWindow):
             self.notices.refuse_to_close()
             event.ignore()
             return
+        self.docks.save()
         super().closeEvent(event)

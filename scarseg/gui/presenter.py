@@ -7,6 +7,7 @@ from PyQt6.QtCore import QObject, QSettings, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainterPath
 
 from scarseg.case.case import ModelIdentity
+from scarseg.case.history import SliceStatus
 from scarseg.case.labels import LabelArray, wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
@@ -16,6 +17,7 @@ from scarseg.gui.panels.status_bar import StatusBar
 from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.document import Document
+from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_jobs import load_pipeline
 from scarseg.gui.session.inference_state import Readiness
@@ -61,6 +63,14 @@ class OutlineCache:
             return False
         self._seen[k] = labels.copy()
         self.outlines[k] = self._tracers[k].trace(labels)
+        return True
+
+    def postpone(self, k: int) -> bool:
+        """Leave a slice whose labels changed for later; return whether they did."""
+        before = self._seen[k]
+        if before is None or np.array_equal(self._document.case.labels[k], before):
+            return before is None
+        self._seen[k] = None
         return True
 
     def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
@@ -131,6 +141,9 @@ class StatusPresenter(QObject):
         )
 
 
+LOCKED_KEY = "levels/locked"
+
+
 class WindowLevelPresenter(QObject):
     """Choose and remember the window level.
 
@@ -154,6 +167,8 @@ class WindowLevelPresenter(QObject):
         self._session, self._settings = session, settings
         self._canvas, self._view_row = canvas, view_row
         self.set_by_reader = False
+        self.locked = bool(settings.value(LOCKED_KEY, False, type=bool))
+        self._proposed: Document | None = None
 
     def recall_levels(self) -> None:
         """Show the reader's last levels for this kind of sequence, else automatic ones."""
@@ -163,7 +178,33 @@ class WindowLevelPresenter(QObject):
         self.set_by_reader = False
         name, values = window_level.recalled(self._settings, current.document.case)
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(values)
+
+    def set_locked(self, locked: bool) -> None:
+        """Show all slices with the same grey levels, or each by its own remote wall."""
+        self.locked = locked
+        self._settings.setValue(LOCKED_KEY, locked)
+        if self._session.current is not None:
+            self._balance(self._view_row.presets.currentText())
+            self.settled.emit()
+
+    def slices_proposed(self) -> None:
+        """Set automatic levels once more when the last slice of the open case is proposed."""
+        current = self._session.current
+        if current is None or current.document is self._proposed:
+            return
+        self._proposed = current.document
+        if not self.set_by_reader:
+            self.recall_levels()
+            self.settled.emit()
+
+    def _balance(self, name: str) -> None:
+        """Show each slice by its own remote wall, unless locked or by the range of the stack."""
+        current, shared = self._session.current, self._canvas.shared
+        alike = self.locked or current is None or name == window_level.FULL
+        case = None if alike or current is None else current.document.case
+        shared.set("balances", () if case is None else window_level.balances(case))
 
     def choose_preset(self, name: str) -> None:
         """Show a preset on the slice and remember it for this kind of sequence."""
@@ -171,6 +212,7 @@ class WindowLevelPresenter(QObject):
         if current is None or name not in window_level.PRESETS:
             return
         self._view_row.presets.setCurrentText(name)
+        self._balance(name)
         self._canvas.set_levels(window_level.preset(current.document.case, name))
         self.levels_settled(name)
 
@@ -204,12 +246,26 @@ class Presenter(QObject):
         self._results = results
         self._bar, self._levels, self._status = bar, levels, status
         self.measured: Measurements | None = None
+        self._unmeasured = False
         self._laid_out: Document | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._trace_rest)
         views.switched.connect(self.update_montage)
         levels.settled.connect(self._show_levels)
+        self._follow(session.front)
+
+    def _follow(self, front: OpenCaseSignals) -> None:
+        front.slice_changed.connect(self.slice_changed)
+        front.current_changed.connect(self.current_changed)
+        front.ready_changed.connect(self.status_changed)
+        front.pending_changed.connect(self.status_changed)
+        front.proposing_changed.connect(self.statuses_changed)
+        front.doubts_changed.connect(self.doubts_changed)
+        front.save_state_changed.connect(self._status.saved_changed)
+
+    def _levels_of(self, k: int) -> tuple[float, float]:
+        return self._canvas.shared.levels_of(k)
 
     @property
     def _open(self) -> OpenCase:
@@ -219,14 +275,14 @@ class Presenter(QObject):
     def show_document(self) -> None:
         """Show the document that was just opened, and follow it."""
         current = self._open
-        document, inference, saver = current.document, current.inference, current.saver
+        document = current.document
         stack = document.case.stack
         self._views.cancel_gestures()
         self._set_geometry(self._canvas)
         self._views.shared.set("editable", not document.read_only)
         self._levels.recall_levels()
         self._find_home()
-        self._strip.show_document(document, self._home.crop, self._canvas.levels)
+        self._strip.show_document(document, self._home.crop, self._levels_of)
         self._tracing = OutlineCache(document)
         self._tracing.update(document.current)
         self._strip.tiles[document.current].show_outlines(self._tracing.outlines[document.current])
@@ -237,13 +293,6 @@ class Presenter(QObject):
             f"⚠ {len(warnings)}" if len(warnings) > 1 else "".join(f"⚠ {code}" for code in warnings)
         )
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
-        document.slice_changed.connect(self.slice_changed)
-        document.current_changed.connect(self.current_changed)
-        document.mvo_looked_for.connect(lambda _slice_index: self.measure())
-        inference.ready_changed.connect(self.status_changed)
-        inference.pending_changed.connect(self.status_changed)
-        inference.proposing_changed.connect(self.statuses_changed)
-        saver.state_changed.connect(self._status.saved_changed)
         self.measured = None  # what is there speaks of the document before
         self.update_montage()
         self.measure()
@@ -272,12 +321,12 @@ class Presenter(QObject):
             self._laid_out = document
             for cell in cells.cells:
                 self._set_geometry(cell.canvas)
-                cell.canvas.show_image(stack.pixels[cell.index])
-                cell.canvas.home = self._home.close_mm
+                cell.canvas.show_image(stack.pixels[cell.index], cell.index)
+                cell.canvas.heart_mm = self._home.close_mm
                 cell.canvas.fit_heart()
         for k in range(stack.n_slices):
             self._draw(k)
-            self._tell(k)
+            self._show_status(k)
         if self.measured is not None:
             show_grams_of(cells.cells, self.measured)
             self._show_scar_outside_wall()
@@ -294,8 +343,11 @@ class Presenter(QObject):
 
     def _trace_rest(self) -> None:
         """Trace one more slice of the opened stack, and start the timer for the next."""
-        rest = self._tracing.rest if self._session.current is not None else []
+        if self._session.current is None:
+            return
+        rest = self._tracing.rest
         if not rest:
+            self._prepare_montage()
             return
         k = rest[0]
         self._tracing.update(k)
@@ -305,6 +357,14 @@ class Presenter(QObject):
             self._soon.start()
         else:
             self._show_scar_outside_wall()
+            self._soon.start()
+
+    def _prepare_montage(self) -> None:
+        """Create one more cell of the montage while nothing else is to be done."""
+        cells, n = self._views.grid, self._open.document.case.stack.n_slices
+        if not self._views.montage and len(cells.cells) < n:
+            cells.set_count(len(cells.cells) + 1)
+            self._soon.start()
 
     def slice_changed(self, k: int) -> None:
         """Draw a slice whose labels, prompts or status changed."""
@@ -313,20 +373,37 @@ class Presenter(QObject):
             self._find_home()
             if not self._levels.set_by_reader:
                 self._levels.recall_levels()
-            self._strip.show_window(current.document, self._home.crop, self._canvas.levels)
+            self._strip.show_window(current.document, self._home.crop, self._levels_of)
             for canvas in (self._canvas, *(cell.canvas for cell in self._cells)):
                 canvas.fit_heart()
+        # Of many slices at once those that nobody sees wait for a quiet moment.
+        seen = k == current.document.current or self._views.montage
+        if not seen and current.document.more_follow and self._tracing.postpone(k):
+            self._soon.start()
+            self._unmeasured = True
+            self._show_status(k)
+            return
         redrawn = self._tracing.update(k)
         if redrawn:
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
-        status = current.document.case.readings[k].status
-        self._tell(k)
+        self._show_status(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
-        if redrawn or self.measured is None or self.measured.slices[k].status is not status:
+        if redrawn or self.measured is None or self._reads_other(k, self.measured):
+            self._unmeasured = True
+        if current.document.more_follow:
+            return
+        if self._unmeasured:
             self.measure()
         else:
             self._show_scar_outside_wall()
+
+    def _reads_other(self, k: int, measured: Measurements) -> bool:
+        """Return whether status or search for MVO of a slice are other than measured."""
+        reading, row = self._open.document.case.readings[k], measured.slices[k]
+        mvo_known = row.n_mvo_voxels is not None
+        sought = row.n_infarct_voxels > 0 and mvo_known is not reading.mvo_sought
+        return row.status is not reading.status or sought
 
     def current_changed(self, k: int) -> None:
         """Show another slice."""
@@ -335,7 +412,7 @@ class Presenter(QObject):
             self._tracing.update(k)
             self._strip.tiles[k].show_outlines(self._tracing.outlines[k])
         self._canvas.chosen = None
-        self._canvas.show_image(current.document.case.stack.pixels[k])
+        self._canvas.show_image(current.document.case.stack.pixels[k], k)
         self._draw(k)
         self.statuses_changed()
         self._strip.choose(k)
@@ -346,26 +423,44 @@ class Presenter(QObject):
     def statuses_changed(self) -> None:
         """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
-            self._tell(k)
+            self._show_status(k)
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
-        self._tell(k)
+        if not self._open.inference.proposing:
+            self._levels.slices_proposed()
+        self._show_status(k)
         self._draw_prompts(k)
         self._status.models_changed()
 
     def _show_levels(self) -> None:
-        self._strip.show_window(self._open.document, self._home.crop, self._canvas.levels)
+        self._strip.show_window(self._open.document, self._home.crop, self._levels_of)
 
-    def measure(self) -> None:
+    def doubts_changed(self) -> None:
+        """Show the doubts about each slice, and on how many there are in the list."""
+        if self.measured is None:
+            return
+        self._show_scar_outside_wall()
+        for k in range(len(self._strip.tiles)):
+            self._draw_marks(k)
+        self._session.remember(self.measured)
+
+    def _draw_marks(self, k: int) -> None:
+        """Draw what is round the scar of a slice that lies where none is expected."""
+        path = QPainterPath(self._tracing.marks[k])
+        for doubt in self._open.doubts.of(k):
+            if doubt.mask is not None and not self._open.document.case.readings[k].status.read:
+                path.addPath(painting.outline(doubt.mask))
+        for canvas in self._views.of_slice(k):
+            canvas.marks.show_path(path)
+
+    def measure(self, *_what: object) -> None:
         """Measure again and show the numbers everywhere."""
         current = self._open
         case = current.document.case
-        self.measured = load_pipeline().measure(case)
+        self.measured, self._unmeasured = load_pipeline().measure(case), False
         document = current.document
-        self._results.show_measurements(
-            self.measured, case.stack, document.current, document.mvo_checked
-        )
+        self._results.show_measurements(self.measured, case.stack, document.current)
         self._strip.show_grams(self.measured)
         if self._cells:
             show_grams_of(self._cells, self.measured)
@@ -374,13 +469,16 @@ class Presenter(QObject):
 
     def _show_scar_outside_wall(self) -> None:
         """Show remarks about scar that lies where none is expected."""
-        said = []
+        said, case = [], self._open.document.case
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
+            doubts = () if case.readings[k].status.read else self._open.doubts.of(k)
+            reasons = [found.description, *(doubt.sentence for doubt in doubts)]
+            remark = "; ".join(reason for reason in reasons if reason)
             for shown in self._captions(k):
-                shown.tell(remark=found.description)
-            if found.description:
-                said.append(f"Slice {k + 1}: {found.description}.")
+                shown.set_caption(remark=remark)
+            if remark:
+                said.append(f"Slice {k + 1}: {remark}.")
         self._results.show_remarks(said, any(found.can_clip for _, found in known))
 
     def _draw(self, k: int) -> None:
@@ -390,7 +488,7 @@ class Presenter(QObject):
         labels.flags.writeable = False
         for canvas in self._views.of_slice(k):
             canvas.show_labels(labels, document.labels_under_scar[k], self._tracing.outlines[k])
-            canvas.marks.show_path(self._tracing.marks[k])
+        self._draw_marks(k)
         self._draw_prompts(k)
 
     def _draw_prompts(self, k: int) -> None:
@@ -401,15 +499,15 @@ class Presenter(QObject):
         if k == current.document.current:
             status = current.document.case.readings[k].status
             text = self._caption(current.document.case.stack, k, current.inference)
-            self._canvas.say(text, theme.STATUS_COLOURS[status])
+            self._canvas.show_status(text, theme.STATUS_COLOURS[status])
 
-    def _tell(self, k: int) -> None:
+    def _show_status(self, k: int) -> None:
         """Show the status of a slice beside its picture."""
         document, inference = self._open.document, self._open.inference
         self._strip.show_status(document, inference, k)
         if self._cells:
             word, dot = status_of(document, inference, k)
-            self._cells[k].tell(word=word, dot=dot)
+            self._cells[k].set_caption(word=word, dot=dot)
 
     @property
     def _cells(self) -> list[Cell]:
@@ -422,7 +520,10 @@ class Presenter(QObject):
 
     def _caption(self, stack: Stack, k: int, inference: Inference) -> str:
         reading = self._open.document.case.readings[k]
-        words = [f"Slice {k + 1} of {stack.n_slices}", theme.STATUS_WORDS[reading.status]]
+        corrected = self._open.document.case.differs_from_proposal(k)
+        accepted = reading.status is SliceStatus.ACCEPTED
+        word = theme.CORRECTED if corrected and accepted else theme.STATUS_WORDS[reading.status]
+        words = [f"Slice {k + 1} of {stack.n_slices}", word]
         if reading.reason:
             words.append(reading.reason)
         if k in inference.pending:
@@ -432,9 +533,9 @@ class Presenter(QObject):
     def _find_home(self) -> None:
         """Find the field of view of the heart, for every view."""
         self._home = find_heart_region(self._open.document.case)
-        self._canvas.home = self._home.large_mm
+        self._canvas.heart_mm = self._home.large_mm
         for cell in self._cells:
-            cell.canvas.home = self._home.close_mm
+            cell.canvas.heart_mm = self._home.close_mm
 
 
 def _weights(identity: ModelIdentity) -> str:

@@ -10,9 +10,9 @@ from PyQt6.QtWidgets import QApplication, QWidget
 
 from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
+from scarseg.gui.panels.docks import PanelDocks
 from scarseg.gui.panels.history import HistoryPanel
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer.montage import Views
 
@@ -39,6 +39,9 @@ class Stopwatch(QObject):
         self._session = session
         self._idle_s, self._unsaved_s = 0, 0
         self._cursor_at = QCursor.pos()
+        session.front.edited.connect(self.note_activity)
+        session.front.current_changed.connect(self.note_activity)
+        session.opened.connect(self._restart)
         self._clock = QTimer(self)
         self._clock.timeout.connect(self.tick)
         self._clock.start(1000)
@@ -52,10 +55,7 @@ class Stopwatch(QObject):
         """Restart the idle time: the reader did something."""
         self._idle_s = 0
 
-    def follow(self, document: Document) -> None:
-        """Count every move and change of a document as activity."""
-        document.edited.connect(self.note_activity)
-        document.current_changed.connect(self.note_activity)
+    def _restart(self) -> None:
         self._unsaved_s = 0
         self.note_activity()
 
@@ -92,12 +92,9 @@ class ViewedSlices(QObject):
         self._dwell.setSingleShot(True)
         self._dwell.setInterval(VIEWED_MS)
         self._dwell.timeout.connect(self._record)
-
-    def follow(self, document: Document) -> None:
-        """Follow a document."""
-        document.current_changed.connect(self.restart)
-        document.slice_changed.connect(self.restart)
-        self.restart()
+        session.front.current_changed.connect(self.restart)
+        session.front.slice_changed.connect(self.restart)
+        session.opened.connect(self.restart)
 
     def restart(self, *_: object) -> None:
         """Restart the time on the screen: another slice is shown, or this one changed."""
@@ -121,6 +118,7 @@ class ReadingTime(QObject):
         commands: Commands,
         results: ResultsPanel,
         history: HistoryPanel,
+        docks: PanelDocks,
         views: Views,
         actions: Actions,
         clock: QWidget,
@@ -131,7 +129,7 @@ class ReadingTime(QObject):
         self._views, self._clock = views, clock
         self.stopwatch, self.viewed = Stopwatch(session, self), ViewedSlices(session, self)
         self.stopwatch.ticked.connect(self._show_time)
-        results.take_history(history)
+        docks.add("history", "History", history, action=actions["history"], wanted=False)
         history.chosen.connect(commands.slices.go_to_step)
         history.left.connect(lambda: actions["history"].setChecked(False))
         actions["history"].toggled.connect(self._show_history)
@@ -140,7 +138,6 @@ class ReadingTime(QObject):
         session.opened.connect(self._follow)
 
     def _show_history(self, shown: bool) -> None:
-        self._results.show_panel(self._history, shown)
         if shown:
             self._history.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
         elif self._history.view.hasFocus() or not self._history.isVisible():
@@ -174,6 +171,4 @@ class ReadingTime(QObject):
         case = current.document.case
         self._results.bars.spent = lambda k: (case.slice_seconds[k], case.slice_interactions[k])
         self._history.follow(current.document)
-        self.stopwatch.follow(current.document)
         self._show_time()
-        self.viewed.follow(current.document)

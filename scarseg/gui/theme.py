@@ -7,9 +7,10 @@ for each of the three kinds of colour blindness, and texts reach a contrast of 4
 from __future__ import annotations
 
 import re
+from textwrap import fill
 
 from PyQt6.QtCore import QSize
-from PyQt6.QtGui import QColor, QPalette
+from PyQt6.QtGui import QColor, QIcon, QPalette, QPixmap
 from PyQt6.QtWidgets import QApplication, QLabel, QWidget
 
 from scarseg.case.history import SliceStatus
@@ -19,6 +20,8 @@ BACKGROUND = "#0f1317"
 PANEL = "#171c22"
 RAISED = "#1f2830"
 LINE = "#2b3640"
+OUTLINE = "#64717e"
+"""Outline of controls: 3:1 against panels and raised surfaces."""
 TEXT = "#d7dee5"
 QUIET = "#8796a5"
 MUTED = "#5f7080"
@@ -54,6 +57,9 @@ STATUS_WORDS: dict[SliceStatus, str] = {
     SliceStatus.NOT_ASSESSABLE: "not assessable",
 }
 
+CORRECTED = "corrected"
+"""Word for an accepted slice whose labels are not those proposed, and for its study."""
+
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
 QMainWindow {{ background: {BACKGROUND}; }}
@@ -62,17 +68,32 @@ QDialog, QMessageBox {{ background: {PANEL}; border: 1px solid {LINE}; }}
 QWidget#side {{ background: {PANEL}; }}
 QWidget#bar, QStatusBar {{ background: {PANEL}; }}
 QStatusBar::item {{ border: none; }}
+QMainWindow::separator {{ background: {BACKGROUND}; width: 5px; height: 5px; }}
+QMainWindow::separator:hover {{ background: {ACCENT}; }}
+QDockWidget {{ color: {QUIET}; font-weight: 600; }}
+QDockWidget > QWidget {{ background: {PANEL}; }}
+QDockWidget::title {{ background: {PANEL}; padding: 5px 14px; text-align: left; }}
+QTabBar {{ background: {PANEL}; qproperty-drawBase: 0; }}
+QTabBar::tab {{
+    background: {PANEL}; color: {QUIET}; padding: 5px 10px; border-bottom: 2px solid transparent;
+}}
+QTabBar::tab:selected {{ color: {TEXT}; border-bottom: 2px solid {ACCENT}; }}
+QTabBar::tab:hover {{ color: {TEXT}; }}
 QLabel#heading {{ color: {QUIET}; font-weight: 600; font-size: 11px; }}
 QLabel#message {{ color: {ACCENT}; padding-left: 14px; }}
 QLabel#subject {{ font-size: 13px; font-weight: 600; }}
 QLabel#quiet {{ color: {QUIET}; }}
 QLabel#headline {{ color: {ORANGE}; font-size: 36px; font-weight: 700; }}
-QLabel#headline[partial="true"] {{ color: #a8854a; }}
+QLabel#headline[provisional="true"] {{ color: {YELLOW}; }}
+QLabel#state {{ color: {GREEN}; font-weight: 600; }}
+QLabel#state[provisional="true"] {{ color: {YELLOW}; }}
 QLabel#figure {{ font-size: 15px; font-weight: 600; }}
 QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
+QLabel:disabled {{ color: #56636f; }}
+QLabel#key:disabled {{ background: {PANEL}; }}
 QLabel#key {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 5px;
     font-weight: 600; font-size: 11px;
@@ -91,7 +112,7 @@ QToolButton:checked:disabled {{ background: {RAISED}; color: #64727f; }}
 QToolButton:focus {{ border: 1px solid {ACCENT}; padding: 4px 8px; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton {{
-    background: {RAISED}; border: 1px solid {LINE}; border-radius: 5px; padding: 6px 14px;
+    background: {RAISED}; border: 1px solid {OUTLINE}; border-radius: 5px; padding: 6px 14px;
 }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
 QPushButton:default {{ background: {ACCENT}; color: #06222f; }}
@@ -105,21 +126,23 @@ QListView {{ background: transparent; border: none; }}
 QScrollArea {{ background: transparent; border: none; }}
 QScrollBar:horizontal {{ height: 8px; background: transparent; }}
 QScrollBar:vertical {{ width: 8px; background: transparent; }}
-QScrollBar::handle {{ background: {LINE}; border-radius: 4px; min-width: 30px; min-height: 30px; }}
+QScrollBar::handle {{
+    background: {OUTLINE}; border-radius: 4px; min-width: 30px; min-height: 30px;
+}}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
 QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
-QSlider::groove:horizontal {{ height: 3px; background: {LINE}; border-radius: 1px; }}
+QSlider::groove:horizontal {{ height: 3px; background: {OUTLINE}; border-radius: 1px; }}
 QSlider::handle:horizontal {{
     width: 11px; margin: -4px 0; border-radius: 5px; background: {QUIET};
 }}
 QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background: {ACCENT}; }}
 QComboBox {{
-    background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 2px 8px;
+    background: {RAISED}; border: 1px solid {OUTLINE}; border-radius: 4px; padding: 2px 8px;
 }}
 QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus {{ border: 1px solid {ACCENT}; }}
 QComboBox QAbstractItemView {{ background: {RAISED}; selection-background-color: {LINE}; }}
 QLineEdit, QDoubleSpinBox {{
-    background: {PANEL}; border: 1px solid {LINE}; border-radius: 4px; padding: 4px;
+    background: {PANEL}; border: 1px solid {OUTLINE}; border-radius: 4px; padding: 4px;
 }}
 QProgressBar {{ background: {RAISED}; border: none; border-radius: 3px; max-height: 6px; }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
@@ -128,9 +151,11 @@ QFrame#banner[severe="true"] {{ background: #401a1d; border-bottom: 1px solid {R
 """
 
 
-LARGE_WINDOW = QSize(1900, 1080)
-"""A window at least this large has a larger font."""
+LARGE_WINDOW = 1900
+"""A window at least this wide, in pixels, has a larger font."""
 LARGE_FONT_SCALE = 1.15
+TEXT_SIZES = {"text_automatic": None, "text_small": 1.0, "text_medium": 1.15, "text_large": 1.35}
+"""Settings of the text size and their scale; None follows the width of the window."""
 _scale = 1.0
 
 
@@ -139,11 +164,11 @@ def px(size: int) -> int:
     return round(size * _scale)
 
 
-def fit_fonts(application: QApplication, window: QSize) -> bool:
-    """Choose the font size for a window; return whether it changed."""
+def fit_fonts(application: QApplication, window: QSize, wanted: float | None = None) -> bool:
+    """Choose the font size for a window, or as wanted; return whether it changed."""
     global _scale
-    roomy = window.width() >= LARGE_WINDOW.width() and window.height() >= LARGE_WINDOW.height()
-    scale = LARGE_FONT_SCALE if roomy else 1.0
+    roomy = window.width() >= LARGE_WINDOW
+    scale = wanted or (LARGE_FONT_SCALE if roomy else 1.0)
     if scale == _scale:
         return False
     _scale = scale
@@ -162,10 +187,11 @@ def colour(name: str, alpha: float = 1.0) -> QColor:
     return value
 
 
-def repolish(widget: QWidget) -> None:
-    """Apply the style sheet again after a widget's properties changed."""
+def set_style_property(widget: QWidget, name: str, value: str) -> None:
+    """Set a property that the style sheet knows, and apply the sheet again where it changed."""
     style = widget.style()
-    if style is not None:
+    if widget.property(name) != value and style is not None:
+        widget.setProperty(name, value)
         style.unpolish(widget)
         style.polish(widget)
 
@@ -191,6 +217,22 @@ def apply(application: QApplication) -> None:
         palette.setColor(role, QColor(name))
     application.setPalette(palette)
     application.setStyleSheet(_style())
+
+
+TOOL_TIP_COLUMNS = 64
+"""Width of a tool tip, in characters."""
+
+
+def wrapped(text: str) -> str:
+    """Return a tool tip in lines that are not too long."""
+    return "\n".join(fill(line, TOOL_TIP_COLUMNS) for line in text.splitlines())
+
+
+def icon(svg: str) -> QIcon:
+    """Return an icon drawn from SVG; an empty one where Qt cannot read SVG here."""
+    pixmap = QPixmap()
+    pixmap.loadFromData(svg.encode(), "SVG")
+    return QIcon(pixmap)
 
 
 def label(text: str, name: str = "", accessible: str = "") -> QLabel:

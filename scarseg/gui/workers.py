@@ -68,6 +68,11 @@ class Worker(QObject):
     def busy(self) -> bool:
         return self._running is not None or bool(self._waiting)
 
+    def holds(self, name: str) -> bool:
+        """Return whether a job of this name waits or runs."""
+        jobs = [*self._waiting, *([self._running] if self._running else [])]
+        return any(job.name == name and not job.stop.is_set() for job in jobs)
+
     def run(
         self,
         name: str,

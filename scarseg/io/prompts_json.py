@@ -5,6 +5,8 @@ row1]], "points": [[column, row, 1]], "no_scar": false}]}``; a point's last numb
 0 outside; ``"lv_box"``, ``"pool_box"`` and, for multi-frame files, ``"frame"`` (from 1) are
 optional. Boxes and points ask for scar; a point of four, ``[column, row, 1, "wall"]`` or
 ``"blood pool"``, corrects the wall or the pool, as ``"pool_box"`` round the endocardium does.
+``"endocardium"`` and ``"epicardium"``, each ``[[column, row], ...]``, are contours of the wall,
+either or both: pool and wall are then exactly the pixels whose centres they enclose.
 """
 
 from __future__ import annotations
@@ -18,15 +20,31 @@ from pathlib import Path
 from typing import NoReturn
 
 from scarseg.case.case import Case
-from scarseg.case.labels import Label
-from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.contours import area, check_contours, contours_of, largest_loop_share
+from scarseg.case.history import Cause
+from scarseg.case.labels import Label, without_infarct
+from scarseg.case.prompts import Box, Contour, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError, LimitError
 from scarseg.io.files import write_file
 
 VERSION = 1
 MAX_BYTES = 64 << 20
-_SLICE_KEYS = {"sop_instance_uid", "frame", "boxes", "points", "no_scar", "lv_box", "pool_box"}
+MAX_CORNERS = 2000
+"""More corners than this are no contour of a ventricle."""
+LOOP_SHARE = 0.05
+"""A contour may cross itself where it is drawn: its smaller loop encloses at most this share."""
+_SLICE_KEYS = {
+    "sop_instance_uid",
+    "frame",
+    "boxes",
+    "points",
+    "no_scar",
+    "lv_box",
+    "pool_box",
+    "endocardium",
+    "epicardium",
+}
 _FOREIGN = {
     "labelme": {"shapes", "imagePath"},
     "COCO": {"images", "annotations"},
@@ -53,7 +71,8 @@ class PromptsFile:
         An entry without a frame speaks of the one slice with its UID.
 
         Raises:
-            InputError: E_PROMPTS, a frame is missing, or a box or point lies off the image.
+            InputError: E_PROMPTS, a frame is missing, something lies off the image, or contours
+                leave no wall.
         """
         found: dict[int, SlicePrompts] = {}
         for key in self.slices:
@@ -118,14 +137,16 @@ def read_prompts(path: Path) -> PromptsFile:
 
 
 def write_prompts(path: Path, case: Case, force: bool = False) -> None:
-    """Write the prompts of a reader: the slices with boxes, points or "no scar".
+    """Write the prompts of a reader: the slices with boxes, points, contours or "no scar".
+
+    Contours that a reader dragged are written as they are now.
 
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
     entries = []
-    for source, reading in zip(case.stack.sources, case.readings, strict=True):
-        prompts = reading.prompts
+    for k, source in enumerate(case.stack.sources):
+        prompts = _with_dragged_contours(case, k)
         if not (prompts.has_scar_prompts or prompts.has_heart_prompts or prompts.no_scar):
             continue
         entry: dict[str, object] = {"sop_instance_uid": source.sop_instance_uid}
@@ -139,9 +160,24 @@ def write_prompts(path: Path, case: Case, force: bool = False) -> None:
             entry["lv_box"] = _corners(prompts.lv_box)
         if prompts.pool_box is not None:
             entry["pool_box"] = _corners(prompts.pool_box)
+        for name in ("endocardium", "epicardium"):
+            if (contour := getattr(prompts, name)) is not None:
+                entry[name] = [list(corner) for corner in contour]
         entries.append(entry)
     text = json.dumps({"version": VERSION, "slices": entries}, indent=1)
     write_file(path, (text + "\n").encode(), force)
+
+
+def _with_dragged_contours(case: Case, k: int) -> SlicePrompts:
+    """Return the prompts of a slice with the contours of its wall, where a reader dragged them."""
+    prompts = case.readings[k].prompts
+    steps = case.record.steps
+    if not any(step.cause is Cause.CONTOUR and step.slice_index == k for step in steps):
+        return prompts
+    under_scar = case.labels_under_scar
+    return prompts.with_contours(
+        *contours_of(without_infarct(case.labels[k]) if under_scar is None else under_scar[k])
+    )
 
 
 def _corners(box: Box) -> list[float]:
@@ -213,7 +249,13 @@ def _prompts(entry: dict[str, object], where: str) -> SlicePrompts:
         name: None if entry.get(name) is None else _box(entry[name], f"{where}.{name}")
         for name in ("lv_box", "pool_box")
     }
-    prompts = SlicePrompts(boxes, points, hearts["lv_box"], no_scar, hearts["pool_box"])
+    endocardium, epicardium = (
+        None if entry.get(name) is None else read_contour(entry[name], f"{where}.{name}")
+        for name in ("endocardium", "epicardium")
+    )
+    prompts = SlicePrompts(
+        boxes, points, hearts["lv_box"], no_scar, hearts["pool_box"], endocardium, epicardium
+    )
     if no_scar and prompts.has_scar_prompts:
         _refuse(f"{where} says no_scar and asks for scar by boxes or points.")
     return prompts
@@ -235,6 +277,29 @@ def _point(value: object, where: str) -> Point:
     if positive not in (0, 1):
         _refuse(f"{where} must say 1 (inside) or 0 (outside), not {positive!r}.")
     return Point(column, row, positive == 1, _WORDS[word])
+
+
+def read_contour(value: object, where: str) -> Contour:
+    """Return a contour of ``[column, row]`` corners.
+
+    Args:
+        where: name of the value in a message.
+
+    Raises:
+        InputError: E_PROMPTS, too few or too many corners, no numbers, no area, or a contour that
+            crosses itself.
+    """
+    corners = [_numbers(one, 2, f"{where}[{k}]") for k, one in enumerate(_list(value, where))]
+    if len(corners) > 1 and corners[0] == corners[-1]:
+        del corners[-1]  # closed explicitly
+    if not 3 <= len(corners) <= MAX_CORNERS:
+        _refuse(f"{where} must be a contour of 3 to {MAX_CORNERS} corners, not {len(corners)}.")
+    contour = tuple((column, row) for column, row in corners)
+    if area(contour) == 0:
+        _refuse(f"{where} encloses nothing.")
+    if largest_loop_share(contour) > LOOP_SHARE:
+        _refuse(f"{where} crosses itself.")
+    return contour
 
 
 def _numbers(value: object, n: int, where: str) -> list[float]:
@@ -268,6 +333,10 @@ def _check_inside(prompts: SlicePrompts, stack: Stack, key: SliceKey) -> None:
     for point in prompts.points:
         if not (0 <= point.column < stack.columns and 0 <= point.row < stack.rows):
             _refuse(f"point {[point.column, point.row]} lies off slice {key[0]}.")
+    try:
+        check_contours(prompts, (stack.rows, stack.columns))
+    except ValueError as error:
+        _refuse(f"{error} on slice {key[0]}.")
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -96,7 +96,8 @@ class Logits:
 
     ``blood_pool`` and ``wall`` are None for a segmenter that knows scar only. ``wall`` is the
     whole wall including scar; ``scar`` includes MVO. ``prompts`` are those of the
-    prediction; ``uncorrected`` is the prediction before a reader's clicks on wall and pool.
+    prediction; ``uncorrected`` is the prediction before a reader's clicks on wall and pool;
+    ``exact``: wall and pool are a reader's contours, where nothing is tidied.
     """
 
     scar: FloatArray
@@ -104,6 +105,7 @@ class Logits:
     wall: FloatArray | None = None
     prompts: SlicePrompts | None = None
     uncorrected: Logits | None = None
+    exact: bool = False
 
 
 class Detector(Protocol):

@@ -246,21 +246,22 @@ def _server_of(name: str, table: object, path: Path) -> Server:
         raise _config(f"{where} has no address.")
     try:
         server = parse_address(table["address"], name)
-        paths = {
-            key: Path(table[key]).expanduser() for key in ("ca", "cert", "key") if key in table
-        }
         server = replace(
-            server,
-            user=table.get("user", ""),
-            password_env=table.get("password_env", ""),
-            **paths,
+            server, user=table.get("user", ""), password_env=table.get("password_env", "")
         )
+        files = {
+            key: Path(table[key]).expanduser() if key in table else None
+            for key in ("ca", "cert", "key")
+        }
         return changed(
             server,
             retrieve=table.get("retrieve"),
             ae_title=table.get("aet"),
             storage_port=table.get("port"),
             timeout_s=table.get("timeout"),
+            ca=files["ca"],
+            cert=files["cert"],
+            key=files["key"],
         )
     except PacsError as error:
         raise _config(f"{where}: {error.message}") from None

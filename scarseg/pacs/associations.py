@@ -131,7 +131,8 @@ class Caller:
             self._address = str(probe.getpeername()[0])
 
     def _keep_socket(self, event: evt.Event) -> None:
-        self._sockets[event.assoc] = event.assoc.dul.socket.socket
+        kept: Any = event.assoc.dul.socket
+        self._sockets[event.assoc] = kept.socket
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
@@ -227,7 +228,7 @@ class Caller:
 
 def event_bytes(event: evt.Event) -> bytes:
     """Return the file of a C-STORE request."""
-    request = event.request
+    request: Any = event.request
     encoded = request.DataSet.getvalue() if request.DataSet else b""
     return file_bytes(
         encoded,

@@ -53,6 +53,7 @@ _IMAGE_CLASSES = (MRImageStorage, EnhancedMRImageStorage, UID("1.2.840.10008.5.1
 _MAX_CONTEXTS = 126
 _PENDING = (0xFF00, 0xFF01)
 _UIDS_AT_A_TIME = 500
+_MAX_REFUSED = 3
 _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0xA700, 0xC000
 
 
@@ -255,10 +256,16 @@ class DimseArchive:
         entity.acse_timeout = entity.dimse_timeout = self.server.timeout_s
         entity.network_timeout = self.server.timeout_s
         handlers: list[Any] = [(evt.EVT_C_STORE, taking.store_event)]
+        taking.set_open(True)
         listening = listen(entity, own_host, self.server.storage_port, handlers, None)
         try:
             yield
         finally:
+            # Nothing is stored any more, not even by an association that lingers.
+            taking.set_open(False)
+            for one in listening.active_associations:
+                if one.is_established:
+                    one.abort()
             listening.shutdown()
 
     def _follow(
@@ -324,18 +331,31 @@ class _Taking:
         self._store, self._progress = store, progress
         self._guard = threading.Lock()
         self._error: BaseException | None = None
+        self._n_refused = 0
+        self._is_closed = False
+
+    def set_open(self, is_open: bool) -> None:
+        """Begin to store, or end it: what is being stored is finished first."""
+        with self._guard:
+            self._is_closed = not is_open
 
     def store_event(self, event: evt.Event) -> int:
         """Store one image; return the status of the C-STORE."""
         with self._guard:
+            if self._is_closed:
+                return _OUT_OF_RESOURCES
             if self._error is not None:
+                # Aborting here makes pynetdicom wait for an answer that cannot come: the next
+                # response of the archive ends it, unless there is none.
+                self._n_refused += 1
+                if self._n_refused > _MAX_REFUSED:
+                    event.assoc.abort()
                 return _OUT_OF_RESOURCES
             try:
                 self._progress(0.0, "")
                 self._store(event_bytes(event))
             except BaseException as error:  # noqa: BLE001 - raised again by raise_error
                 self._error = error
-                event.assoc.abort()
                 return _CANNOT_UNDERSTAND
         return 0x0000
 

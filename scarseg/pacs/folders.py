@@ -106,6 +106,13 @@ class SeriesFolder:
         except OSError:
             return False
 
+    def shows(self, sop_uid: str, data: bytes) -> bool:
+        """Return whether an image is shown with these very bytes."""
+        try:
+            return (self.target / f"{sop_uid}{SUFFIX}").read_bytes() == data
+        except OSError:
+            return False
+
     def write(self, sop_uid: str, data: bytes) -> None:
         """Write an image to the partial folder.
 

@@ -14,12 +14,12 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import cast
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
@@ -120,7 +120,7 @@ def raw_text(dataset: Dataset, tag: int) -> str:
 
     What cannot be decoded becomes replacement characters. Several values keep their backslash.
     """
-    element = cast("DataElement | RawDataElement | None", dataset.get_item(Tag(tag)))
+    element: Any = dataset.get_item(Tag(tag))
     if element is None or element.value is None:
         return ""
     value = element.value
@@ -154,9 +154,9 @@ def _meta(sop_class: str, sop: str, transfer_syntax: str) -> FileMetaDataset:
 def _check_whole(dataset: Dataset) -> None:
     """Raise ValueError for a data set whose end is missing: pydicom reads it without a word."""
     for tag in dataset.keys():  # noqa: SIM118 - iterating a Dataset decodes its elements
-        element = dataset.get_item(tag)
+        element: Any = dataset.get_item(tag)
         if isinstance(element, RawDataElement) and element.length != _UNDEFINED:
-            kept = element.value
+            kept: Any = element.value
             if kept is not None and len(kept) != element.length:
                 raise ValueError("cut off")
     if _ROWS in dataset and not any(tag in dataset for tag in _PIXELS):

@@ -36,7 +36,7 @@ _MAX_FILES = 20_000
 
 
 @dataclass(frozen=True)
-class Selection:
+class Outgoing:
     """Instances to send, and how many images were left out."""
 
     instances: tuple[Instance, ...]
@@ -54,7 +54,7 @@ class SendReport:
     refused: list[tuple[Instance, str]] = field(default_factory=list)
 
 
-def read_instances(paths: Iterable[Path], images: bool = False) -> Selection:
+def read_instances(paths: Iterable[Path], images: bool = False) -> Outgoing:
     """Read the results in files and folders; images too where asked.
 
     Raises:
@@ -79,7 +79,7 @@ def read_instances(paths: Iterable[Path], images: bool = False) -> Selection:
     if not found:
         more = f"; {n_left_out} images need --images" if n_left_out else ""
         raise InputError("E_INPUT_EMPTY", f"There is nothing to send{more}.")
-    return Selection(tuple(found.values()), n_left_out, n_other)
+    return Outgoing(tuple(found.values()), n_left_out, n_other)
 
 
 def check_destination(
@@ -187,7 +187,7 @@ def _wait_for(archive: Archive, instances: Sequence[Instance]) -> set[str]:
 
 def _sop_uids(archive: Archive, instances: Sequence[Instance]) -> set[str]:
     series = dict.fromkeys((one.study_uid, one.series_uid) for one in instances)
-    found = set()
+    found: set[str] = set()
     for study_uid, series_uid in series:
         try:
             found.update(one.sop_uid for one in archive.find_images(study_uid, series_uid))

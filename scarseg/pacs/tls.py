@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from scarseg.errors import PacsError
 from scarseg.pacs.addresses import Server
@@ -24,6 +25,26 @@ def client_context(server: Server) -> ssl.SSLContext:
             "E_PACS_CONFIG", f"The certificates for {server.name} cannot be used: {error}."
         ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def server_context(ca: Path | None, cert: Path, key: Path | None) -> ssl.SSLContext:
+    """Return the TLS settings of a storage SCP; with a CA, callers need a certificate of it.
+
+    Raises:
+        PacsError: E_PACS_CONFIG, a file is no certificate or key.
+    """
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(cert, key, password="")
+        if ca is not None:
+            context.load_verify_locations(cafile=str(ca))
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ValueError) as error:
+        raise PacsError(
+            "E_PACS_CONFIG", f"The certificates to receive with cannot be used: {error}."
+        ) from None
     return context
 
 

@@ -130,6 +130,13 @@ def stack_quality(
     )
 
 
+def slice_grade(
+    pixels: FloatArray, labels: LabelArray, pixel_spacing_mm: tuple[float, float]
+) -> Grade | None:
+    """Return the grade of one slice (row, column) alone, as :func:`stack_quality` gives it."""
+    return stack_quality(pixels[np.newaxis], labels[np.newaxis], pixel_spacing_mm).slices[0].grade
+
+
 def grade_of(
     contrast: float | None, nulling: float | None, rules: GradeRules = RULES
 ) -> Grade | None:

@@ -67,6 +67,7 @@ def measure(
     convention: MassConvention = MassConvention.THICKNESS,
     density_g_per_ml: float = DENSITY_G_PER_ML,
     proposed: Sequence[ProposedInfarct | None] = (),
+    mvo_sought: Sequence[bool] = (),
 ) -> Measurements:
     """Measure a label map on the source grid in both conventions.
 
@@ -81,6 +82,7 @@ def measure(
             they follow the spacing.
         density_g_per_ml: density of myocardium.
         proposed: the models' proposal for each slice; empty where it is not known.
+        mvo_sought: whether MVO was looked for on each slice; without it, on all if any is labelled.
 
     Raises:
         InputError: E_DENSITY, the density is not a positive number.
@@ -90,10 +92,11 @@ def measure(
     if labels.shape != stack.pixels.shape or len(statuses) != stack.n_slices:
         raise ValueError("labels and statuses must fit the stack")
     proposed = proposed or (None,) * stack.n_slices
-    slices = _measure_slices(labels, stack, statuses, density_g_per_ml, proposed)
+    sought = mvo_sought or (bool((labels == np.uint8(Label.MVO)).any()),) * stack.n_slices
+    slices = _measure_slices(labels, stack, statuses, density_g_per_ml, proposed, sought)
     has_wall = bool((labels == np.uint8(Label.MYOCARDIUM)).any())
     scar = _total(slices, "scar_mass")
-    mvo = _total(slices, "mvo_mass")
+    mvo = _total_mvo(slices)
     lv = _total(slices, "lv_mass")
     known = [one for one, of in zip(slices, proposed, strict=True) if of is not None]
     before = _total(known, "scar_mass_proposed") if known else (None, None)
@@ -105,8 +108,8 @@ def measure(
         density_g_per_ml=density_g_per_ml,
         scar_mass_thickness_g=scar[0],
         scar_mass_spacing_g=scar[1],
-        mvo_mass_thickness_g=mvo[0],
-        mvo_mass_spacing_g=mvo[1],
+        mvo_mass_thickness_g=None if mvo is None else mvo[0],
+        mvo_mass_spacing_g=None if mvo is None else mvo[1],
         lv_mass_thickness_g=lv[0] if has_wall else None,
         lv_mass_spacing_g=lv[1] if has_wall else None,
         scar_volume_ml=scar[chosen] / density_g_per_ml,
@@ -114,7 +117,7 @@ def measure(
         n_slices=stack.n_slices,
         n_slices_reviewed=sum(status.read for status in statuses),
         complete=stack.complete,
-        warnings=_warnings(stack, (scar, mvo, lv)),
+        warnings=_warnings(stack, [one for one in (scar, mvo, lv) if one is not None]),
         scar_mass_proposed_thickness_g=before[0],
         scar_mass_proposed_spacing_g=before[1],
     )
@@ -126,6 +129,7 @@ def _measure_slices(
     statuses: Sequence[SliceStatus],
     density: float,
     proposed: Sequence[ProposedInfarct | None],
+    sought: Sequence[bool],
 ) -> tuple[SliceMeasurement, ...]:
     row_mm, column_mm = stack.pixel_spacing_mm
     area_mm2 = row_mm * column_mm
@@ -144,6 +148,8 @@ def _measure_slices(
     for k, status in enumerate(statuses):
         n_infarct, n_mvo, n_wall = int(infarct[k]), int(mvo[k]), int(wall[k])
         of = proposed[k]
+        seen = status is not SliceStatus.UNSEEN or n_infarct > 0
+        mvo_known = seen and (sought[k] or n_mvo > 0 or n_infarct == 0)
         measured.append(
             SliceMeasurement(
                 slice_index=k,
@@ -154,13 +160,13 @@ def _measure_slices(
                 depth_thickness_mm=thick[k],
                 depth_spacing_mm=spaced[k],
                 n_infarct_voxels=n_infarct,
-                n_mvo_voxels=n_mvo,
+                n_mvo_voxels=n_mvo if mvo_known else None,
                 n_wall_voxels=n_wall,
                 scar_area_mm2=n_infarct * area_mm2,
                 scar_mass_thickness_g=grams(n_infarct, thick[k]),
                 scar_mass_spacing_g=grams(n_infarct, spaced[k]),
-                mvo_mass_thickness_g=grams(n_mvo, thick[k]),
-                mvo_mass_spacing_g=grams(n_mvo, spaced[k]),
+                mvo_mass_thickness_g=grams(n_mvo, thick[k]) if mvo_known else None,
+                mvo_mass_spacing_g=grams(n_mvo, spaced[k]) if mvo_known else None,
                 lv_mass_thickness_g=grams(n_wall, thick[k]),
                 lv_mass_spacing_g=grams(n_wall, spaced[k]),
                 scar_mass_proposed_thickness_g=of and grams(of.n_infarct_voxels, thick[k]),
@@ -177,6 +183,14 @@ def _total(slices: Sequence[SliceMeasurement], mass: str) -> tuple[float, float]
         fsum(getattr(one, f"{mass}_thickness_g") for one in slices),
         fsum(getattr(one, f"{mass}_spacing_g") for one in slices),
     )
+
+
+def _total_mvo(slices: Sequence[SliceMeasurement]) -> tuple[float, float] | None:
+    """Sum the MVO mass; None where it is unknown on a slice with scar, or on all slices."""
+    known = [one for one in slices if one.n_mvo_voxels is not None]
+    if not known or any(one.n_infarct_voxels and one.n_mvo_voxels is None for one in slices):
+        return None
+    return _total(known, "mvo_mass")
 
 
 def _warnings(stack: Stack, masses: Sequence[tuple[float, float]]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
-from scarseg.quant.remote import N_SD, RemoteSignal
+from scarseg.quant.remote import N_SD, RemoteSignal, propose_remote
 
 OUTSIDE_SHARE = 0.1
 """A dark core has at most this share of its pixel faces on the outside of the heart."""
@@ -102,3 +102,21 @@ def _faces(core: MaskArray, other: MaskArray) -> int:
     down = (core[1:] & other[:-1]) | (core[:-1] & other[1:])
     across = (core[:, 1:] & other[:, :-1]) | (core[:, :-1] & other[:, 1:])
     return int(np.count_nonzero(down) + np.count_nonzero(across))
+
+
+def propose_mvo(
+    pixels: FloatArray, labels: LabelArray, spacing: tuple[float, float]
+) -> LabelArray | None:
+    """Label the dark cores of a stack (slice, row, column) as MVO; None without remote wall.
+
+    Cores are found by :func:`label_mvo` with the remote signal of the whole stack.
+    """
+    signal = propose_remote(wall_mask(labels), spacing, infarct_mask(labels)).stack_signal(pixels)
+    if signal is None:
+        return None
+    return np.stack(
+        [
+            label_mvo(image, one, signal, spacing) if infarct_mask(one).any() else one
+            for image, one in zip(pixels, labels, strict=True)
+        ]
+    )

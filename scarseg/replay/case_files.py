@@ -173,7 +173,7 @@ def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> StackRec
         found = case_interval(case, replayed.models, embeddings, convention, density)
     except ModelError:
         return record  # without an answer of the models only the interval is missing
-    return pipeline.with_interval(record, found)
+    return pipeline.with_interval(record, found, case)
 
 
 def _write_table(

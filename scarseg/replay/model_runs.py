@@ -83,6 +83,7 @@ def same_prompts(one: SlicePrompts, other: SlicePrompts) -> bool:
         len(one.boxes) == len(other.boxes)
         and all(map(same_box, mine, theirs))
         and (one.points, one.no_scar) == (other.points, other.no_scar)
+        and (one.endocardium, one.epicardium) == (other.endocardium, other.epicardium)
     )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import PdfPages
@@ -169,6 +171,17 @@ def render_png(figure: Figure, dpi: int = SCREEN_DPI) -> bytes:
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     return stream.getvalue()
+
+
+def render_pixels(figures: Sequence[Figure], dpi: int = SCREEN_DPI) -> npt.NDArray[np.uint8]:
+    """Render figures of one size as pixels (page, row, column, red green blue)."""
+    pages = []
+    for figure in figures:
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pages.append(np.asarray(canvas.buffer_rgba())[..., :3])
+    return np.stack(pages).astype(np.uint8)
 
 
 def render_pdf(figures: Sequence[Figure], title: str) -> bytes:

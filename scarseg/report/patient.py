@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 import scarseg
@@ -28,6 +30,7 @@ from scarseg.report.layout import (
     WARNING_COLOUR,
     Page,
     render_pdf,
+    render_pixels,
     width_mm,
 )
 from scarseg.report.slices import draw_legend, draw_slices, slice_grams, status_text
@@ -131,6 +134,16 @@ def report_name(stack_id: str) -> str:
 def render_report(report: ReportInput) -> bytes:
     """Render a report as PDF: one page, and more with over 16 slices."""
     return render_pdf(report_figures(report), TITLE)
+
+
+def render_montage(report: ReportInput) -> npt.NDArray[np.uint8]:
+    """Render all slices with their outlines as pixels (page, row, column, red green blue)."""
+    n = report.case.stack.n_slices
+    starts = range(0, n, MAX_ON_LATER)
+    pages = [_later_page(report, range(k, min(n, k + MAX_ON_LATER))) for k in starts]
+    for number, page in enumerate(pages, start=1):
+        _foot(page, number, len(pages))
+    return render_pixels([page.figure for page in pages])
 
 
 def report_figures(report: ReportInput) -> list[Figure]:

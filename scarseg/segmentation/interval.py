@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from scarseg.case.case import Case
 from scarseg.case.labels import LabelArray, infarct_mask, wall_mask
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, MassInterval
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.progress import Progress, silent
@@ -157,20 +157,6 @@ def _counts(
         large = remove_islands((scar > level + off) & room, pixel_spacing_mm, island_mm2)
         above[n] = np.count_nonzero(large)
     return above
-
-
-@dataclass(frozen=True)
-class MassInterval:
-    """Lower and upper end of the scar mass in g, and of every slice's.
-
-    ``method`` is the text of the rule; ``convention`` is that of the masses.
-    """
-
-    low_g: float
-    high_g: float
-    slices_g: tuple[tuple[float, float], ...]
-    method: str
-    convention: MassConvention = MassConvention.THICKNESS
 
 
 def case_interval(

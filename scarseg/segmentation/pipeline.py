@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
-from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, Measurements
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.measurements import (
+    DENSITY_G_PER_ML,
+    MassConvention,
+    MassInterval,
+    Measurements,
+)
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.io.tables import table
 from scarseg.models import Detection, Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
+from scarseg.quant.doubt import case_doubt
 from scarseg.quant.image_quality import stack_quality
+from scarseg.quant.mvo import propose_mvo
 from scarseg.segmentation.predict import (
     SliceProposal,
     detect,
@@ -35,9 +41,6 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
-
-if TYPE_CHECKING:
-    from scarseg.segmentation.interval import MassInterval
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ def propose_case_with_embeddings(
     case.segmenter = models.segmenter.identity
     if models.detector is not None:
         case.detector = models.detector.identity
+    # Prompts that name no slice of this stack ask for nothing: its scar stays unseen.
+    status = SliceStatus.UNSEEN if prompts is not None and not prompts else SliceStatus.PROPOSED
     embeddings = []
     for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
         embeddings.append(proposal.embedding)
@@ -152,8 +157,45 @@ def propose_case_with_embeddings(
             if prompts is None:  # a replay knows no prompts file
                 box = proposal.embedding.lv_box
                 case.record_model_run(k, None, box, DetectorScope.STACK, fresh=True)
+            change = replace(change, after=replace(change.after, status=status))
             case.apply(change, Cause.PROPOSAL)
+    for change in mvo_changes(case):
+        case.apply(change, Cause.MVO)
     return case, tuple(embeddings)
+
+
+def awaits_mvo(case: Case, slice_index: int) -> bool:
+    """Return whether a slice has scar that is not read and in which MVO was not looked for."""
+    reading = case.readings[slice_index]
+    waits = reading.status is SliceStatus.PROPOSED and not reading.mvo_sought
+    return waits and bool(infarct_mask(case.labels[slice_index]).any())
+
+
+def mvo_changes(case: Case, slices: Sequence[int] | None = None) -> list[Change]:
+    """Build the changes that label MVO in the scar of the models, once all slices are proposed.
+
+    Empty where the stack has no remote wall to compare with: MVO then stays unknown.
+
+    Args:
+        case: labels of all slices.
+        slices: where to look; by default on all that await it and that no reader edited.
+    """
+    waiting = slices
+    if waiting is None:
+        waiting = [
+            k
+            for k, reading in enumerate(case.readings)
+            if awaits_mvo(case, k) and not reading.edited
+        ]
+    if not waiting:
+        return []
+    labels = propose_mvo(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
+    if labels is None:
+        return []
+    return [
+        case.change("Propose MVO", k, replace(case.readings[k], mvo_sought=True), labels[k])
+        for k in waiting
+    ]
 
 
 def segment(
@@ -173,7 +215,7 @@ def segment(
     box for wall and pool are applied to a wall predicted anew. A wall that a reader drew is a
     prompt too.
     """
-    own = previous is not None and is_heart_from(before, previous)
+    own = prompts.has_contours or (previous is not None and is_heart_from(before, previous))
     drawn = None if own or previous is None else _drawn_heart(before)
     logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
     threshold = scar_level(prompts, drawn is not None or prompts.has_heart_prompts, rules)
@@ -203,7 +245,8 @@ def proposal_change(case: Case, slice_index: int, proposal: SliceProposal) -> Ch
     kept = set(drawn) <= set(proposal.prompts.boxes) and set(reading.prompts.points) <= set(
         proposal.prompts.points
     )
-    kept &= reading.prompts.pool_box in (None, proposal.prompts.pool_box)
+    for name in ("pool_box", "endocardium", "epicardium"):
+        kept &= getattr(reading.prompts, name) in (None, getattr(proposal.prompts, name))
     if reading.protected or not kept:
         return None
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
@@ -227,7 +270,10 @@ def measure(
         else mass.ProposedInfarct(patch.n_infarct_voxels, case.differs_from_proposal(k))
         for k, patch in enumerate(case.proposed)
     ]
-    return mass.measure(case.labels, case.stack, statuses, convention, density_g_per_ml, proposed)
+    sought = [reading.mvo_sought for reading in case.readings]
+    return mass.measure(
+        case.labels, case.stack, statuses, convention, density_g_per_ml, proposed, sought
+    )
 
 
 def measured_record(
@@ -245,6 +291,7 @@ def measured_record(
     record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     quality = stack_quality(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
     record = replace(record, row={**record.row, "image_quality": str(quality.grade or "")})
+    record = _with_doubt(record, case)
     if not case.segmenter.sha256:
         return record
     return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
@@ -295,10 +342,34 @@ def _without_scar(before: LabelArray) -> LabelArray:
     return labels
 
 
-def with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
-    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
+def with_interval(
+    record: table.StackRecord, interval: MassInterval, case: Case
+) -> table.StackRecord:
+    """Add the interval to the record of a case: ends and doubt to the row, rule to the sidecar.
+
+    None is added while a slice is unseen: what lies there is not within any interval.
+    """
+    if any(row["status"] == str(SliceStatus.UNSEEN) for row in record.slices):
+        return record
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
+    record = _with_doubt(record, case, interval)
     return replace(
         record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
     )
+
+
+def _with_doubt(
+    record: table.StackRecord, case: Case, interval: MassInterval | None = None
+) -> table.StackRecord:
+    """Add the doubt about scar to row and slices; blank while nobody has looked for any."""
+    if record.row["scar_mass_g"] is None:
+        return record
+    ends = None if interval is None else (interval.low_g, interval.high_g)
+    found = case_doubt(case, ends, () if interval is None else interval.slices_g)
+    row = {**record.row, "doubt": found.score, "doubt_reasons": found.reasons}
+    slices = tuple(
+        {**cells, "doubt_reasons": " ".join(kinds)}
+        for cells, kinds in zip(record.slices, found.kinds, strict=True)
+    )
+    return replace(record, row=row, slices=slices)

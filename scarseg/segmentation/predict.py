@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from scarseg.case.contours import contour_mask
 from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage
@@ -18,6 +19,7 @@ from scarseg.segmentation.proposal import (
     RULES,
     ProposalRules,
     ScarSource,
+    bounding_box,
     compose_labels,
     heart_box,
     scar_boxes,
@@ -103,13 +105,27 @@ def apply_heart_prompts(
     once = correct_logits(raw, prompts, embedding.pixel_spacing_mm)
     given = raw.prompts or prompts.scar_only
     box = heart_box(once)
-    heart = HeartMasks.of_logits(once) if takes_walls(models.segmenter) else None
+    heart = _given_heart(once, prompts) if takes_walls(models.segmenter) else None
     drawn = prompts.lv_box is not None and prompts.lv_box.origin is Origin.READER
     if box is None or (drawn and heart is None):
         return once
     moved = given if drawn else replace(given, lv_box=box)
     again = _predict_scar(models, embedding, moved, heart=heart, rules=rules)
     return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
+
+
+def _given_heart(logits: Logits, prompts: SlicePrompts) -> HeartMasks:
+    """Return the part of a corrected heart that a reader set, as the segmenter was trained.
+
+    Of the endocardium alone that is the pool, of the epicardium alone the heart as wall.
+    """
+    heart = HeartMasks.of_logits(logits)
+    nothing = np.zeros_like(heart.wall)
+    if not prompts.has_contours or (prompts.endocardium and prompts.epicardium):
+        return heart
+    if prompts.epicardium is None:
+        return HeartMasks(nothing, heart.pool)
+    return HeartMasks(heart.wall | heart.pool, nothing)
 
 
 def _predict_scar(
@@ -230,6 +246,10 @@ def propose_prompted(
     """Propose one slice from a reader's prompts: scar only where prompted, the wall always."""
     if given is not None and given.lv_box is not None:
         lv_box = given.lv_box
+    elif given is not None and given.epicardium is not None:
+        rows, columns = image.pixels.shape
+        drawn = bounding_box(contour_mask(given.epicardium, (rows, columns)))
+        lv_box = replace(drawn, origin=Origin.READER)
     embedding, logits = _embed_on_heart(image, models, lv_box, rules)
     prompts = replace(given or SlicePrompts(), lv_box=embedding.lv_box)
     threshold = scar_level(prompts, prompts.has_heart_prompts, rules)
@@ -263,7 +283,7 @@ def _without_scar(logits: Logits, where: MaskArray) -> Logits:
     return replace(logits, scar=np.where(where, np.float32(NO_SCAR_LOGIT), logits.scar))
 
 
-CACHE_SIZE = 4
+CACHE_SIZE = 8
 """Predictions kept per slice, so that undo finds the logits behind the labels again."""
 
 

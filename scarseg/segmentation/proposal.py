@@ -216,9 +216,11 @@ def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
     """Return disjoint masks of wall and blood pool that together have no holes.
 
     Where both are predicted for a pixel, and in a hole where neither is, the larger logit
-    decides.
+    decides. Contours of a reader are kept as they are.
     """
     assert logits.wall is not None
+    if logits.exact and logits.blood_pool is not None:
+        return logits.wall > 0, logits.blood_pool > 0
     wall: MaskArray = logits.wall > 0
     if logits.blood_pool is None:
         return largest_component(wall), np.zeros_like(wall)

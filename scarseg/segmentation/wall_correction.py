@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from scarseg.case.contours import heart_in_contours
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
@@ -97,7 +98,14 @@ def correct_heart_masks(
         spacing_mm: (row, column).
         drawn: whether the heart was drawn manually: then no hole is filled and no component
             dropped.
+
+    Contours come first, and are kept exactly; then box and points move what they contradict.
     """
+    if prompts.has_contours:
+        found = heart_in_contours(heart.wall, heart.pool, prompts.endocardium, prompts.epicardium)
+        heart, drawn = HeartMasks(*found), True
+        if prompts.pool_box is None and not prompts.heart_points:
+            return heart
     rows, columns = _window(heart, prompts, spacing_mm)
     up, left = rows.start, columns.start
     borders = HeartBorders(
@@ -334,7 +342,11 @@ def correct_logits(logits: Logits, prompts: SlicePrompts, spacing_mm: Spacing) -
     heart = correct_heart_masks(HeartMasks.of_logits(logits), prompts, spacing_mm)
     pool = _signed(logits.blood_pool, heart.pool)
     return replace(
-        logits, blood_pool=pool, wall=_signed(logits.wall, heart.wall), uncorrected=logits
+        logits,
+        blood_pool=pool,
+        wall=_signed(logits.wall, heart.wall),
+        uncorrected=logits,
+        exact=prompts.has_contours,
     )
 
 

@@ -270,7 +270,9 @@ def _sources(stack: Stack, plan: _Plan) -> tuple[SliceSource, ...]:
 
 def _truth_row(simulated: SimulatedStack, plan: _Plan, mask_file: str) -> dict[str, str]:
     stack = simulated.stack
-    measured = measure(simulated.truth, stack, [SliceStatus.ACCEPTED] * stack.n_slices)
+    everywhere = [True] * stack.n_slices
+    statuses = [SliceStatus.ACCEPTED] * stack.n_slices
+    measured = measure(simulated.truth, stack, statuses, mvo_sought=everywhere)
     spacing = stack.slice_spacing_mm
     values: dict[str, object] = {
         "patient_id": stack.patient_id,

@@ -76,6 +76,44 @@ def test_order_and_jobs_change_nothing_but_times(
     assert (one / "slices.csv").read_bytes() == (two / "slices.csv").read_bytes()
 
 
+def test_methods_stand_beside_the_model(
+    phantoms: list[TrainingCase], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["evaluate", "data", "--prompts", "auto", "--no-figures", "-o", str(out)]
+    assert cli.main([*words, "--methods", "sd5,fwhm_max"]) == 0
+    said = capsys.readouterr().out
+    assert "Scar mass against the reference, by method" in said
+    found = rows(out / "methods.csv")
+    named = [row["method"] for row in found if row["patient"] == "A"]
+    assert named[0] == "segmentation"
+    assert {"sd5 by slice", "sd5 by stack", "fwhm_max by slice", "fwhm_max by slice 98 %"} <= {
+        *named
+    }
+    assert len(named) == len(set(named))
+    auto = {row["patient"]: row for row in rows(out / "patients.csv") if row["prompts"] == "auto"}
+    for row in found:
+        if row["method"] == "segmentation":
+            assert row["scar_mass_g"] == auto[row["patient"]]["scar_mass_g"]
+        if row["scar_mass_g"]:
+            error = float(row["scar_mass_g"]) - float(row["true_scar_mass_g"])
+            assert float(row["scar_error_g"]) == pytest.approx(error)
+    [model, *_] = numbers = json.loads((out / "methods.json").read_text())["methods"]
+    assert [one["method"] for one in numbers] == named
+    assert model["patients"] == 2  # C has no scar
+    errors = [
+        float(row["scar_error_g"])
+        for row in found
+        if row["method"] == "segmentation" and float(row["true_scar_mass_g"])
+    ]
+    assert model["median_difference_g"] == pytest.approx(np.median(errors))
+    assert model["agreement"]["absolute_error"]["mae"] == pytest.approx(np.mean(np.abs(errors)))
+    page = (out / "methods.html").read_text(encoding="utf-8")
+    assert "fwhm_max by slice" in page and "<img" in page
+    assert cli.main([*words, "--methods", "sd5"]) == 1
+    assert capsys.readouterr().err.startswith("E_EXISTS: ")
+
+
 def test_another_seed_draws_other_boxes(phantoms: list[TrainingCase], tmp_path: Path) -> None:
     for seed in ("1", "2"):
         assert cli.main([*WORDS, "-o", str(tmp_path / seed), "--seed", seed]) == 0

@@ -8,11 +8,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from scarseg.agreement.follow_files import FOLLOW_COLUMNS, FOLLOW_SEGMENT_COLUMNS
 from scarseg.agreement.mask_files import MaskFiles, compare_files
 from scarseg.agreement.rereading import ReadingComparison, RereadCase, write_rereading
 from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.cli import main
+from scarseg.evaluation.methods import METHOD_FIGURE_COLUMNS
 from scarseg.evaluation.tables import PATIENT_COLUMNS
 from scarseg.evaluation.tables import SLICE_COLUMNS as EVALUATION_SLICE_COLUMNS
 from scarseg.io.masks.nifti import write_labels
@@ -39,6 +42,9 @@ TABLES = {
     "patients.csv": PATIENT_COLUMNS,
     "slices.csv": EVALUATION_SLICE_COLUMNS,
     "truth.csv": TRUTH_COLUMNS,
+    "methods.csv": METHOD_FIGURE_COLUMNS,
+    "follow.csv": FOLLOW_COLUMNS,
+    "follow_segments.csv": FOLLOW_SEGMENT_COLUMNS,
 }
 COMPARED = "pairs.csv of scarseg compare"
 
@@ -97,7 +103,9 @@ def test_page_lists_the_pairs_of_compare(tmp_path: Path, phantom_stack: Stack) -
 def test_page_lists_the_pairs_of_a_rereading(tmp_path: Path, phantom_stack: Stack) -> None:
     mask = tmp_path / "mask.nii.gz"
     write_labels(mask, phantom_labels(), phantom_stack)
-    record = pipeline.measured_record(Case.new(phantom_stack))
+    read = Case.new(phantom_stack)
+    read.readings[0] = SliceReading(status=SliceStatus.NO_SCAR)
+    record = pipeline.measured_record(read)
     case = RereadCase("A3", record, record, compare_files(MaskFiles("mask", mask, mask)))
     write_rereading(tmp_path / "page.html", "read 2", [ReadingComparison("read 1", (case,))], [])
     first = documented("Files of a blinded re-reading")

@@ -19,6 +19,7 @@ from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.export import ExportFormat, ExportRequest
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.models import Models
+from scarseg.segmentation.pipeline import awaits_mvo
 from tests.fakes import fake_models
 
 HARMLESS = ("propagateSizeHints",)
@@ -47,11 +48,19 @@ class FakeDialogs:
         return self.path
 
     def export_request(
-        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
+        self,
+        subjects: tuple[str, str],
+        formats: frozenset[ExportFormat],
+        n_series: int,
+        dicom: bool,
     ) -> ExportRequest | None:
         self.offered = (formats, n_series, dicom)
-        self.subject = subject
+        self.subject, self.everybody = subjects
         return self.request
+
+    def open_file(self, path: Path) -> bool:
+        self.shown = path
+        return True
 
     def confirm(self, text: str, yes: str) -> bool:
         self.asked.append(text)
@@ -103,9 +112,20 @@ class Reader:
 
     def wait_ready(self) -> None:
         self.wait(lambda: all(r is Readiness.READY for r in self.inference.readiness))
+        self.wait(self.knows_mvo)
 
     def wait_answer(self) -> None:
-        self.wait(lambda: not self.inference.pending)
+        self.wait(lambda: not self.inference.pending and self.knows_mvo())
+
+    def knows_mvo(self) -> bool:
+        """Return whether MVO was looked for wherever the models drew scar, or cannot be."""
+        inference = self.inference
+        return inference._jobs._without_remote == self.document.revision or not any(
+            awaits_mvo(self.case, k)
+            and inference.embeddings[k]
+            and not inference.is_drawn_manually(k)
+            for k in range(self.case.stack.n_slices)
+        )
 
     def wait_saved(self) -> None:
         self.wait(lambda: self.session.current.saver.state is SaveState.SAVED)

@@ -89,7 +89,7 @@ def _spelled_out(widget: QWidget) -> bool:
 def windows(reading):
     window = reading.window
     request = ExportRequest(Path(), DEFAULT_FORMATS)
-    export = ExportDialog(window, "P0", request, 2, True, lambda: None)
+    export = ExportDialog(window, ("P0", "P0"), request, 2, True, lambda: None)
     sheets = [
         ShortcutsDialog(window),
         AboutDialog(window, fake_models(), ""),

@@ -325,10 +325,10 @@ def test_switching_keeps_tool_sizes_levels_and_what_was_zoomed(montage):
         reading.act("montage")
         assert window.canvas.tool == "eraser" and window.canvas.radius_mm == radius
         assert window.canvas.levels == levels
-    assert montage.cell(1).canvas.seen == seen != montage.cell(1).canvas.home
+    assert montage.cell(1).canvas.seen == seen != montage.cell(1).canvas.heart_mm
     reading.go_to(1)
     reading.act("fit")
-    assert montage.cell(1).canvas.seen == montage.cell(1).canvas.home
+    assert montage.cell(1).canvas.seen == montage.cell(1).canvas.heart_mm
 
 
 def test_all_cells_are_panned_and_zoomed_together(montage):
@@ -336,7 +336,7 @@ def test_all_cells_are_panned_and_zoomed_together(montage):
     before = large.seen
     montage.wheel(1, 240, Qt.KeyboardModifier.ControlModifier)
     zoomed = cells[1].canvas.seen
-    assert zoomed.width() < cells[1].canvas.home.width()
+    assert zoomed.width() < cells[1].canvas.heart_mm.width()
     montage.drag(2, (30, 30), (34, 32), button=Qt.MouseButton.MiddleButton)
     assert cells[2].canvas.seen.topLeft() != zoomed.topLeft()
     assert len({(c.canvas.seen.x(), c.canvas.seen.width()) for c in cells}) == 1

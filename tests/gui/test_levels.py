@@ -14,7 +14,7 @@ from scarseg.case.stack import LgeSequence
 from scarseg.gui.viewer import window_level
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
-from tests.conftest import make_phantom_stack
+from tests.conftest import make_phantom_stack, phantom_labels
 
 
 def _simulated(seed: int, **fixed: object) -> Case:
@@ -120,3 +120,44 @@ def test_a_preset_is_chosen_in_the_row_and_key_a_comes_back(reading):
     reading.act("auto_window")
     assert canvas.levels == automatic
     assert row.presets.currentText() == window_level.AUTOMATIC
+
+
+def test_each_slice_is_shown_by_its_own_remote_wall_unless_all_are_alike():
+    stack = make_phantom_stack()
+    offsets = np.arange(stack.n_slices, dtype=np.float32)[:, None, None]
+    pixels = stack.pixels.copy()
+    case = Case.new(replace(stack, pixels=pixels * (1 + 0.1 * offsets) + 3 * offsets))
+    case.labels[:] = phantom_labels()
+    low, high = window_level.preset(case, window_level.AUTOMATIC)
+    balances = window_level.balances(case)
+    greys, blood = [], []
+    for k, balance in enumerate(balances):
+        black, white = balance.levels((low, high))
+        remote, pool = (50.0, 150.0)
+        greys.append((remote * (1 + 0.1 * k) + 3 * k - black) / (white - black))
+        blood.append((pool * (1 + 0.1 * k) + 3 * k - black) / (white - black))
+    assert np.ptp(greys) < 1e-3 and 0 < greys[0] < 0.15
+    assert np.ptp(blood) < 1e-3
+
+
+def test_a_slice_that_does_not_tell_goes_between_its_neighbours():
+    stack = make_phantom_stack()
+    pixels = stack.pixels.copy()
+    pixels[2] *= 3
+    case = Case.new(replace(stack, pixels=pixels))
+    assert window_level.balances(case) == ()
+    case.labels[:] = phantom_labels()
+    case.labels[2] = Label.BACKGROUND
+    assert window_level.balances(case)[2].levels((0.0, 1.0)) == pytest.approx((0.0, 1.0), abs=0.3)
+
+
+def test_the_lock_is_remembered_and_shows_all_slices_alike(reading, make_reader):
+    views = reading.window.views
+    assert len(views.shared.balances) == reading.case.stack.n_slices
+    reading.act("lock_levels")
+    assert views.shared.balances == ()
+    assert views.canvas.shown_levels == views.canvas.levels
+    other = make_reader()
+    assert other.window.actions_by_name["lock_levels"].isChecked()
+    reading.act("lock_levels")
+    assert views.shared.balances

@@ -60,8 +60,11 @@ def test_they_stand_in_every_export_dialog(two, tmp_path):
     two.act("export_parts")
     assert two.dialogs.subject == SUBJECT
     request = ExportRequest(tmp_path, frozenset((ExportFormat.CSV,)))
-    dialog = ExportDialog(two.window, SUBJECT, request, 2, True, lambda: None)
+    everybody = two.dialogs.everybody
+    dialog = ExportDialog(two.window, (SUBJECT, everybody), request, 2, True, lambda: None)
     assert dialog.subject.text() == SUBJECT
+    dialog.all.setChecked(True)
+    assert dialog.subject.text() == everybody == "2 patients: P1, P0"
     dialog.deleteLater()
 
 

@@ -185,10 +185,11 @@ def test_a_click_that_moves_nothing_is_no_step(reading):
     assert reading.document.undo_stack.count() == 0
 
 
-def test_accept_goes_to_the_next_slice_to_read(reading):
+def test_accept_goes_to_the_next_doubtful_slice(reading):
     reading.go_to(4)
+    doubtful = reading.session.current.doubts.unread()
     reading.accept()
-    assert reading.document.current == 0
+    assert reading.document.current == next((k for k in doubtful if k != 4), 0)
     assert reading.case.readings[4].status is SliceStatus.ACCEPTED
     assert reading.window.results.figures["to_read"].text() == "4 of 5"
     assert reading.window.strip.tiles[4].word == "accepted"

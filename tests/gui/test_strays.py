@@ -263,15 +263,20 @@ def test_mvo_is_proposed_in_one_step_or_nothing_is_said_to_be_there(make_reader)
     reader.open(replace(stack, pixels=pixels))
     reader.wait_ready()
     reader.go_to(2)
-    before = reader.case.labels.tobytes()
-    reader.act("propose_mvo")
     expected = np.zeros((60, 72), dtype=bool)
     expected[28:32, 44:47] = True
+    np.testing.assert_array_equal(reader.document.labels == Label.MVO, expected)  # with the scar
+    scar = np.where(
+        reader.document.labels == Label.MVO, np.uint8(Label.SCAR), reader.document.labels
+    )
+    reader.document.push(changes.paint(reader.case, 2, "relabel", scar))
+    before = reader.case.labels.tobytes()
+    reader.act("propose_mvo")
     np.testing.assert_array_equal(reader.document.labels == Label.MVO, expected)
     assert reader.document.undo_stack.undoText() == "propose MVO, slice 3"
     reader.undo()
     assert reader.case.labels.tobytes() == before
     reader.go_to(3)
     reader.act("propose_mvo")
-    assert reader.document.undo_stack.index() == 0
+    assert reader.document.undo_stack.index() == 1
     assert "No dark core" in reader.window.status_bar.message.text()

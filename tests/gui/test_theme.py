@@ -139,7 +139,7 @@ def _rules() -> list[tuple[str, dict[str, str]]]:
 
 def test_every_text_of_the_style_is_read():
     grounds = (theme.BACKGROUND, theme.PANEL, theme.RAISED)
-    looked_at = 0
+    examined = 0
     for selector, body in _rules():
         if "::" in selector and "::item" not in selector:
             continue  # handles and grooves hold no text
@@ -149,9 +149,9 @@ def test_every_text_of_the_style_is_read():
         own = re.match("#[0-9a-f]{6}", body.get("background", ""))
         off = ":disabled" in selector or "partial" in selector
         for ground in (own[0],) if own else grounds:
-            looked_at += 1
+            examined += 1
             assert _contrast(colour, ground) >= (LARGE if off else READABLE), (selector, ground)
-    assert looked_at > 30
+    assert examined > 30
 
 
 def test_letters_over_a_white_image_are_read():

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scarseg.case.case import Case
-from scarseg.case.history import SliceReading
+from scarseg.case.changes import move_wall
+from scarseg.case.contours import contour_mask
+from scarseg.case.history import Cause, SliceReading
 from scarseg.case.labels import Label
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import SliceSource, Stack
@@ -169,3 +172,81 @@ def test_what_the_window_writes_is_read_back(tmp_path: Path, phantom_stack: Stac
     assert read_prompts(path).for_stack(phantom_stack) == asked
     with pytest.raises(OutputError, match="E_EXISTS"):
         write_prompts(path, case)
+
+
+SQUARE = [[22.0, 18.0], [50.0, 18.0], [50.0, 42.0], [22.0, 42.0]]
+INNER = [[28.0, 24.0], [44.0, 24.0], [44.0, 36.0], [28.0, 36.0]]
+
+
+def with_contours(**contours: object) -> dict[str, Any]:
+    return {"version": 1, "slices": [{"sop_instance_uid": "1.2.3.4.2", **contours}]}
+
+
+def test_contours_of_the_wall_are_read_and_written_again(
+    tmp_path: Path, phantom_stack: Stack
+) -> None:
+    given = with_contours(endocardium=INNER, epicardium=[*SQUARE, SQUARE[0]])
+    read = read_prompts(written(tmp_path, given)).for_stack(phantom_stack)[1]
+    assert read.endocardium == tuple(map(tuple, INNER))
+    assert read.epicardium == tuple(map(tuple, SQUARE)), "the last corner repeats the first"
+    case = Case.new(phantom_stack)
+    case.readings[1] = SliceReading(prompts=read)
+    write_prompts(tmp_path / "again.json", case)
+    assert read_prompts(tmp_path / "again.json").for_stack(phantom_stack) == {1: read}
+
+
+@pytest.mark.parametrize(
+    ("contours", "words"),
+    [
+        ({"epicardium": SQUARE[:2]}, r"slices\[0\]\.epicardium must be a contour of 3 to 2000"),
+        ({"epicardium": [[1, 1], [5, 1], [1, 1]]}, "3 to 2000 corners, not 2"),
+        ({"epicardium": [[1, 1], [5, 5], [9, 9]]}, "encloses nothing"),
+        ({"endocardium": [[1, 2, 3], [4, 5], [6, 7]]}, r"endocardium\[0\] must be 2 numbers"),
+        ({"endocardium": "round"}, "endocardium must be a list"),
+        ({"endocardium": [[1, 2], [True, 5], [6, 7]]}, "must be 2 numbers"),
+        ({"endocardium": [[1, 2], [1e999, 5], [6, 7]]}, "Infinity is no number"),
+        (
+            {"epicardium": [[10, 10], [30, 30], [30, 10], [10, 30]]},
+            "encloses nothing|crosses itself",
+        ),
+        ({"epicardium": [[10, 10], [40, 30], [40, 10], [10, 20]]}, "crosses itself"),
+        ({"epicardium": [[x + 500, y] for x, y in SQUARE]}, "the epicardium encloses no pixel"),
+        ({"epicardium": [[9.6, 9.6], [9.9, 9.6], [9.8, 9.9]]}, "the epicardium encloses no pixel"),
+        ({"epicardium": INNER, "endocardium": SQUARE}, "does not lie within the epicardium"),
+        (
+            {"epicardium": SQUARE, "endocardium": [[x - 22, y + 10] for x, y in INNER]},
+            "does not lie within the epicardium",
+        ),
+    ],
+)
+def test_contours_that_enclose_no_wall_are_refused(
+    tmp_path: Path, phantom_stack: Stack, contours: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        read_prompts(written(tmp_path, with_contours(**contours))).for_stack(phantom_stack)
+    assert refused.value.code == "E_PROMPTS"
+    assert "1.2.3.4.2" in str(refused.value.message) or "slices[0]" in refused.value.message
+
+
+def test_a_contour_may_cross_itself_a_little(tmp_path: Path, phantom_stack: Stack) -> None:
+    # The last edge overshoots the corner (22, 18) by half a pixel and turns back.
+    drawn = [[22.0, 17.5], [50.0, 18.0], [50.0, 42.0], [22.5, 42.0], [22.0, 17.0], [22.6, 17.9]]
+    read = read_prompts(written(tmp_path, with_contours(epicardium=drawn)))
+    assert read.for_stack(phantom_stack)[1].epicardium is not None
+
+
+def test_contours_that_were_dragged_are_written_as_they_are_now(
+    tmp_path: Path, phantom_stack: Stack
+) -> None:
+    case = Case.new(phantom_stack)
+    rows, columns = np.mgrid[: phantom_stack.rows, : phantom_stack.columns]
+    away = np.hypot(rows - 30.2, columns - 36.4)
+    labels = np.where(away < 8, 1, np.where(away < 15, 2, 0)).astype(np.uint8)
+    labels[(away >= 8) & (away < 15) & (columns > 44)] = Label.SCAR
+    case.apply(move_wall(case, 1, "drag the epicardium", labels), Cause.CONTOUR)
+    write_prompts(tmp_path / "prompts.json", case)
+    read = read_prompts(tmp_path / "prompts.json").for_stack(phantom_stack)[1]
+    assert read.endocardium is not None and read.epicardium is not None
+    shape = (phantom_stack.rows, phantom_stack.columns)
+    np.testing.assert_array_equal(contour_mask(read.endocardium, shape), away < 8)
+    np.testing.assert_array_equal(contour_mask(read.epicardium, shape), away < 15)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scarseg.case.case import Case
+from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray
-from scarseg.quant.doubt import DoubtKind, describe, slice_doubts
+from scarseg.case.prompts import Box, Origin, SlicePrompts
+from scarseg.quant.doubt import DoubtKind, case_doubt, describe, slice_doubts
 from tests.conftest import make_phantom_stack
 
 ROW_MM, COLUMN_MM = 1.5, 1.25
@@ -125,3 +129,53 @@ def test_a_slice_without_scar_or_without_a_heart_has_no_doubt_but_loneliness() -
     bare = Case.new(make_phantom_stack())
     bare.labels[2][FAT] = Label.SCAR
     assert kinds(bare, 2) == [DoubtKind.LONELY]
+
+
+def test_a_box_of_the_detector_without_scar_is_doubted_even_on_a_slice_without_any() -> None:
+    case = case_of(None, IN_WALL, IN_WALL, None, None)
+    on_scar = Box(48, 27, 51, 33, Origin.DETECTOR, 0.9)
+    beside = Box(20, 27, 24, 33, Origin.DETECTOR, 0.9)
+    for k in (2, 3):
+        case.readings[k] = SliceReading(SlicePrompts(boxes=(on_scar, beside)), SliceStatus.PROPOSED)
+    [found] = slice_doubts(case, 2)
+    assert found.kind is DoubtKind.DETECTOR and found.mask is not None
+    np.testing.assert_array_equal(found.mask, patch(slice(27, 33), slice(20, 24)))
+    assert kinds(case, 3) == [DoubtKind.DETECTOR], "both boxes are empty there"
+    case.readings[3] = SliceReading(SlicePrompts(boxes=(Box(20, 27, 24, 33),)))
+    assert kinds(case, 3) == [], "a reader's box is no detector's"
+
+
+def test_a_noisy_image_is_doubted_where_it_has_scar() -> None:
+    case = case_of(None, IN_WALL, IN_WALL, None, None)
+    labels, rng = case.labels[3], np.random.default_rng(5)
+    # Blood 100 above remote, noise of SD 10 and 50: contrasts of 10 and 2, poor below 3.
+    signal = np.where(labels == Label.BLOOD_POOL, 150.0, np.where(labels > 0, 50.0, 0.0))
+    pixels = case.stack.pixels.copy()
+    for k, sd in ((1, 10.0), (2, 50.0), (3, 50.0)):
+        pixels[k] = signal + rng.normal(0, sd, signal.shape)
+    case.stack = replace(case.stack, pixels=pixels)
+    assert DoubtKind.IMAGE not in kinds(case, 1)
+    assert DoubtKind.IMAGE in kinds(case, 2)
+    assert kinds(case, 3) == [], "there is no scar to doubt"
+
+
+def test_the_doubt_about_a_case_is_the_share_that_its_mass_in_doubt_has() -> None:
+    """Lonely scar of 18 voxels is 0.2835 g; half of the interval 2 to 8 g is 3 g."""
+    case = case_of(None, None, IN_WALL, None, None)
+    assert case_doubt(case_of(None, None, None, None, None)).score == 0
+    doubtful = case_doubt(case)
+    assert doubtful.score == pytest.approx(0.2835 / 10.2835)
+    assert doubtful.reasons == "lonely: 3"
+    with_interval = case_doubt(case, (2.0, 8.0), [(0.0, 0.0)] * 5)
+    assert with_interval.score == pytest.approx(3.2835 / 13.2835)
+    case.readings[2] = SliceReading(status=SliceStatus.ACCEPTED)
+    assert case_doubt(case).score == 0 and case_doubt(case).reasons == ""
+
+
+def test_of_the_doubts_about_a_slice_the_largest_counts_once() -> None:
+    """48 voxels of fat are 0.756 g, and 66 voxels alone on a slice 1.0395 g."""
+    case = case_of(None, None, FAT | IN_WALL, None, None)
+    found = {one.kind: one.grams for one in slice_doubts(case, 2)}
+    assert found[DoubtKind.OUTSIDE] == pytest.approx(0.756)
+    assert found[DoubtKind.LONELY] == pytest.approx(1.0395)
+    assert case_doubt(case).score == pytest.approx(1.0395 / 11.0395)

@@ -43,7 +43,9 @@ def case_of(stack: Stack, truth: LabelArray, n: int = 5) -> Case:
 
 @pytest.fixture
 def case(phantom_stack: Stack, phantom_truth: LabelArray) -> Case:
-    return case_of(phantom_stack, phantom_truth)
+    case = case_of(phantom_stack, phantom_truth)
+    case.readings = [replace(reading, mvo_sought=True) for reading in case.readings]
+    return case
 
 
 @pytest.mark.parametrize("convention", list(MassConvention))

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scarseg.case import changes
 from scarseg.case.case import Case, ModelIdentity
-from scarseg.case.history import SliceReading, SliceStatus
-from scarseg.case.labels import Label, LabelArray
+from scarseg.case.history import Cause, SliceReading, SliceStatus
+from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.errors import Cancelled, ModelError
 from scarseg.models import Detection, Embedding, Logits, Models, Structure
 from scarseg.segmentation import pipeline
 from scarseg.segmentation.proposal import RULES, ScarSource
+from tests.conftest import SCAR_LEVEL
 from tests.fakes import FakeDetector, FakeSegmenter
 
 
@@ -409,3 +411,81 @@ def test_model_that_answers_nonsense_is_an_error(phantom_stack: Stack) -> None:
 
     with pytest.raises(ModelError, match="E_MODEL_OUTPUT"):
         pipeline.propose_slice(phantom_stack.image(2), Models(Nonsense(), None))
+
+
+# --- MVO, and what nobody asked for -------------------------------------------------------------
+
+
+def test_mvo_is_looked_for_in_a_proposal_and_none_is_zero(
+    phantom_stack: Stack, models: Models
+) -> None:
+    case = pipeline.propose_case(phantom_stack, models)
+    scarred = [bool(infarct_mask(labels).any()) for labels in case.labels]
+    assert scarred == [False, True, True, True, False]
+    assert [reading.mvo_sought for reading in case.readings] == scarred
+    assert pipeline.measure(case).mvo_mass_g == 0.0
+    steps = [step.slice_index for step in case.record.steps if step.cause is Cause.MVO]
+    assert steps == [1, 2, 3]
+    labels, readings = case.record.final_state()
+    assert np.array_equal(labels, case.labels) and readings == case.readings
+    assert not any(case.differs_from_proposal(k) for k in range(5))
+
+
+class SeesThroughMvo(FakeSegmenter):
+    """Answers as if a dark core were scar, as a segmenter trained on infarcts does."""
+
+    core: np.ndarray
+
+    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
+        filled = np.where(self.core, np.float32(SCAR_LEVEL), image.pixels)
+        return super().embed(replace(image, pixels=filled), lv_box)
+
+
+def test_a_dark_core_of_a_proposed_scar_is_labelled_mvo(
+    phantom_stack: Stack, phantom_truth: LabelArray
+) -> None:
+    """Twelve voxels of 1.875 mm2 inside the scar of slice 3, as dark as muscle."""
+    rows, columns = np.nonzero(phantom_truth[2] == Label.SCAR)
+    core = np.zeros(phantom_truth.shape[1:], dtype=bool)
+    row, column = int(np.median(rows)), int(np.median(columns))
+    core[row - 1 : row + 3, column - 1 : column + 2] = True
+    assert (phantom_truth[2][core] == Label.SCAR).all()
+    pixels = phantom_stack.pixels.copy()
+    pixels[2][core] = np.median(pixels[2][phantom_truth[2] == Label.MYOCARDIUM])
+    segmenter = SeesThroughMvo()
+    segmenter.core = core
+    case = pipeline.propose_case(replace(phantom_stack, pixels=pixels), Models(segmenter, None))
+    assert np.array_equal(case.labels[2] == Label.MVO, core)
+    assert np.array_equal(infarct_mask(case.labels[2]), phantom_truth[2] == Label.SCAR)
+    measured = pipeline.measure(case)
+    # 12 voxels of 1.5 x 1.25 mm, 8 mm thick, 1.05 g/ml.
+    assert measured.mvo_mass_thickness_g == pytest.approx(12 * 0.01575)
+    assert measured.scar_mass_proposed_thickness_g == measured.scar_mass_thickness_g
+
+
+def test_prompts_that_name_no_slice_of_a_stack_leave_its_scar_unknown(
+    phantom_stack: Stack, models: Models
+) -> None:
+    case = pipeline.propose_case(phantom_stack, models, prompts={})
+    assert {reading.status for reading in case.readings} == {SliceStatus.UNSEEN}
+    measured = pipeline.measure(case)
+    assert not measured.examined and measured.mvo_mass_g is None
+    assert measured.lv_mass_g is not None and measured.lv_mass_g > 0
+    row = pipeline.measured_record(case).row
+    assert row["scar_mass_g"] is None and row["scar_percent_lv"] is None
+    assert row["status"] == "incomplete" and row["lv_mass_g"] == measured.lv_mass_g
+
+
+def test_an_answer_to_prompts_leaves_mvo_unknown_until_it_is_looked_for(
+    phantom_stack: Stack, models: Models
+) -> None:
+    case = pipeline.propose_case(phantom_stack, models)
+    answered = changes.apply_prediction(case, 2, case.labels[2].copy())
+    assert not answered.after.mvo_sought
+    case.apply(answered, Cause.ANSWER)
+    assert pipeline.measure(case).mvo_mass_g is None
+    assert pipeline.mvo_changes(case) == [], "a reader's slice is left"
+    found = changes.label_mvo(case, 2, case.labels[2].copy())
+    assert found.edit is None and found.after.mvo_sought
+    case.apply(found)
+    assert pipeline.measure(case).mvo_mass_g == 0.0

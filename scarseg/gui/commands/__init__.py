@@ -68,6 +68,8 @@ class Commands(QObject):
         return None if self._session.current is None else self._session.current.document
 
     def _connect(self, actions: Actions) -> None:
+        actions["identify"].setChecked(self.export.identify)
+        actions["identify"].toggled.connect(self.export.set_identify)
         studies, slices, segmentation = self.studies, self.slices, self.segmentation
         actions.connect(
             {
@@ -97,6 +99,7 @@ class Commands(QObject):
                 "export": self.export.export_csv,
                 "export_all": self.export.export_list,
                 "export_parts": self.export.export_formats,
+                "report": self.export.write_page,
                 "save_prompts": self.export.save_prompts,
                 "reader": self.reader.set_reader,
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PyQt6.QtCore import QObject, QSettings, pyqtSignal
 
 from scarseg.gui.commands.base import CommandContext
-from scarseg.gui.session.document import Document
 
 READER_KEY = "reader"
 
@@ -26,6 +25,7 @@ class ReaderName(QObject):
         self._context, self._session, self._settings = context, context.session, settings
         self._n_interactions = 0
         self._session.opened.connect(self._follow)
+        self._session.front.edited.connect(self._sign)
 
     @property
     def name(self) -> str:
@@ -45,17 +45,15 @@ class ReaderName(QObject):
 
     def _follow(self) -> None:
         current = self._session.current
+        if current is not None:
+            self._n_interactions = current.document.case.interactions
+
+    def _sign(self) -> None:
+        """Sign once this reader changed something; proposals of the models are not signed."""
+        current = self._session.current
         if current is None or current.entry.blinding is not None or current.document.read_only:
             return
-        document = current.document
-        self._n_interactions = document.case.interactions
-        document.edited.connect(lambda: self._sign(document))
-
-    def _sign(self, document: Document) -> None:
-        """Sign once this reader changed something; proposals of the models are not signed."""
-        current, case = self._session.current, document.case
-        if current is None or current.document is not document:
-            return
+        case = current.document.case
         changed = case.interactions > self._n_interactions
         self._n_interactions = case.interactions
         if self.name and changed:

@@ -81,8 +81,9 @@ class SegmentationCommands(CommandGroup):
         stack = document.case.stack
         pixels, spacing = stack.pixels[document.current], stack.pixel_spacing_mm
         labels = mvo.label_mvo(pixels, document.labels, signal, spacing)
-        document.mark_mvo_checked()
-        self._redraw("propose MVO", labels, "No dark core lies within the scar of this slice.")
+        if np.array_equal(labels, document.labels):
+            self._show_message("No dark core lies within the scar of this slice.")
+        document.push(changes.label_mvo(document.case, document.current, labels))
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
         """Set labels that a command computed; show ``otherwise`` where they change nothing."""

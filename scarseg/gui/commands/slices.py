@@ -30,8 +30,28 @@ class SliceCommands(CommandGroup):
         else:
             self.document.go_to(following)
 
+    def go_to_doubtful(self) -> None:
+        """Move to the next slice to be read that is doubtful; without any, to one not seen yet."""
+        current = self._session.current
+        assert current is not None
+        document = current.document
+        n, here = document.case.stack.n_slices, document.current
+        doubtful = current.doubts.unread()
+        onwards = [(here + step) % n for step in range(1, n + 1)]
+        unread = [k for k in onwards if not document.case.readings[k].status.read]
+        hidden = [k for k in unread if k not in document.viewed]
+        following = [k for k in onwards if k in doubtful] or hidden or unread
+        if not following:
+            self._show_message("Every slice is read. Ctrl+E exports, Tab opens the next study.")
+            return
+        document.go_to(following[0])
+        if not doubtful:
+            seen = len(unread) - len(hidden)
+            rest = f"; Shift+Enter accepts the {seen} you have seen" if seen else ""
+            self._show_message(f"Nothing doubtful is left, {len(unread)} to read{rest}.")
+
     def accept(self) -> None:
-        """Accept the proposal on the current slice and go to the next one to read."""
+        """Accept the proposal on the current slice and go to the next doubtful one."""
         document = self.editable
         if document is None:
             return
@@ -40,7 +60,7 @@ class SliceCommands(CommandGroup):
             self._show_message("The model has not answered yet: accept when the mask is there.")
         elif changes.can_accept(document.case, k):
             document.push(changes.accept(document.case, k))
-            self.go_to_unread()
+            self.go_to_doubtful()
         else:
             self._show_message("Nothing is proposed here yet: wait, draw, or press N for no scar.")
 
@@ -55,9 +75,8 @@ class SliceCommands(CommandGroup):
             for k in sorted(document.viewed - waiting)
             if case.readings[k].status is SliceStatus.PROPOSED
         ]
-        with document.grouped():
-            for k in seen:
-                document.push(changes.accept(case, k), counts=k == seen[0])
+        name = f"accept {len(seen)} slices" if len(seen) > 1 else "accept"
+        document.push_together(name, [changes.accept(case, k) for k in seen])
         left = case.stack.n_slices - case.n_slices_reviewed
         if left and seen:
             self.go_to_unread()
@@ -82,7 +101,7 @@ class SliceCommands(CommandGroup):
         document = self.editable
         if document is not None:
             document.push(changes.mark_no_scar(document.case, document.current))
-            self.go_to_unread()
+            self.go_to_doubtful()
 
     def not_assessable(self) -> None:
         """Mark the current slice as not assessable, with the reader's reason, and go on."""
@@ -93,7 +112,7 @@ class SliceCommands(CommandGroup):
         reason = self._dialogs.reason()
         if reason is not None:
             document.push(changes.mark_not_assessable(document.case, k, reason))
-            self.go_to_unread()
+            self.go_to_doubtful()
 
     def undo(self) -> None:
         """Undo one step and show the slice where it happened."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from PyQt6.QtCore import QStandardPaths, Qt
+from PyQt6.QtCore import QStandardPaths, Qt, QUrl
+from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from scarseg.gui.dialogs.about import NOTICE, AboutDialog, about_text
@@ -55,11 +56,22 @@ class Dialogs:
         return _named(Path(chosen), used, kind)
 
     def export_request(
-        self, subject: str, formats: frozenset[ExportFormat], n_series: int, dicom: bool
+        self,
+        subjects: tuple[str, str],
+        formats: frozenset[ExportFormat],
+        n_series: int,
+        dicom: bool,
     ) -> ExportRequest | None:
-        """Show the dialog for what to export; ``subject`` is patient, date and series."""
+        """Show the dialog for what to export.
+
+        Args:
+            subjects: patient, date and series of the open reading, and whose the whole list is.
+            formats: ticked at first.
+            n_series: how many series the list has.
+            dicom: whether there are DICOM files to refer to.
+        """
         start = ExportRequest(self._folder, formats)
-        dialog = ExportDialog(self._parent, subject, start, n_series, dicom, self._export_folder)
+        dialog = ExportDialog(self._parent, subjects, start, n_series, dicom, self._export_folder)
         given = dialog.exec() == QDialog.DialogCode.Accepted
         request = dialog.request
         dialog.deleteLater()
@@ -73,6 +85,10 @@ class Dialogs:
             self._parent, "Export into this folder", str(self._folder)
         )
         return Path(chosen) if chosen else None
+
+    def open_file(self, path: Path) -> bool:
+        """Open a file in the program for it; return whether there is one."""
+        return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
     def confirm(self, text: str, yes: str) -> bool:
         """Show a question; return whether it was accepted. The careful answer is the default."""
@@ -101,12 +117,14 @@ class Dialogs:
 
     def thickness_mm(self, title: str) -> float | None:
         """Return the slice thickness in mm that the header does not give; None if dismissed."""
+        from scarseg.io.dicom.frames import THICKNESS_MM
+
         value, given = QInputDialog.getDouble(
             self._parent,
             "Slice thickness",
             f"{title}\nThe header gives no slice thickness. Without it there is no mass.\n"
             "Slice thickness in mm:",
-            8.0, 0.5, 30.0, 2,
+            8.0, *THICKNESS_MM, 2,
         )  # fmt: skip
         return value if given else None
 

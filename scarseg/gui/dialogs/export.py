@@ -63,7 +63,7 @@ class ExportDialog(QDialog):
     """Formats, of which readings, into which folder; ``request`` is the result.
 
     Args:
-        subject: patient, date and series of the open reading.
+        subjects: patient, date and series of the open reading; whose the whole list is.
         start: how the boxes are ticked at first, and the folder.
         n_series: how many series the list has.
         dicom: whether there are DICOM files to refer to.
@@ -73,7 +73,7 @@ class ExportDialog(QDialog):
     def __init__(
         self,
         parent: QWidget,
-        subject: str,
+        subjects: tuple[str, str],
         start: ExportRequest,
         n_series: int,
         dicom: bool,
@@ -81,16 +81,16 @@ class ExportDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
-        self._browse = browse
+        self._browse, self._subjects = browse, subjects
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 18, 22, 16)
         layout.setSpacing(5)
-        self.subject = label(subject, "subject", "Open reading")
+        self.subject = label(subjects[0], "subject", "Whose readings are exported")
         self.subject.setWordWrap(True)
         layout.addWidget(self.subject)
         layout.addSpacing(6)
         self.one, self.all = QRadioButton("This patient"), QRadioButton(_every(n_series))
-        self.one.setToolTip("The reading on the desk")
+        self.one.setToolTip("The open reading")
         self.all.setToolTip("Series without a reading are left out, and counted")
         which = QHBoxLayout()
         for button in (self.one, self.all):
@@ -99,6 +99,8 @@ class ExportDialog(QDialog):
         (self.all if start.whole_list and n_series > 1 else self.one).setChecked(True)
         self.all.setVisible(n_series > 1)
         self.one.setVisible(n_series > 1)
+        self.all.toggled.connect(self._name_patients)
+        self._name_patients(self.all.isChecked())
         layout.addLayout(which)
         layout.addSpacing(8 if n_series > 1 else 0)
         self.boxes: dict[ExportFormat, QCheckBox] = {}
@@ -172,6 +174,9 @@ class ExportDialog(QDialog):
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         layout.addWidget(box)
+
+    def _name_patients(self, whole_list: bool) -> None:
+        self.subject.setText(self._subjects[whole_list])
 
     def _choose_folder(self) -> None:
         chosen = self._browse()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QEvent, QSize, Qt
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtWidgets import (
     QDialog,
@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -90,11 +91,14 @@ class ShortcutsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.content = QWidget()
+        self._rows: list[ShortcutRow] = []
         side_by_side = QHBoxLayout(self.content)
         side_by_side.setContentsMargins(6, 2, 6, 2)
         side_by_side.setSpacing(22)
         for column in columns(sections()):
-            side_by_side.addLayout(_column(column))
+            made, rows = _column(column)
+            side_by_side.addLayout(made)
+            self._rows += rows
         area = QScrollArea()
         area.setAccessibleName("Keys")
         area.setWidget(self.content)
@@ -107,22 +111,62 @@ class ShortcutsDialog(QDialog):
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 10)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a key or what it does")
+        self.search.setAccessibleName("Find a key")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._find)
+        layout.addWidget(self.search)
         layout.addWidget(area)
         layout.addWidget(buttons)
         around = layout.contentsMargins()
         need = self.content.sizeHint() + QSize(
             around.left() + around.right() + 4,
-            around.top() + around.bottom() + buttons.sizeHint().height() + layout.spacing() + 4,
+            around.top()
+            + around.bottom()
+            + buttons.sizeHint().height()
+            + self.search.sizeHint().height()
+            + 2 * layout.spacing()
+            + 4,
         )
         self.resize(need.boundedTo(self._room(parent)))
+
+    def _find(self, text: str) -> None:
+        """Dim every line that has not all words of a text."""
+        words = text.casefold().split()
+        for row in self._rows:
+            row.setEnabled(all(word in row.words for word in words))
 
     def _room(self, parent: QWidget) -> QSize:
         screen = parent.screen()
         return QSize(1280, 800) if screen is None else screen.availableSize() * 0.98
 
 
-def _column(found: list[Section]) -> QVBoxLayout:
-    column = QVBoxLayout()
+class ShortcutRow(QWidget):
+    """Keys as they look on a keyboard, and what they do; ``words`` is what a search looks in."""
+
+    def __init__(self, keys: tuple[str, ...], text: str, section: str) -> None:
+        super().__init__()
+        self.words = f"{' '.join(keys)} {text} {section}".casefold()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(3)
+        for key in keys:
+            cap = QLabel(key)
+            cap.setObjectName("key")
+            cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            row.addWidget(cap)
+        row.addStretch(1)
+        self.text = QLabel(text)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.EnabledChange:
+            self.text.setEnabled(self.isEnabled())
+
+
+def _column(found: list[Section]) -> tuple[QVBoxLayout, list[ShortcutRow]]:
+    column, rows = QVBoxLayout(), []
     column.setSpacing(2)
     for title, lines in found:
         heading = QLabel(title.upper())
@@ -133,22 +177,11 @@ def _column(found: list[Section]) -> QVBoxLayout:
         grid.setHorizontalSpacing(9)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        for row, (keys, text) in enumerate(lines):
-            grid.addLayout(_caps(keys), row, 0)
-            grid.addWidget(QLabel(text), row, 1)
+        for number, (keys, text) in enumerate(lines):
+            row = ShortcutRow(keys, text, title)
+            grid.addWidget(row, number, 0)
+            grid.addWidget(row.text, number, 1)
+            rows.append(row)
         column.addLayout(grid)
     column.addStretch(1)
-    return column
-
-
-def _caps(keys: tuple[str, ...]) -> QHBoxLayout:
-    """Draw keys as they look on a keyboard."""
-    row = QHBoxLayout()
-    row.setSpacing(3)
-    for key in keys:
-        cap = QLabel(key)
-        cap.setObjectName("key")
-        cap.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        row.addWidget(cap)
-    row.addStretch(1)
-    return row
+    return column, rows

@@ -37,9 +37,9 @@ class GestureGuard(QObject):
     def _accept(self, accept: Callable[[], None]) -> None:
         """Close an open polygon or lasso; accept only where no gesture is half made."""
         canvas = self._views.gesture_canvas
-        if canvas is None:
+        if canvas is None and not self._views.other_gesture_open:
             accept()
-        elif not canvas.close_outline():
+        elif canvas is None or not canvas.close_outline():
             message = "Finish what you draw before you accept; Esc discards it."
             self._commands.said.emit(message)
 

@@ -7,13 +7,14 @@ from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from PyQt6.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction, QFocusEvent, QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui import theme
+from scarseg.gui.panels.docks import PanelDocks
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
@@ -26,8 +27,8 @@ from scarseg.quant.remote import RemoteRegion, propose_remote
 from scarseg.quant.thresholds import ThresholdMethod
 from scarseg.quant.wall_histogram import WallHistogram, signal_range, wall_histogram
 
-LOW, HIGH = 92, 150
-"""How high the plot is, in a small window and in a large one."""
+LOW, HIGH = 92, 220
+"""Least and greatest height of the plot, in pixels."""
 HEAD, STRIP = 15.0, 9.0
 """Above the bars for the marks' names, and beneath them for the grey window, in pixels."""
 LEAST_WINDOW = 1e-3
@@ -67,8 +68,9 @@ class HistogramPlot(Plot):
         self._grams = grams
         self.setAccessibleName("Histogram of the wall")
         self.setToolTip(TIP)
-        self.setFixedHeight(LOW)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMinimumHeight(LOW)
+        self.setMaximumHeight(HIGH)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.shown: WallHistogram | None = None
         self.threshold: float | None = None
         self._levels: Levels = (0.0, 1.0)
@@ -277,22 +279,24 @@ def _words(found: WallHistogram | None) -> str:
 
 PAUSE_MS = 80
 """After an edit, before the histogram is counted anew: not for each of many."""
-SMALLEST_WINDOW, ROOMY_WINDOW = 720, 1000
-"""In a lower window there is no room; in a higher one the plot is taller."""
 
 
 class Histogram(QWidget):
     """The plot under its heading; follows the open case, a moment after each change."""
 
     def __init__(
-        self, session: Session, views: Views, view_row: ViewOptionsBar, room: QVBoxLayout
+        self,
+        session: Session,
+        views: Views,
+        view_row: ViewOptionsBar,
+        docks: PanelDocks,
+        toggle: QAction,
     ) -> None:
         super().__init__()
         self.setAccessibleName("Histogram of the wall")
         self._session = session
         self._wanted, self._whole = True, False
         self._remote: dict[int, MaskArray] = {}
-        self._watched: QWidget | None = None
         self.plot = HistogramPlot(self._grams_above)
         self._curve: MassCurve | None = None
         self._weighed = False
@@ -307,49 +311,33 @@ class Histogram(QWidget):
         head.addStretch(1)
         head.addWidget(self.scope)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 8, 0, 0)
+        layout.setContentsMargins(12, 2, 12, 4)
         layout.setSpacing(2)
         layout.addLayout(head)
-        layout.addWidget(self.plot)
+        layout.addWidget(self.plot, 1)
+        layout.addStretch(0)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(self.count)
         session.opened.connect(self._follow)
+        session.front.slice_changed.connect(self._changed)
+        session.front.current_changed.connect(self._later)
         view_row.threshold_shown.connect(self.plot.show_threshold)
         self.plot.threshold_dragged.connect(view_row.set_threshold)
         self.plot.window_dragged.connect(partial(self._drag_window, views))
         self.plot.window_settled.connect(views.levels_settled)
         views.shared.changed.connect(lambda: self.plot.show_levels(views.shared.levels))
-        room.addWidget(self)
+        docks.add("histogram", "Signal", self, action=toggle)
+        toggle.toggled.connect(self._want)
 
     @staticmethod
     def _drag_window(views: Views, levels: Levels) -> None:
         views.shared.set("levels", levels)
         views.levels_changed.emit()
 
-    def bind(self, toggle: QAction, window: QWidget) -> None:
-        """Connect the action that shows and hides it, and the window whose height decides too."""
-        toggle.setChecked(True)
-        toggle.toggled.connect(self._want)
-        self._watched = window
-        window.installEventFilter(self)
-        self._fit()
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if watched is self._watched and event is not None and event.type() == QEvent.Type.Resize:
-            self._fit()
-        return super().eventFilter(watched, event)
-
     def _want(self, wanted: bool) -> None:
         self._wanted = wanted
-        self._fit()
-
-    def _fit(self) -> None:
-        tall = self._watched is None or self._watched.height() >= SMALLEST_WINDOW
-        self.setVisible(self._wanted and tall)
-        roomy = self._watched is not None and self._watched.height() >= ROOMY_WINDOW
-        self.plot.setFixedHeight(HIGH if roomy else LOW)
         self._later()
 
     def _choose_scope(self, whole: bool) -> None:
@@ -366,8 +354,6 @@ class Histogram(QWidget):
             self.plot.show_histogram(None)
             return
         self._remote.clear()
-        current.document.slice_changed.connect(self._changed)
-        current.document.current_changed.connect(self._later)
         self._later()
 
     def _changed(self, k: int) -> None:
@@ -381,7 +367,7 @@ class Histogram(QWidget):
     def count(self) -> None:
         """Count now."""
         current = self._session.current
-        if current is None or self.isHidden():
+        if current is None or not self._wanted:
             return
         case, k = current.document.case, current.document.current
         chosen = slice(None) if self._whole else slice(k, k + 1)

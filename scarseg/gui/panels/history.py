@@ -18,7 +18,6 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme
 from scarseg.gui.session.document import UNDO_LIMIT, Document, SliceCommand
-from scarseg.gui.theme import label
 
 ROW_HEIGHT = 20
 MAX_EARLIER = 20
@@ -201,9 +200,7 @@ class HistoryPanel(QWidget):
         assert selection is not None
         selection.currentChanged.connect(self._choose)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(label("HISTORY", "heading"))
+        layout.setContentsMargins(10, 2, 4, 4)
         layout.addWidget(self.view, 1)
         self._document: Document | None = None
         self.hide()
@@ -221,7 +218,7 @@ class HistoryPanel(QWidget):
         self.steps.show(None)
 
     def _refresh(self) -> None:
-        if self._document is not None and self.isVisible():
+        if self._document is not None and self.isVisibleTo(self.window()):
             self._selecting = True
             self.steps.refresh()
             self._selecting = False

@@ -97,7 +97,9 @@ class InsertionTool(QObject):
         views.grid.made.connect(self._add_cell)
         views.switched.connect(self._draw)
         views.shared.tool_chosen.connect(self.disarm)
-        session.opened.connect(self._follow)
+        views.other_gestures.append(lambda: self.armed)
+        session.opened.connect(self.disarm)
+        session.front.current_changed.connect(self._draw)
 
     def _add_cell(self, cell: Cell) -> None:
         self._add_view(cell.canvas, cell.index)
@@ -110,11 +112,6 @@ class InsertionTool(QObject):
         canvas.added_layers.append(layer)
         canvas.installEventFilter(self)
         canvas.redraw()
-
-    def _follow(self) -> None:
-        self.disarm()
-        if self._session.current is not None:
-            self._session.current.document.current_changed.connect(self._draw)
 
     # What is drawn
 

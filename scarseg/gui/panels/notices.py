@@ -27,16 +27,9 @@ class Notices(QObject):
         self.close_anyway = False
         session.notice.connect(banner.show_notice)
         session.asked.connect(self._ask)
+        session.front.save_state_changed.connect(self._show_save)
+        session.front.failed.connect(banner.show_notice)
         session.images_needed.connect(self._ask_for_images)
-
-    def follow_open(self) -> None:
-        """Clear the notices of the case before, and follow the one that is open."""
-        current = self._session.current
-        if current is None:
-            return
-        self._banner.clear()
-        current.saver.state_changed.connect(self._show_save)
-        current.inference.failed.connect(self._banner.show_notice)
 
     def refuse_to_close(self) -> None:
         """Show that the reading is not saved, before the window closes."""

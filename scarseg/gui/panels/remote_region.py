@@ -52,6 +52,7 @@ class RemoteRegionMouse(QObject):
             self._add_cell(cell)
         views.grid.made.connect(self._add_cell)
         views.shared.tool_chosen.connect(self.cancel)
+        views.other_gestures.append(lambda: self._began is not None)
 
     def _add_cell(self, cell: Cell) -> None:
         cell.canvas.installEventFilter(self)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from textwrap import fill
+from collections.abc import Sequence
 
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QScrollArea,
     QToolButton,
@@ -25,11 +25,12 @@ from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 
-NARROW, WIDE = 256, 336
-"""Width of the column in a window less, or more, than ``BROAD`` pixels wide."""
-WIDE_WINDOW = 1900
-TALL_COLUMN = 900
-"""A column of this height, in pixels, has room for the bars and the history."""
+NARROW = 236
+"""Smallest width of the panel, in pixels."""
+SMALLEST_HEIGHT = 292
+"""Height that the headline and all figures need: they are always in sight."""
+TALL_COLUMN = 480
+"""A panel of this height, in pixels, has room for high bars."""
 MAX_REMARKS = 3
 """More are counted, not spelled out."""
 
@@ -44,8 +45,9 @@ class ResultsPanel(QWidget):
         self.setObjectName("side")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Results")
-        self.setFixedWidth(NARROW)
+        self.setMinimumSize(NARROW, SMALLEST_HEIGHT)
         self.headline = label("–", "headline", "Scar mass")
+        self.state = label("", "state", "State of the scar mass")
         self.convention = label("", "quiet", "Mass convention of the headline")
         self.interval = label("", "quiet", "Interval of the scar mass")
         self.interval.hide()
@@ -57,7 +59,6 @@ class ResultsPanel(QWidget):
         self.incomplete.setWordWrap(True)
         self.remarks = label("", "remark", "Scar to look at")
         self.remarks.setWordWrap(True)
-        self._panels: list[QWidget] = []
         self._arrange()
 
     def _arrange(self) -> None:
@@ -65,7 +66,11 @@ class ResultsPanel(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(16, 14, 16, 4)
         layout.setSpacing(3)
-        layout.addWidget(label("SCAR MASS", "heading"))
+        head = QHBoxLayout()
+        head.addWidget(label("SCAR MASS", "heading"))
+        head.addStretch(1)
+        head.addWidget(self.state)
+        layout.addLayout(head)
         layout.addWidget(self.headline)
         layout.addWidget(self.interval)
         layout.addWidget(self.convention)
@@ -78,12 +83,7 @@ class ResultsPanel(QWidget):
         self.bars_heading = label("SLICE BY SLICE", "heading")
         layout.addWidget(self.bars_heading)
         layout.addWidget(self.bars)
-        self._holder = QWidget()
-        self.room = QVBoxLayout(self._holder)
-        self.room.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._holder)
-        self.below = QVBoxLayout()
-        layout.addLayout(self.below, 1)
+        layout.addStretch(1)
         area = QScrollArea()
         area.setAccessibleName("Results")
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -95,52 +95,28 @@ class ResultsPanel(QWidget):
             if part is not None:
                 part.setAutoFillBackground(False)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 10)
+        column.setContentsMargins(0, 0, 0, 4)
         column.setSpacing(3)
         column.addWidget(area, 1)
         self.history, self.export = QToolButton(), QToolButton()
-        foot = QVBoxLayout()
-        foot.setContentsMargins(16, 0, 16, 0)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(8, 0, 8, 0)
         foot.setSpacing(3)
-        for button in (self.history, self.export):
+        for button in (self.export, self.history):
             button.setObjectName("foot")
             foot.addWidget(button)
+        foot.addStretch(1)
         self.history.setStyleSheet(
             f"QToolButton:checked {{ background: {theme.RAISED}; color: {theme.TEXT}; }}"
         )
         column.addLayout(foot)
 
-    @property
-    def short(self) -> bool:
-        """Return whether there is room for one panel only, in place of the bars."""
-        return self.height() < TALL_COLUMN
-
-    def take_panel(self, panel: QWidget, stretch: int = 0) -> None:
-        """Add a panel beneath everything, closed."""
-        self._panels.append(panel)
-        self.below.insertWidget(0, panel, stretch)
-
-    def take_history(self, panel: QWidget) -> None:
-        """Add the history beneath everything, closed."""
-        self.take_panel(panel, 1)
-        self.below.addStretch(0)
-
-    def show_panel(self, panel: QWidget, shown: bool) -> None:
-        """Open or close a panel; where there is no room for all, it stands for the bars."""
-        panel.setVisible(shown)
-        self._fit()
-
-    def _fit(self) -> None:
-        short = self.short and any(panel.isVisibleTo(self) for panel in self._panels)
-        for part in (self.bars_heading, self.bars, self._holder):
-            part.setVisible(not short)
-        self.bars.set_row_height(HIGH_ROW if self.height() > TALL_COLUMN else LOW_ROW)
+    def fit_fonts(self) -> None:
+        """Keep headline and figures in sight with the text size that was chosen."""
+        self.setMinimumSize(theme.px(NARROW), theme.px(SMALLEST_HEIGHT))
 
     def resizeEvent(self, event: object) -> None:
-        window = self.window()
-        broad = window is not None and window.width() >= WIDE_WINDOW
-        self.setFixedWidth(WIDE if broad else NARROW)
-        self._fit()
+        self.bars.set_row_height(HIGH_ROW if self.height() > TALL_COLUMN else LOW_ROW)
 
     def _figures(self) -> QGridLayout:
         grid = QGridLayout()
@@ -175,13 +151,7 @@ class ResultsPanel(QWidget):
         """Show that nothing is open."""
         self.setVisible(False)
 
-    def show_measurements(
-        self,
-        measured: Measurements,
-        stack: Stack,
-        current: int,
-        mvo_checked: Collection[int] = (),
-    ) -> None:
+    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
         """Show the numbers of the open case.
 
         A stack that nobody has seen, model or reader, has no mass, and MVO that nothing looked
@@ -191,14 +161,12 @@ class ResultsPanel(QWidget):
             measured: the measurements.
             stack: what was measured.
             current: the current slice.
-            mvo_checked: slices on which dark cores were looked for.
         """
         self.setVisible(True)
         thickness = measured.convention is MassConvention.THICKNESS
         other = measured.scar_mass_spacing_g if thickness else measured.scar_mass_thickness_g
         names = (_by_thickness(stack), _by_spacing(stack))
-        seen = any(row.status is not SliceStatus.UNSEEN for row in measured.slices)
-        seen = seen or measured.scar_mass_g > 0
+        seen = measured.examined
         self.headline.setText(f"{measured.scar_mass_g:.1f} g" if seen else NOTHING)
         self.convention.setText(names[0] if thickness else names[1])
         text = f"{other:.1f} g" if seen else NOTHING
@@ -207,10 +175,11 @@ class ResultsPanel(QWidget):
         if percent is None or lv_mass is None:
             self._figure("percent", NOTHING, "no wall drawn")
         else:
-            self._figure("percent", f"{percent:.0f} %", f"of LV mass {lv_mass:.0f} g")
-        with_scar = {row.slice_index for row in measured.slices if row.n_infarct_voxels}
-        checked = with_scar.intersection(mvo_checked)
-        if measured.mvo_mass_g > 0 or (checked and checked == with_scar):
+            text = f"{percent:.0f} %" if seen else NOTHING
+            self._figure("percent", text, f"of LV mass {lv_mass:.0f} g")
+        with_scar = [row for row in measured.slices if row.n_infarct_voxels]
+        checked = [row for row in with_scar if row.n_mvo_voxels is not None]
+        if measured.mvo_mass_g is not None:
             self._figure("mvo", f"{measured.mvo_mass_g:.1f} g", "of it MVO")
         elif checked:
             part = f"MVO looked for on {len(checked)} of {len(with_scar)} slices with scar"
@@ -228,13 +197,25 @@ class ResultsPanel(QWidget):
         lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
         if lost:
             lines.append(f"{lost} of {measured.n_slices} not assessable: scar there is unknown.")
-        self.headline.setProperty("partial", "true" if unseen else "false")
-        theme.repolish(self.headline)
+        self._show_state(measured, seen)
         if not measured.complete:
             lines.append("A slice is missing: the mass is incomplete.")
         self.incomplete.setText("\n".join(lines))
         self.incomplete.setVisible(bool(lines))
         self.bars.show_measurements(measured, current)
+
+    def _show_state(self, measured: Measurements, seen: bool) -> None:
+        """Show whose the mass is: provisional, "proposed", until every slice is read."""
+        left = measured.n_slices - measured.n_slices_reviewed
+        if left == measured.n_slices:
+            words = "proposed" if seen else ""
+        elif left:
+            words = f"proposed on {left} slice{'' if left == 1 else 's'}"
+        else:
+            words = theme.CORRECTED if measured.n_slices_changed else "read"
+        self.state.setText(words)
+        for part in (self.headline, self.state):
+            theme.set_style_property(part, "provisional", "true" if left else "false")
 
     def _show_change(self, measured: Measurements) -> None:
         """Show what a reader changed of what the models proposed."""
@@ -268,8 +249,6 @@ def _by_spacing(stack: Stack) -> str:
 NOTHING = "–"
 """Stands for a figure that is not known."""
 WAITING = "…"
-TOOL_TIP_COLUMNS = 64
-"""Width of the tool tip."""
 
 
 class IntervalLabel(QObject):
@@ -285,13 +264,12 @@ class IntervalLabel(QObject):
         self._followed: IntervalUpdater | None = None
         session.opened.connect(self._follow)
         session.models_ready.connect(self.show)
+        session.front.interval_changed.connect(self.show)
 
     def _follow(self) -> None:
         current = self._session.current
         self._followed = None if current is None else current.interval
         self._results.bars.forget_ranges()
-        if self._followed is not None:
-            self._followed.changed.connect(self.show)
         self.show()
 
     @property
@@ -333,6 +311,4 @@ def _tip(interval: IntervalUpdater) -> str:
     ]
     rule = interval.found[MassConvention.THICKNESS].method
     what = "What another hand and another level would have made of the same slices."
-    return "\n".join(
-        (fill(what, TOOL_TIP_COLUMNS), *ends, fill(f"Rule: {rule}.", TOOL_TIP_COLUMNS))
-    )
+    return "\n".join((theme.wrapped(what), *ends, theme.wrapped(f"Rule: {rule}.")))

@@ -118,7 +118,7 @@ class SliceBars(Plot):
         """Return the tool tip of a slice."""
         row = self._rows[k]
         lines = [
-            f"Slice {k + 1} · {theme.STATUS_WORDS[row.status]}",
+            f"Slice {k + 1} · {_word(row)}",
             f"{row.scar_mass_thickness_g:.1f} g by slice thickness,"
             f" {row.scar_mass_spacing_g:.1f} g by slice spacing",
         ]
@@ -176,10 +176,11 @@ class SliceBars(Plot):
         self._show_whiskers()
         texts = [_grams_text(row, grams) for row, grams in zip(rows, scar, strict=True)]
         if texts != self._shown_texts:  # laying out an axis costs as much as all the rest
-            self._shown_texts = texts
             left, right = (self.getPlotItem().getAxis(side) for side in ("left", "right"))
-            left.setTicks([[(k, str(k + 1)) for k in y]])
+            if len(texts) != len(self._shown_texts):
+                left.setTicks([[(k, str(k + 1)) for k in y]])
             right.setTicks([list(enumerate(texts))])
+            self._shown_texts = texts
 
     def _show_current(self) -> None:
         _set_bars(self._track, [self._current], [self._most])
@@ -222,3 +223,8 @@ def _grams_text(row: SliceMeasurement, scar: float) -> str:
     if row.status is SliceStatus.NOT_ASSESSABLE and scar == 0:
         return "n/a"
     return "–" if row.status is SliceStatus.UNSEEN and scar == 0 else f"{scar:.1f} g"
+
+
+def _word(row: SliceMeasurement) -> str:
+    corrected = row.status is SliceStatus.ACCEPTED and row.changed
+    return theme.CORRECTED if corrected else theme.STATUS_WORDS[row.status]

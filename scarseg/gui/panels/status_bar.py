@@ -75,8 +75,7 @@ class Banner(QFrame):
         self.retry.setText(verb)
         self.retry.setVisible(retry is not None)
         self.dismiss.setVisible(not self.lasting)
-        self.setProperty("severe", "true" if severe else "false")
-        theme.repolish(self)
+        theme.set_style_property(self, "severe", "true" if severe else "false")
         self.show()
 
     def _run_retry(self) -> None:

@@ -151,11 +151,13 @@ class StudiesPanel(QWidget):
     Signals:
         entry_chosen: the entry to open.
         left: the reader leaves the filter.
+        sorted: the list has another order.
         open_row_hidden: whether the filter hides the row of the open study.
     """
 
     entry_chosen = pyqtSignal(object)
     left = pyqtSignal()
+    sorted = pyqtSignal()
     open_row_hidden = pyqtSignal(bool)
 
     def __init__(self) -> None:
@@ -163,7 +165,7 @@ class StudiesPanel(QWidget):
         self.setObjectName("side")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Studies and series")
-        self.setFixedWidth(212)
+        self.setMinimumWidth(180)
         self.studies, self.series = (
             two_line_list("Studies"),
             two_line_list("Series of this study"),
@@ -175,6 +177,14 @@ class StudiesPanel(QWidget):
         self.line.textChanged.connect(self._refresh)
         self.line.left.connect(self.left)
         self.line.entered.connect(self._open_first)
+        self.by_doubt = QToolButton()
+        self.by_doubt.setText("?↓")
+        self.by_doubt.setCheckable(True)
+        self.by_doubt.setProperty("tight", True)
+        self.by_doubt.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.by_doubt.setAccessibleName("Most doubtful first")
+        self.by_doubt.setToolTip("Show the studies with the most doubtful slices first")
+        self.by_doubt.toggled.connect(self._sort)
         self.geometry_label = label("", "quiet", "Geometry of the stack")
         self.geometry_label.setWordWrap(True)
         self.warnings_label = label("", "warning", "Warnings about the stack")
@@ -200,7 +210,11 @@ class StudiesPanel(QWidget):
         filters.setSpacing(4)
         filters.addWidget(self.state, 3)
         filters.addWidget(self.line, 2)
-        layout.addWidget(heading)
+        head = QHBoxLayout()
+        head.addWidget(heading)
+        head.addStretch(1)
+        head.addWidget(self.by_doubt)
+        layout.addLayout(head)
         layout.addLayout(filters)
         layout.addWidget(self.studies, 3)
         layout.addWidget(series_heading)
@@ -219,7 +233,7 @@ class StudiesPanel(QWidget):
         """Show the studies that pass the filter, and the series of the current one."""
         self._library, self._current = library, current
         if current is not None:
-            library.last_opened[library.study_of(current).study_uid] = current
+            library.last_opened[library.study_of(current)] = current
         self._refresh()
 
     def _refresh(self) -> None:
@@ -250,6 +264,11 @@ class StudiesPanel(QWidget):
         self._fill_series(study)
         self._show_geometry(current)
 
+    def _sort(self, by_doubt: bool) -> None:
+        if self._library is not None:
+            self._library.by_doubt = by_doubt
+            self.sorted.emit()
+
     @property
     def hides_open(self) -> bool:
         """Return whether the filter hides the row of the open study."""
@@ -268,7 +287,7 @@ class StudiesPanel(QWidget):
     ) -> QListWidgetItem | None:
         """Fill the list of studies and return the row of the current one, if it is shown."""
         wanted, text, chosen = library.filter.state, library.filter.text, None
-        for study in library.studies:
+        for study in library.ordered:
             if study is not stays and not library.shows(study):
                 continue
             entry = library.entry_of(study)

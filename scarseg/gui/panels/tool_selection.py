@@ -68,7 +68,8 @@ class ToolSelection(QObject):
         view_row.threshold_changed.connect(self._set_threshold)
         views.resized.connect(self.resize)
         views.threshold_turned.connect(self._turn_threshold)
-        session.opened.connect(self._follow)
+        session.opened.connect(self.automatic_threshold)
+        session.front.ready_changed.connect(self._suggest_again)
         self._connect()
         self.choose_tool("box")
         for name in ("fill", "prompts_shown"):
@@ -117,13 +118,8 @@ class ToolSelection(QObject):
         """Enlarge brush and eraser by steps of half a millimetre."""
         self._row.brush.setValue(self._row.brush.value() + by)
 
-    def _follow(self) -> None:
-        """Suggest a threshold for the opened case, and again once all slices are proposed."""
-        self.automatic_threshold()
-        if self._session.current is not None:
-            self._session.current.inference.ready_changed.connect(self._suggest_again)
-
     def _suggest_again(self) -> None:
+        """Suggest another threshold once all slices are proposed."""
         current = self._session.current
         if current is None or current.inference.proposing or self._threshold is None:
             return

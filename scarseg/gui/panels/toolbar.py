@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
@@ -20,7 +22,7 @@ from PyQt6.QtWidgets import (
 
 from scarseg.case.labels import Label
 from scarseg.gui import theme
-from scarseg.gui.actions import ACTIONS, MENUS, shortcut_text
+from scarseg.gui.actions import ACTIONS, MENUS, SEPARATED, shortcut_text
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import window_level
 from scarseg.quant.suggested_threshold import SuggestedThreshold
@@ -90,7 +92,9 @@ class ToolBar(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 4, 12, 4)
         layout.setSpacing(2)
-        self.menu = _menu(self, actions)
+        self.recent = QMenu("Open recent", self)
+        self.recent.setEnabled(False)
+        self.menu = _menu(self, actions, {"open_last": self.recent})
         layout.addWidget(self._menu_button())
         rows = {row.name: row for row in ACTIONS}
         for name in TOOL_BAR_ACTIONS:
@@ -114,6 +118,15 @@ class ToolBar(QWidget):
         layout.addSpacing(8)
         layout.addWidget(self.warning)
 
+    def show_recent(self, folders: Sequence[Path], open_folder: Callable[[Path], None]) -> None:
+        """Fill the menu of the folders that were opened last."""
+        self.recent.clear()
+        for folder in folders:
+            action = self.recent.addAction(str(folder))
+            assert action is not None
+            action.triggered.connect(partial(lambda path, _checked: open_folder(path), folder))
+        self.recent.setEnabled(bool(folders))
+
     def _menu_button(self) -> QToolButton:
         button = QToolButton()
         button.setText("☰")
@@ -124,7 +137,8 @@ class ToolBar(QWidget):
         return button
 
 
-def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
+def _menu(parent: QWidget, actions: Mapping[str, QAction], below: Mapping[str, QMenu]) -> QMenu:
+    """Return the menu of the table; ``below`` holds menus that stand below an action."""
     menu = QMenu(parent)
     menu.setToolTipsVisible(True)
     for title in MENUS:
@@ -133,7 +147,11 @@ def _menu(parent: QWidget, actions: Mapping[str, QAction]) -> QMenu:
         submenu.setToolTipsVisible(True)
         for row in ACTIONS:
             if row.menu == title:
+                if row.name in SEPARATED:
+                    submenu.addSeparator()
                 submenu.addAction(actions[row.name])
+                if row.name in below:
+                    submenu.addMenu(below[row.name])
     return menu
 
 

@@ -53,6 +53,8 @@ def _save(case: Case, path: Path) -> None:
 class Autosave(QObject):
     """Save one document on the disk worker.
 
+    ``saved_revision`` is the revision that the disk has; that of the document now when None.
+
     Signals:
         state_changed: ``state`` changed; ``problem`` is the sentence of a failed save.
     """
@@ -60,7 +62,12 @@ class Autosave(QObject):
     state_changed = pyqtSignal()
 
     def __init__(
-        self, document: Document, worker: Worker, path: Path, parent: QObject | None = None
+        self,
+        document: Document,
+        worker: Worker,
+        path: Path,
+        parent: QObject | None = None,
+        saved_revision: int | None = None,
     ) -> None:
         super().__init__(parent)
         self.document = document
@@ -68,7 +75,7 @@ class Autosave(QObject):
         self.problem = ""
         self.state = SaveState.READ_ONLY if document.read_only else SaveState.SAVED
         self._worker = worker
-        self._saved_revision = document.revision
+        self._saved_revision = document.revision if saved_revision is None else saved_revision
         self._saving_revision: int | None = None
         self._touched_at: float | None = None
         self._timer = QTimer(self)
@@ -79,6 +86,8 @@ class Autosave(QObject):
         self._overdue_timer.setInterval(OVERDUE_MS)
         self._overdue_timer.timeout.connect(self._overdue)
         document.edited.connect(self._touch)
+        document.derived.connect(self._touch)
+        self._touch()
 
     def _touch(self) -> None:
         if self.state is SaveState.READ_ONLY or self.document.revision == self._saved_revision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
@@ -16,6 +16,7 @@ from scarseg.case import changes
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading
 from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.measurements import MassInterval
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
@@ -28,7 +29,8 @@ class SliceCommand(QUndoCommand):
     """One named change on the undo stack.
 
     A model's answer (``answers`` True) joins the step that asked for it when nothing else was
-    done in between, so that one undo takes back both.
+    done in between, so that one undo takes back both; MVO found in the models' scar
+    (``follows`` True) joins the answer.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class SliceCommand(QUndoCommand):
         self._before = document.labels_under_scar[change.slice_index].copy()
         self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
-        self.answers = answers
+        self.answers, self.follows = answers, cause is Cause.MVO
+        self.answered = answers or cause is Cause.PROPOSAL
         self.open = not answers and change.edit is None
 
     @property
@@ -74,14 +77,40 @@ class SliceCommand(QUndoCommand):
         return 1
 
     def mergeWith(self, other: QUndoCommand | None) -> bool:
-        if not isinstance(other, SliceCommand) or not other.answers or not self.open:
+        if not isinstance(other, SliceCommand):
             return False
-        if other.change.slice_index != self.change.slice_index:
+        joins = (other.answers and self.open) or (other.follows and self.answered)
+        if not joins or other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
         self._under_scar = other._under_scar
-        self.open = False
+        self.open, self.answered = False, other.answers
         return True
+
+
+class SeveralSlicesCommand(SliceCommand):
+    """Changes of several slices as one step; ``change`` is the first of them."""
+
+    def __init__(self, document: Document, name: str, several: Sequence[Change]) -> None:
+        super().__init__(document, several[0])
+        self.open = False
+        self.setText(name)
+        self._steps = [SliceCommand(document, each) for each in several]
+
+    @property
+    def verb(self) -> str:
+        """Name of the step."""
+        return self.text()
+
+    def redo(self) -> None:
+        with self._document.grouped():
+            for step in self._steps:
+                step.redo()
+
+    def undo(self) -> None:
+        with self._document.grouped():
+            for step in reversed(self._steps):
+                step.undo()
 
 
 class InsertionCommand(SliceCommand):
@@ -110,22 +139,21 @@ class Document(QObject):
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
     ``previous_history`` holds the steps of earlier sessions; ``viewed`` the slices that were on
-    the screen as they stand now. ``mvo_checked``: where dark cores
-    were looked for in this session.
+    the screen as they stand now.
 
     Signals:
         slice_changed: labels, prompts or status of this slice changed.
         edited: anything that has to be saved changed.
+        derived: what is computed of the case and saved with it changed; the reader did nothing.
         current_changed: another slice is the current one.
-        mvo_looked_for: dark cores were looked for on this slice.
         insertion_changed: the insertion point of the right ventricle is another.
     """
 
     slice_changed = pyqtSignal(int)
     edited = pyqtSignal()
+    derived = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
-    mvo_looked_for = pyqtSignal(int)
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -143,8 +171,9 @@ class Document(QObject):
         self.labels_under_scar = case.labels_under_scar
         self.previous_history = case.history
         self.viewed: set[int] = set()
-        self.mvo_checked: set[int] = set()
         self._held: set[int] | None = None
+        self.more_follow = False
+        """Others of a group of changes are still to be emitted: what costs may wait."""
         self.undo_stack = QUndoStack(self)
         self.undo_stack.setUndoLimit(UNDO_LIMIT)
 
@@ -196,6 +225,13 @@ class Document(QObject):
             under_scar = self._under_scar_after(change)
         self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
+    def push_together(self, name: str, several: Sequence[Change]) -> None:
+        """Apply changes of several slices as one step and one interaction of the reader."""
+        if self.read_only or not several:
+            return
+        self.case.count_interaction(several[0].slice_index)
+        self.undo_stack.push(SeveralSlicesCommand(self, name, several))
+
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
         index = min(max(index, 0), self.undo_stack.count())
@@ -211,12 +247,16 @@ class Document(QObject):
     @contextmanager
     def grouped(self) -> Iterator[None]:
         """Group several steps: signals of changed slices are emitted once, at the end."""
+        if self._held is not None:  # within a group: the outer one tells
+            yield
+            return
         self._held = set()
         try:
             yield
         finally:
             changed, self._held = self._held, None
-            for k in sorted(changed):
+            for n, k in enumerate(sorted(changed), 1):
+                self.more_follow = n < len(changed)
                 self.slice_changed.emit(k)
             self.edited.emit()
 
@@ -248,31 +288,33 @@ class Document(QObject):
         self.edited.emit()
         return before
 
-    def mark_mvo_checked(self) -> None:
-        """Record that dark cores were looked for on the current slice."""
-        self.mvo_checked.add(self.current)
-        self.mvo_looked_for.emit(self.current)
-
     def mark_edited(self) -> None:
         """Mark the case as changed although no slice did, so that it is saved."""
         if not self.read_only:
             self.revision += 1
             self.edited.emit()
 
-    def propose(self, change: Change) -> None:
-        """Apply a model's first proposal.
+    def set_intervals(self, intervals: Sequence[MassInterval]) -> None:
+        """Keep the intervals of the case as it is now."""
+        self.case.intervals = tuple(intervals)
+        if not self.read_only:
+            self.revision += 1
+            self.derived.emit()
+
+    def propose(self, change: Change, cause: Cause = Cause.PROPOSAL) -> None:
+        """Apply a model's first proposal, or the MVO found in the models' scar.
 
         On a slice the reader has never touched it is no step of the reader's; elsewhere it is,
         so that undoing older steps stays exact.
         """
         if self.read_only:
             return
+        under_scar = None if cause is Cause.MVO else self._under_scar_after(change)
         if self.versions[change.slice_index] == 0:
-            self._apply(change, Cause.PROPOSAL, self._under_scar_after(change))
+            self._apply(change, cause, under_scar)
             self.versions[change.slice_index] = 0
         else:
-            step = SliceCommand(self, change, Cause.PROPOSAL, self._under_scar_after(change))
-            self.undo_stack.push(step)
+            self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
     def record_model_run(
         self,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scarseg.case.case import Case
+from scarseg.case.measurements import MassInterval
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, InputError, OutputError, ScarsegError
-from scarseg.gui.session.interval import IntervalMaker
+from scarseg.gui.session.interval import IntervalOf
 from scarseg.gui.session.study_list import Entry
 from scarseg.progress import Progress, silent
 from scarseg.report import text
@@ -19,14 +20,13 @@ from scarseg.report import text
 if TYPE_CHECKING:
     from scarseg.io.tables.export import ExtraTable, Row
     from scarseg.io.tables.table import StackRecord
-    from scarseg.segmentation.interval import MassInterval
 
 
 def export_cases(
     path: Path,
     cases: Sequence[Case],
     force: bool,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
     progress: Progress = silent,
 ) -> str:
     """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
@@ -51,7 +51,7 @@ def build_record(
     from scarseg.segmentation import pipeline
 
     record = pipeline.measured_record(case, mask_file=mask_file)
-    return record if interval is None else pipeline.with_interval(record, interval)
+    return record if interval is None else pipeline.with_interval(record, interval, case)
 
 
 def subprogress(progress: Progress, begun: float, share: float) -> Progress:
@@ -66,7 +66,7 @@ def export_list(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
 ) -> str:
     """Write the CSV of every stack that has a reading, and say how many have none.
 
@@ -114,6 +114,50 @@ def _saved(entry: Entry, folder: Path) -> Case | None:
     return store.load_case(path, dicom.read_stack(source, library.reader_thickness_mm(path)))
 
 
+def write_page(
+    path: Path,
+    case: Case,
+    identify: bool,
+    force: bool,
+    interval_of: IntervalOf | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Write the report of a case as PDF; with ``identify`` under the real name and ID."""
+    _write_report(path, case, interval_of and interval_of(case, progress), identify, force)
+    return f"Written: {path.name} in {path.parent}"
+
+
+def page_name(case: Case, identify: bool) -> str:
+    """Return the default name of a report: the series UID, or patient and date on request."""
+    from scarseg.io.files import safe_name
+    from scarseg.report.patient import report_name
+
+    stack = case.stack
+    named = "_".join(part for part in (stack.patient_id, stack.study_date) if part)
+    return f"{safe_name(named)}.pdf" if identify and named else report_name(stack.stack_id)
+
+
+def _write_report(
+    path: Path, case: Case, interval: MassInterval | None, identify: bool, force: bool
+) -> None:
+    from scarseg.report import patient
+    from scarseg.segmentation import pipeline
+
+    row = build_record(case, interval).row
+    spread = None
+    if interval is not None:
+        spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
+    report = patient.prepare(
+        case,
+        pipeline.measure(case),
+        interval=spread,
+        method=str(row["method"]),
+        warnings=str(row["warnings"]).split(),
+        identify=identify,
+    )
+    patient.write_report(path, report, force)
+
+
 def save_prompts(path: Path, case: Case, force: bool) -> str:
     """Write boxes and points as the JSON that ``scarseg batch --prompts`` takes."""
     from scarseg.io import prompts_json
@@ -155,7 +199,7 @@ def export_formats(
     now: Case | None,
     force: bool,
     progress: Progress = silent,
-    interval_of: IntervalMaker | None = None,
+    interval_of: IntervalOf | None = None,
 ) -> str:
     """Write what was requested and return a sentence on how much that was.
 
@@ -292,17 +336,7 @@ def _write_one(
             write_files(request.folder, job, case, MaskFormat.NONE, measured, force=force)
     if ExportFormat.REPORT in able:
         path = request.folder / patient.report_name(case.stack.stack_id)
-        spread = None
-        if interval is not None:
-            spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
-        report = patient.prepare(
-            case,
-            measured,
-            interval=spread,
-            method=str(record.row["method"]),
-            warnings=str(record.row["warnings"]).split(),
-        )
-        patient.write_report(path, report, force)
+        _write_report(path, case, interval, False, force)
 
 
 def _beside(able: frozenset[ExportFormat]) -> ExportFormat | None:

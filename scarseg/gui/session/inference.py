@@ -44,6 +44,25 @@ class Inference(InferenceState):
         """Start the next job, if there is one; the idle task may have work now."""
         self._jobs.start_next()
 
+    def put_in_front(self, at_rest: Callable[[], object]) -> None:
+        """Run the jobs of this case before all others; call ``at_rest`` when they are done."""
+        self._jobs.yields_to, self._jobs.at_rest = None, at_rest
+        self._jobs.start_next()
+
+    def put_behind(self, yields_to: Callable[[], bool], at_rest: Callable[[], object]) -> None:
+        """Run the jobs of this case only while ``yields_to`` returns False."""
+        self._jobs.yields_to, self._jobs.at_rest = yields_to, at_rest
+
+    @property
+    def alive(self) -> bool:
+        """Return whether it was not stopped."""
+        return self._jobs.alive
+
+    @property
+    def working(self) -> bool:
+        """Return whether anything is to be proposed or answered."""
+        return self._jobs.working
+
     def start(self, models: Models) -> None:
         """Begin to propose every slice, current first, then its neighbours outwards.
 

@@ -30,6 +30,10 @@ CAUSES = {
 }
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def load_pipeline() -> ModuleType:
     """Return the pipeline; imported on first use, since scipy would delay the window."""
     from scarseg.segmentation import pipeline
@@ -44,33 +48,56 @@ class InferenceJobs:
     job. A result is dropped when it comes too late: after :meth:`cancel` (another turn), after
     :meth:`stop`, for prompts that are no longer the newest question, or for a slice that changed
     in the meantime (its version).
+
+    The case in front goes first: its jobs are put before those that wait. One behind it
+    (``yields_to`` is set) starts a job only while the other has nothing to do but idle tasks.
     """
 
     def __init__(self, state: InferenceState, worker: Worker) -> None:
         self._state, self._worker = state, worker
         self._document, self._queue = state.document, state.queue
         self.idle_task: Callable[[], IdleTask | None] | None = None
-        self._alive, self._busy, self._turn = True, False, 0
+        self.yields_to: Callable[[], bool] | None = None
+        """Returns whether the case in front has work; None for the case in front itself."""
+        self.at_rest: Callable[[], object] = _nothing
+        """Called whenever nothing but idle tasks is left."""
+        self.alive, self._busy, self._turn = True, False, 0
+        self._idle = False
+        self._without_remote: int | None = None
+        """Revision of the document in which no remote wall was found to tell MVO by."""
         self._key = f"{id(self):x}"
 
     def start_next(self) -> None:
         """Queue the next job on the worker, unless one is there."""
-        if self._busy or not self._alive or self._state.models is None:
+        if self._busy or not self.alive or self._state.models is None:
+            return
+        if self.yields_to is not None and self.yields_to():
             return
         step = self._queue.next_task(self._document.current)
         if step is None:
+            if self._look_for_mvo():
+                return
             work = None if self.idle_task is None else self.idle_task()
             if work is not None:
                 self._run(
                     Task.IDLE, work.slice_index, work.work, done=work.done, failed=work.failed
                 )
+            self.at_rest()
             return
         task, k = step
         {Task.DETECT: self._detect, Task.PROPOSE: self._propose}.get(task, self._answer)(k)
 
+    @property
+    def working(self) -> bool:
+        """Return whether there is anything to do but idle tasks."""
+        if not self.alive or self._state.models is None:
+            return False
+        busy = self._busy and not self._idle
+        return busy or self._queue.next_task(self._document.current) is not None
+
     def stop(self) -> None:
         """Drop everything that waits; results that still come are dropped."""
-        self._alive = False
+        self.alive = False
         self._worker.forget(self._key)
 
     def cancel(self) -> None:
@@ -95,7 +122,7 @@ class InferenceJobs:
         done: Callable[[Any], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._busy = True
+        self._busy, self._idle = True, task is Task.IDLE
         turn = self._turn
 
         def finish(receive: Callable[[Any], None], result: Any) -> None:
@@ -112,7 +139,8 @@ class InferenceJobs:
             *args,
             done=partial(finish, done),
             failed=partial(finish, failed),
-            current=lambda: self._alive,
+            current=lambda: self.alive,
+            urgent=self.yields_to is None and not self._idle,
         )
 
     # Detection
@@ -289,6 +317,43 @@ class InferenceJobs:
             if not drawn:
                 state.store_prediction(k, answer.logits)
         state.cancel_answer(k)
+
+    # MVO
+
+    def _look_for_mvo(self) -> bool:
+        """Start to look for MVO in scar that the models drew; return whether there was any."""
+        document, state = self._document, self._state
+        if document.read_only or self._without_remote == document.revision:
+            return False
+        slices = [
+            k
+            for k, embedding in enumerate(state.embeddings)
+            if embedding is not None
+            and load_pipeline().awaits_mvo(document.case, k)
+            and not state.is_drawn_manually(k)
+        ]
+        if slices:
+            self._run(
+                Task.MVO, slices[0], load_pipeline().mvo_changes, document.snapshot(), slices,
+                done=partial(self._take_mvo, document.revision), failed=self._mvo_failed,
+            )  # fmt: skip
+        return bool(slices)
+
+    def _take_mvo(self, revision: int, found: list[Change]) -> None:
+        document, state = self._document, self._state
+        if revision != document.revision:
+            return  # it is looked for again
+        for change in found:
+            logits = state.current_logits(change.slice_index)
+            document.propose(change, Cause.MVO)
+            if logits is not None:
+                state.store_prediction(change.slice_index, logits)
+        if not found:
+            self._without_remote = document.revision
+
+    def _mvo_failed(self, error: BaseException) -> None:
+        self._without_remote = self._document.revision
+        self._report(error, "MVO was not looked for")
 
     # Failures
 

@@ -23,6 +23,8 @@ class Task(StrEnum):
     """Embed and propose."""
     ANSWER = "answer"
     """Answer the reader's prompts."""
+    MVO = "mvo"
+    """Look for MVO in scar that the models drew."""
     IDLE = "idle"
     """Work that can wait until nothing else is to be done."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.case.case import Case
-from scarseg.case.measurements import MassConvention
+from scarseg.case.measurements import MassConvention, MassInterval
 from scarseg.case.prompts import Box
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.document import Document
@@ -23,13 +24,14 @@ from scarseg.segmentation import interval as segmentation_interval
 from scarseg.segmentation import uncertainty
 
 if TYPE_CHECKING:
-    from scarseg.segmentation.interval import Floats, MassInterval, SliceMassSpread
+    from scarseg.segmentation.interval import Floats, SliceMassSpread
     from scarseg.segmentation.uncertainty import PromptVariation
 
 REST_MS = 1000
 """The interval is computed once the reader did nothing for this long (debounce)."""
-Intervals = dict[MassConvention, "MassInterval"]
-IntervalMaker = Callable[[Case, Progress], "MassInterval | None"]
+Intervals = dict[MassConvention, MassInterval]
+IntervalOf = Callable[[Case, Progress], MassInterval | None]
+"""Returns the interval of a case in the convention of its headline."""
 
 
 @dataclass(eq=False)
@@ -78,6 +80,7 @@ class IntervalUpdater(QObject):
         self._todo: list[int] | None = None
         self._state = 0
         self._given_up = False
+        self._recall()
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
@@ -101,6 +104,17 @@ class IntervalUpdater(QObject):
     def _indices(self) -> range:
         return range(self._document.case.stack.n_slices)
 
+    def _recall(self) -> None:
+        """Show the intervals that are kept with the case, where they are those of this rule."""
+        kept = {each.convention: each for each in self._document.case.intervals}
+        if len(kept) == len(MassConvention) and all(map(is_current, kept.values())):
+            self._set(kept)
+
+    def _set(self, found: Intervals) -> None:
+        self.found, self._todo = found, None
+        for convention, one in found.items():
+            self.slices[convention] = list(one.slices_g)
+
     # When
 
     def _changed(self, k: int) -> None:
@@ -113,7 +127,9 @@ class IntervalUpdater(QObject):
     def _slice_embedded(self, k: int) -> None:
         """Restart where a slice was embedded, maybe with another box."""
         embedding, asked = self._inference.embedding(k), self._asked.get(k)
-        if embedding is not None and (asked is None or asked.lv_box != embedding.lv_box):
+        recalled = asked is None and bool(self._document.case.intervals)
+        other = asked is None or (embedding is not None and asked.lv_box != embedding.lv_box)
+        if embedding is not None and other and not recalled:
             self._drop()
         self._stir()
 
@@ -221,9 +237,10 @@ class IntervalUpdater(QObject):
         )
 
     def _take(self, found: Intervals) -> None:
-        self.found, self._todo = found, None
-        for convention, one in found.items():
-            self.slices[convention] = list(one.slices_g)
+        models = self._inference.models
+        weights = "" if models is None else models.segmenter.identity.sha256
+        self._set({way: replace(one, segmenter_sha256=weights) for way, one in found.items()})
+        self._document.set_intervals(list((self.found or {}).values()))
         self.changed.emit()
 
     def _spare(self, k: int, work: Callable[[], Any], done: Callable[[Any], None]) -> IdleTask:
@@ -253,32 +270,60 @@ def _both_ways(case: Case, spreads: Sequence[SliceMassSpread | None]) -> Interva
     return {each: interval_from_spreads(case, spreads, each) for each in MassConvention}
 
 
-def interval_maker(
-    models: Models | None, interval: IntervalUpdater | None, case: Case | None
-) -> IntervalMaker:
-    """Return what computes the interval of an exported case: known for the open one, else computed.
+def is_current(interval: MassInterval, models: Models | None = None) -> bool:
+    """Return whether a kept interval is what would be computed now: same rule, same weights."""
+    same = models is None or models.segmenter.identity.sha256 == interval.segmenter_sha256
+    return interval.method == uncertainty.RULE.name and same
 
-    Args:
-        models: as far as they are loaded; None leaves the interval blank.
-        interval: of the open document, whose snapshot ``case`` is.
+
+class IntervalMaker:
+    """Return the interval of an exported case: kept with it, computed for the window, or made.
+
+    One that was made is remembered, so that a second export does not make it again.
     """
-    known = None if interval is None or interval.found is None else dict(interval.found)
-    embeddings = [] if interval is None else interval.embeddings()
 
-    def make(one: Case, progress: Progress) -> MassInterval | None:
+    def __init__(self) -> None:
+        self._made: dict[bytes, MassInterval] = {}
+
+    def make(
+        self,
+        case: Case,
+        models: Models | None,
+        embeddings: Sequence[Embedding | None],
+        progress: Progress,
+    ) -> MassInterval | None:
+        """Return the interval in the convention of the headline; None where there is none.
+
+        Args:
+            case: as it is exported.
+            models: as far as they are loaded; without them nothing is made.
+            embeddings: one per slice, None where there is none at hand.
+            progress: may raise Cancelled.
+        """
         from scarseg.segmentation.interval import case_interval, embed_missing
 
-        mine = one is case
-        if mine and known is not None:
-            return known[headline_convention(one.stack, MassConvention.THICKNESS)]
+        convention = headline_convention(case.stack, MassConvention.THICKNESS)
+        for kept in case.intervals:
+            if kept.convention is convention and is_current(kept, models):
+                return kept
         if models is None:
             return None
-        at_hand = embeddings if mine else [None] * one.stack.n_slices
-        try:
-            return case_interval(one, models, embed_missing(one, models, at_hand, progress))
-        except Cancelled:
-            raise
-        except ScarsegError:
-            return None  # a model that gives no answer keeps no number back
+        key = _state_of(case, models)
+        if key not in self._made:
+            try:
+                embedded = embed_missing(case, models, embeddings, progress)
+                self._made[key] = case_interval(case, models, embedded)
+            except Cancelled:
+                raise
+            except ScarsegError:
+                return None  # a model that gives no answer keeps no number back
+        return self._made[key]
 
-    return make
+
+def _state_of(case: Case, models: Models) -> bytes:
+    """Return a digest of everything that the interval of a case depends on."""
+    digest = hashlib.sha256(case.stack.stack_id.encode("utf-8", "surrogatepass"))
+    digest.update(models.segmenter.identity.sha256.encode())
+    digest.update(case.labels.tobytes())
+    digest.update(repr(case.readings).encode("utf-8", "surrogatepass"))
+    return digest.digest()

@@ -102,28 +102,97 @@ def scan_inputs(inputs: Sequence[Path], progress: Progress) -> ScanResult:
     return ScanResult(report, found.cases, found.notes)
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedRead:
+    """A case that was read ahead, without its lock; nothing was written.
+
+    ``stamp`` is the state of its file when it was read: see :func:`case_stamp`.
+    """
+
+    case: Case
+    path: Path
+    stamp: tuple[int, int, int] | None
+    place: int | None = None
+
+
+def case_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return time, size and number of a case file, other after every save; None without one."""
+    try:
+        status = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def prepare_case(wanted: OpenRequest, progress: Progress) -> PreparedRead | None:
+    """Read a stack and its saved case ahead; None where opening it needs a question or a note."""
+    from scarseg.io.casefile import last_position, store
+
+    path = _path_of(wanted)
+    stamp = case_stamp(path)
+    stack = _read_stack(wanted, path, progress)
+    case = _new_case(wanted, stack)
+    if store.has_case(path):
+        saved = store.read_case(path, stack)
+        if saved.notes:
+            return None
+        case = saved.case
+    place = last_position.load_last_slice(wanted.folder, path.name, stack.n_slices)
+    return PreparedRead(case, path, stamp, place)
+
+
+def claim_case(wanted: OpenRequest, prepared: PreparedRead, progress: Progress) -> OpenedCase:
+    """Lock a case that was read ahead; read it anew where its file is another by now."""
+    try:
+        lock = casefile_lock.CaseLock().acquire(prepared.path)
+    except StoreError:
+        return open_case(wanted, progress)
+    if case_stamp(prepared.path) != prepared.stamp:
+        lock.release()
+        return open_case(wanted, progress)
+    restored = RESTORED_MESSAGE if lock.replaced_dead_owner else ""
+    return OpenedCase(prepared.case, prepared.path, lock, restored=restored, place=prepared.place)
+
+
+def _path_of(wanted: OpenRequest) -> Path:
+    from scarseg.io.casefile import store
+
+    cover = wanted.blinding
+    return cover.path if cover else store.case_path(wanted.folder, wanted.source)
+
+
+def _read_stack(wanted: OpenRequest, path: Path, progress: Progress) -> Stack:
+    from scarseg.io import dicom
+    from scarseg.io.casefile import library
+
+    source, cover = wanted.source, wanted.blinding
+    if isinstance(source, Stack):
+        return source
+    thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
+    thickness = thickness or library.reader_thickness_mm(wanted.imported_case or path)
+    return dicom.read_stack(source, thickness, progress)
+
+
+def _new_case(wanted: OpenRequest, stack: Stack) -> Case:
+    case, cover = Case.new(stack), wanted.blinding
+    if cover is not None:
+        case.reader, case.read_number = cover.reader, cover.read_number
+    return case
+
+
 def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
     """Read a stack and its saved case."""
-    from scarseg.io import dicom
     from scarseg.io.casefile import last_position, library, store
 
-    source, folder, cover = wanted.source, wanted.folder, wanted.blinding
-    path, notes = cover.path if cover else store.case_path(folder, source), []
-    if isinstance(source, Stack):
-        stack = source
-    else:
-        thickness = wanted.thickness_mm or (cover and cover.thickness_mm)
-        thickness = thickness or library.reader_thickness_mm(wanted.imported_case or path)
-        stack = dicom.read_stack(source, thickness, progress)
+    path, notes = _path_of(wanted), []
+    stack = _read_stack(wanted, path, progress)
     lock, blocked = None, False
     try:
         lock = casefile_lock.CaseLock().acquire(path)
     except StoreError as error:
         blocked = error.code == "E_CASE_LOCKED"
         notes.append(error.message)
-    case, question = Case.new(stack), ""
-    if cover is not None:
-        case.reader, case.read_number = cover.reader, cover.read_number
+    case, question = _new_case(wanted, stack), ""
     read_from = path
     if wanted.imported_case is not None and not library.is_stored_at(wanted.imported_case, path):
         if lock is None:
@@ -143,7 +212,7 @@ def open_case(wanted: OpenRequest, progress: Progress) -> OpenedCase:
                 lock.release()
                 lock = None
     restored = RESTORED_MESSAGE if lock is not None and lock.replaced_dead_owner else ""
-    place = last_position.load_last_slice(folder, path.name, stack.n_slices)
+    place = last_position.load_last_slice(wanted.folder, path.name, stack.n_slices)
     return OpenedCase(case, path, lock, tuple(notes), blocked, restored, question, place)
 
 
@@ -197,10 +266,10 @@ def _keep_folder(folder: Path, shown: Path, names: list[str]) -> None:
     last_position.save_last_folder(folder, shown, names)
 
 
-def _recall_folder(folder: Path) -> Path | None:
+def _recall_folders(folder: Path) -> tuple[Path | None, list[Path]]:
     from scarseg.io.casefile import last_position
 
-    return last_position.load_last_folder(folder)
+    return last_position.load_last_folder(folder), last_position.load_recent_folders(folder)
 
 
 class StudyScanner(QObject):
@@ -213,6 +282,7 @@ class StudyScanner(QObject):
         notice: a sentence the reader must see.
         images_needed: a sentence: case files wait for the folder of their images.
         remembered: the folder that was opened last time.
+        recent_known: the folders that were opened last, the latest first.
     """
 
     study_list_changed = pyqtSignal()
@@ -221,6 +291,7 @@ class StudyScanner(QObject):
     notice = pyqtSignal(str)
     images_needed = pyqtSignal(str)
     remembered = pyqtSignal(object)
+    recent_known = pyqtSignal(object)
 
     def __init__(
         self, study_list: StudyList, worker: Worker, folder: Path, parent: QObject
@@ -228,13 +299,17 @@ class StudyScanner(QObject):
         super().__init__(parent)
         self.study_list, self._worker, self._folder = study_list, worker, folder
         self.last_folder: Path | None = None
+        self.recent: list[Path] = []
 
     def recall(self) -> None:
         """Read which folder was opened last time."""
-        self._worker.run("recall folder", _recall_folder, self._folder, done=self._take_folder)
+        self._worker.run("recall folder", _recall_folders, self._folder, done=self._take_folders)
 
-    def _take_folder(self, folder: Path | None) -> None:
+    def _take_folders(self, found: tuple[Path | None, list[Path]]) -> None:
+        folder, self.recent = found
         self.last_folder = folder
+        if self.recent:
+            self.recent_known.emit(self.recent)
         if folder is not None:
             self.remembered.emit(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.gui.session.autosave import Autosave, SaveState
 from scarseg.gui.session.document import Document
+from scarseg.gui.session.doubts import DoubtUpdater
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.study_list import Entry
@@ -28,10 +30,14 @@ class OpenCase:
     saver: Autosave
     lock: CaseLock | None
     interval: IntervalUpdater
+    doubts: DoubtUpdater
 
 
 class ClosingCases(QObject):
-    """Cases that are no longer shown, until they are saved and their lock is released.
+    """Cases that are no longer shown, until they are proposed, saved and their lock is released.
+
+    States of a case: proposing behind the one in front, where it was left in the middle; saving;
+    released.
 
     Signals:
         released: a case is on the disk and can be opened by anybody.
@@ -41,17 +47,38 @@ class ClosingCases(QObject):
     released = pyqtSignal()
     not_saved = pyqtSignal(str)
 
-    def __init__(self, worker: Worker, parent: QObject | None = None) -> None:
+    def __init__(
+        self, worker: Worker, front_works: Callable[[], bool], parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        self._worker = worker
+        self._worker, self._front_works = worker, front_works
         self.cases: list[OpenCase] = []
 
     def add(self, case: OpenCase) -> None:
-        """Save a case, and release it once it is saved; the disk worker takes its time."""
-        case.inference.stop()
+        """Finish and save a case, and release it once it is saved; nobody waits for it."""
+        case.inference.put_behind(self._front_works, self._finish)
         self.cases.append(case)
         case.saver.state_changed.connect(self._release)
         case.saver.save_now()
+        self._finish()
+        self._release()
+
+    def go_on(self) -> None:
+        """Resume the cases that were left in the middle."""
+        for each in tuple(self.cases):
+            each.inference.resume()
+
+    def hurry(self) -> None:
+        """Stop proposing: the cases are to be released as soon as possible."""
+        for each in self.cases:
+            each.inference.stop()
+        self._release()
+
+    def _finish(self) -> None:
+        for each in self.cases:
+            if not each.inference.proposing:
+                each.inference.stop()
+                each.saver.save_now()
         self._release()
 
     def contains(self, entry: Entry) -> bool:
@@ -69,6 +96,8 @@ class ClosingCases(QObject):
 
     def _release(self) -> None:
         for each in tuple(self.cases):
+            if each.inference.alive:
+                continue
             if each.saver.state in (SaveState.SAVED, SaveState.READ_ONLY):
                 self.cases.remove(each)
                 if each.lock is not None:

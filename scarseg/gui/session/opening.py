@@ -6,7 +6,13 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.gui.session.loading import OpenedCase, OpenRequest, open_case
+from scarseg.gui.session.loading import (
+    OpenedCase,
+    OpenRequest,
+    PreparedRead,
+    claim_case,
+    open_case,
+)
 from scarseg.gui.session.study_list import Entry
 from scarseg.gui.workers import Worker
 
@@ -52,7 +58,11 @@ class CaseOpener(QObject):
             self.open(entry, None, replacing)
 
     def open(
-        self, entry: Entry, thickness_mm: float | None = None, replacing: bool = False
+        self,
+        entry: Entry,
+        thickness_mm: float | None = None,
+        replacing: bool = False,
+        prepared: PreparedRead | None = None,
     ) -> None:
         """Read an entry on the disk worker.
 
@@ -60,6 +70,7 @@ class CaseOpener(QObject):
             entry: the series.
             thickness_mm: entered by the reader where the header has none.
             replacing: put the imported reading in the place of the one that is stored.
+            prepared: the case, where it was read ahead.
         """
         self.wanted, self.waiting = entry, None
         self._number += 1
@@ -70,8 +81,7 @@ class CaseOpener(QObject):
         )
         self._worker.run(
             "open",
-            open_case,
-            request,
+            *((open_case, request) if prepared is None else (claim_case, request, prepared)),
             done=lambda opened: self._take(entry, opened),
             failed=lambda error: self.failed.emit(entry, error),
             current=lambda: number == self._number,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -15,8 +15,11 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, ScarsegError
+from scarseg.gui.session.ahead import StudiesAhead
 from scarseg.gui.session.autosave import Autosave, SaveState
 from scarseg.gui.session.document import Document
+from scarseg.gui.session.doubts import DoubtUpdater
+from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.interval import IntervalUpdater
@@ -27,9 +30,6 @@ from scarseg.gui.session.resume import LastSlice, LockWatcher
 from scarseg.gui.session.study_list import Entry, StudyList, reading_summary
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
-
-if TYPE_CHECKING:
-    from scarseg.io.casefile.lock import CaseLock
 
 ModelsLoader = Callable[[], Models]
 SCAN_JOBS = ("scan", "open", "demo")
@@ -66,6 +66,7 @@ class Session(QObject):
         super().__init__(parent)
         self.study_list = StudyList()
         self.current: OpenCase | None = None
+        self.front = OpenCaseSignals(self)
         self.models: Models | None = None
         self.models_problem = ""
         self.folder = store_folder
@@ -76,7 +77,15 @@ class Session(QObject):
         self.export_worker = Worker("export", self)
         self.scanner = StudyScanner(self.study_list, self.disk_worker, store_folder, self)
         self.opener = CaseOpener(self.disk_worker, store_folder, self)
-        self.closing = ClosingCases(self.disk_worker, self)
+        self.closing = ClosingCases(self.disk_worker, self._front_works, self)
+        self.ahead = StudiesAhead(
+            self.disk_worker,
+            self.inference_worker,
+            self.measurement_worker,
+            store_folder,
+            self._front_works,
+            self,
+        )
         self.last_slice = LastSlice(self.disk_worker, store_folder, self)
         self.lock_watcher = LockWatcher(self.disk_worker, self)
         self._connect()
@@ -95,6 +104,8 @@ class Session(QObject):
         self.closing.not_saved.connect(self.notice)
         self.closing.released.connect(self._open_waiting)
         self.lock_watcher.freed.connect(self._offer_writing)
+        self.ahead.prepared.connect(self.study_list_changed)
+        self.study_list_changed.connect(self._plan_ahead)
         for worker in (self.disk_worker, self.export_worker):
             worker.progressed.connect(self._progressed)
 
@@ -121,7 +132,9 @@ class Session(QObject):
             for name in SCAN_JOBS:
                 self.disk_worker.forget(name)
         self.opener.forget()
+        self.ahead.forget()
         self.close()
+        self.closing.hurry()
         self.study_list = study_list
         self.working.emit(1.0, "")
         self.opened.emit()
@@ -146,7 +159,8 @@ class Session(QObject):
     def _take_models(self, models: Models) -> None:
         self.models = models
         if self.current is not None:
-            _propose(self.current, models)
+            self._propose(self.current, models)
+        self._plan_ahead()
         self.models_ready.emit()
 
     def _models_failed(self, error: BaseException) -> None:
@@ -180,11 +194,13 @@ class Session(QObject):
             return
         closing = self.closing.take_back(entry)
         if closing is None:
-            self.opener.open(entry, thickness_mm)
+            # What is read ahead must not hold up what the reader waits for.
+            self.ahead.interrupt()
+            self.opener.open(entry, thickness_mm, prepared=self.ahead.find(entry))
             return
         self.opener.waiting = None
         self.close()
-        self._show(entry, closing.document, closing.saver, closing.lock)
+        self._show(closing if closing.inference.alive else self._revived(closing))
 
     def _open_again(self, entry: Entry, replacing: bool = False) -> None:
         """Read an entry anew; where it is open, once it is saved and released."""
@@ -193,6 +209,7 @@ class Session(QObject):
         if current is not None and current.entry is entry and not current.document.read_only:
             self.close()
             self.opened.emit()
+        self.closing.hurry()
         self._open_waiting()
 
     def _open_waiting(self) -> None:
@@ -211,16 +228,13 @@ class Session(QObject):
             if entry.blinding is not None:
                 self.notice.emit(f"{entry.title} does not open ({error.code}).")
         self.scanner.refuse(error)
+        self._plan_ahead()
 
     def _show_opened(self, entry: Entry, opened: OpenedCase) -> None:
         self.working.emit(1.0, "")
         self.close()
-        document = Document(opened.case, read_only=opened.lock is None, parent=self)
-        if opened.place is not None:
-            document.go_to(opened.place)
-        saver = Autosave(document, self.disk_worker, opened.path, document)
         entry.code = ""
-        self._show(entry, document, saver, opened.lock)
+        self._show(self._in_front(entry, opened))
         notes = " ".join(opened.notes)
         if opened.blocked:
             self.asked.emit(notes, "", None, True)
@@ -235,17 +249,69 @@ class Session(QObject):
         if opened.restored:
             self.said.emit(opened.restored)
 
-    def _show(
-        self, entry: Entry, document: Document, saver: Autosave, lock: CaseLock | None
-    ) -> None:
-        inference = Inference(document, self.inference_worker, document)
-        interval = IntervalUpdater(document, inference, document)
-        self.current = OpenCase(entry, document, inference, saver, lock, interval)
+    def _in_front(self, entry: Entry, opened: OpenedCase) -> OpenCase:
+        """Return the case that was opened, with what was prepared of it."""
+        ready = self.ahead.take(entry)
+        if ready is not None and ready.read.case is not opened.case:
+            ready.drop()
+            ready = None
+        if ready is None:
+            document = Document(opened.case, read_only=opened.lock is None, parent=self)
+            if opened.place is not None:
+                document.go_to(opened.place)
+            inference = Inference(document, self.inference_worker, document)
+            interval = IntervalUpdater(document, inference, document)
+            doubts = DoubtUpdater(document, interval, self.measurement_worker, document)
+            saved = document.revision
+        else:
+            document, inference, interval = ready.document, ready.inference, ready.interval
+            doubts = ready.doubts
+            saved = 0  # nothing of it was written
+        saver = Autosave(document, self.disk_worker, opened.path, document, saved)
+        return OpenCase(entry, document, inference, saver, opened.lock, interval, doubts)
+
+    def _revived(self, case: OpenCase) -> OpenCase:
+        """Return a case that was being left, with models that work for it again."""
+        inference = Inference(case.document, self.inference_worker, case.document)
+        interval = IntervalUpdater(case.document, inference, case.document)
+        doubts = DoubtUpdater(case.document, interval, self.measurement_worker, case.document)
+        return replace(case, inference=inference, interval=interval, doubts=doubts)
+
+    def _show(self, case: OpenCase) -> None:
+        self.current = case
+        self.front.follow(case)
         self.lock_watcher.forget()
-        self.last_slice.follow(document, saver.path.name)
+        self.last_slice.follow(case.document, case.saver.path.name)
         self.opened.emit()
-        if self.models is not None:
-            _propose(self.current, self.models)
+        case.inference.put_in_front(self._at_rest)
+        if self.models is not None and case.inference.models is None:
+            self._propose(case, self.models)
+        self._plan_ahead()
+
+    def _propose(self, case: OpenCase, models: Models) -> None:
+        """Start the models; where they are not to propose unasked, they answer prompts alone."""
+        case.inference.start(models)
+        if case.entry.blinding is not None and not case.entry.blinding.proposals:
+            case.inference.cancel()
+
+    # Behind the reading
+
+    def _front_works(self) -> bool:
+        """Return whether the models have anything to do for the open case, or one is opening."""
+        if self.disk_worker.holds("open"):
+            return True
+        return self.current is not None and self.current.inference.working
+
+    def _at_rest(self) -> None:
+        """Finish the case left in the middle, then prepare the next ones."""
+        self.closing.go_on()
+        self.ahead.go_on()
+
+    def _plan_ahead(self) -> None:
+        after = None if self.current is None else self.current.entry
+        following = self.study_list.upcoming(after)
+        free = (entry for entry in following if not self.closing.contains(entry))
+        self.ahead.want(free, self.models)
 
     def _offer_writing(self) -> None:
         """Offer to write the open case, which another window had locked."""
@@ -268,7 +334,9 @@ class Session(QObject):
         inference.readiness = [Readiness.READY] * case.stack.n_slices
         saver = Autosave(document, self.disk_worker, Path(), document)
         interval = IntervalUpdater(document, inference, document)
-        self.current = OpenCase(entry, document, inference, saver, None, interval)
+        doubts = DoubtUpdater(document, interval, self.measurement_worker, document)
+        self.current = OpenCase(entry, document, inference, saver, None, interval, doubts)
+        self.front.follow(self.current)
         self.opened.emit()
 
     def remember(self, measured: Measurements) -> None:
@@ -276,13 +344,18 @@ class Session(QObject):
         if self.current is None:
             return
         entry, case = self.current.entry, self.current.document.case
-        before = (entry.read, entry.reading_summary)
+        before = (entry.read, entry.reading_summary, entry.n_doubtful)
+        entry.n_doubtful = len(self.current.doubts.known_unread())
         entry.read = case.status is CaseStatus.READ
         proposed = sum(reading.status is SliceStatus.PROPOSED for reading in case.readings)
         entry.reading_summary = reading_summary(
-            case.stack.n_slices, case.n_slices_reviewed, proposed, measured.scar_mass_g
+            case.stack.n_slices,
+            case.n_slices_reviewed,
+            proposed,
+            measured.scar_mass_g,
+            measured.n_slices_changed > 0,
         )
-        if before != (entry.read, entry.reading_summary):
+        if before != (entry.read, entry.reading_summary, entry.n_doubtful):
             self.study_list_changed.emit()
 
     # Closing
@@ -290,6 +363,7 @@ class Session(QObject):
     def close(self) -> None:
         """Save and close the open case; the disk worker ends in its own time."""
         case, self.current = self.current, None
+        self.front.follow(None)
         if case is not None:
             self.last_slice.keep()
             self.closing.add(case)
@@ -302,6 +376,7 @@ class Session(QObject):
         """
         self.opener.waiting = None
         self.lock_watcher.forget()
+        self.ahead.forget()
         for name in SCAN_JOBS:
             self.disk_worker.forget(name)
         open_cases = [*self.closing.cases, *([self.current] if self.current else [])]
@@ -312,6 +387,7 @@ class Session(QObject):
         if not force and any(each.saver.state is SaveState.FAILED for each in open_cases):
             return False
         self.close()
+        self.closing.hurry()
         self.inference_worker.close()
         self.measurement_worker.close()
         self.export_worker.drain()
@@ -332,10 +408,3 @@ class Session(QObject):
     def _progressed(self, name: str, fraction: float, what: str) -> None:
         if name.startswith(("scan", "open", "write ")):
             self.working.emit(fraction, what)
-
-
-def _propose(current: OpenCase, models: Models) -> None:
-    """Start the models; where they are not to propose unasked, they answer prompts alone."""
-    current.inference.start(models)
-    if current.entry.blinding is not None and not current.entry.blinding.proposals:
-        current.inference.cancel()

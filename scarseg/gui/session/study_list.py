@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,7 @@ class Entry:
     """One series of the list: a summary still to be read, or a stack already in memory.
 
     ``reading_summary`` is what is known of its reading, in words; ``code`` why it did not open;
+    ``n_doubtful`` is the number of slices to be read about which there is doubt;
     ``imported_case`` a case file from elsewhere that holds a reading of it; ``blinding`` hides
     what it is.
     """
@@ -44,6 +45,7 @@ class Entry:
     reading_summary: str = ""
     read: bool = False
     code: str = ""
+    n_doubtful: int = 0
     imported_case: Path | None = None
     blinding: BlindedEntry | None = None
 
@@ -92,11 +94,16 @@ class Entry:
 
 
 def reading_summary(
-    n_slices: int, n_read: int, n_proposed: int, scar_mass_g: float | None = None
+    n_slices: int,
+    n_read: int,
+    n_proposed: int,
+    scar_mass_g: float | None = None,
+    corrected: bool = False,
 ) -> str:
-    """Return how far a reading is: "read · 7.7 g", "3 of 8 read", "proposed"."""
+    """Return how far a reading is: "read · 7.7 g · corrected", "3 of 8 read", "proposed"."""
     if n_read == n_slices:
-        return "read" if scar_mass_g is None else f"read · {scar_mass_g:.1f} g"
+        grams = "" if scar_mass_g is None else f" · {scar_mass_g:.1f} g"
+        return f"read{grams}{' · corrected' if corrected else ''}"
     if n_read:
         return f"{n_read} of {n_slices} read"
     return "proposed" if n_proposed == n_slices else f"{n_proposed} of {n_slices} proposed"
@@ -143,7 +150,7 @@ def patient_text(patient_id: str, name: str, style: PatientLabel) -> str:
 
 @dataclass(eq=False)
 class Study:
-    """The series of one study, and what was refused beside them."""
+    """The series of one study of one patient."""
 
     study_uid: str
     patient_id: str
@@ -206,14 +213,16 @@ class StudyFilter:
 class StudyList:
     """Everything opened in this session, in the order it came.
 
-    ``filter`` is what the reader sees of it; ``last_opened`` the series a study was last read by.
+    ``filter`` is what the reader sees of it, ``by_doubt`` whether the most doubtful come first;
+    ``last_opened`` the series a study was last read by.
     """
 
     def __init__(self) -> None:
         self.studies: list[Study] = []
         self.refused: list[Refusal] = []
         self.filter = StudyFilter()
-        self.last_opened: dict[str, Entry] = {}
+        self.by_doubt = False
+        self.last_opened: dict[Study, Entry] = {}
         self.patient_label = PatientLabel.ID
         self.waiting: dict[str, CaseFile] = {}
         """Case files whose images are not at hand, by the stack they belong to."""
@@ -247,6 +256,23 @@ class StudyList:
                     return entry
         raise LookupError(stack_id)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """Return every series of the list."""
+        return [entry for study in self.studies for entry in study.entries]
+
+    def describe_patients(self, most: int = 4) -> str:
+        """Return whose studies the list has: "3 patients: P1, P2, P3"; codes where blinded."""
+        names = {
+            study.entries[0].title
+            if study.entries and study.entries[0].blinding
+            else study.patient: None
+            for study in self.studies
+        }
+        shown = ", ".join(list(names)[:most])
+        rest = f" and {len(names) - most} more" if len(names) > most else ""
+        return f"{len(names)} patients: {shown}{rest}" if len(names) > 1 else shown
+
     def set_patient_label(self, style: PatientLabel) -> None:
         """Choose what patients are called."""
         self.patient_label = style
@@ -255,7 +281,14 @@ class StudyList:
 
     def entry_of(self, study: Study) -> Entry | None:
         """Return the series a study is read by: the one opened last, else the proposed one."""
-        return self.last_opened.get(study.study_uid, study.proposed)
+        return self.last_opened.get(study, study.proposed)
+
+    @property
+    def ordered(self) -> list[Study]:
+        """Return the studies in the order in which they are shown."""
+        if not self.by_doubt:
+            return self.studies
+        return sorted(self.studies, key=lambda study: -n_doubtful(self.entry_of(study)))
 
     def shows(self, study: Study) -> bool:
         """Return whether a study passes the filter."""
@@ -269,18 +302,21 @@ class StudyList:
         return next(study for study in self.studies if entry in study.entries)
 
     def next_unread(self, after: Entry | None) -> Entry | None:
-        """Return the proposed entry of the next study not read yet, going round once.
+        """Return the proposed entry of the next study not read yet; None where all are read."""
+        return next(self.upcoming(after), None)
+
+    def upcoming(self, after: Entry | None) -> Iterator[Entry]:
+        """Return the proposed entries of the studies not read yet, the next first, going round.
 
         Only studies that pass the filter count.
         """
-        here = -1 if after is None else self.studies.index(self.study_of(after))
-        n = len(self.studies)
-        for step in range(1, n + 1):
-            study = self.studies[(here + step) % n]
+        ordered = self.ordered
+        holds = (n for n, study in enumerate(ordered) if after in study.entries)
+        here = next(holds, -1)
+        for study in (*ordered[here + 1 :], *ordered[: here + 1]):
             entry = study.proposed if self.shows(study) else None
             if entry is not None and entry is not after and not entry.read and not entry.code:
-                return entry
-        return None
+                yield entry
 
     def _add(self, source: StackSummary | Stack) -> Entry | None:
         try:
@@ -293,7 +329,7 @@ class StudyList:
 
     def _study(self, source: StackSummary | Stack) -> Study:
         for study in self.studies:
-            if study.study_uid == source.study_uid:
+            if (study.patient_id, study.study_uid) == (source.patient_id, source.study_uid):
                 return study
         study = Study(
             source.study_uid,
@@ -323,6 +359,11 @@ def state_of(entry: Entry | None) -> StudyState:
     return StudyState.IN_PROGRESS if entry.reading_summary.endswith(" read") else StudyState.TO_READ
 
 
+def n_doubtful(entry: Entry | None) -> int:
+    """Return the number of doubtful slices that are to be read."""
+    return 0 if entry is None else entry.n_doubtful
+
+
 def state_text(entry: Entry | None) -> str:
     """Return the state in words, with what is known: "in progress · 3 of 8 read"."""
     state = state_of(entry)
@@ -332,7 +373,8 @@ def state_text(entry: Entry | None) -> str:
         return f"{state} · {entry.code}"
     if state is StudyState.READ:
         return entry.reading_summary or str(state)
-    return f"{state} · {entry.reading_summary}" if entry.reading_summary else str(state)
+    doubt = f"{entry.n_doubtful} doubtful" if entry.n_doubtful else ""
+    return " · ".join(part for part in (str(state), entry.reading_summary, doubt) if part)
 
 
 def count_states(states: Iterable[StudyState]) -> dict[StudyState, int]:

@@ -15,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from skimage.draw import polygon2mask
 from skimage.measure import find_contours
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
@@ -84,8 +83,7 @@ class Contour:
         normals = np.stack([along[:, 1], -along[:, 0]], axis=1)
         normals /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
         outwards = 1.0 if _signed_area(self.core) > 0 else -1.0
-        moved: Points = self.core + outwards * self.offset * normals
-        return moved
+        return _resampled(self.core + outwards * self.offset * normals)
 
     @cached_property
     def mask(self) -> MaskArray:
@@ -269,8 +267,24 @@ def _digest(labels: LabelArray) -> bytes:
 
 
 def _inside(points: Points, shape: tuple[int, ...]) -> MaskArray:
-    """Return the pixels (row, column) whose centre lies inside a closed contour."""
-    mask: MaskArray = polygon2mask(shape, points[:, ::-1] - 0.5)
+    """Return the pixels (row, column) whose centre lies inside a closed contour (even-odd rule).
+
+    Where the contour crosses the line through the centres of a row, the pixels to the right of
+    it change sides. Its points are less than a pixel apart: each stretch crosses one line at most.
+    """
+    x0, y0 = points.T
+    x1, y1 = np.roll(points, -1, axis=0).T
+    rows = np.ceil(np.minimum(y0, y1) - 0.5)
+    crosses = (rows + 0.5 < np.maximum(y0, y1)) & (rows >= 0) & (rows < shape[0])
+    x0, y0, x1, y1, rows = (each[crosses] for each in (x0, y0, x1, y1, rows))
+    columns = np.ceil(x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0) - 0.5)
+    columns = np.clip(columns, 0, shape[1]).astype(np.intp)
+    mask = np.zeros((shape[0], shape[1]), dtype=np.bool_)
+    if columns.size:
+        first, last = int(columns.min()), int(columns.max())
+        turns = np.zeros((shape[0], last - first + 1), dtype=np.int32)
+        np.add.at(turns, (rows.astype(np.intp), columns - first), 1)
+        mask[:, first : last + 1] = (np.cumsum(turns, axis=1) & 1)[:, : shape[1] - first]
     return mask
 
 

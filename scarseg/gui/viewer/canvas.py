@@ -64,10 +64,10 @@ class Canvas(PointerView):
         self.cancel_gesture()
         self.redraw_tool()
 
-    def show_image(self, pixels: FloatArray) -> None:
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
         """Show the pixels (row, column) of a slice; a gesture under way is cancelled."""
         self.cancel_gesture()
-        super().show_image(pixels)
+        super().show_image(pixels, slice_index)
 
     def cancel_gesture(self) -> None:
         """Cancel the gesture under way, without effect."""
@@ -134,8 +134,8 @@ class Canvas(PointerView):
         new = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         taken = None if new else self._contour_at(at)
         if taken is not None:
-            contours, border, index = taken
-            self._drag = ContourDrag(border, index, contours, at, self._spacing)
+            contours, border, point = taken
+            self._drag = ContourDrag(border, point, contours, at, self._spacing)
         self._box = self.box_tool
         if self._box is not None:
             rows, columns = self._labels.shape

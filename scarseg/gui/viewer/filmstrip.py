@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +43,7 @@ class Captioned(QWidget):
         self.chosen = False
         self._name()
 
-    def tell(
+    def set_caption(
         self,
         grams: str | None = None,
         word: str | None = None,
@@ -65,7 +65,7 @@ class Captioned(QWidget):
     def _name(self) -> None:
         words = (f"Slice {self.index + 1}", self.grams, self.word, self.remark)
         self.setAccessibleName(", ".join(word for word in words if word))
-        self.setToolTip(self.remark)
+        self.setToolTip(theme.wrapped(self.remark))
 
     def write(
         self, painter: QPainter, room: QRectF, text: str, name: str, side: Qt.AlignmentFlag = LEFT
@@ -101,6 +101,8 @@ def status_of(
     reading = document.case.readings[k]
     status = reading.status
     word, dot = theme.STATUS_WORDS[status], theme.STATUS_COLOURS[status]
+    if status is SliceStatus.ACCEPTED and document.case.differs_from_proposal(k):
+        word = theme.CORRECTED
     if status is SliceStatus.NOT_ASSESSABLE:
         word = f"n/a: {reading.reason}".removesuffix(": ")
     if k in inference.pending:
@@ -121,7 +123,7 @@ def show_grams_of(captions: Sequence[Captioned], measured: Measurements) -> None
         grams = getattr(row, f"scar_mass_{measured.convention.value}_g")
         nothing = row.status in (SliceStatus.UNSEEN, SliceStatus.NOT_ASSESSABLE)
         words = "" if nothing and grams == 0 else f"{grams:.1f} g"
-        captions[row.slice_index].tell(grams=words)
+        captions[row.slice_index].set_caption(grams=words)
 
 
 TILE_HEIGHT = 42
@@ -222,6 +224,9 @@ class Tile(Captioned):
         painter.end()
 
 
+LevelsOf = Callable[[int], tuple[float, float]]
+
+
 class Filmstrip(QScrollArea):
     """All slices of the open stack, the current one framed.
 
@@ -239,7 +244,7 @@ class Filmstrip(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.tiles: list[Tile] = []
 
-    def show_document(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
+    def show_document(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
         """Make a tile per slice; ``crop`` is the part to show, in source pixels."""
         row = QWidget()
         layout = QHBoxLayout(row)
@@ -271,10 +276,14 @@ class Filmstrip(QScrollArea):
         scrolls = room < SMALLEST
         self.setFixedHeight(width - 12 + TILE_HEIGHT + (14 if scrolls else 6))
 
-    def show_window(self, document: Document, crop: QRectF, levels: tuple[float, float]) -> None:
-        """Draw all pictures again with these levels and this crop."""
+    def show_window(self, document: Document, crop: QRectF, levels: LevelsOf) -> None:
+        """Draw all pictures again with these levels and this crop.
+
+        ``levels`` returns those of a slice.
+        """
         for tile in self.tiles:
-            tile.show_image(document.case.stack.pixels[tile.index], levels, crop)
+            pixels = document.case.stack.pixels[tile.index]
+            tile.show_image(pixels, levels(tile.index), crop)
 
     def show_status(self, document: Document, inference: Inference, k: int) -> None:
         """Show the state of a slice in colour and word."""
@@ -284,7 +293,7 @@ class Filmstrip(QScrollArea):
             theme.STATUS_COLOURS[status],
         )
         word, dot = status_of(document, inference, k, here=True)
-        tile.tell(word=word, dot=dot)
+        tile.set_caption(word=word, dot=dot)
 
     def show_grams(self, measured: Measurements) -> None:
         """Write the grams of every slice, in the headline's convention."""
@@ -293,6 +302,6 @@ class Filmstrip(QScrollArea):
     def choose(self, k: int) -> None:
         """Frame the current slice and bring it into sight."""
         for tile in self.tiles:
-            tile.tell(chosen=tile.index == k)
+            tile.set_caption(chosen=tile.index == k)
         if self.tiles:
             self.ensureWidgetVisible(self.tiles[k], 60, 0)

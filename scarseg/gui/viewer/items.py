@@ -15,7 +15,7 @@ from scarseg.case.stack import FloatArray
 from scarseg.gui import theme
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.layers import EVERYWHERE, MARGIN
-from scarseg.gui.viewer.view_state import Levels
+from scarseg.gui.viewer.window_level import Levels
 
 SIDES = tuple(
     side | middle
@@ -113,7 +113,7 @@ class EdgeText(QGraphicsItem):
     def text(self) -> str:
         return self._text
 
-    def say(self, text: str, colour: str = "") -> None:
+    def show_text(self, text: str, colour: str = "") -> None:
         """Write this, a dot of ``colour`` before it if one is given."""
         self._text, self.colour = text, colour
         self.update()
@@ -150,8 +150,8 @@ class EdgeText(QGraphicsItem):
             painter.setBrush(QColor(self.colour))
             painter.drawEllipse(QPointF(pill.left() + 13, pill.center().y()), 4, 4)
         painter.setPen(QColor(theme.TEXT))
-        room = pill.adjusted(9 + dot, 0, 0, 0)
-        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, self._text)
+        place = pill.adjusted(9 + dot, 0, 0, 0)
+        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, self._text)
 
 
 class ToolLayer(QGraphicsItem):

@@ -144,6 +144,7 @@ class KeyboardCursor(QObject):
         self.cross = Cross(window)
         window.installEventFilter(self)
         session.opened.connect(self._follow)
+        session.front.current_changed.connect(self._moved)
 
     @property
     def raised(self) -> bool:
@@ -213,8 +214,6 @@ class KeyboardCursor(QObject):
     def _follow(self) -> None:
         self.lower()
         self._at = (0.0, 0.0)
-        if self._session.current is not None:
-            self._session.current.document.current_changed.connect(self._moved)
 
     def _moved(self, _slice_index: int) -> None:
         """Move to the slice that is current now."""

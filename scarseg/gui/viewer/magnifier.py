@@ -58,7 +58,7 @@ def magnified(view: SliceView, at: QPointF, ratio: float) -> QImage:
     painter.setTransform(larger)
     rows, columns = view.image.pixels.shape
     part = back.mapRect(QRectF(0, 0, SIDE, SIDE)).toAlignedRect() & QRect(0, 0, columns, rows)
-    grey = painting.grey(painting.cut(view.image.pixels, part), view.levels)
+    grey = painting.grey(painting.cut(view.image.pixels, part), view.shown_levels)
     painter.drawImage(QPointF(part.topLeft()), painting.image(grey))
     if view.tint.isVisible():
         painter.setOpacity(view.tint.opacity())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -195,7 +195,7 @@ class Grid(QScrollArea):
         A gesture under way on another slice is cancelled, unless a button is held there.
         """
         for cell in self.cells:
-            cell.tell(chosen=cell.index == k)
+            cell.set_caption(chosen=cell.index == k)
             cell.canvas.set_current(cell.index == k)
             if cell.index != k and not cell.canvas.busy:
                 cell.canvas.reset_tool()
@@ -236,6 +236,8 @@ class Views(QStackedWidget):
 
     def __init__(self, commands: Commands, settings: QSettings, watcher: QObject) -> None:
         super().__init__()
+        self.other_gestures: list[Callable[[], bool]] = []
+        """Tools that filter the events of the views: each returns whether it waits."""
         self._commands, self._settings, self._watcher = commands, settings, watcher
         self.shared = ViewState(self)
         self.shared.contours = commands.wall.contours
@@ -277,6 +279,11 @@ class Views(QStackedWidget):
         """The view in which a gesture is half made, if there is one."""
         canvases = (self.canvas, *(cell.canvas for cell in self.grid.cells))
         return next((canvas for canvas in canvases if canvas.gesture_open), None)
+
+    @property
+    def other_gesture_open(self) -> bool:
+        """Return whether a tool that is none of the views' own waits for its click or release."""
+        return any(waits() for waits in self.other_gestures)
 
     def cancel_gestures(self) -> None:
         """Cancel the gesture under way, on any slice."""

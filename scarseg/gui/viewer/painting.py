@@ -197,14 +197,14 @@ def paint_grid(
 
 
 def paint_words(
-    painter: QPainter, room: QRectF, side: Qt.AlignmentFlag, text: str, name: str
+    painter: QPainter, place: QRectF, side: Qt.AlignmentFlag, text: str, name: str
 ) -> None:
     """Write words in screen pixels, with a dark seam so that they show on bright tissue too."""
     painter.setPen(theme.colour("#000000", 0.5))
     for dx, dy in SEAM:
-        painter.drawText(room.translated(dx, dy), side, text)
+        painter.drawText(place.translated(dx, dy), side, text)
     painter.setPen(QColor(name))
-    painter.drawText(room, side, text)
+    painter.drawText(place, side, text)
 
 
 def paint_caption(painter: QPainter, x: float, y: float, text: str, name: str) -> None:
@@ -217,9 +217,9 @@ def paint_caption(painter: QPainter, x: float, y: float, text: str, name: str) -
     painter.setFont(font)
     above = at.y() - 18
     top = above if above > 0 else max(at.y() + 2, 2.0)
-    room = QRectF(max(at.x(), 0.0) + 1, top, 200, 16)
+    place = QRectF(max(at.x(), 0.0) + 1, top, 200, 16)
     paint_words(
-        painter, room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, text, name
+        painter, place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, text, name
     )
     painter.restore()
 

@@ -22,12 +22,10 @@ BRUSHES = ("brush", "threshold", "eraser")
 CONTOUR_REACH = {"contour": 14.0, "box": 5.0, "point": 5.0}
 """How far from a contour of the wall each tool takes it, in screen pixels; others never do."""
 CONTOUR_HINTS = {
-    Border.ENDOCARDIUM: "Drag the endocardium where it is wrong. Home and End nudge all of it "
-    "(Shift: on all slices)",
-    Border.EPICARDIUM: "Drag the epicardium where it is wrong. Page Up and Page Down nudge all of "
-    "it (Shift: on all slices)",
+    Border.ENDOCARDIUM: "Drag the endocardium; Home, End nudge it (Shift: all slices)",
+    Border.EPICARDIUM: "Drag the epicardium; Page Up, Page Down nudge it (Shift: all slices)",
 }
-BOX_HINT = "; Ctrl-drag draws a box here."
+BOX_HINT = ". Ctrl: box"
 CURSORS = {
     "nw": Qt.CursorShape.SizeFDiagCursor,
     "se": Qt.CursorShape.SizeFDiagCursor,
@@ -112,9 +110,9 @@ class PointerView(SliceView):
 
     def _show_handles(self) -> None:
         """Show the handles a press would grab; among many small views only where the mouse is."""
-        hand = self.box_tool
+        tool = self.box_tool
         near = not self.small or self._current or self._over
-        self.prompt_layer.show_handles(hand.structure if hand is not None and near else None)
+        self.prompt_layer.show_handles(tool.structure if tool is not None and near else None)
 
     def _inside(self, at: tools_prompts.Position) -> bool:
         rows, columns = self._labels.shape
@@ -146,9 +144,9 @@ class PointerView(SliceView):
 
     def _prompt_at(self, at: tools_prompts.Position) -> bool:
         """Return whether the tool would take a box or point here."""
-        hand, reach = self.box_tool, 1 / self.screen_per_pixel
-        if hand is not None:
-            return hand.grip(self._prompts, at, REACH * reach) is not None
+        tool, reach = self.box_tool, 1 / self.screen_per_pixel
+        if tool is not None:
+            return tool.grip(self._prompts, at, REACH * reach) is not None
         if self.tool != "point":
             return False
         return tools_prompts.point_at(self._prompts, at, POINT_REACH * reach) is not None
@@ -161,7 +159,7 @@ class PointerView(SliceView):
             return
         contours, border, _ = found
         if not self.contour_layer.shown:
-            more = BOX_HINT if self.tool == "box" else "."
+            more = BOX_HINT if self.tool == "box" else ""
             self.hinted.emit(CONTOUR_HINTS[border] + more)
         self._draw_contour(contours, border)
 
@@ -197,9 +195,9 @@ class PointerView(SliceView):
             return Qt.CursorShape.SizeAllCursor
         if self.contour_layer.shown:
             return Qt.CursorShape.OpenHandCursor
-        hand = self.box_tool
-        if hand is not None and self.editable:
-            grip = hand.grip(self._prompts, at, REACH * reach)
+        tool = self.box_tool
+        if tool is not None and self.editable:
+            grip = tool.grip(self._prompts, at, REACH * reach)
             return Qt.CursorShape.CrossCursor if grip is None else CURSORS[grip.part]
         if self.tool == "point" and self.editable:
             index = tools_prompts.point_at(self._prompts, at, POINT_REACH * reach)

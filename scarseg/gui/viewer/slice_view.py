@@ -12,8 +12,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.gui.viewer import items, layers, painting
-from scarseg.gui.viewer.view_state import Levels, SharedAttribute, ViewState
+from scarseg.gui.viewer.view_state import SharedAttribute, ViewState
 from scarseg.gui.viewer.viewport import Viewport
+from scarseg.gui.viewer.window_level import Levels
 
 LETTERS = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters of the positive and negative direction of each LPS axis; H head, F foot."""
@@ -48,6 +49,7 @@ class SliceView(Viewport):
         self._tracer = painting.Tracer()
         self._prompts = SlicePrompts()
         self._waits = False
+        self._slice_index = 0
         self.image, self.tint = items.SliceImageItem(), items.TintImage()
         self.overlay = layers.Overlay(self._layers)
         self.grid = layers.GridLayer(self.overlay.redraw)
@@ -87,9 +89,16 @@ class SliceView(Viewport):
         ]
         self.overlay.redraw()
 
-    def show_image(self, pixels: FloatArray) -> None:
-        """Show the pixels (row, column) of a slice."""
+    def show_image(self, pixels: FloatArray, slice_index: int = 0) -> None:
+        """Show the pixels (row, column) of a slice, with its grey levels."""
+        self._slice_index = slice_index
         self.image.show_pixels(pixels)
+        self.image.show_levels(self.shown_levels)
+
+    @property
+    def shown_levels(self) -> Levels:
+        """Grey values from black to white of this slice."""
+        return self.shared.levels_of(self._slice_index)
 
     def show_labels(
         self, labels: LabelArray, under_scar: LabelArray, traced: painting.Traced
@@ -111,9 +120,9 @@ class SliceView(Viewport):
             self.chosen = None
         self.prompt_layer.show_prompts(prompts, self.chosen, waits)
 
-    def say(self, text: str, colour: str = "") -> None:
+    def show_status(self, text: str, colour: str = "") -> None:
         """Write slice and status into the corner, a dot of ``colour`` before them."""
-        self.corner.say(text, colour)
+        self.corner.show_text(text, colour)
         self.setAccessibleDescription(text)
 
     def make_small(self) -> None:
@@ -124,12 +133,12 @@ class SliceView(Viewport):
 
     def picture(self, caption: str) -> QImage:
         """Return the slice as it is shown, without the brush; ``caption`` stands in the corner."""
-        said, hand = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
-        self.say(caption)
+        status, visible = (self.corner.text(), self.corner.colour), self.tool_layer.isVisible()
+        self.show_status(caption)
         self.tool_layer.setVisible(False)
         image = self.grab().toImage()
-        self.say(*said)
-        self.tool_layer.setVisible(hand)
+        self.show_status(*status)
+        self.tool_layer.setVisible(visible)
         return image
 
     def set_levels(self, levels: Levels) -> None:
@@ -139,11 +148,12 @@ class SliceView(Viewport):
     def redraw(self) -> None:
         """Draw again after something that all views share was changed."""
         shown = not self.shared.hidden
-        self.image.show_levels(self.levels)
+        self.image.show_levels(self.shown_levels)
         if self.image.smooth is not self.shared.smooth:
             self.image.smooth = self.shared.smooth
             self.image.update()
-        self.tint.setOpacity(self.fill_opacity)
+        if self.tint.opacity() != self.fill_opacity:  # itemChange() of pyqtgraph costs a lot
+            self.tint.setOpacity(self.fill_opacity)
         self.tint.setVisible(shown and self.filled)
         self.grid.setVisible(not self.shared.smooth)
         for layer in (self.outlines, self.contour_layer, self.marks, *self.added_layers):

@@ -11,16 +11,17 @@ from PyQt6.QtCore import QObject, QPointF, QRectF, pyqtSignal
 from scarseg.case.case import Case
 from scarseg.case.labels import Label, wall_mask
 from scarseg.gui.tools.contours import ContourCache
+from scarseg.gui.viewer.window_level import Balance, Levels
 
-Levels = tuple[float, float]
 T = TypeVar("T")
 
 
 class ViewState(QObject):
     """Values that every view of a slice takes from one place.
 
-    ``levels`` are the grey values from black to white; ``filled`` and ``fill_opacity`` say how
-    labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
+    ``levels`` are the grey values from black to white on the scale of the stack, ``balances`` carry
+    them to that of each slice where slices are not shown alike; ``filled`` and ``fill_opacity``
+    say how labels are tinted; ``hidden`` is true while a reader wants the image alone; ``tool``,
     ``label``, ``radius_mm`` and ``threshold`` (source units) are of the tool in use, ``editable``
     whether it may change anything. ``contours`` are those of the wall of each slice.
 
@@ -35,6 +36,7 @@ class ViewState(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.levels: Levels = (0.0, 1.0)
+        self.balances: tuple[Balance, ...] = ()
         self.fill_opacity = 0.3
         self.filled = True
         self.smooth = True
@@ -52,6 +54,11 @@ class ViewState(QObject):
         if getattr(self, name) != value:
             setattr(self, name, value)
             self.changed.emit()
+
+    def levels_of(self, slice_index: int) -> Levels:
+        """Return the grey values from black to white of a slice."""
+        known = slice_index < len(self.balances)
+        return self.balances[slice_index].levels(self.levels) if known else self.levels
 
     def choose_tool(self, name: str) -> None:
         """Choose a tool, in all views at once."""

@@ -20,7 +20,7 @@ class Viewport(QWidget):
     """A pyqtgraph view whose coordinates are source pixels, in true proportions.
 
     It takes no mouse events: they are this widget's. ``seen`` is the part that is shown in mm;
-    all of it is in view whatever the widget's shape. ``whole`` is the slice, ``home`` the heart
+    all of it is in view whatever the widget's shape. ``whole`` is the slice, ``heart_mm`` the heart
     where it is known, both in mm.
 
     Signals:
@@ -31,7 +31,7 @@ class Viewport(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.home: QRectF | None = None
+        self.heart_mm: QRectF | None = None
         self.whole = self.seen = QRectF(0, 0, 1, 1)
         self._spacing = (1.0, 1.0)
         self.box = pg.ViewBox(lockAspect=True, invertY=True, enableMouse=False, enableMenu=False)
@@ -56,11 +56,11 @@ class Viewport(QWidget):
 
     def fit_heart(self) -> None:
         """Fit the heart, or the whole slice where it is not known."""
-        self.show_region(self.home or self.whole)
+        self.show_region(self.heart_mm or self.whole)
 
     def fit(self) -> None:
-        """Fit the heart (``home``, in mm); where it fits already, the whole slice."""
-        target = self.home or self.whole
+        """Fit the heart (``heart_mm``, in mm); where it fits already, the whole slice."""
+        target = self.heart_mm or self.whole
         away = self.seen.center() - target.center()
         fits = abs(self.seen.height() - target.height()) < 1 and hypot(away.x(), away.y()) < 1
         self.show_region(self.whole if fits else target)

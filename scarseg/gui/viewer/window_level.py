@@ -8,7 +8,7 @@ import numpy as np
 from PyQt6.QtCore import QSettings
 
 from scarseg.case.case import Case
-from scarseg.case.labels import Label, infarct_mask
+from scarseg.case.labels import Label, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
 from scarseg.quant import remote as quant_remote
 from scarseg.quant import suggested_threshold
@@ -40,6 +40,11 @@ POOL_PERCENTILES = (70.0, 98.0)
 LITTLE = 0.25
 """A bright class smaller than this share of the middle of a slice is fat, not blood."""
 
+ENOUGH_VOXELS = 20
+"""Remote wall and blood pool of a slice tell its levels from this many voxels on."""
+MOST_GAIN = 1.6
+"""The contrast of a slice is balanced by this factor at most, so that noise stays noise."""
+
 
 @dataclass(frozen=True)
 class Tissues:
@@ -53,6 +58,62 @@ class Tissues:
     pool: float
     scar: float | None
     pool_top: float = -np.inf
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How the signal of a slice compares with that of the stack.
+
+    ``remote`` is that of the slice's remote wall and ``stack_remote`` the stack's, in source
+    units; ``gain`` the contrast of blood and remote wall to that of the stack.
+    """
+
+    remote: float
+    stack_remote: float
+    gain: float = 1.0
+
+    def levels(self, levels: Levels) -> Levels:
+        """Carry levels on the scale of the stack to that of the slice."""
+        low, high = (self.remote + (v - self.stack_remote) * self.gain for v in levels)
+        return low, high
+
+
+def balances(case: Case) -> tuple[Balance, ...]:
+    """Balance every slice so that its remote wall is as grey as that of the stack.
+
+    Coils and nulling differ from slice to slice. A slice with too little wall or pool to tell by
+    goes between its neighbours. Empty where no slice tells.
+    """
+    pixels, labels = case.stack.pixels, case.labels
+    found = tissues(case)
+    contrast = found.pool - found.remote
+    remotes, gains = [np.nan] * len(labels), [np.nan] * len(labels)
+    for k, one in enumerate(labels):
+        signal = quant_remote.slice_remote_signal(
+            pixels[k], wall_mask(one), infarct_mask(one), case.stack.pixel_spacing_mm
+        )
+        if signal is None or signal.n_voxels < ENOUGH_VOXELS:
+            continue
+        remotes[k] = signal.mean
+        pool = pixels[k][one == Label.BLOOD_POOL]
+        if pool.size >= ENOUGH_VOXELS and contrast > 0:
+            own = (float(np.percentile(pool, POOL_PERCENTILES[0])) - signal.mean) / contrast
+            gains[k] = min(max(own, 1 / MOST_GAIN), MOST_GAIN)
+    if np.isnan(remotes).all():
+        return ()
+    if np.isnan(gains).all():
+        gains = [1.0] * len(labels)
+    return tuple(
+        Balance(remote, found.remote, gain)
+        for remote, gain in zip(_filled(remotes), _filled(gains), strict=True)
+    )
+
+
+def _filled(values: list[float]) -> list[float]:
+    """Fill gaps (NaN) between the nearest values on either side."""
+    known = [k for k, value in enumerate(values) if not np.isnan(value)]
+    filled = np.interp(np.arange(len(values)), known, [values[k] for k in known])
+    return [float(value) for value in filled]
 
 
 def preset(case: Case, name: str) -> Levels:

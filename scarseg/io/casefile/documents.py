@@ -9,14 +9,17 @@ file and never change.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Self, TypeVar
 
 import msgspec
 
 from scarseg.case.case import ModelIdentity
+from scarseg.case.contours import area
 from scarseg.case.history import Cause, DetectorScope, ModelRun, SliceReading, SliceStatus, Step
 from scarseg.case.labels import Label, Patch
-from scarseg.case.prompts import Box, InsertionPoint, Origin, Point, SlicePrompts
+from scarseg.case.measurements import MassConvention, MassInterval
+from scarseg.case.prompts import Box, Contour, InsertionPoint, Origin, Point, SlicePrompts
 
 _T = TypeVar("_T")
 
@@ -102,6 +105,9 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
     status: SliceStatus
     edited: bool
     reason: str
+    mvo_sought: bool | msgspec.UnsetType = msgspec.UNSET
+    endocardium: Contour | msgspec.UnsetType = msgspec.UNSET
+    epicardium: Contour | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, reading: SliceReading) -> Self:
@@ -115,6 +121,9 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             status=reading.status,
             edited=bool(reading.edited),
             reason=reading.reason,
+            mvo_sought=True if reading.mvo_sought else msgspec.UNSET,
+            endocardium=prompts.endocardium or msgspec.UNSET,
+            epicardium=prompts.epicardium or msgspec.UNSET,
         )
 
     def reading(self) -> SliceReading:
@@ -124,8 +133,10 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             lv_box=_box(self.lv_box),
             no_scar=self.no_scar,
             pool_box=_box(self.pool_box),
+            endocardium=_contour(self.endocardium),
+            epicardium=_contour(self.epicardium),
         )
-        return SliceReading(prompts, self.status, self.edited, self.reason)
+        return SliceReading(prompts, self.status, self.edited, self.reason, self.mvo_sought is True)
 
 
 class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):
@@ -262,6 +273,45 @@ class Software(msgspec.Struct, kw_only=True, frozen=True):
     version: str = ""
 
 
+class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
+    """Interval of the scar mass by one convention."""
+
+    convention: MassConvention
+    low_g: float
+    high_g: float
+    slices_g: list[tuple[float, float]]
+    method: str
+    segmenter: str = ""
+
+    @classmethod
+    def of(cls, interval: MassInterval) -> Self:
+        return cls(
+            convention=interval.convention,
+            low_g=float(interval.low_g),
+            high_g=float(interval.high_g),
+            slices_g=[(float(low), float(high)) for low, high in interval.slices_g],
+            method=interval.method,
+            segmenter=interval.segmenter_sha256,
+        )
+
+    def interval(self, n_slices: int) -> MassInterval:
+        """Return the interval of a stack of so many slices.
+
+        Raises:
+            ValueError: it has not one interval per slice.
+        """
+        if len(self.slices_g) != n_slices:
+            raise ValueError("an interval must have one part per slice")
+        return MassInterval(
+            self.low_g,
+            self.high_g,
+            tuple(self.slices_g),
+            self.method,
+            self.convention,
+            self.segmenter,
+        )
+
+
 class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     """The record "case": everything but labels and steps."""
 
@@ -280,6 +330,7 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     slice_seconds: list[float] = []
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
+    intervals: list[IntervalDocument] = []
 
     @property
     def statuses(self) -> list[SliceStatus]:
@@ -311,6 +362,14 @@ def decode_document(data: bytes, kind: type[_T]) -> _T:
 
 def _box_row(box: Box | None) -> BoxRow | None:
     return None if box is None else BoxRow.of(box)
+
+
+def _contour(corners: Contour | msgspec.UnsetType) -> Contour | None:
+    if isinstance(corners, msgspec.UnsetType):
+        return None
+    if len(corners) < 3 or not isfinite(area(corners)):
+        raise ValueError("a contour needs three corners")
+    return corners
 
 
 def _box(row: BoxRow | None) -> Box | None:

@@ -38,6 +38,7 @@ from scarseg.case.stack import Stack
 from scarseg.io.casefile.documents import (
     CaseDocument,
     ImageSource,
+    IntervalDocument,
     PatchRow,
     ReadingDocument,
     Software,
@@ -195,6 +196,7 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
             labels_under_scar=_labels_under_scar(records.get("grounds"), labels),
             record=record,
             insertion=document.insertion,
+            intervals=tuple(each.interval(stack.n_slices) for each in document.intervals),
         )
     except (TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
         raise DamagedCaseError(f"its content cannot be read ({type(error).__name__})") from error
@@ -229,6 +231,7 @@ def _document(case: Case) -> CaseDocument:
         slice_seconds=[float(s) for s in case.slice_seconds],
         proposed=[None if each is None else PatchRow.of(each) for each in case.proposed],
         insertion=case.insertion,
+        intervals=[IntervalDocument.of(each) for each in case.intervals],
     )
 
 

@@ -13,6 +13,8 @@ from scarseg.io.casefile.lock import folder_guard
 
 MAX_REMEMBERED = 1000
 """Cases whose last slice is remembered, the latest ones."""
+RECENT, MAX_RECENT = "recent_folders.json", 8
+"""File of the folders opened last, and how many are remembered."""
 MIN_NAME_LENGTH = 3
 """Shorter parts of a name or identifier are found in any path."""
 _log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ def save_last_folder(folder: Path, shown: Path, names: Iterable[str]) -> None:
             kept.unlink(missing_ok=True)
         else:
             atomic.make_private_folder(folder)
+            recent = [path, *(one for one in load_recent_folders(folder) if one != path)]
+            texts = [str(one) for one in recent[:MAX_RECENT]]
+            atomic.replace_file(folder / RECENT, json.dumps(texts).encode("ascii"))
             atomic.replace_file(kept, json.dumps(str(path)).encode("ascii"))
     except OSError as error:
         _log.info("the folder was not kept: %s", type(error).__name__)
@@ -69,6 +74,15 @@ def load_last_folder(folder: Path) -> Path | None:
         return path if path.is_dir() else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+def load_recent_folders(folder: Path) -> list[Path]:
+    """Return the folders opened last that are still there, the latest first."""
+    try:
+        found = json.loads((folder / RECENT).read_bytes()[: 1 << 16])
+        return [path for path in map(Path, found[:MAX_RECENT]) if path.is_dir()]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return []
 
 
 def _file(folder: Path) -> Path:

@@ -302,9 +302,7 @@ def _read(path: Path, stack: Stack) -> CaseContent | None:
         raise StoreError("E_CASE_NEWER", _newer(newer), str(path)) from newer
     differing = _difference(content, stack)
     if differing:
-        message = (
-            f"The saved case {path} was made on other images of this series ({differing} differ)."
-        )
+        message = f"The saved case {path} was made on other images ({differing} differ)."
         raise StoreError("E_CASE_OTHER_STACK", message, str(path))
     return content
 

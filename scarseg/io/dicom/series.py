@@ -84,9 +84,13 @@ def _assemble_series(
     for (group, files), part in zip(groups, parts, strict=True):
         wrong = ""
         if len(owners) > 1:
-            wrong = "Several patients or studies share this series UID; split."
-            if len({(patient, study) for patient, _, study in owners}) == 1:
-                wrong = f"One patient ID carries {len(owners)} names in this series; split."
+            patients = {patient for patient, _, _ in owners}
+            studies = {study for _, _, study in owners}
+            wrong = f"One patient ID carries {len(owners)} names in this series; split."
+            if len(patients) > 1:
+                wrong = f"{len(patients)} patient IDs share this series UID; split."
+            elif len(studies) > 1:
+                wrong = f"{len(studies)} studies share this series UID; split."
         elif files[0].patient_id in several_names:
             wrong = "One patient ID carries several names in these files."
         _summarize(group, files, part, len(groups), wrong, result)

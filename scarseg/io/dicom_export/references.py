@@ -170,7 +170,7 @@ def read_source_images(summary: StackSummary, stack: Stack, identify: bool = Fal
         identify: name the patient as the files do, instead of by pseudonym.
 
     Raises:
-        InputError: E_SOURCE_CHANGED, a file is not the one that was read; E_INPUTUNREADABLE.
+        InputError: E_SOURCE_CHANGED, a file is not the one that was read; E_INPUT_UNREADABLE.
     """
     place = {(one.sop_uid, one.number): one.source for one in summary.frames}
     headers: dict[Source, Elements] = {}

@@ -107,7 +107,7 @@ def tissues_in(labels: LabelArray) -> tuple[Tissue, ...]:
 
 
 def build_segmentation(
-    case: Case, origin: references.SourceImages, created: datetime
+    case: Case, origin: references.SourceImages, created: datetime, label_map: bool = False
 ) -> Segmentation:
     """Build the segmentation of a case on the source grid.
 
@@ -123,18 +123,22 @@ def build_segmentation(
     digest = content_hash(case, origin)
     date, time = references.date_and_time(created)
     algorithm = _algorithm(case)
-    masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1)
+    masks = np.stack([one.mask(case.labels) for one in tissues], axis=-1).astype(np.uint8)
+    kind, what = SegmentationTypeValues.BINARY, "segmentation"
+    if label_map:  # a voxel has one value: that of the innermost tissue
+        kind, what = SegmentationTypeValues.LABELMAP, "label map"
+        masks = np.max(masks * np.arange(1, len(tissues) + 1, dtype=np.uint8), axis=-1)
     dataset = Segmentation(
         source_images=references.slice_headers(case.stack, origin),
-        pixel_array=masks.astype(np.uint8),
-        segmentation_type=SegmentationTypeValues.BINARY,
+        pixel_array=masks,
+        segmentation_type=kind,
         segment_descriptions=[
             _describe(number, tissue, case, algorithm, digest)
             for number, tissue in enumerate(tissues, 1)
         ],
-        series_instance_uid=derived_uid(digest, "segmentation series"),
+        series_instance_uid=derived_uid(digest, f"{what} series"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=derived_uid(digest, "segmentation"),
+        sop_instance_uid=derived_uid(digest, what),
         instance_number=1,
         manufacturer=references.MANUFACTURER,
         manufacturer_model_name=references.MODEL,
@@ -167,7 +171,7 @@ def algorithm_type(case: Case) -> SegmentAlgorithmTypeValues:
         reading.edited
         or reading.prompts.points
         or reading.prompts.no_scar
-        or reading.prompts.pool_box is not None
+        or reading.prompts.has_heart_prompts
         or any(box.origin is BoxOrigin.READER for box in reading.prompts.boxes)
         or (
             reading.prompts.lv_box is not None and reading.prompts.lv_box.origin is BoxOrigin.READER

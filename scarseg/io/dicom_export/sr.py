@@ -127,6 +127,8 @@ def _groups(document: _Document) -> list[_Group]:
     if measured.lv_mass_thickness_g is not None and measured.lv_mass_spacing_g is not None:
         both = (measured.lv_mass_thickness_g, measured.lv_mass_spacing_g)
         groups.append(_group(document, wall, _masses(_LV_MASS, both)))
+    if not measured.examined:
+        return groups  # nothing is known of scar: 0 g would be a finding
     numbers = _masses(uids.MASS, (measured.scar_mass_thickness_g, measured.scar_mass_spacing_g))
     numbers.append(_number(uids.VOLUME, measured.scar_volume_ml, uids.MILLILITRE, _DEPTHS[chosen]))
     if measured.scar_percent_lv is not None:
@@ -134,8 +136,9 @@ def _groups(document: _Document) -> list[_Group]:
             _number(uids.SHARE_OF_LV, measured.scar_percent_lv, uids.PERCENT, _DEPTHS[chosen])
         )
     groups.append(_group(document, scar, numbers))
-    if any(one.n_mvo_voxels for one in measured.slices):
-        both = (measured.mvo_mass_thickness_g, measured.mvo_mass_spacing_g)
+    by_thickness, by_spacing = measured.mvo_mass_thickness_g, measured.mvo_mass_spacing_g
+    if by_thickness is not None and by_spacing is not None:
+        both = (by_thickness, by_spacing)
         groups.append(_group(document, mvo, _masses(uids.MASS, both)))
     return groups
 

@@ -25,6 +25,8 @@ COLUMNS = (
     "scar_volume_ml",
     "scar_mass_low_g",
     "scar_mass_high_g",
+    "doubt",
+    "doubt_reasons",
     "scar_mass_proposed_g",
     "n_slices_changed",
     "mvo_mass_g",
@@ -84,6 +86,7 @@ SLICE_COLUMNS = (
     "scar_mass_proposed_thickness_g",
     "scar_mass_proposed_spacing_g",
     "changed",
+    "doubt_reasons",
     "seconds",
     "n_interactions",
 )

@@ -102,6 +102,11 @@ def _prompts(prompts: SlicePrompts) -> dict[str, object]:
         "points": [_point(one) for one in prompts.points],
         "pool_box": None if prompts.pool_box is None else _box(prompts.pool_box),
         "no_scar": prompts.no_scar,
+        **{
+            name: [list(corner) for corner in contour]
+            for name in ("endocardium", "epicardium")
+            if (contour := getattr(prompts, name)) is not None
+        },
     }
 
 

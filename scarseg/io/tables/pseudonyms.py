@@ -47,8 +47,13 @@ def key_name() -> str:
     return "public" if key == _PUBLIC_KEY else hashlib.sha256(key).hexdigest()[:8]
 
 
+def key_text() -> str:
+    """Return the key as the variable takes it, for processes on other machines."""
+    return _key().decode("utf-8", "surrogateescape")
+
+
 def _key() -> bytes:
-    key = os.environ.get(KEY_VARIABLE, "").encode()
+    key = os.environ.get(KEY_VARIABLE, "").encode("utf-8", "surrogateescape")
     if not key:
         try:
             with (data_folder() / KEY_FILE).open("rb") as file:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 import scarseg
 from scarseg.case.case import Case, CaseStatus
+from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import Measurements, SliceMeasurement
 from scarseg.case.prompts import Origin
 from scarseg.errors import OutputError
@@ -140,22 +141,23 @@ def case_record(
     identity = identity_cells(
         stack.patient_id, stack.study_uid, stack.series_uid, stack.part, stack.study_date, identify
     )
+    seen = measured.examined
     row: dict[str, Cell] = {
         **identity,
         "sequence": str(stack.sequence),
         "n_slices": measured.n_slices,
         "n_slices_reviewed": measured.n_slices_reviewed,
         "status": export_status(case),
-        "scar_mass_g": measured.scar_mass_g,
+        "scar_mass_g": measured.scar_mass_g if seen else None,
         "mass_convention": str(measured.convention),
-        "scar_mass_thickness_g": measured.scar_mass_thickness_g,
-        "scar_mass_spacing_g": measured.scar_mass_spacing_g,
-        "scar_volume_ml": measured.scar_volume_ml,
+        "scar_mass_thickness_g": measured.scar_mass_thickness_g if seen else None,
+        "scar_mass_spacing_g": measured.scar_mass_spacing_g if seen else None,
+        "scar_volume_ml": measured.scar_volume_ml if seen else None,
         "scar_mass_proposed_g": measured.scar_mass_proposed_g,
         "n_slices_changed": measured.n_slices_changed,
         "mvo_mass_g": measured.mvo_mass_g,
         "lv_mass_g": measured.lv_mass_g,
-        "scar_percent_lv": measured.scar_percent_lv,
+        "scar_percent_lv": measured.scar_percent_lv if seen else None,
         "slice_thickness_mm": stack.slice_thickness_mm,
         "slice_thickness_source": "user" if stack.thickness_from_user else "header",
         "slice_spacing_mm": stack.slice_spacing_mm,
@@ -207,7 +209,7 @@ def reading_method(case: Case) -> str:
     prompted = any(
         reading.prompts.points
         or reading.prompts.no_scar
-        or reading.prompts.pool_box is not None
+        or reading.prompts.has_heart_prompts
         or any(box.origin is Origin.READER for box in reading.prompts.boxes)
         for reading in case.readings
     )
@@ -285,7 +287,19 @@ def _cell(value: Cell) -> str:
 def _slice_cells(
     identity: Mapping[str, Cell], one: SliceMeasurement, case: Case
 ) -> dict[str, Cell]:
-    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-3]}
+    cells: dict[str, Cell] = {name: getattr(one, name) for name in SLICE_COLUMNS[5:-4]}
+    if one.status is SliceStatus.UNSEEN and not one.n_infarct_voxels:
+        # Zero would stand for "no scar": nobody has looked.
+        cells.update(
+            dict.fromkeys(
+                (
+                    "n_infarct_voxels",
+                    "scar_area_mm2",
+                    "scar_mass_thickness_g",
+                    "scar_mass_spacing_g",
+                )
+            )
+        )
     return {
         **identity,
         **cells,

@@ -58,7 +58,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
     case = reader.document.snapshot()
     _export(reader, mine, EVERYTHING)
     job = select_stacks(dicom.scan([tmp_path / "study"])).jobs[0]
-    maker = reader.window.commands.export.interval_maker(case)
+    maker = reader.window.commands.export.interval_of(case)
     interval = maker(case, lambda *_: None)
     for kind in (MaskFormat.NIFTI, MaskFormat.SEG, MaskFormat.RTSTRUCT):
         sr = kind is MaskFormat.SEG
@@ -149,7 +149,7 @@ def test_the_sheet_asks_for_what_can_be_had(reading, tmp_path):
     chosen = []
     made = ExportDialog(
         reading.window,
-        "P0",
+        ("P0", "P0"),
         ExportRequest(tmp_path, DEFAULT_FORMATS),
         3,
         False,

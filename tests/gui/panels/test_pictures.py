@@ -51,7 +51,7 @@ def test_neither_the_cursor_nor_a_typed_reason_is_in_the_picture(reading):
     reading.act("brush")
     plain = _grey(reading.window.canvas.picture("Slice 3 of 5"))
     reading.window.canvas.tool_layer.show_brush((36, 30), (8, 8), theme.ORANGE)
-    reading.window.canvas.say("Slice 3 of 5 · not assessable · the patient moved")
+    reading.window.canvas.show_status("Slice 3 of 5 · not assessable · the patient moved")
     pictured = _grey(reading.window.canvas.picture("Slice 3 of 5"))
     np.testing.assert_array_equal(pictured, plain)
     assert "the patient moved" in reading.window.canvas.corner.text()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from scarseg.case.labels import Label
+import pytest
 
 DASH = "–"
 
@@ -46,10 +46,22 @@ def mvo(reader) -> tuple[str, str]:
     return results.figures["mvo"].text(), results._words["mvo"].text()
 
 
+def test_mvo_is_looked_for_with_the_scar(reading):
+    reading.wait(lambda: mvo(reading) == ("0.0 g", "of it MVO"))
+    assert not reading.document.undo_stack.count(), "no step of the reader's"
+
+
 def test_mvo_is_a_dash_until_it_was_looked_for(reading):
-    assert mvo(reading) == (DASH, "MVO not looked for")
-    with_scar = [k for k in range(5) if (reading.case.labels[k] >= Label.SCAR).any()]
+    reading.wait(lambda: mvo(reading) == ("0.0 g", "of it MVO"))
+    document, with_scar = reading.document, list[int]()
+    for k, one in enumerate(reading.case.readings):
+        if one.mvo_sought:
+            with_scar.append(k)
+            unread = replace(one, mvo_sought=False, edited=True)
+            document.push(document.case.change("forget", k, unread))
+            reading.inference.predictions[k]._by_labels.clear()
     assert len(with_scar) > 1
+    assert mvo(reading) == (DASH, "MVO not looked for")
     reading.go_to(with_scar[0])
     reading.act("propose_mvo")
     figure, words = mvo(reading)
@@ -61,6 +73,7 @@ def test_mvo_is_a_dash_until_it_was_looked_for(reading):
 
 
 def test_mvo_that_is_drawn_is_weighed(reading):
+    reading.wait(lambda: mvo(reading) == ("0.0 g", "of it MVO"))
     reading.act("label_4")
     reading.paint((30, 30), (36, 30))
     figure, words = mvo(reading)

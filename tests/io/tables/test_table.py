@@ -16,7 +16,7 @@ import pytest
 
 from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import Cause, SliceReading, SliceStatus
-from scarseg.case.labels import LabelArray
+from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import Stack
@@ -81,14 +81,50 @@ def test_slice_rows_add_up_to_the_stack(case: Case, tmp_path: Path) -> None:
     assert [one["slice_index"] for one in slices] == ["0", "1", "2", "3", "4"]
     assert {one["series_uid"] for one in slices} == {"1.2.3.4"}
     for mass in ("scar_mass_thickness_g", "scar_mass_spacing_g"):
-        assert sum(float(one[mass]) for one in slices) == pytest.approx(float(row[mass]), rel=1e-12)
+        total = sum(float(one[mass] or 0) for one in slices)
+        assert total == pytest.approx(float(row[mass]), rel=1e-12)
+        assert [one[mass] == "" for one in slices] == [True, False, False, False, True]
 
 
 def test_lv_mass_without_wall_is_blank_not_zero(phantom_stack: Stack, tmp_path: Path) -> None:
     record = pipeline.measured_record(Case.new(phantom_stack))
     [row] = read_csv(pipeline.export_table(tmp_path / "scar.csv", [record]).table)
     assert row["lv_mass_g"] == row["scar_percent_lv"] == ""
-    assert row["scar_mass_g"] == "0.0"
+
+
+def test_zero_stands_for_none_and_never_for_not_looked_for(
+    phantom_stack: Stack, tmp_path: Path
+) -> None:
+    """Nobody has looked: blank. A reader says "no scar" on one slice: 0 g, and no MVO in it."""
+    masses = ("scar_mass_g", "scar_mass_thickness_g", "scar_mass_spacing_g", "scar_volume_ml")
+    case = Case.new(phantom_stack)
+    files = pipeline.export_table(tmp_path / "new.csv", [pipeline.measured_record(case)])
+    [row] = read_csv(files.table)
+    assert [row[name] for name in (*masses, "mvo_mass_g")] == [""] * 5
+    case.readings[2] = SliceReading(status=SliceStatus.NO_SCAR)
+    files = pipeline.export_table(tmp_path / "one.csv", [pipeline.measured_record(case)])
+    [row] = read_csv(files.table)
+    assert [row[name] for name in (*masses, "mvo_mass_g")] == ["0.0"] * 5
+    slices = read_csv(files.slices)
+    assert [one["scar_mass_thickness_g"] for one in slices] == ["", "", "0.0", "", ""]
+    assert [one["n_mvo_voxels"] for one in slices] == ["", "", "0", "", ""]
+
+
+def test_mvo_is_blank_until_it_was_looked_for_on_every_slice_with_scar(
+    phantom_stack: Stack, tmp_path: Path
+) -> None:
+    case = Case.new(phantom_stack)
+    for k in (1, 2):
+        case.labels[k][30, 30:34] = Label.SCAR
+        case.readings[k] = SliceReading(status=SliceStatus.PROPOSED, mvo_sought=k == 1)
+    blank = pipeline.measured_record(case)
+    assert blank.row["mvo_mass_g"] is None and blank.row["scar_mass_g"] is not None
+    assert [one["n_mvo_voxels"] for one in blank.slices] == [None, 0, None, None, None]
+    case.readings[2] = SliceReading(status=SliceStatus.PROPOSED, mvo_sought=True)
+    assert pipeline.measured_record(case).row["mvo_mass_g"] == 0.0
+    case.labels[2][30, 30] = Label.MVO
+    # One voxel of 1.5 x 1.25 mm, 8 mm thick, 1.05 g/ml.
+    assert pipeline.measured_record(case).row["mvo_mass_g"] == pytest.approx(0.01575)
 
 
 def test_status_is_incomplete_until_every_slice_was_read(case: Case) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PyQt6.QtCore import QEvent, QObject, QTimer, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import (
     QHBoxLayout,
@@ -16,12 +16,12 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.gui.actions import Actions
 from scarseg.gui.panels.bullseye.summary import SegmentSummary, summarize
 from scarseg.gui.panels.bullseye.view import BullseyeView
+from scarseg.gui.panels.docks import PanelDocks
 from scarseg.gui.panels.insertion_point import InsertionTool
-from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
@@ -86,7 +86,7 @@ class BullseyePanel(QWidget):
         for page in (buttons, self.figures):
             self._row.addWidget(page)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setContentsMargins(12, 2, 12, 4)
         layout.setSpacing(2)
         layout.addLayout(head)
         for part in (self.view, self.words, self._row):
@@ -101,9 +101,8 @@ class BullseyePanel(QWidget):
         if summary is None:
             self.view.show_nothing(why)
             return
-        convention = MassConvention.THICKNESS
-        words = {number: summary.words(number, convention) for number in summary.slices}
-        self.view.show_percents(summary.percents(self._by_ray), summary.arteries(convention), words)
+        words = {number: summary.words(number) for number in summary.slices}
+        self.view.show_percents(summary.percents(self._by_ray), summary.arteries(), words)
 
     def _choose_scope(self, by_ray: bool) -> None:
         self._by_ray = by_ray
@@ -130,7 +129,7 @@ class BullseyePanel(QWidget):
         self.words.setText("" if summary is None else summary.note())
         if summary is not None and hovering and number is not None:
             self.words.setText(summary.title(SEGMENTS[number - 1]))
-            self.figures.setText(summary.figures(number, MassConvention.THICKNESS))
+            self.figures.setText(summary.figures(number))
 
 
 class BullseyeController(QObject):
@@ -140,72 +139,49 @@ class BullseyeController(QObject):
         self,
         session: Session,
         views: Views,
-        results: ResultsPanel,
+        docks: PanelDocks,
         go_to: Callable[[int], None],
         actions: Actions,
         window: QWidget,
     ) -> None:
         super().__init__(window)
-        self._session, self._views, self._results = session, views, results
+        self._session, self._views = session, views
         self.insertion = InsertionTool(session, views, window)
         self._go_to = go_to
         self._n_changes, self._n_shown = 0, -1
-        self._user_choice = False
         self._debounce = QTimer(self)
         self._debounce.setSingleShot(True)
         self._debounce.setInterval(DEBOUNCE_MS)
         self._debounce.timeout.connect(self.map_now)
         session.opened.connect(self._follow)
-        actions.connect({"bullseye": self._choose, "insertion": self._set_insertion})
-        self._toggle, self._history = actions["bullseye"], actions["history"]
+        session.front.slice_changed.connect(self._changed)
+        session.front.insertion_changed.connect(self._changed)
+        actions.connect({"insertion": self._set_insertion})
+        self._toggle = actions["bullseye"]
         self.panel = BullseyePanel(actions["insertion"])
-        self._results.take_panel(self.panel)
+        docks.add("bullseye", "Bull's eye", self.panel, action=self._toggle)
         self.panel.chosen.connect(self._go)
         self.panel.hovered.connect(self._highlight)
         self.panel.reset.clicked.connect(self.insertion.propose)
         self._toggle.toggled.connect(self._show)
-        self._history.toggled.connect(self._close_for_history)
         actions["cancel_gesture"].triggered.connect(self.insertion.disarm)
-        self._results.installEventFilter(self)
 
     def _set_insertion(self) -> None:
         """Wait for the click that sets the insertion point, with the panel open."""
-        if not self._toggle.isChecked():
-            self._user_choice = True
-            self._toggle.setChecked(True)
+        self._toggle.setChecked(True)
         self.insertion.arm()
 
     # Open and closed
 
-    def _choose(self) -> None:
-        self._user_choice = True
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Open the panel where there is room, until the reader opens or closes it."""
-        if event is not None and event.type() == QEvent.Type.Resize and not self._user_choice:
-            self._toggle.setChecked(self._results.height() >= MIN_HEIGHT_OPEN)
-        return super().eventFilter(watched, event)
-
     def _show(self, shown: bool) -> None:
-        if shown and self._results.short:
-            self._history.setChecked(False)
-        self._results.show_panel(self.panel, shown)
         self.insertion.show(self.panel.shown if shown else None)
         self._later()
-
-    def _close_for_history(self, history_shown: bool) -> None:
-        if history_shown and self._results.short:
-            self._toggle.setChecked(False)
 
     # What it shows
 
     def _follow(self) -> None:
         self.insertion.show(None)
         self.panel.show_summary(None)
-        if self._session.current is not None:
-            document = self._session.current.document
-            document.slice_changed.connect(self._changed)
-            document.insertion_changed.connect(self._changed)
         self._changed()
 
     def _changed(self, *_what: object) -> None:

@@ -13,6 +13,7 @@ from scarseg.case.prompts import InsertionPoint
 from scarseg.case.stack import Stack
 from scarseg.quant.bullseye_layout import whole_percent
 from scarseg.quant.insertion_point import InsertionSource, on_epicardium
+from scarseg.quant.mass import headline_convention
 from scarseg.quant.segments import Segment, Territory, TissueAmount
 from scarseg.quant.transmurality import Transmurality
 from scarseg.quant.wall_map import WallMap, map_wall
@@ -25,13 +26,14 @@ class SegmentSummary:
     ``slices`` are the slices of a segment, by its number; ``fullest`` the one of them with most
     infarct (the middle one where there is none). ``marks`` are positions (column, row) of the
     insertion by slice: the point itself on its own slice, the epicardium in its direction on the
-    others.
+    others. Grams follow ``convention``, that of the headline.
     """
 
     found: WallMap
     slices: Mapping[int, tuple[int, ...]]
     fullest: Mapping[int, int]
     marks: Mapping[int, tuple[float, float]]
+    convention: MassConvention = MassConvention.THICKNESS
 
     @property
     def point(self) -> InsertionPoint:
@@ -42,10 +44,10 @@ class SegmentSummary:
         """Return the transmurality of each segment in percent, mean by ray or by area."""
         return self.found.ray_percents if by_ray else self.found.area_percents
 
-    def arteries(self, convention: MassConvention) -> dict[Territory, float | None]:
+    def arteries(self) -> dict[Territory, float | None]:
         """Return scar in percent of the wall of each coronary territory."""
         return {
-            artery: amount.scar_percent(convention)
+            artery: amount.scar_percent(self.convention)
             for artery, amount in self.found.measured.territories
         }
 
@@ -53,23 +55,23 @@ class SegmentSummary:
         """Return the voxels (row, column) of a segment on a slice."""
         return np.asarray(self.found.segments[k] == number, dtype=np.bool_)
 
-    def words(self, number: int, convention: MassConvention) -> str:
+    def words(self, number: int) -> str:
         """Return everything about a segment, for its tool tip."""
         segment, amount = self.found.measured.segments[number - 1]
         through = self.found.transmurality[number - 1]
         name = f"{self.title(segment)} · {segment.territory}"
-        return "\n".join((name, *_figures(through, amount, convention)))
+        return "\n".join((name, *_figures(through, amount, self.convention)))
 
     def title(self, segment: Segment) -> str:
         """Return the name of a segment: "8 mid anteroseptal · slices 4-6"."""
         return f"{segment.number} {segment.name} · {slice_range(self.slices[segment.number])}"
 
-    def figures(self, number: int, convention: MassConvention) -> str:
+    def figures(self, number: int) -> str:
         """Return artery, grams and percents of a segment in one line."""
         through = self.found.transmurality[number - 1]
         amount = self.found.measured.amount(number)
         by_area, by_ray = _percent(through.area_percent), _percent(through.ray_mean_percent)
-        grams = f"{amount.scar_mass_g(convention):.1f} g"
+        grams = f"{amount.scar_mass_g(self.convention):.1f} g"
         return f"{through.segment.territory} · {grams} · area {by_area} · rays {by_ray}"
 
     def note(self) -> str:
@@ -98,7 +100,8 @@ def summarize(
             scar = (here & infarct).sum(axis=(1, 2))
             slices[segment.number] = tuple(on)
             fullest[segment.number] = int(scar.argmax()) if scar.any() else on[len(on) // 2]
-    return SegmentSummary(found, slices, fullest, _marks(found, labels, stack))
+    convention = headline_convention(stack, MassConvention.THICKNESS)
+    return SegmentSummary(found, slices, fullest, _marks(found, labels, stack), convention)
 
 
 def _marks(found: WallMap, labels: LabelArray, stack: Stack) -> dict[int, tuple[float, float]]:

@@ -17,7 +17,6 @@ from PyQt6.QtGui import (
     QPaintEvent,
     QPen,
     QPolygonF,
-    QResizeEvent,
 )
 from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -55,6 +54,10 @@ _MIDDLE = Qt.AlignmentFlag.AlignCenter
 Percents = Mapping[int, float | None]
 
 
+SMALLEST = 120
+"""Smallest diameter of the disc with room for the percents, in pixels."""
+
+
 class BullseyeView(QWidget):
     """Segments in the colour of their transmurality class, with number and percent.
 
@@ -71,15 +74,13 @@ class BullseyeView(QWidget):
         self.setAccessibleName("Bull's eye")
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(SMALLEST, SMALLEST + LEGEND_HEIGHT)
         self._percents: Percents = {}
         self._arteries: Mapping[Territory, float | None] = {}
         self._words: Mapping[int, str] = {}
         self._why = ""
         self.at: int | None = None
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self.setFixedHeight(self.width() + LEGEND_HEIGHT)
 
     def sizeHint(self) -> QSize:
         return QSize(200, 200 + LEGEND_HEIGHT)

@@ -73,6 +73,7 @@ class MethodUpdater(QObject):
         self.request_soon = debounced(self, self._compute)
         regions.changed.connect(self.invalidate)
         session.opened.connect(self._follow)
+        session.front.slice_changed.connect(self.invalidate)
 
     @property
     def document(self) -> Document | None:
@@ -80,8 +81,6 @@ class MethodUpdater(QObject):
 
     def _follow(self) -> None:
         self.outlined, self._manual = None, None
-        if self.document is not None:
-            self.document.slice_changed.connect(self.invalidate)
         self.invalidate()
 
     def invalidate(self, *_what: object) -> None:
@@ -171,7 +170,7 @@ class ThresholdComparison(QObject):
         self.strip.row.chosen.connect(self.choose)
         self.regions.said.connect(self.said)
         view_row.threshold_shown.connect(self._methods.set_manual_threshold)
-        session.opened.connect(self._follow)
+        session.front.current_changed.connect(self._show)
         views.shared.changed.connect(self._window_level_changed)
         self._connect(actions)
 
@@ -236,10 +235,6 @@ class ThresholdComparison(QObject):
         self._show_preview()
         if wanted:
             self._methods.request_soon()
-
-    def _follow(self) -> None:
-        if self.document is not None:
-            self.document.current_changed.connect(self._show)
 
     def _window_level_changed(self) -> None:
         if self._views.shared.levels != self._levels:

@@ -35,7 +35,8 @@ from scarseg.gui.panels.thresholds.masks import (
 from scarseg.gui.theme import label
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
-from scarseg.gui.viewer.view_state import SMALLEST_MM, Levels, find_heart_region
+from scarseg.gui.viewer.view_state import SMALLEST_MM, find_heart_region
+from scarseg.gui.viewer.window_level import Levels
 
 SMALLEST, LARGEST = 64, 140
 """Width of a tile; eleven stand side by side in a window of 1280 pixels."""

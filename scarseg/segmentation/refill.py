@@ -1,0 +1,85 @@
+"""Predict scar anew inside a wall that a reader set: by contours, pool box, clicks or a brush."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scarseg.case.case import Case
+from scarseg.case.labels import Label, LabelArray
+from scarseg.case.prompts import Contour, Origin, SlicePrompts
+from scarseg.models import Embedding, Logits, Models
+from scarseg.quant.components import remove_islands
+from scarseg.segmentation.predict import correct_heart, predict
+from scarseg.segmentation.proposal import RULES, ProposalRules, bounding_box, scar_level
+from scarseg.segmentation.wall_correction import CorrectedHeart, HeartMasks
+
+
+def refill_wall(
+    models: Models,
+    embedding: Embedding,
+    prompts: SlicePrompts,
+    before: LabelArray,
+    labels_under_scar: LabelArray,
+    previous: Logits | None,
+    rules: ProposalRules = RULES,
+) -> CorrectedHeart:
+    """Correct wall and pool of a slice by its prompts for them and predict scar inside anew.
+
+    Without prompts for wall and pool the wall of the labels serves, as a reader drew it. Scar
+    and MVO of ``before`` are replaced: by what a reader's boxes and points ask for, and without
+    any by what the segmenter finds by itself.
+
+    Args:
+        prompts: of the slice.
+        before: labels (row, column).
+        labels_under_scar: labels underneath their scar.
+        previous: the prediction behind ``before``, None where there is none.
+    """
+    spacing = embedding.pixel_spacing_mm
+    corrected = correct_heart(models, embedding, prompts, before, labels_under_scar, previous)
+    heart = HeartMasks.of_labels(corrected.labels_under_scar)
+    asked = prompts if prompts.asks_for_scar else replace(prompts, boxes=())
+    logits = corrected.logits
+    if logits is None or asked.boxes != prompts.boxes:
+        box = prompts.lv_box
+        whole = heart.wall | heart.pool
+        if whole.any() and (box is None or box.origin is not Origin.READER):
+            asked = replace(asked, lv_box=bounding_box(whole))
+        logits = predict(models, embedding, asked.scar_only, heart=heart, rules=rules)
+    scar = heart.wall & (logits.scar > scar_level(asked, True, rules))
+    if prompts.no_scar:
+        scar[:] = False
+    if not prompts.asks_for_scar:
+        scar = remove_islands(scar, spacing, rules.island_mm2)
+    labels = corrected.labels_under_scar.copy()
+    labels[scar] = Label.SCAR
+    kept = None if corrected.logits is None else replace(corrected.logits, scar=logits.scar)
+    return CorrectedHeart(labels, corrected.labels_under_scar, kept)
+
+
+def labels_in_contours(
+    case: Case,
+    slice_index: int,
+    endocardium: Contour | None,
+    epicardium: Contour | None,
+    models: Models,
+    embedding: Embedding,
+    previous: Logits | None = None,
+) -> CorrectedHeart:
+    """Return the labels of a slice whose wall a reader drew anew, scar predicted inside it.
+
+    The case is not changed.
+
+    Args:
+        case: with the prompts for scar of the slice; without any, scar is automatic.
+        slice_index: of the slice.
+        endocardium: new border of the pool, None where it stays.
+        epicardium: new outer border of the wall, None where it stays.
+        models: segmenter and detector.
+        embedding: of the slice.
+        previous: the prediction behind its labels, None where there is none.
+    """
+    prompts = case.readings[slice_index].prompts.with_contours(endocardium, epicardium)
+    labels, under_scar = case.labels[slice_index], case.labels_under_scar
+    underneath = labels if under_scar is None else under_scar[slice_index]
+    return refill_wall(models, embedding, prompts, labels, underneath, previous)
