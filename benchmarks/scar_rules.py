@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--detector", default=None)
     parser.add_argument("--rules", nargs="+", default=["before", "now"], choices=GROUPS)
     parser.add_argument("--only", default="", help="rules whose name holds this")
+    parser.add_argument("--no-clicks", action="store_true")
     parser.add_argument("--walls", nargs="+", default=["", "thick"], choices=["", "thick"])
     options = parser.parse_args()
     cases, which = choose_patients(read_data(options.data), options.patients)
@@ -256,7 +257,8 @@ def main() -> None:
             for kind, some in (("", cases), ("  thick", thick)):
                 if kind.strip() not in options.walls:
                     continue
-                shown = measure(remembering, some, rules, group not in ("walls", "islands"))
+                clicking = group not in ("walls", "islands") and not options.no_clicks
+                shown = measure(remembering, some, rules, clicking)
                 title = kind or name
                 print(f"{title:34s}", *(f"{value:7.3f}" for value in shown), flush=True)
 
