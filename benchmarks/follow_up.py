@@ -86,6 +86,7 @@ def scan(heart: HeartShape, seed: int, options: SimulationOptions) -> tuple[Stac
         series_uid=f"2.25.{seed}",
         study_uid="2.25.1",
         sequence=scanner.sequence,
+        spacing_between_slices_mm=geometry.thickness_mm + geometry.gap_mm,
     )
     return stack, truth
 
@@ -134,6 +135,7 @@ def follow(n: int, seed: int, models: Models) -> Iterator[tuple[Pair, list[Pair]
             sequence=first.sequence,
             pixel_spacing_mm=first.pixel_spacing_mm,
             slice_thickness_mm=first.slice_thickness_mm,
+            slice_gap_mm=(first.spacing_between_slices_mm or 0.0) - first.slice_thickness_mm,
         )
         factor = FACTORS[number % len(FACTORS)]
         scars = tuple(replace(one, half_angle=one.half_angle * factor) for one in heart.scars)
@@ -159,8 +161,14 @@ def summary(name: str, pairs: list[Pair]) -> str:
     held = sum(one.held for one in pairs)
     alarms = sum(bool(one.found.beyond) for one in same)
     seen = sum(bool(one.found.beyond) for one in changed)
+    off = [
+        (one.found.change_g - one.true_g) / (one.found.smallest_change_g / 1.96)
+        for one in pairs
+        if one.found.smallest_change_g
+    ]
     return (
-        f"{name}: interval holds the true change in {held} of {len(pairs)}"
+        f"{name}: errors of the change are {np.std(off):.2f} of its standard deviation;"
+        f" interval holds the true change in {held} of {len(pairs)}"
         f" ({100 * held / len(pairs):.0f} %); false alarms {alarms} of {len(same)}"
         f" ({100 * alarms / len(same):.0f} %); changes found {seen} of {len(changed)}"
     )

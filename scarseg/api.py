@@ -113,8 +113,8 @@ def segment(
         raise InputError("E_PROMPTS", f"There is no slice {index}; slices are 0 to {last}.")
     try:
         asked = SlicePrompts(
-            boxes=tuple(Box.spanning(*box) for box in boxes),
-            points=tuple(Point(column, row, bool(inside)) for column, row, inside in points),
+            boxes=tuple(Box.spanning(*map(float, box)) for box in boxes),  # also of NumPy
+            points=tuple(Point(float(x), float(y), bool(inside)) for x, y, inside in points),
             endocardium=_contour(endocardium, "endocardium"),
             epicardium=_contour(epicardium, "epicardium"),
         )

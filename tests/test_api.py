@@ -93,6 +93,13 @@ def test_segment_returns_a_new_case_and_leaves_the_old_one(study: Path) -> None:
     assert scarseg.table([after])[0]["method"] == "prompted"
 
 
+def test_prompts_may_be_numbers_of_numpy(study: Path, tmp_path: Path) -> None:
+    [stack] = scarseg.load(study)
+    box = np.array([30, 15, 60, 45])
+    case = scarseg.segment(scarseg.propose(stack), 2, boxes=[box], points=[(*box[:2] + 9, 1)])
+    assert scarseg.save([case], tmp_path / "scar.csv")[0].exists()
+
+
 def test_segment_without_prompts_means_no_scar(study: Path) -> None:
     [stack] = scarseg.load(study)
     after = scarseg.segment(scarseg.propose(stack), 2)

@@ -64,6 +64,19 @@ class ModelIdentity:
     verified: bool = False
 
 
+@dataclass(frozen=True)
+class SentInstance:
+    """An instance made of a reading that was sent to an archive, and found there.
+
+    ``server`` is its name or address, ``kind`` a word such as SEG or SR.
+    """
+
+    server: str
+    sent_at_utc: str
+    kind: str
+    sop_instance_uid: str
+
+
 @dataclass
 class Case:
     """One stack being read.
@@ -78,6 +91,9 @@ class Case:
 
     ``intervals`` holds the intervals of the scar mass as the case is now, one per convention;
     none once a slice changes, until they are computed again.
+
+    ``archive`` is the server the images came from, empty where it is not known; ``sent`` holds
+    what of this reading was sent to archives.
 
     ``reader`` holds initials, those of several readers joined by ``+``; ``read_number`` counts
     the readings of this stack by this reader, from 1.
@@ -102,6 +118,8 @@ class Case:
     record: ReadingRecord = field(default_factory=lambda: ReadingRecord(()))
     insertion: InsertionPoint | None = None
     intervals: tuple[MassInterval, ...] = ()
+    archive: str = ""
+    sent: tuple[SentInstance, ...] = ()
 
     def __post_init__(self) -> None:
         n = self.stack.n_slices

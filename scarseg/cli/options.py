@@ -8,7 +8,10 @@ from math import isfinite
 from pathlib import Path
 
 INPUT = "folder (searched to any depth), DICOM file, zip or DICOMDIR"
-REFERENCE_DATA = "folder in the EMIDEC layout, of read case files, or made by scarseg simulate"
+REFERENCE_DATA = (
+    "folder in the EMIDEC layout, of read case files, of masks (NIfTI, DICOM SEG), or made by"
+    " scarseg simulate"
+)
 
 _Parser = argparse._ActionsContainer
 """A parser or a group of its options."""
@@ -55,7 +58,7 @@ def add_dicom(command: _Parser, help_text: str, required: bool = False) -> None:
 def add_reference_data(command: _Parser, nargs: str) -> None:
     """Add the patients with a reference, and where the images of read case files are."""
     command.add_argument("data", nargs=nargs, type=Path, metavar="DATA", help=REFERENCE_DATA)
-    add_dicom(command, "where the images of read case files are")
+    add_dicom(command, "where the images of case files and masks are")
 
 
 def add_weights(command: _Parser, segmenter: str, detector: str = 'name, file or "none"') -> None:

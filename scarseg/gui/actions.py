@@ -53,8 +53,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # File
     _("open_folder", "File", "Open folder …", "Ctrl+O",
       "Open a folder of DICOM files", needs_case=False),
-    _("open_files", "File", "Open files or zip …", "Ctrl+Shift+O",
+    _("open_files", "File", "Open files or zip …", "Ctrl+Alt+O",
       "Open DICOM files, a DICOMDIR, a zip or a case file", needs_case=False),
+    _("open_archive", "File", "Open from archive …", "Ctrl+Shift+O",
+      "Search a PACS, fetch a study and open it", needs_case=False),
     _("open_last", "File", "Open the last folder", "",
       "Open the folder of last time; remembered where it holds several patients and names "
       "none", needs_case=False),
@@ -76,6 +78,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
       toggles=True, needs_case=False),
     _("export_all", "File", "Export CSV of the whole list …", "Ctrl+Shift+E",
       "Write every reading of the list as one CSV"),
+    _("send_archive", "File", "Send to archive …", "",
+      "Send segmentation, structured report and page to the patient's study in a PACS"),
+    _("archive_servers", "File", "Servers …", "",
+      "Add, change and test the archives to open from and send to", needs_case=False),
+    _("archive_receive", "File", "Receive", "",
+      "Take images that scanners and archives send; off at every start unless set",
+      toggles=True, needs_case=False),
     _("save_prompts", "File", "Save prompts …", "",
       "Write boxes and points as JSON that scarseg batch --prompts takes"),
     _("reader", "File", "Reader …", "",
@@ -126,11 +135,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "Click corners; double-click or Enter fills with the chosen label", group="tool"),
     _("window_level", "Tools", "Window", "W",
       "Drag: across for width, up and down for level (right drag always does)", group="tool"),
-    _("keyboard", "Tools", "Hand by keys", "R",
-      "Work without a mouse: arrows move the hand (Shift: far), Space presses and lets go, "
+    _("keyboard", "Tools", "Keyboard cursor", "R",
+      "Work without a mouse: arrows move a cursor (Shift: far), Space presses and releases, "
       "Shift+Space sets a point where there is no scar, . and , go from box to box and point",
       toggles=True),
-    _("cancel_gesture", "Tools", "Let go", "Esc", "Give up the box, stroke or polygon in hand"),
+    _("cancel_gesture", "Tools", "Discard the gesture", "Esc",
+      "Discard the box, stroke or polygon that is being drawn"),
     _("smaller", "Tools", "Smaller brush", "[", "Make brush and eraser smaller (Shift + wheel)"),
     _("larger", "Tools", "Larger brush", "]", "Make brush and eraser larger (Shift + wheel)"),
     _("lower_threshold", "Tools", "Lower threshold", "{",
@@ -188,11 +198,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("accept_seen", "Slice", "Accept the others seen", "Shift+Return Shift+Enter",
       "Accept every other proposal that was on the screen, as one step; slices not shown stay to "
       "be read"),
-    _("no_scar", "Slice", "No scar", "N", "Say that this slice has no scar and go on"),
+    _("no_scar", "Slice", "No scar", "N", "Mark this slice as without scar and go on"),
     _("not_assessable", "Slice", "Not assessable …", "X",
-      "Say that this slice cannot be read, and why"),
+      "Mark this slice as not assessable, with a reason"),
     _("reopen", "Slice", "Read again", "U",
-      "Take back the verdict on this slice: it is to be read again, its labels stay"),
+      "Withdraw the status of this slice: it is to be read again, its labels stay"),
     _("propose_again", "Slice", "Propose again", "Ctrl+R",
       "Let the models start over on this slice"),
     _("propose_wall", "Slice", "Wall and pool again", "Shift+L",
@@ -268,7 +278,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     # While a key is held
     _("hide", "", "Hide overlays while held", "H", "Hold to see the image alone"),
     _("magnifier", "", "Magnify while held", "Z",
-      "Hold to see the voxels under the hand three times larger"),
+      "Hold to see the voxels under the mouse three times larger"),
     # Help
     _("keys", "Help", "Keys", "? F1", "Show the sheet of keys", needs_case=False),
     _("desktop", "Help", "Add to the applications menu", "",
@@ -293,7 +303,16 @@ HELD_KEYS = ("hide", "magnifier")
 """Actions that last as long as a key is held: no shortcut, the window handles press and release."""
 SEPARATED = frozenset(
     (
-        *("next_study", "export", "save_prompts", "reader", "reread", "save", "quit"),
+        *(
+            "next_study",
+            "export",
+            "send_archive",
+            "save_prompts",
+            "reader",
+            "reread",
+            "save",
+            "quit",
+        ),
         *("history", "delete", "copy_up", "carry_up", "clip", "insertion"),
         *("brush", "window_level", "smaller", "lower_threshold", "label_1"),
         *("accept", "reopen", "propose_again", "previous_slice"),

@@ -70,7 +70,9 @@ def install(folder: Path | None = None) -> list[Path]:
     for program, sub_folder in UPDATES:
         found = shutil.which(program)
         if found is not None:
-            subprocess.run([found, str(root / sub_folder)], check=False, timeout=30)
+            subprocess.run(
+                [found, str(root / sub_folder)], check=False, capture_output=True, timeout=30
+            )
     return list(files)
 
 

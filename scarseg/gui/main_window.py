@@ -24,6 +24,7 @@ from PyQt6.QtWidgets import (
 
 from scarseg.gui import theme
 from scarseg.gui.actions import Actions
+from scarseg.gui.archive.controller import ArchiveController
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.panels import status_bar, toolbar, welcome
@@ -40,7 +41,9 @@ from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter, StatusPresenter, WindowLevelPresenter
+from scarseg.gui.presenter.levels import WindowLevelPresenter
+from scarseg.gui.presenter.slices import Presenter
+from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
@@ -52,8 +55,8 @@ from scarseg.gui.viewer.montage import Views
 DEFAULT_SIZE = QSize(1280, 800)
 LOWER_PANELS = ("histogram", "bullseye", "history")
 TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
-DEFAULT_PANELS = {"studies": 212, "results": 262}, {"results": 480, "histogram": 200}
-"""Widths and heights of the panels in pixels, before a reader changed them."""
+DEFAULT_WIDTHS, LOWER_HEIGHT = {"studies": 212, "results": 262}, 200
+"""Widths of the panels and least height of the lower ones, in pixels of a small window."""
 
 
 class MainWindow(QMainWindow):
@@ -149,6 +152,9 @@ class MainWindow(QMainWindow):
         session.opened.connect(self._show_open)
         # Last: what it has to tell about the opened case replaces the notices cleared before.
         self.rereadings = RereadingController(session, commands, self.banner, actions, self)
+        self.archive = ArchiveController(
+            session, settings, actions, self.status_bar, self.banner, self
+        )
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -344,9 +350,13 @@ class MainWindow(QMainWindow):
             theme.fit_fonts(application, self.size(), theme.TEXT_SIZES.get(chosen))
             self.results.fit_fonts()
             if not self.docks.remembered:
-                self.docks.set_sizes(
-                    *({k: theme.px(v) for k, v in each.items()} for each in DEFAULT_PANELS)
-                )
+                self._size_panels()
+
+    def _size_panels(self) -> None:
+        """Set the sizes of the panels for this window, before a reader changes them."""
+        widths = {name: theme.px(width) for name, width in DEFAULT_WIDTHS.items()}
+        lower = max(theme.px(LOWER_HEIGHT), self.height() // 3)
+        self.docks.set_sizes(widths, {"results": self.height() - lower, "histogram": lower})
 
     def _choose_text_size(self, name: str) -> None:
         self._settings.setValue(TEXT_SIZE_KEY, name)
@@ -394,5 +404,6 @@ class MainWindow(QMainWindow):
             self.notices.refuse_to_close()
             event.ignore()
             return
+        self.archive.close()
         self.docks.save()
         super().closeEvent(event)

@@ -158,7 +158,7 @@ class ReadingTime(QObject):
         n = document.case.slice_interactions[document.current]
         self._clock.setToolTip(
             f"Active reading time of this case; it pauses after {IDLE_S} s of rest and while"
-            " another window is in front. Prompts, strokes, verdicts and undo count as steps.\n"
+            " another window is in front. Prompts, strokes, statuses and undo count as steps.\n"
             f"Slice {document.current + 1}: {seconds:.0f} s, {n} step{'' if n == 1 else 's'}"
         )
 

@@ -209,6 +209,36 @@ def changed(
     return result
 
 
+def with_certificates(server: Server, known: Server) -> Server:
+    """Return a server with certificates, user and timeout of one that is known already."""
+    return replace(
+        server,
+        ca=known.ca,
+        cert=known.cert,
+        key=known.key,
+        user=known.user,
+        password_env=known.password_env,
+        timeout_s=known.timeout_s,
+    )
+
+
+def write_servers(servers: Mapping[str, Server]) -> None:
+    """Write ``servers.toml``, whole or not at all, readable by its owner alone.
+
+    Raises:
+        PacsError: E_PACS_CONFIG.
+    """
+    path = servers_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(encode_servers(servers), encoding="utf-8")
+        temporary.chmod(0o600)
+        temporary.replace(path)
+    except OSError as error:
+        raise _config(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
 def _dimse_server(text: str, parts: SplitResult, host: str, port: int | None, name: str) -> Server:
     called = parts.username or ""
     if not called or not _AE_TITLE.fullmatch(called):

@@ -126,9 +126,8 @@ class Caller:
             kept.close()
 
     def _try(self) -> None:
-        self._address = ""
-        with self.connection() as probe:
-            self._address = str(probe.getpeername()[0])
+        with self.connection():
+            pass
 
     def _keep_socket(self, event: evt.Event) -> None:
         kept: Any = event.assoc.dul.socket
@@ -155,6 +154,9 @@ class Caller:
                 f"{server.host}, port {server.port} cannot be reached: {error.strerror or error}.",
             ) from None
         with plain:
+            self._address = server.host
+            with contextlib.suppress(OSError):  # closed again already
+                self._address = str(plain.getpeername()[0])
             if self._tls is None:
                 yield plain
                 return

@@ -29,15 +29,21 @@ from scarseg.report.layout import (
     RIGHT_MM,
     WARNING_COLOUR,
     Page,
+    line_height_mm,
     render_pdf,
     render_pixels,
     width_mm,
+    wrap_text,
 )
 from scarseg.report.slices import draw_legend, draw_slices, slice_grams, status_text
 from scarseg.report.text import CONVENTIONS, ScarInterval
 
 TITLE = "Myocardial scar on LGE"
 PICTURES_TOP_MM, NUMBERS_TOP_MM, SMALL_PRINT_MM = 44.0, 168.0, 253.5
+SIGNATURE_MM, SIGNATURE_HEIGHT_MM = 283.6, 6.0
+"""Line of the signature, and the height that is kept free above it for a pen."""
+SMALL_PRINT_SIZES = (5.6, 5.2, 4.8, 4.4, 4.0)
+"""Font sizes of the small print in points, the largest that fits."""
 MAX_ON_FIRST, MAX_ON_LATER = 16, 30
 """Slices on the first and on each further page."""
 _LEFT_COLUMN = (LEFT_MM, 73.0)
@@ -212,21 +218,29 @@ def _headline(page: Page, report: ReportInput) -> None:
     has_result = report_text.has_result(measured)
     scar_g = measured.scar_mass_g if has_result else None
     mvo_g = measured.mvo_mass_g if has_result else None
-    rules = f"by {rule}; {other_scar:.2f} g by {other_rule}" if has_result else "nothing was read"
+    rules = (
+        f"by {rule}; {report_text.rounded_grams(other_scar)} g by {other_rule}"
+        if has_result
+        else "nothing was read"
+    )
     mvo_rule = report_text.NOT_LOOKED_FOR if has_result and mvo_g is None else f"by {rule}"
     if interval is not None:
         between = f"interval {interval.low_g:.1f} to {interval.high_g:.1f} g"
         page.text(LEFT_MM, 41.6, between, 6.2, colour=QUIET)
     blocks = (
-        (LEFT_MM, "Scar", _with_unit(scar_g, 2, "g"), rules),
+        (LEFT_MM, "Scar", _grams(scar_g), rules),
         (84.0, "Share of LV", _with_unit(measured.scar_percent_lv, 1, "%"), "of LV mass"),
-        (119.0, "MVO in the scar", _with_unit(mvo_g, 2, "g"), mvo_rule),
+        (119.0, "MVO in the scar", _grams(mvo_g), mvo_rule),
         (157.0, "LV mass", _with_unit(measured.lv_mass_g, 1, "g"), f"by {rule}, from LGE"),
     )
     for x, name, value, small in blocks:
         page.text(x, 28.2, name, 7.0, colour=QUIET)
         page.text(x, 35.0, value, 16.0, bold=name == "Scar")
         page.text(x, 38.8, small, 6.2, colour=QUIET)
+
+
+def _grams(grams: float | None) -> str:
+    return report_text.BLANK if grams is None else f"{report_text.rounded_grams(grams)} g"
 
 
 def _with_unit(value: float | None, digits: int, unit: str) -> str:
@@ -285,7 +299,7 @@ def _slice_table(page: Page, report: ReportInput, y: float) -> None:
         blank = (
             one.status is SliceStatus.UNSEEN and grams == 0
         )  # 0 g must never stand for "not read"
-        text = report_text.BLANK if blank else f"{grams:.2f}"
+        text = report_text.BLANK if blank else report_text.rounded_grams(grams)
         page.text(right, base, text, size, align="right")
         if grams > 0 and largest > 0:
             bars.barh(k + 0.5, grams / largest, height=0.62, color="#c98500", linewidth=0)
@@ -325,10 +339,22 @@ def _small_print(page: Page, report: ReportInput) -> None:
         ("Warnings", report_text.warning_line(report.measured, report.warnings), 3),
         *(("Provenance" if number == 0 else "", line, 2) for number, line in enumerate(made)),
     )
+    width = RIGHT_MM - LEFT_MM - 18
+    size = _fitting_size([(text, most) for _, text, most in parts], width)
     for name, text, most in parts:
-        page.text(LEFT_MM, y, name, 5.6, bold=True)
-        y = page.paragraph(LEFT_MM + 18, y, RIGHT_MM - LEFT_MM - 18, text, 5.6, max_lines=most)
+        page.text(LEFT_MM, y, name, size, bold=True)
+        y = page.paragraph(LEFT_MM + 18, y, width, text, size, max_lines=most)
         y += 0.5 if name else 0.0
+
+
+def _fitting_size(parts: Sequence[tuple[str, int]], width: float) -> float:
+    """Return the largest font size, in points, that keeps the lines clear of the signature."""
+    for size in SMALL_PRINT_SIZES:
+        lines = sum(min(len(wrap_text(text, 0.985 * width, size)), most) for text, most in parts)
+        height = lines * line_height_mm(size) + 0.5 * len(parts)
+        if SMALL_PRINT_MM + height <= SIGNATURE_MM - SIGNATURE_HEIGHT_MM:
+            return size
+    return SMALL_PRINT_SIZES[-1]
 
 
 def _foot(page: Page, number: int, n: int) -> None:
@@ -337,7 +363,7 @@ def _foot(page: Page, number: int, n: int) -> None:
     about = f"scarseg {scarseg.__version__}     sheet {number} of {n}"
     page.text(RIGHT_MM, 290.0, about, 6.0, align="right", colour=QUIET)
     if number == 1:
-        y = 283.6
+        y = SIGNATURE_MM
         page.text(LEFT_MM, y, "Read and signed by", 6.4, colour=QUIET)
         start = LEFT_MM + width_mm("Read and signed by", 6.4) + 2
         page.line(y + 0.6, start, start + 70)

@@ -16,6 +16,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import FloatArray, Stack
 from scarseg.report.layout import INK, QUIET, WARNING_COLOUR, Page, width_mm
+from scarseg.report.text import rounded_grams
 
 WALL, SCAR, MVO, REMOTE = "#58b8ff", "#ffb000", "#ff4f9a", "#d0d0d0"
 MARGIN_MM, MIN_SIDE_MM = 10.0, 70.0
@@ -172,7 +173,7 @@ def _caption(
         return
     grams = slice_grams(measured, k)
     colour = INK if grams > 0 else QUIET
-    page.text(x + side, y + 2.9, f"{grams:.2f} g", 6.4, align="right", colour=colour)
+    page.text(x + side, y + 2.9, f"{rounded_grams(grams)} g", 6.4, align="right", colour=colour)
 
 
 def slice_grams(measured: Measurements, k: int) -> float:

@@ -123,6 +123,11 @@ def is_external(method: str) -> bool:
     return method.startswith("from_")
 
 
+def rounded_grams(grams: float) -> str:
+    """Return grams as people read them, with one decimal; little is never called nothing."""
+    return "< 0.1" if 0 < grams < 0.05 else f"{grams:.1f}"
+
+
 def result_rows(
     measured: Measurements, interval: ScarInterval | None
 ) -> list[tuple[str, str, str]]:
@@ -148,7 +153,7 @@ def result_rows(
         columns = [(None,) * 5, (None,) * 5]
     names = ("Scar (infarct), g", "   of it MVO, g", "LV mass, g", "Scar, % of LV mass",
              "Scar volume, ml")  # fmt: skip
-    digits = (2, 2, 1, 1, 2)
+    digits = (1, 1, 1, 1, 1)
     rows = [
         (name, format_number(one, places), format_number(other, places))
         for name, one, other, places in zip(names, *columns, digits, strict=True)

@@ -16,7 +16,6 @@ from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
-from scarseg.models.segmenter_crop import OUTSIDE_LOGIT
 from scarseg.segmentation.proposal import split_heart
 
 Spacing = tuple[float, float]
@@ -120,6 +119,8 @@ def previous_answer(
         pool, wall: as a reader set them; None where they are the network's own, which must not be
             fed to it.
     """
+
+    from scarseg.models.segmenter_crop import OUTSIDE_LOGIT  # torch must not delay the window
 
     def certain(mask: MaskArray | None) -> FloatArray:
         if mask is None:

@@ -27,6 +27,7 @@ from scarseg.io.dicom.types import LoadReport, StackSummary
 from scarseg.io.masks.nifti import read_image, read_labels
 from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.progress import Progress, silent
+from scarseg.training.mask_cases import read_mask_cases
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".scarseg"
@@ -169,7 +170,8 @@ def read_data(
     """Read every case of the folders, of whichever kind each is.
 
     Args:
-        folders: EMIDEC layout, read case files, or what ``scarseg simulate`` writes.
+        folders: EMIDEC layout, read case files, masks (NIfTI, DICOM SEG) whose images are in
+            ``dicom``, or what ``scarseg simulate`` writes.
         dicom: where the images of the case files are (folders, files or zips): case files know
             their images by UID and content, not by place. A folder of case files is searched too.
         progress: called for every case; may cancel.
@@ -195,14 +197,24 @@ def read_data(
             cases += read_simulated(folder, report)
         elif case_files(folder):
             cases += read_corrections(folder, dicom, report)
+        elif dicom and _holds_masks(folder):
+            cases += [
+                _as_training(short_id(case.stack.stack_id), case, _patient(case.stack))
+                for case in read_mask_cases(folder, dicom, report)
+            ]
         else:
             message = (
                 f"{folder} holds no training data: neither the EMIDEC layout (Images and Contours "
-                "in a folder per case), nor case files (.scarseg), nor what simulate writes."
+                "in a folder per case), nor case files (.scarseg), nor what simulate writes, nor,"
+                " with --dicom, masks (NIfTI, DICOM SEG)."
             )
             raise InputError("E_INPUT_UNREADABLE", message, str(folder))
     progress(1.0, "Cases read")
     return cases
+
+
+def _holds_masks(folder: Path) -> bool:
+    return any(next(folder.rglob(kind), None) for kind in ("*.nii", "*.nii.gz", "*.dcm"))
 
 
 def read_cases(folder: Path, progress: Progress = silent) -> list[TrainingCase]:
@@ -345,7 +357,7 @@ def _emidec_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if (path / "Images").is_dir())
 
 
-def _patient(summary: StackSummary) -> str:
+def _patient(summary: StackSummary | Stack) -> str:
     """Return the pseudonym of a patient; without an ID every study is a patient of its own."""
     return pseudonym(summary.patient_id) or short_id(summary.study_uid)
 

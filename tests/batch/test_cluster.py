@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +24,14 @@ from scarseg.batch.models import BatchResult, BatchSettings, measure_jobs
 from scarseg.batch.process_pool import Died
 from scarseg.batch.selection import select_stacks
 from scarseg.errors import InputError, WeightsError
+from scarseg.evaluation.patient import Protocol
+from scarseg.evaluation.prompts import parse_strategies
+from scarseg.evaluation.run import Candidate, evaluate_patients
 from scarseg.io.dicom import scan
 from scarseg.io.tables.export import write_export
 from tests.batch.cluster_tasks import die_on, refuse, slow_fakes, square
 from tests.cohorts import write
+from tests.evaluation.phantoms import healthy_case, phantom_case
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -56,6 +61,8 @@ def address() -> Iterator[str]:
     scheduler.send_signal(signal.SIGINT)
     assert scheduler.wait(120) == 130
     assert worker.wait(120) == 0, "workers end with their scheduler"
+    for one in (scheduler, worker):
+        one.communicate()  # closes the pipes
 
 
 def batch(data: Path, out: Path, cluster: Cluster | None, kill: str = "") -> BatchResult:
@@ -100,6 +107,20 @@ def test_cluster_leaves_the_same_bytes_as_one_process_and_a_killed_worker_costs_
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b") == files_of(tmp_path / "c")
     cases = [sorted(p.name for p in (tmp_path / x / "cases").iterdir()) for x in "abc"]
     assert cases[0] == cases[1] == cases[2] and len(cases[0]) >= 5
+
+
+def test_an_evaluation_has_the_same_rows_on_a_cluster(address: str) -> None:
+    cases = [phantom_case("A"), healthy_case("B"), phantom_case("C")]
+    candidates = [Candidate("fakes", slow_fakes)]
+    protocol = Protocol(parse_strategies(["auto", "box"]))
+    alone = evaluate_patients(cases, candidates, protocol)
+    shared = evaluate_patients(cases, candidates, protocol, cluster=Cluster(address, "cpu"))
+    untimed = {"proposal_seconds": None, "answer_seconds": None}
+    for one, other in zip(alone, shared, strict=True):
+        rows = [[replace(row, **untimed) for row in each.patients] for each in (one, other)]
+        assert rows[0] == rows[1]
+        assert one.slices == other.slices
+        assert not other.note
 
 
 def test_items_are_taken_as_workers_become_free(address: str) -> None:

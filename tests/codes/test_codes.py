@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import scarseg
-from tests.codes import of_archives, of_files, of_images
+from tests.codes import of_archives, of_clusters, of_files, of_images
 from tests.codes.makers import MAKERS, Bench, Maker, changed
 from tests.docs.pages import section, text_of
 from tests.io.dicom_files import series
 
-__all__ = ["of_archives", "of_files", "of_images"]
+__all__ = ["of_archives", "of_clusters", "of_files", "of_images"]
 CODE = re.compile(r"\b[EW]_[A-Z][A-Z_]+\b")
 UNDISTURBED = {"W_GAP"}
 """Of the series the makers of images start from: 8 mm slices 9 mm apart."""

@@ -19,7 +19,7 @@ from scarseg.gui.panels.results import ResultsPanel
 from scarseg.gui.panels.status_bar import Banner, StatusBar
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.tool_selection import ToolSelection
-from scarseg.gui.presenter import Presenter
+from scarseg.gui.presenter.slices import Presenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.resume import LastSlice, LockWatcher
 from scarseg.gui.viewer.filmstrip import Filmstrip

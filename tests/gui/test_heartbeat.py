@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PyQt6.QtCore import QObject, QTimer
 
-from scarseg.gui.session import loading
+from scarseg.gui.session import stored_case
 from scarseg.models import Models
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter
@@ -128,7 +128,7 @@ def test_it_beats_while_models_load_and_a_case_is_opened_and_saved(
         return burned
 
     models = Models(FakeSegmenter(), FakeDetector())
-    monkeypatch.setattr("scarseg.gui.session.opening.open_case", burning(loading.open_case))
+    monkeypatch.setattr("scarseg.gui.session.opening.open_case", burning(stored_case.open_case))
     monkeypatch.setattr(autosave, "_save", burning(autosave._save))
     reader = make_reader(loader=burning(lambda: models))
     reader.open(phantom_stack)

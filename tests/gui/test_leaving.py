@@ -27,9 +27,8 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     reading.export(mine / "scar.csv")
     case = reading.document.snapshot()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
-    record = pipeline.with_interval(
-        pipeline.measured_record(case), case_interval(case, reading.session.models, embeddings)
-    )
+    interval = case_interval(case, reading.session.models, embeddings)
+    record = pipeline.with_interval(pipeline.measured_record(case), interval, case)
     pipeline.export_table(theirs / "scar.csv", [record])
     written = _read_bytes(mine)
     segments = written.pop("scar_segments.csv")

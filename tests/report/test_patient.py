@@ -16,9 +16,10 @@ from scarseg.case.measurements import MassConvention
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import LgeSequence, SliceSource, Stack
 from scarseg.errors import OutputError
+from scarseg.report import patient
 from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrap_text
 from scarseg.report.patient import prepare, render_report, report_figures, write_report
-from scarseg.report.text import ScarInterval, patient_line
+from scarseg.report.text import ScarInterval, patient_line, rounded_grams
 from scarseg.segmentation import pipeline
 from tests.report.pdf_text import pages_of, text_of, unpacked
 
@@ -55,10 +56,10 @@ def test_numbers_are_those_of_the_table(case: Case, convention: MassConvention) 
     text = text_of(render_report(prepare(case, measured)))
     assert measured.lv_mass_g is not None and measured.scar_percent_lv is not None
     for value in (
-        f"{measured.scar_mass_g:.2f} g",
-        f"{measured.scar_mass_thickness_g:.2f}",
-        f"{measured.scar_mass_spacing_g:.2f}",
-        f"{measured.mvo_mass_g:.2f} g",
+        f"{measured.scar_mass_g:.1f} g",
+        f"{measured.scar_mass_thickness_g:.1f}",
+        f"{measured.scar_mass_spacing_g:.1f}",
+        f"{measured.mvo_mass_g:.1f} g",
         f"{measured.lv_mass_g:.1f} g",
         f"{measured.scar_percent_lv:.1f} %",
         f"by slice {convention}",
@@ -70,7 +71,7 @@ def test_numbers_are_those_of_the_table(case: Case, convention: MassConvention) 
         grams = one.scar_mass_thickness_g
         if convention is MassConvention.SPACING:
             grams = one.scar_mass_spacing_g
-        assert grams == 0 or f"{grams:.2f} g" in text
+        assert grams == 0 or f"{rounded_grams(grams)} g" in text
 
 
 def test_the_status_of_the_reading_is_printed(case: Case) -> None:
@@ -90,7 +91,7 @@ def test_the_status_of_the_reading_is_printed(case: Case) -> None:
 def test_an_unseen_stack_has_no_zero_grams(phantom_stack: Stack) -> None:
     case = Case.new(phantom_stack)
     told = text_of(render_report(prepare(case, pipeline.measure(case))))
-    assert "0.00 g" not in told
+    assert "0.0 g" not in told
     assert told.count("not seen") >= 5
 
 
@@ -101,7 +102,7 @@ def test_a_blank_mvo_mass_is_called_not_looked_for(case: Case) -> None:
     blanked = replace(measured, **blank)  # type: ignore[arg-type]
     text = text_of(render_report(prepare(case, blanked)))
     assert text.count("not looked for") == 2
-    assert f"{measured.scar_mass_g:.2f} g" in text
+    assert f"{measured.scar_mass_g:.1f} g" in text
 
 
 def test_provenance_and_warnings_are_printed(case: Case) -> None:
@@ -206,3 +207,23 @@ def test_lines_break_at_spaces_and_long_words_where_they_must() -> None:
     assert lines[0] == "one two"
     assert "".join(lines[1:]) == "9" * 90
     assert len(lines) > 3
+
+
+def test_people_read_rounded_grams_and_little_is_not_nothing() -> None:
+    assert [rounded_grams(each) for each in (18.634, 0.06, 0.04, 0.0)] == [
+        "18.6", "0.1", "< 0.1", "0.0",
+    ]  # fmt: skip
+
+
+def test_the_signature_is_clear_of_a_long_provenance(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"line {n} of a provenance " + "with a long text " * 14 for n in range(9)]
+    monkeypatch.setattr(patient.report_text, "provenance_lines", lambda *_args: list(lines))
+    measured = pipeline.measure(case)
+    figure = report_figures(prepare(case, measured))[0]
+    ends = {text.get_text(): (1 - text.get_position()[1]) * HEIGHT_MM for text in figure.texts}
+    signature = ends["Read and signed by"]
+    above = [end for text, end in ends.items() if "with a long" in text]
+    assert len(above) >= 9
+    assert max(above) <= signature - 4

@@ -20,10 +20,12 @@ from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, StoreError
 from scarseg.io import dicom
 from scarseg.io.casefile import store
+from scarseg.io.masks.nifti import write_labels
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.studies import StudyOptions, simulate_patients
 from scarseg.simulate.write_dicom import write_series
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases, read_data
+from tests.cohorts import write
 from tests.conftest import (
     COLUMN_SPACING,
     ROW_SPACING,
@@ -330,3 +332,22 @@ def test_a_reference_must_fit_its_images() -> None:
             (1.0, 1.0),
             8.0,
         )
+
+
+def test_masks_made_elsewhere_are_cases_on_their_images(tmp_path: Path) -> None:
+    images = write(tmp_path / "in", 1, 2)
+    stacks = {one.series_uid: dicom.read_stack(one) for one in dicom.scan([images]).stacks}
+    truth = phantom_labels()
+    for uid in ("1.2.1.1", "1.2.2.1"):
+        write_labels(tmp_path / "masks" / f"{uid}.nii.gz", truth, stacks[uid])
+    read = read_data([tmp_path / "masks"], [images])
+    assert len(read) == 2
+    assert all(np.array_equal(one.labels, truth) for one in read)
+    assert all(one.scar_read is not None and all(one.scar_read) for one in read)
+    assert len({one.patient for one in read}) == 2
+    assert not any("CANARY" in f"{one.name}{one.patient}" for one in read)
+    (tmp_path / "masks" / "1.2.1.1.nii.gz").write_bytes(b"no mask")
+    assert len(read_data([tmp_path / "masks"], [images])) == 1
+    with pytest.raises(InputError) as caught:
+        read_data([tmp_path / "masks"])
+    assert caught.value.code == "E_INPUT_UNREADABLE"

@@ -75,8 +75,10 @@ class SliceCommands(CommandGroup):
             for k in sorted(document.viewed - waiting)
             if case.readings[k].status is SliceStatus.PROPOSED
         ]
-        name = f"accept {len(seen)} slices" if len(seen) > 1 else "accept"
-        document.push_together(name, [changes.accept(case, k) for k in seen])
+        if seen:
+            with document.one_step(f"accept {len(seen)} slice{'s' if len(seen) > 1 else ''}"):
+                for k in seen:
+                    document.push(changes.accept(case, k), counts=k == seen[0])
         left = case.stack.n_slices - case.n_slices_reviewed
         if left and seen:
             self.go_to_unread()

@@ -26,25 +26,25 @@ Lines = list[tuple[tuple[str, ...], str]]
 Section = tuple[str, Lines]
 MOUSE: Lines = [
     (("Wheel",), "Slice before or after"),
-    (("Ctrl + wheel",), "Zoom"),
-    (("Shift + wheel",), "Size of brush and eraser"),
-    (("Alt + wheel",), "Threshold of its brush"),
-    (("Shift + drag", "middle"), "Move the image"),
+    (("Ctrl+wheel",), "Zoom"),
+    (("Shift+wheel",), "Size of brush and eraser"),
+    (("Alt+wheel",), "Threshold of its brush"),
+    (("Shift+drag", "middle"), "Move the image"),
     (("Right drag",), "Window width and level"),
     (("Drag a border",), "Move the box"),
     (("Drag a handle",), "Resize the box"),
-    (("Ctrl + drag",), "New box, wherever it begins"),
-    (("Alt + click", "right"), "Point where the label is not"),
+    (("Ctrl+drag",), "New box, wherever it begins"),
+    (("Alt+click", "right"), "Point where the label is not"),
     (("Click a point",), "Delete the point"),
 ]
 KEYBOARD_CURSOR: Lines = [
-    (("Arrows",), "Move the hand; with Shift, far"),
-    (("Space",), "Click, or press and let go"),
-    (("Shift + Space",), "Point where the label is not"),
+    (("Arrows",), "Move; with Shift, far"),
+    (("Space",), "Click, or press and release"),
+    (("Shift+Space",), "Point where the label is not"),
     ((".", ","), "Next, previous box or point"),
     (("PgUp", "PgDown"), "Slice before, after"),
     (("Enter",), "Close the polygon"),
-    (("Esc",), "Give up the gesture; lower the hand"),
+    (("Esc",), "Discard; hide the cursor"),
 ]
 SIGNS = {"Return": "Enter", "Up": "↑", "Down": "↓"}
 
@@ -54,14 +54,22 @@ def sections() -> list[Section]:
     made = []
     for menu in (*MENUS, ""):
         lines: Lines = [
-            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), row.text.replace(" …", ""))
+            (tuple(dict.fromkeys(_shown(key) for key in row.keys)), sheet_text(row.text))
             for row in ACTIONS
             if row.menu == menu and row.keys
         ]
         if lines:
             made.append((menu or "While held", lines))
     by_keys = next(_shown(row.keys[0]) for row in ACTIONS if row.name == "keyboard")
-    return [*made, ("Mouse", MOUSE), (f"Hand by keys, {by_keys}", KEYBOARD_CURSOR)]
+    return [*made, ("Mouse", MOUSE), (f"Keyboard cursor, {by_keys}", KEYBOARD_CURSOR)]
+
+
+def sheet_text(text: str) -> str:
+    """Return the text of an action as the sheet has room for it."""
+    for long, short in ((" …", ""), ("wards on all slices", "wards, all slices"),
+                        (" to the slice ", " to slice ")):  # fmt: skip
+        text = text.replace(long, short)
+    return text
 
 
 def columns(found: list[Section], n: int = N_COLUMNS) -> list[list[Section]]:
@@ -93,8 +101,8 @@ class ShortcutsDialog(QDialog):
         self.content = QWidget()
         self._rows: list[ShortcutRow] = []
         side_by_side = QHBoxLayout(self.content)
-        side_by_side.setContentsMargins(6, 2, 6, 2)
-        side_by_side.setSpacing(22)
+        side_by_side.setContentsMargins(2, 2, 2, 2)
+        side_by_side.setSpacing(8)
         for column in columns(sections()):
             made, rows = _column(column)
             side_by_side.addLayout(made)
@@ -174,7 +182,7 @@ def _column(found: list[Section]) -> tuple[QVBoxLayout, list[ShortcutRow]]:
         heading.setContentsMargins(0, 8, 0, 1)
         column.addWidget(heading)
         grid = QGridLayout()
-        grid.setHorizontalSpacing(9)
+        grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
         for number, (keys, text) in enumerate(lines):

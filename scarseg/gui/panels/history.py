@@ -92,8 +92,8 @@ def _first(document: Document, role: int) -> str | None:
         return f"{UNDO_LIMIT} steps back" if full else "as opened"
     if role == Qt.ItemDataRole.ToolTipRole:
         names = document.previous_history
-        lines = [f"{len(names)} steps before this sitting", *names[-MAX_EARLIER:]]
-        return "\n".join(lines) if names else "Nothing was done before this sitting."
+        lines = [f"{len(names)} steps before this session", *names[-MAX_EARLIER:]]
+        return "\n".join(lines) if names else "Nothing was done before this session."
     return None
 
 
@@ -191,7 +191,7 @@ class HistoryPanel(QWidget):
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.setMinimumHeight(5 * ROW_HEIGHT)
+        self.view.setMinimumSize(130, 5 * ROW_HEIGHT)
         self.steps = HistoryModel(self)
         self.view.setModel(self.steps)
         self.view.left.connect(self.left)

@@ -93,14 +93,14 @@ class PictureExport(QObject):
 
     def __init__(
         self,
-        desk: Commands,
+        commands: Commands,
         views: Views,
         strip: Filmstrip,
         measured: Callable[[], Measurements | None],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._commands, self._views, self._strip, self._measured = desk, views, strip, measured
+        self._commands, self._views, self._strip, self._measured = commands, views, strip, measured
 
     def copy_slice(self) -> None:
         self._copy(self._slice(), "The slice as shown")

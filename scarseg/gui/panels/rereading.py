@@ -3,83 +3,32 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject, QUrl
-from PyQt6.QtGui import QAction, QDesktopServices
-from PyQt6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QToolButton,
-)
+from PyQt6.QtGui import QDesktopServices
 
 from scarseg.errors import ScarsegError
 from scarseg.gui.actions import ACTIONS, Actions
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs.rereading import RereadingOptions
 from scarseg.gui.panels.agreement_plot import AgreementDialog, AgreementPlot
+from scarseg.gui.panels.rereading_bar import REREADING_ACTIONS, RereadingBar
 from scarseg.gui.panels.status_bar import Banner
-from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
-from scarseg.gui.session.study_list import (
-    BlindedEntry,
-    Entry,
-    Study,
-    StudyList,
-    most_likely,
-    reading_summary,
-)
-from scarseg.gui.theme import label
+from scarseg.gui.session.study import BlindedEntry, Entry, Study, reading_summary
+from scarseg.gui.session.study_list import StudyList, most_likely
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.rereading import FirstReading, Rereading
 
-REREADING_ACTIONS = ("reread_finish", "reread_leave")
 ALLOWED_WHILE_BLINDED = frozenset((*REREADING_ACTIONS, "next_study", "find_study", "save", "quit"))
 """Actions of the File menu for a blinded reader: none that shows or writes an identity."""
 RESUME_TEXT = "Go on reading again …"
-
-
-class RereadingBar(QFrame):
-    """Bar above the window: the reading and its progress, and the buttons of a re-reading."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("banner")
-        self.setAccessibleName("Blinded re-reading")
-        self.words = label("", "", "How far the re-reading is")
-        self.images = QPushButton("Show the folder …")
-        self.images.setToolTip("Show the folder with the images that are wanted; no name is shown")
-        self.buttons = {name: QToolButton() for name in ("next_study", *REREADING_ACTIONS)}
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(14, 3, 8, 3)
-        layout.addWidget(self.words, 1)
-        layout.addWidget(self.images)
-        for button in self.buttons.values():
-            layout.addWidget(button)
-        self.hide()
-
-    def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Bind the buttons to their actions."""
-        texts = {"next_study": "Next   Tab", "reread_finish": "Finish …", "reread_leave": "Leave"}
-        for name, button in self.buttons.items():
-            configure_button(actions[name], texts[name], button)
-
-    def show_state(self, name: str, n_done: int, n: int, n_missing: int) -> None:
-        """Show the progress of the re-reading."""
-        said = f"<b>Blinded re-reading</b>, {name}: {n_done} of {n} done"
-        if n_missing:
-            said += f" · the images of {n_missing} are wanted"
-        elif n_done == n:
-            said += " · Finish tells how the readings agree"
-        self.words.setText(said)
-        self.images.setVisible(bool(n_missing))
-        self.show()
 
 
 class RereadingController(QObject):

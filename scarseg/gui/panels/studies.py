@@ -21,9 +21,8 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import theme
+from scarseg.gui.session.study import Entry, Study
 from scarseg.gui.session.study_list import (
-    Entry,
-    Study,
     StudyFilter,
     StudyList,
     StudyState,

@@ -229,7 +229,10 @@ class ViewOptionsBar(QWidget):
         self.threshold_label = label("Above", "quiet")
         self.threshold_text = label("", "figures", "Threshold in the image's own units")
         self._range = (0.0, 1.0)
-        self.brush_text, self.hover = label("", "quiet"), label("", "quiet", "Pixel under the hand")
+        self.brush_text, self.hover = (
+            label("", "quiet"),
+            label("", "quiet", "Pixel under the mouse"),
+        )
         self.labels.setAccessibleName("Label to draw and erase")
         self.labels.setToolTip("Label to draw and erase  (1 to 5)")
         self.presets.setAccessibleName("Window level")

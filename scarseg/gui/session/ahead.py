@@ -16,16 +16,16 @@ from scarseg.gui.session.document import Document
 from scarseg.gui.session.doubts import DoubtUpdater
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.interval import IntervalUpdater
-from scarseg.gui.session.loading import OpenRequest, PreparedRead, prepare_case
-from scarseg.gui.session.study_list import Entry, reading_summary
+from scarseg.gui.session.stored_case import OpenRequest, PreparedRead, prepare_case
+from scarseg.gui.session.study import Entry, reading_summary
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 
-BUDGET_BYTES = 400 * 1024 * 1024
+BUDGET_BYTES = 200 * 1024 * 1024
 """Memory for studies that were prepared: pixels, labels and what the models keep of them."""
 READ_AHEAD = "ahead"
 """Name of the job that reads a study ahead."""
-LOOKAHEAD = 20
+LOOKAHEAD = 8
 """No more studies than this are prepared, however small they are."""
 
 
@@ -72,8 +72,8 @@ class StudiesAhead(QObject):
 
     States of an entry: wanted (unread, among the next of the list), reading on the disk worker,
     proposing while the case in front has nothing to do, ready. An entry that cannot be read is
-    passed over: opening it says why. Nothing is locked or written before a reader opens it;
-    then its file is compared with what was read (:func:`scarseg.gui.session.loading.claim_case`).
+    passed over: opening it says why. Nothing is locked or written before a reader opens it; then
+    :func:`scarseg.gui.session.stored_case.claim_case` compares its file with what was read.
 
     Signals:
         prepared: an entry whose slices are all proposed now.

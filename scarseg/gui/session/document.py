@@ -88,31 +88,6 @@ class SliceCommand(QUndoCommand):
         return True
 
 
-class SeveralSlicesCommand(SliceCommand):
-    """Changes of several slices as one step; ``change`` is the first of them."""
-
-    def __init__(self, document: Document, name: str, several: Sequence[Change]) -> None:
-        super().__init__(document, several[0])
-        self.open = False
-        self.setText(name)
-        self._steps = [SliceCommand(document, each) for each in several]
-
-    @property
-    def verb(self) -> str:
-        """Name of the step."""
-        return self.text()
-
-    def redo(self) -> None:
-        with self._document.grouped():
-            for step in self._steps:
-                step.redo()
-
-    def undo(self) -> None:
-        with self._document.grouped():
-            for step in reversed(self._steps):
-                step.undo()
-
-
 class InsertionCommand(SliceCommand):
     """Another insertion point of the right ventricle; no label, prompt or status changes.
 
@@ -225,13 +200,6 @@ class Document(QObject):
             under_scar = self._under_scar_after(change)
         self.undo_stack.push(SliceCommand(self, change, cause, under_scar))
 
-    def push_together(self, name: str, several: Sequence[Change]) -> None:
-        """Apply changes of several slices as one step and one interaction of the reader."""
-        if self.read_only or not several:
-            return
-        self.case.count_interaction(several[0].slice_index)
-        self.undo_stack.push(SeveralSlicesCommand(self, name, several))
-
     def go_to_step(self, index: int) -> None:
         """Undo or redo until ``index`` steps are done, and show the slice of the last of them."""
         index = min(max(index, 0), self.undo_stack.count())
@@ -247,9 +215,6 @@ class Document(QObject):
     @contextmanager
     def grouped(self) -> Iterator[None]:
         """Group several steps: signals of changed slices are emitted once, at the end."""
-        if self._held is not None:  # within a group: the outer one tells
-            yield
-            return
         self._held = set()
         try:
             yield

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PyQt6 import sip
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.case.case import Case
@@ -47,8 +48,11 @@ class DoubtUpdater(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
         self._timer.timeout.connect(self._begin)
-        document.slice_changed.connect(self._timer.start)
-        interval.changed.connect(self._timer.start)
+        document.slice_changed.connect(self._later)
+        interval.changed.connect(self._later)
+        self._later()
+
+    def _later(self, *_what: object) -> None:
         self._timer.start()
 
     def of(self, k: int) -> tuple[Doubt, ...]:
@@ -89,7 +93,7 @@ class DoubtUpdater(QObject):
         self._worker.run(
             f"doubts {id(self):x}", find_doubts,
             self._document.snapshot(), sorted(near | wider), list(self._ranges),
-            done=self._take,
+            done=self._take, current=lambda: not sip.isdeleted(self),
         )  # fmt: skip
 
     def _take(self, found: Mapping[int, tuple[Doubt, ...]]) -> None:

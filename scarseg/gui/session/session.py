@@ -23,11 +23,13 @@ from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.interval import IntervalUpdater
-from scarseg.gui.session.loading import OpenedCase, StudyScanner
+from scarseg.gui.session.loading import StudyScanner
 from scarseg.gui.session.open_case import ClosingCases, OpenCase
 from scarseg.gui.session.opening import CaseOpener
 from scarseg.gui.session.resume import LastSlice, LockWatcher
-from scarseg.gui.session.study_list import Entry, StudyList, reading_summary
+from scarseg.gui.session.stored_case import OpenedCase
+from scarseg.gui.session.study import Entry, reading_summary
+from scarseg.gui.session.study_list import StudyList
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 

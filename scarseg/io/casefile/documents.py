@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from scarseg.case.case import ModelIdentity
+from scarseg.case.case import ModelIdentity, SentInstance
 from scarseg.case.contours import area
 from scarseg.case.history import Cause, DetectorScope, ModelRun, SliceReading, SliceStatus, Step
 from scarseg.case.labels import Label, Patch
@@ -331,6 +331,8 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
     intervals: list[IntervalDocument] = []
+    archive: str | msgspec.UnsetType = msgspec.UNSET
+    sent: list[SentInstance] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def statuses(self) -> list[SliceStatus]:

@@ -197,6 +197,8 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
             record=record,
             insertion=document.insertion,
             intervals=tuple(each.interval(stack.n_slices) for each in document.intervals),
+            archive=document.archive or "",
+            sent=tuple(document.sent or ()),
         )
     except (TypeError, ValueError, OverflowError, RecursionError, zlib.error) as error:
         raise DamagedCaseError(f"its content cannot be read ({type(error).__name__})") from error
@@ -232,6 +234,8 @@ def _document(case: Case) -> CaseDocument:
         proposed=[None if each is None else PatchRow.of(each) for each in case.proposed],
         insertion=case.insertion,
         intervals=[IntervalDocument.of(each) for each in case.intervals],
+        archive=case.archive or msgspec.UNSET,
+        sent=list(case.sent) or msgspec.UNSET,
     )
 
 

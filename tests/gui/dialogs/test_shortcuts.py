@@ -75,7 +75,7 @@ def test_columns_keep_the_order_and_are_balanced():
 def test_what_mouse_and_arrows_do_stands_on_the_sheet():
     titles = [title for title, _ in shortcuts.sections()]
     assert "Mouse" in titles and "While held" in titles
-    assert any(title.startswith("Hand by keys") for title in titles)
+    assert any(title.startswith("Keyboard cursor") for title in titles)
 
 
 def test_the_question_mark_opens_the_sheet_and_escape_closes_it(reader):
@@ -108,3 +108,15 @@ def test_the_about_box_says_why_there_are_no_weights(reader):
     assert "none found" in about.findChildren(QLabel)[0].text()
     about.deleteLater()
     assert app.application() is QApplication.instance()
+
+
+def test_the_sheet_is_searched_by_key_and_by_what_it_does(reader):
+    sheet = ShortcutsDialog(reader.window)
+    sheet.search.setText("accept")
+    lit = {row.text.text() for row in sheet._rows if row.isEnabled()}
+    assert lit == {"Accept", "Accept the others seen"}
+    sheet.search.setText("ctrl+z")
+    assert {row.text.text() for row in sheet._rows if row.isEnabled()} == {"Undo"}
+    sheet.search.clear()
+    assert all(row.isEnabled() for row in sheet._rows)
+    sheet.deleteLater()

@@ -83,17 +83,13 @@ def test_of_a_slice_or_of_the_stack(reading, plot):
     assert histogram.scope.text() == "Stack"
 
 
-def test_it_is_put_away_by_its_action_and_in_a_low_window(reading, plot):
-    histogram, window = reading.window.histogram, reading.window
+def test_it_is_put_away_by_its_action(reading, plot):
+    histogram = reading.window.histogram
     assert histogram.isVisible()
     reading.act("histogram")
     assert not histogram.isVisible()
     reading.act("histogram")
     assert histogram.isVisible()
-    window.resize(1280, 640)
-    reading.wait(lambda: not histogram.isVisible())
-    window.resize(1280, 800)
-    reading.wait(histogram.isVisible)
 
 
 def test_a_slice_without_a_wall_says_so(make_reader, phantom_stack):

@@ -62,8 +62,8 @@ class BullseyePanel(QWidget):
             "Area: scar in percent of the segment's wall.\n"
             "Rays: how far through the wall scar goes, where there is any (mean)."
         )
-        self.words = label("", "quiet", "Segment under the hand, or the insertion point")
-        self.figures = label("", "quiet", "Figures of the segment under the hand")
+        self.words = label("", "quiet", "Segment under the mouse, or the insertion point")
+        self.figures = label("", "quiet", "Figures of the segment under the mouse")
         for line in (self.words, self.figures):
             line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.place = _button("Set the insertion point", place.toolTip())
@@ -159,7 +159,7 @@ class BullseyeController(QObject):
         actions.connect({"insertion": self._set_insertion})
         self._toggle = actions["bullseye"]
         self.panel = BullseyePanel(actions["insertion"])
-        docks.add("bullseye", "Bull's eye", self.panel, action=self._toggle)
+        docks.add("bullseye", "Bull's eye", self.panel, action=self._toggle, wanted=False)
         self.panel.chosen.connect(self._go)
         self.panel.hovered.connect(self._highlight)
         self.panel.reset.clicked.connect(self.insertion.propose)

@@ -1,229 +1,31 @@
-"""Update the widgets from the open document: slices, thumbnails, status bar, window level."""
+"""Slices, thumbnails, results and tool bar, updated from the open document."""
 
 from __future__ import annotations
 
-import numpy as np
-from PyQt6.QtCore import QObject, QSettings, QTimer, pyqtSignal
+from PyQt6.QtCore import QObject, QTimer
 from PyQt6.QtGui import QPainterPath
 
-from scarseg.case.case import ModelIdentity
 from scarseg.case.history import SliceStatus
-from scarseg.case.labels import LabelArray, wall_mask
+from scarseg.case.labels import wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.gui import theme
 from scarseg.gui.panels.results import ResultsPanel
-from scarseg.gui.panels.status_bar import StatusBar
-from scarseg.gui.panels.toolbar import ToolBar, ViewOptionsBar
-from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.panels.toolbar import ToolBar
+from scarseg.gui.presenter.levels import WindowLevelPresenter
+from scarseg.gui.presenter.outlines import OutlineCache
+from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_jobs import load_pipeline
-from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.open_case import OpenCase
 from scarseg.gui.session.session import Session
-from scarseg.gui.viewer import painting, window_level
+from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, show_grams_of, status_of
 from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.gui.viewer.view_state import find_heart_region
-from scarseg.quant import scar_checks
-
-
-class OutlineCache:
-    """Outlines, scar outside the wall and the marks round it, per slice of a document.
-
-    A slice is computed when it is first shown: all of a stack would take longer than a frame.
-    """
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        n = len(document.case.labels)
-        self._seen: list[LabelArray | None] = [None] * n
-        self._tracers = [painting.Tracer() for _ in range(n)]
-        self.outlines: list[painting.Traced] = [[] for _ in range(n)]
-        self.marks = [QPainterPath() for _ in range(n)]
-        self.strays: list[scar_checks.ScarOutsideWall | None] = [None] * n
-
-    @property
-    def rest(self) -> list[int]:
-        """Return the slices not computed yet, the nearest to the current one first."""
-        near = self._document.current
-        rest = [k for k, seen in enumerate(self._seen) if seen is None]
-        return sorted(rest, key=lambda k: abs(k - near))
-
-    def update(self, k: int) -> bool:
-        """Compute a slice (again); return whether its labels differ from before."""
-        found = self._find_scar_outside_wall(k)
-        self.strays[k], self.marks[k] = found, painting.outline(found.mask)
-        labels = self._document.case.labels[k]
-        before = self._seen[k]
-        if before is not None and np.array_equal(labels, before):
-            return False
-        self._seen[k] = labels.copy()
-        self.outlines[k] = self._tracers[k].trace(labels)
-        return True
-
-    def postpone(self, k: int) -> bool:
-        """Leave a slice whose labels changed for later; return whether they did."""
-        before = self._seen[k]
-        if before is None or np.array_equal(self._document.case.labels[k], before):
-            return before is None
-        self._seen[k] = None
-        return True
-
-    def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
-        case = self._document.case
-        return scar_checks.find_scar_outside_wall(
-            case.labels[k],
-            self._document.labels_under_scar[k],
-            case.readings[k].prompts,
-            case.stack.pixel_spacing_mm,
-        )
-
-
-SAVE_COLOURS = {
-    SaveState.SAVED: theme.GREEN,
-    SaveState.UNSAVED: theme.YELLOW,
-    SaveState.SAVING: theme.YELLOW,
-    SaveState.FAILED: theme.RED,
-    SaveState.READ_ONLY: theme.VIOLET,
-}
-
-
-class StatusPresenter(QObject):
-    """Show in the status bar what is saved, how far the models are, and the reading time."""
-
-    def __init__(self, session: Session, status_bar: StatusBar, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session, self._status_bar = session, status_bar
-
-    def saved_changed(self) -> None:
-        """Show whether the last change is saved."""
-        if self._session.current is None:
-            return
-        state = self._session.current.saver.state
-        self._status_bar.show_saved(state.value, SAVE_COLOURS[state])
-
-    def models_changed(self) -> None:
-        """Show how far the models are."""
-        session = self._session
-        current = session.current
-        if session.models is None and current is not None and current.document.read_only:
-            self._status_bar.models.setText(_weights(current.document.case.segmenter))
-            return
-        if session.models is None:
-            self._status_bar.show_progress(1.0, "")
-            self._status_bar.models.setText(
-                "no models" if session.models_problem else "loading models …"
-            )
-            return
-        if current is not None and current.inference.proposing:
-            n, ready = current.document.case.stack.n_slices, current.inference.n_ready
-            self._status_bar.show_progress(ready / n, f"{ready} of {n} slices ready")
-            return
-        self._status_bar.show_progress(1.0, "")
-        text = _weights(session.models.segmenter.identity)
-        if current is not None and Readiness.FAILED not in current.inference.readiness:
-            text = f"all slices ready · {text}"
-        self._status_bar.models.setText(text)
-
-    def show_clock(self) -> None:
-        """Show reading time and count of corrections."""
-        if self._session.current is None:
-            return
-        case = self._session.current.document.case
-        minutes, seconds = divmod(int(case.seconds), 60)
-        n = case.interactions
-        self._status_bar.clock.setText(
-            f"{minutes:02d}:{seconds:02d} · {n} step{'' if n == 1 else 's'}"
-        )
-
-
-LOCKED_KEY = "levels/locked"
-
-
-class WindowLevelPresenter(QObject):
-    """Choose and remember the window level.
-
-    ``set_by_reader``: the level of the open case was set by the mouse, not by a preset.
-
-    Signals:
-        settled: another level is to be shown by the thumbnails too.
-    """
-
-    settled = pyqtSignal()
-
-    def __init__(
-        self,
-        session: Session,
-        settings: QSettings,
-        canvas: Canvas,
-        view_row: ViewOptionsBar,
-        parent: QObject,
-    ) -> None:
-        super().__init__(parent)
-        self._session, self._settings = session, settings
-        self._canvas, self._view_row = canvas, view_row
-        self.set_by_reader = False
-        self.locked = bool(settings.value(LOCKED_KEY, False, type=bool))
-        self._proposed: Document | None = None
-
-    def recall_levels(self) -> None:
-        """Show the reader's last levels for this kind of sequence, else automatic ones."""
-        current = self._session.current
-        if current is None:
-            return
-        self.set_by_reader = False
-        name, values = window_level.recalled(self._settings, current.document.case)
-        self._view_row.presets.setCurrentText(name)
-        self._balance(name)
-        self._canvas.set_levels(values)
-
-    def set_locked(self, locked: bool) -> None:
-        """Show all slices with the same grey levels, or each by its own remote wall."""
-        self.locked = locked
-        self._settings.setValue(LOCKED_KEY, locked)
-        if self._session.current is not None:
-            self._balance(self._view_row.presets.currentText())
-            self.settled.emit()
-
-    def slices_proposed(self) -> None:
-        """Set automatic levels once more when the last slice of the open case is proposed."""
-        current = self._session.current
-        if current is None or current.document is self._proposed:
-            return
-        self._proposed = current.document
-        if not self.set_by_reader:
-            self.recall_levels()
-            self.settled.emit()
-
-    def _balance(self, name: str) -> None:
-        """Show each slice by its own remote wall, unless locked or by the range of the stack."""
-        current, shared = self._session.current, self._canvas.shared
-        alike = self.locked or current is None or name == window_level.FULL
-        case = None if alike or current is None else current.document.case
-        shared.set("balances", () if case is None else window_level.balances(case))
-
-    def choose_preset(self, name: str) -> None:
-        """Show a preset on the slice and remember it for this kind of sequence."""
-        current = self._session.current
-        if current is None or name not in window_level.PRESETS:
-            return
-        self._view_row.presets.setCurrentText(name)
-        self._balance(name)
-        self._canvas.set_levels(window_level.preset(current.document.case, name))
-        self.levels_settled(name)
-
-    def levels_settled(self, preset: str = "") -> None:
-        """Show the canvas's levels in the thumbnails, and remember them or their preset."""
-        current = self._session.current
-        if current is None:
-            return
-        self.set_by_reader = not preset
-        window_level.remember(self._settings, current.document.case, preset or self._canvas.levels)
-        self.settled.emit()
 
 
 class Presenter(QObject):
@@ -536,9 +338,3 @@ class Presenter(QObject):
         self._canvas.heart_mm = self._home.large_mm
         for cell in self._cells:
             cell.canvas.heart_mm = self._home.close_mm
-
-
-def _weights(identity: ModelIdentity) -> str:
-    if not identity.name:
-        return ""
-    return f"{identity.name} ({'verified' if identity.verified else 'unverified'})"

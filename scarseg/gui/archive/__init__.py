@@ -1,0 +1,1 @@
+"""Archives in the window: open from one, send to one, receive, and the servers."""

@@ -1,0 +1,1 @@
+"""Update the widgets from the open document."""
