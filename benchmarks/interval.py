@@ -153,8 +153,8 @@ def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]
 
 
 def show(rows: Sequence[Row]) -> None:
-    for asking in dict.fromkeys(row.kind for row in rows):
-        some = [row for row in rows if row.kind == asking]
+    for asking in dict.fromkeys(row.asking for row in rows):
+        some = [row for row in rows if row.asking == asking]
         scarred = [row for row in some if row.true_g > 0]
         widths = [row.interval.high_g - row.interval.low_g for row in scarred]
         shares = [
@@ -189,7 +189,7 @@ def main() -> int:
         flat = [
             [
                 one.patient,
-                one.kind,
+                one.asking,
                 one.true_g,
                 one.measured_g,
                 one.interval.low_g,

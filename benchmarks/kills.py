@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--longest", type=float, default=4.0, help="most seconds to the kill")
-    parser.add_argument("--models", choices=("fakes", "real"), default="fakes")
+    parser.add_argument("--models", choices=("fakes", "real"), default="real")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scarseg-") as name:
         folder = Path(name)
@@ -35,6 +35,9 @@ def main() -> None:
     print(f"changes made                            {tally.changes}")
     print(f"times a change was shown as saved       {tally.shown_saved}")
     print(f"of those not on the disk afterwards     {tally.lost}")
+    print(f"insertion points set or taken back      {tally.insertions}")
+    print(f"remote regions drawn                    {tally.remote_regions}")
+    print(f"longest reading time on the disk        {tally.seconds:.0f} s")
     print(f"unreadable files                        {tally.unreadable}")
     print(f"locks of the dead found, taken over     {tally.dead_locks}, {tally.taken_over}")
     print(f"kills amid a write (a temporary left)   {tally.with_temporaries}")

@@ -16,7 +16,6 @@ continuous source pixels: pixel i covers i to i + 1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -130,7 +129,7 @@ def segment(
         asked,
         RULES,
     )
-    answered = _copy(case)
+    answered = case.copy()
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
     answered.apply(answered.change("segment", index, after, proposal.labels), Cause.ANSWER)
     for change in pipeline.mvo_changes(answered):
@@ -210,15 +209,3 @@ def _contour(corners: Sequence[Sequence[float]] | None, name: str) -> Contour | 
     if corners is None:
         return None
     return read_contour([[float(one) for one in corner] for corner in corners], name)
-
-
-def _copy(case: Case) -> Case:
-    """Return a case that can change apart from ``case``; the stack is shared."""
-    twin = copy(case)
-    twin.labels = case.labels.copy()
-    if case.labels_under_scar is not None:
-        twin.labels_under_scar = case.labels_under_scar.copy()
-    for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
-        setattr(twin, name, list(getattr(case, name)))
-    twin.record = case.record.copy()
-    return twin

@@ -214,13 +214,13 @@ def _compare(
         else None,
         "warnings": " ".join(dict.fromkeys((*before.warnings, *after.warnings))),
     }
-    for when, one in (("earlier", before), ("later", after)):
+    for when, study in (("earlier", before), ("later", after)):
         row |= {
-            f"status_{when}": str(one.case.status),
-            f"scar_mass_{when}_g": one.mass.mass_g,
-            f"scar_mass_{when}_low_g": one.mass.low_g,
-            f"scar_mass_{when}_high_g": one.mass.high_g,
-            f"lv_mass_{when}_g": one.lv_mass_g,
+            f"status_{when}": str(study.case.status),
+            f"scar_mass_{when}_g": study.mass.mass_g,
+            f"scar_mass_{when}_low_g": study.mass.low_g,
+            f"scar_mass_{when}_high_g": study.mass.high_g,
+            f"lv_mass_{when}_g": study.lv_mass_g,
         }
     changes = segment_changes(before.regions, after.regions, (before.mass, after.mass))
     names = ("patient_id", "series_uid_earlier", "series_uid_later")
@@ -230,9 +230,9 @@ def _compare(
             "region": region,
             "scar_mass_earlier_g": before.regions[region].scar_g,
             "scar_mass_later_g": after.regions[region].scar_g,
-            **_change_cells(one),
+            **_change_cells(found),
         }
-        for region, one in changes.items()
+        for region, found in changes.items()
     ]
     return row, regions
 

@@ -10,22 +10,20 @@ of a worker: unknown, fit, left out (another version, or blind for the client's 
 from __future__ import annotations
 
 import itertools
-import logging
-import os
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scarseg.batch.cluster_client import Cluster, close_client, connect, warn_of_open_network
 from scarseg.batch.cluster_worker import (
     Blind,
     Surroundings,
-    WeightsFile,
     WorkerFacts,
     describe,
     digest_of,
@@ -40,8 +38,6 @@ from scarseg.io.tables.pseudonyms import key_text
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ANSWER_S = 15.0
-"""Seconds in which a scheduler must answer."""
 NO_WORKER_S = 10.0
 """Seconds without a fit worker after which that is said."""
 RECONNECT_S = 60.0
@@ -50,25 +46,6 @@ IN_FLIGHT = 2
 """Items of a worker at a time: one it works on, one that waits there."""
 ALLOWED_LOSSES = 3
 _POLL_S = 0.25
-_LOOPBACK = ("127.", "localhost", "[::1]")
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Dask scheduler and what its workers need.
-
-    Args:
-        address: host and port, with ``tcp://`` or ``tls://`` before it or nothing, or the path of
-            a scheduler file (JSON).
-        device: as for ``models.load``; with ``auto`` all workers must have the client's.
-        weights: that workers load, and where they are here.
-        say: prints a sentence.
-    """
-
-    address: str
-    device: str = "auto"
-    weights: tuple[tuple[WeightsFile, Path], ...] = ()
-    say: Callable[[str], None] = field(default=lambda _text: None)
 
 
 def run_on_cluster(
@@ -89,52 +66,9 @@ def run_on_cluster(
             E_WORKER_VERSION, no worker is fit; E_SCHEDULER_LOST.
         Exception: whatever ``work`` raises.
     """
-    with _connected(cluster) as client:
-        yield from _Run(client, cluster, work, items, first_file).results()
-
-
-def cluster_missing() -> InputError:
-    """Return the error of an installation without Dask."""
-    message = "A cluster needs the extra: pip install 'scarseg[cluster]'."
-    return InputError("E_CLUSTER_MISSING", message)
-
-
-def location(address: str) -> dict[str, Any]:
-    """Return a scheduler's address or file as Dask takes it.
-
-    Raises:
-        InputError: E_SCHEDULER, there is no such file.
-    """
-    if not address.endswith(".json"):
-        return {"address": address if "://" in address else f"tcp://{address}"}
-    if not Path(address).is_file():
-        raise InputError("E_SCHEDULER", f"There is no scheduler file {address}.", address)
-    return {"scheduler_file": address}
-
-
-@contextmanager
-def _connected(cluster: Cluster) -> Generator[Any, None, None]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise cluster_missing() from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here
-    place = location(cluster.address)
-    try:
-        client = Client(**place, timeout=ANSWER_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        message = f"No scheduler answers at {cluster.address}; start one with scarseg scheduler."
-        raise InputError("E_SCHEDULER", message) from error
-    served = str(client.scheduler.address)
-    if served.startswith("tcp://") and not served.removeprefix("tcp://").startswith(_LOOPBACK):
-        cluster.say(
-            f"W_CLUSTER_OPEN: {served} is neither encrypted nor closed: whoever reaches it can run"
-            " programs on its machines. Use it on a network of your own, or tls://."
-        )
-    try:
-        yield client
-    finally:
-        client.close(timeout=5)
+    client = connect(cluster)
+    warn_of_open_network(client, cluster)
+    yield from _Run(client, cluster, work, items, first_file).results()
 
 
 @dataclass
@@ -197,7 +131,8 @@ class _Run:
                 for flight in [one for one in self.flights if one.future.done()]:
                     yield from self._finish(flight)
         finally:
-            self.client.cancel([one.future for one in self.flights], force=True)
+            self._cancel(self.flights)
+            close_client(self.client)
 
     def _find_workers(self) -> None:
         """Find which workers there are, and check the new ones.
@@ -205,20 +140,38 @@ class _Run:
         Raises:
             InputError: E_SCHEDULER_LOST.
         """
-        lost_at = time.monotonic()
-        while True:
-            try:
-                here = set(self.client.nthreads())
-                break
-            except (OSError, ValueError, TimeoutError) as error:
-                if time.monotonic() - lost_at > RECONNECT_S or self.client.status == "closed":
-                    message = "The scheduler is lost; start it again, and go on with --resume."
-                    raise InputError("E_SCHEDULER_LOST", message) from error
-                time.sleep(_POLL_S)
+        try:
+            here = set(self.client.nthreads())
+        except Exception as error:  # noqa: BLE001 - of many kinds, as the connection is lost
+            self._reconnect(error)
+            here = set()  # found the next time
         self.fit &= here
         new = here - self.fit - self.left_out.keys()
         if new:
             self._check(sorted(new))
+
+    def _reconnect(self, error: Exception) -> None:
+        """Wait for a scheduler that was lost; what was in flight waits again.
+
+        Raises:
+            InputError: E_SCHEDULER_LOST, it does not come back.
+        """
+        self.cluster.say("The scheduler does not answer; waiting for it.")
+        close_client(self.client)
+        until = time.monotonic() + RECONNECT_S
+        while True:
+            try:
+                self.client = connect(self.cluster)
+                break
+            except InputError:
+                if time.monotonic() > until:
+                    message = "The scheduler is lost; start it again, and go on with --resume."
+                    raise InputError("E_SCHEDULER_LOST", message) from error
+                time.sleep(_POLL_S)
+        self.again.extendleft(one.number for one in reversed(self.flights))
+        self.flights.clear()
+        self.fit.clear()
+        self.left_out.clear()
 
     def _check(self, workers: list[str]) -> None:
         """Check new workers, send them weights, leave out those that are not fit."""
@@ -233,7 +186,7 @@ class _Run:
         for worker in workers:
             answer = answers.get(worker)
             if isinstance(answer, WorkerFacts):
-                why = self._unfit(answer)
+                why = answer.differs_from(self.facts)
             elif isinstance(answer, OSError) or answer is None:
                 continue  # it went away: asked again when it is back
             else:
@@ -249,20 +202,6 @@ class _Run:
                     sent = card.read_bytes() if card.is_file() else b""
                     self.client.run(receive_weights, one, path.read_bytes(), sent, workers=[worker])
             self.fit.add(worker)
-
-    def _unfit(self, answer: WorkerFacts) -> str:
-        assert self.facts is not None
-        if answer.versions != self.facts.versions:
-            pairs = zip(answer.versions, self.facts.versions, strict=True)
-            return ", ".join(
-                f"it has {name} {there}, this program {here}"
-                for (name, there), (_, here) in pairs
-                if there != here
-            )
-        if answer.device != self.facts.device:
-            here = self.facts.device
-            return f"it computes on {answer.device}, this program on {here}; give --device"
-        return ""
 
     def _refuse_without_workers(self) -> None:
         """Print that no worker is here yet, or raise where all that are here were left out."""
@@ -334,7 +273,7 @@ class _Run:
             if flight.worker not in self.left_out:
                 self.left_out[flight.worker] = ""
                 self.fit.discard(flight.worker)
-                name = os.path.basename(self.first_file(self.open[flight.number]))  # noqa: PTH119
+                name = Path(self.first_file(self.open[flight.number])).name
                 self.cluster.say(
                     f"W_WORKER_BLIND: worker {flight.worker} is left out: it does not see {name}"
                     " by the path that it has here."
@@ -354,4 +293,8 @@ class _Run:
 
     def _close(self, flight: _Flight) -> None:
         self.flights.remove(flight)
-        self.client.cancel([flight.future], force=True)
+        self._cancel([flight])
+
+    def _cancel(self, flights: Sequence[_Flight]) -> None:
+        with suppress(Exception):  # a client that has lost its scheduler can cancel nothing
+            self.client.cancel([one.future for one in flights], force=True)

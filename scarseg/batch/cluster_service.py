@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from scarseg.batch.cluster import ANSWER_S, cluster_missing, location
+from scarseg.batch.cluster_client import ANSWER_S, cluster_missing, location
 from scarseg.errors import InputError
 from scarseg.models import prepare_environment
 

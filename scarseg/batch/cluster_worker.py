@@ -64,6 +64,20 @@ class WorkerFacts:
     device: str
     missing: tuple[WeightsFile, ...]
 
+    def differs_from(self, client: WorkerFacts) -> str:
+        """Return in words why a worker could write other bytes than the client; else empty."""
+        if self.versions != client.versions:
+            pairs = zip(self.versions, client.versions, strict=True)
+            return ", ".join(
+                f"it has {name} {there}, this program {here}"
+                for (name, there), (_, here) in pairs
+                if there != here
+            )
+        if self.device != client.device:
+            here = client.device
+            return f"it computes on {self.device}, this program on {here}; give --device"
+        return ""
+
 
 @dataclass(frozen=True)
 class Surroundings:

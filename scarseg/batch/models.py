@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarseg.batch.cluster import Cluster, run_on_cluster
+from scarseg.batch.cluster import run_on_cluster
+from scarseg.batch.cluster_client import Cluster
 from scarseg.batch.cluster_worker import cached_models
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import (

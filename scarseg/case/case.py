@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -142,6 +143,18 @@ class Case:
             np.zeros(stack.pixels.shape, dtype=np.uint8),
             [SliceReading() for _ in range(stack.n_slices)],
         )
+
+    def copy(self) -> Case:
+        """Return a case that changes apart from this one; the stack and its pixels are shared."""
+        twin = copy(self)
+        twin.labels = self.labels.copy()
+        if self.labels_under_scar is not None:
+            twin.labels_under_scar = self.labels_under_scar.copy()
+        twin.readings, twin.proposed = list(self.readings), list(self.proposed)
+        twin.slice_interactions = list(self.slice_interactions)
+        twin.slice_seconds = list(self.slice_seconds)
+        twin.record = self.record.copy()
+        return twin
 
     def apply(
         self, change: Change, cause: Cause = Cause.READER, under_scar: LabelArray | None = None

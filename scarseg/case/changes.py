@@ -8,7 +8,14 @@ import numpy as np
 
 from scarseg.case.case import Case, Change
 from scarseg.case.history import SliceReading, SliceStatus
-from scarseg.case.labels import Edit, Label, LabelArray, infarct_mask, without_infarct
+from scarseg.case.labels import (
+    Edit,
+    Label,
+    LabelArray,
+    heart_differs,
+    infarct_mask,
+    without_infarct,
+)
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 
 
@@ -89,15 +96,27 @@ def correct_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
 
     Scar and status stay; a slice that was not assessable becomes proposed.
     """
-    return move_wall(case, slice_index, "correct the wall", labels)
+    change = move_wall(case, slice_index, "correct the wall", labels)
+    return replace(change, after=replace(change.after, prompts=change.before.prompts))
+
+
+def refill_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
+    """Build the change to scar that was predicted anew inside a wall that a reader set."""
+    change = correct_wall(case, slice_index, labels)
+    name = step_name("scar in the new wall", slice_index)
+    return replace(change, name=name, after=replace(change.after, mvo_sought=False))
 
 
 def move_wall(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
-    """Build the change to a wall whose contours a reader moved; the status stays as above."""
+    """Build the change to a wall whose contours a reader moved; the status stays as above.
+
+    Contours that were prompts no longer hold.
+    """
     before = case.readings[slice_index]
     kept = before.status in (SliceStatus.ACCEPTED, SliceStatus.NO_SCAR)
     status = before.status if kept else SliceStatus.PROPOSED
-    after = replace(before, status=status, edited=True, reason="")
+    prompts = before.prompts.without_contours
+    after = replace(before, prompts=prompts, status=status, edited=True, reason="")
     return case.change(step_name(verb, slice_index), slice_index, after, labels)
 
 
@@ -135,9 +154,12 @@ def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change
     status = reading.status
     if status is not SliceStatus.ACCEPTED:
         status = SliceStatus.PROPOSED
+    prompts = replace(reading.prompts, no_scar=False)
+    if prompts.has_contours and heart_differs(case.labels[slice_index], labels):
+        prompts = prompts.without_contours  # they no longer hold
     after = replace(
         reading,
-        prompts=replace(reading.prompts, no_scar=False),
+        prompts=prompts,
         status=status,
         edited=True,
         reason="",

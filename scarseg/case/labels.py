@@ -39,6 +39,13 @@ def infarct_mask(labels: LabelArray) -> MaskArray:
     return labels >= _SCAR
 
 
+def heart_differs(one: LabelArray, other: LabelArray) -> bool:
+    """Return whether wall (scar included) or blood pool of two slices differ."""
+    pool = np.uint8(Label.BLOOD_POOL)
+    walls_same = np.array_equal(wall_mask(one), wall_mask(other))
+    return not (walls_same and np.array_equal(one == pool, other == pool))
+
+
 def without_infarct(labels: LabelArray) -> LabelArray:
     """Return labels with scar and MVO replaced by wall, or background where there is no heart.
 

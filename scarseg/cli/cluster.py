@@ -12,7 +12,7 @@ from scarseg.cli.options import add_jobs, whole
 from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
-    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.cluster_client import Cluster
     from scarseg.batch.cluster_worker import WeightsByHash
 
 PORT = 8786
@@ -71,7 +71,7 @@ def cluster_of(
         segmenter: weights, as for ``models.load``.
         before: the cluster of earlier models of the same run.
     """
-    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.cluster_client import Cluster
     from scarseg.batch.cluster_worker import WeightsByHash, WeightsFile
     from scarseg.models.weights import resolve_weights
 
@@ -91,12 +91,20 @@ def _scheduler(options: argparse.Namespace) -> int:
     def ready(address: str) -> None:
         print(address, flush=True)
 
-    serve_scheduler(options.host, options.port, options.file, ready)
+    try:
+        serve_scheduler(options.host, options.port, options.file, ready)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("The scheduler has ended, and its workers with it.") from None
     return DONE
 
 
 def _worker(options: argparse.Namespace) -> int:
     from scarseg.batch.cluster_service import serve_workers
 
-    serve_workers(options.address, options.jobs, lambda n: say(f"{counted(n, 'worker')} at work"))
+    try:
+        serve_workers(
+            options.address, options.jobs, lambda n: say(f"{counted(n, 'worker')} at work")
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("The workers have ended; others take their series.") from None
     return DONE

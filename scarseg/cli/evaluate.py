@@ -22,7 +22,7 @@ from scarseg.cli.options import (
 from scarseg.cli.parser import Commands, examples
 
 if TYPE_CHECKING:
-    from scarseg.batch.cluster import Cluster
+    from scarseg.batch.cluster_client import Cluster
     from scarseg.batch.models import ModelsLoader
     from scarseg.evaluation.run import Candidate
 

@@ -8,7 +8,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from scarseg.batch.cluster import Cluster, run_on_cluster
+from scarseg.batch.cluster import run_on_cluster
+from scarseg.batch.cluster_client import Cluster
 from scarseg.batch.cluster_worker import cached_models
 from scarseg.batch.models import THREADS, ModelsLoader
 from scarseg.batch.process_pool import Died, run_jobs

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QEvent, QObject, QSettings, QSize, Qt, QTimer
+from PyQt6.QtCore import QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
     QKeyEvent,
-    QResizeEvent,
     QUndoGroup,
 )
 from PyQt6.QtWidgets import (
-    QApplication,
     QMainWindow,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from scarseg.gui import theme
 from scarseg.gui.actions import Actions
 from scarseg.gui.archive.controller import ArchiveController
 from scarseg.gui.commands import Commands
@@ -41,6 +37,7 @@ from scarseg.gui.panels.results import IntervalLabel, ResultsPanel
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.panels.thresholds.comparison import ThresholdComparison
 from scarseg.gui.panels.tool_selection import ToolSelection
+from scarseg.gui.panels.window_layout import WindowLayout
 from scarseg.gui.presenter.levels import WindowLevelPresenter
 from scarseg.gui.presenter.slices import Presenter
 from scarseg.gui.presenter.status import StatusPresenter
@@ -51,12 +48,6 @@ from scarseg.gui.viewer.filmstrip import Filmstrip
 from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
-
-DEFAULT_SIZE = QSize(1280, 800)
-LOWER_PANELS = ("histogram", "bullseye", "history")
-TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
-DEFAULT_WIDTHS, LOWER_HEIGHT = {"studies": 212, "results": 262}, 200
-"""Widths of the panels and least height of the lower ones, in pixels of a small window."""
 
 
 class MainWindow(QMainWindow):
@@ -70,7 +61,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle("scarseg")
         self.setAcceptDrops(True)
-        self.session, self._settings = session, settings
+        self.session = session
         self.steps = QUndoGroup(self)
         self.dialogs = Dialogs(self)
         self.actions_by_name = Actions(self)
@@ -82,18 +73,10 @@ class MainWindow(QMainWindow):
         self._connect_actions()
         self._connect_session()
         self._connect_widgets()
-        self._font_timer = QTimer(self)
-        self._font_timer.setSingleShot(True)
-        self._font_timer.timeout.connect(self._fit_fonts)
         self._enable_actions()
         self._show_open()
-        self.resize(DEFAULT_SIZE)
-        self._arrange_panels()
-        self.docks.restore()
-        self._fit_fonts()
-        chosen = str(settings.value(TEXT_SIZE_KEY, "text_automatic"))
-        self.actions_by_name[chosen if chosen in theme.TEXT_SIZES else "text_automatic"].setChecked(
-            True
+        self.window_layout = WindowLayout(
+            self, session, self.docks, self.results, self.actions_by_name, settings
         )
         self.actions_by_name["open_last"].setEnabled(False)
 
@@ -155,6 +138,8 @@ class MainWindow(QMainWindow):
         self.archive = ArchiveController(
             session, settings, actions, self.status_bar, self.banner, self
         )
+        self.dialogs.send_to_archive = self.archive.open_sending
+        self.dialogs.may_send = self.archive.may_send
 
     def _arrange(self) -> None:
         centre = QVBoxLayout()
@@ -190,8 +175,6 @@ class MainWindow(QMainWindow):
                 "montage": self.views.toggle,
                 "auto_window": lambda: self.levels.choose_preset(window_level.AUTOMATIC),
                 "find_study": self.studies.find_study,
-                "side_by_side": self._set_side_by_side,
-                **{name: partial(self._choose_text_size, name) for name in theme.TEXT_SIZES},
                 "keys": self.dialogs.keys,
                 "about": self._about,
                 "desktop": self._add_to_desktop,
@@ -337,40 +320,6 @@ class MainWindow(QMainWindow):
         ):  # fmt: skip
             self.reading_time.stopwatch.note_activity()
         return super().eventFilter(watched, event)
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        super().resizeEvent(event)
-        self._font_timer.start()
-
-    def _fit_fonts(self) -> None:
-        """Choose the font size for the size of the window."""
-        application = QApplication.instance()
-        if isinstance(application, QApplication):
-            chosen = str(self._settings.value(TEXT_SIZE_KEY, "text_automatic"))
-            theme.fit_fonts(application, self.size(), theme.TEXT_SIZES.get(chosen))
-            self.results.fit_fonts()
-            if not self.docks.remembered:
-                self._size_panels()
-
-    def _size_panels(self) -> None:
-        """Set the sizes of the panels for this window, before a reader changes them."""
-        widths = {name: theme.px(width) for name, width in DEFAULT_WIDTHS.items()}
-        lower = max(theme.px(LOWER_HEIGHT), self.height() // 3)
-        self.docks.set_sizes(widths, {"results": self.height() - lower, "histogram": lower})
-
-    def _choose_text_size(self, name: str) -> None:
-        self._settings.setValue(TEXT_SIZE_KEY, name)
-        self._fit_fonts()
-
-    def _arrange_panels(self) -> None:
-        """Arrange the lower panels in tabs, or side by side."""
-        side_by_side = bool(self._settings.value(SIDE_BY_SIDE_KEY, False, type=bool))
-        self.actions_by_name["side_by_side"].setChecked(side_by_side)
-        self.docks.arrange(LOWER_PANELS, side_by_side)
-
-    def _set_side_by_side(self) -> None:
-        self._settings.setValue(SIDE_BY_SIDE_KEY, self.actions_by_name["side_by_side"].isChecked())
-        self._arrange_panels()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         self.reading_time.stopwatch.note_activity()

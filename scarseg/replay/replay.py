@@ -38,6 +38,7 @@ from scarseg.replay.slices import (
 )
 from scarseg.segmentation import pipeline, predict
 from scarseg.segmentation.predict import PredictionCache
+from scarseg.segmentation.refill import refill_wall
 
 RECORD_INCOMPLETE = "the record begins later"
 NO_MODEL_RUN = "the record does not say how the models had looked at the slice"
@@ -105,6 +106,7 @@ class _Replay:
         self.predict: dict[Cause, Callable[[ReplayedSlice, Step], LabelArray]] = {
             Cause.ANSWER: self._segmented,
             Cause.CORRECTION: self._corrected,
+            Cause.REFILLED: self._corrected,
             Cause.PROPOSAL: self._proposed,
             Cause.RELOCATED: self._proposed,
             Cause.WALL: self._walled,
@@ -265,7 +267,8 @@ class _Replay:
         if one.under_scar is None:
             raise _CannotReplay(NO_UNDERLYING_LABELS)
         drawn = one.drawn_manually
-        answer = predict.correct_heart(
+        compute = refill_wall if step.cause is Cause.REFILLED else predict.correct_heart
+        answer = compute(
             seen.models,
             seen.proposal.embedding,
             one.reading.prompts,

@@ -14,6 +14,7 @@ from scarseg.models import Embedding, Models
 MODEL_CAUSES = (
     Cause.ANSWER,
     Cause.CORRECTION,
+    Cause.REFILLED,
     Cause.PROPOSAL,
     Cause.RELOCATED,
     Cause.WALL,

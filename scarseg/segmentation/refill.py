@@ -29,6 +29,8 @@ def refill_wall(
     and MVO of ``before`` are replaced: by what a reader's boxes and points ask for, and without
     any by what the segmenter finds by itself.
 
+    The logits returned have the wall of the prediction before where the wall was drawn by hand.
+
     Args:
         prompts: of the slice.
         before: labels (row, column).
@@ -53,7 +55,9 @@ def refill_wall(
         scar = remove_islands(scar, spacing, rules.island_mm2)
     labels = corrected.labels_under_scar.copy()
     labels[scar] = Label.SCAR
-    kept = None if corrected.logits is None else replace(corrected.logits, scar=logits.scar)
+    kept = corrected.logits or previous
+    if kept is not None:
+        kept = replace(kept, scar=logits.scar, prompts=logits.prompts)
     return CorrectedHeart(labels, corrected.labels_under_scar, kept)
 
 

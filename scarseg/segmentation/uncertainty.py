@@ -11,7 +11,7 @@ import numpy as np
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import infarct_mask
-from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
+from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.segmentation.proposal import RULES
 
 
@@ -74,9 +74,9 @@ class MassBasis(StrEnum):
     CERTAIN = "certain"
     """Marked "no scar" by a reader, or nothing to vary."""
     PROMPTED = "prompted"
-    """Predicted from prompts that a reader drew or accepted."""
+    """Predicted from prompts that a reader drew, or accepted with other labels."""
     PROPOSED = "proposed"
-    """Proposed by the models and not read."""
+    """Proposed by the models, and not read or accepted unchanged."""
     DRAWN = "drawn"
     """Drawn manually, or the models have not run."""
 
@@ -113,13 +113,14 @@ def mass_basis(
         return MassBasis.CERTAIN
     if slice_index in sure:
         return MassBasis.CERTAIN
-    drawn_by_reader = bool(prompts.scar_points) or any(
-        box.origin is Origin.READER for box in prompts.boxes
-    )
-    if embedded and prompts.has_scar_prompts and (drawn_by_reader or status.read):
+    if embedded and prompts.asks_for_scar:
         return MassBasis.PROMPTED
-    if embedded and not reading.protected:
+    # A reader who agrees knows no more than the models: the interval must not change by it.
+    agreed = case.proposed[slice_index] is not None and not case.differs_from_proposal(slice_index)
+    if embedded and (not reading.protected or (status.read and agreed)):
         return MassBasis.PROPOSED
+    if embedded and prompts.has_scar_prompts and status.read:
+        return MassBasis.PROMPTED
     return MassBasis.DRAWN if infarct else MassBasis.CERTAIN
 
 

@@ -102,8 +102,8 @@ def correct_heart_masks(
     Contours come first, and are kept exactly; then box and points move what they contradict.
     """
     if prompts.has_contours:
-        found = heart_in_contours(heart.wall, heart.pool, prompts.endocardium, prompts.epicardium)
-        heart, drawn = HeartMasks(*found), True
+        masks = heart_in_contours(heart.wall, heart.pool, prompts.endocardium, prompts.epicardium)
+        heart, drawn = HeartMasks(*masks), True
         if prompts.pool_box is None and not prompts.heart_points:
             return heart
     rows, columns = _window(heart, prompts, spacing_mm)

@@ -47,8 +47,8 @@ def read_mask_cases(
             if known:
                 case.readings[k] = SliceReading(status=SliceStatus.ACCEPTED)
         cases.append(case)
-    for error in errors:
-        _log.warning("a mask is left out: %s", error.code)
+    for refused in errors:
+        _log.warning("a mask is left out: %s", refused.code)
     if not cases and errors:
         raise errors[0]
     return cases

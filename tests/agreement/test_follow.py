@@ -65,9 +65,9 @@ def test_a_region_has_its_part_of_the_error() -> None:
     sd = sqrt(2) * 4 / (2 * Z90)
     assert changes["1"].change_g == -3.0
     # 5 of 20 g of scar, but half of the wall
-    assert changes["1"].smallest_change_g == pytest.approx(Z95 * sd * sqrt(0.5))
-    assert changes["2"].smallest_change_g == pytest.approx(Z95 * sd * sqrt(0.75))
-    assert changes["LAD"].smallest_change_g == pytest.approx(Z95 * sd)
+    assert changes["1"].smallest_change_g == pytest.approx(Z95 * 0.5 * sd * sqrt(0.5))
+    assert changes["2"].smallest_change_g == pytest.approx(Z95 * 0.5 * sd * sqrt(0.75))
+    assert changes["LAD"].smallest_change_g == pytest.approx(Z95 * 0.5 * sd)
     assert segment_changes({}, later, whole) == {}
 
 

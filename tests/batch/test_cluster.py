@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from scarseg.batch import cluster as cluster_module
-from scarseg.batch import cluster_worker
-from scarseg.batch.cluster import Cluster, run_on_cluster
+from scarseg.batch import cluster_client, cluster_worker
+from scarseg.batch.cluster import run_on_cluster
+from scarseg.batch.cluster_client import Cluster
 from scarseg.batch.cluster_worker import WeightsFile, describe, receive_weights
 from scarseg.batch.journal import open_journal
 from scarseg.batch.models import BatchResult, BatchSettings, measure_jobs
@@ -182,7 +183,7 @@ def test_workers_of_another_version_are_refused(
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cluster_module, "ANSWER_S", 1.0)
+    monkeypatch.setattr(cluster_client, "ANSWER_S", 1.0)
     for where in ("127.0.0.1:9", str(tmp_path / "none.json")):
         with pytest.raises(InputError) as caught:
             list(run_on_cluster(square, range(3), Cluster(where, "cpu")))

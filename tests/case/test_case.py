@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from scarseg.case.case import Case
-from scarseg.case.history import Cause
-from scarseg.case.labels import Label
+from scarseg.case.history import Cause, SliceReading
+from scarseg.case.labels import Label, LabelArray, Patch
 from scarseg.case.stack import Stack
 from tests.conftest import make_phantom_stack, phantom_labels
 
@@ -39,3 +39,26 @@ def test_time_and_interactions_are_counted_by_slice():
     case.add_reading_time(2, 1.5)
     assert (case.interactions, case.slice_interactions) == (2, [1, 0, 1, 0, 0])
     assert (case.seconds, case.slice_seconds) == (1.5, [0.0, 0.0, 1.5, 0.0, 0.0])
+
+
+def test_a_copy_changes_apart_from_its_case(
+    phantom_stack: Stack, phantom_truth: LabelArray
+) -> None:
+    case = Case.new(phantom_stack)
+    case.labels_under_scar = np.zeros_like(case.labels)
+    twin = case.copy()
+    assert twin.stack is case.stack
+    twin.apply(twin.change("draw", 2, SliceReading(edited=True), phantom_truth[2]))
+    twin.count_interaction(2)
+    twin.add_reading_time(2, 4.0)
+    twin.proposed[2] = Patch.of(phantom_truth[2])
+    assert not case.labels.any() and not case.labels_under_scar.any()
+    assert case.readings[2] == SliceReading()
+    assert (case.record.steps, case.proposed) == ([], [None] * 5)
+    assert (case.interactions, case.slice_interactions, case.slice_seconds) == (
+        0,
+        [0] * 5,
+        [0.0] * 5,
+    )
+    case.apply(case.change("draw", 0, SliceReading(edited=True), phantom_truth[0]))
+    assert len(twin.record.steps) == 1 and not twin.labels[0].any()

@@ -218,7 +218,11 @@ def test_series_without_prompts_says_why_it_has_no_scar(
     asked, passed_over = rows["1.2.1.1"], rows["1.2.2.1"]
     assert float(asked["scar_mass_g"]) > 0
     assert "W_NO_PROMPTS" not in asked["warnings"]
-    assert (passed_over["scar_mass_g"], passed_over["method"]) == ("0.0", "prompted")
+    assert passed_over["method"] == "prompted"
+    assert passed_over["status"] == "incomplete"
+    unknown = ("scar_mass_g", "scar_mass_low_g", "scar_mass_high_g", "mvo_mass_g", "doubt")
+    assert [passed_over[name] for name in unknown] == [""] * len(unknown)
+    assert float(passed_over["lv_mass_g"]) > 0, "the wall is proposed all the same"
     assert "W_NO_PROMPTS" in passed_over["warnings"].split()
     said = capsys.readouterr().err
     assert "W_NO_PROMPTS: series 1.2.2.1:" in said

@@ -19,8 +19,6 @@ WORKER = "tcp://10.0.0.2:40000"
 class Client:
     """A client of a scheduler with one worker, whose work is done at once, here."""
 
-    status = "running"
-
     def __init__(self, address: str, **_: object) -> None:
         self.scheduler = SimpleNamespace(address=address)
 
@@ -44,9 +42,15 @@ class Client:
 
 
 class LostClient(Client):
-    """A client whose scheduler went away."""
+    """A client whose scheduler went away, and does not come back."""
 
-    status = "closed"
+    n_connected = 0
+
+    def __init__(self, address: str, **_: object) -> None:
+        super().__init__(address)
+        LostClient.n_connected += 1
+        if LostClient.n_connected > 1:
+            raise TimeoutError
 
     def nthreads(self) -> dict[str, int]:
         raise OSError("gone")
@@ -73,6 +77,8 @@ def no_scheduler(bench: Bench) -> Said:
 
 @provokes("E_SCHEDULER_LOST", "--resume")
 def lost_scheduler(bench: Bench) -> Said:
+    bench.monkeypatch.setattr(cluster, "RECONNECT_S", 0.0)
+    bench.monkeypatch.setattr(LostClient, "n_connected", 0)
     return on_cluster(bench, LostClient)
 
 

@@ -22,10 +22,11 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     reading.go_to(0)
     reading.paint((30, 30), (34, 30))
     reading.accept()
+    reading.window.reading_time.stopwatch._clock.stop()
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir(), theirs.mkdir()
     reading.export(mine / "scar.csv")
-    case = reading.document.snapshot()
+    case = reading.document.case.copy()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
     interval = case_interval(case, reading.session.models, embeddings)
     record = pipeline.with_interval(pipeline.measured_record(case), interval, case)

@@ -58,3 +58,12 @@ def test_the_identity_stands_on_the_page_where_the_reader_says_so(named, tmp_pat
     named.act("identify")
     assert not named.window.commands.export.identify
     assert "P7" not in export.page_name(named.case, False)
+
+
+def test_an_interrupted_export_is_recovered_when_the_window_starts(named, tmp_path, monkeypatch):
+    named.export(tmp_path / "scar.csv")
+    asked = []
+    monkeypatch.setattr("scarseg.io.commit.recover", lambda *folders: asked.extend(folders))
+    named.window.commands.export.recover()
+    named.settle()
+    assert asked == [tmp_path]

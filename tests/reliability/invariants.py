@@ -89,7 +89,7 @@ def differences_on_disk(current: OpenCase) -> list[str]:
         if current.document.revision:
             return ["changed and not on the disk"]
         return []
-    mine = file_format.parse_case(file_format.encode_case(current.document.snapshot()))
+    mine = file_format.parse_case(file_format.encode_case(current.document.case.copy()))
     theirs = file_format.parse_case(current.saver.path.read_bytes())
     found = [
         f"{key}: {str(value)[:200]} in memory, {str(getattr(theirs.document, key))[:200]} on disk"

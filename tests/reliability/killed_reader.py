@@ -1,9 +1,9 @@
 """Read studies in the real window at random, and tell of every change and what is shown as saved.
 
 ``python -m tests.reliability.killed_reader FOLDER SEED fakes|real``; it reads until it is killed.
-Lines: ``opened STACK writable|locked DIGEST``, ``changed STACK NUMBER DIGEST``,
-``saving STACK`` and ``saved STACK NUMBER``: what the foot of the window showed when that change
-was the last one.
+Lines: ``opened STACK writable|locked DIGEST SECONDS``, ``changed STACK NUMBER DIGEST``,
+``saving STACK SECONDS`` and ``saved STACK NUMBER``: what the foot of the window showed when that
+change was the last one. ``used TOOL`` counts the insertion points and remote regions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TOOLS = ("box", "box", "point", "brush", "brush", "eraser", "lasso")
 def digest(case: Case) -> str:
     """Fingerprint everything of a case that a reader changes."""
     found = hashlib.sha256(case.labels.tobytes())
-    found.update(repr(case.readings).encode())
+    found.update(repr((case.readings, case.insertion)).encode())
     return found.hexdigest()[:16]
 
 
@@ -51,7 +51,8 @@ class Scripted:
         if self.window.session.current is None:
             return
         what = self.chance.choices(
-            (self.gesture, self.key, self.rest, self.leave), (5, 6, 0.5, 0.15)
+            (self.gesture, self.key, self.rest, self.leave, self.insertion, self.remote),
+            (5, 6, 0.5, 0.15, 0.5, 0.4),
         )
         what[0]()
 
@@ -61,7 +62,8 @@ class Scripted:
             return
         document, name = current.document, current.entry.stack_id
         self.numbers.setdefault(name, 0)
-        tell("opened", name, "locked" if document.read_only else "writable", digest(document.case))
+        how = "locked" if document.read_only else "writable"
+        tell("opened", name, how, digest(document.case), document.case.seconds)
         document.edited.connect(lambda: self.changed(name, document))
         current.saver.state_changed.connect(lambda: self.look_at_foot(name, current))
 
@@ -76,19 +78,40 @@ class Scripted:
             if words == "saved":
                 tell("saved", name, self.numbers[name])
             elif words == "saving":
-                tell("saving", name)
+                tell("saving", name, current.document.case.seconds)
+
+    def insertion(self) -> None:
+        """Set or take back the insertion of the right ventricle by a click."""
+        before = self.window.session.current.document.case.insertion
+        self.window.actions_by_name["insertion"].trigger()
+        self.drag(0)
+        if self.window.session.current.document.case.insertion != before:
+            tell("used", "insertion")
+
+    def remote(self) -> None:
+        """Draw a remote region; it is no part of the case."""
+        self.window.actions_by_name["remote"].trigger()
+        regions = self.window.comparison.regions
+        before = len(regions.here)
+        self.drag(self.chance.choice((0, 6)))
+        if len(regions.here) != before:
+            tell("used", "remote")
 
     def gesture(self) -> None:
+        self.window.actions_by_name[self.chance.choice(TOOLS)].trigger()
+        self.drag(self.chance.randint(0, 4))
+
+    def drag(self, n_moves: int) -> None:
+        """Press somewhere in the middle of the picture, move, let go."""
         from PyQt6.QtCore import QPoint, Qt
         from PyQt6.QtTest import QTest
 
-        self.window.actions_by_name[self.chance.choice(TOOLS)].trigger()
         canvas = self.window.canvas
         handle = self.window.windowHandle()
         at = canvas.mapTo(self.window, canvas.from_source(*self.somewhere()).toPoint())
         left = Qt.MouseButton.LeftButton
         QTest.mousePress(handle, left, Qt.KeyboardModifier.NoModifier, at)
-        for _ in range(self.chance.randint(0, 4)):
+        for _ in range(n_moves):
             at += QPoint(self.chance.randint(-30, 30), self.chance.randint(-30, 30))
             QTest.mouseMove(handle, at)
         QTest.mouseRelease(handle, left, Qt.KeyboardModifier.NoModifier, at)

@@ -34,16 +34,24 @@ class Tally:
     taken_over: int = 0
     most_unsaved: int = 0
     with_temporaries: int = 0
+    insertions: int = 0
+    remote_regions: int = 0
+    seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Told:
-    """What a killed program said of one stack: fingerprints by number, the last one shown saved."""
+    """What a killed program said of one stack: fingerprints by number, the last one shown saved.
+
+    ``seconds`` of the stopwatch when the last save that is shown as done had begun.
+    """
 
     states: list[str]
     shown: int = 0
     n_shown: int = 0
+    seconds: float = 0.0
+    seconds_saving: float = 0.0
 
 
 class Killer:
@@ -100,7 +108,10 @@ class Killer:
 
     def _take(self, line: list[str], told: dict[str, Told]) -> None:
         kind, name, *values = line
-        if kind == "opened":
+        if kind == "used":
+            self.tally.insertions += name == "insertion"
+            self.tally.remote_regions += name == "remote"
+        elif kind == "opened":
             self.tally.dead_locks += name in self._dead
             self.tally.taken_over += name in self._dead and values[0] == "writable"
             self._dead.discard(name)
@@ -108,13 +119,17 @@ class Killer:
                 self.tally.faults.append(f"{name}: a dead program's lock was not taken over")
             if name not in told and self.on_disk.get(name, values[1]) != values[1]:
                 self.tally.faults.append(f"{name}: opened otherwise than it was on the disk")
-            told.setdefault(name, Told([values[1]]))
+            opened = told.setdefault(name, Told([values[1]]))
+            opened.seconds = opened.seconds_saving = float(values[2])
         elif kind == "changed":
             self.tally.changes += 1
             told[name].states.append(values[1])
+        elif kind == "saving":
+            told[name].seconds_saving = float(values[0])
         elif kind == "saved":
             told[name].shown = int(values[0])
             told[name].n_shown += 1
+            told[name].seconds = told[name].seconds_saving
 
     def _compare(self, name: str, told: Told) -> None:
         self.tally.shown_saved += told.n_shown
@@ -132,6 +147,12 @@ class Killer:
             self.tally.unreadable += 1
             self.tally.faults.append(f"{name}: {saved.notes}")
         self.on_disk[name] = digest(saved.case)
+        self.tally.seconds = max(self.tally.seconds, saved.case.seconds)
+        if saved.case.seconds < told.seconds:
+            self.tally.lost += 1
+            self.tally.faults.append(
+                f"{name}: {told.seconds} s were shown as saved, {saved.case.seconds} s are there"
+            )
         places = [n for n, each in enumerate(told.states) if each == self.on_disk[name]]
         if not places or places[-1] < told.shown:
             self._lost(name, told, f"on the disk is change {places}", 1)

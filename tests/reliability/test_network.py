@@ -1,13 +1,18 @@
-"""Nothing leaves the machine: no look-up, no connection, no installation, no other program."""
+"""Nothing leaves the machine: no look-up, no connection, no installation, no other program.
+
+But for archives: there the server that is named is spoken to, and nobody else.
+"""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scarseg.simulate.write_dicom import write_series
+from tests.pacs.broken import Broken
 from tests.reliability.audited import short_stack
 from tests.reliability.children import last_line_as_json, need_weights, run_child
 
@@ -61,3 +66,38 @@ def test_the_window_calls_nobody(tmp_path: Path, study: Path):
     assert answer["noted"] == []
     assert answer["status"] == 0
     assert answer["titles"]
+
+
+def test_an_archive_is_the_only_one_called(tmp_path: Path, study: Path):
+    with Broken(sorted(study.iterdir())) as archive:
+        uid = archive.datasets[0].StudyInstanceUID
+        words = ("pacs", "fetch", archive.address, "--study", uid, "-o", str(tmp_path / "out"))
+        answer = run_audited(tmp_path / "home", "command", *words, **QUICK)
+    assert answer["status"] == 0
+    connected = [one for one in answer["noted"] if one.startswith("socket.connect")]
+    assert connected, "the archive must have been called for this to mean anything"
+    others = [one for one in answer["noted"] if not is_about(one, archive.port)]
+    assert others == []
+
+
+def is_about(event: str, port: int) -> bool:
+    """Return whether an event is about the archive, or binds this end of the connection to it."""
+    kind = event.split()[0]
+    if kind == "socket.bind":
+        return "('', 0)" in event or "('0.0.0.0', 0)" in event
+    if kind == "socket.getaddrinfo":  # of an address in figures or of none, which asks nobody
+        return "('127.0.0.1'," in event or "(None, 0," in event
+    return kind == "socket.connect" and f"('127.0.0.1', {port})" in event
+
+
+def test_receiving_listens_on_the_loopback_alone(tmp_path: Path):
+    """The port is in use, so that it ends at once; what it tried to bind is noted before."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        words = ("pacs", "receive", "-o", str(tmp_path / "in"), "--port", port)
+        answer = run_audited(tmp_path / "home", "command", *words, **QUICK)
+    assert answer["status"] == 1
+    bound = [one for one in answer["noted"] if one.startswith("socket.bind")]
+    assert bound
+    assert all("'127.0.0.1'" in one for one in bound)
+    assert not [one for one in answer["noted"] if one.startswith("socket.connect")]

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scarseg.case.case import Case
+from scarseg.case.changes import accept
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray, infarct_mask
 from scarseg.case.measurements import MassConvention
@@ -30,7 +33,8 @@ from scarseg.segmentation.pipeline import (
     propose_stack,
 )
 from scarseg.segmentation.uncertainty import RULE
-from tests.fakes import FakeSegmenter
+from tests.conftest import make_phantom_stack
+from tests.fakes import FakeDetector, FakeSegmenter
 
 SPACING = (1.0, 1.0)
 LEVELS = 14.0 * np.linspace(-1.0, 1.0, 49) * np.abs(np.linspace(-1.0, 1.0, 49))
@@ -256,3 +260,31 @@ def test_slices_that_are_sure_add_nothing(phantom_stack: Stack, models: Models) 
     assert all(low == high for low, high in found.slices_g)
     unsure = case_interval(case, models, embeddings)
     assert any(low < high for low, high in unsure.slices_g)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(5)), st.integers(0, 2**32 - 1))
+def test_the_interval_never_widens_by_agreeing(order: list[int], seed: int) -> None:
+    stack = make_phantom_stack()
+    noise = np.random.default_rng(seed).normal(0, 12, stack.pixels.shape).astype(np.float32)
+    stack = replace(stack, pixels=stack.pixels + noise)
+    models = Models(SoftSegmenter(), FakeDetector())
+    case, embeddings = propose_case_with_embeddings(stack, models)
+    before = case_interval(case, models, embeddings)
+    assert before.high_g > before.low_g
+    for k in order:
+        case.apply(accept(case, k))
+        after = case_interval(case, models, embeddings)
+        assert after.high_g - after.low_g <= before.high_g - before.low_g + 1e-9
+        if (case.labels[k] >= Label.SCAR).any():
+            assert (after.low_g, after.high_g) == (before.low_g, before.high_g)
+        before = after
+
+
+class SoftSegmenter(FakeSegmenter):
+    """Answer with logits that fall off gently from the level of scar, so that levels count."""
+
+    def predict(self, embedding, prompts, previous=None, quick=False):  # type: ignore[no-untyped-def]
+        found = super().predict(embedding, prompts, previous, quick)
+        soft = (4 - np.abs(embedding.features - 200) / 15).astype(np.float32)
+        return replace(found, scar=np.where(found.scar > 0, soft, np.minimum(soft, -0.5)))

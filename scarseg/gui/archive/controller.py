@@ -210,6 +210,12 @@ class ArchiveController(QObject):
 
     # Send to archive
 
+    def may_send(self) -> bool:
+        """Return whether the open reading is one of DICOM files, under its patient's name."""
+        current = self._session.current
+        is_dicom = current is not None and isinstance(current.entry.source, StackSummary)
+        return is_dicom and not self._session.blinded
+
     def open_sending(self) -> None:
         """Show whom the open reading would be filed under, and the servers."""
         current = self._session.current

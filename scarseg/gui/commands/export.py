@@ -47,7 +47,7 @@ class ExportCommands(CommandGroup):
             return
         path = self._dialogs.save_as(self._titled("Export CSV"), "scar.csv", TABLE_FILTER)
         if path is not None:
-            now = self.document.snapshot()
+            now = self.document.case.copy()
             export = partial(session_export.export_cases, path, [now])
             self.write(partial(export, interval_of=self.interval_of(now)), path)
 
@@ -58,7 +58,7 @@ class ExportCommands(CommandGroup):
         path = self._dialogs.save_as(title, "scar.csv", TABLE_FILTER)
         if path is None:
             return
-        now = None if self.document is None else self.document.snapshot()
+        now = None if self.document is None else self.document.case.copy()
         entries = study_list.entries
         folder = self._session.folder
         export = partial(session_export.export_list, path, entries, folder, now)
@@ -78,7 +78,7 @@ class ExportCommands(CommandGroup):
             return
         self._settings.setValue(EXPORT_KEY, ",".join(sorted(request.formats)))
         chosen = entries if request.whole_list else [current.entry]
-        now = current.document.snapshot()
+        now = current.document.case.copy()
         export = partial(session_export.export_formats, request, chosen, self._session.folder, now)
         write = partial(export, interval_of=self.interval_of(now))
         self.write(write, request.folder, reports=True)
@@ -87,7 +87,7 @@ class ExportCommands(CommandGroup):
         """Write the report of the open case into the folder of the last export, and open it."""
         if self.document is None:
             return
-        case = self.document.snapshot()
+        case = self.document.case.copy()
         name = session_export.page_name(case, self.identify)
         folder = Path(str(self._settings.value(FOLDER_KEY, "")))
         path: Path | None = folder / name
@@ -140,7 +140,7 @@ class ExportCommands(CommandGroup):
             self._titled("Save prompts"), "prompts.json", "Prompts (*.json)"
         )
         if path is not None:
-            case = self.document.snapshot()
+            case = self.document.case.copy()
             self.write(lambda force: session_export.save_prompts(path, case, force), path)
 
     def write(

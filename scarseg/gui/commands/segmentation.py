@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scarseg.case import changes
-from scarseg.case.labels import LabelArray
+from scarseg.case.labels import LabelArray, heart_differs
 from scarseg.gui.commands.base import CommandGroup
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.tools import drawing, prompts
@@ -54,8 +54,10 @@ class SegmentationCommands(CommandGroup):
         """Set labels that were drawn on the current slice."""
         document = self.document
         if document is not None:
-            change = changes.paint(document.case, document.current, outcome.verb, outcome.labels)
-            document.push(change)
+            k, moved = document.current, heart_differs(document.labels, outcome.labels)
+            document.push(changes.paint(document.case, k, outcome.verb, outcome.labels))
+            if moved and self._inference is not None:
+                self._inference.refill(k)
 
     def clip(self) -> None:
         """Remove the scar outside the wall."""

@@ -54,6 +54,9 @@ class WallCommands(CommandGroup):
         with document.one_step(name):
             waiting = [k for n, (k, one) in enumerate(moved.items()) if self._apply(k, one, n == 0)]
         self._answer(waiting)
+        assert self._session.current is not None
+        for k in moved.keys() - set(waiting):
+            self._session.current.inference.refill(k)
 
     def _nudged(self, k: int, border: Border, direction: int) -> WallMoved | str | None:
         """Return the labels of a nudged contour; None where no pixel changes, or why it cannot."""
@@ -72,8 +75,11 @@ class WallCommands(CommandGroup):
         return moved
 
     def _move(self, k: int, moved: WallMoved) -> None:
+        assert self._session.current is not None
         if self._apply(k, moved, counts=True):
             self._answer([k])
+        else:
+            self._session.current.inference.refill(k)
 
     def _answer(self, slices: list[int]) -> None:
         """Request answers that were due before the wall was moved, within the new wall."""

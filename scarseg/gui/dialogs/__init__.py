@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from PyQt6.QtCore import QStandardPaths, Qt, QUrl
@@ -30,6 +31,8 @@ class Dialogs:
 
     def __init__(self, parent: QWidget) -> None:
         self._parent = parent
+        self.send_to_archive: Callable[[], None] | None = None
+        self.may_send: Callable[[], bool] = bool
         documents = QStandardPaths.StandardLocation.DocumentsLocation
         self._folder = Path(QStandardPaths.writableLocation(documents))
 
@@ -71,7 +74,10 @@ class Dialogs:
             dicom: whether there are DICOM files to refer to.
         """
         start = ExportRequest(self._folder, formats)
-        dialog = ExportDialog(self._parent, subjects, start, n_series, dicom, self._export_folder)
+        send = self.send_to_archive if self.send_to_archive and self.may_send() else None
+        dialog = ExportDialog(
+            self._parent, subjects, start, n_series, dicom, self._export_folder, send
+        )
         given = dialog.exec() == QDialog.DialogCode.Accepted
         request = dialog.request
         dialog.deleteLater()

@@ -68,6 +68,8 @@ class ExportDialog(QDialog):
         n_series: how many series the list has.
         dicom: whether there are DICOM files to refer to.
         browse: asks for a folder.
+        send: opens sending to an archive instead, for one reading of DICOM files; None where
+            that is not possible.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class ExportDialog(QDialog):
         n_series: int,
         dicom: bool,
         browse: Callable[[], Path | None],
+        send: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
-        self._browse, self._subjects = browse, subjects
+        self._browse, self._subjects, self._send = browse, subjects, send
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 18, 22, 16)
         layout.setSpacing(5)
@@ -170,6 +173,17 @@ class ExportDialog(QDialog):
         assert accept is not None
         accept.setDefault(True)
         self.accept_button = accept
+        self.send_button = box.addButton(
+            "Send to archive …", QDialogButtonBox.ButtonRole.ActionRole
+        )
+        if self.send_button is not None:
+            self.send_button.setToolTip(
+                "To the patient's study in a PACS, under the real name and ID"
+                if self._send
+                else f"{NO_FILES}; not for pseudonyms"
+            )
+            self.send_button.setEnabled(self._send is not None)
+            self.send_button.clicked.connect(self._send_instead)
         box.addButton(QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
@@ -177,6 +191,11 @@ class ExportDialog(QDialog):
 
     def _name_patients(self, whole_list: bool) -> None:
         self.subject.setText(self._subjects[whole_list])
+
+    def _send_instead(self) -> None:
+        self.reject()
+        if self._send is not None:
+            self._send()
 
     def _choose_folder(self) -> None:
         chosen = self._browse()

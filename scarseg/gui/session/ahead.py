@@ -12,10 +12,8 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case.history import SliceStatus
 from scarseg.errors import ScarsegError
-from scarseg.gui.session.document import Document
-from scarseg.gui.session.doubts import DoubtUpdater
-from scarseg.gui.session.inference import Inference
-from scarseg.gui.session.interval import IntervalUpdater
+from scarseg.gui.session.case_builder import CaseBuilder
+from scarseg.gui.session.open_case import CaseParts
 from scarseg.gui.session.stored_case import OpenRequest, PreparedRead, prepare_case
 from scarseg.gui.session.study import Entry, reading_summary
 from scarseg.gui.workers import Worker
@@ -30,14 +28,10 @@ LOOKAHEAD = 8
 
 
 @dataclass(eq=False)
-class PreparedCase:
+class PreparedCase(CaseParts):
     """A study that was read and is being proposed, or is ready, before anybody opened it."""
 
     read: PreparedRead
-    document: Document
-    inference: Inference
-    interval: IntervalUpdater
-    doubts: DoubtUpdater
 
     @property
     def n_bytes(self) -> int:
@@ -84,15 +78,13 @@ class StudiesAhead(QObject):
     def __init__(
         self,
         disk: Worker,
-        models: Worker,
-        numbers: Worker,
+        builder: CaseBuilder,
         folder: Path,
         front_works: Callable[[], bool],
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._disk, self._models_worker, self._folder = disk, models, folder
-        self._numbers = numbers
+        self._disk, self._builder, self._folder = disk, builder, folder
         self._front_works = front_works
         self._models: Models | None = None
         self._wanted: list[Entry] = []
@@ -179,13 +171,10 @@ class StudiesAhead(QObject):
         self._prepare_next()
 
     def _propose(self, entry: Entry, read: PreparedRead, models: Models) -> None:
-        document = Document(read.case, parent=self.parent())
-        if read.place is not None:
-            document.go_to(read.place)
-        inference = Inference(document, self._models_worker, document)
-        interval = IntervalUpdater(document, inference, document)
-        doubts = DoubtUpdater(document, interval, self._numbers, document)
-        self._cases[entry] = PreparedCase(read, document, inference, interval, doubts)
+        parts = self._builder.build(read.case, place=read.place)
+        inference, doubts = parts.inference, parts.doubts
+        working = parts.document, inference, parts.interval, doubts
+        self._cases[entry] = PreparedCase(*working, read)
         doubts.changed.connect(lambda: self._tell(entry))
         inference.put_behind(self._front_works, self._prepare_next)
         inference.proposing_changed.connect(lambda: self._tell(entry))

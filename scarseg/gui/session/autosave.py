@@ -110,7 +110,7 @@ class Autosave(QObject):
         ):
             return
         try:
-            snapshot = self.document.snapshot()
+            snapshot = self.document.case.copy()
         except Exception as error:  # noqa: BLE001 - MemoryError too is shown and tried again
             self._failed(revision, error)
             return

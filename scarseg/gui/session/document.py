@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +20,7 @@ from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
 
 UNDO_LIMIT = 200
-ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.RELOCATED)
+ANSWER_CAUSES = (Cause.ANSWER, Cause.CORRECTION, Cause.REFILLED, Cause.RELOCATED)
 """Causes of changes that join the step that asked for them."""
 
 
@@ -50,6 +49,7 @@ class SliceCommand(QUndoCommand):
         self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
         self.answers, self.follows = answers, cause is Cause.MVO
+        self.refills = cause is Cause.REFILLED
         self.answered = answers or cause is Cause.PROPOSAL
         self.open = not answers and change.edit is None
 
@@ -80,6 +80,7 @@ class SliceCommand(QUndoCommand):
         if not isinstance(other, SliceCommand):
             return False
         joins = (other.answers and self.open) or (other.follows and self.answered)
+        joins |= other.refills  # nothing was done since the wall was set
         if not joins or other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
@@ -292,16 +293,6 @@ class Document(QObject):
         """Record a model run: see :meth:`scarseg.case.case.Case.record_model_run`."""
         if not self.read_only:
             self.case.record_model_run(slice_index, lv_hint, lv_box, sight, fresh)
-
-    def snapshot(self) -> Case:
-        """Copy the case for the disk worker; the stack's pixels are shared, read-only."""
-        twin = copy(self.case)
-        twin.labels = self.case.labels.copy()
-        twin.labels_under_scar = self.labels_under_scar.copy()
-        for name in ("readings", "proposed", "slice_interactions", "slice_seconds"):
-            setattr(twin, name, list(getattr(self.case, name)))
-        twin.record = self.case.record.copy()
-        return twin
 
     def slice_of(self, command: QUndoCommand) -> int:
         """Return the slice that a step of the undo stack belongs to.

@@ -92,7 +92,7 @@ class DoubtUpdater(QObject):
         self._ranges = [new or old for new, old in zip(ranges, self._ranges, strict=True)]
         self._worker.run(
             f"doubts {id(self):x}", find_doubts,
-            self._document.snapshot(), sorted(near | wider), list(self._ranges),
+            self._document.case.copy(), sorted(near | wider), list(self._ranges),
             done=self._take, current=lambda: not sip.isdeleted(self),
         )  # fmt: skip
 

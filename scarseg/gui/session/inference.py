@@ -99,10 +99,15 @@ class Inference(InferenceState):
             self._schedule(slice_index)
 
     def correct_wall(self, slice_index: int) -> None:
-        """Correct wall and blood pool by the slice's prompts for them; its scar stays."""
+        """Correct wall and blood pool by the slice's prompts for them; a reader's scar stays."""
         if not self.document.read_only:
             self.add_question(slice_index, wall_only=True)
             self._schedule(slice_index)
+
+    def refill(self, slice_index: int) -> None:
+        """Predict scar anew inside the wall that a reader drew, where it is the models'."""
+        if not self.document.read_only and self.refills(slice_index):
+            self.correct_wall(slice_index)
 
     def relocate(self, slice_index: int) -> None:
         """Propose a slice anew round the ventricle box that the reader drew."""

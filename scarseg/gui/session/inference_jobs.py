@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scarseg.case import changes
 from scarseg.case.case import Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading, SliceStatus
-from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.labels import LabelArray, infarct_mask, without_infarct
 from scarseg.case.prompts import Box, Origin
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.inference_queue import IdleTask, RequestKind, Task
@@ -281,12 +281,14 @@ class InferenceJobs:
         failed = partial(self._fail, k, question=question)
         if k in state.wall_only:
             from scarseg.segmentation.predict import correct_heart
+            from scarseg.segmentation.refill import refill_wall
 
+            refilled = state.refills(k)
             self._run(
-                Task.ANSWER, k, correct_heart, state.models, state.embeddings[k],
-                case.readings[k].prompts, case.labels[k].copy(),
+                Task.ANSWER, k, refill_wall if refilled else correct_heart, state.models,
+                state.embeddings[k], case.readings[k].prompts, case.labels[k].copy(),
                 self._document.labels_under_scar[k].copy(), state.current_logits(k),
-                done=partial(self._take_correction, k, question), failed=failed,
+                done=partial(self._take_correction, k, question, refilled), failed=failed,
             )  # fmt: skip
             return
         self._run(
@@ -305,17 +307,23 @@ class InferenceJobs:
         self._state.store_prediction(k, logits)
         self._state.cancel_answer(k)
 
-    def _take_correction(self, k: int, question: int, answer: CorrectedHeart) -> None:
+    def _take_correction(
+        self, k: int, question: int, refilled: bool, answer: CorrectedHeart
+    ) -> None:
         if self._queue.asked.get(k) != question:
             return
         state = self._state
         drawn = state.is_drawn_manually(k)
-        change = changes.correct_wall(self._document.case, k, answer.labels)
-        self._document.push(change, True, answer.labels_under_scar, Cause.CORRECTION)
+        build = changes.refill_wall if refilled else changes.correct_wall
+        change = build(self._document.case, k, answer.labels)
+        cause = Cause.REFILLED if refilled else Cause.CORRECTION
+        self._document.push(change, True, answer.labels_under_scar, cause)
         if answer.logits is not None:
             state.predictions[k].last = answer.logits
             if not drawn:
                 state.store_prediction(k, answer.logits)
+        if refilled:
+            state.scar_of_models[k] = infarct_mask(self._document.case.labels[k])
         state.cancel_answer(k)
 
     # MVO
@@ -334,7 +342,7 @@ class InferenceJobs:
         ]
         if slices:
             self._run(
-                Task.MVO, slices[0], load_pipeline().mvo_changes, document.snapshot(), slices,
+                Task.MVO, slices[0], load_pipeline().mvo_changes, document.case.copy(), slices,
                 done=partial(self._take_mvo, document.revision), failed=self._mvo_failed,
             )  # fmt: skip
         return bool(slices)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import KeysView
 from enum import StrEnum
 
+import numpy as np
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from scarseg.case.history import SliceStatus
+from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.inference_queue import InferenceQueue
-from scarseg.models import Embedding, Logits, Models
+from scarseg.models import Embedding, Logits, Models, takes_walls
 from scarseg.segmentation.predict import PredictionCache
 
 
@@ -51,6 +54,8 @@ class InferenceState(QObject):
         self.readiness = [Readiness.WAITING] * n
         self.embeddings: list[Embedding | None] = [None] * n
         self.predictions = [PredictionCache() for _ in range(n)]
+        self.scar_of_models: list[MaskArray | None] = [None] * n
+        """Scar of each slice as the models predicted it last in this session."""
         self.wall_only: set[int] = set()
         """Slices whose pending prompts correct wall and blood pool alone."""
         document.slice_changed.connect(self.cancel_answer)
@@ -111,6 +116,20 @@ class InferenceState(QObject):
     def store_prediction(self, k: int, logits: Logits) -> None:
         """Store the logits behind the labels that the slice has now."""
         self.predictions[k].store(self.document.case.labels[k], logits)
+        self.scar_of_models[k] = infarct_mask(self.document.case.labels[k])
+
+    def refills(self, k: int) -> bool:
+        """Return whether scar is predicted anew when a reader sets the wall of a slice.
+
+        Only scar of the models that is not read, and by a segmenter trained with given walls.
+        """
+        case, scar = self.document.case, self.scar_of_models[k]
+        if self.models is None or scar is None or not takes_walls(self.models.segmenter):
+            return False
+        reading, labels = case.readings[k], case.labels[k]
+        if reading.status is not SliceStatus.PROPOSED or reading.prompts.no_scar:
+            return False
+        return np.array_equal(infarct_mask(labels), scar & wall_mask(labels))
 
     def current_logits(self, k: int) -> Logits | None:
         """Return the logits behind the labels that the slice has now, or the last ones."""

@@ -223,7 +223,7 @@ class IntervalUpdater(QObject):
     def _put_together(self) -> IdleTask:
         from scarseg.segmentation.interval import mass_spread
 
-        case = self._document.snapshot()
+        case = self._document.case.copy()
         spreads = [
             mass_spread(asked.variation, asked.rows, case.labels[k])
             if (asked := self._asked.get(k)) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -21,16 +21,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class OpenCase:
+class CaseParts:
+    """A document with the objects that compute for it."""
+
+    document: Document
+    inference: Inference
+    interval: IntervalUpdater
+    doubts: DoubtUpdater
+
+
+@dataclass(eq=False)
+class OpenCase(CaseParts):
     """A document with its entry of the list, models, saving and lock."""
 
     entry: Entry
-    document: Document
-    inference: Inference
     saver: Autosave
     lock: CaseLock | None
-    interval: IntervalUpdater
-    doubts: DoubtUpdater
+
+    @classmethod
+    def of(cls, parts: CaseParts, entry: Entry, saver: Autosave, lock: CaseLock | None) -> Self:
+        """Return the open case of these parts."""
+        working = parts.document, parts.inference, parts.interval, parts.doubts
+        return cls(*working, entry, saver, lock)
 
 
 class ClosingCases(QObject):

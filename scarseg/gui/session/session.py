@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,14 +14,10 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, ScarsegError
-from scarseg.gui.session.ahead import StudiesAhead
-from scarseg.gui.session.autosave import Autosave, SaveState
-from scarseg.gui.session.document import Document
-from scarseg.gui.session.doubts import DoubtUpdater
+from scarseg.gui.session.ahead import PreparedCase, StudiesAhead
+from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.case_builder import CaseBuilder
 from scarseg.gui.session.front import OpenCaseSignals
-from scarseg.gui.session.inference import Inference
-from scarseg.gui.session.inference_state import Readiness
-from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.loading import StudyScanner
 from scarseg.gui.session.open_case import ClosingCases, OpenCase
 from scarseg.gui.session.opening import CaseOpener
@@ -80,10 +75,12 @@ class Session(QObject):
         self.scanner = StudyScanner(self.study_list, self.disk_worker, store_folder, self)
         self.opener = CaseOpener(self.disk_worker, store_folder, self)
         self.closing = ClosingCases(self.disk_worker, self._front_works, self)
+        self._builder = CaseBuilder(
+            self.disk_worker, self.inference_worker, self.measurement_worker, self
+        )
         self.ahead = StudiesAhead(
             self.disk_worker,
-            self.inference_worker,
-            self.measurement_worker,
+            self._builder,
             store_folder,
             self._front_works,
             self,
@@ -202,7 +199,7 @@ class Session(QObject):
             return
         self.opener.waiting = None
         self.close()
-        self._show(closing if closing.inference.alive else self._revived(closing))
+        self._show(closing if closing.inference.alive else self._builder.revive(closing))
 
     def _open_again(self, entry: Entry, replacing: bool = False) -> None:
         """Read an entry anew; where it is open, once it is saved and released."""
@@ -236,7 +233,8 @@ class Session(QObject):
         self.working.emit(1.0, "")
         self.close()
         entry.code = ""
-        self._show(self._in_front(entry, opened))
+        prepared = self._take_prepared(entry, opened)
+        self._show(self._builder.open(entry, opened, prepared))
         notes = " ".join(opened.notes)
         if opened.blocked:
             self.asked.emit(notes, "", None, True)
@@ -251,33 +249,13 @@ class Session(QObject):
         if opened.restored:
             self.said.emit(opened.restored)
 
-    def _in_front(self, entry: Entry, opened: OpenedCase) -> OpenCase:
-        """Return the case that was opened, with what was prepared of it."""
+    def _take_prepared(self, entry: Entry, opened: OpenedCase) -> PreparedCase | None:
+        """Return what was prepared of the case that was opened, if it still is that case."""
         ready = self.ahead.take(entry)
         if ready is not None and ready.read.case is not opened.case:
             ready.drop()
-            ready = None
-        if ready is None:
-            document = Document(opened.case, read_only=opened.lock is None, parent=self)
-            if opened.place is not None:
-                document.go_to(opened.place)
-            inference = Inference(document, self.inference_worker, document)
-            interval = IntervalUpdater(document, inference, document)
-            doubts = DoubtUpdater(document, interval, self.measurement_worker, document)
-            saved = document.revision
-        else:
-            document, inference, interval = ready.document, ready.inference, ready.interval
-            doubts = ready.doubts
-            saved = 0  # nothing of it was written
-        saver = Autosave(document, self.disk_worker, opened.path, document, saved)
-        return OpenCase(entry, document, inference, saver, opened.lock, interval, doubts)
-
-    def _revived(self, case: OpenCase) -> OpenCase:
-        """Return a case that was being left, with models that work for it again."""
-        inference = Inference(case.document, self.inference_worker, case.document)
-        interval = IntervalUpdater(case.document, inference, case.document)
-        doubts = DoubtUpdater(case.document, interval, self.measurement_worker, case.document)
-        return replace(case, inference=inference, interval=interval, doubts=doubts)
+            return None
+        return ready
 
     def _show(self, case: OpenCase) -> None:
         self.current = case
@@ -331,13 +309,7 @@ class Session(QObject):
         """Show a case for reading only, without computing or saving anything."""
         entry = self.study_list.add_stack(case.stack)
         self.models = models
-        document = Document(case, read_only=True, parent=self)
-        inference = Inference(document, self.inference_worker, document)
-        inference.readiness = [Readiness.READY] * case.stack.n_slices
-        saver = Autosave(document, self.disk_worker, Path(), document)
-        interval = IntervalUpdater(document, inference, document)
-        doubts = DoubtUpdater(document, interval, self.measurement_worker, document)
-        self.current = OpenCase(entry, document, inference, saver, None, interval, doubts)
+        self.current = self._builder.view(entry, case)
         self.front.follow(self.current)
         self.opened.emit()
 

@@ -19,8 +19,11 @@ from scarseg.case.stack import SliceSource, Stack
 from scarseg.gui.archive import receive
 from scarseg.gui.archive.receive import ReceiveDialog
 from scarseg.gui.archive.send_dialog import UNFINISHED
+from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.export import ExportFormat
 from scarseg.io.casefile import store
 from scarseg.pacs import addresses
 from scarseg.simulate.write_dicom import write_series
@@ -179,3 +182,32 @@ def test_receiving_is_off_until_switched_on_and_opens_what_arrives(
     assert not window.archive.receiving.is_on
     assert window.archive.state.isHidden()
     assert not window.actions_by_name["archive_receive"].isChecked()
+
+
+def test_the_export_dialog_leads_to_the_archive_but_not_for_pseudonyms(
+    home: Path, window: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[bool] = []
+
+    def answer(dialog: ExportDialog) -> QDialog.DialogCode:
+        assert dialog.send_button is not None
+        offered.append(dialog.send_button.isEnabled())
+        dialog.send_button.click()
+        return QDialog.DialogCode.Rejected
+
+    monkeypatch.setattr(ExportDialog, "exec", answer)
+    dialogs = Dialogs(window)
+    dialogs.send_to_archive, dialogs.may_send = window.archive.open_sending, window.archive.may_send
+    asked = (("subject", "all"), frozenset({ExportFormat.CSV}), 1, True)
+    assert dialogs.export_request(*asked) is None  # nothing is open
+    write_series(tmp_path / "p1", patient(1))
+    window.session.scan([tmp_path / "p1"])
+    qtbot.waitUntil(lambda: window.session.current is not None, timeout=WAIT_MS)
+    assert dialogs.export_request(*asked) is None
+    assert window.archive.sending is not None
+    assert window.archive.sending.isVisible()
+    window.archive.sending.close()
+    monkeypatch.setattr(type(window.session), "blinded", property(lambda _: True))
+    assert dialogs.export_request(*asked) is None
+    assert offered == [False, True, False]
+    assert not window.archive.sending.isVisible()

@@ -55,7 +55,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
     reader.go_to(1)
     reader.paint((30, 30), (34, 30))
     reader.accept()
-    case = reader.document.snapshot()
+    case = reader.document.case.copy()
     _export(reader, mine, EVERYTHING)
     job = select_stacks(dicom.scan([tmp_path / "study"])).jobs[0]
     maker = reader.window.commands.export.interval_of(case)

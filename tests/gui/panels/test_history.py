@@ -191,7 +191,7 @@ def test_recorded_predictions_are_reproduced(reading, tmp_path, models):
     reading.wait(lambda: reading.case.history[-1].startswith("propose again"))
     reading.settle()
     path = tmp_path / "case.scarseg"
-    store.save_case(reading.document.snapshot(), path)
+    store.save_case(reading.document.case.copy(), path)
     stack = reading.case.stack
     record = store.load_case(path, stack).record
     labels = np.zeros(record.shape, dtype=np.uint8)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
 from scarseg.case.prompts import InsertionPoint
+from scarseg.gui.panels.bullseye.summary import summarize
 
 POINT = InsertionPoint(2, 36.0, 10.0)
 
@@ -137,3 +140,22 @@ def test_setting_the_point_opens_the_bulls_eye(reading):
     assert reading.window.bullseye.insertion.armed
     reading.act("cancel_gesture")
     reading.settle()
+
+
+def test_enter_accepts_nothing_while_the_point_is_waited_for(reading):
+    reading.go_to(2)
+    reading.act("insertion")
+    reading.act("accept")
+    assert not reading.document.reading.status.read
+    assert "Esc discards" in reading.window.status_bar.message.text()
+    reading.act("cancel_gesture")
+    reading.act("accept")
+    assert reading.case.readings[2].status.read
+    reading.settle()
+
+
+def test_grams_of_the_segments_follow_the_headline_under_overlap(phantom_stack, phantom_truth):
+    points = ()
+    assert summarize(phantom_truth, phantom_stack, points, 1.05).convention == "thickness"
+    thick = replace(phantom_stack, slice_thickness_mm=20.0)  # 10 mm apart
+    assert summarize(phantom_truth, thick, points, 1.05).convention == "spacing"
