@@ -134,7 +134,18 @@ def slice_grade(
     pixels: FloatArray, labels: LabelArray, pixel_spacing_mm: tuple[float, float]
 ) -> Grade | None:
     """Return the grade of one slice (row, column) alone, as :func:`stack_quality` gives it."""
-    return stack_quality(pixels[np.newaxis], labels[np.newaxis], pixel_spacing_mm).slices[0].grade
+    heart = ndimage.find_objects((labels > np.uint8(Label.BACKGROUND)).astype(np.uint8))
+    if not heart:
+        return None
+    # Nothing further from the heart counts, and distances cost by area.
+    near = tuple(
+        slice(max(0, side.start - margin), side.stop + margin)
+        for side, margin in zip(
+            heart[0], (int(REACH_MM / one) + 2 for one in pixel_spacing_mm), strict=True
+        )
+    )
+    pixels, labels = pixels[near][np.newaxis], labels[near][np.newaxis]
+    return stack_quality(pixels, labels, pixel_spacing_mm).slices[0].grade
 
 
 def grade_of(

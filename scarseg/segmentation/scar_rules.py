@@ -139,7 +139,8 @@ def distance_to_points(
         np.hypot((rows - one.pixel[1]) * spacing_mm[0], (columns - one.pixel[0]) * spacing_mm[1])
         for one in points
     ]
-    return np.minimum.reduce(each)
+    nearest: npt.NDArray[np.float64] = np.minimum.reduce(each)
+    return nearest
 
 
 def _as_wall(logits: Logits, mask: MaskArray) -> Logits:

@@ -65,16 +65,15 @@ def paint_wall(reader) -> np.ndarray:
 def test_scar_follows_a_wall_that_is_painted(reader):
     before = reader.case.labels[2].copy()
     new = paint_wall(reader)
-    labels = reader.case.labels[2]
+    labels = reader.case.labels[2].copy()
     np.testing.assert_array_equal(infarct_mask(labels), infarct_mask(before) | (new & BRIGHT))
     assert (new & BRIGHT).any() and (new & ~BRIGHT).any()
     assert (labels[new & ~BRIGHT] == Label.MYOCARDIUM).all()
-    assert reader.document.undo_stack.undoText() == "scar in the new wall, slice 3"
-    reader.undo()
-    np.testing.assert_array_equal(infarct_mask(reader.case.labels[2]), infarct_mask(before))
-    assert (reader.case.labels[2][new] == Label.MYOCARDIUM).all()
+    assert reader.document.undo_stack.count() == 1, "the stroke and its scar are one step"
     reader.undo()
     np.testing.assert_array_equal(reader.case.labels[2], before)
+    reader.redo()
+    np.testing.assert_array_equal(reader.case.labels[2], labels)
 
 
 def test_a_replay_predicts_the_scar_again(reader):

@@ -68,7 +68,8 @@ def fetch_cut(archive: Broken, folder: Path, source: random.Random, counts: Coun
         counts[f"{error.code} ({kinds})"] += 1
     count_folder(folder, counts, whole=False)
     archive.faults = []
-    fetch_study(connect(server), "1.2.1", [], folder)
+    patient_server = replace(server, timeout_s=30.0)  # a busy machine is no fault of the archive
+    fetch_study(connect(patient_server), "1.2.1", [], folder)
     count_folder(folder, counts, whole=True)
 
 
@@ -117,6 +118,8 @@ def run(n: int, seed: int, folder: Path) -> Counts:
             else:
                 receive_cut(files, out, source, counts)
             counts["cuts"] += 1
+            if k % 50 == 49:
+                sys.stderr.write(f"{dict(counts)}\n")
     return counts
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import FloatArray, LgeSequence
-from scarseg.quant.image_quality import Grade, StackQuality, grade_of, stack_quality
+from scarseg.quant.image_quality import Grade, StackQuality, grade_of, slice_grade, stack_quality
 from scarseg.simulate.anatomy import SimulationOptions
 from scarseg.simulate.series import simulate_stack
 
@@ -176,3 +176,19 @@ def test_what_cannot_be_measured_has_no_grade() -> None:
     result = stack_quality(pixels, labels, SPACING)
     assert result.slices[0].grade is None
     assert result.grade is Grade.GOOD
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_slice_alone_has_the_grade_that_it_has_in_its_stack(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:150, :170]
+    away = np.hypot(rows - rng.uniform(50, 100), columns - rng.uniform(60, 110))
+    labels = np.where(away < 9, 1, np.where(away < 15, 2, 0)).astype(np.uint8)
+    labels[(away >= 9) & (away < 15) & (columns > 100)] = 3
+    signal = np.array([rng.uniform(0, 120), 150.0, rng.uniform(20, 140), 220.0])[labels]
+    pixels = (signal + rng.normal(0, rng.uniform(2, 60), signal.shape)).astype(np.float32)
+    pixels[:, :30] = -5.0  # padding, far from the heart
+    spacing = (1.4, 1.3)
+    [whole] = stack_quality(pixels[np.newaxis], labels[np.newaxis], spacing).slices
+    assert slice_grade(pixels, labels, spacing) is whole.grade
+    assert whole.grade is not None

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from PyQt6.QtCore import QByteArray, QEvent, QObject, QSettings, Qt
+from PyQt6.QtCore import QByteArray, QChildEvent, QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from PyQt6.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QTabBar,
+    QTabWidget,
+    QToolButton,
+    QWidget,
+)
 
 GEOMETRY_KEY, STATE_KEY = "window/geometry", "window/panels"
 STATE_VERSION = 1
@@ -41,6 +48,7 @@ class PanelDocks(QObject):
         self._panels: dict[str, _Panel] = {}
         self.remembered = False
         window.setDockNestingEnabled(True)
+        window.installEventFilter(self)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         for corner, side in (
             (Qt.Corner.TopLeftCorner, LEFT), (Qt.Corner.BottomLeftCorner, LEFT),
@@ -80,7 +88,9 @@ class PanelDocks(QObject):
         return dock
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Uncheck the action of a panel that is closed by its own button."""
+        """Uncheck the action of a panel that is closed by its own button; name new tab bars."""
+        if isinstance(event, QChildEvent) and isinstance(event.child(), QTabBar):
+            _name_tabs(event.child())
         if event is not None and event.type() == QEvent.Type.Close:
             for panel in self._panels.values():
                 if panel.dock is watched and panel.action is not None:
@@ -155,3 +165,11 @@ class PanelDocks(QObject):
         for name, panel in self._panels.items():
             if panel.action is not None:
                 self._settings.setValue(f"panels/{name}", panel.wanted)
+
+
+def _name_tabs(bar: QObject | None) -> None:
+    """Set the accessible names of a tab bar, which Qt creates, and of its buttons."""
+    if isinstance(bar, QTabBar):
+        bar.setAccessibleName("Panels")
+        for button in bar.findChildren(QToolButton):
+            button.setToolTip("Show the tabs before or after")

@@ -49,6 +49,7 @@ class SliceCommand(QUndoCommand):
         self._under_scar = under_scar
         self._proposed = document.case.proposed[change.slice_index]
         self.answers, self.follows = answers, cause is Cause.MVO
+        self.refills = cause is Cause.REFILLED
         self.answered = answers or cause is Cause.PROPOSAL
         self.open = not answers and change.edit is None
 
@@ -79,6 +80,7 @@ class SliceCommand(QUndoCommand):
         if not isinstance(other, SliceCommand):
             return False
         joins = (other.answers and self.open) or (other.follows and self.answered)
+        joins |= other.refills  # nothing was done since the wall was set
         if not joins or other.change.slice_index != self.change.slice_index:
             return False
         self.change = changes.merge(self.change, other.change, self._document.case.labels)
