@@ -90,6 +90,7 @@ def normalised(data: bytes | Dataset) -> tuple[Identity, bytes]:
         _check_whole(dataset)
         found = identity(dataset)
         _unify(dataset, 0)
+        _name_pixels(dataset, syntax)
         dataset.file_meta = _meta(found.sop_class_uid, found.sop_uid, syntax)
         buffer = BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)
@@ -177,6 +178,18 @@ def _unify(dataset: Dataset, depth: int) -> None:
         element.is_undefined_length = False
         for item in element.value or ():
             _unify(item, depth + 1)
+
+
+def _name_pixels(dataset: Dataset, syntax: str) -> None:
+    """Set the VR of compressed pixels to OB, as the standard has it; some files say OW."""
+    tag = Tag(_PIXELS[0])
+    element: Any = dataset.get_item(tag)
+    if element is None or element.VR != "OW" or not UID(syntax).is_encapsulated:
+        return
+    if isinstance(element, RawDataElement):
+        dataset[tag] = element._replace(VR="OB")
+    else:
+        element.VR = "OB"
 
 
 def _vr(dataset: Dataset, tag: BaseTag) -> str:

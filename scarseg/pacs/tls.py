@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 from scarseg.errors import PacsError
 from scarseg.pacs.addresses import Server
+
+HANDSHAKE_S = 3.0
+"""Most that a caller may take for its TLS handshake."""
 
 
 def client_context(server: Server) -> ssl.SSLContext:
@@ -35,7 +40,7 @@ def server_context(ca: Path | None, cert: Path, key: Path | None) -> ssl.SSLCont
         PacsError: E_PACS_CONFIG, a file is no certificate or key.
     """
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(cert, key, password="")
         if ca is not None:
@@ -46,6 +51,21 @@ def server_context(ca: Path | None, cert: Path, key: Path | None) -> ssl.SSLCont
             "E_PACS_CONFIG", f"The certificates to receive with cannot be used: {error}."
         ) from None
     return context
+
+
+class _ServerContext(ssl.SSLContext):
+    """TLS settings under which a silent caller does not keep others waiting for long."""
+
+    def wrap_socket(self, sock: socket.socket, *rest: Any, **options: Any) -> ssl.SSLSocket:
+        """Return the encrypted socket; the handshake has a limit."""
+        sock.settimeout(HANDSHAKE_S)
+        try:
+            wrapped = super().wrap_socket(sock, *rest, **options)
+        except OSError:
+            sock.close()
+            raise
+        wrapped.settimeout(None)
+        return wrapped
 
 
 def reason_of(error: BaseException) -> str:

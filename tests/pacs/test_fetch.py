@@ -102,6 +102,19 @@ def test_the_fetched_folder_gives_the_row_of_the_local_one(
         assert measured(tmp_path / way) == local
 
 
+def test_compressed_pixels_named_as_words_give_the_same_bytes(
+    orthanc: Orthanc, tmp_path: Path
+) -> None:
+    for path in write_series(tmp_path / "local", patient(1), transfer_syntax=RLELossless):
+        data = path.read_bytes()
+        at = data.rindex(b"\xe0\x7f\x10\x00OB")  # as some scanners write it
+        path.write_bytes(data[:at] + b"\xe0\x7f\x10\x00OW" + data[at + 6 :])
+    orthanc.add(tmp_path / "local")
+    for way in ("get", "web"):
+        assert fetch(orthanc, way, tmp_path / way) == 0
+    assert files(tmp_path / "get") == files(tmp_path / "web")
+
+
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, RLELossless])
 def test_compressed_images_stay_compressed(orthanc: Orthanc, tmp_path: Path, syntax: str) -> None:
     write_series(tmp_path / "local", patient(1), transfer_syntax=syntax)

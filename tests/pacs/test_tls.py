@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,8 +126,11 @@ def test_receiving_over_tls_wants_a_certificate(
     try:
         address = f"dicoms://SCARSEG@127.0.0.1:{port}"
         trust = ["--ca", certificates.ca]
+        silent = socket.create_connection(("127.0.0.1", port))
+        # A silent caller keeps nobody waiting for long.
         # C-ECHO is answered, which a stranger does not reach; a storage SCP has no C-FIND.
         assert code_of(capsys, "test", address, *trust, *own(certificates)) == "E_PACS_REFUSED"
         assert code_of(capsys, "test", address, *trust, "--timeout", 5) == "E_PACS_TLS"
+        silent.close()
     finally:
         receiver.stop()
