@@ -2,7 +2,8 @@
 
 Every stack is resampled, turned, brightened, shaded or made noisy, and evaluated as it is read:
 the heart off the centre and found by the program. Rows are comparable with the first, which is
-the stack as it came.
+the stack as it came. ``ratio`` is the mass found with boxes over the true one, ``rule`` the Dice
+by the challenge's rule.
 """
 
 from __future__ import annotations
@@ -114,22 +115,34 @@ def main() -> None:
     parser.add_argument("--detector", default=None)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=[one.name for one in SCANNERS])
     options = parser.parse_args()
     cases, which = choose_patients(read_data(options.data), options.patients)
     load = partial(models.load, options.segmenter, options.detector, "cpu")
-    protocol = Protocol(parse_strategies(("auto", "clicks:3")), options.seed)
+    protocol = Protocol(parse_strategies(("auto", "box", "box+wall", "clicks:3")), options.seed)
     print(f"{which}; mean over patients")
-    names = ("auto", "box+3", "wall", "pool", "LV IoU", "found %", "false g")
+    names = (
+        *("auto", "box", "+wall", "box+3", "MAE g", "ratio", "rule"),
+        *("wall", "pool", "LV IoU", "found %", "false g"),
+    )
     print(f"{'':20s}", *(f"{name:>8s}" for name in names))
     for scanner in SCANNERS:
+        if options.only and scanner.name not in options.only:
+            continue
         made = [seen_by(scanner, case, options.seed) for case in cases]
         results = evaluate_patients(made, [Candidate("shipped", load)], protocol, options.jobs)
         columns = {one["prompts"]: one for one in summarise_results(results)}
-        automatic, clicked = columns["auto"], columns["clicks:3"]
+        automatic, boxed = columns["auto"], columns["box"]["scar"]
         heart, false = automatic["heart"], automatic["false_scar"]
+        clicked = columns["clicks:3"]["scar"]
         shown = (
             automatic["scar"]["dice"]["mean"],
-            clicked["scar"]["dice"]["mean"],
+            boxed["dice"]["mean"],
+            columns["box+wall"]["scar"]["dice"]["mean"],
+            clicked["dice"]["mean"],
+            clicked["mass_absolute_error_g"]["mean"],
+            boxed["scar_mass_g"]["mean"] / boxed["true_scar_mass_g"]["mean"],
+            automatic["challenge_dice"],
             heart["wall_dice"]["mean"],
             heart["pool_dice"]["mean"],
             heart["lv_iou"]["mean"],

@@ -3,7 +3,8 @@
     python benchmarks/scar_rules.py emidec --segmenter FILE [--patients inner] [--rules NAME ...]
 
 Every patient is read as it came and with thickened walls (benchmarks/other_scanners.py), the
-heart found by the program. Per set of rules: automatic Dice of patients with scar, Dice with a
+heart found by the program. Per set of rules: automatic Dice by the challenge's rule (all patients;
+1 where nothing is found and there is nothing) and of patients with scar, Dice with a
 box per component, mass found over true mass, grams on patients without scar, Dice with a box and
 a reader's contours, after three clicks, its mean absolute error in grams; then the share of
 clicks obeyed, and of negative clicks that lower the Dice of their slice by more than 0.02. What
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.other_scanners import THICK, Scanner, seen_by
 from scarseg import models
@@ -67,7 +71,14 @@ CLICKS = {
     "from the scar before": replace(RULES, click_radius_mm=0.0, negative_reach_mm=0.0),
     "obeyed, anew": replace(RULES, previous_with_points=False, negative_reach_mm=0.0),
     "and obeyed": replace(RULES, negative_reach_mm=0.0),
-    **{f"negative up to {mm:g} mm": replace(RULES, negative_reach_mm=mm) for mm in (6.0, 10.0)},
+    **{
+        f"negative up to {mm:g} mm": replace(RULES, negative_reach_mm=mm)
+        for mm in (6.0, 10.0, 20.0)
+    },
+    **{
+        f"discs of {mm:g} mm": replace(RULES, click_radius_mm=mm, negative_reach_mm=0.0)
+        for mm in (1.5, 2.0)
+    },
 }
 GROUPS: dict[str, dict[str, ProposalRules]] = {
     "before": {"before": NONE},
@@ -168,7 +179,9 @@ def click_through(
     return found
 
 
-def measure(loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules) -> list[float]:
+def measure(
+    loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules, clicking: bool
+) -> list[float]:
     rows: dict[str, list[float]] = {
         name: [] for name in ("auto", "box", "ratio", "normal", "wall", "clicks", "mae")
     }
@@ -189,17 +202,33 @@ def measure(loaded: Models, cases: Sequence[TrainingCase], rules: ProposalRules)
             rows[name].append(dice(read.scar, truth.scar) or 0.0)
             if name == "box":
                 rows["ratio"].append(grams(read.labels, case) / true_g)
+        if not clicking:
+            continue
         clicked = click_through(loaded, seen, truth, rules, counted)
         rows["clicks"].append(dice(infarct_mask(clicked), truth.scar) or 0.0)
         rows["mae"].append(abs(grams(clicked, case) - true_g))
     shares = (counted.positive, counted.negative, counted.harmful)
+    right = [*rows["auto"], *(float(not mass) for mass in rows["normal"])]
     return [
+        float(np.mean(right)),
         *(float(np.mean(values)) if values else float("nan") for values in rows.values()),
         *(100 * float(np.mean(one)) if one else float("nan") for one in shares),
     ]
 
 
-COLUMNS = ("auto", "box", "ratio", "false g", "+wall", "+3", "MAE g", "pos %", "neg %", "harm %")
+COLUMNS = (
+    "rule",
+    "auto",
+    "box",
+    "ratio",
+    "false g",
+    "+wall",
+    "+3",
+    "MAE g",
+    "pos %",
+    "neg %",
+    "harm %",
+)
 
 
 def main() -> None:
@@ -209,6 +238,9 @@ def main() -> None:
     parser.add_argument("--segmenter", default=None)
     parser.add_argument("--detector", default=None)
     parser.add_argument("--rules", nargs="+", default=["before", "now"], choices=GROUPS)
+    parser.add_argument("--only", default="", help="rules whose name holds this")
+    parser.add_argument("--no-clicks", action="store_true")
+    parser.add_argument("--walls", nargs="+", default=["", "thick"], choices=["", "thick"])
     options = parser.parse_args()
     cases, which = choose_patients(read_data(options.data), options.patients)
     loaded = models.load(options.segmenter, options.detector, "cpu")
@@ -220,8 +252,13 @@ def main() -> None:
     print(f"{'':34s}", *(f"{name:>7s}" for name in COLUMNS))
     for group in options.rules:
         for name, rules in GROUPS[group].items():
+            if options.only not in name:
+                continue
             for kind, some in (("", cases), ("  thick", thick)):
-                shown = measure(remembering, some, rules)
+                if kind.strip() not in options.walls:
+                    continue
+                clicking = group not in ("walls", "islands") and not options.no_clicks
+                shown = measure(remembering, some, rules, clicking)
                 title = kind or name
                 print(f"{title:34s}", *(f"{value:7.3f}" for value in shown), flush=True)
 

@@ -342,8 +342,11 @@ def _small_print(page: Page, report: ReportInput) -> None:
     width = RIGHT_MM - LEFT_MM - 18
     size = _fitting_size([(text, most) for _, text, most in parts], width)
     for name, text, most in parts:
+        room = int((SIGNATURE_MM - SIGNATURE_HEIGHT_MM - y) / line_height_mm(size))
+        if room < 1:
+            break  # what does not fit stands in the sidecar of the tables
         page.text(LEFT_MM, y, name, size, bold=True)
-        y = page.paragraph(LEFT_MM + 18, y, width, text, size, max_lines=most)
+        y = page.paragraph(LEFT_MM + 18, y, width, text, size, max_lines=min(most, room))
         y += 0.5 if name else 0.0
 
 

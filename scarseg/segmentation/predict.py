@@ -254,7 +254,7 @@ def propose_prompted(
     prompts = replace(given or SlicePrompts(), lv_box=embedding.lv_box)
     threshold = scar_level(prompts, prompts.has_heart_prompts, rules)
     if prompts.has_scar_prompts:
-        logits = predict(models, embedding, prompts, rules=rules)
+        logits = _predict_click_by_click(models, embedding, prompts, rules)
         rules = replace(rules, island_mm2=0.0)
     else:
         logits = apply_heart_prompts(models, embedding, logits, prompts, rules)
@@ -262,6 +262,20 @@ def propose_prompted(
         logits = _without_scar(logits, np.ones(embedding.shape, dtype=bool))
     labels = compose_labels(logits, image.pixel_spacing_mm, threshold, rules)
     return SliceProposal(prompts, labels, embedding, logits)
+
+
+def _predict_click_by_click(
+    models: Models, embedding: Embedding, prompts: SlicePrompts, rules: ProposalRules
+) -> Logits:
+    """Predict from all prompts as a reader would arrive at them, one point for scar at a time."""
+    clicks = prompts.scar_points if rules.previous_with_points else ()
+    first = tuple(point for point in prompts.points if point not in clicks)
+    logits: Logits | None = None
+    begin = 0 if prompts.boxes else 1
+    for n in range(begin if clicks else 0, len(clicks)):
+        asked = replace(prompts, points=(*first, *clicks[:n]))
+        logits = predict(models, embedding, asked, logits, rules=rules)
+    return predict(models, embedding, prompts, logits, rules=rules)
 
 
 def _without_scar(logits: Logits, where: MaskArray) -> Logits:

@@ -12,6 +12,7 @@ from scarseg.evaluation.metrics import PatientFigures, SliceFigures, clicks_to
 from scarseg.evaluation.patient import PatientResult, Protocol, evaluate_patient
 from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, parse_strategies
 from scarseg.models import Embedding, Logits, Models
+from scarseg.segmentation.proposal import RULES
 from scarseg.training.cases import TrainingCase
 from tests.conftest import COLUMN_SPACING, ROW_SPACING, phantom_labels
 from tests.evaluation.phantoms import VOXEL_G, healthy_case, phantom_case, unread_scar
@@ -87,7 +88,7 @@ def test_errors_are_found_minus_true() -> None:
 
 
 class Precise(FakeSegmenter):
-    """A segmenter that clears only 1.5 pixels round a click outside."""
+    """A segmenter that clears only 1.5 pixels round a click outside; no rule adds to that."""
 
     def predict(
         self, embedding: Embedding, prompts: SlicePrompts, *_: object, **__: object
@@ -101,7 +102,9 @@ class Precise(FakeSegmenter):
 
 
 def test_clicks_correct_what_the_box_got_wrong() -> None:
-    result = evaluated(unread_scar(phantom_case()), Models(Precise(), FakeDetector()))
+    protocol = replace(ALL, rules=replace(RULES, click_radius_mm=0.0))
+    models = Models(Precise(), FakeDetector())
+    result = evaluate_patient(unread_scar(phantom_case()), models, protocol)
     found = rows(result)
     assert 0.8 < found["box"].dice < found["clicks:3"].dice
     assert found["clicks:3"].n_interactions == 3 + sum(

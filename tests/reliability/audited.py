@@ -36,12 +36,14 @@ def is_harmless(event: str, arguments: tuple[Any, ...]) -> bool:
     """Return what libraries do on import without asking anyone outside.
 
     urllib3, which pydicom imports where it is installed, binds a socket to the loopback address
-    and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library.
+    and closes it, to see whether there is IPv6; ctypes asks ldconfig for the path of a library,
+    and matplotlib fc-list for those of fonts.
     """
     if event == "socket.bind":
         return arguments[1][:2] == ("::1", 0)
     if event == "subprocess.Popen":
-        return list(arguments[1]) == ["/sbin/ldconfig", "-p"]
+        command = list(arguments[1])
+        return command == ["/sbin/ldconfig", "-p"] or command[0] == "fc-list"
     return False
 
 
@@ -89,6 +91,61 @@ def command_line(*arguments: str) -> dict[str, Any]:
     return {"status": main(list(arguments))}
 
 
+def accept_all(study: str, cases: str, models: Any) -> None:
+    """Save a case file for every stack of a folder, proposed by the models and accepted."""
+    from scarseg.case.history import SliceStatus
+    from scarseg.io.casefile import store
+    from scarseg.io.dicom import read_stack, scan
+    from scarseg.segmentation import pipeline
+
+    for summary in scan([Path(study)]).stacks:
+        case = pipeline.propose_case(read_stack(summary), models)
+        for k, reading in enumerate(case.readings):
+            accepted = replace(reading, status=SliceStatus.ACCEPTED)
+            case.apply(case.change(f"accept, slice {k + 1}", k, accepted))
+        store.save_case(case, store.case_path(Path(cases), case.stack))
+
+
+def commands(study: str, cases: str, out: str, *models: str) -> dict[str, Any]:
+    """Run every command that works on a site's own readings, in this process.
+
+    ``models`` are ``--segmenter`` and ``--detector`` with their weights, where not the shipped.
+    """
+    from scarseg import models as loading
+    from scarseg.cli import main
+
+    if not any(Path(cases).glob("*.scarseg")):
+        accept_all(study, cases, loading.load(device="cpu"))
+    loading.limit_threads(1)
+    folder = Path(out)
+    learning = ["--steps", "1", "--batch", "2", "--threads", "1", "--validation", "0"]
+    runs: dict[str, list[str]] = {
+        "batch": ["batch", study, "-o", f"{out}/b/scar.csv", "--masks", f"{out}/b", *models],
+        "measure": ["measure", f"{out}/b", "--dicom", study, "-o", f"{out}/m/scar.csv"],
+        "replay": ["replay", cases, "--dicom", study, "-o", f"{out}/r", *models],
+        "evaluate": [
+            *("evaluate", cases, "--dicom", study, "-o", f"{out}/e", "--prompts", "auto", "box"),
+            *("--patients", "all", *models),
+        ],
+        "train segmenter": [
+            *("train", "segmenter", cases, "--dicom", study, "-o", f"{out}/s"),
+            *("--workers", "0", *learning),
+        ],
+        "train detector": [
+            "train",
+            "detector",
+            cases,
+            "--dicom",
+            study,
+            "-o",
+            f"{out}/d",
+            *learning,
+        ],
+    }
+    folder.mkdir(exist_ok=True)
+    return {name: main(words) for name, words in runs.items()}
+
+
 def window(study: str) -> dict[str, Any]:
     """Read a study in the window with the default models."""
     from tests.reliability.reading import read
@@ -113,6 +170,7 @@ def connect() -> dict[str, Any]:
 WHAT: dict[str, Callable[..., dict[str, Any]]] = {
     "chain": chain,
     "command": command_line,
+    "commands": commands,
     "window": window,
     "connect": connect,
 }

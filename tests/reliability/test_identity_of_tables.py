@@ -12,8 +12,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.case.stack import Stack
 from scarseg.cli import main
 from scarseg.io.masks.nifti import write_labels
-from tests.fakes import load_fakes
+from tests.fakes import fake_models, load_fakes
 from tests.reliability import patients
+from tests.reliability.audited import accept_all, commands
 from tests.report.pdf_text import text_of, unpacked
 
 EVERYTHING = ("--methods", "all", "--xlsx", "--report")
@@ -30,7 +31,7 @@ def traces(folder: Path) -> list[str]:
     """Search every byte below a folder, inside workbooks and the lines of pages as well."""
     found = patients.traces_below(folder)
     for path in sorted(folder.rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
+        data = path.read_bytes() if path.suffix in (".xlsx", ".pdf") else b""
         if path.suffix == ".xlsx":
             book = ZipFile(BytesIO(data))
             data = b"\n".join(book.read(name) for name in book.namelist())
@@ -63,6 +64,23 @@ def test_a_mask_whose_file_is_named_after_the_patient(
     assert main(["measure", str(mask), *words, *EVERYTHING, str(out / "reports")]) == 0
     assert len(list(out.rglob("*.pdf"))) == 1
     assert traces(out) == []
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(900)
+def test_measure_replay_evaluate_and_train(
+    study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cases, out = tmp_path / "cases", tmp_path / "out"
+    accept_all(str(study / "a"), str(cases), fake_models())
+    done = commands(str(study / "a"), str(cases), str(out))
+    assert set(done.values()) == {0}, done
+    assert {"scar.csv", "patients.csv", "s.safetensors", "d.safetensors", "s.md"} <= {
+        path.name for path in out.rglob("*")
+    }
+    assert traces(out) == []
+    said = capfd.readouterr()
+    assert patients.traces_in((said.out + said.err).encode()) == []
 
 
 @pytest.mark.filterwarnings("default")

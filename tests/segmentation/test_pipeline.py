@@ -293,7 +293,7 @@ def test_wall_that_a_reader_touched_stays(phantom_stack: Stack) -> None:
     np.testing.assert_array_equal(labels, drawn)
 
 
-def test_same_prompts_give_the_same_mask_whatever_came_before(
+def test_without_the_rule_no_answer_depends_on_what_came_before(
     phantom_stack: Stack, models: Models
 ) -> None:
     class Swayed(FakeSegmenter):
@@ -309,9 +309,29 @@ def test_same_prompts_give_the_same_mask_whatever_came_before(
 
     proposal = pipeline.propose_slice(phantom_stack.image(2), models)
     asked = SlicePrompts(points=(Point(46, 30), Point(44, 30, False)))
+    rules = replace(RULES, previous_with_points=False)
     pipeline.segment(
-        Models(Swayed(), None), proposal.embedding, asked, proposal.labels, proposal.logits
+        Models(Swayed(), None), proposal.embedding, asked, proposal.labels, proposal.logits, rules
     )
+
+
+def test_points_of_a_file_are_answered_one_by_one(phantom_stack: Stack) -> None:
+    segmenter = WatchedSegmenter()
+    models = Models(segmenter, None)
+    asked = SlicePrompts(boxes=(Box(30, 15, 60, 45),), points=(Point(46, 30), Point(35, 20, False)))
+    prompts = {2: asked}
+    (proposal,) = (
+        one for k, one in pipeline.propose_stack(phantom_stack, models, order=[2], prompts=prompts)
+    )
+    assert segmenter.fed[-1] is not None
+    box = replace(asked, points=())
+    embedding = proposal.embedding
+    empty = np.zeros_like(proposal.labels)
+    labels, logits = pipeline.segment(models, embedding, box, empty)
+    for n in (1, 2):
+        click = replace(asked, points=asked.points[:n])
+        labels, logits = pipeline.segment(models, embedding, click, labels, logits)
+    np.testing.assert_array_equal(proposal.logits.scar, logits.scar)
 
 
 def test_segment_proposes_a_wall_where_there_is_none(

@@ -53,10 +53,8 @@ class WallCommands(CommandGroup):
         name = f"nudge the {border} {'out' if direction > 0 else 'in'} on all slices"
         with document.one_step(name):
             waiting = [k for n, (k, one) in enumerate(moved.items()) if self._apply(k, one, n == 0)]
+        # No scar is predicted anew here: it would come as a step of undo for every slice.
         self._answer(waiting)
-        assert self._session.current is not None
-        for k in moved.keys() - set(waiting):
-            self._session.current.inference.refill(k)
 
     def _nudged(self, k: int, border: Border, direction: int) -> WallMoved | str | None:
         """Return the labels of a nudged contour; None where no pixel changes, or why it cannot."""

@@ -30,6 +30,8 @@ HINT = (
     " Esc: leave it."
 )
 EMPTY_PATH = QPainterPath()
+LEAST_MOVE = 0.25
+"""A mark that moves by less, in source pixels, is not drawn again."""
 PRESS, MOVE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove
 RELEASE, DOUBLE_CLICK = QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick
 
@@ -44,11 +46,15 @@ class InsertionLayer(AddedLayer):
         self.highlighted = EMPTY_PATH
         self.mark: tuple[float, float] | None = None
         self.own = False
+        self._drawn: tuple[float, float] | None = None
 
     def show(self, highlighted: QPainterPath, mark: tuple[float, float] | None, own: bool) -> None:
         """Set path and mark, in source pixels; ``own`` if the reader's point is on this slice."""
-        if (mark, own) != (self.mark, self.own) or highlighted is not self.highlighted:
-            self.highlighted, self.mark, self.own = highlighted, mark, own
+        moved = _differ(mark, self._drawn) or own is not self.own
+        touched = moved or highlighted is not self.highlighted
+        self.highlighted, self.mark, self.own = highlighted, mark, own
+        if touched:
+            self._drawn = mark
             self.touch()
 
     def paint(self, painter: QPainter) -> None:
@@ -71,6 +77,13 @@ class InsertionLayer(AddedLayer):
         painter.restore()
         if not self.small:
             painting.paint_caption(painter, *self.mark, "   RV", theme.ACCENT)
+
+
+def _differ(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    """Return whether two marks are seen apart: a change of one slice moves all by a trifle."""
+    if one is None or other is None:
+        return one is not other
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) > LEAST_MOVE
 
 
 class InsertionTool(QObject):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -141,10 +142,12 @@ class Grid(QScrollArea):
         self._sheet = QWidget()
         self.setWidget(self._sheet)
         self.cells: list[Cell] = []
-        self._linking = False
+        self._linking = self._frozen = False
 
     def set_count(self, n: int) -> None:
         """Have exactly so many cells; those that stay are used again."""
+        if len(self.cells) == n:
+            return
         while len(self.cells) > n:
             cell = self.cells.pop()
             cell.setParent(None)
@@ -160,7 +163,21 @@ class Grid(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        self._arrange()
+        if not self._frozen:
+            self._arrange()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Leave the cells as they are while the window is laid out anew, and arrange them then.
+
+        A cell that has its old size at the end need not be drawn again.
+        """
+        self._frozen = True
+        try:
+            yield
+        finally:
+            self._frozen = False
+            self._arrange()
 
     def _arrange(self) -> None:
         width, height = self.width(), self.height()
@@ -299,11 +316,12 @@ class Views(QStackedWidget):
         if montage is self.montage:
             return
         self.cancel_gestures()
-        self.setCurrentIndex(int(montage))
-        self._settings.setValue(KEY, montage)
-        self.switched.emit()
-        # Lay out now: else every cell is painted once at the size it has beside the strip.
-        QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
+        with self.grid.frozen():
+            self.setCurrentIndex(int(montage))
+            self._settings.setValue(KEY, montage)
+            self.switched.emit()
+            # Lay out now: else every cell is painted once at the size it has beside the strip.
+            QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
         self.active.setFocus()
 
     def picture(self, caption: str) -> QImage:

@@ -158,9 +158,10 @@ def test_of_several_clicks_the_newest_is_answered_and_none_is_lost(
     assert len(segmenter.asked) == 2
     assert [len(prompts.points) for prompts in segmenter.asked] == [1, 3]
     assert len(reader.prompts.points) == 3
-    twin = pipeline.propose_case(phantom_stack, fake_models())
-    embedding = FakeSegmenter().embed(phantom_stack.image(2), None)
-    wanted, _ = pipeline.segment(fake_models(), embedding, reader.prompts, twin.labels[2])
+    twin = dict(pipeline.propose_stack(phantom_stack, fake_models()))[2]
+    wanted, _ = pipeline.segment(
+        fake_models(), twin.embedding, reader.prompts, twin.labels, twin.logits
+    )
     np.testing.assert_array_equal(reader.document.labels, wanted)
 
 
