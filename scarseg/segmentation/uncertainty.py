@@ -74,9 +74,9 @@ class MassBasis(StrEnum):
     CERTAIN = "certain"
     """Marked "no scar" by a reader, or nothing to vary."""
     PROMPTED = "prompted"
-    """Predicted from prompts that a reader drew, or accepted with other labels."""
+    """Predicted from prompts that a reader drew."""
     PROPOSED = "proposed"
-    """Proposed by the models, and not read or accepted unchanged."""
+    """Proposed by the models without prompts of a reader, who may have accepted it."""
     DRAWN = "drawn"
     """Drawn manually, or the models have not run."""
 
@@ -117,10 +117,8 @@ def mass_basis(
         return MassBasis.PROMPTED
     # A reader who agrees knows no more than the models: the interval must not change by it.
     agreed = case.proposed[slice_index] is not None and not case.differs_from_proposal(slice_index)
-    if embedded and (not reading.protected or (status.read and agreed)):
+    if embedded and (not reading.protected or (status.read and (agreed or prompts.boxes))):
         return MassBasis.PROPOSED
-    if embedded and prompts.has_scar_prompts and status.read:
-        return MassBasis.PROMPTED
     return MassBasis.DRAWN if infarct else MassBasis.CERTAIN
 
 
