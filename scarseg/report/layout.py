@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +179,7 @@ def render_pixels(figures: Sequence[Figure], dpi: int = SCREEN_DPI) -> npt.NDArr
     pages = []
     for figure in figures:
         figure.set_dpi(dpi)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         pages.append(np.asarray(canvas.buffer_rgba())[..., :3])
     return np.stack(pages).astype(np.uint8)
