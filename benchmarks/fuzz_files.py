@@ -21,6 +21,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,11 +108,11 @@ def json_values(data: bytes, rng: random.Random) -> bytes:
             break
         what = rng.random()
         if what < 0.7:
-            holder[key] = rng.choice(_VALUES)
+            holder[key] = deepcopy(rng.choice(_VALUES))
         elif what < 0.85:
             del holder[key]
         elif isinstance(holder, list):
-            holder.append(holder[key])
+            holder.append(deepcopy(holder[key]))
     return json.dumps(document).encode()
 
 

@@ -178,7 +178,7 @@ class Receiver:
             self._server = None
         if self._settling.is_alive():
             self._settling.join(5.0)
-        for kept in self._sockets.values():
+        for kept in list(self._sockets.values()):
             kept.close()
         with contextlib.suppress(OSError):
             (self._settings.folder / _LOCK).unlink()

@@ -26,6 +26,8 @@ from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient
 from tests.pacs.orthanc import Orthanc, free_port
 
+# The library of the caller leaves a socket open that the killed receiver closed first.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SETTLE_S = 0.4
 
 
