@@ -106,7 +106,7 @@ def slice_doubts(
     share = np.count_nonzero(infarct) / np.count_nonzero(wall)
     if share > LARGE_SHARE and (labels[k] == Label.MYOCARDIUM).any():
         sentence = f"scar is {100 * share:.0f} % of the wall"
-        beyond = grams * (1 - LARGE_SHARE / share)
+        beyond = float(grams * (1 - LARGE_SHARE / share))
         doubts.append(Doubt(DoubtKind.LARGE, sentence, grams=beyond))
     neighbours = [j for j in (k - 1, k + 1) if 0 <= j < len(labels)]
     if neighbours and not any(infarct_mask(labels[j]).any() for j in neighbours):

@@ -218,7 +218,8 @@ def test_a_reading_by_stand_ins_is_made_again(
         put_down(reader, tmp_path)
         reader = sit_down(make_reader(load_swaying()), images)
         read_on(reader)
-    assert {step.cause for step in reader.case.record.steps} == set(Cause)
+    causes = {step.cause for step in reader.case.record.steps}
+    assert causes == set(Cause) - {Cause.REFILLED}, "stand-ins take no walls: see test_refill"
     made_again(reader, images, tmp_path, capsys)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scarseg.case.case import Case
 from scarseg.gui.session import autosave
 from scarseg.gui.session.autosave import OVERDUE, SaveState
 from scarseg.io.casefile import store
@@ -65,16 +66,16 @@ def test_a_failed_save_stands_in_the_banner_and_the_status_bar(reading, monkeypa
 def test_no_memory_for_the_copy_that_is_saved_is_shown_and_retried(reading, monkeypatch, log_words):
     log_words.append("while saving")
     monkeypatch.setattr(autosave, "RETRY_MS", 50)
-    document, calls = reading.document, []
-    copy_case = document.snapshot
+    calls, copy_case = [], Case.copy
 
-    def snapshot():
-        calls.append(1)
-        if len(calls) == 1:
-            raise MemoryError
-        return copy_case()
+    def copied(case):
+        if sys._getframe(1).f_code.co_filename == autosave.__file__:
+            calls.append(1)
+            if len(calls) == 1:
+                raise MemoryError
+        return copy_case(case)
 
-    monkeypatch.setattr(document, "snapshot", snapshot)
+    monkeypatch.setattr(Case, "copy", copied)
     reading.paint((20, 20), (25, 20))
     reading.wait(lambda: reading.session.current.saver.state is SaveState.FAILED)
     reading.wait_saved()
