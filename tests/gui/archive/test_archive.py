@@ -165,7 +165,7 @@ def test_receiving_is_off_until_switched_on_and_opens_what_arrives(
     assert not window.archive.receiving.is_on
     assert window.archive.state.isHidden()
     port = free_port()
-    settings: QSettings = window._settings
+    settings: QSettings = window.archive._settings
     settings.setValue(receive.PORT_KEY, port)
     monkeypatch.setattr(ReceiveDialog, "exec", lambda _: QDialog.DialogCode.Accepted)
     window.actions_by_name["archive_receive"].trigger()
