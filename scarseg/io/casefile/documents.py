@@ -330,7 +330,7 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     slice_seconds: list[float] = []
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
-    intervals: list[IntervalDocument] = []
+    intervals: list[IntervalDocument] | msgspec.UnsetType = msgspec.UNSET
     archive: str | msgspec.UnsetType = msgspec.UNSET
     sent: list[SentInstance] | msgspec.UnsetType = msgspec.UNSET
 

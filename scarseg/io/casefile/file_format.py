@@ -196,7 +196,7 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
             labels_under_scar=_labels_under_scar(records.get("grounds"), labels),
             record=record,
             insertion=document.insertion,
-            intervals=tuple(each.interval(stack.n_slices) for each in document.intervals),
+            intervals=tuple(each.interval(stack.n_slices) for each in document.intervals or ()),
             archive=document.archive or "",
             sent=tuple(document.sent or ()),
         )
@@ -233,7 +233,7 @@ def _document(case: Case) -> CaseDocument:
         slice_seconds=[float(s) for s in case.slice_seconds],
         proposed=[None if each is None else PatchRow.of(each) for each in case.proposed],
         insertion=case.insertion,
-        intervals=[IntervalDocument.of(each) for each in case.intervals],
+        intervals=[IntervalDocument.of(each) for each in case.intervals] or msgspec.UNSET,
         archive=case.archive or msgspec.UNSET,
         sent=list(case.sent) or msgspec.UNSET,
     )
