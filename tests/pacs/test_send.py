@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +20,11 @@ from scarseg import cli
 from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of
 from tests.fakes import load_fakes
+from tests.io import sr_validator
+from tests.io.exports import HAS_SR_VALIDATOR, HAS_VALIDATOR, complaints
 from tests.pacs.orthanc import Orthanc, free_port
+
+VALIDATOR = Path(sr_validator.__file__)
 
 
 @pytest.fixture(params=["dicom", "web"])
@@ -84,6 +91,38 @@ def test_the_grams_read_back_are_those_of_the_table(
     assert cli.main([str(one) for one in words]) == 0
     [again] = rows_of(tmp_path / "again.csv")
     assert again["scar_mass_g"] == row["scar_mass_g"]
+
+
+@pytest.mark.skipif(not HAS_VALIDATOR, reason="dciodvfy (dicom3tools) is missing")
+@pytest.mark.skipif(not HAS_SR_VALIDATOR, reason="DicomSRValidator (pixelmed-apps) is missing")
+def test_validators_find_no_error_in_what_comes_back(orthanc: Orthanc, tmp_path: Path) -> None:
+    """SEG, RTSTRUCT, SR, page and montage, as another station fetches them.
+
+    A label map SEG is newer than dciodvfy, which finds no definition of it.
+    """
+    beside = ("--identify", "--dicom-report", "--dicom-montage")
+    sent = [
+        results(tmp_path, *beside),
+        results(tmp_path, "--identify", kind="rtstruct") / "1.2.1.1.rtstruct.dcm",
+    ]
+    orthanc.add(tmp_path / "p1")
+    for each in sent:
+        assert send(orthanc.web, each) == 0
+    filed = orthanc.instances().values()
+    series = {one["SeriesInstanceUID"] for one in filed} - {"1.2.1.1"}
+    words = ["pacs", "fetch", orthanc.web, "--study", "1.2.1", "-o", str(tmp_path / "back")]
+    assert cli.main([*words, *(word for uid in series for word in ("--series", uid))]) == 0
+    files = sorted((tmp_path / "back").rglob("*.dcm"))
+    kinds = sorted(dcmread(path).Modality for path in files)
+    assert kinds == ["DOC", "OT", "RTSTRUCT", "SEG", "SR"]
+    assert {path.name: complaints(path) for path in files} == {path.name: [] for path in files}
+    [report] = [path for path in files if dcmread(path).Modality == "SR"]
+    done = subprocess.run(
+        [sys.executable, str(VALIDATOR), str(report)], capture_output=True, text=True, check=True
+    )
+    [text] = json.loads(done.stdout)
+    assert "Found Root Template TID_1500" in text
+    assert [line for line in text.splitlines() if line.startswith("Error")] == []
 
 
 def scar_segment(dataset: Any) -> int:
