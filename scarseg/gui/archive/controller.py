@@ -12,6 +12,7 @@ from PyQt6.QtCore import QObject, QSettings
 from PyQt6.QtWidgets import QDialog, QFileDialog, QLabel, QWidget
 
 from scarseg.case.case import SentInstance
+from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.actions import Actions
 from scarseg.gui.archive import jobs
@@ -24,7 +25,6 @@ from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.workers import Worker
-from scarseg.io.dicom.types import StackSummary
 from scarseg.io.files import data_folder
 from scarseg.io.tables.table import export_status
 from scarseg.pacs import addresses
@@ -32,6 +32,7 @@ from scarseg.pacs.addresses import Server
 from scarseg.pacs.archive import Query
 
 if TYPE_CHECKING:
+    from scarseg.io.dicom.types import StackSummary
     from scarseg.pacs.fetching import Fetched
     from scarseg.pacs.sending import SendReport
 
@@ -213,7 +214,7 @@ class ArchiveController(QObject):
     def may_send(self) -> bool:
         """Return whether the open reading is one of DICOM files, under its patient's name."""
         current = self._session.current
-        is_dicom = current is not None and isinstance(current.entry.source, StackSummary)
+        is_dicom = current is not None and not isinstance(current.entry.source, Stack)
         return is_dicom and not self._session.blinded
 
     def open_sending(self) -> None:
@@ -227,7 +228,7 @@ class ArchiveController(QObject):
             )
             return
         source = current.entry.source
-        if not isinstance(source, StackSummary):
+        if isinstance(source, Stack):
             self._status_bar.show_message("Only readings of DICOM files can be sent.")
             return
         case = current.document.case

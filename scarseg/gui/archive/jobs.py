@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from scarseg.case.case import Case
 from scarseg.errors import InputError
-from scarseg.io.dicom.series_words import read_name
-from scarseg.io.dicom.types import StackSummary
 from scarseg.pacs.addresses import Server
 from scarseg.pacs.archive import ArchivedSeries, ArchivedStudy, Query
 from scarseg.progress import Progress, silent
 
 if TYPE_CHECKING:
+    from scarseg.io.dicom.types import StackSummary
     from scarseg.pacs.fetching import Fetched
     from scarseg.pacs.sending import SendReport
 
@@ -39,6 +38,8 @@ class ListedStudy:
 
 def is_lge(series: ArchivedSeries) -> bool:
     """Return whether the description of a series says LGE."""
+    from scarseg.io.dicom.series_words import read_name
+
     words = read_name(series.series_description)
     return bool(words.lge) and not words.never
 

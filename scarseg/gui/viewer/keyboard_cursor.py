@@ -118,6 +118,7 @@ ELSEWHERE = (QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox, QL
 RAISED = "Arrows move the hand (Shift: far), Space presses, . and , jump; Esc or R puts it away."
 NO_BUTTON, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
 PLAIN, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+CONTROL = Qt.KeyboardModifier.ControlModifier
 
 
 class KeyboardCursor(QObject):
@@ -312,7 +313,10 @@ class KeyboardCursor(QObject):
             self._corners += canvas.tool == "polygon"
         else:
             self._pressed = True
-            self._send(QEvent.Type.MouseButtonPress)
+            # A box may begin on a contour of the wall, which the mouse would take there: keys have
+            # their own way to move it.
+            over = canvas.tool == "box" and canvas.takes_contour(self._at)
+            self._send(QEvent.Type.MouseButtonPress, CONTROL if over else PLAIN)
         self.cross.pressed = self._pressed
         self.cross.update()
 

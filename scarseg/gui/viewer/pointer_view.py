@@ -142,6 +142,10 @@ class PointerView(SliceView):
         found = None if contours is None else contours.nearest(at, reach)
         return None if contours is None or found is None else (contours, *found)
 
+    def takes_contour(self, at: tools_prompts.Position) -> bool:
+        """Return whether a press here takes a contour of the wall instead of using the tool."""
+        return self._contour_at(at) is not None
+
     def _prompt_at(self, at: tools_prompts.Position) -> bool:
         """Return whether the tool would take a box or point here."""
         tool, reach = self.box_tool, 1 / self.screen_per_pixel
