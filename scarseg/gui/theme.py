@@ -92,7 +92,7 @@ QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
-QLabel:disabled {{ color: {MUTED}; }}
+QLabel:disabled {{ color: #64727f; }}
 QLabel#key:disabled {{ background: {PANEL}; }}
 QLabel#key {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 5px;
