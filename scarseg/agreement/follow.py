@@ -4,7 +4,7 @@ Each mass has an interval of its own errors (:mod:`scarseg.segmentation.interval
 the difference follows from both by the method of variance estimates recovery (Zou and Donner 2008,
 doi:10.1002/sim.3095), which keeps their asymmetry. The smallest change that is beyond
 repeatability is 1.96 times the standard deviation of a difference of two masses (Bland and Altman
-1986): repeated readings of an unchanged heart differ by less in 95 % of pairs.
+1986): were the intervals exact, 95 % of the differences of an unchanged heart would lie below it.
 """
 
 from __future__ import annotations
