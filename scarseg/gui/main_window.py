@@ -27,7 +27,7 @@ from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye.panel import BullseyeController
 from scarseg.gui.panels.docks import LEFT, PanelDocks
 from scarseg.gui.panels.gestures import GestureGuard
-from scarseg.gui.panels.histogram import Histogram
+from scarseg.gui.panels.histogram.panel import Histogram
 from scarseg.gui.panels.history import HistoryPanel
 from scarseg.gui.panels.notices import Notices
 from scarseg.gui.panels.patient_header import PatientHeader

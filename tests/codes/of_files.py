@@ -28,7 +28,7 @@ from scarseg.evaluation.patients import choose_patients, shifted_case
 from scarseg.gui.display import missing_library_error
 from scarseg.gui.session import export as gui_export
 from scarseg.gui.session.rereading import _stack as images_of
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import file_format, rereading, store
 from scarseg.io.casefile.lock import CaseLock

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PyQt6.QtCore import QObject, QTimer
 
-from scarseg.gui.session import stored_case
+from scarseg.gui.session.studies import stored_case
 from scarseg.models import Models
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter

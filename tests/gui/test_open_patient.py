@@ -10,8 +10,8 @@ from PyQt6.QtCore import Qt
 from scarseg.case.history import SliceStatus
 from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.session.export import ExportFormat, ExportRequest
-from scarseg.gui.session.study import BlindedEntry, Entry, PatientLabel, Study, patient_text
-from scarseg.gui.session.study_list import StudyFilter
+from scarseg.gui.session.studies.study import BlindedEntry, Entry, PatientLabel, Study, patient_text
+from scarseg.gui.session.studies.study_list import StudyFilter
 from tests.conftest import make_phantom_stack
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scarseg.gui.commands.base import CommandGroup
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 
 
 class StudyCommands(CommandGroup):

@@ -10,7 +10,7 @@ from PyQt6.QtWidgets import QLabel, QSizePolicy, QWidget
 from scarseg.gui.actions import Actions
 from scarseg.gui.panels.studies import StudiesPanel
 from scarseg.gui.session.session import Session
-from scarseg.gui.session.study import PatientLabel
+from scarseg.gui.session.studies.study import PatientLabel
 
 PATIENT_KEY = "view/patient"
 HIDDEN_NOTE = "  (hidden by the filter of the list: keys are off; Esc in Find shows it)"

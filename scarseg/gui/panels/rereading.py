@@ -20,8 +20,8 @@ from scarseg.gui.panels.rereading_bar import REREADING_ACTIONS, RereadingBar
 from scarseg.gui.panels.status_bar import Banner
 from scarseg.gui.session import rereading as session_rereading
 from scarseg.gui.session.session import Session
-from scarseg.gui.session.study import BlindedEntry, Entry, Study, reading_summary
-from scarseg.gui.session.study_list import StudyList, most_likely
+from scarseg.gui.session.studies.study import BlindedEntry, Entry, Study, reading_summary
+from scarseg.gui.session.studies.study_list import StudyList, most_likely
 
 if TYPE_CHECKING:
     from scarseg.io.casefile.rereading import FirstReading, Rereading

@@ -21,8 +21,8 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.gui import theme
-from scarseg.gui.session.study import Entry, Study
-from scarseg.gui.session.study_list import (
+from scarseg.gui.session.studies.study import Entry, Study
+from scarseg.gui.session.studies.study_list import (
     StudyFilter,
     StudyList,
     StudyState,

@@ -13,7 +13,7 @@ from scarseg.case.measurements import MassInterval
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, InputError, OutputError, ScarsegError
 from scarseg.gui.session.interval import IntervalOf
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 from scarseg.progress import Progress, silent
 from scarseg.report import text
 

@@ -15,8 +15,8 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.errors import Cancelled, InputError, ScarsegError
 from scarseg.gui.session.resume import missing_images_message
-from scarseg.gui.session.study import Entry, reading_summary
-from scarseg.gui.session.study_list import StudyList, most_likely
+from scarseg.gui.session.studies.study import Entry, reading_summary
+from scarseg.gui.session.studies.study_list import StudyList, most_likely
 from scarseg.gui.workers import Worker
 from scarseg.progress import Progress
 

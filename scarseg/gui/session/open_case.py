@@ -13,7 +13,7 @@ from scarseg.gui.session.document import Document
 from scarseg.gui.session.doubts import DoubtUpdater
 from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.interval import IntervalUpdater
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 from scarseg.gui.workers import Worker
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from scarseg.gui.session.stored_case import (
+from scarseg.gui.session.studies.stored_case import (
     OpenedCase,
     OpenRequest,
     PreparedRead,
     claim_case,
     open_case,
 )
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 from scarseg.gui.workers import Worker
 
 
@@ -26,7 +26,7 @@ class CaseOpener(QObject):
 
     Signals:
         started: the title of the series that is read.
-        finished: (entry, :class:`scarseg.gui.session.stored_case.OpenedCase`).
+        finished: (entry, :class:`scarseg.gui.session.studies.stored_case.OpenedCase`).
         failed: (entry, error).
     """
 

@@ -14,17 +14,17 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import Stack
 from scarseg.errors import Cancelled, ScarsegError
-from scarseg.gui.session.ahead import PreparedCase, StudiesAhead
 from scarseg.gui.session.autosave import SaveState
-from scarseg.gui.session.case_builder import CaseBuilder
 from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.loading import StudyScanner
 from scarseg.gui.session.open_case import ClosingCases, OpenCase
 from scarseg.gui.session.opening import CaseOpener
 from scarseg.gui.session.resume import LastSlice, LockWatcher
-from scarseg.gui.session.stored_case import OpenedCase
-from scarseg.gui.session.study import Entry, reading_summary
-from scarseg.gui.session.study_list import StudyList
+from scarseg.gui.session.studies.ahead import PreparedCase, StudiesAhead
+from scarseg.gui.session.studies.case_builder import CaseBuilder
+from scarseg.gui.session.studies.stored_case import OpenedCase
+from scarseg.gui.session.studies.study import Entry, reading_summary
+from scarseg.gui.session.studies.study_list import StudyList
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 

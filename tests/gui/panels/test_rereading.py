@@ -25,7 +25,7 @@ from scarseg.case.case import CaseStatus
 from scarseg.gui import app
 from scarseg.gui.dialogs.reading import ReaderDialog
 from scarseg.gui.dialogs.rereading import RereadingDialog, RereadingOptions, RereadingPlan
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.study import Entry
 from scarseg.io import dicom
 from scarseg.io.casefile import rereading, store
 from scarseg.io.masks.nifti import write_labels
@@ -394,7 +394,7 @@ def test_the_dialog_proposes_the_number_and_takes_no_name(qtbot):
 
 
 def test_a_cover_hides_what_a_series_is(phantom_stack):
-    from scarseg.gui.session.study import BlindedEntry
+    from scarseg.gui.session.studies.study import BlindedEntry
 
     cover = BlindedEntry("A7K3", Path("x"), "AB", 2)
     assert Entry(phantom_stack, blinding=cover).title == "A7K3"

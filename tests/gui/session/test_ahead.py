@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from scarseg.case.history import SliceStatus
-from scarseg.gui.session import ahead
 from scarseg.gui.session.inference_state import Readiness
+from scarseg.gui.session.studies import ahead
 from scarseg.io.casefile import store
 from scarseg.io.casefile.lock import CaseLock
 from tests.conftest import make_phantom_stack

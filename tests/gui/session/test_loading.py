@@ -15,8 +15,8 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
 from scarseg.gui.panels.studies import SECOND_LINE_ROLE
-from scarseg.gui.session.study import Entry, thickness_text
-from scarseg.gui.session.study_list import StudyList
+from scarseg.gui.session.studies.study import Entry, thickness_text
+from scarseg.gui.session.studies.study_list import StudyList
 from scarseg.io.casefile import last_position, store
 from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scarseg.gui.session.study import BlindedEntry
-from scarseg.gui.session.study_list import StudyList
+from scarseg.gui.session.studies.study import BlindedEntry
+from scarseg.gui.session.studies.study_list import StudyList
 from tests.conftest import make_phantom_stack
 
 

@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui.panels.docks import PanelDocks
-from scarseg.gui.panels.histogram_plot import HistogramPlot
+from scarseg.gui.panels.histogram.plot import HistogramPlot
 from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label

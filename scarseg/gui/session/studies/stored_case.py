@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scarseg.case.case import Case
 from scarseg.case.stack import Stack
 from scarseg.errors import StoreError
-from scarseg.gui.session.study import BlindedEntry
+from scarseg.gui.session.studies.study import BlindedEntry
 from scarseg.io.casefile import lock as casefile_lock
 from scarseg.progress import Progress
 

@@ -12,10 +12,10 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case.history import SliceStatus
 from scarseg.errors import ScarsegError
-from scarseg.gui.session.case_builder import CaseBuilder
 from scarseg.gui.session.open_case import CaseParts
-from scarseg.gui.session.stored_case import OpenRequest, PreparedRead, prepare_case
-from scarseg.gui.session.study import Entry, reading_summary
+from scarseg.gui.session.studies.case_builder import CaseBuilder
+from scarseg.gui.session.studies.stored_case import OpenRequest, PreparedRead, prepare_case
+from scarseg.gui.session.studies.study import Entry, reading_summary
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 
@@ -67,7 +67,7 @@ class StudiesAhead(QObject):
     States of an entry: wanted (unread, among the next of the list), reading on the disk worker,
     proposing while the case in front has nothing to do, ready. An entry that cannot be read is
     passed over: opening it says why. Nothing is locked or written before a reader opens it; then
-    :func:`scarseg.gui.session.stored_case.claim_case` compares its file with what was read.
+    :func:`scarseg.gui.session.studies.stored_case.claim_case` compares its file with what was read.
 
     Signals:
         prepared: an entry whose slices are all proposed now.

@@ -12,7 +12,7 @@ from scarseg.case.stack import Stack
 if TYPE_CHECKING:
     from scarseg.io.casefile.library import CaseFile
     from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
-from scarseg.gui.session.study import Entry, PatientLabel, Study
+from scarseg.gui.session.studies.study import Entry, PatientLabel, Study
 
 
 class StudyState(StrEnum):

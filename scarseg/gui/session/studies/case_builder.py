@@ -14,8 +14,8 @@ from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.interval import IntervalUpdater
 from scarseg.gui.session.open_case import CaseParts, OpenCase
-from scarseg.gui.session.stored_case import OpenedCase
-from scarseg.gui.session.study import Entry
+from scarseg.gui.session.studies.stored_case import OpenedCase
+from scarseg.gui.session.studies.study import Entry
 from scarseg.gui.workers import Worker
 
 

@@ -1,0 +1,1 @@
+"""Histogram of the wall: signal, window, threshold and the grams above it."""
