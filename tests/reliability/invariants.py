@@ -29,16 +29,21 @@ class Watched:
         document.push = self._pushing  # type: ignore[method-assign]
 
     def _proposing(self, change: Any, *arguments: Any, **named: Any) -> None:
-        """A proposal that nobody asked for: only where no reader has been."""
+        """A proposal that nobody asked for: only where no reader has been.
+
+        MVO may be found in the wall and scar of a slice that is not read.
+        """
         k, case = change.slice_index, self.document.case
-        if not self.document.read_only and case.readings[k].protected:
-            self.broken.append(f"a proposal went over a protected slice ({case.readings[k]})")
-        n_steps, index = self.document.undo_stack.count(), self.document.undo_stack.index()
+        reading, before = case.readings[k], case.labels[k].copy()
+        untouched = self.document.versions[k] == 0
         self._propose(change, *arguments, **named)
-        if (n_steps, index) == (
-            self.document.undo_stack.count(),
-            self.document.undo_stack.index(),
-        ):
+        changed = before != case.labels[k]
+        wall = np.isin(before[changed], (Label.MYOCARDIUM, Label.SCAR, Label.MVO)).all()
+        infarct = np.isin(case.labels[k][changed], (Label.SCAR, Label.MVO)).all()
+        allowed = not reading.protected or (wall and infarct and not reading.status.read)
+        if not (self.document.read_only or allowed):
+            self.broken.append(f"a proposal went over a protected slice ({reading})")
+        if untouched:  # no step: elsewhere it is one, or joins one
             self._base_labels[k] = case.labels[k]
             self._base_readings[k] = case.readings[k]
 
