@@ -91,6 +91,12 @@ class Montage:
         QApplication.sendEvent(canvas, event)
 
 
+@pytest.fixture(autouse=True)
+def no_doubts(monkeypatch):
+    """Leave out the doubts that a worker finds some time later and adds to the names of cells."""
+    monkeypatch.setattr("scarseg.gui.session.doubts.DELAY_MS", 10_000_000)
+
+
 @pytest.fixture
 def montage(reading) -> Montage:
     """The phantom with every slice proposed, all of them in sight."""

@@ -23,6 +23,12 @@ SPACING = (1.5, 1.25)
 NO_PROMPTS = SlicePrompts()
 
 
+@pytest.fixture(autouse=True)
+def no_other_doubts(monkeypatch):
+    """Leave out the doubts that a worker finds some time later: only what is at once is tested."""
+    monkeypatch.setattr("scarseg.gui.session.doubts.DELAY_MS", 10_000_000)
+
+
 def _marked(reading):
     return not reading.window.canvas.marks.path.isEmpty()
 
