@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scarseg.case.case import Case
 from scarseg.case.labels import Label, LabelArray
-from scarseg.case.prompts import Contour, Origin, SlicePrompts
+from scarseg.case.prompts import Origin, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.quant.components import remove_islands
 from scarseg.segmentation.predict import correct_heart, predict
@@ -59,31 +58,3 @@ def refill_wall(
     if kept is not None:
         kept = replace(kept, scar=logits.scar, prompts=logits.prompts)
     return CorrectedHeart(labels, corrected.labels_under_scar, kept)
-
-
-def labels_in_contours(
-    case: Case,
-    slice_index: int,
-    endocardium: Contour | None,
-    epicardium: Contour | None,
-    models: Models,
-    embedding: Embedding,
-    previous: Logits | None = None,
-) -> CorrectedHeart:
-    """Return the labels of a slice whose wall a reader drew anew, scar predicted inside it.
-
-    The case is not changed.
-
-    Args:
-        case: with the prompts for scar of the slice; without any, scar is automatic.
-        slice_index: of the slice.
-        endocardium: new border of the pool, None where it stays.
-        epicardium: new outer border of the wall, None where it stays.
-        models: segmenter and detector.
-        embedding: of the slice.
-        previous: the prediction behind its labels, None where there is none.
-    """
-    prompts = case.readings[slice_index].prompts.with_contours(endocardium, epicardium)
-    labels, under_scar = case.labels[slice_index], case.labels_under_scar
-    underneath = labels if under_scar is None else under_scar[slice_index]
-    return refill_wall(models, embedding, prompts, labels, underneath, previous)

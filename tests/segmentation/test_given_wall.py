@@ -15,7 +15,7 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.io.casefile.file_format import build_case, encode_case, parse_case
 from scarseg.models import Models
 from scarseg.segmentation import pipeline
-from scarseg.segmentation.refill import labels_in_contours, refill_wall
+from scarseg.segmentation.refill import refill_wall
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models
 
@@ -106,7 +106,9 @@ def test_dragged_contours_give_labels_with_scar_anew(models):
     case = pipeline.propose_case(make_phantom_stack(), models)
     before = case.labels.copy()
     embedding = models.segmenter.embed(case.stack.image(2), case.readings[2].prompts.lv_box)
-    found = labels_in_contours(case, 2, ring(*ENDO), ring(*EPI), models, embedding)
+    prompts = case.readings[2].prompts.with_contours(ring(*ENDO), ring(*EPI))
+    under = case.labels[2] if case.labels_under_scar is None else case.labels_under_scar[2]
+    found = refill_wall(models, embedding, prompts, case.labels[2], under, None)
     pool, heart = inside(*ENDO), inside(*EPI)
     np.testing.assert_array_equal(found.labels == Label.BLOOD_POOL, pool)
     bright = (np.abs(case.stack.pixels[2] - 200) < 20) & heart & ~pool
