@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from cross_validation import FOLDS, PROTOCOL, DrawnHeart
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.folds import SEED
+from benchmarks.folds import held_out as held_out_of_folds
 from scarseg import models as models_module
 from scarseg.case.labels import LabelArray, infarct_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
@@ -42,7 +46,6 @@ from scarseg.segmentation.interval import (
 )
 from scarseg.segmentation.uncertainty import RULE
 from scarseg.training.cases import INNER, VALIDATION, TrainingCase, read_cases
-from scarseg.training.splits import folds
 
 WIDTHS = (0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0)
 
@@ -102,7 +105,7 @@ def levelled(
 
 def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
     """Read a patient by itself, with boxes and with three clicks."""
-    moved = off_centre_case(case, PROTOCOL.seed)
+    moved = off_centre_case(case, SEED)
     stack, truth = as_stack(moved), reference_of(moved)
     seen = propose_stack(stack, models)
     voxel_g = voxel_grams(stack)
@@ -112,13 +115,9 @@ def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
         return float(sum(masses))
 
     readings = {
-        "auto": simulate_reading(
-            PromptStrategy(PromptKind.AUTO), models, seen, truth, PROTOCOL.seed
-        )[-1]
+        "auto": simulate_reading(PromptStrategy(PromptKind.AUTO), models, seen, truth, SEED)[-1]
     }
-    rounds = simulate_reading(
-        PromptStrategy(PromptKind.CLICKS, 3), models, seen, truth, PROTOCOL.seed
-    )
+    rounds = simulate_reading(PromptStrategy(PromptKind.CLICKS, 3), models, seen, truth, SEED)
     readings |= {"box": rounds[0], "box + 3 clicks": rounds[-1]}
     rows = []
     for asking, answer in readings.items():
@@ -141,15 +140,11 @@ def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
 
 
 def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]]:
-    """Return every patient not kept for validation with the weights that never saw it."""
-    cases = read_cases(emidec)
-    dealt = folds([case.name for case in cases], FOLDS)
-    for k, left_out in enumerate(dealt):
-        weights = output / f"fold{k}" / "average.safetensors"
-        segmenter = models_module.load(str(weights), None, "cpu").segmenter
-        for case in cases:
-            if case.name in left_out and case.name not in VALIDATION:
-                yield case, Models(segmenter, DrawnHeart(case, PROTOCOL.seed))
+    """Return every patient with the weights that never saw it."""
+    for _, case, models, file in held_out_of_folds(emidec, output):
+        models.segmenter.load(file)
+        yield case, models
+        models.segmenter.save(file)
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -35,6 +35,7 @@ from scarseg.io.prompts_json import PromptsFile, SliceKey
 from scarseg.models import Models, limit_threads
 from scarseg.progress import ItemLog, Progress, silent
 from scarseg.segmentation import pipeline
+from scarseg.segmentation.gate import probably_no_scar
 from scarseg.segmentation.interval import case_interval
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def _measure(
         )
     kind = settings.mask_format if settings.masks is not None else MaskFormat.NONE
     without_prompts = prompts is not None and not prompts
+    withheld = probably_no_scar(case)
     method = "prompted" if without_prompts else ""
     result = write_results(case, job, settings, mask_name(job, kind), method, interval=interval)
     if without_prompts:
@@ -164,6 +166,9 @@ def _measure(
             " was asked, so nothing is known of its scar."
         )
         result = with_warning(result, "W_NO_PROMPTS", note)
+    if withheld:
+        note = f"series {stack.stack_id}: probably no scar; scar that was proposed is withheld."
+        result = replace(result, note=note)
     return result
 
 

@@ -173,8 +173,9 @@ class Case:
         k, edit = change.slice_index, change.edit
         self.intervals = ()
         proposed = self.proposed[k]
-        # Dark cores found in a proposal belong to it, those in a reader's scar do not.
-        agrees = cause is Cause.MVO and proposed is not None and proposed.matches(self.labels[k])
+        # What is found or withheld in a proposal belongs to it, not what is in a reader's scar.
+        joins = cause in (Cause.MVO, Cause.GATE)
+        agrees = joins and proposed is not None and proposed.matches(self.labels[k])
         patch = None
         if edit is not None:
             edit.apply(self.labels)

@@ -104,7 +104,8 @@ def refill_wall(case: Case, slice_index: int, labels: LabelArray) -> Change:
     """Build the change to scar that was predicted anew inside a wall that a reader set."""
     change = correct_wall(case, slice_index, labels)
     name = step_name("scar in the new wall", slice_index)
-    return replace(change, name=name, after=replace(change.after, mvo_sought=False))
+    after = replace(change.after, mvo_sought=False, scar_withheld=False)
+    return replace(change, name=name, after=after)
 
 
 def move_wall(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change:
@@ -131,6 +132,7 @@ def apply_prediction(case: Case, slice_index: int, labels: LabelArray) -> Change
         edited=True,
         reason="",
         mvo_sought=False,
+        scar_withheld=False,
     )
     return case.change(step_name("segment", slice_index), slice_index, after, labels)
 
@@ -164,6 +166,7 @@ def paint(case: Case, slice_index: int, verb: str, labels: LabelArray) -> Change
         edited=True,
         reason="",
         mvo_sought=reading.mvo_sought or bool((labels == np.uint8(Label.MVO)).any()),
+        scar_withheld=reading.scar_withheld and not infarct_mask(labels).any(),
     )
     return case.change(step_name(verb, slice_index), slice_index, after, labels)
 

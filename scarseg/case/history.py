@@ -46,7 +46,8 @@ class SliceReading:
 
     ``edited`` is True once a reader changed the labels: models overwrite such a slice, or a read
     one, only on request. ``reason`` explains NOT_ASSESSABLE. ``mvo_sought`` is True once MVO was
-    looked for in the scar of the slice: without, no MVO is unknown, not none.
+    looked for in the scar of the slice: without, no MVO is unknown, not none. ``scar_withheld`` is
+    True where the whole stack is probably free of scar, and any that was proposed was taken back.
     """
 
     prompts: SlicePrompts = field(default_factory=SlicePrompts)
@@ -54,6 +55,7 @@ class SliceReading:
     edited: bool = False
     reason: str = ""
     mvo_sought: bool = False
+    scar_withheld: bool = False
 
     @property
     def protected(self) -> bool:
@@ -69,7 +71,8 @@ class Cause(StrEnum):
     the prompts for wall and blood pool. REFILLED: scar predicted inside a wall that a reader set,
     by :func:`scarseg.segmentation.refill.refill_wall`. PROPOSAL and RELOCATED: the models'
     proposal for the slice; WALL: only wall and blood pool of it. MVO: dark cores in the scar of
-    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. CONTOUR: a
+    the models, labelled by :func:`scarseg.quant.mvo.propose_mvo`; no model is needed. GATE: scar of
+    a whole proposal withheld by :mod:`scarseg.segmentation.gate`, or shown again. CONTOUR: a
     manual edit of the contours of the wall, in which scar goes on being the segmenter's. UNDO,
     REDO: of the named step. MODEL_RUN: the models ran on the slice, and nothing changed.
     """
@@ -82,6 +85,7 @@ class Cause(StrEnum):
     RELOCATED = "relocated"
     WALL = "wall"
     MVO = "mvo"
+    GATE = "gate"
     CONTOUR = "contour"
     UNDO = "undo"
     REDO = "redo"

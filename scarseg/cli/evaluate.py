@@ -93,7 +93,12 @@ def _run(options: argparse.Namespace) -> int:
     from scarseg.evaluation import methods, tables
     from scarseg.evaluation.patient import Protocol
     from scarseg.evaluation.patients import choose_patients
-    from scarseg.evaluation.prompts import DEFAULT_STRATEGIES, PromptKind, parse_strategies
+    from scarseg.evaluation.prompts import (
+        DEFAULT_STRATEGIES,
+        READER,
+        PromptKind,
+        parse_strategies,
+    )
     from scarseg.evaluation.run import evaluate_patients
     from scarseg.io.files import refuse_existing, require_writable
     from scarseg.training import cases as training_cases
@@ -125,6 +130,7 @@ def _run(options: argparse.Namespace) -> int:
         "chosen": which,
         "prompts": [strategy.name for strategy in strategies],
         "left_ventricle": options.lv,
+        "reader": READER,
         "seed": options.seed,
         "device": options.device,
         "weights": identities,
@@ -148,6 +154,7 @@ def _run(options: argparse.Namespace) -> int:
     rows = [row for result in results for row in result.patients]
     n_failed = len({(row.segmenter, row.patient) for row in rows if row.error_code})
     n_evaluated = len(results) - n_failed
+    print(f"reader: {READER}")
     print(f"{options.output}: {n_evaluated} of {len(results)} patients evaluated ({which})")
     return SOME_FAILED if n_failed else DONE
 

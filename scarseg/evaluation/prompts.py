@@ -16,14 +16,20 @@ from scarseg.training.prompts import bounding_box, click_inside, components, dra
 
 MAX_CLICKS = 20
 
-BOX_EDGES = (0.05, 0.1)
-"""Each edge of a reader's box is off by a normal error of half this share of the side."""
-BOX_GROWTH = (0.0, 0.15)
-"""A reader draws generously: the whole box is larger by this share."""
+BOX_ERROR = 0.06
+"""Each edge of a reader's box is off by a normal error of this share of the side; boxes are neither
+grown nor shrunk."""
 
 
 CONTOUR_RMS_MM = 1.0
 """Contours of the wall are smoothly off by this (root mean square)."""
+
+
+READER = (
+    f"boxes {BOX_ERROR:.0%} off and not grown, contours {CONTOUR_RMS_MM:g} mm off (RMS), clicks at"
+    " the largest error"
+)
+"""The simulated reader in words, printed beside figures."""
 
 
 class PromptKind(StrEnum):
@@ -119,9 +125,10 @@ def rng_for(
 
 
 def reader_boxes(scar: MaskArray, rng: np.random.Generator) -> tuple[Box, ...]:
-    """Draw a reader's boxes round scar (row, column): one per component, generous, imprecise."""
+    """Draw a reader's boxes round scar (row, column): one per component, imprecise."""
+    edges = (2 * BOX_ERROR, 2 * BOX_ERROR)
     return tuple(
-        Box.spanning(*draw_box(bounding_box(part), rng, BOX_EDGES, BOX_GROWTH))
+        Box.spanning(*draw_box(bounding_box(part), rng, edges, (0.0, 0.0)))
         for part in (components(scar) if scar.any() else ())
     )
 

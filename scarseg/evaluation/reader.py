@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
+from scarseg.case.labels import (
+    Label,
+    LabelArray,
+    MaskArray,
+    infarct_mask,
+    wall_mask,
+    without_infarct,
+)
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.evaluation.prompts import (
@@ -24,6 +31,7 @@ from scarseg.models import Models, Structure
 from scarseg.progress import Progress, silent
 from scarseg.quant.components import inside_boxes
 from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
+from scarseg.segmentation.gate import scar_evidence_mm2, withholds_scar
 from scarseg.segmentation.pipeline import LocatedHeart, locate_hearts, propose_slice, segment
 from scarseg.segmentation.predict import SliceProposal, predict
 from scarseg.segmentation.proposal import RULES, ProposalRules
@@ -60,13 +68,17 @@ class StackProposal:
     """Proposal of the program for a stack, slice by slice.
 
     ``scores_mm2``: how much scar a slice may hold, to rank slices by: the scar probability
-    summed over the proposed wall, in mm2; None without a wall to look in.
+    summed over the proposed wall, in mm2; None without a wall to look in. ``evidence_mm2``: of
+    scar in the whole stack, :func:`scarseg.segmentation.gate.scar_evidence_mm2`; ``withheld``: it
+    is too little, and the reading without a reader is free of scar.
     """
 
     located: tuple[LocatedHeart, ...]
     proposals: tuple[SliceProposal, ...]
     scores_mm2: tuple[float | None, ...]
     seconds: float
+    evidence_mm2: float = 0.0
+    withheld: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +109,15 @@ def propose_stack(
         progress(0.3 + 0.7 * k / stack.n_slices, f"Slice {k + 1} of {stack.n_slices}")
         hint = None if lv_boxes is None else lv_boxes[k]
         proposals.append(propose_slice(stack.image(k), models, hint, rules, located[k]))
+    labels = np.stack([one.labels for one in proposals])
+    scar = [one.logits.scar for one in proposals]
+    evidence_mm2 = scar_evidence_mm2(labels, scar, stack.pixel_spacing_mm)
+    walls = all(one.logits.wall is not None for one in proposals)
+    withheld = walls and withholds_scar(evidence_mm2, stack.n_slices, rules)
     seconds = time.perf_counter() - begin
     area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
     scores = tuple(_score_mm2(models, proposal, area_mm2) for proposal in proposals)
-    return StackProposal(located, tuple(proposals), scores, seconds)
+    return StackProposal(located, tuple(proposals), scores, seconds, evidence_mm2, withheld)
 
 
 def _score_mm2(models: Models, proposal: SliceProposal, area_mm2: float) -> float | None:
@@ -131,6 +148,8 @@ def simulate_reading(
     """
     if strategy.kind is PromptKind.AUTO:
         labels = np.stack([proposal.labels for proposal in seen.proposals])
+        if seen.withheld:
+            labels = without_infarct(labels)
         return [SimulatedReading(labels, tuple(proposal.prompts for proposal in seen.proposals))]
     rounds: list[list[tuple[LabelArray, SlicePrompts, float]]] = []
     for k, proposal in enumerate(seen.proposals):

@@ -168,6 +168,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _("propose_mvo", "Edit", "Propose MVO", "O",
       "Label dark cores as MVO: no brighter than remote wall + 2 SD, within scar or between "
       "it and the blood pool"),
+    _("show_withheld", "Edit", "Show withheld scar", "Alt+S",
+      "Show the weak scar that was withheld because the whole stack is probably free of scar"),
     _("insertion", "Edit", "Set the RV insertion", "Ctrl+I",
       "Click where the right ventricle inserts in front: the segments turn with it; click "
       "your own point to delete it"),
@@ -294,6 +296,7 @@ EDITING_ACTIONS = frozenset(
         *("eraser", "flood", "lasso", "polygon", "segment", "accept", "no_scar"),
         *("not_assessable", "propose_again", "propose_wall", "clip", "accept_seen", "reopen"),
         *("propose_mvo", "carry_up", "carry_down", "insertion", "adopt", "adopt_all"),
+        "show_withheld",
         *("contour", "endocardium_out", "endocardium_in", "epicardium_out", "epicardium_in"),
         *("endocardium_out_all", "endocardium_in_all", "epicardium_out_all", "epicardium_in_all"),
     )

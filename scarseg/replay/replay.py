@@ -160,9 +160,12 @@ class _Replay:
         elif step.cause in (Cause.UNDO, Cause.REDO) and one.recorded.tobytes() in one.variants:
             one.replayed, one.under_scar = one.variants[one.recorded.tobytes()]
         else:
-            known = step.cause in (Cause.CONTOUR, Cause.MVO) and not one.drawn_manually
+            known = step.cause in (Cause.CONTOUR, Cause.MVO, Cause.GATE) and not one.drawn_manually
             logits = one.cache.lookup(one.replayed)
-            apply_manual_edit(one, step, before)
+            if step.cause is Cause.GATE and step.reading and step.reading.scar_withheld:
+                set_labels(one, step, without_infarct(one.replayed))
+            else:
+                apply_manual_edit(one, step, before)
             if known and logits is not None:  # the scar goes on being that of the prediction
                 one.cache.store(one.replayed, logits)
         if step.reading is not None:

@@ -47,7 +47,8 @@ class SliceMassSpread:
     """Spread of the number of infarct voxels of a slice.
 
     ``voxels`` float64 (draw, level): the count at each of ``LEVELS``, less that of the given
-    prompts at the usual level, plus that of the labels; never negative. ``level_sd`` and
+    prompts at the usual level, plus that of the labels (unless scar was withheld); never negative.
+    ``level_sd`` and
     ``level_shift`` are the distribution of levels, in logits (in mm for a manual contour).
     """
 
@@ -78,6 +79,8 @@ def mass_spread(
         labels: uint8 (row, column) of the slice; what a manual edit changed after the prediction
             stays as a difference.
     """
+    if variation.withheld:
+        return SliceMassSpread(np.array(rows), variation.level_sd, variation.level_shift)
     return _around(rows, labels, variation.level_sd, variation.level_shift)
 
 

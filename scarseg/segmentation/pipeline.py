@@ -26,6 +26,7 @@ from scarseg.quant import mass
 from scarseg.quant.doubt import case_doubt
 from scarseg.quant.image_quality import stack_quality
 from scarseg.quant.mvo import propose_mvo
+from scarseg.segmentation.gate import probably_no_scar, withhold_changes
 from scarseg.segmentation.predict import (
     SliceProposal,
     detect,
@@ -149,9 +150,10 @@ def propose_case_with_embeddings(
         case.detector = models.detector.identity
     # Prompts that name no slice of this stack ask for nothing: its scar stays unseen.
     status = SliceStatus.UNSEEN if prompts is not None and not prompts else SliceStatus.PROPOSED
-    embeddings = []
+    embeddings, logits = [], {}
     for k, proposal in propose_stack(stack, models, progress, prompts=prompts, rules=rules):
         embeddings.append(proposal.embedding)
+        logits[k] = proposal.logits
         change = proposal_change(case, k, proposal)
         if change is not None:
             if prompts is None:  # a replay knows no prompts file
@@ -159,6 +161,9 @@ def propose_case_with_embeddings(
                 case.record_model_run(k, None, box, DetectorScope.STACK, fresh=True)
             change = replace(change, after=replace(change.after, status=status))
             case.apply(change, Cause.PROPOSAL)
+    if prompts is None:
+        for change in withhold_changes(case, logits, rules):
+            case.apply(change, Cause.GATE)
     for change in mvo_changes(case):
         case.apply(change, Cause.MVO)
     return case, tuple(embeddings)
@@ -290,7 +295,9 @@ def measured_record(
     measured = measure(case, convention, density_g_per_ml)
     record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
     quality = stack_quality(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
-    record = replace(record, row={**record.row, "image_quality": str(quality.grade or "")})
+    withheld = {True: "yes", False: "no", None: None}[probably_no_scar(case)]
+    more = {"image_quality": str(quality.grade or ""), "probably_no_scar": withheld}
+    record = replace(record, row={**record.row, **more})
     record = _with_doubt(record, case)
     if not case.segmenter.sha256:
         return record

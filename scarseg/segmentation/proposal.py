@@ -53,6 +53,9 @@ class ProposalRules:
         merge_overlap: boxes sharing more than this part of the smaller one become one.
         recrops: how often the crop is moved to the predicted pool and wall,
         recrop_overlap: while their box and that of the crop overlap (IoU) less than this.
+        gate_evidence_mm2: scar proposed in a whole stack without prompts is withheld where its
+            evidence (:mod:`scarseg.segmentation.gate`) is below this; 0 withholds none,
+        gate_slices: nor where the stack has fewer slices than this.
         lv_outlier: an LV box further from its neighbours' than this share of its size is
             rejected.
         lv_dip: an LV box smaller than both its neighbours' by more than this factor, or larger,
@@ -77,6 +80,8 @@ class ProposalRules:
     merge_overlap: float = 0.3
     recrops: int = 2
     recrop_overlap: float = 0.85
+    gate_evidence_mm2: float = 60.0
+    gate_slices: int = 3
     lv_outlier: float = 0.5
     lv_dip: float = 1.25
 

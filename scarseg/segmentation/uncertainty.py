@@ -87,7 +87,8 @@ class PromptVariation:
 
     The first of ``prompts`` is the given one. ``level`` is the usual threshold of the logits,
     ``level_sd`` and ``level_shift`` the distribution of others about it. Islands
-    smaller than ``island_mm2`` do not count.
+    smaller than ``island_mm2`` do not count. ``withheld``: scar of the prediction was withheld, so
+    that the labels do not say how much it found.
     """
 
     prompts: tuple[SlicePrompts, ...]
@@ -95,6 +96,7 @@ class PromptVariation:
     level_sd: float
     level_shift: float = 0.0
     island_mm2: float = 0.0
+    withheld: bool = False
 
 
 def mass_basis(
@@ -140,7 +142,10 @@ def slice_variation(
         prompts, stack = case.readings[slice_index].prompts, case.stack
         shape = (stack.rows, stack.columns)
         return prompted_variation(prompts, shape, stack.pixel_spacing_mm, slice_index, rule)
-    return proposed_variation(lv_box, rule) if footing is MassBasis.PROPOSED else None
+    if footing is not MassBasis.PROPOSED:
+        return None
+    withheld = case.readings[slice_index].scar_withheld
+    return replace(proposed_variation(lv_box, rule), withheld=withheld)
 
 
 def prompted_variation(

@@ -70,7 +70,22 @@ def test_boxes_are_drawn_as_they_always_were() -> None:
     rng = rng_for(7, "P001", 2, 0, RandomStream.BOXES)
     [box] = reader_boxes(phantom_labels()[2] == 3, rng)
     corners = (box.column0, box.row0, box.column1, box.row1)
-    assert corners == pytest.approx((40.9, 22.8, 48.7, 37.2), abs=1.0)
+    assert corners == pytest.approx((41.01, 22.96, 48.38, 37.07), abs=0.01)
+
+
+def test_edges_of_boxes_are_off_by_six_per_cent_and_no_box_is_grown() -> None:
+    """A square of 50 pixels: each edge off by a normal error of 3 pixels, on average by none."""
+    scar = np.zeros((120, 120), dtype=bool)
+    scar[30:80, 40:90] = True
+    edges = np.array(
+        [
+            (box.column0 - 40, box.row0 - 30, box.column1 - 90, box.row1 - 80)
+            for seed in range(400)
+            for box in reader_boxes(scar, np.random.default_rng(seed))
+        ]
+    )
+    assert np.abs(edges.mean(axis=0)).max() < 0.5
+    assert edges.std(axis=0) == pytest.approx(3.0, abs=0.35)
 
 
 def test_a_readers_contours_are_a_millimetre_off() -> None:

@@ -13,7 +13,7 @@ import pytest
 from scarseg import __version__, cli
 from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import Cause, ModelRun, ReadingRecord
-from scarseg.case.labels import Label, without_infarct
+from scarseg.case.labels import Label, infarct_mask, without_infarct
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
@@ -23,7 +23,8 @@ from scarseg.models.weights import WeightsEntry
 from scarseg.replay.model_runs import ReplayWeights
 from scarseg.replay.replay import replay_case
 from scarseg.replay.result import ReplayResult
-from scarseg.segmentation import pipeline
+from scarseg.segmentation import gate, pipeline
+from scarseg.segmentation.proposal import RULES
 from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of, spoil, tree, write
 from tests.fakes import FakeDetector, FakeSegmenter, fake_models, load_fakes
@@ -337,3 +338,22 @@ def test_no_name_of_a_patient_is_said(replay, saved, images, tmp_path, monkeypat
     _, said = replay(saved, "--dicom", images, "-o", tmp_path / "out")
     assert "CANARY" not in said.replace(str(tmp_path), "")
     assert not any(b"CANARY" in data for data in tree(tmp_path / "out").values())
+
+
+@pytest.mark.parametrize("load", [fake_models, load_greedy])
+def test_scar_withheld_from_a_whole_stack_is_withheld_again(
+    load: Callable[[], Models], images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also scar that only other weights propose."""
+    strict = replace(RULES, gate_evidence_mm2=1e6)
+    case = pipeline.propose_case(stack_in(images), fake_models(), rules=strict)
+    assert not infarct_mask(case.labels).any()
+    monkeypatch.setattr("scarseg.models.load", lambda *_words: load())
+    labels = remade(case).labels
+    assert not infarct_mask(labels).any()
+    assert load is not fake_models or np.array_equal(labels, case.labels)
+    for change in gate.show_changes(case):
+        case.apply(change, Cause.GATE)
+    labels = remade(case).labels
+    assert load is not fake_models or np.array_equal(labels, case.labels)
+    assert infarct_mask(labels).any()

@@ -32,6 +32,7 @@ from scarseg.segmentation.pipeline import (
     propose_case_with_embeddings,
     propose_stack,
 )
+from scarseg.segmentation.proposal import RULES
 from scarseg.segmentation.uncertainty import RULE
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter
@@ -288,3 +289,15 @@ class SoftSegmenter(FakeSegmenter):
         found = super().predict(embedding, prompts, previous, quick)
         soft = (4 - np.abs(embedding.features - 200) / 15).astype(np.float32)
         return replace(found, scar=np.where(found.scar > 0, soft, np.minimum(soft, -0.5)))
+
+
+def test_the_interval_of_withheld_scar_reaches_from_none_to_what_was_proposed(
+    phantom_stack: Stack, models: Models
+) -> None:
+    """The labels hold no scar, but the mass that was withheld stays possible."""
+    strict = replace(RULES, gate_evidence_mm2=1e6)
+    withheld, embeddings = propose_case_with_embeddings(phantom_stack, models, rules=strict)
+    proposed = propose_case(phantom_stack, models)
+    found = case_interval(withheld, models, embeddings)
+    assert measure(withheld).scar_mass_g == 0.0 == found.low_g
+    assert found.high_g >= measure(proposed).scar_mass_g > 0

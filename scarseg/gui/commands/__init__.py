@@ -92,6 +92,7 @@ class Commands(QObject):
                 **self._nudges(),
                 "clip": segmentation.clip,
                 "propose_mvo": segmentation.propose_mvo,
+                "show_withheld": segmentation.show_withheld,
                 "copy_up": partial(segmentation.copy, -1),
                 "copy_down": partial(segmentation.copy, 1),
                 "carry_up": partial(segmentation.carry, -1),

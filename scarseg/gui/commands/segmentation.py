@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from scarseg.case import changes
+from scarseg.case.history import Cause
 from scarseg.case.labels import LabelArray, heart_differs
 from scarseg.gui.commands.base import CommandGroup
 from scarseg.gui.session.inference import Inference
+from scarseg.gui.session.inference_jobs import load_gate
 from scarseg.gui.tools import drawing, prompts
 from scarseg.quant import mvo, remote, scar_checks
 
@@ -86,6 +88,19 @@ class SegmentationCommands(CommandGroup):
         if np.array_equal(labels, document.labels):
             self._show_message("No dark core lies within the scar of this slice.")
         document.push(changes.label_mvo(document.case, document.current, labels))
+
+    def show_withheld(self) -> None:
+        """Show the scar that was withheld because the whole stack is probably free of it."""
+        document = self.editable
+        if document is None:
+            return
+        found = load_gate().show_changes(document.case)
+        if not found:
+            self._show_message("No scar of the models is withheld on a slice to be read.")
+            return
+        with document.one_step("show withheld scar"):
+            for n, change in enumerate(found):
+                document.push(change, cause=Cause.GATE, counts=n == 0)
 
     def _redraw(self, verb: str, labels: LabelArray, otherwise: str) -> None:
         """Set labels that a command computed; show ``otherwise`` where they change nothing."""

@@ -18,7 +18,7 @@ from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.front import OpenCaseSignals
 from scarseg.gui.session.inference import Inference
-from scarseg.gui.session.inference_jobs import load_pipeline
+from scarseg.gui.session.inference_jobs import load_gate, load_pipeline
 from scarseg.gui.session.open_case import OpenCase
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import painting
@@ -26,6 +26,8 @@ from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, show_grams_of, status_of
 from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.gui.viewer.view_state import find_heart_region
+
+WITHHELD = "Probably no scar: weak scar is withheld (Alt+S shows it)."
 
 
 class Presenter(QObject):
@@ -271,7 +273,8 @@ class Presenter(QObject):
 
     def _show_scar_outside_wall(self) -> None:
         """Show remarks about scar that lies where none is expected."""
-        said, case = [], self._open.document.case
+        case = self._open.document.case
+        said = [WITHHELD] if load_gate().probably_no_scar(case) else []
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
             doubts = () if case.readings[k].status.read else self._open.doubts.of(k)
@@ -326,6 +329,8 @@ class Presenter(QObject):
         accepted = reading.status is SliceStatus.ACCEPTED
         word = theme.CORRECTED if corrected and accepted else theme.STATUS_WORDS[reading.status]
         words = [f"Slice {k + 1} of {stack.n_slices}", word]
+        if reading.scar_withheld:
+            words.append("probably no scar")
         if reading.reason:
             words.append(reading.reason)
         if k in inference.pending:

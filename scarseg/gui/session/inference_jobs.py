@@ -41,6 +41,13 @@ def load_pipeline() -> ModuleType:
     return pipeline
 
 
+def load_gate() -> ModuleType:
+    """Return the gate of a whole stack; imported on first use, as the pipeline."""
+    from scarseg.segmentation import gate
+
+    return gate
+
+
 class InferenceJobs:
     """Run the next step of the queue on the worker, one short job at a time.
 
@@ -63,6 +70,8 @@ class InferenceJobs:
         """Called whenever nothing but idle tasks is left."""
         self.alive, self._busy, self._turn = True, False, 0
         self._idle = False
+        self._gate_waits = False
+        """A first proposal came that the gate of the whole stack has not seen."""
         self._without_remote: int | None = None
         """Revision of the document in which no remote wall was found to tell MVO by."""
         self._key = f"{id(self):x}"
@@ -75,6 +84,7 @@ class InferenceJobs:
             return
         step = self._queue.next_task(self._document.current)
         if step is None:
+            self._withhold_scar()
             if self._look_for_mvo():
                 return
             work = None if self.idle_task is None else self.idle_task()
@@ -230,6 +240,7 @@ class InferenceJobs:
                 document.push(change, relocated, under_scar, CAUSES[request])
             else:
                 document.propose(change)
+                self._gate_waits = True
             if not drawn:
                 state.store_prediction(k, proposal.logits)
         state.set_ready(k, Readiness.READY)
@@ -325,6 +336,19 @@ class InferenceJobs:
         if refilled:
             state.scar_of_models[k] = infarct_mask(self._document.case.labels[k])
         state.cancel_answer(k)
+
+    # The whole stack
+
+    def _withhold_scar(self) -> None:
+        """Withhold the scar of a stack that is probably free of it, once it is proposed."""
+        if not self._gate_waits or self._document.read_only:
+            return
+        self._gate_waits = False
+        state, document = self._state, self._document
+        last = {k: one.last for k, one in enumerate(state.predictions) if one.last is not None}
+        for change in load_gate().withhold_changes(document.case, last):
+            document.propose(change, Cause.GATE)
+            state.store_prediction(change.slice_index, last[change.slice_index])
 
     # MVO
 

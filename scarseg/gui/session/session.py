@@ -328,6 +328,7 @@ class Session(QObject):
             proposed,
             measured.scar_mass_g,
             measured.n_slices_changed > 0,
+            any(reading.scar_withheld for reading in case.readings),
         )
         if before != (entry.read, entry.reading_summary, entry.n_doubtful):
             self.study_list_changed.emit()

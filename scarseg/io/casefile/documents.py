@@ -106,6 +106,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
     edited: bool
     reason: str
     mvo_sought: bool | msgspec.UnsetType = msgspec.UNSET
+    scar_withheld: bool | msgspec.UnsetType = msgspec.UNSET
     endocardium: Contour | msgspec.UnsetType = msgspec.UNSET
     epicardium: Contour | msgspec.UnsetType = msgspec.UNSET
 
@@ -122,6 +123,7 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             edited=bool(reading.edited),
             reason=reading.reason,
             mvo_sought=True if reading.mvo_sought else msgspec.UNSET,
+            scar_withheld=True if reading.scar_withheld else msgspec.UNSET,
             endocardium=prompts.endocardium or msgspec.UNSET,
             epicardium=prompts.epicardium or msgspec.UNSET,
         )
@@ -136,7 +138,14 @@ class ReadingDocument(msgspec.Struct, kw_only=True, frozen=True):
             endocardium=_contour(self.endocardium),
             epicardium=_contour(self.epicardium),
         )
-        return SliceReading(prompts, self.status, self.edited, self.reason, self.mvo_sought is True)
+        return SliceReading(
+            prompts,
+            self.status,
+            self.edited,
+            self.reason,
+            self.mvo_sought is True,
+            self.scar_withheld is True,
+        )
 
 
 class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):

@@ -57,6 +57,7 @@ COLUMNS = (
     "model_name",
     "field_strength_t",
     "image_quality",
+    "probably_no_scar",
 )
 """The columns of the main file, one row per stack; new ones come last, for old readers."""
 

@@ -193,7 +193,12 @@ class StudiesAhead(QObject):
         n_read = sum(status.read for status in statuses)
         entry.read = n_read == len(statuses)
         before = entry.reading_summary, entry.n_doubtful
-        entry.reading_summary = reading_summary(len(statuses), n_read, proposed)
+        entry.reading_summary = reading_summary(
+            len(statuses),
+            n_read,
+            proposed,
+            probably_no_scar=any(one.scar_withheld for one in case.document.case.readings),
+        )
         entry.n_doubtful = sum(bool(case.doubts.of(k)) for k in range(len(statuses)))
         if before != (entry.reading_summary, entry.n_doubtful):
             self.prepared.emit(entry)

@@ -97,6 +97,7 @@ def reading_summary(
     n_proposed: int,
     scar_mass_g: float | None = None,
     corrected: bool = False,
+    probably_no_scar: bool = False,
 ) -> str:
     """Return how far a reading is: "read · 7.7 g · corrected", "3 of 8 read", "proposed"."""
     if n_read == n_slices:
@@ -104,7 +105,9 @@ def reading_summary(
         return f"read{grams}{' · corrected' if corrected else ''}"
     if n_read:
         return f"{n_read} of {n_slices} read"
-    return "proposed" if n_proposed == n_slices else f"{n_proposed} of {n_slices} proposed"
+    if n_proposed < n_slices:
+        return f"{n_proposed} of {n_slices} proposed"
+    return "probably no scar" if probably_no_scar else "proposed"
 
 
 def thickness_text(thickness_mm: float, spacing_mm: float | None) -> str:
