@@ -1,8 +1,8 @@
 """How often the interval beside the gram holds the reference, and how wide it is.
 
 Without ``--folds``: the shipped weights on patients that they never saw. With ``--folds DIR``
-(the output of cross_validation.py): every fold's weights on the patients left out of it, those
-kept for validation excepted, for several widths of the rule: where the rule's figures come from.
+(the output of cross_validation.py): every fold's weights on the patients left out of it, for
+several widths of the rule: where the rule's figures come from.
 """
 
 from __future__ import annotations
@@ -139,9 +139,11 @@ def measure(case: TrainingCase, models: Models, sweep: bool) -> list[Row]:
     return rows
 
 
-def held_out(emidec: Path, output: Path) -> Iterator[tuple[TrainingCase, Models]]:
-    """Return every patient with the weights that never saw it."""
-    for _, case, models, file in held_out_of_folds(emidec, output):
+def held_out(
+    emidec: Path, output: Path, views: int = 4, only: Sequence[int] = ()
+) -> Iterator[tuple[TrainingCase, Models]]:
+    """Return every patient with the weights that never saw it; only of some folds if asked."""
+    for _, case, models, file in held_out_of_folds(emidec, output, views=views, only=only):
         models.segmenter.load(file)
         yield case, models
         models.segmenter.save(file)
@@ -166,13 +168,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("emidec", type=Path)
     parser.add_argument("--folds", type=Path, help="output of cross_validation.py")
+    parser.add_argument("--only-folds", type=int, nargs="+", default=[])
+    parser.add_argument("--views", type=int, default=4, help="mirrored views to average")
     parser.add_argument("--patients", choices=("validation", "tuning"), default="validation")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, help="rows as JSON")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.folds is not None:
-        pairs = held_out(options.emidec, options.folds)
+        pairs = held_out(options.emidec, options.folds, options.views, options.only_folds)
     else:
         names = VALIDATION if options.patients == "validation" else INNER
         models = models_module.load(device="cpu")

@@ -73,6 +73,15 @@ GROUPS: dict[str, dict[str, ProposalRules]] = {
             for disc in (1.5, 2.5)
             for reach in (0.0, 6.0, 10.0)
         },
+        **{
+            f"one way{words}": replace(RULES, negative_adds_none=True, **more)
+            for words, more in (
+                ("", {}),
+                (", both", {"positive_removes_none": True}),
+                (", 6 mm", {"negative_reach_mm": 6.0}),
+                (", 10 mm", {"negative_reach_mm": 10.0}),
+            )
+        },
     },
 }
 PARTS = {"walls": ("box", "wall"), "islands": (), "clicks": ("clicks",)}

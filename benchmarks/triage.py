@@ -77,11 +77,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("emidec", type=Path)
     parser.add_argument("--folds", type=Path, help="output of cross_validation.py")
+    parser.add_argument("--views", type=int, default=4, help="mirrored views to average")
     parser.add_argument("--patients", choices=("validation", "tuning"), default="validation")
     options = parser.parse_args()
     models_module.limit_threads(1)
     if options.folds is not None:
-        pairs = held_out(options.emidec, options.folds)
+        pairs = held_out(options.emidec, options.folds, options.views)
     else:
         names = VALIDATION if options.patients == "validation" else INNER
         models = models_module.load(device="cpu")

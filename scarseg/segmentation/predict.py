@@ -26,6 +26,7 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.scar_rules import (
+    follow_direction,
     keep_far_from_negative,
     obey_points,
     previous_answer,
@@ -157,6 +158,9 @@ def _predict_scar(
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
     if not prompts.no_scar:
         level, spacing = scar_level(prompts, heart is not None, rules), embedding.pixel_spacing_mm
+        logits = follow_direction(
+            logits, previous, prompts, rules.negative_adds_none, rules.positive_removes_none
+        )
         logits = keep_far_from_negative(logits, previous, prompts, spacing, rules.negative_reach_mm)
         logits = widen_wall(logits, spacing, level, rules.pool_reach_mm)
         logits = obey_points(logits, prompts, spacing, level, rules.click_radius_mm)

@@ -39,7 +39,9 @@ class ProposalRules:
             points. Without, the same prompts always give the same mask.
         pool_reach_mm: scar wins over the blood pool up to this distance from the wall.
         click_radius_mm: radius of the disc round a click for scar that follows the click.
-        negative_reach_mm: a negative click changes nothing beyond this distance.
+        negative_reach_mm: a negative click changes nothing beyond this distance; 0 is no limit.
+        negative_adds_none: a negative click adds no scar anywhere,
+        positive_removes_none: and a positive one removes none.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box of their own.
         tight_boxes: a box is drawn round the scar inside it, since the segmenter fills a box when
@@ -70,6 +72,8 @@ class ProposalRules:
     pool_reach_mm: float = 2.0
     click_radius_mm: float = 2.5
     negative_reach_mm: float = 0.0
+    negative_adds_none: bool = False
+    positive_removes_none: bool = False
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
     tight_boxes: bool = True

@@ -89,12 +89,8 @@ def keep_far_from_negative(
 
     Only where ``previous`` answered the same prompts without that click: it is the last point.
     """
-    points = prompts.scar_points
-    if previous is None or previous.prompts is None or not points or reach_mm <= 0:
-        return logits
-    newest, earlier = points[-1], previous.prompts
-    same = earlier.scar_points == points[:-1] and earlier.boxes == prompts.boxes
-    if newest.positive or not same or logits.scar.shape != previous.scar.shape:
+    newest = _newest_point(logits, previous, prompts)
+    if newest is None or previous is None or newest.positive or reach_mm <= 0:
         return logits
     far = distance_to_points(logits.scar.shape, (newest,), spacing_mm) > reach_mm
 
@@ -107,6 +103,40 @@ def keep_far_from_negative(
         wall=kept(logits.wall, previous.wall),
         blood_pool=kept(logits.blood_pool, previous.blood_pool),
     )
+
+
+def follow_direction(
+    logits: Logits,
+    previous: Logits | None,
+    prompts: SlicePrompts,
+    negative: bool = True,
+    positive: bool = True,
+) -> Logits:
+    """Let a negative click add no scar, and a positive one remove none.
+
+    Only where ``previous`` answered the same prompts without that click: it is the last point.
+
+    Args:
+        negative, positive: the clicks for which this holds.
+    """
+    newest = _newest_point(logits, previous, prompts)
+    if newest is None or previous is None:
+        return logits
+    if newest.positive and positive:
+        return replace(logits, scar=np.maximum(logits.scar, previous.scar))
+    if not newest.positive and negative:
+        return replace(logits, scar=np.minimum(logits.scar, previous.scar))
+    return logits
+
+
+def _newest_point(logits: Logits, previous: Logits | None, prompts: SlicePrompts) -> Point | None:
+    """Return the last point for scar where ``previous`` answered all prompts but it."""
+    points = prompts.scar_points
+    if previous is None or previous.prompts is None or not points:
+        return None
+    earlier = previous.prompts
+    same = earlier.scar_points == points[:-1] and earlier.boxes == prompts.boxes
+    return points[-1] if same and logits.scar.shape == previous.scar.shape else None
 
 
 def previous_answer(

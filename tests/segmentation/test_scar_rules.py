@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.models import Logits
 from scarseg.segmentation.proposal import split_heart
 from scarseg.segmentation.scar_rules import (
+    follow_direction,
     keep_far_from_negative,
     obey_points,
     previous_answer,
@@ -139,3 +142,19 @@ def test_a_network_is_fed_what_a_reader_set_and_nothing_else() -> None:
     assert not (fed.scar > 0).any()
     assert np.array_equal(fed.blood_pool > 0, POOL)
     assert np.array_equal(fed.wall > 0, WALL)
+
+
+def test_a_negative_click_adds_no_scar_and_a_positive_one_removes_none() -> None:
+    boxes = (Box(10, 10, 50, 50),)
+    before = replace(answer(COLUMNS > 30), prompts=SlicePrompts(boxes))
+    other = answer(ROWS > 30)
+    negative = SlicePrompts(boxes, (Point(40.5, 20.5, False),))
+    positive = SlicePrompts(boxes, (Point(40.5, 20.5, True),))
+    removed = follow_direction(other, before, negative).scar > 0
+    assert np.array_equal(removed, (COLUMNS > 30) & (ROWS > 30))
+    added = follow_direction(other, before, positive).scar > 0
+    assert np.array_equal(added, (COLUMNS > 30) | (ROWS > 30))
+    assert follow_direction(other, before, positive, positive=False) is other
+    assert follow_direction(other, before, negative, negative=False) is other
+    moved = replace(negative, boxes=(Box(11, 10, 50, 50),))
+    assert follow_direction(other, before, moved) is other, "another box was drawn too"
