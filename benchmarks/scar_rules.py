@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,7 +89,7 @@ CHOSEN_BY = {"walls": ("auto", "box", "+wall"), "islands": ("rule",), "clicks": 
 LIMITS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 200.0, 250.0, 300.0)
 """Limits of the gate to compare, in mm2."""
 
-Patients = list[tuple[int, TrainingCase, Models, Path | None]]
+Patient = tuple[int, TrainingCase, Models, Path | None]
 
 
 def folded(
@@ -99,7 +99,7 @@ def folded(
     return held_out(options.data[0], options.folds, thick, options.views, only)
 
 
-def shipped(options: argparse.Namespace) -> dict[str, Patients]:
+def shipped(options: argparse.Namespace) -> dict[str, list[Patient]]:
     cases, _ = choose_patients(read_data(options.data), options.patients)
     loaded = models.load(options.segmenter, options.detector, "cpu")
     own = Models(RememberingSegmenter(loaded.segmenter), RememberingDetector(loaded.detector))
@@ -110,7 +110,7 @@ def shipped(options: argparse.Namespace) -> dict[str, Patients]:
 
 
 def read_all(
-    patients: Patients, rules: dict[str, ProposalRules], parts: Sequence[str]
+    patients: Iterable[Patient], rules: dict[str, ProposalRules], parts: Sequence[str]
 ) -> dict[str, list[PatientRow]]:
     """Read every patient by every set of rules, patient by patient."""
     rows: dict[str, list[PatientRow]] = {name: [] for name in rules}
