@@ -129,8 +129,8 @@ def withheld_labels(case: Case, slice_index: int) -> LabelArray | None:
         step = steps[n]
         withheld = step.reading is not None and step.reading.scar_withheld
         if step.cause is Cause.GATE and step.slice_index == slice_index and withheld:
-            earlier = replace(case.record, steps=steps[:n])
-            return earlier.final_state()[0][slice_index]
+            labels: LabelArray = replace(case.record, steps=steps[:n]).final_state()[0][slice_index]
+            return labels
     return None
 
 
