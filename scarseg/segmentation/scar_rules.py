@@ -112,7 +112,7 @@ def follow_direction(
     negative: bool = True,
     positive: bool = True,
 ) -> Logits:
-    """Let a negative click add no scar, and a positive one remove none.
+    """Keep a negative click from adding scar, and a positive one from removing any.
 
     Only where ``previous`` answered the same prompts without that click: it is the last point.
 
