@@ -36,9 +36,10 @@ from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.table import table_files
 from scarseg.models import Models
 from scarseg.models import load as load_models
+from scarseg.models.calibration_file import read_calibration
 from scarseg.segmentation import pipeline
+from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.predict import propose_prompted
-from scarseg.segmentation.proposal import RULES
 
 __all__ = ["load", "measure", "propose", "save", "segment", "table"]
 
@@ -74,13 +75,19 @@ def load(
     return [dicom.read_stack(job.summary, slice_thickness_mm) for job in selection.jobs]
 
 
-def propose(stack: Stack, models: Models | None = None) -> Case:
+def propose(
+    stack: Stack, models: Models | None = None, calibration: str | Path | None = None
+) -> Case:
     """Return a case with blood pool, wall and scar proposed on every slice.
 
     Args:
         models: from ``scarseg.models.load``; the shipped weights, loaded once, by default.
+        calibration: file that ``scarseg calibrate`` wrote.
+
+    Raises:
+        InputError, WeightsError: E_CALIBRATION, E_CALIBRATION_WEIGHTS, E_INPUT_MISSING.
     """
-    return pipeline.propose_case(stack, models or _shipped_models())
+    return pipeline.propose_case(stack, _models(models, calibration))
 
 
 def segment(
@@ -91,6 +98,7 @@ def segment(
     models: Models | None = None,
     endocardium: Sequence[Sequence[float]] | None = None,
     epicardium: Sequence[Sequence[float]] | None = None,
+    calibration: str | Path | None = None,
 ) -> Case:
     """Return a new case whose slice ``index`` (from 0) is segmented by a reader's prompts.
 
@@ -103,9 +111,11 @@ def segment(
         endocardium: contour of (column, row) corners; the blood pool is exactly what it encloses.
         epicardium: outer contour of the wall. With a contour and without boxes and points, scar is
             what the segmenter finds in the wall by itself.
+        calibration: file that ``scarseg calibrate`` wrote.
 
     Raises:
-        InputError: E_PROMPTS, a slice, box, point or contour that makes no sense on this stack.
+        InputError: E_PROMPTS, a slice, box, point or contour that makes no sense on this stack;
+            E_CALIBRATION, E_INPUT_MISSING; WeightsError: E_CALIBRATION_WEIGHTS.
     """
     if not 0 <= index < case.stack.n_slices:
         last = case.stack.n_slices - 1
@@ -122,14 +132,16 @@ def segment(
         message = f"A box, point or contour makes no sense: {error}."
         raise InputError("E_PROMPTS", message) from error
     asked = replace(asked, no_scar=not (asked.has_scar_prompts or asked.has_contours))
+    models = _models(models, calibration)
     proposal = propose_prompted(
         case.stack.image(index),
-        models or _shipped_models(),
+        models,
         case.readings[index].prompts.lv_box,
         asked,
-        RULES,
+        rules_of(models),
     )
     answered = case.copy()
+    answered.calibration = models.calibration
     after = SliceReading(proposal.prompts, SliceStatus.PROPOSED)
     answered.apply(answered.change("segment", index, after, proposal.labels), Cause.ANSWER)
     for change in pipeline.mvo_changes(answered):
@@ -198,6 +210,15 @@ def save(
         for case in kept
     ]
     return (*pipeline.export_table(target, records, force=force), *files)
+
+
+def _models(models: Models | None, calibration: str | Path | None) -> Models:
+    models = models or _shipped_models()
+    if calibration is None:
+        return models
+    found = read_calibration(Path(calibration))
+    detector = "" if models.detector is None else models.detector.identity.sha256
+    return replace(models, calibration=found.of_weights(models.segmenter.identity.sha256, detector))
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from scarseg import __version__
+from scarseg.case.calibration import Calibration
 from scarseg.case.history import (
     Cause,
     DetectorScope,
@@ -90,6 +91,9 @@ class Case:
     ``insertion`` is the anterior insertion of the right ventricle set by a reader; None means
     that it is proposed. It changes no label.
 
+    ``segmenter`` and ``detector`` are the models that ran last, ``calibration`` that of the rules
+    they ran by.
+
     ``intervals`` holds the intervals of the scar mass as the case is now, one per convention;
     none once a slice changes, until they are computed again.
 
@@ -108,6 +112,7 @@ class Case:
     readings: list[SliceReading]
     segmenter: ModelIdentity = ModelIdentity()
     detector: ModelIdentity = ModelIdentity()
+    calibration: Calibration | None = None
     reader: str = ""
     read_number: int = 1
     interactions: int = 0
@@ -213,7 +218,9 @@ class Case:
     ) -> None:
         """Record a run of the models on a slice: see :class:`scarseg.case.history.ModelRun`."""
         weights = self.segmenter.sha256, self.detector.sha256
-        run = ModelRun(*weights, lv_hint, lv_box, detector_scope, fresh, __version__)
+        run = ModelRun(
+            *weights, lv_hint, lv_box, detector_scope, fresh, __version__, self.calibration
+        )
         self.record.add(Step(_now_ms(), Cause.MODEL_RUN, "look", slice_index, model_run=run))
 
     def record_repeat(self, change: Change, cause: Cause) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from scarseg.case.calibration import Calibration
 from scarseg.case.labels import LabelArray, Patch
 from scarseg.case.prompts import Box, SlicePrompts
 
@@ -107,7 +108,7 @@ class ModelRun:
     ``lv_hint`` is the left_ventricle box given to them, ``lv_box`` the one they ended with.
     Models are identified by the sha256 of their weights. ``fresh``: the first run of a session,
     when no earlier prediction is cached. ``software`` is the version of the program, empty in
-    older records.
+    older records. ``calibration`` is that of the rules, if there was one.
     """
 
     segmenter_sha256: str
@@ -117,6 +118,7 @@ class ModelRun:
     detector_scope: DetectorScope = DetectorScope.STACK
     fresh: bool = False
     software: str = ""
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, eq=False)

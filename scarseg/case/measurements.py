@@ -20,7 +20,8 @@ class MassInterval:
     """Lower and upper end of the scar mass in g, and of every slice's.
 
     ``method`` is the text of the rule; ``convention`` is that of the masses; the masses were
-    predicted by the weights ``segmenter_sha256``, empty where none were needed.
+    predicted by the weights ``segmenter_sha256``, empty where none were needed, and by the rules
+    of ``calibration_sha256``, empty without one.
     """
 
     low_g: float
@@ -29,6 +30,7 @@ class MassInterval:
     method: str
     convention: MassConvention = MassConvention.THICKNESS
     segmenter_sha256: str = field(default="", compare=False)
+    calibration_sha256: str = field(default="", compare=False)
 
 
 DENSITY_G_PER_ML = 1.05

@@ -19,6 +19,7 @@ import scarseg
 from scarseg.cli import (
     agree,
     batch,
+    calibrate,
     cluster,
     completion,
     demo,
@@ -45,6 +46,7 @@ _COMMANDS = {
     "simulate": demo.add_simulate,
     "train": train.add_train,
     "evaluate": evaluate.add_evaluate,
+    "calibrate": calibrate.add_calibrate,
     "agree": agree.add_agree,
     "compare": agree.add_compare,
     "follow": follow.add_follow,

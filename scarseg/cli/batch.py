@@ -13,6 +13,7 @@ from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, progress_bar, say
 from scarseg.cli.options import (
     INPUT,
+    add_calibration,
     add_device,
     add_dicom,
     add_force,
@@ -23,6 +24,7 @@ from scarseg.cli.options import (
     add_scheduler,
     add_table,
     add_weights,
+    calibration_of,
     label_values,
     length,
 )
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from scarseg.batch.models import BatchSettings, ModelsLoader
     from scarseg.batch.results import StackResult
     from scarseg.batch.selection import BatchJob
+    from scarseg.case.calibration import Calibration
     from scarseg.io.tables.table import StackRecord
 
 
@@ -102,6 +105,7 @@ def add_batch(commands: Commands) -> None:
     add_weights(
         batch, "other weights: name, file or SAM .pth", 'other weights: name, file or "none"'
     )
+    add_calibration(batch)
     batch.add_argument(
         "--resume",
         action="store_true",
@@ -195,8 +199,10 @@ def _run_batch(options: argparse.Namespace) -> int:
             raise InputError("E_USAGE", f"{name} needs a folder: give --masks DIR.")
     if options.mask_format is not None and options.masks is None:
         raise InputError("E_USAGE", "--mask-format needs a folder: give --masks DIR.")
+    calibration = calibration_of(options, options.segmenter, options.detector)
     mask_format = MaskFormat(options.mask_format or "nifti")
-    files = _table_files(options, [*options.inputs, *filter(None, [options.prompts])])
+    given = filter(None, (options.prompts, options.calibration))
+    files = _table_files(options, [*options.inputs, *given])
     prompts = None if options.prompts is None else read_prompts(options.prompts)
     settings = BatchSettings(
         **_shared_settings(options),
@@ -219,7 +225,8 @@ def _run_batch(options: argparse.Namespace) -> int:
     cluster = None
     if options.scheduler is not None:
         load, cluster = cluster_of(options, options.segmenter)
-    with _open_journal(options, settings, chosen.jobs) as journal:
+    load = partial(models.load_calibrated, load, calibration)
+    with _open_journal(options, settings, chosen.jobs, calibration) as journal:
         try:
             with progress_bar("Measuring") as progress:
                 result = measure_jobs(
@@ -236,6 +243,7 @@ def _run_batch(options: argparse.Namespace) -> int:
             "device": options.device,
             "prompts_file": options.prompts is not None,
             "interval": options.interval,
+            "calibration_sha256": "" if calibration is None else calibration.sha256,
         }
         records = (*chosen.records, *(one.record for one in result.results))
         table, n_failed = _write_tables(
@@ -252,12 +260,17 @@ def _run_batch(options: argparse.Namespace) -> int:
 
 
 def _open_journal(
-    options: argparse.Namespace, settings: BatchSettings, jobs: Sequence[BatchJob]
+    options: argparse.Namespace,
+    settings: BatchSettings,
+    jobs: Sequence[BatchJob],
+    calibration: Calibration | None,
 ) -> Journal:
     from scarseg.batch.journal import open_journal, weights_in_use
 
     weights = weights_in_use(options.segmenter, options.detector)
     given = {**_sidecar_settings(options), "device": options.device, "weights": weights}
+    if calibration is not None:
+        given["calibration"] = calibration.sha256
     if options.prompts is not None:
         given["prompts"] = hashlib.sha256(options.prompts.read_bytes()).hexdigest()
     return open_journal(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scarseg.cli.cluster import cluster_of
 from scarseg.cli.console import DONE, SOME_FAILED, print_tables, progress_bar, say
 from scarseg.cli.options import (
+    add_calibration,
     add_device,
     add_force,
     add_jobs,
@@ -18,6 +19,7 @@ from scarseg.cli.options import (
     add_reference_data,
     add_scheduler,
     add_seed,
+    calibration_of,
 )
 from scarseg.cli.parser import Commands, examples
 
@@ -78,6 +80,7 @@ def add_evaluate(commands: Commands) -> None:
         default="program",
         help="who finds the left ventricle (default: program)",
     )
+    add_calibration(evaluate)
     add_seed(evaluate, "of the simulated reader", 7)
     add_device(evaluate)
     add_jobs(evaluate)
@@ -178,11 +181,14 @@ def _candidates(
         name = one.identity.name
         if n_named[name] > 1:
             name = f"{name} {one.identity.sha256[:8]}"
+        calibration = calibration_of(options, path, options.detector)
         load: ModelsLoader = partial(models.load, path, options.detector, options.device)
         if options.scheduler is not None:
             load, cluster = cluster_of(options, path, cluster)
-        candidates.append(Candidate(name, load))
+        candidates.append(Candidate(name, partial(models.load_calibrated, load, calibration)))
         identities[name] = one.identity.sha256
+        if calibration is not None:
+            identities["calibration"] = calibration.sha256
     if detector is not None:
         identities["detector"] = detector.identity.sha256
     return candidates, identities, cluster

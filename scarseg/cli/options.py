@@ -6,6 +6,10 @@ import argparse
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scarseg.case.calibration import Calibration
 
 INPUT = "folder (searched to any depth), DICOM file, zip or DICOMDIR"
 REFERENCE_DATA = (
@@ -65,6 +69,35 @@ def add_weights(command: _Parser, segmenter: str, detector: str = 'name, file or
     """Add the weights of segmenter and detector."""
     command.add_argument("--segmenter", metavar="PATH", help=segmenter)
     command.add_argument("--detector", metavar="PATH", help=detector)
+
+
+def add_calibration(command: _Parser) -> None:
+    """Add the calibration of the weights to a site."""
+    command.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="what scarseg calibrate learned of a site"
+    )
+
+
+def calibration_of(
+    options: argparse.Namespace, segmenter: Path | str | None, detector: Path | str | None
+) -> Calibration | None:
+    """Return the calibration of ``--calibration`` for weights, as ``models.load`` takes them.
+
+    Raises:
+        InputError: E_INPUT_MISSING, E_INPUT_UNREADABLE, E_CALIBRATION.
+        WeightsError: E_CALIBRATION_WEIGHTS, or the weights are not there.
+    """
+    if options.calibration is None:
+        return None
+    from scarseg.models.calibration_file import read_calibration
+    from scarseg.models.weights import resolve_weights
+
+    found = read_calibration(options.calibration)
+    hashes = [
+        "" if given == "none" else resolve_weights(given, kind).identity.sha256
+        for kind, given in (("segmenter", segmenter), ("detector", detector))
+    ]
+    return found.of_weights(*hashes)
 
 
 def add_device(command: _Parser) -> None:

@@ -110,6 +110,7 @@ class PatientFigures:
     error_code: str = ""
     proposal_seconds: float | None = None
     answer_seconds: float | None = None
+    calibration_sha256: str = ""
 
     @property
     def column(self) -> tuple[str, str]:

@@ -32,7 +32,7 @@ from scarseg.evaluation.reader import (
 from scarseg.models import Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.image_quality import stack_quality
-from scarseg.segmentation.proposal import RULES, ProposalRules
+from scarseg.segmentation.proposal import ProposalRules
 from scarseg.training.cases import RIGHT_VENTRICLE, TrainingCase
 
 
@@ -47,7 +47,7 @@ class Protocol:
     strategies: tuple[PromptStrategy, ...]
     seed: int = 7
     true_lv: bool = False
-    rules: ProposalRules = RULES
+    rules: ProposalRules | None = None
     methods: tuple[str, ...] = ()
 
 
@@ -116,6 +116,8 @@ def evaluate_patient(
         found, row = rounds[-1], measure_patient(reading, strategy, rounds, again)
         if found.seconds:
             row = replace(row, answer_seconds=median(found.seconds))
+        if models.calibration is not None:
+            row = replace(row, calibration_sha256=models.calibration.sha256)
         rows.append(row)
         slices += measure_slices(reading, strategy, rounds)
         kept[strategy.name] = found

@@ -31,10 +31,11 @@ from scarseg.models import Models, Structure
 from scarseg.progress import Progress, silent
 from scarseg.quant.components import inside_boxes
 from scarseg.quant.thresholds import ThresholdRules, fwhm_mask
+from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.gate import scar_evidence_mm2, withholds_scar
 from scarseg.segmentation.pipeline import LocatedHeart, locate_hearts, propose_slice, segment
 from scarseg.segmentation.predict import SliceProposal, predict
-from scarseg.segmentation.proposal import RULES, ProposalRules
+from scarseg.segmentation.proposal import ProposalRules
 from scarseg.training.prompts import bounding_box, corrective_click
 
 
@@ -98,11 +99,11 @@ def propose_stack(
     stack: Stack,
     models: Models,
     lv_boxes: Sequence[Box | None] | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
     progress: Progress = silent,
 ) -> StackProposal:
     """Propose every slice; ``lv_boxes`` replace the search for the heart."""
-    begin = time.perf_counter()
+    rules, begin = rules or rules_of(models), time.perf_counter()
     located = locate_hearts(stack, models, lambda done, what: progress(0.3 * done, what), rules)
     proposals = []
     for k in range(stack.n_slices):
@@ -116,14 +117,17 @@ def propose_stack(
     withheld = walls and withholds_scar(evidence_mm2, stack.n_slices, rules)
     seconds = time.perf_counter() - begin
     area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
-    scores = tuple(_score_mm2(models, proposal, area_mm2) for proposal in proposals)
+    scores = tuple(_score_mm2(models, proposal, area_mm2, rules) for proposal in proposals)
     return StackProposal(located, tuple(proposals), scores, seconds, evidence_mm2, withheld)
 
 
-def _score_mm2(models: Models, proposal: SliceProposal, area_mm2: float) -> float | None:
+def _score_mm2(
+    models: Models, proposal: SliceProposal, area_mm2: float, rules: ProposalRules | None
+) -> float | None:
     if proposal.logits.wall is None:
         return None
-    logits = predict(models, proposal.embedding, SlicePrompts(lv_box=proposal.prompts.lv_box))
+    prompts = SlicePrompts(lv_box=proposal.prompts.lv_box)
+    logits = predict(models, proposal.embedding, prompts, rules=rules)
     if logits.wall is None:
         return None
     inside = logits.scar[logits.wall > 0].astype(np.float64)
@@ -137,7 +141,7 @@ def simulate_reading(
     truth: Reference,
     seed: int,
     draw: int = 0,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> list[SimulatedReading]:
     """Read a stack by one strategy; return the reading after each round of clicks.
 
@@ -216,7 +220,7 @@ def _answers(
     models: Models,
     proposal: SliceProposal,
     asked: SlicePrompts,
-    rules: ProposalRules,
+    rules: ProposalRules | None,
     scar: MaskArray | None = None,
     n_clicks: int = 0,
     clicking: np.random.Generator | None = None,

@@ -20,11 +20,13 @@ from PyQt6.QtGui import QImage
 from PyQt6.QtWidgets import QApplication
 
 import scarseg
+from scarseg.case.calibration import Calibration
 from scarseg.case.case import Case
 from scarseg.gui import theme
 from scarseg.gui.desktop_entry import ICON
 from scarseg.gui.display import require_display
 from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.calibration import recall_calibration, remember_calibration
 from scarseg.gui.session.session import ModelsLoader, Session
 from scarseg.models import Models, prepare_environment
 
@@ -37,14 +39,14 @@ ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
-def load_models() -> Models:
-    """Load the default weights; runs on the inference worker, torch is imported there.
+def load_models(calibration: Calibration | None = None) -> Models:
+    """Load the default weights, calibrated; runs on the inference worker, torch is imported there.
 
     Half of the cores are left to the window and to other programs.
     """
     from scarseg import models
 
-    loaded = models.load()
+    loaded = models.load_calibrated(models.load, calibration)
     models.limit_threads(model_threads(_cores()))
     return loaded
 
@@ -166,11 +168,23 @@ def main(
     models_loader: ModelsLoader | None = None,
     store_folder: Path | None = None,
     demo: bool = False,
+    calibration: Path | None = None,
 ) -> int:
-    """Open the window, on ``path`` or the demo study if given, and run until it is closed."""
+    """Open the window, on ``path`` or the demo study if given, and run until it is closed.
+
+    Args:
+        calibration: file to use from now on; the word ``none``: none any more. By default the one
+            of last time.
+    """
     prepare_environment()
     qt = application()
-    window = make_window(models_loader, store_folder)
+    settings = QSettings("scarseg", "scarseg")
+    if calibration is not None:
+        remember_calibration(settings, None if str(calibration) == "none" else calibration)
+    calibrated, problem = recall_calibration(settings)
+    window = make_window(models_loader or partial(load_models, calibrated), store_folder, settings)
+    if problem:
+        window.banner.show_notice(problem)
     before, switched = sys.excepthook, sys.getswitchinterval()
     sys.excepthook = excepthook(window)
     sys.setswitchinterval(SWITCH_S)

@@ -6,7 +6,8 @@ import ctypes
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 from platformdirs import user_cache_path
 
+from scarseg.case.calibration import Calibration
 from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import FloatArray, SliceImage
@@ -158,10 +160,14 @@ def takes_walls(segmenter: Segmenter) -> bool:
 
 @dataclass(frozen=True)
 class Models:
-    """The two models of a session; ``detector`` may be None (then the segmenter proposes)."""
+    """The two models of a session; ``detector`` may be None (then the segmenter proposes).
+
+    ``calibration`` changes the rules by which their predictions become a proposal.
+    """
 
     segmenter: Segmenter
     detector: Detector | None
+    calibration: Calibration | None = None
 
 
 def load(
@@ -189,6 +195,11 @@ def load(
         models_segmenter.load_segmenter(segmenter, device),
         models_detector.load_detector(detector, device),
     )
+
+
+def load_calibrated(load: Callable[[], Models], calibration: Calibration | None) -> Models:
+    """Load models, and set what was learned of a site with their weights; None: nothing."""
+    return replace(load(), calibration=calibration)
 
 
 def _map_libraries() -> None:

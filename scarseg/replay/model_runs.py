@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from scarseg import models
+from scarseg.case.calibration import Calibration
 from scarseg.case.history import DetectorScope, ModelRun
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
@@ -39,9 +40,10 @@ class ReplayWeights:
     ) -> None:
         self._segmenter, self._detector, self._device = segmenter, detector, device
         self._loaded: dict[tuple[str | None, str | None], Models] = {}
+        self._calibrated: dict[tuple[int, Calibration | None], Models] = {}
 
     def models_of(self, recorded: ModelRun) -> Models:
-        """Return the models of a recorded run, or those that replace them.
+        """Return the models of a recorded run, or those that replace them, with its calibration.
 
         Raises:
             WeightsError: they cannot be loaded.
@@ -57,7 +59,11 @@ class ReplayWeights:
         )
         if names not in self._loaded:
             self._loaded[names] = models.load(*names, self._device)
-        return self._loaded[names]
+        loaded = self._loaded[names]
+        key = id(loaded), recorded.calibration
+        if key not in self._calibrated:
+            self._calibrated[key] = replace(loaded, calibration=recorded.calibration)
+        return self._calibrated[key]
 
 
 def same_box(one: Box | None, other: Box | None) -> bool:

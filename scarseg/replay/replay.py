@@ -73,6 +73,7 @@ def replay_case(
     if replay.used is not None:
         detector = replay.used.detector
         again.segmenter = replay.used.segmenter.identity
+        again.calibration = replay.used.calibration
         again.detector = ModelIdentity() if detector is None else detector.identity
     measured = [pipeline.measure(each, convention, density_g_per_ml) for each in (case, again)]
     differing = tuple(

@@ -259,6 +259,8 @@ def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> 
         for role, one in (("Segmenter", case.segmenter), ("Detector", case.detector))
         if one.name or one.sha256
     ]
+    if case.calibration is not None:
+        models.append(f"Calibration sha256 {case.calibration.sha256}")
     reader = f"Reader {case.reader}; method {method}" if case.reader else f"Method {method}"
     if case.interactions or case.seconds:
         reader += f"; {case.seconds:.0f} s of active reading, {case.interactions} interactions"

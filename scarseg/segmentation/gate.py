@@ -50,13 +50,13 @@ def scar_evidence_mm2(
     return float(total.max() * pixel_spacing_mm[0] * pixel_spacing_mm[1])
 
 
-def withholds_scar(evidence_mm2: float, n_slices: int, rules: ProposalRules = RULES) -> bool:
+def withholds_scar(evidence_mm2: float, n_slices: int, rules: ProposalRules) -> bool:
     """Return whether a stack with this evidence is probably free of scar."""
     return n_slices >= rules.gate_slices and evidence_mm2 < rules.gate_evidence_mm2
 
 
 def withhold_changes(
-    case: Case, logits: Mapping[int, Logits], rules: ProposalRules = RULES
+    case: Case, logits: Mapping[int, Logits], rules: ProposalRules
 ) -> list[Change]:
     """Build the changes that withhold the scar of a stack that is probably free of it.
 

@@ -8,7 +8,7 @@ combined by Monte Carlo; the interval holds the middle ``nominal`` share of the 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from scarseg.models import Embedding, Logits, Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.components import remove_islands
 from scarseg.quant.mass import MM3_PER_ML, headline_convention, slice_depths_mm
+from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.predict import predict
 from scarseg.segmentation.proposal import split_heart
 from scarseg.segmentation.uncertainty import (
@@ -95,7 +96,9 @@ def prompted_spread(
 ) -> SliceMassSpread:
     """Redraw the prompts of one slice and cut every prediction at several levels."""
     shape = embedding.shape
-    variation = prompted_variation(prompts, shape, pixel_spacing_mm, slice_index, rule)
+    variation = prompted_variation(
+        prompts, shape, pixel_spacing_mm, slice_index, rule, rules_of(models)
+    )
     return varied_spread(models, embedding, variation, labels)
 
 
@@ -103,7 +106,8 @@ def proposed_spread(
     models: Models, embedding: Embedding, labels: LabelArray, rule: IntervalRule = RULE
 ) -> SliceMassSpread:
     """Cut the prediction without any prompt at several levels."""
-    return varied_spread(models, embedding, proposed_variation(embedding.lv_box, rule), labels)
+    variation = proposed_variation(embedding.lv_box, rule, rules_of(models))
+    return varied_spread(models, embedding, variation, labels)
 
 
 def varied_spread(
@@ -183,6 +187,8 @@ def case_interval(
         sure: slices whose mass is certain for another reason.
     """
     convention = headline_convention(case.stack, convention)
+    # Scar varies about the labels there are: by the rules that made them.
+    models = replace(models, calibration=case.calibration)
     spreads = [
         slice_spread(case, k, models, embedding, rule, sure)
         for k, embedding in enumerate(embeddings)
@@ -204,7 +210,7 @@ def slice_spread(
         return drawn_spread(labels, case.stack.pixel_spacing_mm, rule)
     if embedding is None:
         return None
-    variation = slice_variation(case, slice_index, embedding.lv_box, sure, rule)
+    variation = slice_variation(case, slice_index, embedding.lv_box, sure, rule, rules_of(models))
     return None if variation is None else varied_spread(models, embedding, variation, labels)
 
 

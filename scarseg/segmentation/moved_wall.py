@@ -16,7 +16,7 @@ from skimage.measure import label as connected
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
-from scarseg.segmentation.proposal import RULES
+from scarseg.segmentation.proposal import RULES, ProposalRules
 
 BRIGHT = 0.5
 """Scar-bright is this far from the median of the other wall to that of scar."""
@@ -28,6 +28,7 @@ def scar_in_moved_wall(
     after: LabelArray,
     new_wall: MaskArray,
     logits: Logits | None = None,
+    rules: ProposalRules = RULES,
 ) -> LabelArray:
     """Return labels after a move of the wall, with the scar of its new part.
 
@@ -37,10 +38,11 @@ def scar_in_moved_wall(
         after: labels after it, without scar in new wall.
         new_wall: where there is wall that was none before.
         logits: the prediction behind the labels before.
+        rules: those by which scar was predicted.
     """
     scar: MaskArray = np.zeros_like(new_wall)
     if logits is not None:
-        scar |= new_wall & (logits.scar > RULES.prompted_logit)
+        scar |= new_wall & (logits.scar > rules.prompted_logit)
     kept = infarct_mask(after)
     bright = _scar_brightness(pixels, before)
     if bright is not None and kept.any():

@@ -26,6 +26,7 @@ from scarseg.quant import mass
 from scarseg.quant.doubt import case_doubt
 from scarseg.quant.image_quality import stack_quality
 from scarseg.quant.mvo import propose_mvo
+from scarseg.segmentation.calibration import calibrated, rules_of
 from scarseg.segmentation.gate import probably_no_scar, withhold_changes
 from scarseg.segmentation.predict import (
     SliceProposal,
@@ -35,7 +36,6 @@ from scarseg.segmentation.predict import (
     propose_prompted,
 )
 from scarseg.segmentation.proposal import (
-    RULES,
     ProposalRules,
     best_lv_box,
     reconcile_lv_boxes,
@@ -53,7 +53,7 @@ class LocatedHeart:
 
 
 def locate_hearts(
-    stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules = RULES
+    stack: Stack, models: Models, progress: Progress = silent, rules: ProposalRules | None = None
 ) -> tuple[LocatedHeart, ...]:
     """Run the detector on the whole stack; return one result per slice, base to apex.
 
@@ -64,7 +64,7 @@ def locate_hearts(
     for k in range(stack.n_slices):
         progress(k / stack.n_slices, "Looking for the heart")
         detections.append(detect(models, stack.image(k)))
-    lv_boxes = reconcile_lv_boxes(detections, rules)
+    lv_boxes = reconcile_lv_boxes(detections, rules or rules_of(models))
     return tuple(
         LocatedHeart(lv_box, tuple(found))
         for lv_box, found in zip(lv_boxes, detections, strict=True)
@@ -75,7 +75,7 @@ def propose_slice(
     image: SliceImage,
     models: Models,
     lv_hint: Box | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
     located: LocatedHeart | None = None,
 ) -> SliceProposal:
     """Find the left ventricle and scar boxes on one slice and segment them.
@@ -84,6 +84,7 @@ def propose_slice(
     kept as it is, another is moved to the segmenter's pool and wall where they disagree. With
     ``located``, from :func:`locate_hearts`, the result is that of :func:`propose_stack`.
     """
+    rules = rules or rules_of(models)
     if located is None:
         detections = detect(models, image)
         found = best_lv_box(detections, rules)
@@ -97,7 +98,7 @@ def propose_stack(
     progress: Progress = silent,
     order: Sequence[int] | None = None,
     prompts: Mapping[int, SlicePrompts] | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> Iterator[tuple[int, SliceProposal]]:
     """Yield a proposal for every slice as it gets ready, in ``order``.
 
@@ -110,6 +111,7 @@ def propose_stack(
         prompts: a reader's, by slice index. When given, scar is segmented on exactly these
             slices, without the detector's scar boxes; the wall is proposed on all.
     """
+    rules = rules or rules_of(models)
     chosen = range(stack.n_slices) if order is None else order
     located = locate_hearts(stack, models, lambda done, what: progress(0.4 * done, what), rules)
     for done, k in enumerate(chosen):
@@ -127,7 +129,7 @@ def propose_case(
     models: Models,
     progress: Progress = silent,
     prompts: Mapping[int, SlicePrompts] | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> Case:
     """Start a case and apply a proposal to every slice."""
     return propose_case_with_embeddings(stack, models, progress, prompts, rules)[0]
@@ -138,7 +140,7 @@ def propose_case_with_embeddings(
     models: Models,
     progress: Progress = silent,
     prompts: Mapping[int, SlicePrompts] | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> tuple[Case, tuple[Embedding, ...]]:
     """Start a case as :func:`propose_case`; return it with the embedding of every slice.
 
@@ -148,6 +150,7 @@ def propose_case_with_embeddings(
     case.segmenter = models.segmenter.identity
     if models.detector is not None:
         case.detector = models.detector.identity
+    case.calibration = models.calibration
     # Prompts that name no slice of this stack ask for nothing: its scar stays unseen.
     status = SliceStatus.UNSEEN if prompts is not None and not prompts else SliceStatus.PROPOSED
     embeddings, logits = [], {}
@@ -162,7 +165,7 @@ def propose_case_with_embeddings(
             change = replace(change, after=replace(change.after, status=status))
             case.apply(change, Cause.PROPOSAL)
     if prompts is None:
-        for change in withhold_changes(case, logits, rules):
+        for change in withhold_changes(case, logits, rules or rules_of(models)):
             case.apply(change, Cause.GATE)
     for change in mvo_changes(case):
         case.apply(change, Cause.MVO)
@@ -209,7 +212,7 @@ def segment(
     prompts: SlicePrompts,
     before: LabelArray,
     previous: Logits | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> tuple[LabelArray, Logits]:
     """Predict an embedded slice from a reader's prompts; return labels (row, column) and logits.
 
@@ -220,6 +223,7 @@ def segment(
     box for wall and pool are applied to a wall predicted anew. A wall that a reader drew is a
     prompt too.
     """
+    rules = rules or rules_of(models)
     own = prompts.has_contours or (previous is not None and is_heart_from(before, previous))
     drawn = None if own or previous is None else _drawn_heart(before)
     logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
@@ -301,7 +305,8 @@ def measured_record(
     record = _with_doubt(record, case)
     if not case.segmenter.sha256:
         return record
-    return replace(record, provenance={**record.provenance, "thresholds": asdict(RULES)})
+    thresholds = asdict(calibrated(case.calibration))
+    return replace(record, provenance={**record.provenance, "thresholds": thresholds})
 
 
 def export_table(

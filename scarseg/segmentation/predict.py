@@ -15,8 +15,8 @@ from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError
 from scarseg.models import Detection, Embedding, Logits, Models, takes_walls
 from scarseg.quant.components import inside_boxes
+from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.proposal import (
-    RULES,
     ProposalRules,
     ScarSource,
     bounding_box,
@@ -28,6 +28,7 @@ from scarseg.segmentation.proposal import (
 from scarseg.segmentation.scar_rules import (
     follow_direction,
     keep_far_from_negative,
+    move_endocardium,
     obey_points,
     previous_answer,
     widen_wall,
@@ -73,7 +74,7 @@ def predict(
     previous: Logits | None = None,
     quick: bool = False,
     heart: HeartMasks | None = None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> Logits:
     """Predict a slice from prompts for scar, and apply those for wall and pool to the result.
 
@@ -81,8 +82,10 @@ def predict(
         previous: the answer before, where a click corrects it.
         quick: as :meth:`scarseg.models.Segmenter.predict`.
         heart: wall and pool that a reader set; never the network's own.
+        rules: those of the models by default, here and below.
     """
-    answer = _predict_scar(models, embedding, prompts.scar_only, previous, quick, heart, rules)
+    rules = rules or rules_of(models)
+    answer = _predict_scar(models, embedding, prompts.scar_only, rules, previous, quick, heart)
     return apply_heart_prompts(models, embedding, answer, prompts, rules)
 
 
@@ -91,7 +94,7 @@ def apply_heart_prompts(
     embedding: Embedding,
     answer: Logits,
     prompts: SlicePrompts,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> Logits:
     """Apply a reader's points and box for wall and pool to a prediction.
 
@@ -111,7 +114,7 @@ def apply_heart_prompts(
     if box is None or (drawn and heart is None):
         return once
     moved = given if drawn else replace(given, lv_box=box)
-    again = _predict_scar(models, embedding, moved, heart=heart, rules=rules)
+    again = _predict_scar(models, embedding, moved, rules or rules_of(models), heart=heart)
     return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
 
 
@@ -133,12 +136,12 @@ def _predict_scar(
     models: Models,
     embedding: Embedding,
     prompts: SlicePrompts,
+    rules: ProposalRules,
     previous: Logits | None = None,
     quick: bool = False,
     heart: HeartMasks | None = None,
-    rules: ProposalRules = RULES,
 ) -> Logits:
-    """Run the segmenter and apply the rules for clicks and for scar beside the pool.
+    """Run the segmenter and apply the rules for endocardium, clicks and scar beside the pool.
 
     Raises:
         ModelError: E_MODEL_OUTPUT, the logits are not finite or of another shape.
@@ -156,8 +159,11 @@ def _predict_scar(
     for one in (logits.scar, logits.blood_pool, logits.wall):
         if one is not None and (one.shape != embedding.shape or not np.isfinite(one).all()):
             raise ModelError("E_MODEL_OUTPUT", "The segmenter gave no usable answer.")
+    spacing = embedding.pixel_spacing_mm
+    if heart is None:
+        logits = move_endocardium(logits, spacing, rules.endocardium_offset_mm)
     if not prompts.no_scar:
-        level, spacing = scar_level(prompts, heart is not None, rules), embedding.pixel_spacing_mm
+        level = scar_level(prompts, heart is not None, rules)
         logits = follow_direction(
             logits, previous, prompts, rules.negative_adds_none, rules.positive_removes_none
         )
@@ -174,6 +180,7 @@ def correct_heart(
     before: LabelArray,
     labels_under_scar: LabelArray,
     previous: Logits | None,
+    rules: ProposalRules | None = None,
 ) -> CorrectedHeart:
     """Correct wall and blood pool of a slice by a reader's points and box for them.
 
@@ -188,7 +195,7 @@ def correct_heart(
     """
     if previous is None or not is_heart_from(before, previous):
         return correct_drawn_heart(prompts, before, labels_under_scar, embedding.pixel_spacing_mm)
-    logits = apply_heart_prompts(models, embedding, previous, prompts)
+    logits = apply_heart_prompts(models, embedding, previous, prompts, rules)
     return CorrectedHeart.with_scar(before, HeartMasks.of_logits(logits), logits)
 
 

@@ -37,6 +37,8 @@ class ProposalRules:
         given_wall_logit: at most the threshold of scar where a reader set the wall.
         previous_with_points: whether the previous prediction is an input where a reader set
             points. Without, the same prompts always give the same mask.
+        endocardium_offset_mm: how far the predicted endocardium moves, inwards where positive; one
+            that a reader set stays.
         pool_reach_mm: scar wins over the blood pool up to this distance from the wall.
         click_radius_mm: radius of the disc round a click for scar that follows the click.
         negative_reach_mm: a negative click changes nothing beyond this distance; 0 is no limit.
@@ -69,6 +71,7 @@ class ProposalRules:
     prompted_logit: float = 0.0
     given_wall_logit: float = -0.5
     previous_with_points: bool = True
+    endocardium_offset_mm: float = 0.0
     pool_reach_mm: float = 2.0
     click_radius_mm: float = 2.5
     negative_reach_mm: float = 0.0
@@ -111,7 +114,7 @@ thickened walls, read by the first network of scarseg-compact-3, which never saw
 """
 
 
-def scar_level(prompts: SlicePrompts, wall_set: bool, rules: ProposalRules = RULES) -> float:
+def scar_level(prompts: SlicePrompts, wall_set: bool, rules: ProposalRules) -> float:
     """Return the logit above which a prediction is scar; ``wall_set``: by a reader."""
     level = rules.prompted_logit if prompts.has_scar_prompts else rules.automatic_logit
     return min(level, rules.given_wall_logit) if wall_set else level

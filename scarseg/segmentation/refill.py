@@ -8,8 +8,9 @@ from scarseg.case.labels import Label, LabelArray
 from scarseg.case.prompts import Origin, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.quant.components import remove_islands
+from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.predict import correct_heart, predict
-from scarseg.segmentation.proposal import RULES, ProposalRules, bounding_box, scar_level
+from scarseg.segmentation.proposal import ProposalRules, bounding_box, scar_level
 from scarseg.segmentation.wall_correction import CorrectedHeart, HeartMasks
 
 
@@ -20,7 +21,7 @@ def refill_wall(
     before: LabelArray,
     labels_under_scar: LabelArray,
     previous: Logits | None,
-    rules: ProposalRules = RULES,
+    rules: ProposalRules | None = None,
 ) -> CorrectedHeart:
     """Correct wall and pool of a slice by its prompts for them and predict scar inside anew.
 
@@ -36,8 +37,10 @@ def refill_wall(
         labels_under_scar: labels underneath their scar.
         previous: the prediction behind ``before``, None where there is none.
     """
-    spacing = embedding.pixel_spacing_mm
-    corrected = correct_heart(models, embedding, prompts, before, labels_under_scar, previous)
+    rules, spacing = rules or rules_of(models), embedding.pixel_spacing_mm
+    corrected = correct_heart(
+        models, embedding, prompts, before, labels_under_scar, previous, rules
+    )
     heart = HeartMasks.of_labels(corrected.labels_under_scar)
     asked = prompts if prompts.asks_for_scar else replace(prompts, boxes=())
     logits = corrected.logits

@@ -1,4 +1,4 @@
-"""Rules between the logits of a segmenter and its answer: scar over pool, obeyed and local clicks.
+"""Rules between a segmenter's logits and its answer: endocardium, scar over pool, clicks.
 
 Every rule changes logits, never labels, so that wall, pool and scar of one answer agree wherever
 they are read: in a proposal, after a click, in the interval of the mass.
@@ -17,6 +17,7 @@ from scarseg.case.prompts import Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
 from scarseg.segmentation.proposal import split_heart
+from scarseg.segmentation.wall_correction import THINNEST_WALL_MM
 
 Spacing = tuple[float, float]
 
@@ -45,6 +46,35 @@ def widen_wall(logits: Logits, spacing_mm: Spacing, level: float, reach_mm: floa
     distance = ndimage.distance_transform_edt(~wall[rows, columns], sampling=spacing_mm)
     scar[rows, columns] &= distance <= reach_mm
     return _as_wall(logits, scar)
+
+
+def move_endocardium(logits: Logits, spacing_mm: Spacing, offset_mm: float) -> Logits:
+    """Move the border between pool and wall inwards (positive) or outwards (negative).
+
+    Inwards by at most half the pool's greatest depth, so that a small pool stays one; outwards
+    only where a wall of :data:`THINNEST_WALL_MM` is left. Contours of a reader stay.
+
+    Args:
+        offset_mm: how far; less than half a pixel changes nothing.
+    """
+    if offset_mm == 0 or logits.exact or logits.wall is None or logits.blood_pool is None:
+        return logits
+    wall, pool = split_heart(logits)
+    if not (pool.any() and wall.any()):
+        return logits
+    rows, columns = _around(wall | pool, spacing_mm, 2 * max(spacing_mm))
+    near, half = pool[rows, columns], min(spacing_mm) / 2
+    moved = np.zeros_like(pool)
+    if offset_mm > 0:
+        depth = ndimage.distance_transform_edt(near, sampling=spacing_mm) - half
+        moved[rows, columns] = near & (depth < min(offset_mm, depth.max() / 2))
+        return _as_wall(logits, moved)
+    away = ndimage.distance_transform_edt(~near, sampling=spacing_mm) - half
+    inside = ndimage.distance_transform_edt((wall | pool)[rows, columns], sampling=spacing_mm)
+    room = wall[rows, columns] & (inside - half >= THINNEST_WALL_MM)
+    moved[rows, columns] = room & (away < -offset_mm)
+    swapped = _as_wall(replace(logits, wall=logits.blood_pool, blood_pool=logits.wall), moved)
+    return replace(swapped, wall=swapped.blood_pool, blood_pool=swapped.wall)
 
 
 def obey_points(

@@ -12,7 +12,7 @@ from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import infarct_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
-from scarseg.segmentation.proposal import RULES
+from scarseg.segmentation.proposal import RULES, ProposalRules
 
 
 @dataclass(frozen=True)
@@ -130,22 +130,24 @@ def slice_variation(
     lv_box: Box | None,
     sure: Collection[int] = (),
     rule: IntervalRule = RULE,
+    rules: ProposalRules = RULES,
 ) -> PromptVariation | None:
     """Return the variation of a slice that the models have run on; None where it has none.
 
     Args:
         lv_box: box round which the slice is embedded.
         sure: slices whose mass is certain for another reason.
+        rules: those by which the slice was proposed, here and below.
     """
     footing = mass_basis(case, slice_index, True, sure)
     if footing is MassBasis.PROMPTED:
         prompts, stack = case.readings[slice_index].prompts, case.stack
         shape = (stack.rows, stack.columns)
-        return prompted_variation(prompts, shape, stack.pixel_spacing_mm, slice_index, rule)
+        return prompted_variation(prompts, shape, stack.pixel_spacing_mm, slice_index, rule, rules)
     if footing is not MassBasis.PROPOSED:
         return None
     withheld = case.readings[slice_index].scar_withheld
-    return replace(proposed_variation(lv_box, rule), withheld=withheld)
+    return replace(proposed_variation(lv_box, rule, rules), withheld=withheld)
 
 
 def prompted_variation(
@@ -154,6 +156,7 @@ def prompted_variation(
     pixel_spacing_mm: tuple[float, float],
     slice_index: int,
     rule: IntervalRule = RULE,
+    rules: ProposalRules = RULES,
 ) -> PromptVariation:
     """Redraw the prompts of a slice as other readers would.
 
@@ -164,17 +167,19 @@ def prompted_variation(
     rng = np.random.default_rng([rule.seed, slice_index])
     redrawn = [_redrawn(prompts, shape, pixel_spacing_mm, rng, rule) for _ in range(rule.n_draws)]
     level_sd = rule.corrected_level_sd if prompts.scar_points else rule.boxed_level_sd
-    return PromptVariation((prompts, *redrawn), RULES.prompted_logit, level_sd)
+    return PromptVariation((prompts, *redrawn), rules.prompted_logit, level_sd)
 
 
-def proposed_variation(lv_box: Box | None, rule: IntervalRule = RULE) -> PromptVariation:
+def proposed_variation(
+    lv_box: Box | None, rule: IntervalRule = RULE, rules: ProposalRules = RULES
+) -> PromptVariation:
     """Return the variation without any prompt: scar far from the proposed boxes counts too."""
     return PromptVariation(
         (SlicePrompts(lv_box=lv_box),),
-        RULES.automatic_logit,
+        rules.automatic_logit,
         rule.automatic_level_sd,
         -rule.automatic_level_shift,
-        RULES.island_mm2,
+        rules.island_mm2,
     )
 
 

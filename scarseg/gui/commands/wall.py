@@ -90,7 +90,8 @@ class WallCommands(CommandGroup):
 
         Returns whether an answer was due: the change has cancelled it.
         """
-        from scarseg.segmentation.moved_wall import scar_in_moved_wall  # scipy waits till now
+        from scarseg.segmentation.calibration import calibrated  # scipy waits till now
+        from scarseg.segmentation.moved_wall import scar_in_moved_wall
 
         document, current = self.document, self._session.current
         assert document is not None and current is not None
@@ -102,7 +103,12 @@ class WallCommands(CommandGroup):
             wall = moved.under_scar == Label.MYOCARDIUM
             new_wall = wall & (document.labels_under_scar[k] != Label.MYOCARDIUM)
             labels = scar_in_moved_wall(
-                case.stack.pixels[k], case.labels[k], labels, new_wall, None if drawn else logits
+                case.stack.pixels[k],
+                case.labels[k],
+                labels,
+                new_wall,
+                None if drawn else logits,
+                calibrated(case.calibration),
             )
         change = changes.move_wall(case, k, moved.verb, labels)
         document.push(change, under_scar=moved.under_scar, cause=Cause.CONTOUR, counts=counts)

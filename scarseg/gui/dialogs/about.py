@@ -77,6 +77,15 @@ def about_text(models: Models | None, problem: str = "") -> str:
                 f'<span style="color:{theme.QUIET}; font-size:10px">'
                 f"sha256 {identity.sha256}</span></p>"
             )
+    if models is not None and models.calibration is not None:
+        learned = models.calibration
+        rows += [
+            _heading("Calibration"),
+            f"<p>Logits {learned.automatic_logit:g} automatic, {learned.prompted_logit:g} by boxes,"
+            f" {learned.given_wall_logit:g} with the wall given; endocardium"
+            f" {learned.endocardium_offset_mm:+g} mm<br>"
+            f'<span style="color:{theme.QUIET}; font-size:10px">sha256 {learned.sha256}</span></p>',
+        ]
     beneath = [f"Python {platform.python_version()}", f"Qt {QT_VERSION_STR}",
                f"PyQt {PYQT_VERSION_STR}", *_beneath(), platform.platform(terse=True)]  # fmt: skip
     rows += [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QObject
 
-from scarseg.case.case import ModelIdentity
+from scarseg.case.case import Case
 from scarseg.gui import theme
 from scarseg.gui.panels.status_bar import StatusBar
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.session import Session
+from scarseg.models import Models
 
 SAVE_COLOURS = {
     SaveState.SAVED: theme.GREEN,
@@ -39,7 +40,7 @@ class StatusPresenter(QObject):
         session = self._session
         current = session.current
         if session.models is None and current is not None and current.document.read_only:
-            self._status_bar.models.setText(_weights(current.document.case.segmenter))
+            self._status_bar.models.setText(_weights(current.document.case))
             return
         if session.models is None:
             self._status_bar.show_progress(1.0, "")
@@ -52,7 +53,7 @@ class StatusPresenter(QObject):
             self._status_bar.show_progress(ready / n, f"{ready} of {n} slices ready")
             return
         self._status_bar.show_progress(1.0, "")
-        text = _weights(session.models.segmenter.identity)
+        text = _weights(session.models)
         if current is not None and Readiness.FAILED not in current.inference.readiness:
             text = f"all slices ready · {text}"
         self._status_bar.models.setText(text)
@@ -69,7 +70,12 @@ class StatusPresenter(QObject):
         )
 
 
-def _weights(identity: ModelIdentity) -> str:
+def _weights(used: Models | Case) -> str:
+    """Return the segmenter's name, and the calibration; of a case those that ran last."""
+    identity = used.segmenter if isinstance(used, Case) else used.segmenter.identity
     if not identity.name:
         return ""
-    return f"{identity.name} ({'verified' if identity.verified else 'unverified'})"
+    text = f"{identity.name} ({'verified' if identity.verified else 'unverified'})"
+    if used.calibration is not None:
+        text += f" · calibration {used.calibration.sha256[:8]}"
+    return text

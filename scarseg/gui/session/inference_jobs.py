@@ -260,6 +260,7 @@ class InferenceJobs:
         case.segmenter = state.models.segmenter.identity
         if state.models.detector is not None:
             case.detector = state.models.detector.identity
+        case.calibration = state.models.calibration
         self._queue.waiting.discard(k)
         self._queue.embedded.add(k)
         fresh = state.embeddings[k] is None
@@ -343,10 +344,13 @@ class InferenceJobs:
         """Withhold the scar of a stack that is probably free of it, once it is proposed."""
         if not self._gate_waits or self._document.read_only:
             return
+        from scarseg.segmentation.calibration import calibrated
+
         self._gate_waits = False
         state, document = self._state, self._document
         last = {k: one.last for k, one in enumerate(state.predictions) if one.last is not None}
-        for change in load_gate().withhold_changes(document.case, last):
+        rules = calibrated(document.case.calibration)
+        for change in load_gate().withhold_changes(document.case, last, rules):
             document.propose(change, Cause.GATE)
             state.store_prediction(change.slice_index, last[change.slice_index])
 

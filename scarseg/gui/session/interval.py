@@ -107,7 +107,9 @@ class IntervalUpdater(QObject):
     def _recall(self) -> None:
         """Show the intervals that are kept with the case, where they are those of this rule."""
         kept = {each.convention: each for each in self._document.case.intervals}
-        if len(kept) == len(MassConvention) and all(map(is_current, kept.values())):
+        if len(kept) == len(MassConvention) and all(
+            is_current(each, self._document.case) for each in kept.values()
+        ):
             self._set(kept)
 
     def _set(self, found: Intervals) -> None:
@@ -156,6 +158,7 @@ class IntervalUpdater(QObject):
     # What
 
     def _plan(self) -> None:
+        from scarseg.segmentation.calibration import calibrated
         from scarseg.segmentation.interval import slices_to_embed
         from scarseg.segmentation.uncertainty import slice_variation
 
@@ -168,7 +171,7 @@ class IntervalUpdater(QObject):
         boxes |= slices_to_embed(case, boxes)
         now: dict[int, SliceVariation] = {}
         for k, box in boxes.items():
-            variation = slice_variation(case, k, box)
+            variation = slice_variation(case, k, box, rules=calibrated(case.calibration))
             if variation is not None:
                 known = self._asked.get(k)
                 same = known is not None and (known.variation, known.lv_box) == (variation, box)
@@ -213,7 +216,7 @@ class IntervalUpdater(QObject):
             return self._spare(k, work, partial(self._embedded.__setitem__, k))
         work = partial(
             segmentation_interval.count_at_levels,
-            models,
+            replace(models, calibration=case.calibration),
             embedding,
             asked.variation,
             len(asked.rows),
@@ -239,7 +242,13 @@ class IntervalUpdater(QObject):
     def _take(self, found: Intervals) -> None:
         models = self._inference.models
         weights = "" if models is None else models.segmenter.identity.sha256
-        self._set({way: replace(one, segmenter_sha256=weights) for way, one in found.items()})
+        rules = _calibration_sha256(self._document.case)
+        self._set(
+            {
+                way: replace(one, segmenter_sha256=weights, calibration_sha256=rules)
+                for way, one in found.items()
+            }
+        )
         self._document.set_intervals(list((self.found or {}).values()))
         self.changed.emit()
 
@@ -270,10 +279,15 @@ def _both_ways(case: Case, spreads: Sequence[SliceMassSpread | None]) -> Interva
     return {each: interval_from_spreads(case, spreads, each) for each in MassConvention}
 
 
-def is_current(interval: MassInterval, models: Models | None = None) -> bool:
-    """Return whether a kept interval is what would be computed now: same rule, same weights."""
+def is_current(interval: MassInterval, case: Case, models: Models | None = None) -> bool:
+    """Return whether a kept interval is what would be computed now: same rules, same weights."""
     same = models is None or models.segmenter.identity.sha256 == interval.segmenter_sha256
+    same &= interval.calibration_sha256 == _calibration_sha256(case)
     return interval.method == uncertainty.RULE.name and same
+
+
+def _calibration_sha256(case: Case) -> str:
+    return "" if case.calibration is None else case.calibration.sha256
 
 
 class IntervalMaker:
@@ -304,7 +318,7 @@ class IntervalMaker:
 
         convention = headline_convention(case.stack, MassConvention.THICKNESS)
         for kept in case.intervals:
-            if kept.convention is convention and is_current(kept, models):
+            if kept.convention is convention and is_current(kept, case, models):
                 return kept
         if models is None:
             return None
@@ -324,6 +338,7 @@ def _state_of(case: Case, models: Models) -> bytes:
     """Return a digest of everything that the interval of a case depends on."""
     digest = hashlib.sha256(case.stack.stack_id.encode("utf-8", "surrogatepass"))
     digest.update(models.segmenter.identity.sha256.encode())
+    digest.update(_calibration_sha256(case).encode())
     digest.update(case.labels.tobytes())
     digest.update(repr(case.readings).encode("utf-8", "surrogatepass"))
     return digest.digest()

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from scarseg.case.calibration import Calibration
 from scarseg.case.case import ModelIdentity, SentInstance
 from scarseg.case.contours import area
 from scarseg.case.history import Cause, DetectorScope, ModelRun, SliceReading, SliceStatus, Step
@@ -158,6 +159,7 @@ class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):
     sight: DetectorScope
     fresh: bool = False
     software: str = ""
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, run: ModelRun) -> Self:
@@ -169,6 +171,7 @@ class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):
             sight=run.detector_scope,
             fresh=run.fresh,
             software=run.software,
+            calibration=run.calibration or msgspec.UNSET,
         )
 
     def model_run(self) -> ModelRun:
@@ -180,6 +183,7 @@ class ModelRunDocument(msgspec.Struct, kw_only=True, frozen=True):
             self.sight,
             self.fresh,
             self.software,
+            self.calibration or None,
         )
 
 
@@ -291,6 +295,7 @@ class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
     slices_g: list[tuple[float, float]]
     method: str
     segmenter: str = ""
+    calibration: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, interval: MassInterval) -> Self:
@@ -301,6 +306,7 @@ class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
             slices_g=[(float(low), float(high)) for low, high in interval.slices_g],
             method=interval.method,
             segmenter=interval.segmenter_sha256,
+            calibration=interval.calibration_sha256 or msgspec.UNSET,
         )
 
     def interval(self, n_slices: int) -> MassInterval:
@@ -318,6 +324,7 @@ class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
             self.method,
             self.convention,
             self.segmenter,
+            self.calibration or "",
         )
 
 
@@ -342,6 +349,7 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     intervals: list[IntervalDocument] | msgspec.UnsetType = msgspec.UNSET
     archive: str | msgspec.UnsetType = msgspec.UNSET
     sent: list[SentInstance] | msgspec.UnsetType = msgspec.UNSET
+    calibration: Calibration | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def statuses(self) -> list[SliceStatus]:

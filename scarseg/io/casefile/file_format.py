@@ -185,6 +185,7 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
             labels,
             [reading.reading() for reading in document.readings],
             segmenter=document.segmenter,
+            calibration=document.calibration or None,
             detector=document.detector,
             reader=document.reader,
             read_number=document.read_number,
@@ -236,6 +237,7 @@ def _document(case: Case) -> CaseDocument:
         intervals=[IntervalDocument.of(each) for each in case.intervals] or msgspec.UNSET,
         archive=case.archive or msgspec.UNSET,
         sent=list(case.sent) or msgspec.UNSET,
+        calibration=case.calibration or msgspec.UNSET,
     )
 
 

@@ -199,6 +199,8 @@ def model_text(case: Case) -> dict[str, str]:
             found[role] = one.name
             found[f"{role}_sha256"] = one.sha256
             found[f"{role}_verified"] = "yes" if one.verified else "no"
+    if case.calibration is not None:
+        found["calibration_sha256"] = case.calibration.sha256
     return found
 
 

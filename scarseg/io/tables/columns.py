@@ -58,6 +58,7 @@ COLUMNS = (
     "field_strength_t",
     "image_quality",
     "probably_no_scar",
+    "calibration_sha256",
 )
 """The columns of the main file, one row per stack; new ones come last, for old readers."""
 

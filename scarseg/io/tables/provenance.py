@@ -52,6 +52,7 @@ def case_provenance(case: Case) -> dict[str, object]:
         "part": stack.part,
         "segmenter": _identity(case.segmenter),
         "detector": _identity(case.detector),
+        "calibration": None if case.calibration is None else asdict(case.calibration),
         "reader": case.reader,
         "read_from_utc": None if times is None else _utc(times[0]),
         "read_until_utc": None if times is None else _utc(times[1]),

@@ -174,6 +174,7 @@ def case_record(
         "software_version": scarseg.__version__,
         "segmenter_sha256": case.segmenter.sha256,
         "detector_sha256": case.detector.sha256,
+        "calibration_sha256": "" if case.calibration is None else case.calibration.sha256,
         **origin_cells(stack, identify),
     }
     slices = tuple(_slice_cells(identity, one, case) for one in measured.slices)
