@@ -30,7 +30,9 @@ from scarseg.evaluation.prompts import parse_strategies
 from scarseg.evaluation.run import Candidate, evaluate_patients
 from scarseg.io.dicom import scan
 from scarseg.io.tables.export import write_export
+from scarseg.models import load_calibrated
 from tests.batch.cluster_tasks import die_on, refuse, slow_fakes, square
+from tests.calibrations import learned
 from tests.cohorts import write
 from tests.evaluation.phantoms import healthy_case, phantom_case
 
@@ -112,7 +114,8 @@ def test_cluster_leaves_the_same_bytes_as_one_process_and_a_killed_worker_costs_
 
 def test_an_evaluation_has_the_same_rows_on_a_cluster(address: str) -> None:
     cases = [phantom_case("A"), healthy_case("B"), phantom_case("C")]
-    candidates = [Candidate("fakes", slow_fakes)]
+    calibration = learned().calibration
+    candidates = [Candidate("fakes", partial(load_calibrated, slow_fakes, calibration))]
     protocol = Protocol(parse_strategies(["auto", "box"]))
     alone = evaluate_patients(cases, candidates, protocol)
     shared = evaluate_patients(cases, candidates, protocol, cluster=Cluster(address, "cpu"))
@@ -120,6 +123,7 @@ def test_an_evaluation_has_the_same_rows_on_a_cluster(address: str) -> None:
     for one, other in zip(alone, shared, strict=True):
         rows = [[replace(row, **untimed) for row in each.patients] for each in (one, other)]
         assert rows[0] == rows[1]
+        assert {row.calibration_sha256 for row in rows[1]} == {calibration.sha256}
         assert one.slices == other.slices
         assert not other.note
 

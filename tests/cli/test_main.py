@@ -100,7 +100,7 @@ def test_window_opens_with_or_without_a_path(
 ) -> None:
     opened: list[str | None] = []
     app = ModuleType("scarseg.gui.app")
-    app.main = lambda path=None: opened.append(path) or 0  # type: ignore[attr-defined]
+    app.main = lambda path=None, calibration=None: opened.append(path) or 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "scarseg.gui.app", app)
     monkeypatch.setattr("scarseg.gui.app", app, raising=False)
     assert cli.main(words) == 0

@@ -24,6 +24,7 @@ from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.stack import LgeSequence
 from scarseg.errors import Cancelled
+from scarseg.evaluation.calibrate import require_enough
 from scarseg.evaluation.patients import choose_patients, shifted_case
 from scarseg.gui.display import missing_library_error
 from scarseg.gui.session import export as gui_export
@@ -45,6 +46,7 @@ from scarseg.quant.thresholds import ThresholdMethod, threshold_scar
 from scarseg.segmentation import pipeline
 from scarseg.training import runs
 from scarseg.training.loop import _not_a_number
+from tests.calibrations import write_calibration, write_for_shipped
 from tests.codes.makers import Bench, Said, provokes, raised
 from tests.cohorts import patient, write
 from tests.conftest import make_phantom_stack, phantom_labels
@@ -154,6 +156,28 @@ def long_name(bench: Bench) -> Said:
 def file_for_a_folder(bench: Bench) -> Said:
     (bench.folder / "file").touch()
     return raised(lambda: write_file(bench.folder / "file" / "out.csv", b""))
+
+
+# calibrations
+
+
+@provokes("E_CALIBRATION", "was changed after it was written: its sha256 is another")
+def changed_calibration(bench: Bench) -> Said:
+    path = write_for_shipped(bench.folder / "site.json")
+    path.write_text(path.read_text().replace('"n_cases": 12', '"n_cases": 13'))
+    data = write(bench.folder / "in", 1)
+    return bench.batch(data, "--calibration", path)
+
+
+@provokes("E_CALIBRATION_WEIGHTS", "was learned with the segmenter 111111111111, not with ")
+def calibration_of_other_weights(bench: Bench) -> Said:
+    path = write_calibration(bench.folder / "site.json")
+    return bench.batch(write(bench.folder / "in", 1), "--calibration", path)
+
+
+@provokes("E_CALIBRATION_CASES", "There are 1 patients whose scar was read; .*at least 10")
+def too_few_to_calibrate(bench: Bench) -> Said:
+    return raised(lambda: require_enough([phantom_case()]))
 
 
 # masks
