@@ -28,8 +28,8 @@ from benchmarks.other_scanners import THICK, Image, Scanner, gamma, noisy, seen_
 from scarseg import models
 from scarseg.case.labels import Label
 from scarseg.evaluation import calibrate
-from scarseg.evaluation.calibrate import CaseTable, calibration_table
 from scarseg.evaluation.patient import off_centre_case
+from scarseg.evaluation.rule_tables import GRID, CaseTable, read_by_rules
 from scarseg.models import Models
 from scarseg.training.cases import VALIDATION, TrainingCase, read_cases, simulate_cases
 from scarseg.training.wall_warp import warp_case
@@ -74,13 +74,13 @@ def table_of(case: TrainingCase, loaded: Models, folder: Path) -> CaseTable:
     """Read a case by every combination of rules, or return what an earlier run found."""
     key = hashlib.sha256(case.pixels.tobytes() + case.labels.tobytes())
     key.update(loaded.segmenter.identity.sha256.encode())
-    key.update(repr((calibrate.LOGITS, calibrate.OFFSETS_MM)).encode())
+    key.update(repr(GRID).encode())
     path = folder / f"{key.hexdigest()[:32]}.npz"
     if path.exists():
         with np.load(path) as kept:
             true_g = float(kept["true_g"])
-            return CaseTable(case.patient, true_g, kept["mass"], kept["dice"], kept["pool"])
-    made = calibration_table(case, loaded)
+            return CaseTable(GRID, case.patient, true_g, kept["mass"], kept["dice"], kept["pool"])
+    made = read_by_rules(case, loaded)
     np.savez(path, true_g=made.true_g, mass=made.mass_g, dice=made.dice, pool=made.pool_dice)
     return made
 

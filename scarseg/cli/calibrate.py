@@ -47,7 +47,8 @@ def add_calibrate(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Learn a calibration; raise what reading the cases and loading the models raise."""
     from scarseg import models
-    from scarseg.evaluation.calibrate import calibration_table, learn_calibration, require_enough
+    from scarseg.evaluation import rule_tables
+    from scarseg.evaluation.calibrate import learn_calibration, require_enough
     from scarseg.io.files import refuse_existing, refuse_inputs, require_writable, write_file
     from scarseg.training.cases import read_data
 
@@ -65,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
             def report(done: float, _what: str, n: int = n) -> None:
                 progress((n + done) / len(cases), f"case {n + 1} of {len(cases)}")
 
-            tables.append(calibration_table(case, loaded, report))
+            tables.append(rule_tables.read_by_rules(case, loaded, report))
     learned = learn_calibration(tables, loaded)
     write_file(options.output, learned.encode(), options.force)
     print_tables([figures_table(learned)], WIDTH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from scarseg import cli
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.stack import Stack
-from scarseg.evaluation import calibrate
+from scarseg.evaluation import rule_tables
 from scarseg.io import dicom
 from scarseg.io.casefile import store
 from scarseg.models.calibration_file import read_calibration
@@ -31,8 +32,9 @@ Run = Callable[..., int]
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a command below tmp_path with the fakes; a small grid is enough for them."""
     monkeypatch.setattr("scarseg.models.load", load_fakes)
-    monkeypatch.setattr(calibrate, "LOGITS", (-0.5, 0.0))
-    monkeypatch.setattr(calibrate, "OFFSETS_MM", (0.0, 3.0))
+    small = rule_tables.RuleGrid((-0.5, 0.0), (0.0, 3.0))
+    read = partial(rule_tables.read_by_rules, grid=small)
+    monkeypatch.setattr(rule_tables, "read_by_rules", read)
     monkeypatch.setenv("SCARSEG_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return lambda *words: cli.main([str(word) for word in words])

@@ -9,23 +9,21 @@ import pytest
 
 from scarseg.case.labels import Label
 from scarseg.errors import InputError
+from scarseg.evaluation import rule_tables
 from scarseg.evaluation.calibrate import (
-    KINDS,
-    LOGITS,
-    OFFSETS_MM,
     SHIPPED,
-    CaseTable,
-    calibration_table,
     choose_rules,
     figures,
     learn_calibration,
     leave_one_out,
     require_enough,
 )
+from scarseg.evaluation.rule_tables import GRID, KINDS, CaseTable, RuleGrid, read_by_rules
 from scarseg.segmentation.proposal import RULES
 from tests.evaluation.phantoms import VOXEL_G, healthy_case, phantom_case
 from tests.fakes import fake_models
 
+LOGITS, OFFSETS_MM = GRID.logits, GRID.offsets_mm
 SHAPE = (len(KINDS), len(OFFSETS_MM), len(LOGITS))
 
 
@@ -39,7 +37,7 @@ def table(patient: str, true_g: float, factor: float, right_offset: float = 0.0)
     overlap = 0.8 - 0.1 * np.abs(mass / true_g - 1) if true_g else np.full(SHAPE, np.nan)
     pool = 0.95 - 0.02 * np.abs(np.array(OFFSETS_MM) - right_offset)
     pools = np.broadcast_to(pool[:, None], SHAPE[1:])
-    return CaseTable(patient, true_g, mass, overlap, pools)
+    return CaseTable(GRID, patient, true_g, mass, overlap, pools)
 
 
 def tables(factor: float, right_offset: float = 0.0) -> list[CaseTable]:
@@ -124,7 +122,7 @@ def test_cases_without_a_slice_read_and_cine_do_not_count() -> None:
 
 def test_the_table_of_a_phantom_that_is_read_rightly() -> None:
     case = phantom_case()
-    found = calibration_table(case, fake_models())
+    found = read_by_rules(case, fake_models())
     true = VOXEL_G * np.count_nonzero(case.labels == Label.SCAR)
     assert found.true_g == pytest.approx(true)
     at = OFFSETS_MM.index(0.0), LOGITS.index(0.0)
@@ -140,7 +138,7 @@ def test_the_table_of_a_phantom_that_is_read_rightly() -> None:
 def test_only_slices_that_were_read_count() -> None:
     case = phantom_case()
     partly = replace(case, scar_read=(True, True, False, False, True))
-    found = calibration_table(partly, fake_models())
+    found = read_by_rules(partly, fake_models())
     assert found.true_g == pytest.approx(VOXEL_G * np.count_nonzero(case.labels[1] == Label.SCAR))
     assert found.mass_g[0][OFFSETS_MM.index(0.0)] == pytest.approx(found.true_g)
 
@@ -152,3 +150,13 @@ def test_what_is_learned_names_weights_and_numbers() -> None:
     assert [one.calibrated for one in learned.figures] == [False] * 3 + [True] * 3
     assert [one.prompts for one in learned.figures[:3]] == ["auto", "box", "box+wall"]
     assert learned.figures[3].bias_percent == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_window_round_the_heart_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = RuleGrid((-0.5, 0.0), (0.0, 3.0))
+    found = []
+    for margin_mm in (4.0, 1e4):
+        monkeypatch.setattr(rule_tables, "MARGIN_MM", margin_mm)
+        found.append(read_by_rules(phantom_case(), fake_models(), grid=grid))
+    for name in ("mass_g", "dice", "pool_dice"):
+        assert np.array_equal(*(getattr(one, name) for one in found))
