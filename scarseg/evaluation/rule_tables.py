@@ -213,7 +213,8 @@ def read_by_rules(
     given = KINDS.index(PromptKind.BOX_WALL)
     once = grid.offsets_mm.index(RULES.endocardium_offset_mm)
     mass[given], overlap[given] = mass[given, once], overlap[given, once]
-    return CaseTable(grid, case.patient, voxel_g * np.count_nonzero(true), mass, overlap, pool_dice)
+    true_g = float(voxel_g * np.count_nonzero(true))
+    return CaseTable(grid, case.patient, true_g, mass, overlap, pool_dice)
 
 
 def _windowed(
