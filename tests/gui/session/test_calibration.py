@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import QSettings
 
+from scarseg.case.case import Case
 from scarseg.case.labels import Label
+from scarseg.case.measurements import MassInterval
 from scarseg.case.stack import Stack
 from scarseg.gui.dialogs.about import about_text
 from scarseg.gui.session.calibration import recall_calibration, remember_calibration
+from scarseg.gui.session.interval import is_current
 from scarseg.models.calibration_file import read_calibration
+from scarseg.segmentation.uncertainty import RULE
 from tests.calibrations import learned, write_calibration, write_for_shipped
 from tests.fakes import fake_models
 from tests.gui.conftest import Reader
@@ -90,3 +94,12 @@ def test_one_that_cannot_be_used_any_more_is_named(
     assert found is None
     assert sentence.startswith(f"{what}: ")
     assert "propose without calibration" in sentence
+
+
+def test_an_interval_by_other_rules_is_computed_anew(phantom_stack: Stack) -> None:
+    case = Case.new(phantom_stack)
+    kept = MassInterval(0.0, 1.0, ((0.0, 1.0),) * 5, RULE.name)
+    assert is_current(kept, case)
+    case.calibration = CALIBRATION
+    assert not is_current(kept, case)
+    assert is_current(replace(kept, calibration_sha256=CALIBRATION.sha256), case)
