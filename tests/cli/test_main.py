@@ -286,7 +286,7 @@ def test_demo_with_display_opens_the_window_on_the_study(
 ) -> None:
     opened: list[str] = []
     app = ModuleType("scarseg.gui.app")
-    app.main = lambda path=None: opened.append(path) or 0  # type: ignore[attr-defined]
+    app.main = lambda path=None, calibration=None: opened.append(path) or 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "scarseg.gui.app", app)
     monkeypatch.setattr("scarseg.gui.app", app, raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
