@@ -35,7 +35,7 @@ from scarseg.training.cases import VALIDATION, TrainingCase, read_cases, simulat
 from scarseg.training.wall_warp import warp_case
 
 SEED, FIRST_SIMULATED = 7, 8_100_000
-MADE = "another scanner: 0.75 mm, slices merged, other contrast and noise"
+ARRAYS = ("mass_g", "dice", "pool_dice", "evidence_mm2")
 
 
 def merged(case: TrainingCase) -> TrainingCase:
@@ -78,10 +78,10 @@ def table_of(case: TrainingCase, loaded: Models, folder: Path) -> CaseTable:
     path = folder / f"{key.hexdigest()[:32]}.npz"
     if path.exists():
         with np.load(path) as kept:
-            true_g = float(kept["true_g"])
-            return CaseTable(GRID, case.patient, true_g, kept["mass"], kept["dice"], kept["pool"])
+            arrays = (kept[name] for name in ARRAYS)
+            return CaseTable(GRID, case.patient, float(kept["true_g"]), *arrays)
     made = read_by_rules(case, loaded)
-    np.savez(path, true_g=made.true_g, mass=made.mass_g, dice=made.dice, pool=made.pool_dice)
+    np.savez(path, true_g=made.true_g, **{name: getattr(made, name) for name in ARRAYS})
     return made
 
 

@@ -12,6 +12,7 @@ RULES = {
     "prompted_logit": -2.0,
     "given_wall_logit": -2.5,
     "endocardium_offset_mm": 1.0,
+    "gate_evidence_mm2": 30.0,
 }
 
 

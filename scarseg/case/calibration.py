@@ -15,6 +15,7 @@ class Calibration:
         prompted_logit: the same where a reader drew boxes or points;
         given_wall_logit: the same, at most, where a reader set the wall.
         endocardium_offset_mm: how far the predicted endocardium moves: inwards where positive.
+        gate_evidence_mm2: scar of a whole stack is withheld where its evidence is below this.
     """
 
     sha256: str
@@ -22,3 +23,4 @@ class Calibration:
     prompted_logit: float
     given_wall_logit: float
     endocardium_offset_mm: float
+    gate_evidence_mm2: float

@@ -24,10 +24,10 @@ def add_calibrate(commands: Commands) -> None:
         "calibrate",
         help="learn a site's thresholds from its read cases",
         description="Learn, from ten or more read patients of a site, what needs no training: the"
-        " logit above which there is scar (automatic, with boxes, with the wall given) and how far"
-        " the predicted endocardium moves. The table shows mass and Dice without calibration, and"
-        " with one that was learned from the other patients. Exit status: 0 the file is written, 1"
-        " nothing could be done.",
+        " logit above which there is scar (automatic, with boxes, with the wall given), how far the"
+        " predicted endocardium moves, and how little scar of a whole stack is withheld. The table"
+        " shows mass and Dice without calibration, and with one that was learned from the other"
+        " patients. Exit status: 0 the file is written, 1 nothing could be done.",
         epilog=examples(
             "scarseg calibrate cases --dicom images -o site.json",
             "scarseg batch STUDIES -o scar.csv --calibration site.json",
@@ -74,7 +74,8 @@ def _run(options: argparse.Namespace) -> int:
     print(
         f"{options.output}: logits {rules.automatic_logit:g} automatic, {rules.prompted_logit:g} by"
         f" boxes, {rules.given_wall_logit:g} with the wall given; endocardium"
-        f" {rules.endocardium_offset_mm:+g} mm; sha256 {learned.sha256}"
+        f" {rules.endocardium_offset_mm:+g} mm; scar withheld below"
+        f" {rules.gate_evidence_mm2:g} mm2; sha256 {learned.sha256}"
     )
     return DONE
 

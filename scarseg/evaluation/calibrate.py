@@ -29,9 +29,11 @@ def choose_rules(tables: Sequence[CaseTable]) -> CalibratedRules:
 
     The cost of a kind of prompts is the relative error of the total mass, plus one minus the mean
     Dice of the cases with scar; of the proposal also one minus the mean Dice of the pool. The
-    offset is common to all kinds; where the wall is given the logit is at most that of a box.
+    offset is common to all kinds; where the wall is given the logit is at most that of a box. Then
+    the limit of the gate is chosen: see :func:`choose_gate`.
     """
-    grid = tables[0].grid
+    ungated, grid = tables, tables[0].grid
+    tables = [one.gated(RULES.gate_evidence_mm2) for one in tables]
     true_g = sum(one.true_g for one in tables)
     bias = np.abs(sum(one.mass_g for one in tables) - true_g) / true_g
     cost = bias + 1 - np.nanmean([one.dice for one in tables if one.true_g > 0], axis=0)
@@ -50,7 +52,33 @@ def choose_rules(tables: Sequence[CaseTable]) -> CalibratedRules:
         prompted_logit=grid.logits[prompted],
         given_wall_logit=grid.logits[given],
         endocardium_offset_mm=grid.offsets_mm[i],
+        gate_evidence_mm2=choose_gate(ungated, (i, automatic)),
     )
+
+
+def choose_gate(tables: Sequence[CaseTable], at: tuple[int, int]) -> float:
+    """Return the evidence below which a proposal is best withheld; of equal limits the nearest.
+
+    Best by the rule of the EMIDEC challenge: the mean over all cases of Dice, where a case without
+    scar counts 1 if none is shown and else 0.
+
+    Args:
+        at: place of offset and logit in the tables.
+    """
+    n, shipped = KINDS.index(PromptKind.AUTO), RULES.gate_evidence_mm2
+    evidence = np.array([one.evidence_mm2[at] for one in tables])
+    known = np.unique(evidence[np.isfinite(evidence)])
+    limits = np.array([shipped, 0.0, *(known[1:] + known[:-1]) / 2])
+
+    def score(limit: float) -> float:
+        gated = [one.gated(limit) for one in tables]
+        return sum(
+            float(one.dice[n][at]) if one.true_g > 0 else float(one.mass_g[n][at] == 0)
+            for one in gated
+        )
+
+    nearest = limits[np.argsort(np.abs(limits - shipped), kind="stable")]
+    return float(max(nearest, key=score))
 
 
 SHIPPED = CalibratedRules(
@@ -58,6 +86,7 @@ SHIPPED = CalibratedRules(
     prompted_logit=RULES.prompted_logit,
     given_wall_logit=RULES.given_wall_logit,
     endocardium_offset_mm=RULES.endocardium_offset_mm,
+    gate_evidence_mm2=RULES.gate_evidence_mm2,
 )
 """The rules in use without a calibration."""
 
@@ -76,6 +105,7 @@ def figures(
 ) -> list[CalibrationFigures]:
     """Return bias, mean absolute error and Dice of cases, each read by rules of its own."""
     true = np.array([one.true_g for one in tables])
+    tables = [one.gated(its.gate_evidence_mm2) for one, its in zip(tables, rules, strict=True)]
     found = []
     for n, kind in enumerate(KINDS):
         places = [_place(tables[0].grid, one, n) for one in rules]

@@ -6,33 +6,30 @@ round the reference's scar, and the same with both contours of the wall.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha1
 
 import numpy as np
 import numpy.typing as npt
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
-from scarseg.case.prompts import Box, SlicePrompts
-from scarseg.case.stack import SliceImage, Stack
+from scarseg.case.stack import Stack
 from scarseg.evaluation.patient import reference_of
 from scarseg.evaluation.patients import as_stack
 from scarseg.evaluation.prompts import PromptKind, PromptStrategy
 from scarseg.evaluation.reader import Reference, StackProposal, simulate_reading
-from scarseg.models import Embedding, Logits, Models, Segmenter, takes_walls
-from scarseg.models.segmenter_crop import OUTSIDE_LOGIT
+from scarseg.evaluation.windowed_case import windowed_case
+from scarseg.models import Models
 from scarseg.progress import Progress, silent
 from scarseg.quant.overlap import dice
-from scarseg.segmentation.pipeline import LocatedHeart, locate_hearts, propose_slice
-from scarseg.segmentation.proposal import RULES
+from scarseg.segmentation.gate import scar_evidence_mm2
+from scarseg.segmentation.pipeline import LocatedHeart, propose_slice
+from scarseg.segmentation.proposal import RULES, ProposalRules
 from scarseg.training.cases import TrainingCase
 
 KINDS = (PromptKind.AUTO, PromptKind.BOX, PromptKind.BOX_WALL)
 SEED = 7
 """Of the simulated reader."""
-MARGIN_MM = 25.0
-"""Round the heart and all labels: boxes and walls of a simulated reader lie within."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +57,9 @@ class CaseTable:
     """How one case comes out by every combination of rules.
 
     ``mass_g`` and ``dice`` are float64 (kind, offset, logit); Dice is NaN without scar.
-    ``pool_dice`` (offset, logit) is of the proposal; NaN where the pool is not labelled.
+    ``pool_dice`` (offset, logit) is of the proposal; NaN where the pool is not labelled. So is
+    ``evidence_mm2``, of scar in the whole stack, infinite where the gate does not apply; mass and
+    Dice of the proposal are those without the gate.
     """
 
     grid: RuleGrid
@@ -70,110 +69,15 @@ class CaseTable:
     mass_g: Floats
     dice: Floats
     pool_dice: Floats
+    evidence_mm2: Floats
 
-
-class _Remembering:
-    """A segmenter that predicts the same only once, for as long as one case is read."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.identity = segmenter.identity
-        self.takes_walls = takes_walls(segmenter)
-        self._segmenter = segmenter
-        self._embeddings: dict[tuple[bytes, Box | None], Embedding] = {}
-        self._predictions: dict[tuple[int, SlicePrompts, bytes, bool], Logits] = {}
-
-    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
-        """Return the embedding of a slice."""
-        key = _digest(image.pixels), lv_box
-        if key not in self._embeddings:
-            self._embeddings[key] = self._segmenter.embed(image, lv_box)
-        return self._embeddings[key]
-
-    def predict(
-        self,
-        embedding: Embedding,
-        prompts: SlicePrompts,
-        previous: Logits | None = None,
-        quick: bool = False,
-    ) -> Logits:
-        """Return the prediction for prompts; embeddings are those that :meth:`embed` keeps."""
-        fed = b"" if previous is None else _digest(*_maps(previous))
-        key = id(embedding), prompts, fed, quick
-        if key not in self._predictions:
-            self._predictions[key] = self._segmenter.predict(embedding, prompts, previous, quick)
-        return self._predictions[key]
-
-
-class _Windowed:
-    """A segmenter of whole slices that is asked about a window of them round the heart.
-
-    What lies outside is background by any rules; without it the sweep over them is several times
-    faster.
-
-    Args:
-        embeddings: of the whole slices, by the digest of the pixels in the window.
-        window: rows and columns.
-    """
-
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        embeddings: Mapping[bytes, Embedding],
-        window: tuple[slice, slice],
-    ) -> None:
-        self.identity, self.takes_walls = segmenter.identity, takes_walls(segmenter)
-        self._segmenter, self._embeddings, self._window = segmenter, embeddings, window
-
-    def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
-        """Return the embedding of the whole slice as one of the window."""
-        whole, (rows, columns) = self._embeddings[_digest(image.pixels)], image.pixels.shape
-        return Embedding((rows, columns), lv_box, whole, whole.pixel_spacing_mm)
-
-    def predict(
-        self,
-        embedding: Embedding,
-        prompts: SlicePrompts,
-        previous: Logits | None = None,
-        quick: bool = False,
-    ) -> Logits:
-        """Predict the whole slice, and return the window of it."""
-        whole: Embedding = embedding.features
-        up, left = self._window[0].start, self._window[1].start
-        boxes = tuple(_shifted(box, left, up) for box in prompts.boxes)
-        moved = replace(prompts, boxes=boxes, lv_box=whole.lv_box)
-        fed = None
-        if previous is not None:
-            fed = Logits(*(self._padded(one, whole.shape) for one in _maps(previous)))
-        found = self._segmenter.predict(whole, moved, fed, quick)
-        return Logits(*(one[self._window].copy() for one in _maps(found)))
-
-    def _padded(
-        self, logits: npt.NDArray[np.float32], shape: tuple[int, int]
-    ) -> npt.NDArray[np.float32]:
-        padded = np.full(shape, OUTSIDE_LOGIT, dtype=np.float32)
-        padded[self._window] = logits
-        return padded
-
-
-def _shifted(box: Box, columns: float, rows: float) -> Box:
-    return replace(
-        box,
-        column0=box.column0 + columns,
-        row0=box.row0 + rows,
-        column1=box.column1 + columns,
-        row1=box.row1 + rows,
-    )
-
-
-def _maps(logits: Logits) -> list[npt.NDArray[np.float32]]:
-    return [one for one in (logits.scar, logits.blood_pool, logits.wall) if one is not None]
-
-
-def _digest(*arrays: npt.NDArray[np.float32]) -> bytes:
-    digest = sha1(usedforsecurity=False)
-    for one in arrays:
-        digest.update(np.ascontiguousarray(one).data)
-    return digest.digest()
+    def gated(self, limit_mm2: float) -> CaseTable:
+        """Return the table whose proposals without enough evidence of scar are withheld."""
+        withheld = self.evidence_mm2 < limit_mm2
+        mass, overlap, n = self.mass_g.copy(), self.dice.copy(), KINDS.index(PromptKind.AUTO)
+        mass[n][withheld] = 0.0
+        overlap[n][withheld & np.isfinite(overlap[n])] = 0.0
+        return replace(self, mass_g=mass, dice=overlap)
 
 
 def read_by_rules(
@@ -187,7 +91,7 @@ def read_by_rules(
     Raises:
         ModelError: a model gave no usable answer.
     """
-    case, memo, found = _windowed(case, models)
+    case, memo, found = windowed_case(case, models)
     stack, truth = as_stack(case), reference_of(case)
     read = [k for k, known in enumerate(truth.scar_known) if known]
     row_mm, column_mm = case.pixel_spacing_mm
@@ -195,13 +99,15 @@ def read_by_rules(
     voxel_g = 1.05e-3 * row_mm * column_mm * depth_mm
     shape = (len(KINDS), len(grid.offsets_mm), len(grid.logits))
     mass, overlap = np.zeros(shape), np.full(shape, np.nan)
-    pool_dice = np.full(shape[1:], np.nan)
+    pool_dice, evidence = np.full(shape[1:], np.nan), np.full(shape[1:], np.inf)
     pools = [k for k, known in enumerate(truth.pool_known) if known]
     true = truth.scar[read]
     for i, offset in enumerate(grid.offsets_mm):
         progress(i / len(grid.offsets_mm), case.name)
         for j, logit in enumerate(grid.logits):
-            for n, labels in _readings(found, stack, truth, memo, offset, logit):
+            seen, rules = _proposed(found, stack, memo, offset, logit)
+            evidence[i, j] = seen.evidence_mm2
+            for n, labels in _readings(seen, truth, memo, rules):
                 scar = infarct_mask(labels[read])
                 mass[n, i, j] = voxel_g * np.count_nonzero(scar)
                 overlap[n, i, j] = _dice(scar, true)
@@ -214,67 +120,13 @@ def read_by_rules(
     once = grid.offsets_mm.index(RULES.endocardium_offset_mm)
     mass[given], overlap[given] = mass[given, once], overlap[given, once]
     true_g = float(voxel_g * np.count_nonzero(true))
-    return CaseTable(grid, case.patient, true_g, mass, overlap, pool_dice)
+    return CaseTable(grid, case.patient, true_g, mass, overlap, pool_dice, evidence)
 
 
-def _windowed(
-    case: TrainingCase, models: Models
-) -> tuple[TrainingCase, Models, list[LocatedHeart]]:
-    """Return a case cut to its heart, models that predict it, and where its heart was found.
-
-    Each slice is embedded, as a whole, round the box that it ends with, whatever the rules.
-    """
-    stack, memo = as_stack(case), replace(models, segmenter=_Remembering(models.segmenter))
-    located = locate_hearts(stack, memo)
-    proposals = [propose_slice(stack.image(k), memo, located=one) for k, one in enumerate(located)]
-    whole = any(one.logits.wall is None for one in proposals)
-    margins = [MARGIN_MM / one for one in case.pixel_spacing_mm]
-    window = _window(case.labels, [one.embedding.lv_box for one in proposals], margins, whole)
-    cut = replace(
-        case,
-        pixels=np.ascontiguousarray(case.pixels[:, *window]),
-        labels=np.ascontiguousarray(case.labels[:, *window]),
-    )
-    embeddings = {
-        _digest(pixels): one.embedding for pixels, one in zip(cut.pixels, proposals, strict=True)
-    }
-    left, up = -window[1].start, -window[0].start
-    hearts = [
-        LocatedHeart(
-            None if (box := proposal.embedding.lv_box) is None else _shifted(box, left, up),
-            tuple(replace(each, box=_shifted(each.box, left, up)) for each in one.detections),
-        )
-        for one, proposal in zip(located, proposals, strict=True)
-    ]
-    segmenter = _Windowed(memo.segmenter, embeddings, window)
-    return cut, replace(memo, segmenter=_Remembering(segmenter), calibration=None), hearts
-
-
-def _window(
-    labels: LabelArray, boxes: Sequence[Box | None], margins: Sequence[float], whole: bool
-) -> tuple[slice, slice]:
-    """Return rows and columns of hearts and labels of all slices, with margins in pixels."""
-    if whole or None in boxes:
-        return slice(0, labels.shape[1]), slice(0, labels.shape[2])
-    spans = []
-    for axis, low, high in ((1, "row0", "row1"), (2, "column0", "column1")):
-        drawn = np.flatnonzero(labels.any(axis=(0, 3 - axis)))
-        ends = [getattr(box, name) for box in boxes for name in (low, high)]
-        first = min([*ends, *drawn]) - margins[axis - 1]
-        last = max([*ends, *(drawn + 1)]) + margins[axis - 1]
-        spans.append(slice(max(0, int(first)), min(labels.shape[axis], int(last) + 1)))
-    return spans[0], spans[1]
-
-
-def _readings(
-    found: Sequence[LocatedHeart],
-    stack: Stack,
-    truth: Reference,
-    models: Models,
-    offset_mm: float,
-    logit: float,
-) -> Iterable[tuple[int, npt.NDArray[np.uint8]]]:
-    """Yield the number of each kind of prompts and the labels it leads to."""
+def _proposed(
+    found: Sequence[LocatedHeart], stack: Stack, models: Models, offset_mm: float, logit: float
+) -> tuple[StackProposal, ProposalRules]:
+    """Propose every slice of a window by one offset and one logit; return the rules too."""
     rules = replace(
         RULES,
         automatic_logit=logit,
@@ -286,9 +138,22 @@ def _readings(
     proposals = tuple(
         propose_slice(stack.image(k), models, None, rules, one) for k, one in enumerate(found)
     )
-    seen = StackProposal(tuple(found), proposals, (None,) * stack.n_slices, 0.0)
+    labels = np.stack([one.labels for one in proposals])
+    scar = [one.logits.scar for one in proposals]
+    evidence_mm2 = float("inf")
+    if stack.n_slices >= rules.gate_slices and all(p.logits.wall is not None for p in proposals):
+        evidence_mm2 = scar_evidence_mm2(labels, scar, stack.pixel_spacing_mm)
+    nothing = (None,) * stack.n_slices
+    return StackProposal(tuple(found), proposals, nothing, 0.0, evidence_mm2), rules
+
+
+def _readings(
+    seen: StackProposal, truth: Reference, models: Models, rules: ProposalRules
+) -> Iterable[tuple[int, LabelArray]]:
+    """Yield the number of each kind of prompts and the labels it leads to."""
     for n, kind in enumerate(KINDS):
-        if kind is PromptKind.BOX_WALL and offset_mm != RULES.endocardium_offset_mm:
+        moved = rules.endocardium_offset_mm != RULES.endocardium_offset_mm
+        if kind is PromptKind.BOX_WALL and moved:
             continue
         strategy = PromptStrategy(kind)
         yield n, simulate_reading(strategy, models, seen, truth, SEED, rules=rules)[-1].labels

@@ -18,7 +18,7 @@ from scarseg.case.calibration import Calibration
 from scarseg.errors import InputError, WeightsError
 
 KIND, VERSION = "scarseg calibration", 1
-LARGEST_LOGIT, LARGEST_OFFSET_MM = 20.0, 20.0
+LARGEST_LOGIT, LARGEST_OFFSET_MM, LARGEST_EVIDENCE_MM2 = 20.0, 20.0, 1e5
 """No rule of a file lies beyond these."""
 
 
@@ -29,6 +29,7 @@ class CalibratedRules(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
     prompted_logit: float
     given_wall_logit: float
     endocardium_offset_mm: float
+    gate_evidence_mm2: float
 
 
 class CalibrationFigures(msgspec.Struct, kw_only=True, frozen=True):
@@ -75,6 +76,7 @@ class CalibrationFile(msgspec.Struct, kw_only=True, frozen=True):
             rules.prompted_logit,
             rules.given_wall_logit,
             rules.endocardium_offset_mm,
+            rules.gate_evidence_mm2,
         )
 
     def of_weights(self, segmenter_sha256: str, detector_sha256: str) -> Calibration:
@@ -135,7 +137,8 @@ def read_calibration(path: Path) -> CalibrationFile:
     rules = found.rules
     logits = (rules.automatic_logit, rules.prompted_logit, rules.given_wall_logit)
     beyond = any(not abs(one) <= LARGEST_LOGIT for one in logits)
-    if beyond or not abs(rules.endocardium_offset_mm) <= LARGEST_OFFSET_MM:
+    beyond |= not abs(rules.endocardium_offset_mm) <= LARGEST_OFFSET_MM
+    if beyond or not 0 <= rules.gate_evidence_mm2 <= LARGEST_EVIDENCE_MM2:
         raise _refused(path, "holds a rule that makes no sense")
     return found
 

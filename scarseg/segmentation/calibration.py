@@ -19,6 +19,7 @@ def calibrated(calibration: Calibration | None, rules: ProposalRules = RULES) ->
         prompted_logit=calibration.prompted_logit,
         given_wall_logit=calibration.given_wall_logit,
         endocardium_offset_mm=calibration.endocardium_offset_mm,
+        gate_evidence_mm2=calibration.gate_evidence_mm2,
     )
 
 

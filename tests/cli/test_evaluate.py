@@ -223,7 +223,7 @@ def test_a_folder_without_references_is_refused(
 
 def test_columns_carry_units() -> None:
     unitless = re.compile(
-        r"(patient|kind|segmenter|prompts|error_code|image_quality|slice_index"
+        r"(patient|kind|segmenter|prompts|error_code|image_quality|calibration_sha256|slice_index"
         r"|n_\w+|(\w+_)?dice|precision|recall|lv_iou|clicks_to_dice_0\d+)"
     )
     for name in (*PATIENT_COLUMNS, *SLICE_COLUMNS):

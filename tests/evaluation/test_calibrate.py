@@ -9,9 +9,10 @@ import pytest
 
 from scarseg.case.labels import Label
 from scarseg.errors import InputError
-from scarseg.evaluation import rule_tables
+from scarseg.evaluation import windowed_case
 from scarseg.evaluation.calibrate import (
     SHIPPED,
+    choose_gate,
     choose_rules,
     figures,
     learn_calibration,
@@ -37,7 +38,7 @@ def table(patient: str, true_g: float, factor: float, right_offset: float = 0.0)
     overlap = 0.8 - 0.1 * np.abs(mass / true_g - 1) if true_g else np.full(SHAPE, np.nan)
     pool = 0.95 - 0.02 * np.abs(np.array(OFFSETS_MM) - right_offset)
     pools = np.broadcast_to(pool[:, None], SHAPE[1:])
-    return CaseTable(GRID, patient, true_g, mass, overlap, pools)
+    return CaseTable(GRID, patient, true_g, mass, overlap, pools, np.full(SHAPE[1:], 50.0 + true_g))
 
 
 def tables(factor: float, right_offset: float = 0.0) -> list[CaseTable]:
@@ -83,6 +84,35 @@ def test_the_logit_with_the_wall_given_is_at_most_that_of_a_box() -> None:
         odd.append(replace(one, mass_g=mass))
     rules = choose_rules(odd)
     assert rules.prompted_logit == rules.given_wall_logit == -1.0
+
+
+def with_evidence(name: str, true_g: float, evidence_mm2: float) -> CaseTable:
+    """Make a case whose mass is right, or 2 g where there is none."""
+    found = table(name, true_g, 1.0)
+    mass = found.mass_g if true_g else np.full(SHAPE, 2.0)
+    return replace(found, mass_g=mass, evidence_mm2=np.full(SHAPE[1:], evidence_mm2))
+
+
+def test_the_gate_lies_between_false_and_true_scar() -> None:
+    sick = [with_evidence(f"p{n}", 10.0, 300.0 + n) for n in range(6)]
+    healthy = [with_evidence(f"n{n}", 0.0, 100.0 + n) for n in range(4)]
+    at = (OFFSETS_MM.index(0.0), LOGITS.index(0.0))
+    assert 103.0 < choose_gate([*sick, *healthy], at) < 300.0
+    # Weak true scar below strong false scar: each is worth as much as it shows.
+    faint = [with_evidence(f"f{n}", 10.0, 40.0) for n in range(6)]
+    assert choose_gate([*faint, *sick], at) < 40.0
+    assert choose_gate(sick, at) == RULES.gate_evidence_mm2
+    unlimited = [with_evidence(f"u{n}", 10.0, float("inf")) for n in range(6)]
+    assert choose_gate(unlimited, at) == RULES.gate_evidence_mm2
+
+
+def test_withheld_cases_count_with_nothing() -> None:
+    [weak] = [with_evidence("p", 10.0, 40.0)]
+    at = (OFFSETS_MM.index(0.0), LOGITS.index(0.0))
+    gated = weak.gated(41.0)
+    assert (gated.mass_g[0][at], gated.dice[0][at]) == (0.0, 0.0)
+    assert gated.mass_g[1][at] == weak.mass_g[1][at], "boxes are a reader's"
+    assert weak.gated(40.0).mass_g[0][at] == weak.mass_g[0][at]
 
 
 def test_no_patient_is_judged_by_rules_that_saw_it() -> None:
@@ -156,7 +186,7 @@ def test_a_window_round_the_heart_changes_nothing(monkeypatch: pytest.MonkeyPatc
     grid = RuleGrid((-0.5, 0.0), (0.0, 3.0))
     found = []
     for margin_mm in (4.0, 1e4):
-        monkeypatch.setattr(rule_tables, "MARGIN_MM", margin_mm)
+        monkeypatch.setattr(windowed_case, "MARGIN_MM", margin_mm)
         found.append(read_by_rules(phantom_case(), fake_models(), grid=grid))
     window, whole = found
     assert np.array_equal(window.pool_dice, whole.pool_dice)

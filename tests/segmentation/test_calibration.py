@@ -113,7 +113,15 @@ def test_rules_without_and_with_a_calibration() -> None:
     assert calibrated(None) is RULES
     assert rules_of(UNCALIBRATED) is RULES
     changed = rules_of(faint_models(endocardium_offset_mm=2.0))
-    assert changed == replace(RULES, endocardium_offset_mm=2.0, **LEVELS)
+    assert changed == replace(RULES, endocardium_offset_mm=2.0, gate_evidence_mm2=30.0, **LEVELS)
+
+
+def test_the_gate_withholds_below_the_learned_limit(phantom_stack: Stack) -> None:
+    shown = pipeline.propose_case(phantom_stack, faint_models(gate_evidence_mm2=0.0))
+    assert infarct_mask(shown.labels).any()
+    withheld = pipeline.propose_case(phantom_stack, faint_models(gate_evidence_mm2=9e4))
+    assert not infarct_mask(withheld.labels).any()
+    assert all(reading.scar_withheld for reading in withheld.readings)
 
 
 def proposed(models: Models, stack: Stack) -> LabelArray:

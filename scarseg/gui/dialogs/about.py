@@ -83,7 +83,8 @@ def about_text(models: Models | None, problem: str = "") -> str:
             _heading("Calibration"),
             f"<p>Logits {learned.automatic_logit:g} automatic, {learned.prompted_logit:g} by boxes,"
             f" {learned.given_wall_logit:g} with the wall given; endocardium"
-            f" {learned.endocardium_offset_mm:+g} mm<br>"
+            f" {learned.endocardium_offset_mm:+g} mm; scar withheld below"
+            f" {learned.gate_evidence_mm2:g} mm2<br>"
             f'<span style="color:{theme.QUIET}; font-size:10px">sha256 {learned.sha256}</span></p>',
         ]
     beneath = [f"Python {platform.python_version()}", f"Qt {QT_VERSION_STR}",
