@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha1
 
 import numpy as np
-import numpy.typing as npt
 
 from scarseg.case.labels import LabelArray
 from scarseg.case.prompts import Box, SlicePrompts
-from scarseg.case.stack import SliceImage
+from scarseg.case.stack import FloatArray, SliceImage
 from scarseg.evaluation.patients import as_stack
 from scarseg.models import Embedding, Logits, Models, Segmenter, takes_walls
 from scarseg.models.segmenter_crop import OUTSIDE_LOGIT
@@ -93,16 +92,24 @@ class _Windowed:
         moved = replace(prompts, boxes=boxes, lv_box=whole.lv_box)
         fed = None
         if previous is not None:
-            fed = Logits(*(self._padded(one, whole.shape) for one in _maps(previous)))
+            fed = _changed(previous, lambda one: self._padded(one, whole.shape))
         found = self._segmenter.predict(whole, moved, fed, quick)
-        return Logits(*(one[self._window].copy() for one in _maps(found)))
+        return _changed(found, lambda one: one[self._window].copy())
 
-    def _padded(
-        self, logits: npt.NDArray[np.float32], shape: tuple[int, int]
-    ) -> npt.NDArray[np.float32]:
+    def _padded(self, logits: FloatArray, shape: tuple[int, int]) -> FloatArray:
         padded = np.full(shape, OUTSIDE_LOGIT, dtype=np.float32)
         padded[self._window] = logits
         return padded
+
+
+def _changed(logits: Logits, change: Callable[[FloatArray], FloatArray]) -> Logits:
+    """Return logits whose maps are changed alike."""
+    pool, wall = logits.blood_pool, logits.wall
+    return Logits(
+        change(logits.scar),
+        None if pool is None else change(pool),
+        None if wall is None else change(wall),
+    )
 
 
 def _shifted(box: Box, columns: float, rows: float) -> Box:
@@ -115,11 +122,11 @@ def _shifted(box: Box, columns: float, rows: float) -> Box:
     )
 
 
-def _maps(logits: Logits) -> list[npt.NDArray[np.float32]]:
+def _maps(logits: Logits) -> list[FloatArray]:
     return [one for one in (logits.scar, logits.blood_pool, logits.wall) if one is not None]
 
 
-def _digest(*arrays: npt.NDArray[np.float32]) -> bytes:
+def _digest(*arrays: FloatArray) -> bytes:
     digest = sha1(usedforsecurity=False)
     for one in arrays:
         digest.update(np.ascontiguousarray(one).data)
