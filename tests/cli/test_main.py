@@ -16,6 +16,7 @@ import scarseg
 from scarseg import cli
 from scarseg.errors import InputError
 from scarseg.simulate.write_dicom import write_series
+from tests.calibrations import write_calibration, write_for_shipped
 from tests.conftest import make_phantom_stack
 from tests.fakes import load_fakes
 
@@ -105,6 +106,25 @@ def test_window_opens_with_or_without_a_path(
     monkeypatch.setattr("scarseg.gui.app", app, raising=False)
     assert cli.main(words) == 0
     assert opened == [path]
+
+
+def test_a_calibration_is_checked_before_the_window_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Path | None] = []
+    app = ModuleType("scarseg.gui.app")
+    app.main = lambda path=None, calibration=None: opened.append(calibration) or 0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "scarseg.gui.app", app)
+    monkeypatch.setattr("scarseg.gui.app", app, raising=False)
+    good, other = write_for_shipped(tmp_path / "a.json"), write_calibration(tmp_path / "b.json")
+    assert cli.main(["gui", "--calibration", str(good)]) == 0
+    assert cli.main(["gui", "--calibration", "none"]) == 0
+    assert opened == [good, Path("none")]
+    assert cli.main(["gui", "--calibration", str(other)]) == 1
+    assert capsys.readouterr().err.startswith("E_CALIBRATION_WEIGHTS: ")
+    assert cli.main(["gui", "--calibration", str(tmp_path / "c.json")]) == 1
+    assert capsys.readouterr().err.startswith("E_INPUT_MISSING: ")
+    assert len(opened) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has no display at times")

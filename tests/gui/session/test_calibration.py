@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PyQt6.QtCore import QSettings
 
+from scarseg.case.calibration import Calibration
 from scarseg.case.case import Case
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassInterval
 from scarseg.case.stack import Stack
+from scarseg.gui import app
 from scarseg.gui.dialogs.about import about_text
 from scarseg.gui.session.calibration import recall_calibration, remember_calibration
 from scarseg.gui.session.interval import is_current
 from scarseg.models.calibration_file import read_calibration
+from scarseg.replay.model_runs import ReplayWeights
+from scarseg.replay.replay import replay_case
 from scarseg.segmentation.uncertainty import RULE
 from tests.calibrations import learned, write_calibration, write_for_shipped
-from tests.fakes import fake_models
+from tests.fakes import fake_models, load_fakes
 from tests.gui.conftest import Reader
 
 CALIBRATION = learned(endocardium_offset_mm=3.0).calibration
@@ -31,8 +36,12 @@ def n_pool(reader: Reader, k: int) -> int:
 
 
 def test_proposals_and_answers_follow_it_and_the_case_keeps_it(
-    make_reader: Callable[..., Reader], phantom_stack: Stack, phantom_truth: np.ndarray
+    make_reader: Callable[..., Reader],
+    phantom_stack: Stack,
+    phantom_truth: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("scarseg.models.load", load_fakes)
     reader = make_reader(replace(fake_models(), calibration=CALIBRATION))
     reader.open(phantom_stack)
     reader.wait_ready()
@@ -47,6 +56,9 @@ def test_proposals_and_answers_follow_it_and_the_case_keeps_it(
     runs = [step.model_run for step in reader.case.record.steps if step.model_run is not None]
     assert {run.calibration for run in runs} == {CALIBRATION}
     assert f"calibration {CALIBRATION.sha256[:8]}" in reader.window.status_bar.models.text()
+    again = replay_case(reader.case.copy(), ReplayWeights())
+    assert again.identical
+    assert again.case.calibration == CALIBRATION
 
 
 def test_without_one_nothing_is_shown(reading: Reader) -> None:
@@ -78,6 +90,29 @@ def test_a_calibration_is_remembered_until_another_or_none(
     assert recall_calibration(settings) == (expected, "")
     remember_calibration(settings, None)
     assert recall_calibration(settings) == (None, "")
+
+
+class Opened(Exception):  # noqa: N818 - not an error
+    """The window would open now."""
+
+
+def test_the_window_starts_with_what_it_was_given_last(
+    settings: QSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Calibration | None] = []
+
+    def make_window(loader: Any, *_: object) -> None:
+        started.extend(loader.args)
+        raise Opened
+
+    monkeypatch.setattr(app, "make_window", make_window)
+    monkeypatch.setattr(app, "QSettings", lambda *_: settings)
+    site = write_for_shipped(tmp_path / "site.json")
+    for given in (None, site, None, Path("none"), None):
+        with pytest.raises(Opened):
+            app.main(calibration=given)
+    learned_here = read_calibration(site).calibration
+    assert started == [None, learned_here, learned_here, None, None]
 
 
 @pytest.mark.parametrize("what", ["E_INPUT_MISSING", "E_CALIBRATION", "E_CALIBRATION_WEIGHTS"])
