@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
+from scarseg.case.measurements import DENSITY_G_PER_ML
 from scarseg.case.stack import Stack
 from scarseg.evaluation.patient import reference_of
 from scarseg.evaluation.patients import as_stack
@@ -21,6 +22,7 @@ from scarseg.evaluation.reader import Reference, StackProposal, simulate_reading
 from scarseg.evaluation.windowed_case import windowed_case
 from scarseg.models import Models
 from scarseg.progress import Progress, silent
+from scarseg.quant.mass import MM3_PER_ML
 from scarseg.quant.overlap import dice
 from scarseg.segmentation.gate import scar_evidence_mm2
 from scarseg.segmentation.pipeline import LocatedHeart, propose_slice
@@ -63,7 +65,6 @@ class CaseTable:
     """
 
     grid: RuleGrid
-
     patient: str
     true_g: float
     mass_g: Floats
@@ -96,7 +97,7 @@ def read_by_rules(
     read = [k for k, known in enumerate(truth.scar_known) if known]
     row_mm, column_mm = case.pixel_spacing_mm
     depth_mm = case.slice_thickness_mm or case.slice_spacing_mm
-    voxel_g = 1.05e-3 * row_mm * column_mm * depth_mm
+    voxel_g = DENSITY_G_PER_ML / MM3_PER_ML * row_mm * column_mm * depth_mm
     shape = (len(KINDS), len(grid.offsets_mm), len(grid.logits))
     mass, overlap = np.zeros(shape), np.full(shape, np.nan)
     pool_dice, evidence = np.full(shape[1:], np.nan), np.full(shape[1:], np.inf)

@@ -89,7 +89,10 @@ class _Windowed:
         whole: Embedding = embedding.features
         up, left = self._window[0].start, self._window[1].start
         boxes = tuple(_shifted(box, left, up) for box in prompts.boxes)
-        moved = replace(prompts, boxes=boxes, lv_box=whole.lv_box)
+        points = tuple(
+            replace(one, column=one.column + left, row=one.row + up) for one in prompts.points
+        )
+        moved = replace(prompts, boxes=boxes, points=points, lv_box=whole.lv_box)
         fed = None
         if previous is not None:
             fed = _changed(previous, lambda one: self._padded(one, whole.shape))
