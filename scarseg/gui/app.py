@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -46,9 +47,25 @@ def load_models(calibration: Calibration | None = None) -> Models:
     """
     from scarseg import models
 
-    loaded = models.load_calibrated(models.load, calibration)
+    with _without_collections():
+        loaded = models.load_calibrated(models.load, calibration)
     models.limit_threads(model_threads(_cores()))
     return loaded
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage, and leave out of later collections what is there in the end.
+
+    A collection holds the interpreter lock, and so the window, while it goes through all modules
+    of torch: several times during the import, for up to a second.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def model_threads(cores: int) -> int:

@@ -39,6 +39,14 @@ _DEFAULTS = {
     "KINETO_LOG_LEVEL": "5",
 }
 
+_LIBRARIES = (
+    *(("torch", f"lib/lib{name}.[ds]*") for name in
+      ("torch_global_deps", "torch_cpu", "torch_cuda", "torch", "shm", "torch_python")),
+    ("triton", "_C/libtriton*.so"),
+    ("cv2", "cv2*.so"),
+)  # fmt: skip
+"""Packages and patterns of their libraries that take longest to map, in the order of dependence."""
+
 
 def prepare_environment() -> None:
     """Set the environment that keeps ultralytics offline, with settings in a folder of our own.
@@ -203,21 +211,21 @@ def load_calibrated(load: Callable[[], Models], calibration: Calibration | None)
 
 
 def _map_libraries() -> None:
-    """Map torch's large libraries before its import, which would block all other threads.
+    """Map large libraries before the imports that need them, which would block all other threads.
 
     A call through ctypes releases the interpreter lock. Libraries that cannot be mapped are left
     to the import, which reports the error.
     """
-    spec = find_spec("torch")
-    if "torch" in sys.modules or sys.platform == "win32" or spec is None or spec.origin is None:
+    if "torch" in sys.modules or sys.platform == "win32":
         return
-    suffix = "dylib" if sys.platform == "darwin" else "so"
     dlopen = ctypes.CDLL(None).dlopen
     dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    for name in ("torch_global_deps", "torch_cpu", "torch_cuda", "torch"):
-        path = Path(spec.origin).parent / "lib" / f"lib{name}.{suffix}"
-        if path.exists():
-            shared = os.RTLD_GLOBAL if name == "torch_global_deps" else os.RTLD_LOCAL
+    for package, pattern in _LIBRARIES:
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            continue
+        for path in sorted(Path(spec.origin).parent.glob(pattern)):
+            shared = os.RTLD_GLOBAL if "global_deps" in path.name else os.RTLD_LOCAL
             dlopen(os.fsencode(path), os.RTLD_NOW | shared)
 
 
