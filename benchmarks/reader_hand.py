@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from PyQt6.QtWidgets import QApplication, QWidget
 
 from benchmarks.reader_wall import DragContour, SeenSlice
 from scarseg.case.case import Case
-from scarseg.case.labels import MaskArray, infarct_mask
+from scarseg.case.labels import LabelArray, MaskArray, infarct_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.gui.main_window import MainWindow
+from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.montage import CAPTION
+from scarseg.segmentation.refill import refill_wall
 
 PATIENCE_S = 300.0
 LEFT = Qt.MouseButton.LeftButton
@@ -99,8 +102,22 @@ class Hand:
     def seen(self) -> SeenSlice:
         """Return what the slice at hand shows."""
         k, stack = self.slice_index, self.case.stack
-        under_scar = self._document.labels_under_scar[k]
-        return SeenSlice(stack.pixels[k], self.case.labels[k], under_scar, stack.pixel_spacing_mm)
+        under_scar, labels = self._document.labels_under_scar[k], self.case.labels[k]
+        current = self.window.session.current
+        assert current is not None
+        inference = current.inference
+        refilled = partial(self._refilled, inference, k) if inference.refills(k) else None
+        spacing = stack.pixel_spacing_mm
+        return SeenSlice(stack.pixels[k], labels, under_scar, spacing, refilled)
+
+    def _refilled(
+        self, inference: Inference, k: int, labels: LabelArray, under_scar: LabelArray
+    ) -> LabelArray:
+        """Return what the window makes of scar in a moved wall."""
+        models, embedding = inference.models, inference.embedding(k)
+        assert models is not None and embedding is not None
+        logits = inference.current_logits(k)
+        return refill_wall(models, embedding, self.prompts, labels, under_scar, logits).labels
 
     @property
     def case(self) -> Case:

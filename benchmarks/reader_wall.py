@@ -1,14 +1,14 @@
 """When a reader drags a contour of the wall, and from where to where.
 
 The reader sees the contours, has those of the reference in mind, and knows from experience what
-scar a drag leaves, since wall that comes or goes takes its scar with it. Of the drags that bring a
+scar a drag leaves, since scar follows the wall as the window says. Of the drags that bring a
 contour to where it belongs, beside a piece of the scar's error, the one that mends most is made, by
 a mouse that is off by a normal error of 1 mm; none where it would not be worth its time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,13 @@ import numpy as np
 from benchmarks.reader_mind import agreement
 from scarseg.case.labels import Label, LabelArray, infarct_mask, without_infarct
 from scarseg.case.stack import FloatArray
-from scarseg.gui.tools.contours import Border, ContourDrag, HeartContours, Position
+from scarseg.gui.tools.contours import (
+    Border,
+    ContourDrag,
+    HeartContours,
+    Position,
+    WallMoved,
+)
 from scarseg.segmentation.moved_wall import scar_in_moved_wall
 from scarseg.training.prompts import components
 
@@ -37,12 +43,25 @@ class DragContour:
 
 @dataclass(frozen=True, eq=False)
 class SeenSlice:
-    """A slice as a reader sees it: pixels, labels, wall and pool without their scar."""
+    """A slice as a reader sees it: pixels, labels, wall and pool without their scar.
+
+    ``refilled`` returns labels with the scar that is predicted anew, for labels after a move of the
+    wall and those under their scar; None where the window does not predict it anew.
+    """
 
     pixels: FloatArray
     labels: LabelArray
     under_scar: LabelArray
     spacing: tuple[float, float]
+    refilled: Callable[[LabelArray, LabelArray], LabelArray] | None = None
+
+    def after(self, moved: WallMoved) -> LabelArray:
+        """Return the labels that a move of the wall leaves."""
+        if self.refilled is not None:
+            return self.refilled(moved.labels, moved.under_scar)
+        new_wall = moved.under_scar == Label.MYOCARDIUM
+        new_wall &= self.under_scar != Label.MYOCARDIUM
+        return scar_in_moved_wall(self.pixels, self.labels, moved.labels, new_wall)
 
 
 def drag_wall(
@@ -62,9 +81,7 @@ def drag_wall(
         moved = drag.moved(drag.contours(end), seen.labels, seen.under_scar)
         if moved is None:
             continue
-        new_wall = (moved.under_scar == Label.MYOCARDIUM) & (seen.under_scar != Label.MYOCARDIUM)
-        labels = scar_in_moved_wall(seen.pixels, seen.labels, moved.labels, new_wall)
-        after = agreement(infarct_mask(labels), scar)
+        after = agreement(infarct_mask(seen.after(moved)), scar)
         if after > most:
             best, most = DragContour(drag.start, end), after
     if best is None or (most < good and most - now < worth):

@@ -123,3 +123,18 @@ def test_a_nudged_contour_asks_for_scar_too(reader):
     np.testing.assert_array_equal(infarct_mask(labels), BRIGHT & (labels >= Label.MYOCARDIUM))
     assert Cause.REFILLED in [step.cause for step in reader.case.record.steps]
     assert replay_case(reader.case, Weights()).identical
+
+
+def test_a_contour_moved_after_an_undo_asks_for_scar_too(reader):
+    def n_refilled():
+        return [step.cause for step in reader.case.record.steps].count(Cause.REFILLED)
+
+    nudge = reader.window.commands.wall.nudge
+    for _ in range(4):
+        nudge(Border.EPICARDIUM, -1)
+        reader.wait_answer()
+    reader.document.go_to_step(0)
+    before = n_refilled()
+    nudge(Border.EPICARDIUM, -1)
+    reader.wait_answer()
+    assert n_refilled() == before + 1

@@ -12,6 +12,9 @@ from scarseg.gui.tools.contours import NUDGE, Border, ContourCache, WallMoved, m
 class WallCommands(CommandGroup):
     """Apply moved contours; scar follows within the new wall.
 
+    Scar of the models is predicted anew inside it, which takes a moment; scar that is a reader's
+    stays, and goes on where new wall is as bright (:mod:`scarseg.segmentation.moved_wall`).
+
     ``contours`` keeps them to a fraction of a pixel, for the views too.
     """
 
@@ -74,10 +77,12 @@ class WallCommands(CommandGroup):
 
     def _move(self, k: int, moved: WallMoved) -> None:
         assert self._session.current is not None
-        if self._apply(k, moved, counts=True):
+        inference = self._session.current.inference
+        refills = inference.refills(k)
+        if self._apply(k, moved, counts=True, follows=not refills):
             self._answer([k])
-        else:
-            self._session.current.inference.refill(k)
+        elif refills:
+            inference.refill(k)
 
     def _answer(self, slices: list[int]) -> None:
         """Request answers that were due before the wall was moved, within the new wall."""
@@ -85,8 +90,8 @@ class WallCommands(CommandGroup):
         for k in slices:
             self._session.current.inference.segment(k)
 
-    def _apply(self, k: int, moved: WallMoved, counts: bool) -> bool:
-        """Push the change to a moved wall, with the scar of its new part.
+    def _apply(self, k: int, moved: WallMoved, counts: bool, follows: bool = True) -> bool:
+        """Push the change to a moved wall; ``follows``: with the scar of its new part.
 
         Returns whether an answer was due: the change has cancelled it.
         """
@@ -99,7 +104,7 @@ class WallCommands(CommandGroup):
         drawn, waits = inference.is_drawn_manually(k), inference.awaits_scar_answer(k)
         logits = inference.current_logits(k)
         labels = moved.labels
-        if case.readings[k].status is not SliceStatus.NO_SCAR:
+        if follows and case.readings[k].status is not SliceStatus.NO_SCAR:
             wall = moved.under_scar == Label.MYOCARDIUM
             new_wall = wall & (document.labels_under_scar[k] != Label.MYOCARDIUM)
             labels = scar_in_moved_wall(

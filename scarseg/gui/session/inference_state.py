@@ -129,7 +129,8 @@ class InferenceState(QObject):
         reading, labels = case.readings[k], case.labels[k]
         if reading.status is not SliceStatus.PROPOSED or reading.prompts.no_scar:
             return False
-        return np.array_equal(infarct_mask(labels), scar & wall_mask(labels))
+        predicted = self.predictions[k].contains(labels)
+        return predicted or np.array_equal(infarct_mask(labels), scar & wall_mask(labels))
 
     def current_logits(self, k: int) -> Logits | None:
         """Return the logits behind the labels that the slice has now, or the last ones."""
