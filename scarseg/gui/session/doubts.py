@@ -60,16 +60,17 @@ class DoubtUpdater(QObject):
         return self._found[k] or ()
 
     def unread(self) -> list[int]:
-        """Return the slices to be read about which there is doubt; those not known are found."""
-        unknown = [k for k, found in enumerate(self._found) if found is None]
-        if unknown:
-            self._take(find_doubts(self._document.case, unknown, self._intervals()))
-        return self.known_unread()
+        """Return the slices to be read about which there is doubt, or may be: it is not known."""
+        return [k for k in self._to_read if self._found[k] is None or self._found[k]]
 
     def known_unread(self) -> list[int]:
-        """Return the same, as far as it is known."""
+        """Return the slices to be read about which doubt is known."""
+        return [k for k in self._to_read if self._found[k]]
+
+    @property
+    def _to_read(self) -> list[int]:
         readings = self._document.case.readings
-        return [k for k, each in enumerate(readings) if not each.status.read and self._found[k]]
+        return [k for k, each in enumerate(readings) if not each.status.read]
 
     def _intervals(self) -> Ranges:
         return self._interval.slices[MassConvention.THICKNESS]
