@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from dataclasses import replace
 
@@ -33,6 +34,11 @@ def list_of_four(make_reader):
 
 def _entries(reader):
     return [study.entries[0] for study in reader.session.study_list.studies]
+
+
+def _rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _wait_prepared(reader, entry):
@@ -69,6 +75,16 @@ def test_a_prepared_study_opens_with_every_slice_ready(list_of_four):
     assert [each.status for each in saved.readings] == [SliceStatus.PROPOSED] * 5
     assert (saved.labels == reader.case.labels).all()
     assert reader.case.interactions == 0
+
+
+def test_what_is_ready_is_kept_while_a_filter_hides_it(list_of_four):
+    reader = list_of_four
+    entry = _entries(reader)[1]
+    _wait_prepared(reader, entry)
+    reader.window.studies.line.setText("no study is called this")
+    assert entry not in list(reader.session.study_list.upcoming(reader.session.current.entry))
+    reader.session.study_list_changed.emit()
+    assert reader.session.ahead.find(entry) is not None
 
 
 def test_a_case_file_changed_meanwhile_is_read_instead_of_what_was_prepared(list_of_four):
@@ -136,9 +152,9 @@ def test_an_interval_is_kept_with_the_case_and_not_computed_for_its_export(
     reader.wait(lambda: reader.session.current.interval.found)
     reader.wait_saved()
     reader.export(tmp_path / "list.csv", "export_all")
-    rows = (tmp_path / "list.csv").read_text().splitlines()
-    assert len(rows) == 3
-    assert rows[1] == (tmp_path / "first.csv").read_text().splitlines()[1]
+    rows, [first] = _rows(tmp_path / "list.csv"), _rows(tmp_path / "first.csv")
+    assert len(rows) == 2
+    assert rows[0] | {"seconds": first["seconds"]} == first
 
 
 def test_a_changed_slice_has_no_interval_until_it_is_computed_again(list_of_four):

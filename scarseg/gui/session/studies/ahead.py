@@ -94,13 +94,22 @@ class StudiesAhead(QObject):
         self._number = 0
 
     def want(self, entries: Iterator[Entry], models: Models | None) -> None:
-        """Set which entries come next, the nearest first."""
+        """Set which entries come next, the nearest first.
+
+        Of others, such as those that a filter hides now, only what is ready is kept, until its
+        memory is needed.
+        """
         self._models = models
         able = (each for each in entries if each not in self._refused and _can_prepare(each))
         self._wanted = list(islice(able, LOOKAHEAD))
-        for entry in [each for each in self._cases if each not in self._wanted]:
-            self._drop(entry)
+        for entry in self._unwanted:
+            if self._cases[entry].inference.proposing:
+                self._drop(entry)
         self.go_on()
+
+    @property
+    def _unwanted(self) -> list[Entry]:
+        return [each for each in self._cases if each not in self._wanted]
 
     def find(self, entry: Entry) -> PreparedRead | None:
         """Return what was read of an entry; None where it was not."""
@@ -135,11 +144,11 @@ class StudiesAhead(QObject):
             self._read(entry)
 
     def _has_room(self, entry: Entry) -> bool:
-        """Return whether another study fits; one farther away than it makes room."""
+        """Return whether another study fits; one not wanted or farther away makes room."""
         place = self._wanted.index(entry)
         sizes = {each: case.n_bytes for each, case in self._cases.items()}
         largest = max(sizes.values(), default=0)
-        for other in reversed(self._wanted[place + 1 :]):
+        for other in [*self._unwanted, *reversed(self._wanted[place + 1 :])]:
             if sum(sizes.values()) + largest <= BUDGET_BYTES:
                 break
             if sizes.pop(other, None) is not None:
