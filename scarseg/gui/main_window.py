@@ -109,8 +109,7 @@ class MainWindow(QMainWindow):
         self.gestures = GestureGuard(session, commands, views, actions, self)
         self.tools = ToolSelection(session, views, self.view_row, actions, self)
         self.histogram = Histogram(session, views, self.view_row, self.docks, actions["histogram"])
-        self.keyboard = KeyboardCursor(session, lambda: views.active, self)
-        self.keyboard.take(actions)
+        self.keyboard = KeyboardCursor(session, lambda: views.active, actions, self)
         self.pictures = PictureExport(
             commands, views, self.strip, lambda: self.presenter.measured, self
         )

@@ -130,7 +130,9 @@ class RemoteRegions(QObject):
     changed = pyqtSignal()
     said = pyqtSignal(str)
 
-    def __init__(self, session: Session, views: Views, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, views: Views, actions: Mapping[str, QAction], parent: QObject
+    ) -> None:
         super().__init__(parent)
         self._session = session
         self._drawn: dict[str, dict[int, MaskArray]] = {}
@@ -138,9 +140,6 @@ class RemoteRegions(QObject):
         self._mouse.drawn.connect(self._add_drawn)
         self._mouse.clicked.connect(self._add_sector)
         self._mouse.reset.connect(self._reset)
-
-    def bind(self, actions: Mapping[str, QAction]) -> None:
-        """Connect the action that cancels a gesture."""
         actions["cancel_gesture"].triggered.connect(self._mouse.cancel)
 
     @property

@@ -133,10 +133,15 @@ class KeyboardCursor(QObject):
 
     said = pyqtSignal(str)
 
-    def __init__(self, session: Session, canvas: Callable[[], Canvas], window: QWidget) -> None:
+    def __init__(
+        self,
+        session: Session,
+        canvas: Callable[[], Canvas],
+        actions: Mapping[str, QAction],
+        window: QWidget,
+    ) -> None:
         super().__init__(window)
-        self._session, self._canvas = session, canvas
-        self._actions: Mapping[str, QAction] = {}
+        self._session, self._canvas, self._actions = session, canvas, actions
         self._on: Canvas | None = None
         self._at: tools_prompts.Position = (0.0, 0.0)
         self._pressed, self._sending = False, False
@@ -146,6 +151,10 @@ class KeyboardCursor(QObject):
         window.installEventFilter(self)
         session.opened.connect(self._follow)
         session.front.current_changed.connect(self._moved)
+        actions["keyboard"].toggled.connect(self._toggle)
+        group = actions["box"].actionGroup()
+        assert group is not None
+        group.triggered.connect(self._release_all)
 
     @property
     def raised(self) -> bool:
@@ -156,14 +165,6 @@ class KeyboardCursor(QObject):
     def at(self) -> tools_prompts.Position:
         """Return where the cursor is, (column, row) in source pixels."""
         return self._at
-
-    def take(self, actions: Mapping[str, QAction]) -> None:
-        """Connect the action that shows and hides it, and those of the tools."""
-        self._actions = actions
-        actions["keyboard"].toggled.connect(self._toggle)
-        group = actions["box"].actionGroup()
-        assert group is not None
-        group.triggered.connect(self._release_all)
 
     # Up and down
 
@@ -199,8 +200,7 @@ class KeyboardCursor(QObject):
         canvas.destroyed.disconnect(self._lost)
         canvas.seen_changed.disconnect(self._place)
         self.cross.hide()
-        if self._actions:
-            self._actions["keyboard"].setChecked(False)
+        self._actions["keyboard"].setChecked(False)
 
     def _lost(self) -> None:
         self._on = None

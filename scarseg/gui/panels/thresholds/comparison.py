@@ -158,7 +158,7 @@ class ThresholdComparison(QObject):
         self._choose_tool = choose_tool
         self.strip = MethodsPanel()
         self.strip.setVisible(False)
-        self.regions = RemoteRegions(session, views, self)
+        self.regions = RemoteRegions(session, views, actions, self)
         self.wanted, self.chosen = False, SEGMENTED
         self._low = False
         self._levels = views.shared.levels
@@ -189,7 +189,6 @@ class ThresholdComparison(QObject):
         actions["whole_stack"].toggled.connect(self._methods.set_whole_stack)
         actions["whole_stack"].toggled.connect(self.strip.show_scope)
         self.strip.bind(actions)
-        self.regions.bind(actions)
         self._views.switched.connect(self._show_soon)  # cells are laid out by then
         self._window.installEventFilter(self)
         self._fit()
