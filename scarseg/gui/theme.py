@@ -139,11 +139,26 @@ QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background
 QComboBox {{
     background: {RAISED}; border: 1px solid {OUTLINE}; border-radius: 4px; padding: 2px 8px;
 }}
+QComboBox::drop-down {{ border: none; width: 18px; }}
 QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus {{ border: 1px solid {ACCENT}; }}
 QComboBox QAbstractItemView {{ background: {RAISED}; selection-background-color: {LINE}; }}
 QLineEdit, QDoubleSpinBox {{
     background: {PANEL}; border: 1px solid {OUTLINE}; border-radius: 4px; padding: 4px;
 }}
+QCheckBox, QRadioButton {{ spacing: 6px; }}
+QCheckBox::indicator, QRadioButton::indicator {{
+    width: 11px; height: 11px; border: 1px solid {OUTLINE}; background: {PANEL};
+}}
+QCheckBox::indicator {{ border-radius: 3px; }}
+QRadioButton::indicator {{ border-radius: 6px; }}
+QCheckBox::indicator:hover, QRadioButton::indicator:hover {{ border-color: {ACCENT}; }}
+QCheckBox::indicator:checked {{ width: 7px; height: 7px; padding: 2px; border-color: {ACCENT};
+    background: {ACCENT}; background-clip: content; }}
+QRadioButton::indicator:checked {{ border-color: {ACCENT}; background: qradialgradient(
+    cx: 0.5, cy: 0.5, radius: 0.5, fx: 0.5, fy: 0.5, stop: 0 {ACCENT}, stop: 0.55 {ACCENT},
+    stop: 0.65 {PANEL}); }}
+QCheckBox::indicator:focus, QRadioButton::indicator:focus {{ border-color: {TEXT}; }}
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {LINE}; }}
 QProgressBar {{ background: {RAISED}; border: none; border-radius: 3px; max-height: 6px; }}
 QProgressBar::chunk {{ background: {ACCENT}; border-radius: 3px; }}
 QFrame#banner {{ background: #3a2a12; border-bottom: 1px solid {YELLOW}; }}

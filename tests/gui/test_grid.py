@@ -375,7 +375,7 @@ def test_prompts_that_wait_show_as_ghosts_in_their_cell(make_reader):
     reader.open(make_phantom_stack())
     reader.act("montage")
     hands = Montage(reader)
-    assert any(cell.word == "proposing …" for cell in hands.grid.cells)
+    assert any(cell.word == "proposing" for cell in hands.grid.cells)
     hands.drag(4, (20, 20), (30, 30))
     assert hands.cell(4).word == "waiting …" and hands.cell(4).canvas.prompt_layer.waits
     reader.wait_answer()

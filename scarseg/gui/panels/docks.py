@@ -10,6 +10,7 @@ from itertools import pairwise
 from PyQt6.QtCore import QByteArray, QChildEvent, QEvent, QObject, QSettings, Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import (
+    QAbstractButton,
     QDockWidget,
     QMainWindow,
     QTabBar,
@@ -18,10 +19,20 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from scarseg.gui import theme
+
 GEOMETRY_KEY, STATE_KEY = "window/geometry", "window/panels"
 STATE_VERSION = 1
 """Other panels than these need another number, or what is remembered does not fit."""
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+
+_SVG = f'''<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" fill="none"
+stroke="{theme.TEXT}" stroke-width="1.6"><path d="{{}}"/></svg>'''
+BUTTONS = {
+    "qt_dockwidget_floatbutton": _SVG.format("M3 6h7v7H3z M6 6V3h7v7h-3"),
+    "qt_dockwidget_closebutton": _SVG.format("M4 4l8 8 M12 4l-8 8"),
+}
+"""Icons of the buttons in the title of a dock, by their names in Qt, whose own icons are dark."""
 
 
 @dataclass(eq=False)
@@ -110,6 +121,9 @@ class PanelDocks(QObject):
                 self._window.tabifyDockWidget(docks[0], dock)
         for dock in docks:
             dock.setTitleBarWidget(None if side_by_side else QWidget())
+            for button, svg in BUTTONS.items():
+                if (found := dock.findChild(QAbstractButton, button)) is not None:
+                    found.setIcon(theme.icon(svg))
         docks[0].raise_()
 
     def set_sizes(self, widths: Mapping[str, int], heights: Mapping[str, int]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from PyQt6.QtCore import QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -29,10 +30,6 @@ NARROW = 236
 """Smallest width of the panel, in pixels."""
 SMALLEST_HEIGHT = 292
 """Height that the headline and all figures need: they are always in sight."""
-TALL_COLUMN = 480
-"""A panel of this height, in pixels, has room for high bars."""
-MAX_REMARKS = 3
-"""More are counted, not spelled out."""
 
 
 class ResultsPanel(QWidget):
@@ -91,6 +88,7 @@ class ResultsPanel(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidgetResizable(True)
         area.setWidget(content)
+        self._content, self._area = layout, area
         for part in (content, area.viewport()):
             if part is not None:
                 part.setAutoFillBackground(False)
@@ -115,8 +113,17 @@ class ResultsPanel(QWidget):
         """Keep headline and figures in sight with the text size that was chosen."""
         self.setMinimumSize(theme.px(NARROW), theme.px(SMALLEST_HEIGHT))
 
-    def resizeEvent(self, event: object) -> None:
-        self.bars.set_row_height(HIGH_ROW if self.height() > TALL_COLUMN else LOW_ROW)
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit_bars()
+
+    def _fit_bars(self) -> None:
+        """Draw the bars high where all of them are in sight then."""
+        viewport = self._area.viewport()
+        assert viewport is not None
+        rest = self._content.heightForWidth(viewport.width()) - self.bars.height()
+        fits = rest + self.bars.height_of(HIGH_ROW) <= viewport.height()
+        self.bars.set_row_height(HIGH_ROW if fits else LOW_ROW)
 
     def _figures(self) -> QGridLayout:
         grid = QGridLayout()
@@ -137,15 +144,29 @@ class ResultsPanel(QWidget):
         grid.setColumnStretch(1, 1)
         return grid
 
-    def show_remarks(self, remarks: Sequence[str], clips: bool = False) -> None:
-        """Point out what a reader may want to look at; nothing is changed by it."""
-        lines = list(remarks[:MAX_REMARKS])
-        if len(remarks) > MAX_REMARKS:
-            lines.append(f"… and on {len(remarks) - MAX_REMARKS} more slices.")
+    def show_remarks(
+        self, remarks: Mapping[int, str], current: int, of_case: str = "", clips: bool = False
+    ) -> None:
+        """Point out what a reader may want to look at; nothing is changed by it.
+
+        The remark about the current slice is spelled out, of the others the number is shown.
+
+        Args:
+            remarks: by slice; ``of_case`` is about all of them.
+            current: the slice in front.
+            clips: clipping scar to the wall would remove some.
+        """
+        lines = [f"Slice {current + 1}: {remarks[current]}"] if current in remarks else []
+        others = [str(k + 1) for k in sorted(remarks) if k != current]
+        if others:
+            slices = "slice" if len(others) == 1 else "slices"
+            lines.append(f"{'Also' if lines else 'To look at:'} {slices} {', '.join(others)}")
         if clips:
-            lines.append("Key I clips the scar of a slice to its wall.")
+            lines.append("Key I clips the scar of a slice to its wall")
+        lines[:0] = [of_case] if of_case else []
         self.remarks.setText("\n".join(lines))
         self.remarks.setVisible(bool(lines))
+        self._fit_bars()
 
     def clear(self) -> None:
         """Show that nothing is open."""
@@ -203,6 +224,7 @@ class ResultsPanel(QWidget):
         self.incomplete.setText("\n".join(lines))
         self.incomplete.setVisible(bool(lines))
         self.bars.show_measurements(measured, current)
+        self._fit_bars()
 
     def _show_state(self, measured: Measurements, seen: bool) -> None:
         """Show whose the mass is: provisional, "proposed", until every slice is read."""

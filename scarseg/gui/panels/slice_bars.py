@@ -102,12 +102,16 @@ class SliceBars(Plot):
         )
         self.set_row_height(self._height)
 
+    def height_of(self, row: int) -> int:
+        """Return the height of all bars where each row has this one, in pixels."""
+        return row * len(self._rows) + 4
+
     def set_row_height(self, pixels: int) -> None:
         """Make the rows higher or lower."""
         if pixels != self._height:
             self._height = pixels
             self.set_axis_size(11 if pixels == LOW_ROW else 12)
-        self.setFixedHeight(pixels * len(self._rows) + 4)
+        self.setFixedHeight(self.height_of(pixels))
         self.fit()
 
     def choose(self, current: int) -> None:

@@ -57,7 +57,10 @@ def _rule() -> QFrame:
 
 
 class ElidedLabel(QLabel):
-    """A one-line label that ends in an ellipsis where its text does not fit."""
+    """A one-line label that ends in an ellipsis where its text does not fit.
+
+    Where not even half of it fits, it is left to the tool tip.
+    """
 
     def __init__(self, name: str, side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight) -> None:
         super().__init__()
@@ -74,6 +77,8 @@ class ElidedLabel(QLabel):
         return self._text
 
     def paintEvent(self, event: object) -> None:
+        if 2 * self.width() < self.fontMetrics().horizontalAdvance(self._text):
+            return
         painter = QPainter(self)
         line = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
         painter.setPen(QColor(theme.QUIET))

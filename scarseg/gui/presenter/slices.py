@@ -221,6 +221,7 @@ class Presenter(QObject):
         self.statuses_changed()
         self._strip.choose(k)
         self._results.bars.choose(k)
+        self._show_scar_outside_wall()
         if self._views.montage:
             self._views.grid.choose(k)
 
@@ -251,11 +252,14 @@ class Presenter(QObject):
 
     def _draw_marks(self, k: int) -> None:
         """Draw what is round the scar of a slice that lies where none is expected."""
+        canvases = list(self._views.of_slice(k))
+        if not canvases:
+            return
         path = QPainterPath(self._tracing.marks[k])
         for doubt in self._open.doubts.of(k):
             if doubt.mask is not None and not self._open.document.case.readings[k].status.read:
                 path.addPath(painting.outline(doubt.mask))
-        for canvas in self._views.of_slice(k):
+        for canvas in canvases:
             canvas.marks.show_path(path)
 
     def measure(self, *_what: object) -> None:
@@ -273,8 +277,9 @@ class Presenter(QObject):
 
     def _show_scar_outside_wall(self) -> None:
         """Show remarks about scar that lies where none is expected."""
-        case = self._open.document.case
-        said = [WITHHELD] if load_gate().probably_no_scar(case) else []
+        document, remarks = self._open.document, {}
+        case = document.case
+        withheld = WITHHELD if load_gate().probably_no_scar(case) else ""
         known = [(k, found) for k, found in enumerate(self._tracing.strays) if found is not None]
         for k, found in known:
             doubts = () if case.readings[k].status.read else self._open.doubts.of(k)
@@ -283,8 +288,9 @@ class Presenter(QObject):
             for shown in self._captions(k):
                 shown.set_caption(remark=remark)
             if remark:
-                said.append(f"Slice {k + 1}: {remark}.")
-        self._results.show_remarks(said, any(found.can_clip for _, found in known))
+                remarks[k] = remark
+        clips = any(found.can_clip for _, found in known)
+        self._results.show_remarks(remarks, document.current, withheld, clips)
 
     def _draw(self, k: int) -> None:
         """Draw a slice wherever it is visible."""

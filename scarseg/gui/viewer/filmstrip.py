@@ -111,7 +111,7 @@ def status_of(
         if inference.readiness[k] is Readiness.FAILED:
             word = "no proposal"
         elif inference.proposing:
-            word = "proposing …"
+            word = "proposing"
     elif here and k == document.current and not status.read:
         word, dot = "reading", theme.ACCENT
     return word, dot

@@ -19,8 +19,11 @@ POINT_REACH = 6.5
 """How far from the middle of a point the mouse may be, in screen pixels."""
 BRUSHES = ("brush", "threshold", "eraser")
 """The tools that draw along a stroke."""
-CONTOUR_REACH = {"contour": 14.0, "box": 5.0, "point": 5.0}
-"""How far from a contour of the wall each tool takes it, in screen pixels; others never do."""
+CONTOUR_REACH = {"contour": 14.0, "box": 3.0, "point": 5.0}
+"""How far from a contour of the wall each tool takes it, in screen pixels; others never do.
+
+The box tool only right on it: boxes round scar begin close to the contours.
+"""
 CONTOUR_HINTS = {
     Border.ENDOCARDIUM: "Drag the endocardium; Home, End nudge it (Shift: all slices)",
     Border.EPICARDIUM: "Drag the epicardium; Page Up, Page Down nudge it (Shift: all slices)",
