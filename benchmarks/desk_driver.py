@@ -34,7 +34,7 @@ from scarseg.gui import app
 from scarseg.gui.main_window import MainWindow
 
 BEAT_MS = 4
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 NONE = Qt.KeyboardModifier.NoModifier
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 
@@ -90,7 +90,7 @@ class Driver(QObject):
         super().__init__(window)
         self.window, self.heart = window, Heart(self)
         self.figures: dict[str, Any] = {}
-        self.painted = Paints(window.canvas.viewport())
+        self.painted = Paints(window.canvas.graphics.viewport())
         self._front = Paints(window.pages)
         self._scenario = scenario
         QTimer.singleShot(0, self._begin)

@@ -187,7 +187,8 @@ def move_wall(driver: Any, rows: Any) -> None:
         contours = HeartContours.trace(driver.document.labels_under_scar[k])
         column, row = contours.endocardium.points[0]
         at, by = canvas.from_source(column, row), QPointF(4 if n % 2 else -4, 3)
-        driver.painting(partial(driver.mouse, PRESS, at))
+        driver.mouse(MOVE, at)
+        driver.mouse(PRESS, at)
         for share in (1.5, 2, 2.5, 3):
             moves.append(driver.painting(partial(driver.mouse, MOVE, at + share * by)))
         releases.append(driver.painting(partial(driver.mouse, RELEASE, at + 3 * by)))
