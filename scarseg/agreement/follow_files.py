@@ -6,35 +6,29 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
-from scarseg.agreement.follow import (
-    DatedStudy,
-    MassChange,
-    MassWithInterval,
-    SegmentMass,
-    mass_change,
-    pair_studies,
-    segment_changes,
+from scarseg.agreement.follow import DatedStudy, MassChange, pair_studies
+from scarseg.agreement.follow_page import page_name, render_page
+from scarseg.agreement.follow_study import (
+    MeasuredStudy,
+    StudyComparison,
+    compare_studies,
+    measure_study,
 )
-from scarseg.case.case import Case
 from scarseg.case.measurements import MassConvention
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io import dicom
 from scarseg.io.casefile import last_position, library, store
 from scarseg.io.casefile.library import CaseFile
 from scarseg.io.dicom.types import StackSummary
-from scarseg.io.files import refuse_existing, refuse_inputs, write_files
+from scarseg.io.files import refuse_existing, refuse_inputs, require_writable, write_files
 from scarseg.io.tables.columns import Cell
 from scarseg.io.tables.error_sentences import error_sentence
 from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.io.tables.table import render_csv
 from scarseg.models import Models
 from scarseg.progress import Progress
-from scarseg.quant.wall_map import map_wall, reader_insertion
-from scarseg.segmentation import pipeline
-from scarseg.segmentation.interval import case_interval, embed_missing
 
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 Row = Mapping[str, Cell]
@@ -66,7 +60,6 @@ FOLLOW_SEGMENT_COLUMNS = (
     *_CHANGE,
 )
 """One row per pair and region: segments 1 to 17, LAD, RCA, LCX."""
-_NO_REGIONS = ("outside", "total")
 
 
 @dataclass(frozen=True)
@@ -87,17 +80,6 @@ class _CaseOnImages:
     summary: StackSummary
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """One study of a pair, measured."""
-
-    case: Case
-    mass: MassWithInterval
-    lv_mass_g: float | None
-    warnings: tuple[str, ...]
-    regions: Mapping[str, SegmentMass]
-
-
 def follow_up(
     options: argparse.Namespace, load_models: Callable[[], Models], bar: ProgressBar
 ) -> FollowOutput:
@@ -116,6 +98,8 @@ def follow_up(
     refuse_inputs(files, [options.earlier, options.later])
     if not options.force:
         refuse_existing(files)
+    if options.report is not None:
+        require_writable(options.report / "page")
     with bar("Reading headers") as progress:
         stacks = dicom.scan(_images(options.dicom), progress).stacks
     notes: list[str] = []
@@ -125,23 +109,32 @@ def follow_up(
     notes += [f"Series {stack_id} has no partner" for stack_id in alone]
     if not pairs:
         raise InputError("E_PAIRS", "No patient has a case in both: see the lines above.")
+    if options.report is not None and not options.force:
+        refuse_existing([options.report / page_name(after.stack_id) for _, after in pairs])
     models = load_models() if options.interval else None
     rows: list[Row] = []
     segments: list[Row] = []
+    contents: dict[Path, bytes] = {}
     with bar("Comparing") as progress:
         for n, (before, after) in enumerate(pairs):
             progress(n / len(pairs), f"Patient {n + 1} of {len(pairs)}")
             pair = (earlier[before.place], later[after.place])
-            row, regions = _compare(pair, options, models, notes)
+            row, found = _compare(pair, options, models, notes)
             rows.append(row)
-            segments += regions
-    contents = {
+            if found is None:
+                continue
+            segments += _segment_rows(row, found)
+            if options.report is not None:
+                page = options.report / page_name(found.later.case.stack.stack_id)
+                contents[page] = render_page(found, options.identify)
+    contents |= {
         files[1]: render_csv(FOLLOW_SEGMENT_COLUMNS, segments),
         files[0]: render_csv(FOLLOW_COLUMNS, rows),
     }
+    pages = [path for path in contents if path not in files]
     write_files(contents, options.force)
     n_failed = sum(bool(row.get("error_code")) for row in rows)
-    return FollowOutput(tuple(files), tuple(notes), len(rows), n_failed)
+    return FollowOutput((*files, *pages), tuple(notes), len(rows), n_failed)
 
 
 def _segments(path: Path) -> Path:
@@ -188,8 +181,8 @@ def _compare(
     options: argparse.Namespace,
     models: Models | None,
     notes: list[str],
-) -> tuple[Row, list[Row]]:
-    """Return the row of a pair and those of its regions; a failure is its row."""
+) -> tuple[Row, StudyComparison | None]:
+    """Return the row of a pair and what it was made of; a failure is its row."""
     patient = pair[0].summary.patient_id
     identity: dict[str, Cell] = {
         "patient_id": patient if options.identify else pseudonym(patient.strip())
@@ -202,17 +195,15 @@ def _compare(
     except ScarsegError as error:
         notes.append(f"{error.code}: series {pair[1].summary.stack_id}: {error.message}")
         message = error.message if options.identify else error_sentence(error.code)
-        return {**identity, "error_code": error.code, "error_message": message}, []
-    change = mass_change(before.mass, after.mass)
+        return {**identity, "error_code": error.code, "error_message": message}, None
+    found = compare_studies(before, after)
     row: dict[str, Cell] = {
         **identity,
-        "days_between": _days(pair[0].summary.study_date, pair[1].summary.study_date),
+        "days_between": found.days_between,
         "mass_convention": options.mass,
-        **_change_cells(change),
-        "change_percent": 100 * change.change_g / before.mass.mass_g
-        if before.mass.mass_g
-        else None,
-        "warnings": " ".join(dict.fromkeys((*before.warnings, *after.warnings))),
+        **_change_cells(found.change),
+        "change_percent": found.change_percent,
+        "warnings": " ".join(dict.fromkeys((*before.measured.warnings, *after.measured.warnings))),
     }
     for when, study in (("earlier", before), ("later", after)):
         row |= {
@@ -220,65 +211,35 @@ def _compare(
             f"scar_mass_{when}_g": study.mass.mass_g,
             f"scar_mass_{when}_low_g": study.mass.low_g,
             f"scar_mass_{when}_high_g": study.mass.high_g,
-            f"lv_mass_{when}_g": study.lv_mass_g,
+            f"lv_mass_{when}_g": study.measured.lv_mass_g,
         }
-    changes = segment_changes(before.regions, after.regions, (before.mass, after.mass))
+    return row, found
+
+
+def _segment_rows(row: Row, found: StudyComparison) -> list[Row]:
     names = ("patient_id", "series_uid_earlier", "series_uid_later")
-    regions: list[Row] = [
+    earlier, later = found.earlier.regions, found.later.regions
+    return [
         {
-            **{name: identity[name] for name in names},
+            **{name: row[name] for name in names},
             "region": region,
-            "scar_mass_earlier_g": before.regions[region].scar_g,
-            "scar_mass_later_g": after.regions[region].scar_g,
-            **_change_cells(found),
+            "scar_mass_earlier_g": earlier[region].scar_g,
+            "scar_mass_later_g": later[region].scar_g,
+            **_change_cells(change),
         }
-        for region, found in changes.items()
+        for region, change in found.regions.items()
     ]
-    return row, regions
 
 
-def _measure(one: _CaseOnImages, options: argparse.Namespace, models: Models | None) -> _Measured:
+def _measure(
+    one: _CaseOnImages, options: argparse.Namespace, models: Models | None
+) -> MeasuredStudy:
     stack = dicom.read_stack(one.summary, one.file.thickness_mm)
     case = store.read_case(one.file.path, stack).case
     return measure_study(case, MassConvention(options.mass), options.density, models)
-
-
-def measure_study(
-    case: Case, convention: MassConvention, density_g_per_ml: float, models: Models | None
-) -> _Measured:
-    """Measure one study of a pair; with models, the interval of its mass too."""
-    measured = pipeline.measure(case, convention, density_g_per_ml)
-    mass = MassWithInterval(measured.scar_mass_g)
-    if models is not None:
-        embeddings = embed_missing(case, models, [None] * case.stack.n_slices)
-        found = case_interval(case, models, embeddings, convention, density_g_per_ml)
-        mass = MassWithInterval(measured.scar_mass_g, found.low_g, found.high_g)
-    regions = {}
-    wall = map_wall(case.labels, case.stack, reader_insertion(case), density_g_per_ml)
-    if wall is not None:
-        amounts = {
-            **{str(segment.number): amount for segment, amount in wall.measured.segments},
-            **{str(artery): amount for artery, amount in wall.measured.territories},
-        }
-        name = convention.value
-        regions = {
-            region: SegmentMass(
-                getattr(amount, f"scar_mass_{name}_g"), getattr(amount, f"lv_mass_{name}_g")
-            )
-            for region, amount in amounts.items()
-        }
-    return _Measured(case, mass, measured.lv_mass_g, tuple(measured.warnings), regions)
 
 
 def _change_cells(change: MassChange) -> dict[str, Cell]:
     beyond = "" if change.beyond is None else "yes" if change.beyond else "no"
     values = (change.change_g, change.low_g, change.high_g, change.smallest_change_g, beyond)
     return dict(zip(_CHANGE, values, strict=True))
-
-
-def _days(earlier: str, later: str) -> int | None:
-    """Return the days between two DICOM dates; None where one is no date."""
-    try:
-        return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
-    except ValueError:
-        return None

@@ -30,7 +30,7 @@ def add_follow(commands: Commands) -> None:
         " failed (its row carries the code), 1 nothing could be done.",
         epilog=examples(
             "scarseg follow cases_2023 cases_2024 --dicom STUDIES -o follow.csv",
-            "scarseg follow before.scarseg after.scarseg --dicom STUDIES -o follow.csv",
+            "scarseg follow before.scarseg after.scarseg --dicom STUDIES -o follow.csv --report .",
         ),
     )
     follow.add_argument(
@@ -40,6 +40,12 @@ def add_follow(commands: Commands) -> None:
     add_dicom(follow, "the images (default: the folder that was opened last)")
     follow.add_argument(
         "-o", "--output", type=Path, required=True, metavar="follow.csv", help="table to write"
+    )
+    follow.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="a PDF page of every pair, named by the later series",
     )
     follow.add_argument(
         "--no-interval",

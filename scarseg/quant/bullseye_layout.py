@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import cache
 from math import atan2, cos, degrees, hypot, radians, sin
 
@@ -19,6 +20,30 @@ RADII = {
 
 WALL_NAMES = (("anterior", 90.0), ("septal", 180.0), ("inferior", 270.0), ("lateral", 0.0))
 """Names of the walls round the rim, with their angles in degrees."""
+
+
+class ChangeClass(StrEnum):
+    """What the change of a segment's scar between two studies says."""
+
+    LESS = "less scar"
+    WITHIN = "within repeatability"
+    MORE = "more scar"
+    UNKNOWN = "no interval"
+
+
+def change_class(change_g: float, beyond: bool | None) -> ChangeClass:
+    """Return the class of a change; ``beyond``: whether it exceeds repeatability, if known."""
+    if beyond is None:
+        return ChangeClass.UNKNOWN
+    if not beyond:
+        return ChangeClass.WITHIN
+    return ChangeClass.MORE if change_g > 0 else ChangeClass.LESS
+
+
+def signed_grams(grams: float) -> str:
+    """Return a change in grams with one decimal and its sign; what rounds to 0.0 has none."""
+    text = f"{grams:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def sector_degrees(segment: Segment) -> tuple[float, float]:

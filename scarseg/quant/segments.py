@@ -24,6 +24,7 @@ from scarseg.case.prompts import InsertionPoint
 from scarseg.case.stack import Stack
 from scarseg.errors import InputError
 from scarseg.quant import wall_geometry
+from scarseg.quant.long_axis import long_axis
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
 
 SegmentArray = npt.NDArray[np.uint8]
@@ -147,18 +148,15 @@ def propose_levels(labels: LabelArray, stack: Stack) -> tuple[Level | None, ...]
         labels: uint8 (slice, row, column).
     """
     levels: list[Level | None] = [None] * stack.n_slices
-    rings = [k for k in range(stack.n_slices) if wall_geometry.is_closed_ring(labels[k])]
-    if not rings:
+    axis = long_axis(labels, stack)
+    if axis is None:
         return tuple(levels)
-    first, last = rings[0], rings[-1]
-    z = np.asarray(stack.slice_positions_mm)[first : last + 1]
-    gaps = np.diff(z) if len(z) > 1 else np.ones(1)
-    start, end = z[0] - gaps[0] / 2, z[-1] + gaps[-1] / 2
     names = (Level.BASAL, Level.MID, Level.APICAL)
-    for k, share in enumerate((z - start) / (end - start), start=first):
+    for k in range(axis.first, axis.last + 1):
         if wall_mask(labels[k]).any():
+            share = axis.share(stack.slice_positions_mm[k])
             levels[k] = names[int(np.floor(np.round(3 * share, 9)))]
-    for k in range(last + 1, stack.n_slices):
+    for k in range(axis.last + 1, stack.n_slices):
         if wall_geometry.is_apical_cap(labels[k]):
             levels[k] = Level.APEX
     return tuple(levels)

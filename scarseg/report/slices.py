@@ -99,7 +99,7 @@ def draw_slices(
         x = left + (number % columns) * step
         y = top + (number // columns) * (side + CAPTION_MM + GAP_MM)
         panel = page.axes(x, y, side, side)
-        _draw_slice(panel, case, k, crop, None if remote is None else remote[k])
+        draw_slice(panel, case, k, crop, None if remote is None else remote[k])
         _caption(page, case, measured, k, (x, y + side, side))
     rows = ceil(len(chosen) / columns)
     return top + rows * (side + CAPTION_MM + GAP_MM) - GAP_MM
@@ -134,7 +134,10 @@ def _grid(n: int, width: float, height: float) -> tuple[int, float]:
     return best
 
 
-def _draw_slice(panel: Axes, case: Case, k: int, crop: SliceCrop, remote: MaskArray | None) -> None:
+def draw_slice(
+    panel: Axes, case: Case, k: int, crop: SliceCrop, remote: MaskArray | None = None
+) -> None:
+    """Draw one slice with its contours, and the remote region (row, column) where it is given."""
     stack, labels = case.stack, case.labels[k]
     shade = _picture(stack.pixels[k], stack, crop)
     edges = (crop.left, crop.left + crop.side, crop.top + crop.side, crop.top)

@@ -12,6 +12,7 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.case.prompts import Origin
+from scarseg.case.stack import Stack
 from scarseg.io.tables.provenance import labels_sha256, reading_times
 from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.io.tables.table import export_status
@@ -83,17 +84,26 @@ class ScarInterval:
 
 def patient_line(case: Case, identify: bool) -> str:
     """Return patient and study date; the patient as a pseudonym unless ``identify``."""
-    stack = case.stack
+    patient, date = patient_text(case.stack, identify), study_date(case.stack)
+    return f"{patient}     Study of {date}" if date else patient
+
+
+def patient_text(stack: Stack, identify: bool) -> str:
+    """Return the patient as a pseudonym, or by ID and name where ``identify``."""
     who = pseudonym(stack.patient_id) or "without an ID"
     if identify:
         who = " ".join(
             part for part in (stack.patient_id, _readable_name(stack.patient_name)) if part
         )
-    patient = f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
+    return f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
+
+
+def study_date(stack: Stack) -> str:
+    """Return the date of a study as 2024-01-31, or as it stands in the header."""
     date = stack.study_date
     with suppress(ValueError):  # a date anonymised to month 00 is printed as it is
         date = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
-    return f"{patient}     Study of {date}" if date else patient
+    return date
 
 
 def _readable_name(name: str) -> str:
@@ -255,7 +265,7 @@ def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> 
     """Return lines on version, weights, reader, times and prompts."""
     stack = case.stack
     models = [
-        _model(role, one)
+        model_line(role, one)
         for role, one in (("Segmenter", case.segmenter), ("Detector", case.detector))
         if one.name or one.sha256
     ]
@@ -273,7 +283,8 @@ def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> 
     ]
 
 
-def _model(role: str, one: ModelIdentity) -> str:
+def model_line(role: str, one: ModelIdentity) -> str:
+    """Return the name and sha256 of weights, and whether the manifest knows them."""
     verified = "verified" if one.verified else "not in the manifest"
     return f"{role} {one.name}, {verified}, sha256 {one.sha256 or BLANK}"
 

@@ -24,6 +24,7 @@ from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of
 from tests.fakes import load_fakes
+from tests.report.pdf_text import text_of
 
 Run = Callable[..., int]
 Z90, Z95 = 1.6448536269514722, 1.959963984540054
@@ -146,6 +147,15 @@ def test_command_writes_the_change_of_every_patient(
     assert parts == pytest.approx(grams, abs=0.3)
     assert b"CANARY" not in (tmp_path / "f.csv").read_bytes()
     assert run(*words) == 1  # both tables exist
+    reports = tmp_path / "reports"
+    assert run(*words[:-1], tmp_path / "g.csv", "--report", reports) == 0
+    [page] = reports.iterdir()
+    assert page.name == "follow-1.2.9.1.pdf"
+    printed = text_of(page.read_bytes())
+    assert f"+{grams:.1f} g" in printed
+    assert "CANARY" not in printed
+    assert run(*words[:-1], tmp_path / "h.csv", "--report", reports) == 1  # the page exists
+    assert not (tmp_path / "h.csv").exists()
     assert run(*words, "--force", "--no-interval", "--identify") == 0
     [row] = rows_of(tmp_path / "f.csv")
     assert (row["patient_id"], row["smallest_change_g"], row["beyond_repeatability"]) == (
