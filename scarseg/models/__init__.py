@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from platformdirs import user_cache_path
 
 from scarseg.case.calibration import Calibration
@@ -158,6 +160,43 @@ class Segmenter(Protocol):
         ...
 
 
+class FeatureStore(Protocol):
+    """Where a slow segmenter keeps embeddings, float16 arrays by the hash of their slice."""
+
+    def get(self, key: str) -> npt.NDArray[np.float16] | None:
+        """Return what is kept; None where there is nothing, or it is damaged."""
+        ...
+
+    def put(self, key: str, features: npt.NDArray[np.float16]) -> None:
+        """Keep an array; where the disk refuses, nothing is kept."""
+        ...
+
+
+def keep_embeddings(segmenter: Segmenter, store: FeatureStore) -> None:
+    """Set where a segmenter whose embeddings take long keeps them; others keep none."""
+    if hasattr(segmenter, "store"):
+        segmenter.store = store
+
+
+def embed_step(segmenter: Segmenter, image: SliceImage) -> float:
+    """Compute the next part of a slice's embedding; return the part done, 1 when all is.
+
+    A segmenter that embeds at once has nothing to compute beforehand.
+    """
+    step = getattr(segmenter, "embed_step", None)
+    return 1.0 if step is None else float(step(image))
+
+
+def embeds_in_steps(segmenter: Segmenter) -> bool:
+    """Return whether embeddings of a segmenter take so long that they are computed in steps."""
+    return hasattr(segmenter, "embed_step")
+
+
+def asks_boxes(segmenter: Segmenter) -> bool:
+    """Return whether scar of a proposal is asked for by box, even where some is found without."""
+    return bool(getattr(segmenter, "asks_boxes", False))
+
+
 def takes_walls(segmenter: Segmenter) -> bool:
     """Return whether a segmenter was trained with walls that a reader set.
 
@@ -187,12 +226,13 @@ def load(
 
     Args:
         segmenter: name in the manifest, a scarseg safetensors file, or a SAM or MedSAM
-            ViT-B/L/H checkpoint (.pth).
+            ViT-B/L/H checkpoint (.pth), whose scar is kept to boxes and to the wall of the
+            default segmenter.
         detector: name in the manifest or a scarseg detector file.
         device: auto, cpu, cuda or mps.
 
     Raises:
-        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
+        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN, E_MEMORY.
     """
     prepare_environment()
     _map_libraries()

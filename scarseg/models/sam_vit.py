@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
+import psutil
 import torch
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
@@ -16,11 +17,15 @@ from torch.nn import functional as F  # noqa: N812
 from scarseg.case.case import ModelIdentity
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
-from scarseg.errors import WeightsError
+from scarseg.errors import ModelError, WeightsError
 from scarseg.models import Embedding, Logits
 from scarseg.models.weights import ResolvedWeights
 
 OUTSIDE_LOGIT = -12.0
+PIXEL_MEAN, PIXEL_SD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of segment_anything's registry, for the three channels; they are not in the checkpoint."""
+WORKING_BYTES = 2_500_000_000
+"""Memory to embed a slice besides the weights, see ``benchmarks/sam.py``."""
 MODEL_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -33,6 +38,22 @@ class VitFeatures:
     scale: tuple[float, float]
 
 
+@dataclass(frozen=True, eq=False)
+class PartialFeatures:
+    """A slice in the image encoder after ``block`` of ``n_blocks``: tokens (1, row, column, n)."""
+
+    x: Tensor
+    block: int
+    n_blocks: int
+    input_size: tuple[int, int]
+    scale: tuple[float, float]
+
+    @property
+    def done(self) -> float:
+        """Part that is done, 0 to 1."""
+        return self.block / self.n_blocks
+
+
 class VitSegmenter:
     """Segmenter with segment-anything's own model on the whole slice; it predicts scar only."""
 
@@ -41,21 +62,64 @@ class VitSegmenter:
         self.device = torch.device(device)
         self.sam = sam.to(self.device).eval()
 
-    @torch.inference_mode()
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
+        partial = self.begin(image)
+        while partial.done < 1:
+            partial = self.advance(partial)
+        rows, columns = image.pixels.shape
+        return Embedding((rows, columns), lv_box, self.finish(partial), image.pixel_spacing_mm)
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of an embedding: 1, channel, row, column."""
+        prompts = self.sam.prompt_encoder
+        return (1, prompts.embed_dim, *prompts.image_embedding_size)
+
+    def geometry(self, image: SliceImage) -> tuple[tuple[int, int], tuple[float, float]]:
+        """Return the size (row, column) of a slice in the network, and the scale (column, row)."""
         rows, columns = image.pixels.shape
         spacing_row, spacing_column = image.pixel_spacing_mm
         size = self.sam.image_encoder.img_size
         long_mm = max(rows * spacing_row, columns * spacing_column)
         scale = (size * spacing_column / long_mm, size * spacing_row / long_mm)
-        inside = (max(1, round(rows * scale[1])), max(1, round(columns * scale[0])))
+        return (max(1, round(rows * scale[1])), max(1, round(columns * scale[0]))), scale
+
+    @torch.inference_mode()
+    def begin(self, image: SliceImage) -> PartialFeatures:
+        """Prepare a slice and embed its patches; :meth:`advance` runs the blocks."""
+        inside, scale = self.geometry(image)
         low, high = np.percentile(image.pixels, (0.5, 99.5))
         grey = np.clip((image.pixels - float(low)) / max(float(high - low), 1e-6), 0, 1) * 255
         source = torch.from_numpy(grey.astype(np.float32))[None, None]
         shown = F.interpolate(source, inside, mode="bilinear", antialias=True)
         batch = self.sam.preprocess(shown.expand(-1, 3, -1, -1).to(self.device))
-        features = VitFeatures(self.sam.image_encoder(batch), inside, scale)
-        return Embedding((rows, columns), lv_box, features, image.pixel_spacing_mm)
+        encoder = self.sam.image_encoder
+        x = encoder.patch_embed(batch)
+        if encoder.pos_embed is not None:
+            x = x + encoder.pos_embed
+        return PartialFeatures(x, 0, len(encoder.blocks), inside, scale)
+
+    @torch.inference_mode()
+    def advance(self, partial: PartialFeatures) -> PartialFeatures:
+        """Run the next block of the image encoder, about a second on a processor.
+
+        Raises:
+            ModelError: E_MEMORY.
+        """
+        try:
+            x = self.sam.image_encoder.blocks[partial.block](partial.x)
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and "alloc" not in str(error).lower():
+                raise
+            message = f"There is too little memory for {self.identity.name} to embed a slice."
+            raise ModelError("E_MEMORY", message) from error
+        return replace(partial, x=x, block=partial.block + 1)
+
+    @torch.inference_mode()
+    def finish(self, partial: PartialFeatures) -> VitFeatures:
+        """Return the embedding of a slice whose blocks all have run."""
+        features = self.sam.image_encoder.neck(partial.x.permute(0, 3, 1, 2))
+        return VitFeatures(features, partial.input_size, partial.scale)
 
     @torch.inference_mode()
     def predict(
@@ -105,7 +169,7 @@ class VitSegmenter:
             boxes = torch.tensor([corners], device=self.device) - 0.5
         sparse, dense = self.sam.prompt_encoder(points=points, boxes=boxes, masks=None)
         low, _ = self.sam.mask_decoder(
-            image_embeddings=own.embedding,
+            image_embeddings=own.embedding.to(self.device, torch.float32),
             image_pe=self.sam.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
@@ -124,9 +188,10 @@ def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
     Only tensors are unpickled (``weights_only``): a file cannot run code.
 
     Raises:
-        WeightsError: E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN.
+        WeightsError: E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN; E_MEMORY, before anything is read.
     """
     path = weights.path
+    require_memory(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
@@ -136,12 +201,28 @@ def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
     width = state.get("image_encoder.pos_embed")
     if not isinstance(width, Tensor) or width.ndim != 4 or width.shape[-1] not in MODEL_OF_WIDTH:
         raise _unknown(path, state)
-    sam = sam_model_registry[MODEL_OF_WIDTH[width.shape[-1]]]()
+    # Without memory of its own: the tensors of the file take their places.
+    with torch.device("meta"):
+        sam = sam_model_registry[MODEL_OF_WIDTH[width.shape[-1]]]()
     try:
-        sam.load_state_dict(state)
+        sam.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise _unknown(path, state) from error
+    for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_SD)):
+        setattr(sam, name, torch.tensor(values).view(-1, 1, 1))
     return VitSegmenter(sam, weights.identity, device)
+
+
+def require_memory(path: Path) -> None:
+    """Raise WeightsError E_MEMORY where a checkpoint and its work would not fit into memory."""
+    needed = path.stat().st_size + WORKING_BYTES
+    free = psutil.virtual_memory().available
+    if needed > free:
+        message = (
+            f"{path.name} needs about {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are"
+            " free: close other programs, or choose a smaller checkpoint."
+        )
+        raise WeightsError("E_MEMORY", message, str(path))
 
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "sam")

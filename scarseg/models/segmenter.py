@@ -283,14 +283,15 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
     """Load a segmenter by manifest name, safetensors file or SAM/MedSAM checkpoint.
 
     Raises:
-        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN, E_DEVICE.
+        WeightsError: E_WEIGHTS_MISSING, E_WEIGHTS_DAMAGED, E_WEIGHTS_UNKNOWN, E_DEVICE, E_MEMORY.
     """
     device = choose_device(device)
     weights = resolve_weights(name_or_path, "segmenter")
     if weights.path.suffix in (".pth", ".pt"):
         from scarseg.models.sam_vit import load_vit
+        from scarseg.models.scar_in_wall import ScarInWall
 
-        return load_vit(weights, device)
+        return ScarInWall(load_vit(weights, device), load_segmenter(None, device))
     try:
         state = load_file(weights.path)
         with safe_open(weights.path, framework="pt") as file:

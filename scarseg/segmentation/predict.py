@@ -13,7 +13,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError
-from scarseg.models import Detection, Embedding, Logits, Models, takes_walls
+from scarseg.models import Detection, Embedding, Logits, Models, asks_boxes, takes_walls
 from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.proposal import (
@@ -238,7 +238,8 @@ def propose(
     labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
     boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
     prompts = SlicePrompts(boxes=boxes, lv_box=embedding.lv_box)
-    if boxes and (rules.scar is ScarSource.PREDICTED or automatic.wall is None):
+    by_box = automatic.wall is None or asks_boxes(models.segmenter)
+    if boxes and (rules.scar is ScarSource.PREDICTED or by_box):
         logits = predict(models, embedding, prompts, rules=rules)
         labels = compose_labels(logits, spacing, rules.prompted_logit, rules)
         return SliceProposal(prompts, labels, embedding, logits)

@@ -22,6 +22,7 @@ from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import WeightsError
 from scarseg.models import sam_vit
+from scarseg.models.sam_vit import VitSegmenter
 from scarseg.models.segmenter import load_segmenter
 from scarseg.models.weights import ResolvedWeights
 
@@ -56,8 +57,13 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def vit_of(checkpoint: Path) -> VitSegmenter:
+    identity = ModelIdentity(checkpoint.stem, "5" * 64)
+    return sam_vit.load_vit(ResolvedWeights(checkpoint, identity, {}), "cpu")
+
+
 def test_a_checkpoint_segments_scar_and_nothing_else(checkpoint: Path) -> None:
-    segmenter = load_segmenter(checkpoint, "cpu")
+    segmenter = vit_of(checkpoint)
     rng = np.random.default_rng(0)
     image = SliceImage(rng.normal(0, 1, (60, 90)).astype(np.float32), (1.5, 1.1))
     embedding = segmenter.embed(image, None)

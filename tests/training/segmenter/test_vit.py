@@ -15,7 +15,7 @@ from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.cli import main
 from scarseg.models import load, sam_vit
-from scarseg.models.sam_vit import VitSegmenter
+from scarseg.models.scar_in_wall import ScarInWall
 from scarseg.training.cases import TrainingCase
 from scarseg.training.segmenter.vit import draw_prompts, to_logit_grid, to_network_input
 from tests.conftest import SPACING as SLICE_SPACING
@@ -63,7 +63,7 @@ def test_a_checkpoint_learns_and_opens_again(
     assert "mask_decoder" in moved
     assert ("image_encoder" in moved) is (part == "all")
     segmenter = load(out / "tuned.pth", "none", "cpu").segmenter
-    assert isinstance(segmenter, VitSegmenter)
+    assert isinstance(segmenter, ScarInWall)
     image = make_phantom_stack().image(2)
     answer = segmenter.predict(segmenter.embed(image, None), SlicePrompts((Box(30, 5, 50, 20),)))
     assert np.isfinite(answer.scar).all()
@@ -77,8 +77,9 @@ def test_a_checkpoint_learns_and_opens_again(
 
 def test_images_enter_training_as_they_do_in_use(checkpoint: Path) -> None:
     pixels = np.random.default_rng(0).normal(50, 20, (60, 90)).astype(np.float32)
-    segmenter = load(checkpoint, "none", "cpu").segmenter
-    assert isinstance(segmenter, VitSegmenter)
+    joined = load(checkpoint, "none", "cpu").segmenter
+    assert isinstance(joined, ScarInWall)
+    segmenter = joined.scar
     features = segmenter.embed(SliceImage(pixels, (1.5, 1.1)), None).features
     shown, inside, scale = to_network_input(pixels, (1.5, 1.1), 128)
     assert inside == features.input_size
