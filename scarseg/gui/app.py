@@ -24,11 +24,13 @@ import scarseg
 from scarseg.case.calibration import Calibration
 from scarseg.case.case import Case
 from scarseg.gui import theme
+from scarseg.gui.commands.weights import remembered_segmenter
 from scarseg.gui.desktop_entry import ICON
 from scarseg.gui.display import require_display
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.calibration import recall_calibration, remember_calibration
 from scarseg.gui.session.session import ModelsLoader, Session
+from scarseg.gui.session.weights import ChosenWeights
 from scarseg.models import Models, prepare_environment
 
 _log = logging.getLogger(__name__)
@@ -40,15 +42,30 @@ ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 Hook = Callable[[type[BaseException], BaseException, TracebackType | None], None]
 
 
-def load_models(calibration: Calibration | None = None) -> Models:
-    """Load the default weights, calibrated; runs on the inference worker, torch is imported there.
+def load_models(
+    calibration: Calibration | None = None,
+    segmenter: Path | None = None,
+    folder: Path | None = None,
+) -> Models:
+    """Load weights, calibrated; runs on the inference worker, torch is imported there.
 
     Half of the cores are left to the window and to other programs.
+
+    Args:
+        calibration: of the program's own weights; a checkpoint has none.
+        segmenter: a checkpoint, None for the program's own.
+        folder: of case files, beside which embeddings that take long are kept.
     """
     from scarseg import models
+    from scarseg.io.casefile import embeddings
 
     with _without_collections():
-        loaded = models.load_calibrated(models.load, calibration)
+        loaded = models.load_calibrated(
+            partial(models.load, segmenter), calibration if segmenter is None else None
+        )
+    if folder is not None:
+        store = embeddings.EmbeddingStore(folder / embeddings.FOLDER)
+        models.keep_embeddings(loaded.segmenter, store)
     models.limit_threads(model_threads(_cores()))
     return loaded
 
@@ -110,14 +127,30 @@ def make_window(
     models_loader: ModelsLoader | None = None,
     store_folder: Path | None = None,
     settings: QSettings | None = None,
+    calibration: Calibration | None = None,
 ) -> MainWindow:
-    """Create the window with its session; nothing is loaded until ``session.start()``."""
+    """Create the window with its session; nothing is loaded until ``session.start()``.
+
+    Args:
+        models_loader: loads other models than the chosen weights, for tests and pictures.
+        store_folder: of case files, the user's by default.
+        settings: the user's by default.
+        calibration: of the program's own weights.
+    """
     if store_folder is None:
         from scarseg.io.casefile import store
 
         store_folder = store.default_folder()
-    session = Session(models_loader or load_models, store_folder)
-    window = MainWindow(session, settings or QSettings("scarseg", "scarseg"))
+    settings = settings or QSettings("scarseg", "scarseg")
+
+    def load(segmenter: Path | None) -> Models:
+        if models_loader is not None:
+            return models_loader()
+        return load_models(calibration, segmenter, store_folder)
+
+    weights = ChosenWeights(remembered_segmenter(settings), load)
+    session = Session(weights, store_folder)
+    window = MainWindow(session, settings)
     session.setParent(window)
     return window
 
@@ -199,7 +232,7 @@ def main(
     if calibration is not None:
         remember_calibration(settings, None if str(calibration) == "none" else calibration)
     calibrated, problem = recall_calibration(settings)
-    window = make_window(models_loader or partial(load_models, calibrated), store_folder, settings)
+    window = make_window(models_loader, store_folder, settings, calibrated)
     if problem:
         window.banner.show_notice(problem)
     before, switched = sys.excepthook, sys.getswitchinterval()

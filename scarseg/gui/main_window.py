@@ -23,6 +23,7 @@ from scarseg.gui.actions import Actions
 from scarseg.gui.archive.controller import ArchiveController
 from scarseg.gui.commands import Commands
 from scarseg.gui.dialogs import Dialogs
+from scarseg.gui.follow_up.controller import FollowUpController
 from scarseg.gui.panels import status_bar, toolbar, welcome
 from scarseg.gui.panels.bullseye.panel import BullseyeController
 from scarseg.gui.panels.docks import LEFT, PanelDocks
@@ -137,6 +138,7 @@ class MainWindow(QMainWindow):
         self.archive = ArchiveController(
             session, settings, actions, self.status_bar, self.banner, self
         )
+        self.follow_up = FollowUpController(session, commands, actions, self.banner, self)
         self.dialogs.send_to_archive = self.archive.open_sending
         self.dialogs.may_send = self.archive.may_send
 
@@ -353,5 +355,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.archive.close()
+        self.follow_up.end()
+        self.follow_up.close()
         self.docks.save()
         super().closeEvent(event)

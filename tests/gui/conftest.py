@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from pytestqt.qtbot import QtBot
 
 from scarseg.case.stack import Stack
 from scarseg.gui import app
+from scarseg.gui.dialogs.earlier_study import EarlierStudy
+from scarseg.gui.dialogs.weights import WeightsChoice
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
 from scarseg.gui.session.export import ExportFormat, ExportRequest
@@ -36,9 +38,24 @@ class FakeDialogs:
         self.asked: list[str] = []
         self.title = self.subject = ""
         self.request: ExportRequest | None = None
+        self.earlier: EarlierStudy | None = EarlierStudy(0)
+        self.file: Path | None = None
+        self.choice: WeightsChoice | None = None
+        self.offered_studies: list[str] = []
 
-    def folder(self) -> Path | None:
+    def folder(self, title: str = "") -> Path | None:
         return self.path
+
+    def earlier_study(self, subject: str, studies: Sequence[str]) -> EarlierStudy | None:
+        self.subject, self.offered_studies = subject, list(studies)
+        return self.earlier
+
+    def weights(self, in_use: str, path: Path | None) -> WeightsChoice | None:
+        self.weights_in_use = in_use, path
+        return self.choice
+
+    def case_file(self) -> Path | None:
+        return self.file
 
     def files(self) -> list[Path]:
         return [self.path] if self.path else []

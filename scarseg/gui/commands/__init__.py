@@ -15,6 +15,7 @@ from scarseg.gui.commands.segmentation import SegmentationCommands
 from scarseg.gui.commands.slices import SliceCommands
 from scarseg.gui.commands.studies import StudyCommands
 from scarseg.gui.commands.wall import WallCommands
+from scarseg.gui.commands.weights import WeightsCommands
 from scarseg.gui.dialogs import Dialogs
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
@@ -48,6 +49,7 @@ class Commands(QObject):
         self.segmentation = SegmentationCommands(self._context)
         self.wall = WallCommands(self._context)
         self.export = ExportCommands(self._context, settings)
+        self.weights = WeightsCommands(self._context, settings)
         self.reader = ReaderName(self._context, settings, self)
         self.reader.changed.connect(self.said)
         session.thickness_needed.connect(self.studies.ask_thickness)
@@ -103,6 +105,7 @@ class Commands(QObject):
                 "report": self.export.write_page,
                 "save_prompts": self.export.save_prompts,
                 "reader": self.reader.set_reader,
+                "weights": self.weights.choose,
             }
         )
 

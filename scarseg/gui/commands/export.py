@@ -96,9 +96,10 @@ class ExportCommands(CommandGroup):
         if path is not None:
             export = partial(session_export.write_page, path, case, self.identify)
             write = partial(export, interval_of=self.interval_of(case))
-            self.write(write, path, reports=True, done=partial(self._show_page, path))
+            self.write(write, path, reports=True, done=partial(self.show_page, path))
 
-    def _show_page(self, path: Path, sentence: str) -> None:
+    def show_page(self, path: Path, sentence: str) -> None:
+        """Open a page that was written; where no program opens it, say where it is."""
         opened = self._dialogs.open_file(path)
         self._show_message(sentence if opened else f"{sentence}. No program here opens it.")
 

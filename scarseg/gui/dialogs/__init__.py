@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QStandardPaths, Qt, QUrl
@@ -11,6 +11,7 @@ from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from scarseg.gui.dialogs.about import NOTICE, AboutDialog, about_text
+from scarseg.gui.dialogs.earlier_study import EarlierStudy, get_earlier_study
 from scarseg.gui.dialogs.export import ExportDialog
 from scarseg.gui.dialogs.reading import get_reader, get_reason
 from scarseg.gui.dialogs.rereading import (
@@ -20,6 +21,7 @@ from scarseg.gui.dialogs.rereading import (
     get_rereading_plan,
 )
 from scarseg.gui.dialogs.shortcuts import ShortcutsDialog
+from scarseg.gui.dialogs.weights import WeightsChoice, get_weights
 from scarseg.gui.session.export import ExportFormat, ExportRequest
 from scarseg.models import Models
 
@@ -36,8 +38,8 @@ class Dialogs:
         documents = QStandardPaths.StandardLocation.DocumentsLocation
         self._folder = Path(QStandardPaths.writableLocation(documents))
 
-    def folder(self) -> Path | None:
-        chosen = QFileDialog.getExistingDirectory(self._parent, "Open folder")
+    def folder(self, title: str = "Open folder") -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(self._parent, title)
         return Path(chosen) if chosen else None
 
     def files(self) -> list[Path]:
@@ -116,6 +118,26 @@ class Dialogs:
     def rereading(self, offer: RereadingOptions) -> RereadingPlan | None:
         """Return who reads what again; None where the dialog was dismissed."""
         return get_rereading_plan(self._parent, offer)
+
+    def earlier_study(self, subject: str, studies: Sequence[str]) -> EarlierStudy | None:
+        """Return which study to compare with; None where the dialog was dismissed."""
+        return get_earlier_study(self._parent, subject, studies)
+
+    def case_file(self) -> Path | None:
+        """Return a case file; None where the dialog was dismissed."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self._parent, "Case file of the earlier study", "", "Case files (*.scarseg)"
+        )
+        return Path(chosen) if chosen else None
+
+    def weights(self, in_use: str, path: Path | None) -> WeightsChoice | None:
+        """Return which weights segment; None where the dialog was dismissed."""
+        return get_weights(self._parent, in_use, path, self._checkpoint)
+
+    def _checkpoint(self) -> Path | None:
+        kinds = "Weights (*.pth *.pt *.safetensors)"
+        chosen, _ = QFileDialog.getOpenFileName(self._parent, "Weights", "", kinds)
+        return Path(chosen) if chosen else None
 
     def which(self, names: list[str]) -> int | None:
         """Return the index of the re-reading to continue; None where the dialog was dismissed."""

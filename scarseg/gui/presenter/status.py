@@ -50,7 +50,11 @@ class StatusPresenter(QObject):
             return
         if current is not None and current.inference.proposing:
             n, ready = current.document.case.stack.n_slices, current.inference.n_ready
-            self._status_bar.show_progress(ready / n, f"{ready} of {n} slices ready")
+            text, part = f"{ready} of {n} slices ready", 0.0
+            if (under_way := current.inference.embedding_now) is not None:
+                k, part = under_way
+                text += f" · embedding slice {k + 1}, {100 * part:.0f} %"
+            self._status_bar.show_progress((ready + part) / n, text)
             return
         self._status_bar.show_progress(1.0, "")
         text = _weights(session.models)

@@ -16,7 +16,7 @@ from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.session.inference_queue import IdleTask, RequestKind, Task
 from scarseg.gui.session.inference_state import InferenceState, Readiness
 from scarseg.gui.workers import Worker
-from scarseg.models import Detection, Logits
+from scarseg.models import Detection, Logits, embed_step, embeds_in_steps
 
 if TYPE_CHECKING:
     from scarseg.segmentation.pipeline import LocatedHeart
@@ -95,6 +95,9 @@ class InferenceJobs:
             self.at_rest()
             return
         task, k = step
+        if task is Task.PROPOSE and self._embeds_first(k):
+            self._embed(k)
+            return
         {Task.DETECT: self._detect, Task.PROPOSE: self._propose}.get(task, self._answer)(k)
 
     @property
@@ -114,6 +117,7 @@ class InferenceJobs:
         """Stop proposing and answering; prompts stay, and are answered when a reader asks."""
         state = self._state
         pending = list(state.pending)
+        state.embedded_part.clear()
         self._turn += 1
         self._queue.clear()
         for k, readiness in enumerate(state.readiness):
@@ -183,6 +187,27 @@ class InferenceJobs:
     def _detection_failed(self, error: BaseException) -> None:
         self.cancel()
         self._report(error, "The heart was not found")
+
+    # Embeddings that take long
+
+    def _embeds_first(self, k: int) -> bool:
+        """Return whether a part of a slice's embedding is to be computed before its proposal."""
+        models = self._state.models
+        if models is None or not embeds_in_steps(models.segmenter):
+            return False
+        return self._state.embedded_part.get(k, 0.0) < 1
+
+    def _embed(self, k: int) -> None:
+        assert self._state.models is not None
+        segmenter, image = self._state.models.segmenter, self._document.case.stack.image(k)
+        self._run(
+            Task.EMBED, k, embed_step, segmenter, image,
+            done=partial(self._take_part, k), failed=partial(self._fail, k),
+        )  # fmt: skip
+
+    def _take_part(self, k: int, part: float) -> None:
+        self._state.embedded_part[k] = part
+        self._state.proposing_changed.emit()
 
     # Proposals
 

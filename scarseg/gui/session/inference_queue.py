@@ -19,6 +19,8 @@ class Task(StrEnum):
 
     DETECT = "detect"
     """Run the detector."""
+    EMBED = "embed"
+    """Compute the next part of an embedding that takes long."""
     PROPOSE = "propose"
     """Embed and propose."""
     ANSWER = "answer"

@@ -53,6 +53,8 @@ class InferenceState(QObject):
         self.queue = InferenceQueue(n)
         self.readiness = [Readiness.WAITING] * n
         self.embeddings: list[Embedding | None] = [None] * n
+        self.embedded_part: dict[int, float] = {}
+        """Part of the embedding that is done, of slices whose embedding takes long."""
         self.predictions = [PredictionCache() for _ in range(n)]
         self.scar_of_models: list[MaskArray | None] = [None] * n
         """Scar of each slice as the models predicted it last in this session."""
@@ -69,6 +71,12 @@ class InferenceState(QObject):
     def n_ready(self) -> int:
         """Number of slices that are embedded."""
         return sum(state is Readiness.READY for state in self.readiness)
+
+    @property
+    def embedding_now(self) -> tuple[int, float] | None:
+        """Return the slice whose embedding is under way, and the part of it that is done."""
+        under_way = {k: part for k, part in self.embedded_part.items() if part < 1}
+        return max(under_way.items(), key=lambda one: one[1], default=None)
 
     @property
     def proposing(self) -> bool:

@@ -25,6 +25,7 @@ from scarseg.gui.session.studies.case_builder import CaseBuilder
 from scarseg.gui.session.studies.stored_case import OpenedCase
 from scarseg.gui.session.studies.study import Entry, reading_summary
 from scarseg.gui.session.studies.study_list import StudyList
+from scarseg.gui.session.weights import ChosenWeights
 from scarseg.gui.workers import Worker
 from scarseg.models import Models
 
@@ -58,7 +59,7 @@ class Session(QObject):
     models_ready = pyqtSignal()
 
     def __init__(
-        self, models_loader: ModelsLoader, store_folder: Path, parent: QObject | None = None
+        self, weights: ChosenWeights, store_folder: Path, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self.study_list = StudyList()
@@ -67,7 +68,7 @@ class Session(QObject):
         self.models: Models | None = None
         self.models_problem = ""
         self.folder = store_folder
-        self._loader = models_loader
+        self.weights = weights
         self.inference_worker = Worker("inference", self)
         self.disk_worker = Worker("disk", self)
         self.measurement_worker = Worker("numbers", self)
@@ -152,7 +153,7 @@ class Session(QObject):
             self.disk_worker.run(f"import {name}", import_module, name)
         self.scanner.recall()
         self.inference_worker.run(
-            "load models", self._loader, done=self._take_models, failed=self._models_failed
+            "load models", self.weights, done=self._take_models, failed=self._models_failed
         )
 
     def _take_models(self, models: Models) -> None:
@@ -161,6 +162,41 @@ class Session(QObject):
             self._propose(self.current, models)
         self._plan_ahead()
         self.models_ready.emit()
+
+    def load_models(
+        self,
+        segmenter: Path | None,
+        done: Callable[[Models], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Load models with another segmenter behind the window; those in use stay meanwhile."""
+        self.inference_worker.run(
+            "other models", self.weights.load, segmenter, done=done, failed=failed, urgent=True
+        )
+
+    def use_models(self, models: Models, propose_again: bool) -> None:
+        """Use other models from now on, for the open case too.
+
+        Args:
+            models: loaded ones.
+            propose_again: propose the slices of the open case that are proposed and not protected
+                anew, one step of undo each; else they keep their labels.
+        """
+        self.models, self.models_problem = models, ""
+        self.ahead.forget()
+        self.closing.hurry()
+        current = self.current
+        if current is not None:
+            current.inference.stop()
+            self._show(self._builder.revive(current))
+            if propose_again and self.current is not None:
+                self._propose_unread(self.current)
+        self.models_ready.emit()
+
+    def _propose_unread(self, case: OpenCase) -> None:
+        for k, reading in enumerate(case.document.case.readings):
+            if reading.status is SliceStatus.PROPOSED and not reading.protected:
+                case.inference.propose_again(k)
 
     def _models_failed(self, error: BaseException) -> None:
         if not isinstance(error, (ScarsegError, ImportError, OSError, RuntimeError)):

@@ -13,8 +13,8 @@ from PyQt6.QtTest import QTest
 from scarseg.case.labels import Label
 from scarseg.errors import WeightsError
 from scarseg.gui import theme
+from scarseg.gui.panels.bullseye import faces
 from scarseg.gui.panels.bullseye import panel as bullseye_panel
-from scarseg.gui.panels.bullseye import view
 from scarseg.quant import segments
 from scarseg.quant.segment_tables import segment_rows
 from scarseg.quant.wall_map import map_wall
@@ -44,13 +44,13 @@ def _hover(panel, number: int | None) -> None:
 
 @pytest.mark.parametrize("vision", VISION)
 def test_transmurality_classes_can_be_distinguished(vision):
-    for one, other in combinations(view.COLOURS.values(), 2):
+    for one, other in combinations(faces.COLOURS.values(), 2):
         assert _distance(one, other, vision) >= APART, (one, other)
 
 
 def test_numbers_are_readable_on_every_class():
-    for kind, colour in view.COLOURS.items():
-        assert _contrast(view.TEXT_COLOURS[kind], colour) >= READABLE, kind
+    for kind, colour in faces.COLOURS.items():
+        assert _contrast(faces.TEXT_COLOURS[kind], colour) >= READABLE, kind
 
 
 def test_the_panel_is_closed_until_its_action(reading):

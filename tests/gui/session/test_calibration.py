@@ -101,8 +101,8 @@ def test_the_window_starts_with_what_it_was_given_last(
 ) -> None:
     started: list[Calibration | None] = []
 
-    def make_window(loader: Any, *_: object) -> None:
-        started.extend(loader.args)
+    def make_window(_loader: Any, _folder: Any, _settings: Any, calibration: Any) -> None:
+        started.append(calibration)
         raise Opened
 
     monkeypatch.setattr(app, "make_window", make_window)

@@ -21,26 +21,11 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from scarseg.gui import theme
+from scarseg.gui.panels.bullseye.faces import COLOURS, SegmentFace, percent_face
 from scarseg.quant import bullseye_layout
 from scarseg.quant.bullseye_layout import whole_percent
 from scarseg.quant.segments import SEGMENTS, Level, Segment, Territory
-from scarseg.quant.transmurality import TransmuralityClass, transmurality_class
 
-COLOURS = {
-    TransmuralityClass.NONE: "#26313b",
-    TransmuralityClass.TO_25: "#5a3a1e",
-    TransmuralityClass.TO_50: "#a8600a",
-    TransmuralityClass.TO_75: "#ee9a1c",
-    TransmuralityClass.TO_100: "#ffe4b0",
-}
-"""From the background of the window to bright: an order that colour-blind readers see too."""
-TEXT_COLOURS = {
-    TransmuralityClass.NONE: "#d7dee5",
-    TransmuralityClass.TO_25: "#ffffff",
-    TransmuralityClass.TO_50: "#ffffff",
-    TransmuralityClass.TO_75: "#0c1114",
-    TransmuralityClass.TO_100: "#0c1114",
-}
 MARGIN = 15
 """Space around the circle for the names of the walls, in pixels."""
 LEGEND_HEIGHT = 24
@@ -105,8 +90,26 @@ class BullseyeView(QWidget):
 
     def colour_of(self, number: int) -> str | None:
         """Return the colour of a segment; None where no slice shows it."""
+        face = self._face_of(number)
+        return None if face is None else face.colour
+
+    # What a subclass for other figures replaces
+
+    def _face_of(self, number: int) -> SegmentFace | None:
+        """Return how a segment looks; None where no slice shows it."""
         percent = self._percents.get(number)
-        return None if percent is None else COLOURS[transmurality_class(percent)]
+        return None if percent is None else percent_face(percent)
+
+    def _artery_text(self, artery: Territory) -> str:
+        """Return the figure of a territory, empty where there is none."""
+        percent = self._arteries.get(artery)
+        return "" if percent is None else f"{whole_percent(percent)} %"
+
+    def _legend(self) -> list[tuple[str, str]]:
+        """Return text and colour of every class."""
+        names = [str(kind).replace(" to ", "–") for kind in COLOURS]
+        names[0] += " %"
+        return list(zip(names, COLOURS.values(), strict=True))
 
     # Mouse and keyboard
 
@@ -224,22 +227,20 @@ class BullseyeView(QWidget):
         painter.end()
 
     def _paint_segment(self, painter: QPainter, segment: Segment) -> None:
-        percent = self._percents.get(segment.number)
+        face = self._face_of(segment.number)
         path, centre = self._sector(segment), self.position_of(segment.number)
-        kind = None if percent is None else transmurality_class(percent)
         painter.setPen(QPen(QColor(theme.BACKGROUND), 1.2))
-        painter.setBrush(QColor(theme.BACKGROUND if kind is None else COLOURS[kind]))
+        painter.setBrush(QColor(theme.BACKGROUND if face is None else face.colour))
         painter.drawPath(path)
-        if kind is None or percent is None:
+        if face is None:
             painter.fillPath(path, QBrush(QColor(theme.LINE), Qt.BrushStyle.BDiagPattern))
             self._write(painter, centre, str(segment.number), theme.MUTED, 10)
             return
         along = self._direction_along(segment)
-        self._write(
-            painter, centre - 7 * along, whole_percent(percent), TEXT_COLOURS[kind], 12, True
-        )
-        number_colour = theme.colour(TEXT_COLOURS[kind], 0.8)
-        self._write(painter, centre + 10 * along, str(segment.number), number_colour, 9)
+        wider = 3 * max(len(face.text) - 3, 0)
+        self._write(painter, centre - (7 + wider) * along, face.text, face.text_colour, 12, True)
+        number_colour = theme.colour(face.text_colour, 0.8)
+        self._write(painter, centre + (10 + wider) * along, str(segment.number), number_colour, 9)
 
     def _direction_along(self, segment: Segment) -> QPointF:
         """Return the unit vector along a segment, to the right or down.
@@ -281,9 +282,8 @@ class BullseyeView(QWidget):
             painter.restore()
         area = QRectF(0, 0, self.width(), self.height() - LEGEND_HEIGHT)
         for artery, side in _ARTERIES.items():
-            percent = self._arteries.get(artery)
             painter.setPen(QColor(theme.TEXT))
-            text = str(artery) if percent is None else f"{artery}\n{whole_percent(percent)} %"
+            text = "\n".join(part for part in (str(artery), self._artery_text(artery)) if part)
             font = painter.font()
             font.setPixelSize(theme.px(11))
             font.setBold(True)
@@ -291,12 +291,12 @@ class BullseyeView(QWidget):
             painter.drawText(area, side, text)
 
     def _paint_legend(self, painter: QPainter) -> None:
-        across = self.width() / len(COLOURS)
+        legend = self._legend()
+        across = self.width() / max(len(legend), 1)
         top = self.height() - LEGEND_HEIGHT + 4
-        for n, (kind, name) in enumerate(COLOURS.items()):
+        for n, (text, name) in enumerate(legend):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(name))
             painter.drawRect(QRectF(n * across + 0.5, top, across - 1, 5))
-            text = str(kind).replace(" to ", "–") + (" %" if n == 0 else "")
             at = QPointF((n + 0.5) * across, top + 12)
             self._write(painter, at, text, theme.QUIET, 10)
