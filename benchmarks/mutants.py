@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -33,6 +36,11 @@ TESTS = {
     "segmentation.proposal": ("segmentation/test_proposal.py",),
     "case.positions": ("case/test_positions.py", "quant/test_mass_overlap.py"),
 }
+_PYTEST = (
+    *("-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+hypothesis.settings.register_profile("few", max_examples=10, derandomize=True, database=None)
 LIMIT_S = 300
 """A mutant that runs longer counts as noticed: its loop has no end."""
 _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
@@ -134,6 +142,17 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.source, self.name, "exec"), module.__dict__)
 
 
+def load_libraries(tests: Sequence[str]) -> None:
+    """Import what the tests import, and forget the modules of this repository again.
+
+    Every mutant is tried in a process forked from this one: it then loads no library.
+    """
+    for test in ("conftest.py", *tests):
+        importlib.import_module(f"tests.{test.removesuffix('.py').replace('/', '.')}")
+    for name in [one for one in sys.modules if one.split(".")[0] in ("scarseg", "tests")]:
+        del sys.modules[name]
+
+
 def survives(name: str, source: str, tests: Sequence[str]) -> bool:
     """Return whether all tests pass with the changed module, in a process forked for it."""
     pid = os.fork()
@@ -143,10 +162,9 @@ def survives(name: str, source: str, tests: Sequence[str]) -> bool:
         os.dup2(null, 1)
         os.dup2(null, 2)
         sys.meta_path.insert(0, _Finder(name, source))
-        import pytest
-
+        hypothesis.settings.load_profile("few")
         paths = [str(ROOT / "tests" / one) for one in tests]
-        os._exit(int(pytest.main(["-n", "0", "-x", "-q", "-p", "no:randomly", *paths])))
+        os._exit(int(pytest.main([*_PYTEST, *paths])))
     _, status = os.waitpid(pid, 0)
     return status == 0
 
@@ -165,8 +183,7 @@ def main() -> int:
         for one in every:
             print(f"{path.name}:{one.line}: {one.before}  ->  {one.after}")
         return 0
-    import hypothesis  # noqa: F401 - once, before the forks
-
+    load_libraries(TESTS[options.module])
     os.chdir(ROOT)
     name = f"scarseg.{options.module}"
     if not survives(name, path.read_text(encoding="utf-8"), TESTS[options.module]):
