@@ -176,23 +176,23 @@ def _best_near_heart(hearts: Sequence[Sequence[Detection]], reach: float) -> dic
 
     Near is a distance of centres of at most ``reach`` times the size of the box there.
     """
-    best: dict[int, Detection] = {}
-    most = -1.0
+    groups: list[dict[int, Detection]] = []
     for anchor in (one for several in hearts for one in several):
         size = (anchor.box.width + anchor.box.height) / 2
-        near = {
-            k: max(some, key=lambda one: one.score)
-            for k, several in enumerate(hearts)
-            if (
-                some := [
-                    one for one in several if _centre_distance(one.box, anchor.box) <= reach * size
-                ]
-            )
-        }
-        support = sum(one.score for one in near.values())
-        if support > most:
-            best, most = near, support
-    return best
+        groups.append(
+            {
+                k: max(some, key=lambda one: one.score)
+                for k, several in enumerate(hearts)
+                if (
+                    some := [
+                        one
+                        for one in several
+                        if _centre_distance(one.box, anchor.box) <= reach * size
+                    ]
+                )
+            }
+        )
+    return max(groups, key=lambda near: sum(one.score for one in near.values()), default={})
 
 
 def _centre_distance(a: Box, b: Box) -> float:
@@ -257,19 +257,11 @@ def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
     predicted = wall | (logits.blood_pool > 0)
     heart = np.zeros_like(predicted)
     # Holes lie within the bounding rectangle: filling only there saves most of a large slice.
-    around = _rectangle(predicted)
-    heart[around] = ndimage.binary_fill_holes(largest_component(predicted[around]))
+    for around in ndimage.find_objects(predicted.astype(np.uint8)):
+        heart[around] = ndimage.binary_fill_holes(largest_component(predicted[around]))
     stronger = logits.wall >= logits.blood_pool
     wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
     return wall, heart & ~wall
-
-
-def _rectangle(mask: MaskArray) -> tuple[slice, slice]:
-    """Return the smallest rectangle (row, column) that holds a mask; empty where it is."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return slice(0, 0), slice(0, 0)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def scar_boxes(
@@ -328,7 +320,7 @@ def _detected_scars(
 def largest_component(mask: MaskArray) -> MaskArray:
     """Keep the largest component (four neighbours) of a mask (row, column)."""
     components, n = ndimage.label(mask)
-    if n < 2:
+    if not n:
         return mask
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
@@ -385,10 +377,8 @@ def _merge(boxes: list[Box], overlap: float) -> list[Box]:
 
 def _overlap_of_smaller(a: Box, b: Box) -> float:
     """Return the overlap of two boxes as a share of the smaller one."""
-    width = min(a.column1, b.column1) - max(a.column0, b.column0)
-    height = min(a.row1, b.row1) - max(a.row0, b.row0)
-    if width <= 0 or height <= 0:
-        return 0.0
+    width = max(0.0, min(a.column1, b.column1) - max(a.column0, b.column0))
+    height = max(0.0, min(a.row1, b.row1) - max(a.row0, b.row0))
     return width * height / min(a.width * a.height, b.width * b.height)
 
 

@@ -16,7 +16,7 @@ from scarseg.case.labels import Label, LabelArray
 from scarseg.case.measurements import MassConvention, Measurements
 from scarseg.case.stack import LoadWarning, SliceSource, Stack
 from scarseg.errors import InputError
-from scarseg.quant.mass import measure, slice_depths_mm
+from scarseg.quant.mass import ProposedInfarct, measure, slice_depths_mm
 
 THICKNESS, SPACING = MassConvention.THICKNESS, MassConvention.SPACING
 
@@ -135,7 +135,10 @@ def test_depths_of_two_slices_are_their_distance() -> None:
     assert slice_depths_mm(make_stack((2, 2, 2), [0, 9]), SPACING) == pytest.approx((9, 9))
 
 
-@pytest.mark.parametrize(("header", "depth"), [(9.5, 9.5), (None, 8.0), (0.0, 8.0)])
+@pytest.mark.parametrize(
+    ("header", "depth"),
+    [(9.5, 9.5), (0.8, 0.8), (None, 8.0), (0.0, 8.0), (-0.5, 8.0), (float("inf"), 8.0)],
+)
 def test_single_slice_falls_back_and_warns(header: float | None, depth: float) -> None:
     shape = (1, 4, 4)
     stack = replace(make_stack(shape, [0]), spacing_between_slices_mm=header)
@@ -146,7 +149,8 @@ def test_single_slice_falls_back_and_warns(header: float | None, depth: float) -
 
 
 @pytest.mark.parametrize(
-    ("spacing", "warned"), [(8.0, False), (8.07, False), (8.09, True), (7.93, False), (7.9, True)]
+    ("spacing", "warned"),
+    [(8.0, False), (8.08, False), (8.085, True), (7.925, False), (7.915, True)],
 )
 def test_conventions_apart_by_more_than_one_percent_are_warned_about(
     spacing: float, warned: bool
@@ -181,6 +185,112 @@ def test_impossible_density_is_refused(density: float) -> None:
             make_stack((1, 2, 2), [0]),
             density_g_per_ml=density,
         )
+
+
+@pytest.mark.parametrize("density", [0.5, 1.0])
+def test_any_positive_density_scales_the_mass(density: float) -> None:
+    shape = (1, 2, 2)
+    result = measured(
+        labels_with(shape, {Label.SCAR: 2}), make_stack(shape, [0]), density_g_per_ml=density
+    )
+    assert result.scar_mass_thickness_g == pytest.approx(density * 1e-3 * 2 * 8)
+
+
+@pytest.mark.parametrize(("shape", "n_statuses"), [((2, 2, 3), 2), ((2, 2, 2), 1)])
+def test_labels_and_statuses_must_fit_the_stack(
+    shape: tuple[int, int, int], n_statuses: int
+) -> None:
+    with pytest.raises(ValueError, match="must fit"):
+        measure(
+            np.zeros(shape, dtype=np.uint8),
+            make_stack((2, 2, 2), [0, 8]),
+            [SliceStatus.PROPOSED] * n_statuses,
+        )
+
+
+def test_slices_that_only_touch_do_not_overlap() -> None:
+    """Of slices of 100 mm those overlap that are less than 99 mm apart."""
+    for spacing, convention in ((99.0, THICKNESS), (98.9, SPACING)):
+        stack = make_stack((3, 2, 2), [0, spacing, 2 * spacing], thickness=100.0)
+        result = measured(labels_with((3, 2, 2), {Label.SCAR: 1}), stack)
+        assert result.convention is convention
+
+
+def test_empty_labels_warn_of_nothing() -> None:
+    stack = make_stack((3, 2, 2), [0, 10, 20])
+    assert measured(np.zeros((3, 2, 2), dtype=np.uint8), stack).warnings == ()
+
+
+def test_proposed_infarct_is_weighed_like_the_measured_one() -> None:
+    """Pixels of 1.5 x 2 mm, 8 mm thick, 10 mm apart."""
+    shape = (3, 4, 4)
+    stack = make_stack(shape, [0, 10, 20], (1.5, 2.0))
+    proposed = (ProposedInfarct(4, True), None, ProposedInfarct(2, False))
+    result = measured(labels_with(shape, {Label.SCAR: 5}), stack, proposed=proposed)
+    assert result.slices[0].scar_area_mm2 == pytest.approx(5 * 3)
+    assert [one.changed for one in result.slices] == [True, None, False]
+    by_slice = [
+        (one.scar_mass_proposed_thickness_g, one.scar_mass_proposed_spacing_g)
+        for one in result.slices
+    ]
+    assert by_slice[0] == pytest.approx((1.05e-3 * 4 * 3 * 8, 1.05e-3 * 4 * 3 * 10))
+    assert by_slice[1] == (None, None)
+    assert by_slice[2] == pytest.approx((1.05e-3 * 2 * 3 * 8, 1.05e-3 * 2 * 3 * 10))
+    assert result.scar_mass_proposed_thickness_g == pytest.approx(1.05e-3 * 6 * 3 * 8)
+    assert result.scar_mass_proposed_spacing_g == pytest.approx(1.05e-3 * 6 * 3 * 10)
+    unknown = measured(labels_with(shape, {Label.SCAR: 5}), stack)
+    assert unknown.scar_mass_proposed_thickness_g is None
+    assert unknown.scar_mass_proposed_spacing_g is None
+
+
+UNSEEN, PROPOSED = SliceStatus.UNSEEN, SliceStatus.PROPOSED
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "sought", "n_mvo"),
+    [
+        (PROPOSED, {Label.SCAR: 3}, False, None),
+        (PROPOSED, {Label.SCAR: 1}, False, None),
+        (PROPOSED, {Label.SCAR: 3}, True, 0),
+        (PROPOSED, {Label.SCAR: 3, Label.MVO: 1}, False, 1),
+        (PROPOSED, {Label.MYOCARDIUM: 3}, False, 0),
+        (UNSEEN, {}, True, None),
+        (UNSEEN, {Label.SCAR: 1}, True, 0),
+        (UNSEEN, {Label.SCAR: 1}, False, None),
+    ],
+)
+def test_mvo_is_zero_only_where_it_was_looked_for(
+    status: SliceStatus, counts: dict[Label, int], sought: bool, n_mvo: int | None
+) -> None:
+    shape = (2, 3, 3)
+    stack = make_stack(shape, [0, 10])
+    result = measure(
+        labels_with(shape, counts), stack, [status, UNSEEN], mvo_sought=(sought, False)
+    )
+    first = result.slices[0]
+    grams = None if n_mvo is None else pytest.approx(1.05e-3 * n_mvo * 8)
+    assert (first.n_mvo_voxels, first.mvo_mass_thickness_g) == (n_mvo, grams)
+    assert result.mvo_mass_thickness_g == grams
+    spaced = None if n_mvo is None else pytest.approx(1.05e-3 * n_mvo * 10)
+    assert (first.mvo_mass_spacing_g, result.mvo_mass_spacing_g) == (spaced, spaced)
+
+
+def test_mvo_of_a_stack_is_unknown_where_one_slice_with_scar_is() -> None:
+    shape = (2, 3, 3)
+    labels = labels_with(shape, {Label.SCAR: 2, Label.MVO: 1}, {Label.SCAR: 2})
+    stack, statuses = make_stack(shape, [0, 10]), [PROPOSED] * 2
+    assert measure(labels, stack, statuses, mvo_sought=(True, False)).mvo_mass_g is None
+    sought = measure(labels, stack, statuses, mvo_sought=(True, True))
+    assert sought.mvo_mass_g == pytest.approx(1.05e-3 * 8)
+
+
+def test_labelled_mvo_shows_that_it_was_looked_for() -> None:
+    shape = (2, 3, 3)
+    stack = make_stack(shape, [0, 10])
+    scar = {Label.SCAR: 2}
+    assert measured(labels_with(shape, scar, scar), stack).mvo_mass_g is None
+    with_mvo = measured(labels_with(shape, scar, {**scar, Label.MVO: 1}), stack)
+    assert [one.n_mvo_voxels for one in with_mvo.slices] == [0, 1]
 
 
 def test_reviewed_slices_are_counted() -> None:
