@@ -479,3 +479,40 @@ def test_the_region_decides_the_half_maximum_wherever_it_lies(method: ThresholdM
     assert one.reason is None
     assert np.array_equal(one.infarct, other.infarct)
     assert np.array_equal(one.infarct, infarct_mask(labels))
+
+
+def test_rules_unless_others_are_asked_for() -> None:
+    assert ThresholdRules() == ThresholdRules(Scope.SLICE, 100.0, 10.0, True, True)
+
+
+def test_a_threshold_at_remote_is_not_below_it() -> None:
+    """Remote is 20 everywhere; half of 40 is 20, half of 39 is below."""
+    for brightest, reason in ((40.0, None), (39.0, MethodUnfit.BELOW_REMOTE)):
+        pixels, wall = strip([20.0] * 12 + [brightest])
+        remote = np.zeros_like(wall)
+        remote[0, 0, :12] = True
+        drawn = RemoteRegion.drawn(remote)
+        found = threshold_scar(M.FWHM_MAX, pixels, wall, SPACING, remote=drawn, rules=PLAIN)
+        assert found.reason is reason
+
+
+def test_fwhm_grows_in_a_region_that_is_the_whole_image() -> None:
+    pixels, wall = strip([100, 80, 0, 70])
+    found = threshold_scar(M.FWHM_MAX, pixels, wall, SPACING, region=wall, rules=PLAIN)
+    assert np.flatnonzero(found.scar).tolist() == [0, 1]
+
+
+def test_scar_outside_the_wall_has_no_region() -> None:
+    wall = np.ones((1, 1, 12), dtype=bool)
+    wall[0, 0, 5] = False
+    scar = ~wall
+    assert not scar_region(wall, scar, SPACING).any()
+    assert np.flatnonzero(scar_region(wall, scar, SPACING, scar)).tolist() == []
+
+
+def test_half_maximum_of_one_slice_without_a_region_is_sought_in_its_wall() -> None:
+    pixels, labels = ring_stack()
+    wall = wall_mask(labels)
+    one = fwhm_mask(pixels[0], wall[0], (1.5, 1.0))
+    assert np.array_equal(one, fwhm_mask(pixels[:1], wall[:1], (1.5, 1.0))[0])
+    assert one.any()
