@@ -60,20 +60,6 @@ class DrawnHeart:
         return [] if box is None else [Detection(box, Structure.LEFT_VENTRICLE, 1.0)]
 
 
-class RememberingDetector:
-    """A detector that runs on every image once."""
-
-    def __init__(self, detector: Any) -> None:
-        self.detector, self.identity = detector, detector.identity
-        self.found: dict[bytes, Any] = {}
-
-    def detect(self, image: SliceImage) -> Any:
-        key = _digest(image.pixels)
-        if key not in self.found:
-            self.found[key] = self.detector.detect(image)
-        return self.found[key]
-
-
 class RememberingSegmenter:
     """A segmenter that predicts the same prompts once; its answers can be kept in a file.
 

@@ -1,10 +1,12 @@
 """Choose the rules between logits and scar on patients whose segmenter never saw them.
 
     python benchmarks/scar_rules.py EMIDEC --folds DIR [--rules GROUP ...]
-    python benchmarks/scar_rules.py EMIDEC --segmenter FILE [--patients inner] [--rules GROUP ...]
+    python benchmarks/scar_rules.py EMIDEC --first-network --patients NAMES [--rules GROUP ...]
 
 With ``--folds`` (the output of ``cross_validation.py``) every patient is read by the weights of
-the fold that left it out. Every patient is read as it came and with thickened walls. What the
+the fold that left it out, else by the shipped weights or, with ``--first-network``, by the first of
+their networks, which saw neither the validation nor the tuning patients. The left ventricle is the
+reference's box, drawn 5 % off. Every patient is read as it came and with thickened walls. What the
 networks answer is kept, so that another set of rules costs little. The last table chooses by
 cross-validation: of each group, the rules that are best on four folds are measured on the fifth.
 """
@@ -21,12 +23,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.fold_reading import PARTS as ALL_PARTS
 from benchmarks.fold_reading import PatientRow, figures, gated, read_patient, show
-from benchmarks.folds import FOLDS, RememberingDetector, RememberingSegmenter, held_out
+from benchmarks.folds import FOLDS, SEED, DrawnHeart, RememberingSegmenter, held_out
 from benchmarks.other_scanners import THICK
 from scarseg import models
 from scarseg.evaluation.patients import choose_patients
 from scarseg.models import Models
+from scarseg.models.segmenter import MIRRORS, CompactSegmenter, load_segmenter
 from scarseg.segmentation.proposal import RULES, ProposalRules
 from scarseg.training.cases import TrainingCase, read_data
 from scarseg.training.wall_warp import warp_case
@@ -84,8 +88,8 @@ GROUPS: dict[str, dict[str, ProposalRules]] = {
         },
     },
 }
-PARTS = {"walls": ("box", "wall"), "islands": (), "clicks": ("clicks",)}
-CHOSEN_BY = {"walls": ("auto", "box", "+wall"), "islands": ("rule",), "clicks": ("+3",)}
+PARTS = {"walls": ("box",), "islands": (), "clicks": ("clicks",)}
+CHOSEN_BY = {"walls": ("auto", "box"), "islands": ("rule",), "clicks": ("+3",)}
 LIMITS = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 200.0, 250.0, 300.0)
 """Limits of the gate to compare, in mm2."""
 
@@ -99,14 +103,21 @@ def folded(
     return held_out(options.data[0], options.folds, thick, options.views, only)
 
 
-def shipped(options: argparse.Namespace) -> dict[str, list[Patient]]:
+def shipped(options: argparse.Namespace, thick: bool) -> Iterator[Patient]:
+    """Return the patients asked for with the shipped weights, or with their first network."""
     cases, _ = choose_patients(read_data(options.data), options.patients)
-    loaded = models.load(options.segmenter, options.detector, "cpu")
-    own = Models(RememberingSegmenter(loaded.segmenter), RememberingDetector(loaded.detector))
-    return {
-        "plain": [(0, case, own, None) for case in cases],
-        "thick": [(0, warp_case(case, THICK), own, None) for case in cases],
-    }
+    whole = load_segmenter(options.segmenter, "cpu")
+    assert isinstance(whole, CompactSegmenter)
+    networks = whole.networks[:1] if options.first_network else whole.networks
+    segmenter = CompactSegmenter(networks, whole.identity, "cpu", whole.takes_walls)
+    if options.first_network:
+        segmenter.mirrors = [MIRRORS[: options.views]]
+    for n, case in enumerate(cases):
+        seen = warp_case(case, THICK) if thick else case
+        both = Models(RememberingSegmenter(segmenter), DrawnHeart(seen, SEED))
+        name = f"{'thick' if thick else 'plain'}-{case.name}.answers"
+        file = None if options.answers is None else options.answers / name
+        yield n % FOLDS, seen, both, file
 
 
 def read_all(
@@ -161,19 +172,19 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=4, help="mirrored views to average")
     parser.add_argument("--patients", default="inner")
     parser.add_argument("--segmenter", default=None)
-    parser.add_argument("--detector", default=None)
+    parser.add_argument("--first-network", action="store_true")
+    parser.add_argument("--answers", type=Path, help="folder that keeps what networks answer")
     parser.add_argument("--rules", nargs="+", default=["none", "now"], choices=[*GROUPS, "gate"])
     parser.add_argument("--walls", nargs="+", default=["plain", "thick"])
     options = parser.parse_args()
     models.limit_threads(1)
-    patients = shipped(options) if options.folds is None else {}
+    patients = shipped if options.folds is None else folded
     for group in options.rules:
         rules = GROUPS["now" if group == "gate" else group]
-        parts = () if group == "gate" else PARTS.get(group, ("box", "wall", "clicks"))
+        parts = () if group == "gate" else PARTS.get(group, ALL_PARTS)
         rows = {}
         for kind in options.walls:
-            some = patients.get(kind) or folded(options, kind == "thick")
-            rows[kind] = read_all(some, rules, parts)
+            rows[kind] = read_all(patients(options, kind == "thick"), rules, parts)
             if group != "gate":
                 print(f"\n{group}, {kind}, {len(next(iter(rows[kind].values())))} patients")
                 show(rows[kind])

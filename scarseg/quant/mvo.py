@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -12,8 +14,25 @@ from scarseg.quant.remote import N_SD, RemoteSignal, propose_remote
 
 OUTSIDE_SHARE = 0.1
 """A dark core has at most this share of its pixel faces on the outside of the heart."""
-SMALLEST_MVO_MM2 = 10.0
-"""A smaller dark core is noise."""
+
+
+@dataclass(frozen=True)
+class MvoRule:
+    """Thresholds of a dark core.
+
+    Args:
+        n_sd: a core is at most this many SD of remote wall brighter than its mean,
+        scar_share: or at most this share of the way from there to the bright infarct of its slice
+            (90th percentile), whichever is more: blood and scar beside a core brighten its edge.
+        smallest_mm2: a smaller core is noise.
+    """
+
+    n_sd: float = N_SD
+    scar_share: float = 0.0
+    smallest_mm2: float = 10.0
+
+
+MVO_RULE = MvoRule()
 
 
 def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
@@ -67,14 +86,18 @@ def _component_faces(
 
 
 def label_mvo(
-    pixels: FloatArray, labels: LabelArray, signal: RemoteSignal, spacing: tuple[float, float]
+    pixels: FloatArray,
+    labels: LabelArray,
+    signal: RemoteSignal,
+    spacing: tuple[float, float],
+    rule: MvoRule = MVO_RULE,
 ) -> LabelArray:
     """Label the dark cores of one slice (row, column) as MVO.
 
     A core is a component (four neighbours) of infarct, or of wall enclosed by it, that is not
-    enhanced (at most mean + 2 SD of remote wall) and lies within enhanced infarct or between it
+    enhanced (see :class:`MvoRule`) and lies within enhanced infarct or between it
     and the blood pool: more of its pixel faces touch enhanced infarct than other wall and
-    background, and at least as many as touch the pool. Cores below 10 mm2 are left as they are.
+    background, and at least as many as touch the pool. Smaller cores are left as they are.
 
     Args:
         pixels, labels: (row, column).
@@ -83,13 +106,17 @@ def label_mvo(
     """
 
     infarct = infarct_mask(labels)
-    enhanced = infarct & (pixels > signal.mean + N_SD * signal.sd)
+    level = signal.mean + rule.n_sd * signal.sd
+    if rule.scar_share and infarct.any():
+        bright = float(np.percentile(pixels[infarct], 90))
+        level = max(level, signal.mean + rule.scar_share * (bright - signal.mean))
+    enhanced = infarct & (pixels > level)
     dark = (infarct | dark_cores(infarct, wall_mask(labels))) & ~enhanced
     components, _ = ndimage.label(dark)
     sizes = np.bincount(components.ravel()) * (spacing[0] * spacing[1])
     pool = labels == Label.BLOOD_POOL
     out = labels.copy()
-    for number in np.flatnonzero(sizes[1:] >= SMALLEST_MVO_MM2) + 1:
+    for number in np.flatnonzero(sizes[1:] >= rule.smallest_mm2) + 1:
         core: MaskArray = components == number
         on_scar, on_pool = _faces(core, enhanced), _faces(core, pool)
         if on_scar > _faces(core, ~(core | enhanced | pool)) and on_scar >= on_pool:
@@ -105,7 +132,10 @@ def _faces(core: MaskArray, other: MaskArray) -> int:
 
 
 def propose_mvo(
-    pixels: FloatArray, labels: LabelArray, spacing: tuple[float, float]
+    pixels: FloatArray,
+    labels: LabelArray,
+    spacing: tuple[float, float],
+    rule: MvoRule = MVO_RULE,
 ) -> LabelArray | None:
     """Label the dark cores of a stack (slice, row, column) as MVO; None without remote wall.
 
@@ -116,7 +146,7 @@ def propose_mvo(
         return None
     return np.stack(
         [
-            label_mvo(image, one, signal, spacing) if infarct_mask(one).any() else one
+            label_mvo(image, one, signal, spacing, rule) if infarct_mask(one).any() else one
             for image, one in zip(pixels, labels, strict=True)
         ]
     )
