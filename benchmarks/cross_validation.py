@@ -2,6 +2,7 @@
 
     python benchmarks/cross_validation.py train EMIDEC ACDC -o DIR [--chance]
     python benchmarks/cross_validation.py read EMIDEC -o DIR [--folds 0 1] [--walls plain thick]
+    python benchmarks/cross_validation.py choose EMIDEC -o DIR [--rules walls clicks gate]
 
 ``train``: weights begin with cine and simulated stacks, without one labelled scar of a patient;
 five fine-tunings each leave one fold of the patients out: the validation patients, then the
@@ -9,14 +10,16 @@ others in four. With ``--chance`` the first fold also begins from nothing, which
 start is worth. Finished parts stay in the output folder, so that a stopped run goes on.
 
 ``read``: every patient by the weights that never saw it, as it came and with thickened walls, by
-the rules in use; what the networks answer is kept in the output folder for other rules
-(``scar_rules.py``). How a reader is simulated: ``fold_reading.py``.
+the rules in use; what the networks answer is kept in the output folder for other rules.
+``choose``: the same by other rules, as ``scar_rules.py --folds``, and which are best. How a reader
+is simulated: ``fold_reading.py``.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -25,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.fold_reading import PARTS, PatientRow, read_patient, show
 from benchmarks.folds import deal, held_out
+from benchmarks.scar_rules import GROUPS, Patient, compare_rules
 from scarseg.segmentation.proposal import RULES
 from scarseg.training.cases import TrainingCase, read_cases, simulate_cases
 from scarseg.training.segmenter.compact import CompactTraining
@@ -85,6 +89,13 @@ def read_folds(options: argparse.Namespace) -> None:
     show(tables)
 
 
+def choose_rules(options: argparse.Namespace) -> None:
+    def patients(thick: bool) -> Iterator[Patient]:
+        return held_out(options.emidec, options.output, thick, options.views, options.folds)
+
+    compare_rules(patients, options.rules, options.walls, options.only)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     steps = parser.add_subparsers(required=True)
@@ -103,7 +114,15 @@ def main() -> int:
     reading.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     reading.add_argument("--views", type=int, default=4)
     reading.set_defaults(run=read_folds)
-    for one in (training, reading):
+    choosing = steps.add_parser("choose")
+    choosing.add_argument("emidec", type=Path)
+    choosing.add_argument("--folds", type=int, nargs="+", default=[])
+    choosing.add_argument("--walls", nargs="+", default=["plain", "thick"])
+    choosing.add_argument("--rules", nargs="+", default=list(GROUPS), choices=[*GROUPS, "gate"])
+    choosing.add_argument("--only", nargs="+", default=[], help="rules by name")
+    choosing.add_argument("--views", type=int, default=4)
+    choosing.set_defaults(run=choose_rules)
+    for one in (training, reading, choosing):
         one.add_argument("-o", "--output", type=Path, required=True)
         one.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ GROUPS: dict[str, dict[str, ProposalRules]] = {
     "none": {"no rules": NO_RULES},
     "now": {"now": RULES},
     "walls": {
-        f"{level:g}, {mm:g} mm": at_level(level, mm) for level in LEVELS for mm in (0.0, 2.0, 4.0)
+        f"{level:g}, {mm:g} mm": at_level(level, mm) for level in LEVELS for mm in (0.0, 2.0, 3.0)
     },
     "islands": {f"{mm2:g} mm2": replace(RULES, island_mm2=mm2) for mm2 in (8.0, 15.0, 30.0, 50.0)},
     "clicks": {
@@ -164,6 +165,36 @@ def show_gate(rows: dict[str, list[PatientRow]]) -> None:
         print("weakest:", ", ".join(weak))
 
 
+def compare_rules(
+    patients: Callable[[bool], Iterable[Patient]],
+    groups: Sequence[str],
+    walls: Sequence[str],
+    only: Sequence[str] = (),
+) -> None:
+    """Print every group of rules, on plain and thickened walls, and which is chosen.
+
+    Args:
+        patients: returns them, with thickened walls or without.
+        groups: names in ``GROUPS``, or ``gate``.
+        walls: ``plain``, ``thick`` or both.
+        only: names of rules; all by default.
+    """
+    for group in groups:
+        rules = GROUPS["now" if group == "gate" else group]
+        rules = {name: one for name, one in rules.items() if not only or name in only}
+        parts = () if group == "gate" else PARTS.get(group, ALL_PARTS)
+        rows = {}
+        for kind in walls:
+            rows[kind] = read_all(patients(kind == "thick"), rules, parts)
+            if group != "gate":
+                print(f"\n{group}, {kind}, {len(next(iter(rows[kind].values())))} patients")
+                show(rows[kind])
+        if group == "gate":
+            show_gate({kind: one["now"] for kind, one in rows.items()})
+        for figure in CHOSEN_BY.get(group, ()):
+            print(chosen(list(rows.values()), figure))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="+")
@@ -175,23 +206,12 @@ def main() -> None:
     parser.add_argument("--first-network", action="store_true")
     parser.add_argument("--answers", type=Path, help="folder that keeps what networks answer")
     parser.add_argument("--rules", nargs="+", default=["none", "now"], choices=[*GROUPS, "gate"])
+    parser.add_argument("--only", nargs="+", default=[], help="rules by name")
     parser.add_argument("--walls", nargs="+", default=["plain", "thick"])
     options = parser.parse_args()
     models.limit_threads(1)
-    patients = shipped if options.folds is None else folded
-    for group in options.rules:
-        rules = GROUPS["now" if group == "gate" else group]
-        parts = () if group == "gate" else PARTS.get(group, ALL_PARTS)
-        rows = {}
-        for kind in options.walls:
-            rows[kind] = read_all(patients(options, kind == "thick"), rules, parts)
-            if group != "gate":
-                print(f"\n{group}, {kind}, {len(next(iter(rows[kind].values())))} patients")
-                show(rows[kind])
-        if group == "gate":
-            show_gate({kind: one["now"] for kind, one in rows.items()})
-        for figure in CHOSEN_BY.get(group, ()):
-            print(chosen(list(rows.values()), figure))
+    patients = partial(shipped if options.folds is None else folded, options)
+    compare_rules(patients, options.rules, options.walls, options.only)
 
 
 if __name__ == "__main__":
