@@ -19,8 +19,10 @@ from scarseg.errors import OutputError
 from scarseg.report import patient
 from scarseg.report.layout import HEIGHT_MM, LEFT_MM, RIGHT_MM, WIDTH_MM, width_mm, wrap_text
 from scarseg.report.patient import prepare, render_report, report_figures, write_report
-from scarseg.report.text import ScarInterval, patient_line, rounded_grams
+from scarseg.report.text import ScarInterval, patient_line, provenance_lines, rounded_grams
 from scarseg.segmentation import pipeline
+from tests.calibrations import learned
+from tests.conftest import make_phantom_stack
 from tests.report.pdf_text import pages_of, text_of, unpacked
 
 
@@ -227,3 +229,11 @@ def test_the_signature_is_clear_of_a_long_provenance(
     above = [end for text, end in ends.items() if "with a long" in text]
     assert len(above) >= 5
     assert max(above) <= signature - 4
+
+
+def test_the_calibration_stands_with_the_weights() -> None:
+    case = Case.new(make_phantom_stack())
+    assert "Calibration" not in " ".join(provenance_lines(case, "none", None))
+    case.calibration = learned().calibration
+    lines = provenance_lines(case, "none", None)
+    assert f"Calibration sha256 {learned().sha256}" in lines
