@@ -74,7 +74,7 @@ def table_of(case: TrainingCase, loaded: Models, folder: Path) -> CaseTable:
     """Read a case by every combination of rules, or return what an earlier run found."""
     key = hashlib.sha256(case.pixels.tobytes() + case.labels.tobytes())
     key.update(loaded.segmenter.identity.sha256.encode())
-    key.update(repr(GRID).encode())
+    key.update(repr((case.patient, GRID)).encode())  # boxes are drawn by the name
     path = folder / f"{key.hexdigest()[:32]}.npz"
     if path.exists():
         with np.load(path) as kept:
