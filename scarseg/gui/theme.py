@@ -116,6 +116,9 @@ QPushButton {{
 }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
 QPushButton:default {{ background: {ACCENT}; color: #06222f; }}
+QPushButton:disabled, QPushButton:default:disabled {{
+    background: {RAISED}; color: #64727f; border-color: {LINE};
+}}
 QPushButton:focus {{ border: 2px solid {TEXT}; padding: 5px 13px; }}
 QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
 QMenu::item {{ padding: 5px 26px 5px 22px; border-radius: 4px; }}
@@ -139,7 +142,6 @@ QSlider::handle:horizontal:hover, QSlider::handle:horizontal:focus {{ background
 QComboBox {{
     background: {RAISED}; border: 1px solid {OUTLINE}; border-radius: 4px; padding: 2px 8px;
 }}
-QComboBox::drop-down {{ border: none; width: 18px; }}
 QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus {{ border: 1px solid {ACCENT}; }}
 QComboBox QAbstractItemView {{ background: {RAISED}; selection-background-color: {LINE}; }}
 QLineEdit, QDoubleSpinBox {{
@@ -149,7 +151,7 @@ QCheckBox, QRadioButton {{ spacing: 6px; }}
 QCheckBox::indicator, QRadioButton::indicator {{
     width: 11px; height: 11px; border: 1px solid {OUTLINE}; background: {PANEL};
 }}
-QCheckBox::indicator {{ border-radius: 3px; }}
+QCheckBox::indicator {{ border-radius: 1px; }}
 QRadioButton::indicator {{ border-radius: 6px; }}
 QCheckBox::indicator:hover, QRadioButton::indicator:hover {{ border-color: {ACCENT}; }}
 QCheckBox::indicator:checked {{ width: 7px; height: 7px; padding: 2px; border-color: {ACCENT};

@@ -121,7 +121,10 @@ class ResultsPanel(QWidget):
         """Draw the bars high where all of them are in sight then."""
         viewport = self._area.viewport()
         assert viewport is not None
-        rest = self._content.heightForWidth(viewport.width()) - self.bars.height()
+        content = self._content
+        wraps = content.hasHeightForWidth()
+        height = content.heightForWidth(viewport.width()) if wraps else content.sizeHint().height()
+        rest = height - self.bars.minimumHeight()
         fits = rest + self.bars.height_of(HIGH_ROW) <= viewport.height()
         self.bars.set_row_height(HIGH_ROW if fits else LOW_ROW)
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from scarseg.gui.panels.slice_bars import HIGH_ROW, LOW_ROW
+
 DASH = "–"
 
 
@@ -78,3 +80,23 @@ def test_mvo_that_is_drawn_is_weighed(reading):
     reading.paint((30, 30), (36, 30))
     figure, words = mvo(reading)
     assert words == "of it MVO" and figure.endswith(" g") and figure != "0.0 g"
+
+
+def test_bars_are_low_where_high_ones_would_be_out_of_sight(reading):
+    results, n = reading.window.results, reading.case.stack.n_slices
+    results.resize(results.width(), 2000)
+    assert results.bars.height() == HIGH_ROW * n + 4
+    results.resize(results.width(), 330)
+    assert results.bars.height() == LOW_ROW * n + 4
+
+
+def test_remarks_are_spelled_out_for_the_slice_in_front_alone(reading):
+    results = reading.window.results
+    results.show_remarks({1: "scar at the base", 3: "scar in fat"}, 3, clips=True)
+    assert results.remarks.text().splitlines() == [
+        "Slice 4: scar in fat",
+        "Also slice 2",
+        "Key I clips the scar of a slice to its wall",
+    ]
+    results.show_remarks({1: "scar at the base", 3: "scar in fat"}, 0)
+    assert results.remarks.text() == "To look at: slices 2, 4"
