@@ -163,6 +163,8 @@ class CompactSam(nn.Module):
         self.dense_quarter = nn.Conv2d(32, DIM, 3, stride=2, padding=1)
         self.mix = ResidualBlock(DIM)
         self.mask_decoder = DenseMaskDecoder()
+        self.position: Tensor | None = None
+        """Position encoding of the crop, where it is computed once for all predictions."""
 
     def embed(self, image: Tensor) -> Features:
         """Encode crops (batch, CHANNELS, row, column), normalised."""
@@ -178,10 +180,16 @@ class CompactSam(nn.Module):
             quarter,
             features.half + half,
             features.full + full,
-            self.prompt_encoder.get_dense_pe(),
+            self._position(),
             self._sparse(prompts),
         )
         return logits
+
+    def _position(self) -> Tensor:
+        if self.position is not None:
+            return self.position.to(self.mask_decoder.mask_tokens.weight.device)
+        made: Tensor = self.prompt_encoder.get_dense_pe()
+        return made
 
     def _sparse(self, prompts: PromptBatch) -> Tensor:
         """Encode boxes and points as SAM's tokens; absent ones are its not-a-point token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -27,11 +28,13 @@ from scarseg.models.detector_crop import (
     crop_image,
 )
 from scarseg.models.detector_network import CLASSES, build_network, half_precision, run_network
+from scarseg.models.fused import fuse_detector
 from scarseg.models.weights import is_pytorch, list_weights, resolve_weights
 
 FORMAT = "scarseg-detector 1"
 _LARGEST_HEART = 0.8  # share of the near crop; for larger hearts it is sampled more coarsely
 _FAR_LEAST_SCORE = 0.02
+_LEAST_SCORE = 0.01
 _MOST_CANDIDATES = 3  # hearts cropped closely, the next only while none scores _SURE_HEART
 _SURE_HEART = 0.75
 
@@ -80,28 +83,47 @@ class YoloDetector:
         Raises:
             ModelError: E_MODEL_OUTPUT when an output is not finite.
         """
-        return [d for d in self.candidates(image) if d.score >= self._least(d.structure)]
+        return self.detect_all([image])[0]
 
-    def candidates(self, image: SliceImage, least_score: float = 0.01) -> list[Detection]:
-        """Return the boxes before the score thresholds, from which thresholds are chosen."""
-        whole = DetectorCrop.whole(_shape(image), image.pixel_spacing_mm)
-        hearts_far = [
-            d
-            for d in self._run(image, whole, _FAR_LEAST_SCORE, mirrored=False)
-            if d.structure == Structure.LEFT_VENTRICLE
+    def detect_all(self, images: Sequence[SliceImage]) -> list[list[Detection]]:
+        """Detect on several slices in one pass; as :meth:`detect` for each of them."""
+        return [
+            [d for d in found if d.score >= self._least(d.structure)]
+            for found in self._candidates_all(images, _LEAST_SCORE)
         ]
-        best: list[Detection] = []
-        hearts: list[Detection] = []
-        for far in hearts_far[:_MOST_CANDIDATES]:
-            near = near_crop(far.box, image.pixel_spacing_mm)
-            found = self._run(image, near, least_score, mirrored=True)
-            hearts += [d for d in found if d.structure == Structure.LEFT_VENTRICLE][:1]
-            if not best or _heart_score(found) > _heart_score(best):
-                best = found
-            if _heart_score(best) >= _SURE_HEART:
-                break
-        scars = [d for d in best if d.structure == Structure.SCAR]
-        return sorted(_apart(hearts) + scars, key=lambda d: -d.score)
+
+    def candidates(self, image: SliceImage, least_score: float = _LEAST_SCORE) -> list[Detection]:
+        """Return the boxes before the score thresholds, from which thresholds are chosen."""
+        return self._candidates_all([image], least_score)[0]
+
+    def _candidates_all(
+        self, images: Sequence[SliceImage], least_score: float
+    ) -> list[list[Detection]]:
+        wholes = [DetectorCrop.whole(_shape(one), one.pixel_spacing_mm) for one in images]
+        found = self._run(images, wholes, _FAR_LEAST_SCORE, mirrored=False)
+        hearts_far = [
+            [d for d in one if d.structure == Structure.LEFT_VENTRICLE][:_MOST_CANDIDATES]
+            for one in found
+        ]
+        best: list[list[Detection]] = [[] for _ in images]
+        hearts: list[list[Detection]] = [[] for _ in images]
+        for n in range(_MOST_CANDIDATES):
+            unsure = [
+                k
+                for k, far in enumerate(hearts_far)
+                if n < len(far) and _heart_score(best[k]) < _SURE_HEART
+            ]
+            crops = [near_crop(hearts_far[k][n].box, images[k].pixel_spacing_mm) for k in unsure]
+            near = self._run([images[k] for k in unsure], crops, least_score, mirrored=True)
+            for k, one in zip(unsure, near, strict=True):
+                hearts[k] += [d for d in one if d.structure == Structure.LEFT_VENTRICLE][:1]
+                if not best[k] or _heart_score(one) > _heart_score(best[k]):
+                    best[k] = one
+        candidates = []
+        for own, kept in zip(hearts, best, strict=True):
+            scars = [d for d in kept if d.structure == Structure.SCAR]
+            candidates.append(sorted(_apart(own) + scars, key=lambda d: -d.score))
+        return candidates
 
     def _least(self, structure: Structure) -> float:
         if structure == Structure.SCAR:
@@ -109,14 +131,23 @@ class YoloDetector:
         return self.settings.lv_score
 
     def _run(
-        self, image: SliceImage, crop: DetectorCrop, least_score: float, mirrored: bool
-    ) -> list[Detection]:
-        """Run the network on one crop and map its boxes to the source, best first."""
-        cropped = crop_image(image.pixels, crop)
-        inputs = torch.from_numpy(cropped)[None, None].to(self._device)
-        overlap = self.settings.scar_overlap
-        rows = run_network(self._network, inputs, least_score, overlap, mirrored)[0]
-        return to_detections(rows, crop, _shape(image))
+        self,
+        images: Sequence[SliceImage],
+        crops: Sequence[DetectorCrop],
+        least_score: float,
+        mirrored: bool,
+    ) -> list[list[Detection]]:
+        """Run the network on a crop of each slice and map its boxes to the source, best first."""
+        found: dict[int, list[Detection]] = {}
+        for shape in sorted({crop.shape for crop in crops}):
+            same = [k for k, crop in enumerate(crops) if crop.shape == shape]
+            cropped = np.stack([crop_image(images[k].pixels, crops[k]) for k in same])
+            inputs = torch.from_numpy(cropped)[:, None].to(self._device)
+            overlap = self.settings.scar_overlap
+            rows = run_network(self._network, inputs, least_score, overlap, mirrored)
+            for k, own in zip(same, rows, strict=True):
+                found[k] = to_detections(own, crops[k], _shape(images[k]))
+        return [found[k] for k in range(len(crops))]
 
 
 def _apart(hearts: list[Detection]) -> list[Detection]:
@@ -259,6 +290,7 @@ def open_detector(
         )
     network.eval()
     network.fuse(verbose=False)
+    fuse_detector(network)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return YoloDetector(network, settings or stored, identity, device)

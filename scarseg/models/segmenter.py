@@ -25,16 +25,17 @@ from scarseg.models.compact_sam import (
     CompactSam,
     Features,
     PromptBatch,
-    fold_batchnorms,
     network_from_weights,
     split_members,
 )
+from scarseg.models.fused import fuse_segmenter
 from scarseg.models.segmenter_crop import OUTSIDE_LOGIT, CropGeometry, crop_slice, uncrop
 from scarseg.models.weights import is_pytorch, resolve_weights
 
 TAKES_WALLS = "takes_walls"
 """Key in the metadata of a weights file: "yes" for a network trained with given walls."""
 T = TypeVar("T")
+B = TypeVar("B", Features, PromptBatch)
 MIRRORS = ((), (2,), (3,), (2, 3))
 """Axes along which a crop (image, channel, row, column) is mirrored for the average."""
 
@@ -45,6 +46,8 @@ class CompactFeatures:
 
     ``first`` are those of the first network for the crop as it is; ``mirrored`` holds each
     network's features of its mirror images, computed with the first averaged prediction.
+    ``plain`` and ``averaged`` are logits (1, 3, row, column) of the crop without any prompt, of the
+    first network for the crop as it is and of all: a proposal and its interval both need them.
     """
 
     geometry: CropGeometry
@@ -52,6 +55,8 @@ class CompactFeatures:
     first: Features
     lv_box: Box
     mirrored: tuple[Features, ...] | None = None
+    plain: Tensor | None = None
+    averaged: Tensor | None = None
 
 
 class CompactSegmenter:
@@ -78,15 +83,44 @@ class CompactSegmenter:
         self.mirrors = [MIRRORS[k :: len(self.networks)] for k in range(len(self.networks))]
         self._threads: ThreadPoolExecutor | None = None
 
-    @torch.inference_mode()
     def embed(self, image: SliceImage, lv_box: Box | None) -> Embedding:
-        shape = (int(image.pixels.shape[0]), int(image.pixels.shape[1]))
-        geometry = CropGeometry.around(lv_box, shape, image.pixel_spacing_mm)
-        crop = crop_with_neighbours(image, geometry).to(self.device)
-        first = self.networks[0].embed(crop.contiguous(memory_format=torch.channels_last))
-        used = lv_box or _central_box(shape, image.pixel_spacing_mm)
-        features = CompactFeatures(geometry, crop, first, used)
-        return Embedding(shape, lv_box, features, image.pixel_spacing_mm)
+        return self.embed_all([image], [lv_box])[0]
+
+    @torch.inference_mode()
+    def embed_all(
+        self, images: Sequence[SliceImage], lv_boxes: Sequence[Box | None]
+    ) -> list[Embedding]:
+        """Embed several slices in one pass; as :meth:`embed` for each of them."""
+        crops, found = [], []
+        for image, lv_box in zip(images, lv_boxes, strict=True):
+            shape, spacing = _shape(image), image.pixel_spacing_mm
+            geometry = CropGeometry.around(lv_box, shape, spacing)
+            crops.append(crop_with_neighbours(image, geometry).to(self.device))
+            found.append((geometry, lv_box or _central_box(shape, spacing)))
+        first = _embed_crops(self.networks[0], crops)
+        embeddings = []
+        for k, (image, lv_box) in enumerate(zip(images, lv_boxes, strict=True)):
+            geometry, used = found[k]
+            features = CompactFeatures(geometry, crops[k], _rows(first, slice(k, k + 1)), used)
+            embeddings.append(Embedding(_shape(image), lv_box, features, image.pixel_spacing_mm))
+        return embeddings
+
+    @torch.inference_mode()
+    def predict_ahead(self, embeddings: Sequence[Embedding], quick: bool = False) -> None:
+        """Predict several slices without prompts in one pass, for :meth:`predict` to return."""
+        every: list[CompactFeatures] = [one.features for one in embeddings]
+        wanted = [one for one in every if (one.plain if quick else one.averaged) is None]
+        if not wanted:
+            return
+        prompts = _join(
+            [self._prompt_batch(one, SlicePrompts(), (0, 0), None) for one in wanted], PromptBatch
+        )
+        predict = self._predict_plain if quick else self._predict_averaged
+        for one, logits in zip(wanted, predict(wanted, prompts), strict=True):
+            if quick:
+                one.plain = logits[None]
+            else:
+                one.averaged = logits[None]
 
     @torch.inference_mode()
     def predict(
@@ -97,33 +131,55 @@ class CompactSegmenter:
         quick: bool = False,
     ) -> Logits:
         own: CompactFeatures = embedding.features
-        batch = self._prompt_batch(own, prompts, embedding.shape, previous)
-        if quick:
-            crop_logits, _ = self.networks[0].predict(own.first, batch)
+        if previous is None and _asks_nothing(prompts, own.lv_box):
+            self.predict_ahead([embedding], quick)
+            crop_logits = own.plain if quick else own.averaged
+            assert crop_logits is not None
         else:
-            crop_logits = self._predict_averaged(own, batch)
+            batch = self._prompt_batch(own, prompts, embedding.shape, previous)
+            predict = self._predict_plain if quick else self._predict_averaged
+            crop_logits = predict([own], batch)
         back = uncrop(crop_logits.float().cpu(), own.geometry, embedding.shape).numpy()
         scar = back[2]
         if prompts.no_scar:
             scar = np.full_like(scar, OUTSIDE_LOGIT)
         return Logits(scar=scar, blood_pool=back[0], wall=back[1])
 
-    def _predict_averaged(self, own: CompactFeatures, prompts: PromptBatch) -> Tensor:
-        """Average the predictions of all networks for their mirror images."""
-        if own.mirrored is None:
+    def _predict_plain(self, every: Sequence[CompactFeatures], prompts: PromptBatch) -> Tensor:
+        """Predict crops as they are with the first network: logits (crop, 3, row, column)."""
+        return self.networks[0].predict(_join([one.first for one in every], Features), prompts)[0]
+
+    def _predict_averaged(self, every: Sequence[CompactFeatures], prompts: PromptBatch) -> Tensor:
+        """Average the predictions of all networks for mirror images of crops.
+
+        Args:
+            prompts: one set per crop.
+
+        Returns:
+            logits (crop, 3, row, column).
+        """
+        new = [one for one in every if one.mirrored is None]
+        if new:
             embed = [
-                partial(self._embed_mirrored, network, own, k)
-                for k, network in enumerate(self.networks)
+                partial(_embed_mirrored, network, new, mirrors, k == 0)
+                for k, (network, mirrors) in enumerate(
+                    zip(self.networks, self.mirrors, strict=True)
+                )
             ]
-            own.mirrored = tuple(self._run_all(embed))
+            for one, *features in zip(new, *self._run_all(embed), strict=True):
+                one.mirrored = tuple(features)
         answer = [
-            partial(_predict_mirrored, network, mirrored, prompts, mirrors)
-            for network, mirrored, mirrors in zip(
-                self.networks, own.mirrored, self.mirrors, strict=True
+            partial(
+                _predict_mirrored,
+                network,
+                [one.mirrored[k] for one in every if one.mirrored is not None],
+                prompts,
+                mirrors,
             )
+            for k, (network, mirrors) in enumerate(zip(self.networks, self.mirrors, strict=True))
         ]
         answers = [one for several in self._run_all(answer) for one in several]
-        return torch.stack(answers).mean(0, keepdim=True)
+        return torch.stack(answers).mean(0)
 
     def _run_all(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """Run the calls of all networks in parallel where threads are available."""
@@ -134,22 +190,6 @@ class CompactSegmenter:
                 len(self.networks), "network", initializer=partial(torch.set_num_threads, 1)
             )
         return [future.result() for future in [self._threads.submit(_infer, w) for w in calls]]
-
-    def _embed_mirrored(self, network: CompactSam, own: CompactFeatures, k: int) -> Features:
-        """Embed the mirror images of network ``k``; the first one is embedded already."""
-        wanted = self.mirrors[k][1:] if k == 0 else self.mirrors[k]
-        if not wanted:
-            return own.first
-        crops = torch.cat([own.crop.flip(axes) for axes in wanted])
-        made = network.embed(crops.contiguous(memory_format=torch.channels_last))
-        if k:
-            return made
-        return Features(
-            *(
-                torch.cat([getattr(own.first, f.name), getattr(made, f.name)])
-                for f in fields(Features)
-            )
-        )
 
     def _prompt_batch(
         self,
@@ -191,19 +231,78 @@ def _infer(call: Callable[[], T]) -> T:
     return call()
 
 
+def _embed_crops(network: CompactSam, crops: Sequence[Tensor]) -> Features:
+    return network.embed(torch.cat(list(crops)).contiguous(memory_format=torch.channels_last))
+
+
+def _embed_mirrored(
+    network: CompactSam,
+    every: Sequence[CompactFeatures],
+    mirrors: Sequence[tuple[int, ...]],
+    embedded: bool,
+) -> list[Features]:
+    """Embed the mirror images of crops; return those of each crop, one after the other.
+
+    Args:
+        embedded: the first of ``mirrors`` is the crop as it is, which is embedded already.
+    """
+    wanted = mirrors[1:] if embedded else mirrors
+    if not wanted:
+        return [one.first for one in every]
+    made = _embed_crops(network, [one.crop.flip(axes) for one in every for axes in wanted])
+    n = len(wanted)
+    own = [_rows(made, slice(k * n, (k + 1) * n)) for k in range(len(every))]
+    if not embedded:
+        return own
+    return [_join([one.first, made], Features) for one, made in zip(every, own, strict=True)]
+
+
 def _predict_mirrored(
     network: CompactSam,
-    mirrored: Features,
+    mirrored: Sequence[Features],
     prompts: PromptBatch,
     mirrors: Sequence[tuple[int, ...]],
 ) -> list[Tensor]:
-    """Predict the mirror images of one network; return logits in the orientation of the crop."""
-    logits, _ = network.predict(mirrored, mirror_prompts(prompts, mirrors))
-    return [logits[k].flip([axis - 1 for axis in axes]) for k, axes in enumerate(mirrors)]
+    """Predict the mirror images of crops with one network.
+
+    Args:
+        mirrored: features of the mirror images of each crop.
+        prompts: one set per crop.
+
+    Returns:
+        logits (crop, 3, row, column) per mirror, in the orientation of the crop.
+    """
+    parts = [_rows(one, slice(k, k + 1)) for k in range(len(mirrors)) for one in mirrored]
+    logits, _ = network.predict(_join(parts, Features), mirror_prompts(prompts, mirrors))
+    found = logits.split(len(mirrored))
+    return [one.flip(axes) for one, axes in zip(found, mirrors, strict=True)]
+
+
+def _asks_nothing(prompts: SlicePrompts, lv_box: Box) -> bool:
+    """Return whether nothing but the box is asked that the slice is embedded with."""
+    box = prompts.lv_box or lv_box
+    corners = [(one.column0, one.row0, one.column1, one.row1) for one in (box, lv_box)]
+    return not prompts.boxes and not prompts.points and corners[0] == corners[1]
+
+
+def _join(parts: Sequence[B], kind: type[B]) -> B:
+    """Join batches of features or prompts along their first axis."""
+    if len(parts) == 1:
+        return parts[0]
+    return kind(*(torch.cat([getattr(one, f.name) for one in parts]) for f in fields(kind)))
+
+
+def _rows(features: Features, rows: slice) -> Features:
+    """Return some images of a batch."""
+    return Features(features.quarter[rows], features.half[rows], features.full[rows])
+
+
+def _shape(image: SliceImage) -> tuple[int, int]:
+    return int(image.pixels.shape[0]), int(image.pixels.shape[1])
 
 
 def mirror_prompts(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> PromptBatch:
-    """Repeat the prompts of one crop, mirrored along these axes of (image, map, row, column)."""
+    """Repeat the prompts of crops, mirrored along these axes of (image, map, row, column)."""
     size = prompts.previous.shape[-1]
     parts = []
     for axes in mirrors:
@@ -219,9 +318,9 @@ def mirror_prompts(prompts: PromptBatch, mirrors: Sequence[tuple[int, ...]]) -> 
     return PromptBatch(
         lv,
         boxes,
-        prompts.boxes_used.expand(n, -1),
+        prompts.boxes_used.repeat(n, 1),
         points,
-        prompts.point_labels.expand(n, -1),
+        prompts.point_labels.repeat(n, 1),
         previous,
     )
 
@@ -306,7 +405,7 @@ def load_segmenter(name_or_path: Path | str | None, device: str = "auto") -> Seg
         message = f"The weights file {weights.path} is damaged: {error}"
         raise WeightsError("E_WEIGHTS_DAMAGED", message, str(weights.path)) from error
     try:
-        networks = [fold_batchnorms(network_from_weights(one)) for one in split_members(state)]
+        networks = [fuse_segmenter(network_from_weights(one)) for one in split_members(state)]
     except (RuntimeError, KeyError, ValueError) as error:
         message = f"The weights file {weights.path} is not a scarseg segmenter."
         raise WeightsError("E_WEIGHTS_UNKNOWN", message, str(weights.path)) from error

@@ -20,7 +20,7 @@ from scarseg.case.measurements import (
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.io.tables import table
-from scarseg.models import Detection, Embedding, Logits, Models
+from scarseg.models import Detection, Embedding, Logits, Models, detect_all
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
 from scarseg.quant.doubt import case_doubt
@@ -29,8 +29,10 @@ from scarseg.quant.mvo import propose_mvo
 from scarseg.segmentation.calibration import calibrated, rules_of
 from scarseg.segmentation.gate import probably_no_scar, withhold_changes
 from scarseg.segmentation.predict import (
+    EmbeddedHeart,
     SliceProposal,
     detect,
+    embed_on_hearts,
     predict,
     propose,
     propose_prompted,
@@ -42,6 +44,9 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
+
+SLICES_AT_ONCE = 8
+"""Slices that pass a network together: more would not be faster, and need more memory."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,15 @@ def locate_hearts(
     """Run the detector on the whole stack; return one result per slice, base to apex.
 
     A slice where it fails gets its LV box from the neighbours. ``progress`` is called before
-    every slice.
+    every few slices.
     """
     detections: list[list[Detection]] = []
-    for k in range(stack.n_slices):
-        progress(k / stack.n_slices, "Looking for the heart")
-        detections.append(detect(models, stack.image(k)))
+    for several in _batches(range(stack.n_slices)):
+        progress(several[0] / stack.n_slices, "Looking for the heart")
+        images = [stack.image(k) for k in several]
+        detections += (
+            [[] for _ in images] if models.detector is None else detect_all(models.detector, images)
+        )
     lv_boxes = reconcile_lv_boxes(detections, rules or rules_of(models))
     return tuple(
         LocatedHeart(lv_box, tuple(found))
@@ -114,14 +122,24 @@ def propose_stack(
     rules = rules or rules_of(models)
     chosen = range(stack.n_slices) if order is None else order
     located = locate_hearts(stack, models, lambda done, what: progress(0.4 * done, what), rules)
+    embedded: dict[int, EmbeddedHeart] = {}
     for done, k in enumerate(chosen):
         progress(0.4 + 0.6 * done / len(chosen), f"Slice {k + 1} of {stack.n_slices}")
-        image = stack.image(k)
-        if prompts is None:
-            yield k, propose(image, models, located[k].lv_box, located[k].detections, rules)
-        else:
-            yield k, propose_prompted(image, models, located[k].lv_box, prompts.get(k), rules)
+        image, heart = stack.image(k), located[k]
+        if prompts is not None:
+            yield k, propose_prompted(image, models, heart.lv_box, prompts.get(k), rules)
+            continue
+        if k not in embedded:
+            several = chosen[done : done + SLICES_AT_ONCE]
+            boxes = [located[one].lv_box for one in several]
+            found = embed_on_hearts([stack.image(one) for one in several], models, boxes, rules)
+            embedded = dict(zip(several, found, strict=True))
+        yield k, propose(image, models, heart.lv_box, heart.detections, rules, embedded.pop(k))
     progress(1.0, "Proposed")
+
+
+def _batches(slices: Sequence[int]) -> list[Sequence[int]]:
+    return [slices[n : n + SLICES_AT_ONCE] for n in range(0, len(slices), SLICES_AT_ONCE)]
 
 
 def propose_case(

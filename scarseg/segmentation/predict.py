@@ -13,7 +13,16 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage
 from scarseg.errors import ModelError
-from scarseg.models import Detection, Embedding, Logits, Models, asks_boxes, takes_walls
+from scarseg.models import (
+    Detection,
+    Embedding,
+    Logits,
+    Models,
+    asks_boxes,
+    embed_all,
+    predict_ahead,
+    takes_walls,
+)
 from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.proposal import (
@@ -199,25 +208,56 @@ def correct_heart(
     return CorrectedHeart.with_scar(before, HeartMasks.of_logits(logits), logits)
 
 
-def _embed_on_heart(
-    image: SliceImage, models: Models, lv_box: Box | None, rules: ProposalRules
-) -> tuple[Embedding, Logits]:
-    """Embed a slice and predict without prompts.
+@dataclass(frozen=True, eq=False)
+class EmbeddedHeart:
+    """A slice embedded round its heart, with the prediction without prompts."""
 
-    The crop is moved to the predicted heart, at most ``rules.recrops`` times, until it agrees.
+    embedding: Embedding
+    logits: Logits
+
+
+def embed_on_hearts(
+    images: Sequence[SliceImage],
+    models: Models,
+    lv_boxes: Sequence[Box | None],
+    rules: ProposalRules = RULES,
+) -> list[EmbeddedHeart]:
+    """Embed slices and predict them without prompts, each network for all of them at once.
+
+    Every crop is moved to the predicted heart, at most ``rules.recrops`` times, until it agrees.
     """
-    embedding = models.segmenter.embed(image, lv_box)
-    drawn = lv_box is not None and lv_box.origin is Origin.READER
-    for _ in range(0 if drawn else rules.recrops):
-        first = predict(models, embedding, SlicePrompts(lv_box=lv_box), quick=True, rules=rules)
-        own = heart_box(first)
-        if own is None or not _heart_sized(own, image.pixel_spacing_mm):
+    segmenter, boxes = models.segmenter, list(lv_boxes)
+    embeddings = embed_all(segmenter, images, boxes)
+    waiting = [k for k, box in enumerate(boxes) if box is None or box.origin is not Origin.READER]
+    for _ in range(rules.recrops):
+        predict_ahead(segmenter, [embeddings[k] for k in waiting], quick=True)
+        moved = []
+        for k in waiting:
+            own, box = _own_heart(models, embeddings[k], rules), boxes[k]
+            if own is not None and (
+                box is None or own.intersection_over_union(box) < rules.recrop_overlap
+            ):
+                boxes[k] = own
+                moved.append(k)
+        if not moved:
             break
-        if lv_box is not None and own.intersection_over_union(lv_box) >= rules.recrop_overlap:
-            break
-        lv_box = own
-        embedding = models.segmenter.embed(image, lv_box)
-    return embedding, predict(models, embedding, SlicePrompts(lv_box=lv_box), rules=rules)
+        again = embed_all(segmenter, [images[k] for k in moved], [boxes[k] for k in moved])
+        for k, embedding in zip(moved, again, strict=True):
+            embeddings[k] = embedding
+        waiting = moved
+    predict_ahead(segmenter, embeddings)
+    return [
+        EmbeddedHeart(one, predict(models, one, SlicePrompts(lv_box=one.lv_box), rules=rules))
+        for one in embeddings
+    ]
+
+
+def _own_heart(models: Models, embedding: Embedding, rules: ProposalRules) -> Box | None:
+    """Return the box of the heart that the segmenter predicts; None where it is none."""
+    prompts = SlicePrompts(lv_box=embedding.lv_box)
+    own = heart_box(predict(models, embedding, prompts, quick=True, rules=rules))
+    sized = own is not None and _heart_sized(own, embedding.pixel_spacing_mm)
+    return own if sized else None
 
 
 def _heart_sized(box: Box, pixel_spacing_mm: tuple[float, float]) -> bool:
@@ -231,9 +271,14 @@ def propose(
     lv_box: Box | None,
     detections: Sequence[Detection],
     rules: ProposalRules,
+    embedded: EmbeddedHeart | None = None,
 ) -> SliceProposal:
-    """Propose one slice: embed and predict, find scar boxes, make the final mask with them."""
-    embedding, automatic = _embed_on_heart(image, models, lv_box, rules)
+    """Propose one slice: embed and predict, find scar boxes, make the final mask with them.
+
+    ``embedded`` is the result of :func:`embed_on_hearts` where it is there already.
+    """
+    found = embedded or embed_on_hearts([image], models, [lv_box], rules)[0]
+    embedding, automatic = found.embedding, found.logits
     spacing = image.pixel_spacing_mm
     labels = compose_labels(automatic, spacing, rules.automatic_logit, rules)
     boxes = scar_boxes(automatic.scar, labels == Label.SCAR, detections, spacing, rules)
@@ -262,7 +307,8 @@ def propose_prompted(
         rows, columns = image.pixels.shape
         drawn = bounding_box(contour_mask(given.epicardium, (rows, columns)))
         lv_box = replace(drawn, origin=Origin.READER)
-    embedding, logits = _embed_on_heart(image, models, lv_box, rules)
+    found = embed_on_hearts([image], models, [lv_box], rules)[0]
+    embedding, logits = found.embedding, found.logits
     prompts = replace(given or SlicePrompts(), lv_box=embedding.lv_box)
     threshold = scar_level(prompts, prompts.has_heart_prompts, rules)
     if prompts.has_scar_prompts:

@@ -268,3 +268,55 @@ def test_damaged_and_foreign_weights_are_refused(tmp_path: Path) -> None:
         load_segmenter(path, "cpu")
     with pytest.raises(WeightsError, match="E_WEIGHTS_UNKNOWN"):
         load_segmenter("no-such-name", "cpu")
+
+
+def several_slices() -> tuple[list[SliceImage], list[Box | None]]:
+    rng = np.random.default_rng(8)
+    images = [SliceImage(rng.normal(100, 30, SHAPE).astype(np.float32), SPACING) for _ in range(3)]
+    return images, [LV, None, Box(20, 20, 60, 70)]
+
+
+def test_several_slices_at_once_are_answered_as_one_by_one(segmenter: CompactSegmenter) -> None:
+    images, boxes = several_slices()
+    for quick in (True, False):
+        together = segmenter.embed_all(images, boxes)
+        segmenter.predict_ahead(together, quick)
+        for image, box, embedding in zip(images, boxes, together, strict=True):
+            alone = segmenter.embed(image, box)
+            prompts = SlicePrompts(lv_box=box)
+            expected = segmenter.predict(alone, prompts, quick=quick)
+            found = segmenter.predict(embedding, prompts, quick=quick)
+            assert np.allclose(found.scar, expected.scar, atol=1e-4)
+            assert found.wall is not None
+            assert expected.wall is not None
+            assert np.allclose(found.wall, expected.wall, atol=1e-4)
+
+
+def test_only_the_prediction_without_prompts_is_kept(
+    segmenter: CompactSegmenter, image: SliceImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    network = segmenter.networks[0]
+    predict = network.predict
+    monkeypatch.setattr(network, "predict", lambda *words: (passes.append(1), predict(*words))[1])
+    embedding = segmenter.embed(image, LV)
+    automatic = segmenter.predict(embedding, SlicePrompts(lv_box=LV))
+    again = segmenter.predict(embedding, SlicePrompts())
+    assert np.array_equal(automatic.scar, again.scar)
+    assert len(passes) == 1
+    asked = [
+        SlicePrompts((Box(60, 30, 80, 50),), (), LV),
+        SlicePrompts((), (Point(70, 40),), LV),
+        SlicePrompts(lv_box=Box(38, 25, 90, 62)),
+    ]
+    for n, prompts in enumerate(asked, start=2):
+        answer = segmenter.predict(embedding, prompts)
+        assert len(passes) == n
+        assert not np.array_equal(answer.scar, automatic.scar)
+    before = Logits(automatic.scar, automatic.blood_pool, automatic.wall)
+    corrected = segmenter.predict(embedding, SlicePrompts(lv_box=LV), before)
+    assert len(passes) == 5
+    assert not np.array_equal(corrected.scar, automatic.scar)
+    assert np.array_equal(segmenter.predict(embedding, SlicePrompts()).scar, automatic.scar)
+    assert (segmenter.predict(embedding, SlicePrompts(no_scar=True)).scar < 0).all()
+    assert np.array_equal(segmenter.predict(embedding, SlicePrompts()).scar, automatic.scar)
