@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from scarseg.batch.models import BatchSettings
-from scarseg.batch.results import StackResult, StagedFile
+from scarseg.batch.results import StackResult
 from scarseg.batch.selection import BatchJob
+from scarseg.batch.staging import StagedFile
 from scarseg.errors import InputError, OutputError, StoreError, WeightsError
 from scarseg.io.atomic import flush_folder, replace_file
 from scarseg.io.casefile.lock import CaseLock

@@ -8,14 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scarseg.batch.results import (
-    ResultSettings,
-    StackResult,
-    run_guarded,
-    with_warning,
-    write_results,
-)
+from scarseg.batch.results import StackResult, run_guarded, with_warning, write_results
 from scarseg.batch.selection import BatchJob
+from scarseg.batch.settings import ResultSettings
 from scarseg.case.case import Case
 from scarseg.case.history import SliceReading, SliceStatus
 from scarseg.case.labels import Label, LabelArray

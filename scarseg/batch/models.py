@@ -16,17 +16,15 @@ from scarseg.batch.cluster_client import Cluster
 from scarseg.batch.cluster_worker import cached_models
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import (
-    MaskFormat,
-    ResultSettings,
     StackResult,
     failure_result,
-    mask_name,
-    refuse_existing_results,
     run_guarded,
     with_warning,
     write_results,
 )
 from scarseg.batch.selection import BatchJob
+from scarseg.batch.settings import MaskFormat, ResultSettings
+from scarseg.batch.stack_files import mask_name, refuse_existing_results
 from scarseg.io import dicom
 from scarseg.io.atomic import replace_file
 from scarseg.io.casefile import library, store

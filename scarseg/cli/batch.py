@@ -181,8 +181,8 @@ def _run_batch(options: argparse.Namespace) -> int:
     """
     from scarseg import models
     from scarseg.batch.models import BatchSettings, measure_jobs
-    from scarseg.batch.results import MaskFormat
     from scarseg.batch.selection import input_files, select_stacks
+    from scarseg.batch.settings import MaskFormat
     from scarseg.io import dicom
     from scarseg.io.files import refuse_inputs
     from scarseg.io.prompts_json import read_prompts
@@ -330,7 +330,7 @@ def _shared_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _table_files(options: argparse.Namespace, inputs: Sequence[Path]) -> list[Path]:
     """Return the tables to come; refuse, before any work, what could not be written then."""
-    from scarseg.batch.results import further_tables
+    from scarseg.batch.further_tables import further_tables
     from scarseg.io import files as io_files
     from scarseg.io.tables.export import export_files
 
@@ -361,14 +361,14 @@ def _write_tables(
     force: bool,
 ) -> tuple[Path, int]:
     """Write all tables; return the main one and the number of rows that failed."""
-    from scarseg.batch.results import collect_tables
+    from scarseg.batch.further_tables import collect_tables
     from scarseg.io.tables.export import write_export
 
     files = write_export(
         options.output,
         records,
         {**_sidecar_settings(options), **run_settings},
-        collect_tables(results, bool(options.methods)),
+        collect_tables([one.tables for one in results], bool(options.methods)),
         options.xlsx,
         force,
     )

@@ -103,8 +103,9 @@ def send(
     The files exist for as long as it takes, in a folder that nobody else can read.
     """
     from scarseg import pacs
-    from scarseg.batch.results import MaskFormat, write_files
     from scarseg.batch.selection import BatchJob
+    from scarseg.batch.settings import MaskFormat
+    from scarseg.batch.stack_files import write_files
     from scarseg.pacs.sending import read_instances, send_instances
     from scarseg.report import patient
     from scarseg.segmentation import pipeline

@@ -30,7 +30,7 @@ def export_cases(
     progress: Progress = silent,
 ) -> str:
     """Write the tables of these cases, as CSV or by suffix as a workbook, and say so."""
-    from scarseg.batch.results import segment_table_rows
+    from scarseg.batch.further_tables import segment_table_rows
     from scarseg.io.tables.export import write_export
 
     records: list[StackRecord] = []
@@ -217,7 +217,7 @@ def export_formats(
         InputError: there is nothing to write, or nothing but what needs files that are gone.
         OutputError: E_EXISTS before anything is written, E_WRITE.
     """
-    from scarseg.batch.results import segment_table_rows
+    from scarseg.batch.further_tables import segment_table_rows
     from scarseg.io.files import refuse_existing
 
     read = load_cases(entries, cases_folder, now, subprogress(progress, 0.0, 0.1))
@@ -281,7 +281,7 @@ def _able(entry: Entry, request: ExportRequest) -> frozenset[ExportFormat]:
 
 
 def _tables(request: ExportRequest) -> list[Path]:
-    from scarseg.batch.results import SEGMENT_TABLE
+    from scarseg.batch.further_tables import SEGMENT_TABLE
     from scarseg.io.tables.export import export_files
 
     if ExportFormat.CSV in request.formats:
@@ -292,7 +292,7 @@ def _tables(request: ExportRequest) -> list[Path]:
 
 def _segment_table(rows: Sequence[Row]) -> list[ExtraTable]:
     """Return the table of segments, as ``scarseg batch`` writes it."""
-    from scarseg.batch.results import SEGMENT_TABLE
+    from scarseg.batch.further_tables import SEGMENT_TABLE
     from scarseg.io.tables.export import ExtraTable
 
     return [ExtraTable(name, columns, tuple(rows)) for name, columns in SEGMENT_TABLE.items()]
@@ -317,8 +317,9 @@ def _write_one(
     interval: MassInterval | None,
     force: bool,
 ) -> None:
-    from scarseg.batch.results import MaskFormat, write_files
     from scarseg.batch.selection import BatchJob
+    from scarseg.batch.settings import MaskFormat
+    from scarseg.batch.stack_files import write_files
     from scarseg.report import patient
     from scarseg.segmentation import pipeline
 

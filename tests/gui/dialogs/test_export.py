@@ -10,8 +10,10 @@ import openpyxl
 import pytest
 from PyQt6.QtWidgets import QDialogButtonBox, QFileDialog
 
-from scarseg.batch.results import MaskFormat, ResultSettings, collect_tables, write_results
+from scarseg.batch.further_tables import collect_tables
+from scarseg.batch.results import write_results
 from scarseg.batch.selection import select_stacks
+from scarseg.batch.settings import MaskFormat, ResultSettings
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui.commands.export import DEFAULT_FORMATS, TABLE_FILTER
 from scarseg.gui.dialogs import Dialogs
@@ -66,7 +68,7 @@ def test_everything_is_what_the_command_line_writes(from_files, tmp_path):
         last = write_results(case, job, settings, job.mask_file, interval=interval)
     from scarseg.io.tables.export import write_export
 
-    tables = collect_tables([last], methods=False)
+    tables = collect_tables([last.tables], methods=False)
     write_export(theirs / "scar.csv", [last.record], {}, tables, workbook=True)
     ours, wanted = _bytes(mine), _bytes(theirs)
     assert set(ours) == set(wanted) and len(ours) == 10

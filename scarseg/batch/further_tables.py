@@ -1,0 +1,82 @@
+"""Tables beside the main one: segments, and the comparison of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from scarseg.batch.settings import ResultSettings
+from scarseg.case.case import Case
+from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
+from scarseg.io.tables.columns import IDENTITY_COLUMNS
+from scarseg.io.tables.export import ExtraTable, Row
+from scarseg.io.tables.table import StackRecord
+from scarseg.quant.method_comparison import compare_methods, reader_boxes
+from scarseg.quant.method_tables import (
+    CURVE_COLUMNS,
+    METHOD_COLUMNS,
+    METHOD_SLICE_COLUMNS,
+    curve_rows,
+    method_rows,
+    method_slice_rows,
+)
+from scarseg.quant.segment_tables import SEGMENT_COLUMNS, segment_rows
+from scarseg.quant.wall_map import map_wall, reader_insertion
+
+METHOD_TABLES = {
+    "methods": METHOD_COLUMNS,
+    "method_slices": METHOD_SLICE_COLUMNS,
+    "curve": CURVE_COLUMNS,
+}
+"""Tables of a comparison of methods, beside the main one: their names and columns."""
+SEGMENT_TABLE = {"segments": SEGMENT_COLUMNS}
+"""The table of segments and coronary territories, which every run writes."""
+
+
+def further_tables(methods: bool) -> dict[str, tuple[str, ...]]:
+    """Return the names and columns of the tables beside the main one."""
+    return {**SEGMENT_TABLE, **(METHOD_TABLES if methods else {})}
+
+
+def collect_tables(
+    rows: Sequence[Mapping[str, tuple[Row, ...]]], methods: bool
+) -> tuple[ExtraTable, ...]:
+    """Return the further tables of a run from the rows of every stack, by table."""
+    return tuple(
+        ExtraTable(name, columns, tuple(row for one in rows for row in one.get(name, ())))
+        for name, columns in further_tables(methods).items()
+    )
+
+
+def segment_table_rows(
+    case: Case,
+    record: StackRecord,
+    convention: MassConvention = MassConvention.THICKNESS,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> tuple[Row, ...]:
+    """Return the rows of a case in the table of segments; none where no slice has a closed wall."""
+    found = map_wall(case.labels, case.stack, reader_insertion(case), density_g_per_ml)
+    rows = [] if found is None else segment_rows(found, convention)
+    return _identified(rows, record)
+
+
+def further_rows(
+    case: Case, record: StackRecord, settings: ResultSettings
+) -> dict[str, tuple[Row, ...]]:
+    """Return the rows of a case in the further tables, by their names."""
+    stack, density = case.stack, settings.density_g_per_ml
+    tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
+    if not settings.methods:
+        return tables
+    found = compare_methods(stack, case.labels, settings.methods, density, boxes=reader_boxes(case))
+    return {
+        **tables,
+        "methods": _identified(method_rows(found, stack, settings.convention), record),
+        "method_slices": _identified(method_slice_rows(found, stack), record),
+        "curve": _identified(curve_rows(stack, case.labels, density), record),
+    }
+
+
+def _identified(rows: Sequence[Row], record: StackRecord) -> tuple[Row, ...]:
+    """Return rows with the columns that identify the stack."""
+    identity = {name: record.row.get(name) for name in IDENTITY_COLUMNS}
+    return tuple({**identity, **row} for row in rows)
