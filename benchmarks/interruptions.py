@@ -1,12 +1,14 @@
 """Kill a batch at random moments and resume it: nothing twice, and the same tables in the end.
 
     python benchmarks/interruptions.py [--stacks 500] [--kills 10] [--jobs 2] [--no-interval]
+        [--fakes]
 
 One simulated study is copied under new UIDs. One run is left in peace; another is killed
 (SIGKILL, the program and so its workers) at random moments and resumed each time. Printed: whether
 the tables and masks are the same bytes, how many finished stacks were computed again, the time that
 the interruptions cost, and the largest memory of the parent after a tenth of the stacks and at the
-end. Exit status 1 where something differs.
+end. With ``--fakes`` the networks are those of the tests, which need no time: what is tried then is
+the journal. Exit status 1 where something differs.
 """
 
 from __future__ import annotations
@@ -25,6 +27,15 @@ import psutil
 import pydicom
 
 ROOT = Path(__file__).resolve().parents[1]
+FAKES = """
+import scarseg.models
+from scarseg.cli import main
+from tests.fakes import load_fakes
+scarseg.models.load = load_fakes
+if __name__ == "__main__":
+    raise SystemExit(main())
+"""
+"""The command line with the models of the tests."""
 
 
 def copy_study(source: Path, folder: Path, number: int) -> None:
@@ -42,9 +53,10 @@ def copy_study(source: Path, folder: Path, number: int) -> None:
 class Batch:
     """One run of ``scarseg batch`` in a process of its own."""
 
-    def __init__(self, data: Path, folder: Path, words: list[str]) -> None:
+    def __init__(self, data: Path, folder: Path, words: list[str], fakes: bool) -> None:
         self.folder = folder
-        self.command = [sys.executable, "-m", "scarseg", "batch", str(data)]
+        program = ["-c", FAKES] if fakes else ["-m", "scarseg"]
+        self.command = [sys.executable, *program, "batch", str(data)]
         self.command += ["-o", "scar.csv", "--masks", "masks", *words]
         folder.mkdir()
 
@@ -98,6 +110,7 @@ def main() -> int:
     parser.add_argument("--jobs", default="2")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--no-interval", action="store_true")
+    parser.add_argument("--fakes", action="store_true", help="networks that need no time")
     options = parser.parse_args()
     words = ["--jobs", options.jobs, *(["--no-interval"] if options.no_interval else [])]
     rng = random.Random(options.seed)
@@ -108,11 +121,11 @@ def main() -> int:
         source = write_study(base / "source", 19).dicom_folder
         for number in range(options.stacks):
             copy_study(source, base / "data" / f"{number:05d}", number)
-        whole = Batch(base / "data", base / "whole", words)
+        whole = Batch(base / "data", base / "whole", words, options.fakes)
         begin = time.monotonic()
         early, late = watch(whole.start(), whole, options.stacks)
         undisturbed = time.monotonic() - begin
-        killed = Batch(base / "data", base / "killed", words)
+        killed = Batch(base / "data", base / "killed", words, options.fakes)
         moments = sorted(rng.uniform(0.05, 0.95) * undisturbed for _ in range(options.kills))
         waits = [b - a for a, b in zip([0.0, *moments], moments, strict=False)]
         n_twice, known, begin = 0, dict[str, int](), time.monotonic()
