@@ -102,3 +102,20 @@ def test_fat_taken_for_scar_at_the_apex_is_doubted() -> None:
     case = pipeline.propose_case(stack, models.load(device="cpu"))
     assert DoubtKind.APEX in [one.kind for one in slice_doubts(case, 7)]
     assert DoubtKind.OUTSIDE in [one.kind for one in slice_doubts(case, 7)]
+
+
+@pytest.mark.skipif(not shipped(), reason="no weights are shipped yet")
+def test_slices_that_pass_the_networks_together_are_proposed_as_one_by_one() -> None:
+    """A batch proposes several slices at once, the window each by itself: the same masks."""
+    loaded = models.load(device="cpu")
+    stack = series.simulate_stack(3, SimulationOptions(n_slices=4, scar=True)).stack
+    together = dict(pipeline.propose_stack(stack, loaded))
+    assert loaded.detector is not None
+    alone = [loaded.detector.detect(stack.image(k)) for k in range(stack.n_slices)]
+    for k, heart in enumerate(pipeline.locate_hearts(stack, loaded)):
+        assert len(heart.detections) == len(alone[k])
+        for found, expected in zip(heart.detections, alone[k], strict=True):
+            assert found.box.intersection_over_union(expected.box) > 0.9999
+        proposal = pipeline.propose_slice(stack.image(k), loaded, located=heart)
+        np.testing.assert_array_equal(proposal.labels, together[k].labels)
+        assert np.allclose(proposal.logits.scar, together[k].logits.scar, atol=1e-3)

@@ -220,7 +220,7 @@ def embed_on_hearts(
     images: Sequence[SliceImage],
     models: Models,
     lv_boxes: Sequence[Box | None],
-    rules: ProposalRules = RULES,
+    rules: ProposalRules,
 ) -> list[EmbeddedHeart]:
     """Embed slices and predict them without prompts, each network for all of them at once.
 
