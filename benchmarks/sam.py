@@ -59,15 +59,17 @@ def measure(path: Path, name: str, with_stack: bool) -> None:
     assert isinstance(segmenter, ScarInWall)
     loaded = time.perf_counter() - start
     loaded_mb = grown_mb()
-    steps = []
+    steps, processor = [], time.process_time()
     done = 0.0
     while done < 1:
         start = time.perf_counter()
         done = embed_step(segmenter, image)
         steps.append(time.perf_counter() - start)
+    processor = time.process_time() - processor
     print(
         f"{name}: file {path.stat().st_size / 1e6:.0f} MB; loaded in {loaded:.1f} s; a slice"
-        f" embedded in {sum(steps):.1f} s, {len(steps)} steps, the longest {max(steps):.1f} s;"
+        f" embedded in {sum(steps):.1f} s ({processor:.1f} s of processor), {len(steps)} steps,"
+        f" the longest {max(steps):.1f} s;"
         f" memory {before:.0f} MB before, {loaded_mb:.0f} loaded, {grown_mb():.0f} at most",
         flush=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scarseg.agreement.follow import MassChange, MassWithInterval
 from scarseg.agreement.follow_study import MeasuredStudy, StudyComparison
+from scarseg.case.history import SliceStatus
 from scarseg.io.tables.table import export_status, reading_method
 from scarseg.quant.bullseye_layout import signed_grams
 from scarseg.report import text as report_text
@@ -77,6 +78,11 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     ]
     if unread:
         notes.append(f"Not a reading: {' and '.join(unread)}.")
+    for when, one in (("earlier", earlier), ("later", later)):
+        unseen = sum(each.status is SliceStatus.UNSEEN for each in one.case.readings)
+        if unseen:
+            slices = "1 slice" if unseen == 1 else f"{unseen} slices"
+            notes.append(f"Scar may be missing: {slices} of the {when} study unseen.")
     if earlier.convention is not later.convention:
         rules = [report_text.CONVENTIONS[one.convention] for one in (earlier, later)]
         notes.append(f"The masses follow different conventions: {rules[0]}, then {rules[1]}.")

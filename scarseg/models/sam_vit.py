@@ -24,8 +24,11 @@ from scarseg.models.weights import ResolvedWeights
 OUTSIDE_LOGIT = -12.0
 PIXEL_MEAN, PIXEL_SD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of segment_anything's registry, for the three channels; they are not in the checkpoint."""
-WORKING_BYTES = 2_500_000_000
-"""Memory to embed a slice besides the weights, see ``benchmarks/sam.py``."""
+WORKING_BYTES, LARGE_WORKING_BYTES = 2_500_000_000, 3_300_000_000
+"""Memory to embed a slice besides the weights: 2.48 GB measured for the 12 heads of ViT-B by
+``benchmarks/sam.py``; for ViT-L and ViT-H in proportion to their 16."""
+LARGE_FILE_BYTES = 600_000_000
+"""A checkpoint of ViT-B has 375 MB, of ViT-L 1.2 GB, of ViT-H 2.6 GB."""
 MODEL_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -215,7 +218,8 @@ def load_vit(weights: ResolvedWeights, device: str) -> VitSegmenter:
 
 def require_memory(path: Path) -> None:
     """Raise WeightsError E_MEMORY where a checkpoint and its work would not fit into memory."""
-    needed = path.stat().st_size + WORKING_BYTES
+    size = path.stat().st_size
+    needed = size + (WORKING_BYTES if size < LARGE_FILE_BYTES else LARGE_WORKING_BYTES)
     free = psutil.virtual_memory().available
     if needed > free:
         message = (

@@ -83,6 +83,8 @@ def test_what_limits_a_comparison_is_said() -> None:
     assert status_text(proposed) == "proposed, 0 of 5 slices read"
     [note] = comparison_notes(compare_studies(read, proposed))
     assert note == "Not a reading: the later study is proposed."
+    unseen = comparison_notes(compare_studies(study(status=SliceStatus.UNSEEN), study("20250103")))
+    assert "Scar may be missing: 5 slices of the earlier study unseen." in unseen
     for other, words in (
         (study("20250103", patient_id="OTHER"), "different patient IDs"),
         (study("20250103", patient_id=" "), "no patient ID"),

@@ -166,6 +166,10 @@ def test_too_little_memory_is_said_before_and_while(
     weights = ResolvedWeights(path, ModelIdentity("sam_vit_h", "0" * 64), {})
     with pytest.raises(WeightsError, match=r"E_MEMORY.*2\.5 GB.*0\.1 GB are free"):
         sam_vit.load_vit(weights, "cpu")
+    with path.open("r+b") as file:
+        file.truncate(2_564_550_879)  # of a ViT-H; the file system keeps no zeros
+    with pytest.raises(WeightsError, match=r"E_MEMORY.*5\.9 GB"):
+        sam_vit.load_vit(weights, "cpu")
     segmenter = joined()
 
     def refuse(x: object) -> object:
