@@ -38,7 +38,7 @@ def table(patient: str, true_g: float, factor: float, right_offset: float = 0.0)
     overlap = 0.8 - 0.1 * np.abs(mass / true_g - 1) if true_g else np.full(SHAPE, np.nan)
     pool = 0.95 - 0.02 * np.abs(np.array(OFFSETS_MM) - right_offset)
     pools = np.broadcast_to(pool[:, None], SHAPE[1:])
-    return CaseTable(GRID, patient, true_g, mass, overlap, pools, np.full(SHAPE[1:], 50.0 + true_g))
+    return CaseTable(GRID, patient, true_g, mass, overlap, pools, np.full(SHAPE[1:], 1e4))
 
 
 def tables(factor: float, right_offset: float = 0.0) -> list[CaseTable]:
