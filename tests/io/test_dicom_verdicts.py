@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
-from scarseg.errors import GeometryError, InputError
+from scarseg.errors import GeometryError
 from scarseg.io.dicom import elements, parser, read_stack, scan
 from scarseg.io.dicom import series as dicom_series_module
 from scarseg.io.dicom.types import LoadReport, StackSummary
@@ -33,7 +32,6 @@ from tests.io.dicom_files import (
     save,
     save_series,
     series,
-    slice_dataset,
     stored_pixels,
 )
 
@@ -302,55 +300,6 @@ def test_file_cut_before_it_says_its_series_is_refused_by_name(tmp_path: Path) -
     report = scan([tmp_path])
     assert [r.code for r in report.refused] == ["E_TRUNCATED"]
     assert report.refused[0].path == str(paths[0])
-
-
-def _cut_again(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def _replaced_by_another_slice(path: Path) -> None:
-    other = slice_dataset(4)
-    other.SOPInstanceUID = f"{SERIES}.2"
-    data = save(other, path.parent / "other").read_bytes()
-    assert len(data) == len(path.read_bytes())
-    path.write_bytes(data)
-
-
-def _replaced_by_another_image(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data.replace(f"{SERIES}.2".encode(), f"{SERIES}.8".encode()))
-
-
-@pytest.mark.parametrize(
-    "change", [_cut_again, _replaced_by_another_slice, _replaced_by_another_image]
-)
-def test_file_replaced_after_the_scan_is_never_read(
-    tmp_path: Path, change: Callable[[Path], None]
-) -> None:
-    paths = save_series(tmp_path, series())
-    summary = only(scan([tmp_path]))
-    status = paths[1].stat()
-    change(paths[1])
-    os.utime(paths[1], ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(InputError, match=r"IM0001\.dcm is not the file that was listed") as refused:
-        read_stack(summary)
-    assert refused.value.code == "E_SOURCE_CHANGED"
-
-
-def test_file_that_is_gone_after_the_scan_is_a_damaged_slice(tmp_path: Path) -> None:
-    paths = save_series(tmp_path, series())
-    summary = only(scan([tmp_path]))
-    paths[1].unlink()
-    paths[2].unlink()
-    stack = read_stack(summary)
-    assert stack.n_slices == N_SLICES - 2
-    assert not stack.complete
-    assert "W_SLICE_DAMAGED" in [w.code for w in stack.warnings]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    with pytest.raises(InputError) as refused:
-        read_stack(summary)
-    assert refused.value.code == "E_DECODE"
 
 
 def nested(depth: int, undefined: bool) -> bytes:

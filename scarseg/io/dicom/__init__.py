@@ -41,6 +41,7 @@ from scarseg.io.dicom.neighbours import LostFile
 from scarseg.io.dicom.parser import NotDicomError, read_header
 from scarseg.io.dicom.pixel_data.pixels import FramePixels, read_pixels
 from scarseg.io.dicom.series import assemble_stacks
+from scarseg.io.dicom.sources.checksums import listed_checksum
 from scarseg.io.dicom.sources.file_classes import (
     DAMAGED_DICOM,
     START_BYTES,
@@ -123,8 +124,14 @@ def _class_of(reader: SourceReader, source: Source) -> str:
 def _read_one(reader: SourceReader, source: Source) -> ImageFile:
     with reader.open(source) as (stream, size):
         header = read_header(stream, size)
-    header.modified_ns = modified_ns(source)
+        if header.pixel_offset >= 0:
+            header.listed_checksum = listed_checksum(stream, size, modified_ns(source))
     return read_image(header, source)
+
+
+def _series_of(reader: SourceReader, source: Source) -> str:
+    with reader.open(source) as (stream, size):
+        return read_image(read_header(stream, size), source).series_uid
 
 
 def _with_siblings(
@@ -142,7 +149,7 @@ def _with_siblings(
                 if path in given or not path.is_file():
                     continue
                 try:
-                    counts[_read_one(reader, Source(path)).series_uid] += 1
+                    counts[_series_of(reader, Source(path))] += 1
                 except (NotDicomError, NotAnImageError, ScarsegError):
                     continue
     return [(_one_of_more(stack, given, counts), evidence) for stack, evidence in stacks]

@@ -99,7 +99,7 @@ def _essence(frame: Frame) -> Frame:
         offset=0,
         length=0,
         size=0,
-        modified_ns=0,
+        listed_checksum=0,
         frame_offsets=(),
     )
     return replace(frame, source=_ANY_SOURCE, layout=layout)

@@ -64,7 +64,7 @@ def read_layout(header: Header) -> PixelLayout:
         offset=header.pixel_offset,
         length=header.pixel_length,
         size=header.size,
-        modified_ns=header.modified_ns,
+        listed_checksum=header.listed_checksum,
         rows=rows,
         columns=columns,
         frames=frames,

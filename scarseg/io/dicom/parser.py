@@ -47,7 +47,7 @@ class Header:
     pixel_offset: int = -1
     pixel_length: int | None = -1
     size: int = 0
-    modified_ns: int = 0
+    listed_checksum: int = 0
     damage: str = ""
 
 

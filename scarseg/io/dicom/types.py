@@ -53,15 +53,17 @@ class PixelLayout:
     """Layout of the pixels of one file.
 
     ``offset`` as in :class:`scarseg.io.dicom.parser.Header`; ``length`` None for undefined length.
-    ``padding`` is the range of stored values that are no image, ``overlay_bits`` the unused bits
-    that an overlay occupies, ``frame_offsets`` the Extended Offset Table.
+    ``listed_checksum`` is that by which the file is known again
+    (:func:`scarseg.io.dicom.sources.checksums.listed_checksum`). ``padding`` is the range of stored
+    values that are no image, ``overlay_bits`` the unused bits that an overlay occupies,
+    ``frame_offsets`` the Extended Offset Table.
     """
 
     transfer_syntax: str
     offset: int
     length: int | None
     size: int
-    modified_ns: int
+    listed_checksum: int
     rows: int
     columns: int
     frames: int

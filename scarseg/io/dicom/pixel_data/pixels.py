@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 import zlib
@@ -16,18 +15,20 @@ import numpy.typing as npt
 
 from scarseg.case.stack import FloatArray
 from scarseg.errors import ScarsegError
-from scarseg.io.dicom.headers import NotAnImageError, read_image
 from scarseg.io.dicom.parser import (
     DEFLATED_LE,
     EXPLICIT_BE,
     NATIVE_SYNTAXES,
-    NotDicomError,
     open_inflated,
-    read_header,
 )
 from scarseg.io.dicom.pixel_data.codestream import describe_loss, group_fragments
 from scarseg.io.dicom.pixel_data.decoder import DecodeError, FrameCode, decode_frame
 from scarseg.io.dicom.pixel_data.stored_values import StoredValuesError, to_intensities
+from scarseg.io.dicom.sources.checksums import (
+    in_memory,
+    listed_checksum,
+    sha256_of,
+)
 from scarseg.io.dicom.sources.inputs import Source, SourceReader, modified_ns
 from scarseg.io.dicom.types import Frame, PixelLayout
 
@@ -65,35 +66,17 @@ def read_pixels(frames: Iterable[Frame]) -> Iterator[FramePixels]:
 def _read_file(reader: SourceReader, source: Source, frames: list[Frame]) -> list[FramePixels]:
     layout = frames[0].layout
     try:
-        with reader.open(source) as (stream, size):
-            if size != layout.size or not _is_listed(stream, size, source, frames):
+        with reader.open(source) as (opened, size):
+            stream = in_memory(opened, size)
+            if listed_checksum(stream, size, modified_ns(source)) != layout.listed_checksum:
                 return [
                     FramePixels(f, None, "", "the file has changed", changed=True) for f in frames
                 ]
-            stream.seek(0)
-            sha256 = _hash(stream)
+            sha256 = sha256_of(stream)
             stream.seek(0)
             return _read_frames(stream, layout, frames, sha256)
     except ScarsegError as error:
         return [FramePixels(frame, None, "", error.message) for frame in frames]
-
-
-def _is_listed(stream: BinaryIO, size: int, source: Source, frames: list[Frame]) -> bool:
-    """Return whether a file still holds the frames of its header.
-
-    Single frames are compared whenever they are read, multi-frame files only when they were
-    written to: their headers are long.
-    """
-    written = modified_ns(source)
-    if written == frames[0].layout.modified_ns and frames[0].number is not None:
-        return True
-    try:
-        header = read_header(stream, size)
-        header.modified_ns = frames[0].layout.modified_ns
-        image = read_image(header, source)
-    except (NotDicomError, NotAnImageError, ScarsegError):
-        return False
-    return set(frames) <= set(image.frames)
 
 
 def _read_frames(
@@ -105,13 +88,6 @@ def _read_frames(
         damage = frames[0].damage or "its pixel data end too early"
         return [FramePixels(frame, None, sha256, damage) for frame in frames]
     return [_frame_pixels(frame, sha256, load) for frame in frames]
-
-
-def _hash(stream: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := stream.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _frame_pixels(
