@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from scarseg.errors import Cancelled
 from scarseg.evaluation.calibrate import require_enough
 from scarseg.evaluation.patients import choose_patients, shifted_case
 from scarseg.gui.display import missing_library_error
+from scarseg.gui.panels.thresholds.masks import REASONS as METHOD_REASONS
 from scarseg.gui.session import export as gui_export
 from scarseg.gui.session.rereading import _stack as images_of
 from scarseg.gui.session.studies.study import Entry
@@ -43,6 +45,7 @@ from scarseg.quant.method_comparison import compare_methods
 from scarseg.quant.method_tables import method_rows
 from scarseg.quant.segments import InsertionPoint, insertion_angles
 from scarseg.quant.thresholds import ThresholdMethod, threshold_scar
+from scarseg.report.text import _MEANINGS
 from scarseg.segmentation import pipeline
 from scarseg.training import runs
 from scarseg.training.loop import _not_a_number
@@ -271,7 +274,7 @@ def segments_of_another_study(bench: Bench) -> Said:
     return raised(lambda: read_mask(path, replace(stack, sources=sources)))
 
 
-@provokes("W_MASK_PARTIAL", "")
+@provokes("W_MASK_PARTIAL", "the mask covers 3 of 5 slices")
 def mask_of_three_slices(bench: Bench) -> Said:
     affine = LPS_TO_RAS @ patient(1).affine
     data = np.ascontiguousarray(phantom_labels()[:3].transpose(2, 1, 0))
@@ -282,7 +285,7 @@ def mask_of_three_slices(bench: Bench) -> Said:
     return measured(bench, bench.folder / "m")
 
 
-@provokes("W_MASK_VALUES", "")
+@provokes("W_MASK_VALUES", "the mask holds blood pool alone")
 def mask_of_ones(bench: Bench) -> Said:
     path = bench.folder / "m" / "1.2.1.1.nii.gz"
     path.parent.mkdir()
@@ -290,7 +293,7 @@ def mask_of_ones(bench: Bench) -> Said:
     return measured(bench, path)
 
 
-@provokes("W_MASK_IGNORED", "")
+@provokes("W_MASK_IGNORED", "segments of other tissues were left out")
 def segments_of_another_tissue(bench: Bench) -> Said:
     data = write(bench.folder / "in", 1)
     out = bench.folder / "m"
@@ -332,7 +335,7 @@ def prompts_of_labelme(bench: Bench) -> Said:
 
 
 @provokes("W_PROMPTS_UNUSED", r"holds slice 9\.9\.9")
-@provokes("W_NO_PROMPTS", "")
+@provokes("W_NO_PROMPTS", "none of the prompts names one of its slices")
 def prompts_of_another_series(bench: Bench) -> Said:
     entry = {"sop_instance_uid": "9.9.9", "boxes": [[1, 1, 9, 9]]}
     path = bench.folder / "p.json"
@@ -368,37 +371,42 @@ def threshold_that_is_none(bench: Bench) -> Said:
     )
 
 
+def with_meanings(codes: Iterable[str]) -> Said:
+    """Return codes that stand in tables alone with what window or report say of them."""
+    return [(code, METHOD_REASONS.get(code) or _MEANINGS[code]) for code in codes]
+
+
 def method_warnings(stack: Any, labels: Any, *methods: str) -> Said:
     rows = method_rows(compare_methods(stack, labels, methods), stack)
-    return [(code, "") for row in rows for code in str(row["warnings"] or "").split()]
+    return with_meanings(code for row in rows for code in str(row["warnings"] or "").split())
 
 
-@provokes("W_NO_WALL")
+@provokes("W_NO_WALL", "No wall")
 def methods_without_wall(bench: Bench) -> Said:
     return method_warnings(STACK, phantom_labels() * 0, "sd5")
 
 
-@provokes("W_NO_REMOTE")
+@provokes("W_NO_REMOTE", "no remote wall in this stack")
 def methods_without_remote(bench: Bench) -> Said:
     labels = np.zeros_like(phantom_labels())
     labels[:, 30, 30:33] = Label.MYOCARDIUM
     return method_warnings(STACK, labels, "sd5")
 
 
-@provokes("W_METHOD_REGION")
+@provokes("W_METHOD_REGION", "segmented or boxed scar: there is none")
 def methods_without_scar(bench: Bench) -> Said:
     labels = phantom_labels()
     labels[labels == Label.SCAR] = Label.MYOCARDIUM
     return method_warnings(STACK, labels, "fwhm_max")
 
 
-@provokes("W_METHOD_PSIR")
+@provokes("W_METHOD_PSIR", "Not for PSIR: half of a signed maximum")
 def half_of_a_signed_maximum(bench: Bench) -> Said:
     psir = replace(STACK, pixels=STACK.pixels - 120, sequence=LgeSequence.PSIR)
     return method_warnings(psir, phantom_labels(), "fwhm_max")
 
 
-@provokes("W_THRESHOLD_BELOW_REMOTE")
+@provokes("W_THRESHOLD_BELOW_REMOTE", "threshold is not above remote wall")
 def dark_scar(bench: Bench) -> Said:
     labels = phantom_labels()
     pixels = np.where(labels == Label.SCAR, 60.0, STACK.pixels).astype(np.float32)
@@ -406,17 +414,17 @@ def dark_scar(bench: Bench) -> Said:
     return method_warnings(replace(STACK, pixels=pixels), labels, "fwhm_max")
 
 
-@provokes("W_CONVENTION")
+@provokes("W_CONVENTION", "two masses differ by over 1 %")
 def slices_of_8_mm_10_mm_apart(bench: Bench) -> Said:
-    return [(code, "") for code in pipeline.measure(case_of()).warnings]
+    return with_meanings(pipeline.measure(case_of()).warnings)
 
 
-@provokes("W_SINGLE_SLICE")
+@provokes("W_SINGLE_SLICE", "a single slice")
 def one_slice(bench: Bench) -> Said:
     one = replace(
         STACK, pixels=STACK.pixels[:1], origins_mm=STACK.origins_mm[:1], sources=STACK.sources[:1]
     )
-    return [(code, "") for code in pipeline.measure(Case.new(one)).warnings]
+    return with_meanings(pipeline.measure(Case.new(one)).warnings)
 
 
 # cases
@@ -531,12 +539,12 @@ def weights_of_another_kind(bench: Bench) -> Said:
     return raised(lambda: load_detector(path))
 
 
-@provokes("W_UNVERIFIED_WEIGHTS")
+@provokes("W_UNVERIFIED_WEIGHTS", "weights that are not in the manifest")
 def unverified_weights(bench: Bench) -> Said:
     case = case_of()
     case.detector = replace(fake_models().detector.identity, verified=False)
     row = pipeline.measured_record(case).row
-    return [(code, "") for code in str(row["warnings"]).split()]
+    return with_meanings(str(row["warnings"]).split())
 
 
 @provokes("E_DEVICE", "This machine has no device abacus")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,11 @@ def test_an_undisturbed_series_provokes_nothing_else(
 ) -> None:
     said = Bench(tmp_path, monkeypatch, capsys).loaded(changed(series()))
     assert {code for code, _ in said} == UNDISTURBED
+
+
+def test_codes_of_tables_are_absent_where_their_reason_is() -> None:
+    stack = replace(of_files.STACK, slice_thickness_mm=10.0)  # as far apart as they are thick
+    case = of_files.case_of(stack)
+    assert of_files.pipeline.measure(case).warnings == ()
+    assert str(of_files.pipeline.measured_record(case).row["warnings"]) == ""
+    assert of_files.method_warnings(stack, case.labels, "sd5", "fwhm_max", "otsu") == []
