@@ -29,7 +29,7 @@ from scarseg.io.masks.match import (
     find_masks,
     match_masks,
 )
-from scarseg.io.masks.nifti import LPS_TO_RAS, LabelMap, read_label_map
+from scarseg.io.masks.nifti import LPS_TO_RAS, REMOTE_SUFFIX, LabelMap, read_label_map
 from scarseg.io.masks.read import read_mask
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -91,7 +91,8 @@ def stem(path: Path) -> str:
 def _nifti_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name.lower().endswith(SUFFIXES):
+        mask = path.name.lower().endswith(SUFFIXES) and not path.name.endswith(REMOTE_SUFFIX)
+        if mask and path.is_file():
             if stem(path) in found:
                 message = f"{folder} holds {stem(path)} as .nii and .nii.gz."
                 raise InputError("E_MASK", message, str(folder))

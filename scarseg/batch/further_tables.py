@@ -10,7 +10,7 @@ from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.io.tables.columns import IDENTITY_COLUMNS
 from scarseg.io.tables.export import ExtraTable, Row
 from scarseg.io.tables.table import StackRecord
-from scarseg.quant.method_comparison import compare_methods, reader_boxes
+from scarseg.quant.method_comparison import compare_case_methods
 from scarseg.quant.method_tables import (
     CURVE_COLUMNS,
     METHOD_COLUMNS,
@@ -67,7 +67,7 @@ def further_rows(
     tables = {"segments": segment_table_rows(case, record, settings.convention, density)}
     if not settings.methods:
         return tables
-    found = compare_methods(stack, case.labels, settings.methods, density, boxes=reader_boxes(case))
+    found = compare_case_methods(case, settings.methods, density)
     return {
         **tables,
         "methods": _identified(method_rows(found, stack, settings.convention), record),

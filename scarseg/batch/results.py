@@ -83,12 +83,15 @@ def write_results(
         interval: of the scar mass by the convention of the settings; its rule goes to the sidecar.
     """
     record = pipeline.measured_record(
-        case, settings.convention, settings.density_g_per_ml, settings.identify, mask_file
+        case,
+        settings.convention,
+        settings.density_g_per_ml,
+        settings.identify,
+        mask_file,
+        interval,
     )
     if method:
         record = replace(record, row={**record.row, "method": method})
-    if interval is not None:
-        record = pipeline.with_interval(record, interval, case)
     placer = FilePlacer(settings.staging, settings.force)
     try:
         page = report_of(case, record, settings, labels_from, interval)

@@ -89,7 +89,8 @@ class Case:
     one made on request; None where the models proposed nothing. ``labels_under_scar``, of the
     shape of ``labels``, holds the tissue underneath scar and MVO; None until it is needed.
     ``insertion`` is the anterior insertion of the right ventricle set by a reader; None means
-    that it is proposed. It changes no label.
+    that it is proposed. ``remote_regions`` holds the remote myocardium that a reader drew, by
+    slice, as patches of 0 and 1; on other slices it is proposed. Neither changes a label.
 
     ``segmenter`` and ``detector`` are the models that ran last, ``calibration`` that of the rules
     they ran by.
@@ -123,6 +124,7 @@ class Case:
     labels_under_scar: LabelArray | None = None
     record: ReadingRecord = field(default_factory=lambda: ReadingRecord(()))
     insertion: InsertionPoint | None = None
+    remote_regions: dict[int, Patch] = field(default_factory=dict)
     intervals: tuple[MassInterval, ...] = ()
     archive: str = ""
     sent: tuple[SentInstance, ...] = ()
@@ -158,6 +160,7 @@ class Case:
         twin.readings, twin.proposed = list(self.readings), list(self.proposed)
         twin.slice_interactions = list(self.slice_interactions)
         twin.slice_seconds = list(self.slice_seconds)
+        twin.remote_regions = dict(self.remote_regions)
         twin.record = self.record.copy()
         return twin
 

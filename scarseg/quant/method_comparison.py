@@ -24,7 +24,13 @@ from scarseg.case.stack import Stack
 from scarseg.quant.components import inside_boxes
 from scarseg.quant.grey_zone import ROES_GREY, GreyZones, GreyZoneScheme, grey_zone
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
-from scarseg.quant.remote import SCAR_MARGIN_MM, RemoteRegion, RemoteSignal, propose_remote_outside
+from scarseg.quant.remote import (
+    SCAR_MARGIN_MM,
+    RemoteRegion,
+    RemoteSignal,
+    case_remote,
+    propose_remote_outside,
+)
 from scarseg.quant.thresholds import (
     RULES,
     MethodUnfit,
@@ -187,6 +193,18 @@ def compare_methods(
         remote.stack_signal(stack.pixels),
         scale.grams(searched),
         density_g_per_ml,
+    )
+
+
+def compare_case_methods(
+    case: Case,
+    chosen: Sequence[str] = METHOD_CHOICES,
+    density_g_per_ml: float = DENSITY_G_PER_ML,
+) -> MethodComparison:
+    """Compute every method on a case, with the remote region and the boxes of its reader."""
+    remote = case_remote(case, searched_wall(case.labels), infarct_mask(case.labels))
+    return compare_methods(
+        case.stack, case.labels, chosen, density_g_per_ml, remote, reader_boxes(case)
     )
 
 

@@ -121,6 +121,46 @@ def propose_remote_outside(
     return remote if remote.mask.any() else propose_remote(wall, pixel_spacing_mm)
 
 
+def drawn_remote(case: Case, wall: MaskArray | None = None) -> dict[int, MaskArray]:
+    """Return the remote regions (row, column) that a reader drew, by slice, on today's labels.
+
+    What is no wall or became scar since is left out; a region of fewer than 8 voxels is none.
+
+    Args:
+        case: whose regions.
+        wall: (slice, row, column), that of the labels by default.
+    """
+    wall = wall_mask(case.labels) if wall is None else wall
+    regions = {}
+    for k, patch in case.remote_regions.items():
+        region = np.zeros(wall.shape[1:], dtype=np.uint8)
+        patch.apply(region)
+        kept = (region > 0) & wall[k] & ~infarct_mask(case.labels[k])
+        if np.count_nonzero(kept) >= MINIMUM_VOXELS:
+            regions[k] = kept
+    return regions
+
+
+def drawn_mask(case: Case) -> MaskArray:
+    """Return the mask (slice, row, column) of the remote regions that a reader drew."""
+    mask = np.zeros(case.labels.shape, dtype=np.bool_)
+    for k, region in drawn_remote(case).items():
+        mask[k] = region
+    return mask
+
+
+def case_remote(case: Case, wall: MaskArray, region: MaskArray | None) -> RemoteRegion:
+    """Return the remote region of a case: drawn by its reader where he did, else proposed.
+
+    Args:
+        case: whose.
+        wall: (slice, row, column), that is searched.
+        region: scar or boxes to stay away from, as :func:`propose_remote_outside`.
+    """
+    proposed = propose_remote_outside(wall, case.stack.pixel_spacing_mm, region)
+    return proposed.with_drawn(drawn_remote(case, wall))
+
+
 def remote_sector(
     wall: MaskArray, pixel_spacing_mm: tuple[float, float], at: tuple[float, float]
 ) -> MaskArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from scarseg.io.dicom.types import LoadReport
 from scarseg.io.masks import nifti
 from scarseg.io.tables.table import StackRecord
 from scarseg.progress import Progress
+from scarseg.quant.remote import drawn_mask
 from scarseg.replay.model_runs import ReplayWeights
 from scarseg.replay.replay import replay_case
 from scarseg.replay.result import ReplayResult, describe_replay
@@ -152,10 +153,15 @@ def _mask(folder: Path, stack_id: str) -> Path:
     return folder / f"{io_files.safe_name(stack_id)}.nii.gz"
 
 
+def _remote(folder: Path, stack_id: str) -> Path:
+    return folder / f"{io_files.safe_name(stack_id)}{nifti.REMOTE_SUFFIX}"
+
+
 def _outputs(folder: Path, cases: Sequence[CaseFile]) -> list[Path]:
     from scarseg.io.tables.table import table_files
 
-    return [*table_files(folder / TABLE), *(_mask(folder, one.stack_id) for one in cases)]
+    files = [name(folder, one.stack_id) for one in cases for name in (_mask, _remote)]
+    return [*table_files(folder / TABLE), *files]
 
 
 def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> StackRecord:
@@ -164,16 +170,19 @@ def _write_case(options: argparse.Namespace, replayed: ReplayResult) -> StackRec
     path = _mask(options.output, case.stack.stack_id)
     io_files.make_folder(options.output)
     nifti.write_labels(path, replayed.labels, case.stack, options.force)
+    if case.remote_regions:
+        remote = _remote(options.output, case.stack.stack_id)
+        nifti.write_remote(remote, drawn_mask(case), case.stack, options.force)
     convention, density = MassConvention(options.mass), options.density
-    record = pipeline.measured_record(case, convention, density, mask_file=path.name)
-    if replayed.models is None:
-        return record
-    try:
-        embeddings = embed_missing(case, replayed.models, replayed.embeddings)
-        found = case_interval(case, replayed.models, embeddings, convention, density)
-    except ModelError:
-        return record  # without an answer of the models only the interval is missing
-    return pipeline.with_interval(record, found, case)
+    interval = None
+    if replayed.models is not None:
+        # Without an answer of the models only the interval is missing.
+        with suppress(ModelError):
+            embeddings = embed_missing(case, replayed.models, replayed.embeddings)
+            interval = case_interval(case, replayed.models, embeddings, convention, density)
+    return pipeline.measured_record(
+        case, convention, density, mask_file=path.name, interval=interval
+    )
 
 
 def _write_table(
@@ -188,5 +197,5 @@ def _write_table(
     }
     table = options.output / TABLE
     files = pipeline.export_table(table, records, settings, options.force)
-    masks = [_mask(options.output, one.stack_id) for one in cases]
+    masks = [name(options.output, one.stack_id) for one in cases for name in (_mask, _remote)]
     return (files.table, *(mask for mask in masks if mask.exists()))

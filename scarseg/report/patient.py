@@ -18,7 +18,7 @@ from scarseg.case.prompts import InsertionPoint
 from scarseg.io.files import safe_name, write_file
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.io.tables.table import reading_method as method_of
-from scarseg.quant.method_comparison import MethodComparison, compare_methods, reader_boxes
+from scarseg.quant.method_comparison import MethodComparison, compare_case_methods
 from scarseg.quant.wall_map import WallMap, map_wall, reader_insertion
 from scarseg.report import text as report_text
 from scarseg.report.bullseye import draw_bullseye
@@ -101,7 +101,7 @@ def prepare(
         case,
         measured,
         map_wall(case.labels, stack, points or reader_insertion(case), density),
-        compare_methods(stack, case.labels, density_g_per_ml=density, boxes=reader_boxes(case)),
+        compare_case_methods(case, density_g_per_ml=density),
         method or method_of(case),
         interval,
         tuple(warnings),
@@ -173,7 +173,7 @@ def _first_page(report: ReportInput, slices: range) -> Page:
     remote = report.methods.remote if report.methods.remote.any() else None
     area = (LEFT_MM, PICTURES_TOP_MM, RIGHT_MM - LEFT_MM, NUMBERS_TOP_MM - PICTURES_TOP_MM - 9)
     end = draw_slices(page, report.case, report.measured, slices, area, remote)
-    draw_legend(page, end + 3.5, LEFT_MM, report.case.labels, remote is not None)
+    draw_legend(page, end + 3.5, LEFT_MM, report.case.labels, report.methods.remote_region)
     if len(slices) < report.case.stack.n_slices:
         page.text(RIGHT_MM, end + 3.5, "more slices on the next sheet", 6.2, align="right")
     _segments(page, report)
@@ -189,7 +189,7 @@ def _later_page(report: ReportInput, slices: range) -> Page:
     remote = report.methods.remote if report.methods.remote.any() else None
     area = (LEFT_MM, 27.0, RIGHT_MM - LEFT_MM, 240.0)
     end = draw_slices(page, report.case, report.measured, slices, area, remote)
-    draw_legend(page, end + 3.5, LEFT_MM, report.case.labels, remote is not None)
+    draw_legend(page, end + 3.5, LEFT_MM, report.case.labels, report.methods.remote_region)
     return page
 
 

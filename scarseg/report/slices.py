@@ -15,6 +15,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import Measurements
 from scarseg.case.stack import FloatArray, Stack
+from scarseg.quant.remote import RemoteRegion
 from scarseg.report.layout import INK, QUIET, WARNING_COLOUR, Page, width_mm
 from scarseg.report.text import rounded_grams
 
@@ -105,13 +106,16 @@ def draw_slices(
     return top + rows * (side + CAPTION_MM + GAP_MM) - GAP_MM
 
 
-def draw_legend(page: Page, y: float, left: float, labels: LabelArray, has_remote: bool) -> None:
+def draw_legend(
+    page: Page, y: float, left: float, labels: LabelArray, remote: RemoteRegion
+) -> None:
     """Draw a one-line legend of the contours that occur."""
+    how = "drawn by the reader" if remote.drawn_slices else "proposed"
     known = [
         (WALL, "endocardium and epicardium", bool((labels == Label.MYOCARDIUM).any())),
         (SCAR, "scar", bool(infarct_mask(labels).any())),
         (MVO, "MVO", bool((labels == Label.MVO).any())),
-        ("#8a8a8a", "remote region, proposed", has_remote),
+        ("#8a8a8a", f"remote region, {how}", bool(remote.mask.any())),
     ]
     x = left
     for colour, text, there in known:

@@ -309,10 +309,17 @@ def measured_record(
     density_g_per_ml: float = DENSITY_G_PER_ML,
     identify: bool = False,
     mask_file: str = "",
+    interval: MassInterval | None = None,
 ) -> table.StackRecord:
     """Measure a case and return its rows for :func:`export_table`.
 
-    ``identify`` writes the patient ID as it is instead of its pseudonym.
+    Args:
+        case: what is measured.
+        convention, density_g_per_ml: as for :func:`measure`.
+        identify: write the patient ID as it is instead of its pseudonym.
+        mask_file: its name in the table.
+        interval: of the scar mass by this convention; left out while a slice is unseen, since
+            what lies there is not within any interval.
     """
     measured = measure(case, convention, density_g_per_ml)
     record = table.case_record(case, measured, identify=identify, mask_file=mask_file)
@@ -320,11 +327,13 @@ def measured_record(
     withheld = {True: "yes", False: "no", None: None}[probably_no_scar(case)]
     more = {"image_quality": str(quality.grade or ""), "probably_no_scar": withheld}
     record = replace(record, row={**record.row, **more})
-    record = _with_doubt(record, case)
-    if not case.segmenter.sha256:
-        return record
-    thresholds = asdict(calibrated(case.calibration))
-    return replace(record, provenance={**record.provenance, "thresholds": thresholds})
+    if any(reading.status is SliceStatus.UNSEEN for reading in case.readings):
+        interval = None
+    record = _with_doubt(record, case, interval)
+    if case.segmenter.sha256:
+        thresholds = asdict(calibrated(case.calibration))
+        record = replace(record, provenance={**record.provenance, "thresholds": thresholds})
+    return record if interval is None else _with_interval(record, interval)
 
 
 def export_table(
@@ -372,18 +381,10 @@ def _without_scar(before: LabelArray) -> LabelArray:
     return labels
 
 
-def with_interval(
-    record: table.StackRecord, interval: MassInterval, case: Case
-) -> table.StackRecord:
-    """Add the interval to the record of a case: ends and doubt to the row, rule to the sidecar.
-
-    None is added while a slice is unseen: what lies there is not within any interval.
-    """
-    if any(row["status"] == str(SliceStatus.UNSEEN) for row in record.slices):
-        return record
+def _with_interval(record: table.StackRecord, interval: MassInterval) -> table.StackRecord:
+    """Add the interval to a record: its ends to the row, its rule to the sidecar."""
     ends = {"scar_mass_low_g": interval.low_g, "scar_mass_high_g": interval.high_g}
     rule = {"rule": interval.method, "mass_convention": str(interval.convention)}
-    record = _with_doubt(record, case, interval)
     return replace(
         record, row={**record.row, **ends}, provenance={**record.provenance, "interval": rule}
     )

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from scarseg import cli
+from scarseg.agreement.mask_files import _nifti_files
 from scarseg.case.labels import Label, LabelArray
 from scarseg.case.stack import SliceSource
-from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels
+from scarseg.io.masks.nifti import LPS_TO_RAS, write_labels, write_remote
 from scarseg.simulate.write_dicom import write_series
 from tests.cohorts import patient, rows_of, tree, write
 from tests.fakes import load_fakes
@@ -77,6 +78,18 @@ def test_masks_of_a_batch_measure_as_the_batch_did(kind: str, run: Run, tmp_path
     assert [row["scar_mass_spacing_g"] for row in slices] == [
         row["scar_mass_spacing_g"] for row in rows_of(tmp_path / "scar_slices.csv")
     ]
+
+
+def test_a_remote_region_beside_a_mask_is_no_mask(
+    measure: Run, tmp_path: Path, phantom_truth: LabelArray
+) -> None:
+    data, folder = write(tmp_path / "in", 1), tmp_path / "m"
+    mask(folder / "1.2.1.1.nii.gz", phantom_truth)
+    write_remote(folder / "1.2.1.1.remote.nii.gz", phantom_truth == 2, patient(1))
+    assert measure(folder, "--dicom", data) == 0
+    [row] = rows_of(tmp_path / "scar.csv")
+    assert row["mask_file"] == "1.2.1.1.nii.gz"
+    assert [*_nifti_files(folder)] == ["1.2.1.1"]
 
 
 def test_nobody_has_read_labels_from_elsewhere(

@@ -29,7 +29,7 @@ def test_the_csv_of_a_patient_equals_the_pipelines(reading, tmp_path):
     case = reading.document.case.copy()
     _, embeddings = pipeline.propose_case_with_embeddings(case.stack, reading.session.models)
     interval = case_interval(case, reading.session.models, embeddings)
-    record = pipeline.with_interval(pipeline.measured_record(case), interval, case)
+    record = pipeline.measured_record(case, interval=interval)
     pipeline.export_table(theirs / "scar.csv", [record])
     written = _read_bytes(mine)
     segments = written.pop("scar_segments.csv")

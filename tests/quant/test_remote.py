@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scarseg.case.labels import infarct_mask, wall_mask
+from scarseg.case.case import Case
+from scarseg.case.labels import Label, Patch, infarct_mask, wall_mask
 from scarseg.quant.components import remove_islands
+from scarseg.quant.method_comparison import compare_case_methods
 from scarseg.quant.remote import (
     MINIMUM_VOXELS,
     RemoteRegion,
+    case_remote,
+    drawn_mask,
     mid_wall,
     propose_remote,
     propose_remote_outside,
@@ -187,3 +191,38 @@ def test_unknown_scar_moves_the_proposed_signal_little():
     assert abs(other.mean - one.mean) < 0.5 * one.sd
     assert other.sd < 1.5 * one.sd
     assert not remove_islands(wall & ~scar & (pixels > other.mean + 5 * other.sd), (1, 1), 3).any()
+
+
+def drawn_case(stack, k=1):
+    case = Case.new(stack)
+    case.labels[:] = phantom_labels()
+    rows, columns = np.nonzero(case.labels[k] == Label.MYOCARDIUM)
+    region = np.zeros(case.labels[k].shape, dtype=np.uint8)
+    region[rows[:40], columns[:40]] = 1
+    region[0, 0] = 1  # no wall there
+    case.remote_regions = {k: Patch.of(region)}
+    return case, (region > 0) & (case.labels[k] == Label.MYOCARDIUM)
+
+
+def test_a_drawn_region_follows_the_labels(phantom_stack):
+    case, region = drawn_case(phantom_stack)
+    assert np.array_equal(drawn_mask(case)[1], region) and region.sum() == 40
+    rows, columns = np.nonzero(region)
+    case.labels[1, rows[:10], columns[:10]] = Label.SCAR
+    case.labels[1, rows[10:15], columns[10:15]] = Label.BACKGROUND
+    assert drawn_mask(case)[1].sum() == 25 and drawn_mask(case).sum() == 25
+    case.labels[1, rows[15:33], columns[15:33]] = Label.MVO
+    assert not drawn_mask(case).any(), "7 voxels are too few"
+    wall, scar = wall_mask(case.labels), infarct_mask(case.labels)
+    assert case_remote(case, wall, scar).drawn_slices == set()
+
+
+def test_the_methods_of_a_case_use_its_drawn_region(phantom_stack):
+    case, region = drawn_case(phantom_stack)
+    values = phantom_stack.pixels[1][region].astype(float)
+    found = compare_case_methods(case, ["sd5"])
+    expected = values.mean() + 5 * values.std(ddof=1)
+    assert found.result("sd5").thresholds[1] == pytest.approx(expected)
+    assert found.remote_region.origin == "drawn (mean and SD)"
+    case.remote_regions = {}
+    assert compare_case_methods(case, ["sd5"]).remote_region.drawn_slices == set()

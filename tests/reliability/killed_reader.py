@@ -24,7 +24,9 @@ TOOLS = ("box", "box", "point", "brush", "brush", "eraser", "lasso")
 def digest(case: Case) -> str:
     """Fingerprint everything of a case that a reader changes."""
     found = hashlib.sha256(case.labels.tobytes())
-    found.update(repr((case.readings, case.insertion)).encode())
+    found.update(
+        repr((case.readings, case.insertion, sorted(case.remote_regions.items()))).encode()
+    )
     return found.hexdigest()[:16]
 
 
@@ -89,12 +91,12 @@ class Scripted:
             tell("used", "insertion")
 
     def remote(self) -> None:
-        """Draw a remote region; it is no part of the case."""
+        """Draw a remote region, or take one back."""
         self.window.actions_by_name["remote"].trigger()
-        regions = self.window.comparison.regions
-        before = len(regions.here)
+        regions = self.window.session.current.document.case.remote_regions
+        before = dict(regions)
         self.drag(self.chance.choice((0, 6)))
-        if len(regions.here) != before:
+        if regions != before:
             tell("used", "remote")
 
     def gesture(self) -> None:

@@ -13,11 +13,12 @@ import pytest
 from scarseg import __version__, cli
 from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import Cause, ModelRun, ReadingRecord
-from scarseg.case.labels import Label, infarct_mask, without_infarct
+from scarseg.case.labels import Label, Patch, infarct_mask, without_infarct
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.case.stack import Stack
 from scarseg.io import dicom
 from scarseg.io.casefile import file_format, last_position, store
+from scarseg.io.masks.nifti import read_labels
 from scarseg.models import Models
 from scarseg.models.weights import WeightsEntry
 from scarseg.replay.model_runs import ReplayWeights
@@ -129,6 +130,21 @@ def test_identical_leaves_mask_and_row_and_says_the_grams(replay, saved, images,
     status, said = replay(saved, "--dicom", images, "-o", tmp_path / "out")
     assert status == 1 and "E_EXISTS" in said
     assert replay(saved, "--dicom", images, "-o", tmp_path / "out", "--force")[0] == 0
+
+
+def test_a_drawn_remote_region_is_written_again(replay, images, tmp_path):
+    case = read_case(stack_in(images))
+    region = case.labels[0] == Label.MYOCARDIUM
+    case.remote_regions = {0: Patch.of(region.astype(np.uint8))}
+    path = tmp_path / "cases" / "one.scarseg"
+    store.save_case(case, path)
+    status, said = replay(path, "--dicom", images, "-o", tmp_path / "out")
+    assert status == 0, said
+    found = read_labels(tmp_path / "out" / f"{case.stack.stack_id}.remote.nii.gz")
+    assert np.array_equal(found[0] > 0, region)
+    assert not found[1:].any()
+    [told] = json.loads((tmp_path / "out" / "scar.json").read_text())["stacks"]
+    assert told["remote_drawn_slices"] == [0]
 
 
 def test_other_weights_differ_slice_by_slice_and_are_named(

@@ -120,14 +120,12 @@ class RemoteRegionMouse(QObject):
 
 
 class RemoteRegions(QObject):
-    """The remote regions that the reader drew, by stack and slice; they are no part of the case.
+    """Controller of the remote regions that the reader draws on the open case.
 
     Signals:
-        changed: a region was drawn or reset.
         said: a message for the status bar.
     """
 
-    changed = pyqtSignal()
     said = pyqtSignal(str)
 
     def __init__(
@@ -135,7 +133,6 @@ class RemoteRegions(QObject):
     ) -> None:
         super().__init__(parent)
         self._session = session
-        self._drawn: dict[str, dict[int, MaskArray]] = {}
         self._mouse = RemoteRegionMouse(views, self._current, self)
         self._mouse.drawn.connect(self._add_drawn)
         self._mouse.clicked.connect(self._add_sector)
@@ -145,7 +142,9 @@ class RemoteRegions(QObject):
     @property
     def here(self) -> dict[int, MaskArray]:
         """The regions (row, column) drawn on the open stack, by slice."""
-        return self._drawn.setdefault(self._document.case.stack.stack_id, {})
+        from scarseg.quant.remote import drawn_remote
+
+        return drawn_remote(self._document.case)
 
     @property
     def _document(self) -> Document:
@@ -174,12 +173,10 @@ class RemoteRegions(QObject):
         if np.count_nonzero(region) < MINIMUM_VOXELS:
             self.said.emit(f"Not taken: fewer than {MINIMUM_VOXELS} voxels of wall without scar.")
             return
-        self.here[k] = region
-        self.changed.emit()
+        self._document.set_remote_region(k, region)
 
     def _reset(self, k: int) -> None:
-        if self.here.pop(k, None) is not None:
-            self.changed.emit()
+        self._document.set_remote_region(k, None)
 
     def _wall(self, k: int) -> MaskArray:
         """Return the current wall of a slice, (row, column)."""

@@ -14,7 +14,7 @@ from PyQt6.QtGui import QUndoCommand, QUndoStack
 from scarseg.case import changes
 from scarseg.case.case import Case, Change
 from scarseg.case.history import Cause, DetectorScope, SliceReading
-from scarseg.case.labels import LabelArray, without_infarct
+from scarseg.case.labels import LabelArray, MaskArray, Patch, without_infarct
 from scarseg.case.measurements import MassInterval
 from scarseg.case.prompts import Box, InsertionPoint
 from scarseg.quant import scar_checks
@@ -107,10 +107,26 @@ class InsertionCommand(SliceCommand):
         self.redo()
 
 
+class RemoteCommand(SliceCommand):
+    """Another remote region on a slice; no label, prompt or status changes."""
+
+    def __init__(self, document: Document, k: int, name: str, region: Patch | None) -> None:
+        super().__init__(document, document.case.change(f"{name}, slice {k + 1}", k))
+        self.open = False  # an answer that comes next is a step of its own
+        self._k, self._other = k, region
+
+    def redo(self) -> None:
+        self._other = self._document._place_remote(self._k, self._other)
+
+    def undo(self) -> None:
+        self.redo()
+
+
 class Document(QObject):
     """One case being read.
 
-    It changes only through :meth:`push`, :meth:`propose` and :meth:`set_insertion_point`.
+    It changes only through :meth:`push`, :meth:`propose`, :meth:`set_insertion_point` and
+    :meth:`set_remote_region`.
 
     ``versions`` counts the changes of each slice: an answer that was asked for at another
     version is stale. ``grounds`` remembers what lies under scar and MVO, for the eraser.
@@ -123,6 +139,7 @@ class Document(QObject):
         derived: what is computed of the case and saved with it changed; the reader did nothing.
         current_changed: another slice is the current one.
         insertion_changed: the insertion point of the right ventricle is another.
+        remote_changed: the remote region of a slice is another.
     """
 
     slice_changed = pyqtSignal(int)
@@ -130,6 +147,7 @@ class Document(QObject):
     derived = pyqtSignal()
     current_changed = pyqtSignal(int)
     insertion_changed = pyqtSignal()
+    remote_changed = pyqtSignal()
 
     def __init__(self, case: Case, read_only: bool = False, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -251,6 +269,25 @@ class Document(QObject):
         before, self.case.insertion = self.case.insertion, point
         self.revision += 1
         self.insertion_changed.emit()
+        self.edited.emit()
+        return before
+
+    def set_remote_region(self, k: int, region: MaskArray | None) -> None:
+        """Set the remote region (row, column) of a slice, as one step; None: as proposed."""
+        patch = None if region is None else Patch.of(region.astype(np.uint8))
+        if self.read_only or patch == self.case.remote_regions.get(k):
+            return
+        self.case.count_interaction(k)
+        name = "propose the remote region" if patch is None else "draw the remote region"
+        self.undo_stack.push(RemoteCommand(self, k, name, patch))
+
+    def _place_remote(self, k: int, region: Patch | None) -> Patch | None:
+        """Set the region of a slice and return the one before."""
+        before = self.case.remote_regions.pop(k, None)
+        if region is not None:
+            self.case.remote_regions[k] = region
+        self.revision += 1
+        self.remote_changed.emit()
         self.edited.emit()
         return before
 

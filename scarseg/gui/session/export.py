@@ -50,8 +50,7 @@ def build_record(
     """Measure a case; the record holds the interval of its scar mass where there is one."""
     from scarseg.segmentation import pipeline
 
-    record = pipeline.measured_record(case, mask_file=mask_file)
-    return record if interval is None else pipeline.with_interval(record, interval, case)
+    return pipeline.measured_record(case, mask_file=mask_file, interval=interval)
 
 
 def subprogress(progress: Progress, begun: float, share: float) -> Progress:
@@ -223,7 +222,8 @@ def export_formats(
     read = load_cases(entries, cases_folder, now, subprogress(progress, 0.0, 0.1))
     if not read:
         raise InputError("E_NO_READING", "Nothing of this list is read yet.")
-    targets = [path for entry, _ in read for path in _files(entry, request)] + _tables(request)
+    targets = [path for entry, case in read for path in _files(entry, case, request)]
+    targets += _tables(request)
     if not targets:
         raise InputError("E_NO_FILES", "DICOM masks and reports need images that are in files.")
     if not force:
@@ -256,8 +256,9 @@ def _summary(request: ExportRequest, targets: Sequence[Path], refused: Sequence[
     return said + (f". Not of {len(refused)}: {'; '.join(refused[:2])}" if refused else "")
 
 
-def _files(entry: Entry, request: ExportRequest) -> list[Path]:
+def _files(entry: Entry, case: Case, request: ExportRequest) -> list[Path]:
     """Return the files that are written of one series."""
+    from scarseg.io.masks.nifti import REMOTE_SUFFIX
     from scarseg.report.patient import report_name
 
     stem = _stem(entry)
@@ -268,7 +269,11 @@ def _files(entry: Entry, request: ExportRequest) -> list[Path]:
         ExportFormat.SR: f"{stem}.sr.dcm",
         ExportFormat.REPORT: report_name(entry.stack_id),
     }
-    return [request.folder / name for part, name in names.items() if part in _able(entry, request)]
+    able = _able(entry, request)
+    files = [request.folder / name for part, name in names.items() if part in able]
+    if case.remote_regions and able & {*MASK_FORMATS}:
+        files.append(request.folder / f"{stem}{REMOTE_SUFFIX}")
+    return files
 
 
 def _able(entry: Entry, request: ExportRequest) -> frozenset[ExportFormat]:
@@ -320,6 +325,8 @@ def _write_one(
     from scarseg.batch.selection import BatchJob
     from scarseg.batch.settings import MaskFormat
     from scarseg.batch.stack_files import write_files
+    from scarseg.io.masks import nifti
+    from scarseg.quant.remote import drawn_mask
     from scarseg.report import patient
     from scarseg.segmentation import pipeline
 
@@ -335,6 +342,9 @@ def _write_one(
             write_files(request.folder, job, case, MaskFormat(part), told, force=force)
         if ExportFormat.SR in able and _beside(able) is None:
             write_files(request.folder, job, case, MaskFormat.NONE, measured, force=force)
+    if case.remote_regions and able & {*MASK_FORMATS}:
+        remote = request.folder / f"{_stem(entry)}{nifti.REMOTE_SUFFIX}"
+        nifti.write_remote(remote, drawn_mask(case), case.stack, force)
     if ExportFormat.REPORT in able:
         path = request.folder / patient.report_name(case.stack.stack_id)
         _write_report(path, case, interval, False, force)

@@ -14,7 +14,7 @@ class OpenCaseSignals(QObject):
     saved, and another one is prepared behind it: nothing of theirs arrives here.
 
     Signals:
-        slice_changed, current_changed, edited, insertion_changed: see
+        slice_changed, current_changed, edited, insertion_changed, remote_changed: see
             :class:`scarseg.gui.session.document.Document`.
         ready_changed, pending_changed, proposing_changed, failed: see
             :class:`scarseg.gui.session.inference_state.InferenceState`.
@@ -26,6 +26,7 @@ class OpenCaseSignals(QObject):
     current_changed = pyqtSignal(int)
     edited = pyqtSignal()
     insertion_changed = pyqtSignal()
+    remote_changed = pyqtSignal()
     ready_changed = pyqtSignal(int)
     pending_changed = pyqtSignal(int)
     proposing_changed = pyqtSignal()
@@ -51,6 +52,7 @@ class OpenCaseSignals(QObject):
             document.current_changed.connect(self.current_changed),
             document.edited.connect(self.edited),
             document.insertion_changed.connect(self.insertion_changed),
+            document.remote_changed.connect(self.remote_changed),
             inference.ready_changed.connect(self.ready_changed),
             inference.pending_changed.connect(self.pending_changed),
             inference.proposing_changed.connect(self.proposing_changed),

@@ -328,6 +328,24 @@ class IntervalDocument(msgspec.Struct, kw_only=True, frozen=True):
         )
 
 
+class RemoteDocument(msgspec.Struct, kw_only=True, frozen=True):
+    """The remote region that a reader drew on one slice, as a patch of 0 and 1."""
+
+    slice_index: int
+    region: PatchRow
+
+    def patch(self, shape: tuple[int, ...]) -> Patch:
+        """Return the region of a stack of this shape (slice, row, column).
+
+        Raises:
+            ValueError: it does not lie within a slice, or holds other values.
+        """
+        patch = self.region.patch(shape)
+        if self.slice_index not in range(shape[0]) or not patch.unpacked().max(initial=0) == 1:
+            raise ValueError("a remote region must hold voxels of a slice")
+        return patch
+
+
 class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     """The record "case": everything but labels and steps."""
 
@@ -346,6 +364,7 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     slice_seconds: list[float] = []
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
+    remote: list[RemoteDocument] | msgspec.UnsetType = msgspec.UNSET
     intervals: list[IntervalDocument] | msgspec.UnsetType = msgspec.UNSET
     archive: str | msgspec.UnsetType = msgspec.UNSET
     sent: list[SentInstance] | msgspec.UnsetType = msgspec.UNSET

@@ -41,6 +41,7 @@ from scarseg.io.casefile.documents import (
     IntervalDocument,
     PatchRow,
     ReadingDocument,
+    RemoteDocument,
     Software,
     SourceFile,
     StackIdentity,
@@ -197,6 +198,7 @@ def build_case(content: CaseContent, stack: Stack, with_steps: bool = True) -> C
             labels_under_scar=_labels_under_scar(records.get("grounds"), labels),
             record=record,
             insertion=document.insertion,
+            remote_regions={one.slice_index: one.patch(shape) for one in document.remote or ()},
             intervals=tuple(each.interval(stack.n_slices) for each in document.intervals or ()),
             archive=document.archive or "",
             sent=tuple(document.sent or ()),
@@ -234,6 +236,11 @@ def _document(case: Case) -> CaseDocument:
         slice_seconds=[float(s) for s in case.slice_seconds],
         proposed=[None if each is None else PatchRow.of(each) for each in case.proposed],
         insertion=case.insertion,
+        remote=[
+            RemoteDocument(slice_index=k, region=PatchRow.of(region))
+            for k, region in sorted(case.remote_regions.items())
+        ]
+        or msgspec.UNSET,
         intervals=[IntervalDocument.of(each) for each in case.intervals] or msgspec.UNSET,
         archive=case.archive or msgspec.UNSET,
         sent=list(case.sent) or msgspec.UNSET,

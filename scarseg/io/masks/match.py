@@ -27,6 +27,7 @@ from scarseg.case.stack import SliceSource, Stack
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io.dicom.types import StackSummary
 from scarseg.io.files import safe_name
+from scarseg.io.masks.nifti import REMOTE_SUFFIX
 from scarseg.io.masks.read import SEGMENTATIONS, read_mask
 from scarseg.progress import Progress, silent
 
@@ -238,7 +239,8 @@ def geometry_only_stack(summary: StackSummary) -> Stack:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        hidden = path.name.startswith(".") or path.name.endswith(REMOTE_SUFFIX)
+        if path.is_file() and not hidden:
             yield path
 
 

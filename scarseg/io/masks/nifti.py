@@ -17,7 +17,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from scarseg.case.labels import Label, LabelArray
+from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.stack import FloatArray, Stack
 from scarseg.errors import InputError, LimitError
 from scarseg.io.files import write_file
@@ -28,9 +28,13 @@ _UNREADABLE = (
     *(OSError, EOFError, ValueError, OverflowError, zlib.error),
     *(ImageFileError, HeaderDataError, WrapStructError),
 )
+LABELS, REMOTE = b"scarseg labels 0-4", b"scarseg remote myocardium"
+"""Descriptions in the header of the files that are written."""
 MAX_VOXELS = 2**30
 _MAX_BYTES = 2**31
 _HEADER_BYTES = 348
+REMOTE_SUFFIX = ".remote.nii.gz"
+"""Ending of a remote region beside a mask; such a file is never taken for a mask of scar."""
 _SMALLEST_DETERMINANT = 1e-9
 """Of the matrix from voxels to mm: steps that are parallel, or of no length, have none."""
 
@@ -45,13 +49,30 @@ def write_labels(path: Path, labels: LabelArray, stack: Stack, force: bool = Fal
     Raises:
         OutputError: E_EXISTS without ``force``, E_WRITE.
     """
-    write_file(path, _encode(path, labels, stack), force)
+    write_file(path, _encode(path, labels, stack, LABELS), force)
+
+
+def write_remote(path: Path, region: MaskArray, stack: Stack, force: bool = False) -> None:
+    """Write a remote region (slice, row, column) as NIfTI of 0 and 1, as :func:`write_labels`.
+
+    A file that holds it already is left.
+
+    Raises:
+        OutputError: E_EXISTS without ``force``, E_WRITE.
+    """
+    data = _encode(path, region.astype(np.uint8), stack, REMOTE)
+    if force or not _holds(path, data):
+        write_file(path, data, force)
 
 
 def file_holds_labels(path: Path, labels: LabelArray, stack: Stack) -> bool:
     """Return whether a plain file holds exactly what :func:`write_labels` would write."""
+    return _holds(path, _encode(path, labels, stack, LABELS))
+
+
+def _holds(path: Path, data: bytes) -> bool:
     try:
-        return not path.is_symlink() and path.read_bytes() == _encode(path, labels, stack)
+        return not path.is_symlink() and path.read_bytes() == data
     except OSError:
         return False
 
@@ -174,7 +195,7 @@ def finite_affine(path: Path, image: Any) -> npt.NDArray[np.float64]:
     return affine
 
 
-def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:
+def _encode(path: Path, labels: LabelArray, stack: Stack, content: bytes) -> bytes:
     if labels.shape != stack.pixels.shape:
         raise ValueError("labels must fit the stack")
     affine = LPS_TO_RAS @ stack.affine
@@ -183,6 +204,6 @@ def _encode(path: Path, labels: LabelArray, stack: Stack) -> bytes:
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner", strip_shears=True)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"scarseg labels 0-4"
+    image.header["descrip"] = content
     raw: bytes = image.to_bytes()
     return gzip.compress(raw, compresslevel=6, mtime=0) if path.suffix == ".gz" else raw

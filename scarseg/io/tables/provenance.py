@@ -58,6 +58,7 @@ def case_provenance(case: Case) -> dict[str, object]:
         "read_until_utc": None if times is None else _utc(times[1]),
         "labels_sha256": labels_sha256(case),
         "insertion": None if case.insertion is None else asdict(case.insertion),
+        **({"remote_drawn_slices": drawn} if (drawn := sorted(case.remote_regions)) else {}),
         "slices": [
             {
                 "sop_instance_uid": source.sop_instance_uid,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import openpyxl
 import pytest
@@ -14,6 +15,7 @@ from scarseg.batch.further_tables import collect_tables
 from scarseg.batch.results import write_results
 from scarseg.batch.selection import select_stacks
 from scarseg.batch.settings import MaskFormat, ResultSettings
+from scarseg.case.labels import Label
 from scarseg.case.prompts import InsertionPoint
 from scarseg.gui.commands.export import DEFAULT_FORMATS, TABLE_FILTER
 from scarseg.gui.dialogs import Dialogs
@@ -50,6 +52,24 @@ def from_files(make_reader, tmp_path):
     reader.wait_ready()
     reader.settle()
     return reader
+
+
+def test_a_drawn_remote_region_is_exported_beside_the_masks(from_files, tmp_path):
+    reader = from_files
+    case = reader.case
+    region = case.labels[2] == Label.MYOCARDIUM
+    reader.document.set_remote_region(2, region)
+    for part in (ExportFormat.NIFTI, ExportFormat.SEG, ExportFormat.RTSTRUCT, ExportFormat.CSV):
+        _export(reader, tmp_path / part, [part])
+        written = sorted(path.name for path in (tmp_path / part).iterdir())
+        name = f"{case.stack.stack_id}.remote.nii.gz"
+        assert (name in written) == (part is not ExportFormat.CSV), part
+    image = nib.load(tmp_path / "nifti" / name)
+    voxels = np.asarray(image.dataobj).transpose(2, 1, 0)
+    assert np.array_equal(voxels[2] == 1, region)
+    assert int(voxels.sum()) == np.count_nonzero(region)
+    labels = nib.load(tmp_path / "nifti" / f"{case.stack.stack_id}.nii.gz")
+    assert np.array_equal(image.affine, labels.affine)
 
 
 def test_everything_is_what_the_command_line_writes(from_files, tmp_path):

@@ -285,10 +285,19 @@ def test_a_reader_draws_the_remote_region(comparing):
     assert compared.answer.method("sd5").levels == expected.thresholds
     assert np.array_equal(np.delete(drawn, 2, 0), np.delete(proposed, 2, 0))
     assert case.labels.tobytes() == before
+    assert [*case.remote_regions] == [2]
+    comparing.document.undo_stack.undo()
+    comparing.wait(lambda: settled(comparing))
+    assert np.array_equal(compared.answer.remote[2], moved)
+    comparing.document.undo_stack.redo()
+    comparing.wait(lambda: settled(comparing))
+    assert np.array_equal(compared.answer.remote, drawn)
+    assert case.labels.tobytes() == before
     comparing.drag(PHANTOM_REMOTE, modifiers=Qt.KeyboardModifier.AltModifier)
     comparing.wait(lambda: settled(comparing))
     assert "proposed" in compared.strip.remote.text()
     assert np.array_equal(compared.answer.remote, proposed)
+    assert case.remote_regions == {}
 
 
 def test_a_remote_region_without_wall_is_refused(comparing):

@@ -59,11 +59,9 @@ class MethodUpdater(QObject):
     updated = pyqtSignal()
     outdated = pyqtSignal()
 
-    def __init__(
-        self, session: Session, regions: RemoteRegions, wanted: Callable[[], bool], parent: QObject
-    ) -> None:
+    def __init__(self, session: Session, wanted: Callable[[], bool], parent: QObject) -> None:
         super().__init__(parent)
-        self._session, self._regions, self._wanted = session, regions, wanted
+        self._session, self._wanted = session, wanted
         self.outlined: MethodOutlines | None = None
         self.stale = True
         self._request = 0
@@ -71,7 +69,7 @@ class MethodUpdater(QObject):
         self._whole_stack = False
         self._when_updated: Callable[[], None] | None = None
         self.request_soon = debounced(self, self._compute)
-        regions.changed.connect(self.invalidate)
+        session.front.remote_changed.connect(self.invalidate)
         session.opened.connect(self._follow)
         session.front.slice_changed.connect(self.invalidate)
 
@@ -111,10 +109,10 @@ class MethodUpdater(QObject):
         self._request += 1
         number, case = self._request, copy(document.case)
         case.labels, case.readings = case.labels.copy(), list(case.readings)
+        case.remote_regions = dict(case.remote_regions)
         request = MethodRequest(
             case,
             self._whole_stack,
-            dict(self._regions.here),
             self._manual,
             document.labels_under_scar.copy(),
         )
@@ -162,7 +160,7 @@ class ThresholdComparison(QObject):
         self.wanted, self.chosen = False, SEGMENTED
         self._low = False
         self._levels = views.shared.levels
-        self._methods = MethodUpdater(session, self.regions, lambda: self.wanted, self)
+        self._methods = MethodUpdater(session, lambda: self.wanted, self)
         self._methods.updated.connect(self._show)
         self._methods.outdated.connect(self.strip.show_stale)
         self._show_soon = debounced(self, self._show)

@@ -7,7 +7,7 @@ The masses are those of :func:`scarseg.quant.method_comparison.compare_methods`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,14 +63,12 @@ class MethodRequest:
     """Input of a comparison: a snapshot of the case and the settings.
 
     ``whole_stack``: maximum, minimum and remote are those of the stack instead of each slice.
-    ``drawn`` are the remote regions (row, column) that a reader drew, by slice; ``manual`` is in
-    source units, None for the suggested threshold. ``labels_under_scar`` (slice, row,
-    column): scar whose underlying label is not wall is not searched.
+    ``manual`` is in source units, None for the suggested threshold. ``labels_under_scar`` (slice,
+    row, column): scar whose underlying label is not wall is not searched.
     """
 
     case: Case
     whole_stack: bool = False
-    drawn: Mapping[int, MaskArray] = field(default_factory=dict)
     manual: float | None = None
     labels_under_scar: LabelArray | None = None
 
@@ -132,7 +130,7 @@ def compute_masks(request: MethodRequest) -> MethodMasks:
     from scarseg.quant import method_comparison
     from scarseg.quant.mass import measure
     from scarseg.quant.method_comparison import mass_curve
-    from scarseg.quant.remote import propose_remote_outside
+    from scarseg.quant.remote import case_remote
     from scarseg.quant.thresholds import RULES, Scope, ThresholdMethod, scar_region, threshold_scar
 
     case, stack = request.case, request.case.stack
@@ -143,8 +141,7 @@ def compute_masks(request: MethodRequest) -> MethodMasks:
     )
     wall, infarct = method_comparison.searched_wall(labels), infarct_mask(labels)
     spacing = stack.pixel_spacing_mm
-    remote = propose_remote_outside(wall, spacing, infarct)
-    remote = remote.with_drawn({k: drawn & wall[k] for k, drawn in request.drawn.items()})
+    remote = case_remote(case, wall, infarct)
     searched = scar_region(wall, infarct, spacing, method_comparison.reader_boxes(case))
     statuses = [reading.status for reading in case.readings]
     measured = measure(case.labels, stack, statuses)
