@@ -86,13 +86,33 @@ class Instance:
     data: bytes = field(repr=False)
 
 
+STUDY_TAGS = {
+    "patient_id": 0x00100020,
+    "patient_name": 0x00100010,
+    "study_uid": 0x0020000D,
+    "study_date": 0x00080020,
+    "study_description": 0x00081030,
+    "accession_number": 0x00080050,
+    "modalities": 0x00080061,
+    "n_images": 0x00201208,
+}
+SERIES_TAGS = {
+    "series_uid": 0x0020000E,
+    "series_number": 0x00200011,
+    "series_description": 0x0008103E,
+    "modality": 0x00080060,
+    "n_images": 0x00201209,
+}
+IMAGE_TAGS = {"sop_uid": 0x00080018, "sop_class_uid": 0x00080016}
+"""Attributes that an archive is asked for at each level, by the fields that they fill."""
+
 Store: TypeAlias = "Callable[[bytes | Dataset], None]"
 """Called with each file that arrives, as it came; raises PacsError to end the retrieval."""
 
 
 class Archive(Protocol):
     """An archive. Every method may raise PacsError, and ends within the server's timeout
-    of silence."""
+    of silence. Its methods are described here alone."""
 
     server: Server
 
@@ -100,7 +120,11 @@ class Archive(Protocol):
         """Return a sentence on the services that answer (C-ECHO, or a search)."""
 
     def find_studies(self, query: Query) -> list[ArchivedStudy]:
-        """Return the studies that match."""
+        """Return the studies that match.
+
+        Raises:
+            PacsError: E_PACS_CONFIG, the query makes no sense; any other of a search.
+        """
 
     def find_series(self, study_uid: str) -> list[ArchivedSeries]:
         """Return the series of a study."""
@@ -169,6 +193,56 @@ def check_query(query: Query) -> None:
         )
     if query.study_uid and not is_uid(query.study_uid):
         raise PacsError("E_PACS_CONFIG", f"{query.study_uid!r} is no UID.")
+
+
+def search_values(query: Query) -> dict[int, str]:
+    """Return the values to search studies by, empty ones included, by their tags."""
+    return {
+        STUDY_TAGS["patient_id"]: query.patient_id,
+        STUDY_TAGS["patient_name"]: query.patient_name,
+        STUDY_TAGS["accession_number"]: query.accession_number,
+        STUDY_TAGS["study_date"]: query.dates,
+        STUDY_TAGS["modalities"]: query.modality,
+        STUDY_TAGS["study_uid"]: query.study_uid,
+    }
+
+
+def read_study(text: Callable[[int], str]) -> ArchivedStudy:
+    """Return a study of an answer; ``text`` returns the value of a tag as text.
+
+    Raises:
+        PacsError: E_PACS_ANSWER, its UID is none.
+    """
+    found = {name: text(tag) for name, tag in STUDY_TAGS.items()}
+    return ArchivedStudy(
+        patient_id=found["patient_id"],
+        patient_name=found["patient_name"],
+        study_uid=check_uid(found["study_uid"], "study"),
+        study_date=found["study_date"],
+        study_description=found["study_description"],
+        accession_number=found["accession_number"],
+        modalities=tuple(filter(None, found["modalities"].split("\\"))),
+        n_images=count_of(found["n_images"]),
+    )
+
+
+def read_series(study_uid: str, text: Callable[[int], str]) -> ArchivedSeries:
+    """Return a series of an answer, as :func:`read_study`."""
+    found = {name: text(tag) for name, tag in SERIES_TAGS.items()}
+    return ArchivedSeries(
+        study_uid=study_uid,
+        series_uid=check_uid(found["series_uid"], "series"),
+        series_number=found["series_number"],
+        series_description=found["series_description"],
+        modality=found["modality"],
+        n_images=count_of(found["n_images"]),
+    )
+
+
+def read_listed_image(text: Callable[[int], str]) -> ArchivedImage:
+    """Return an instance of an answer, as :func:`read_study`."""
+    uid = check_uid(text(IMAGE_TAGS["sop_uid"]), "SOP Instance")
+    return ArchivedImage(uid, text(IMAGE_TAGS["sop_class_uid"]))
 
 
 def matches(pattern: str, text: str) -> bool:

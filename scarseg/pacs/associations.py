@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from pydicom.uid import (
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import ThreadedAssociationServer
 
 from scarseg.errors import PacsError
 from scarseg.pacs.addresses import Server
@@ -55,6 +57,12 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
     *(JPEGLSNearLossless, JPEG2000),
 )
 """Transfer syntaxes that can be read here: images are kept in the one they are archived in."""
+
+
+MAX_CONTEXTS = 126
+"""Presentation contexts of an association at most."""
+PENDING = (0xFF00, 0xFF01)
+"""Statuses of a response after which more follow."""
 
 
 class Caller:
@@ -240,16 +248,28 @@ def event_bytes(event: evt.Event) -> bytes:
     )
 
 
-def storage_contexts() -> list[PresentationContext]:
-    """Return the contexts of a storage SCP: all classes, all transfer syntaxes read here."""
-    contexts = pynetdicom.AllStoragePresentationContexts
-    return [build_context(str(one.abstract_syntax), list(TRANSFER_SYNTAXES)) for one in contexts]
+def storage_contexts(classes: Sequence[UID] = ()) -> list[PresentationContext]:
+    """Return the contexts of a storage SCP: all transfer syntaxes read here.
+
+    Args:
+        classes: SOP classes; all there are by default, which takes a while to negotiate.
+    """
+    every = (str(one.abstract_syntax) for one in pynetdicom.AllStoragePresentationContexts)
+    return [build_context(str(one), list(TRANSFER_SYNTAXES)) for one in classes or every]
 
 
 def listen(
-    entity: AE, host: str, port: int, handlers: list[Any], tls: ssl.SSLContext | None
+    entity: AE,
+    host: str,
+    port: int,
+    handlers: list[Any],
+    tls: ssl.SSLContext | None,
+    poll_s: float = 0.5,
 ) -> Any:
     """Start a server in threads of its own and return it.
+
+    Args:
+        poll_s: how long its ``shutdown`` may take.
 
     Raises:
         PacsError: E_PACS_PORT.
@@ -260,11 +280,18 @@ def listen(
             if hasattr(socket, "SO_REUSEADDR"):
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        return entity.start_server(
-            (host, port), block=False, evt_handlers=handlers, ssl_context=tls
+        server: Any = entity.make_server(
+            (host, port),
+            evt_handlers=handlers,
+            ssl_context=tls,
+            server_class=ThreadedAssociationServer,
         )
     except OSError as error:
         raise PacsError(
             "E_PACS_PORT",
             f"Nothing can be received on {host}, port {port}: {error.strerror or error}.",
         ) from None
+    # As start_server() does, which leaves no choice of how long a shutdown takes.
+    threading.Thread(target=server.serve_forever, args=(poll_s,), daemon=True).start()
+    entity._servers.append(server)
+    return server

@@ -12,10 +12,12 @@ import re
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import requests
 from dicomweb_client.web import DICOMwebClient
+from pydicom.datadict import keyword_for_tag
 from requests.adapters import HTTPAdapter
 
 from scarseg.errors import PacsError
@@ -24,6 +26,8 @@ from scarseg.pacs.archive import (
     MAX_IMAGES,
     MAX_SERIES,
     MAX_STUDIES,
+    SERIES_TAGS,
+    STUDY_TAGS,
     ArchivedImage,
     ArchivedSeries,
     ArchivedStudy,
@@ -31,8 +35,10 @@ from scarseg.pacs.archive import (
     Query,
     Store,
     check_query,
-    check_uid,
-    count_of,
+    read_listed_image,
+    read_series,
+    read_study,
+    search_values,
     study_matches,
     too_many,
 )
@@ -48,12 +54,12 @@ Row = Mapping[str, Any]
 _UNSAFE = re.compile(r"[^A-Za-z0-9._*?,-]+")
 _WADO = (("application/dicom", "*"),)
 _PAGE = 1000
-_STUDY_FIELDS = ["00081030", "00080061", "00201208", "00080050", "00100010", "00100020"]
-_SERIES_FIELDS = ["0008103E", "00200011", "00201209", "00080060"]
+_STUDY_FIELDS = [f"{tag:08X}" for tag in STUDY_TAGS.values()]
+_SERIES_FIELDS = [f"{tag:08X}" for tag in SERIES_TAGS.values()]
 
 
 class WebArchive:
-    """An archive spoken to by DICOMweb."""
+    """An archive spoken to by DICOMweb; see :class:`scarseg.pacs.archive.Archive`."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -80,21 +86,13 @@ class WebArchive:
         return f"{self.server.name} answers: QIDO-RS."
 
     def find_studies(self, query: Query) -> list[ArchivedStudy]:
-        """Return the studies that match.
-
-        Raises:
-            PacsError: see :mod:`scarseg.pacs.archive`.
-        """
+        """Search studies by QIDO-RS."""
         check_query(query)
-        asked = {
-            "PatientID": query.patient_id,
-            "PatientName": query.patient_name,
-            "AccessionNumber": query.accession_number,
-            "StudyDate": query.dates,
-            "ModalitiesInStudy": query.modality,
-            "StudyInstanceUID": query.study_uid,
+        filters = {
+            keyword_for_tag(tag): _searchable(value)
+            for tag, value in search_values(query).items()
+            if value
         }
-        filters = {key: _searchable(value) for key, value in asked.items() if value}
         # Trailing components of a name are often there, and just as often not.
         if query.patient_name and not filters["PatientName"].endswith("*"):
             filters["PatientName"] += "*"
@@ -105,52 +103,30 @@ class WebArchive:
                 search_filters=filters, fields=_STUDY_FIELDS, limit=_PAGE, offset=offset
             ),
         ):
-            study = ArchivedStudy(
-                patient_id=_text(row, "00100020"),
-                patient_name=_text(row, "00100010"),
-                study_uid=check_uid(_text(row, "0020000D"), "study"),
-                study_date=_text(row, "00080020"),
-                study_description=_text(row, "00081030"),
-                accession_number=_text(row, "00080050"),
-                modalities=tuple(filter(None, _text(row, "00080061").split("\\"))),
-                n_images=count_of(_text(row, "00201208")),
-            )
+            study = read_study(partial(_text, row))
             if study_matches(study, query, by_name=True):
                 studies.append(study)
         return studies
 
     def find_series(self, study_uid: str) -> list[ArchivedSeries]:
-        """Return the series of a study."""
+        """List the series of a study by QIDO-RS."""
         rows = self._pages(
             MAX_SERIES,
             lambda offset: self._client.search_for_series(
                 study_uid, fields=_SERIES_FIELDS, limit=_PAGE, offset=offset
             ),
         )
-        return [
-            ArchivedSeries(
-                study_uid=study_uid,
-                series_uid=check_uid(_text(row, "0020000E"), "series"),
-                series_number=_text(row, "00200011"),
-                series_description=_text(row, "0008103E"),
-                modality=_text(row, "00080060"),
-                n_images=count_of(_text(row, "00201209")),
-            )
-            for row in rows
-        ]
+        return [read_series(study_uid, partial(_text, row)) for row in rows]
 
     def find_images(self, study_uid: str, series_uid: str) -> list[ArchivedImage]:
-        """Return all instances of a series."""
+        """List the instances of a series by QIDO-RS."""
         rows = self._pages(
             MAX_IMAGES,
             lambda offset: self._client.search_for_instances(
                 study_uid, series_uid, limit=_PAGE, offset=offset
             ),
         )
-        return [
-            ArchivedImage(check_uid(_text(row, "00080018"), "SOP Instance"), _text(row, "00080016"))
-            for row in rows
-        ]
+        return [read_listed_image(partial(_text, row)) for row in rows]
 
     def retrieve(
         self,
@@ -161,7 +137,7 @@ class WebArchive:
         store: Store,
         progress: Progress = silent,
     ) -> str:
-        """Retrieve instances by WADO-RS; see :class:`scarseg.pacs.archive.Archive`."""
+        """Retrieve instances by WADO-RS."""
         try:
             with self._errors("WADO-RS"):
                 if whole:
@@ -186,7 +162,7 @@ class WebArchive:
         """Do nothing: every instance is a request of its own."""
 
     def send(self, instance: Instance) -> str:
-        """Send one instance by STOW-RS; return how it was refused, or nothing."""
+        """Send one instance by STOW-RS."""
         try:
             with self._errors("STOW-RS"):
                 answer = self._client.store_instances(
@@ -323,9 +299,9 @@ def _ssl_reason(error: BaseException) -> str:
     return "the handshake failed"
 
 
-def _text(row: Row, tag: str) -> str:
+def _text(row: Row, tag: int) -> str:
     """Return the values of an element of DICOM JSON as text, with backslashes between."""
-    element = row.get(tag)
+    element = row.get(f"{tag:08X}")
     found = element.get("Value") if isinstance(element, Mapping) else None
     parts = []
     for value in found if isinstance(found, list) else ():
