@@ -291,15 +291,21 @@ class ArchiveController(QObject):
         self._receive_action.setChecked(bool(text))
 
     def _arrived(self, path: Path) -> None:
-        """Open what arrived if nothing is open; otherwise offer it, and leave the reading alone."""
+        """Open what arrived if nothing is open; otherwise add it to the list alone.
+
+        In a blinded re-reading it waits: the list would show other patients.
+        """
         if self._session.current is None:
             self._session.scan([path])
-            return
-        self._banner.show_notice(
-            "A series has arrived.",
-            retry=lambda: self._session.scan([received_folder()]),
-            verb="Show all received",
-        )
+        elif self._session.blinded:
+            self._banner.show_notice(
+                "A series has arrived.",
+                retry=lambda: self._session.scan([received_folder()]),
+                verb="Show all received",
+            )
+        else:
+            self._session.add([path])
+            self._banner.show_notice("A series has arrived; it is in the list.")
 
 
 def report_text(report: SendReport) -> str:

@@ -144,6 +144,16 @@ class StudyScanner(QObject):
             reports=True,
         )
 
+    def add(self, inputs: list[Path]) -> None:
+        """Scan folders and add what they hold to the list; nothing is opened."""
+        self._worker.run(
+            "add",
+            scan_inputs,
+            inputs,
+            done=lambda scanned: self._add_scan_result(inputs, scanned, opens=False),
+            failed=self.refuse,
+        )
+
     def scan_last(self) -> None:
         """Scan the folder that was opened last time."""
         if self.last_folder is not None:
@@ -157,7 +167,7 @@ class StudyScanner(QObject):
             done=lambda folder: self.scan([folder]), failed=self.refuse,
         )  # fmt: skip
 
-    def _add_scan_result(self, inputs: list[Path], scanned: ScanResult) -> None:
+    def _add_scan_result(self, inputs: list[Path], scanned: ScanResult, opens: bool = True) -> None:
         self.working.emit(1.0, "")
         report = scanned.report
         fresh = [] if report is None else self.study_list.add_report(report)
@@ -168,7 +178,8 @@ class StudyScanner(QObject):
         self.study_list_changed.emit()
         entry = most_likely(met) or most_likely(fresh)
         if entry is not None:
-            self.found.emit(entry)
+            if opens:
+                self.found.emit(entry)
             self._worker.run(
                 f"peek {id(scanned)}",
                 peek_cases,

@@ -210,6 +210,10 @@ class Session(QObject):
         """Scan folders, files, zips or case files and open the likely stack."""
         self.scanner.scan(inputs)
 
+    def add(self, inputs: list[Path]) -> None:
+        """Scan folders and add what they hold to the list; the open case stays."""
+        self.scanner.add(inputs)
+
     def demo(self) -> None:
         """Create a simulated study and open it."""
         self.scanner.demo()

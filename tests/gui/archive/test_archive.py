@@ -178,6 +178,14 @@ def test_receiving_is_off_until_switched_on_and_opens_what_arrives(
         opened.send_c_store(dcmread(path))
     opened.release()
     qtbot.waitUntil(lambda: window.session.current is not None, timeout=WAIT_MS)
+    first = window.session.current
+    opened = entity.associate("127.0.0.1", port, ae_title="SCARSEG")
+    for path in write_series(tmp_path / "p2", patient(2)):
+        opened.send_c_store(dcmread(path))
+    opened.release()
+    studies = window.session.study_list
+    qtbot.waitUntil(lambda: len(studies.entries) == 2, timeout=WAIT_MS)
+    assert window.session.current is first
     window.actions_by_name["archive_receive"].trigger()
     assert not window.archive.receiving.is_on
     assert window.archive.state.isHidden()
