@@ -37,6 +37,8 @@ _MAX_REFUSED = 3
 _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0xA700, 0xC000
 _POLL_S = 0.02
 """So long at most does it take to close the port of a C-MOVE; pynetdicom takes half a second."""
+_LINGER_S = 0.5
+"""So long may the archive take to release an association after its last image."""
 
 
 class Retrieval:
@@ -108,9 +110,7 @@ class Retrieval:
         finally:
             # Nothing is stored any more, not even by an association that lingers.
             self._taking.set_open(False)
-            for one in listening.active_associations:
-                if one.is_established:
-                    one.abort()
+            _end_associations(listening)
             listening.shutdown()
 
     def _follow(
@@ -131,6 +131,21 @@ class Retrieval:
             began = time.monotonic()
         self._taking.raise_error(association)
         return ""
+
+
+def _end_associations(listening: Any) -> None:
+    """Wait a moment for the archive to release its associations; abort those that linger."""
+    end = time.monotonic() + _LINGER_S
+    while listening.active_associations and time.monotonic() < end:
+        time.sleep(_POLL_S / 4)
+    for one in listening.active_associations:
+        opened = getattr(one.dul.socket, "socket", None)
+        if one.is_established:
+            one.abort()
+        one.join(_LINGER_S)
+        # pynetdicom leaves a socket open that the other side has closed first.
+        if opened is not None and not one.is_alive():
+            opened.close()
 
 
 class _Taking:

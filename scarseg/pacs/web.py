@@ -20,7 +20,7 @@ from dicomweb_client.web import DICOMwebClient
 from pydicom.datadict import keyword_for_tag
 from requests.adapters import HTTPAdapter
 
-from scarseg.errors import PacsError
+from scarseg.errors import PacsError, ScarsegError
 from scarseg.pacs.addresses import Server
 from scarseg.pacs.archive import (
     MAX_IMAGES,
@@ -43,6 +43,7 @@ from scarseg.pacs.archive import (
     too_many,
 )
 from scarseg.pacs.instances import UNREADABLE, parsed
+from scarseg.pacs.stalls import StallWatch
 from scarseg.pacs.tls import client_context, reason_of
 from scarseg.progress import Progress, silent
 
@@ -67,7 +68,9 @@ class WebArchive:
         # No proxy, certificate or password from the environment, no redirect to another place.
         session.trust_env = False
         session.max_redirects = 0
-        session.mount(f"{server.scheme}://", _Adapter(server))
+        session.hooks["response"].append(_refuse_cut_heads)
+        self._watch = StallWatch(server.timeout_s)
+        session.mount(f"{server.scheme}://", _Adapter(server, self._watch))
         session.verify = True if server.ca is None else str(server.ca)
         if server.user:
             session.auth = (server.user, server.password())
@@ -208,7 +211,8 @@ class WebArchive:
         server = self.server
         where = f"{server.host}, port {server.port}"
         try:
-            yield
+            with self._watch.watching(), self._stalls_named(what):
+                yield
         except requests.exceptions.HTTPError as error:
             raise self._http_error(error, what) from None
         except requests.exceptions.SSLError as error:
@@ -239,6 +243,21 @@ class WebArchive:
                 f"{where} answered {what} with something else ({type(error).__name__}).",
             ) from None
 
+    @contextmanager
+    def _stalls_named(self, what: str) -> Iterator[None]:
+        """Raise a timeout for whatever comes of a connection that was shut down.
+
+        An answer cut within its head looks like one without a body.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not self._watch.stalled or isinstance(error, ScarsegError):
+                raise
+            raise requests.exceptions.Timeout(what) from error
+        if self._watch.stalled:
+            raise requests.exceptions.Timeout(what)
+
     def _http_error(self, error: requests.exceptions.HTTPError, what: str) -> PacsError:
         status = 0 if error.response is None else error.response.status_code
         name = self.server.name
@@ -263,9 +282,10 @@ class WebArchive:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections with our TLS settings, and wildcards sent as they are."""
+    """Connections with our TLS settings that are watched, and wildcards sent as they are."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, watch: StallWatch) -> None:
+        self._watch = watch
         self._tls = client_context(server) if server.is_encrypted else None
         super().__init__()
 
@@ -273,12 +293,23 @@ class _Adapter(HTTPAdapter):
         if self._tls is not None:
             options["ssl_context"] = self._tls
         super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = self._watch.pool_classes()
 
     def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
         if request.url:
             for encoded, plain in (("%2A", "*"), ("%3F", "?"), ("%2C", ",")):
                 request.url = request.url.replace(encoded, plain)
-        return super().send(request, *rest, **options)
+        self._watch.expect(len(request.body or b""))
+        response = super().send(request, *rest, **options)
+        self._watch.follow(response.raw)
+        return response
+
+
+def _refuse_cut_heads(response: requests.Response, **_: Any) -> None:
+    """Raise an error for an answer cut within its head, which looks like "nothing found"."""
+    named = [name in response.headers for name in ("Content-Length", "Content-Type")]
+    if response.status_code == requests.codes.ok and not any(named):
+        raise requests.exceptions.ChunkedEncodingError("the head of the answer was cut")
 
 
 def _searchable(text: str) -> str:
