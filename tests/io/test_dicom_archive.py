@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -314,3 +315,22 @@ def test_dicomdir_pointing_outside_its_folder_is_refused(tmp_path: Path) -> None
     path = dicomdir(tmp_path / "disc")
     path.write_bytes(path.read_bytes().replace(b"IMAGES\\", b"..\\..\\."))
     assert [r.code for r in scan([path]).refused] == ["E_ARCHIVE"]
+
+
+def test_two_members_of_one_name_are_refused_unless_they_are_the_same(
+    tmp_path: Path, good: dict[str, bytes]
+) -> None:
+    first, second, *_ = good
+    path = zipped(tmp_path / "a.zip", good)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with zipfile.ZipFile(path, "a") as target:
+            target.writestr(first, good[first])
+        [summary] = scan([path]).stacks
+        assert summary.n_slices == len(good)
+        with zipfile.ZipFile(path, "a") as target:
+            target.writestr(first, good[second])
+    report = scan([path])
+    assert report.stacks == ()
+    assert [one.code for one in report.refused] == ["E_ARCHIVE"]
+    assert f"{first!r} is there twice with different contents" in report.refused[0].message

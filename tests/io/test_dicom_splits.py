@@ -399,3 +399,44 @@ def test_single_slice_called_lge_short_axis_is_proposed(tmp_path: Path) -> None:
     stack = read_stack(taken)
     assert stack.slice_spacing_mm is None
     assert taken.slice_spacing_mm is None
+
+
+@pytest.mark.parametrize("k", [0, 2, 5])
+@pytest.mark.parametrize("turn", [(-1, 0, 0, -1), (0, 1, -1, 0)])
+def test_a_slice_turned_within_its_plane_makes_the_others_incomplete(
+    tmp_path: Path, k: int, turn: tuple[int, int, int, int]
+) -> None:
+    datasets = series()
+    row, column = ORIENTATION[:3], ORIENTATION[3:]
+    a, b, c, d = turn
+    turned = [*(a * row + b * column), *(c * row + d * column)]
+    datasets[k].ImageOrientationPatient = decimals(turned)
+    save_series(tmp_path, datasets)
+    stacks = scan([tmp_path]).stacks
+    assert sorted(one.n_slices for one in stacks) == [1, 5]
+    assert not any(one.complete for one in stacks)
+
+
+def test_a_heart_archived_in_two_series_is_incomplete_in_each(tmp_path: Path) -> None:
+    datasets = series()
+    for ds in datasets[3:]:
+        ds.SeriesInstanceUID = f"{SERIES}.3"
+    save_series(tmp_path, datasets)
+    stacks = scan([tmp_path]).stacks
+    assert [one.n_slices for one in stacks] == [3, 3]
+    assert not any(one.complete for one in stacks)
+    for one, other in zip(stacks, reversed(stacks), strict=True):
+        [text] = [each.message for each in one.warnings if each.code == "W_SPLIT_OFF"]
+        nearest = min(other.frames, key=lambda frame: abs(frame.instance_number - 3.5))
+        assert nearest.source.file_name in text
+
+
+def test_an_acquisition_repeated_one_slice_further_leaves_both_complete(tmp_path: Path) -> None:
+    again = []
+    for k in range(N_SLICES):
+        ds = slice_dataset(k + 1, pixels=stored_pixels(k + 20))
+        ds.SeriesInstanceUID, ds.SOPInstanceUID = f"{SERIES}.3", f"{SERIES}.3.{k}"
+        again.append(ds)
+    save_series(tmp_path, [*series(), *again])
+    stacks = scan([tmp_path]).stacks
+    assert [(one.n_slices, one.complete) for one in stacks] == [(6, True), (6, True)]

@@ -18,8 +18,11 @@ from scarseg.pacs.addresses import parse_address
 from scarseg.pacs.archive import Query
 from tests.pacs.certificates import make_certificates, tls_proxy
 
-# The DIMSE library leaves a socket open that it gave up.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# The DIMSE library leaves a socket open that it gave up, and its thread ends with an error.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\n"
 BEGINNINGS = {
     "head": b"HTTP/1.1 200 OK\r\nX-Filler: ",

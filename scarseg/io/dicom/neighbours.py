@@ -97,7 +97,7 @@ def _with_neighbours(here: _Place, others: Sequence[_Place]) -> StackSummary:
     stack = here.stack
     texts = []
     for other in others:
-        if other is here or not _may_belong(stack, other.stack):
+        if other is here or not _may_belong(here, other):
             continue
         if stack.n_slices >= FEW_SLICES:
             beside = np.flatnonzero(_continues(here, other))
@@ -128,11 +128,18 @@ def _incomplete(stack: StackSummary, code: str, text: str) -> StackSummary:
     return replace(stack, complete=False, warnings=warnings)
 
 
-def _may_belong(stack: StackSummary, other: StackSummary) -> bool:
-    """Return whether two parts can be one stack: of one series, or one holds a slice or two."""
-    return stack.series_uid == other.series_uid or (
-        min(stack.n_slices, other.n_slices) < FEW_SLICES
-    )
+def _may_belong(here: _Place, other: _Place) -> bool:
+    """Return whether two parts can be one stack.
+
+    They are of one series; or one holds a slice or two; or they are alike in everything and of one
+    study, and the one begins where the other ends: a heart that was archived in two series.
+    """
+    stack, beside = here.stack, other.stack
+    if stack.series_uid == beside.series_uid or min(stack.n_slices, beside.n_slices) < FEW_SLICES:
+        return True
+    z = other.centres @ here.normal
+    apart = z.min() > here.along[-1] or z.max() < here.along[0]
+    return bool(apart) and not _differences(stack, beside)
 
 
 def _difference(stack: StackSummary, other: StackSummary) -> str:
@@ -179,10 +186,13 @@ def _continues(place: _Place, other: _Place) -> np.ndarray:
     if not typical or parallel < np.cos(np.radians(_PARALLEL_DEGREES)):
         return nothing
     z = other.centres @ place.normal
-    aside = other.centres - place.centres[0]
-    aside = aside - np.outer(aside @ place.normal, place.normal)
+    # A plane turned within itself about its corner has its centre elsewhere.
+    aside = np.minimum(
+        _aside(other.centres - place.centres[0], place.normal),
+        _aside(other.corners - place.corners[0], place.normal),
+    )
     nearest = np.abs(z[:, None] - place.along[None, :]).min(axis=1)
-    fresh = (np.linalg.norm(aside, axis=1) <= _SAME_HEART_MM) & (nearest > place.repeat_mm)
+    fresh = (aside <= _SAME_HEART_MM) & (nearest > place.repeat_mm)
     after = np.clip(np.searchsorted(place.along, z), 1, len(place.along) - 1)
     within = (place.along[0] < z) & (z < place.along[-1])
     in_hole = within & (place.along[after] - place.along[after - 1] >= HOLE * typical)
@@ -191,6 +201,11 @@ def _continues(place: _Place, other: _Place) -> np.ndarray:
     allowed = _PITCH_TOLERANCE * typical + arm * np.sqrt(1 - parallel * parallel)
     beyond = ~within & (np.abs(nearest - typical) <= allowed)
     return np.asarray(fresh & (in_hole | beyond))
+
+
+def _aside(shifts: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Return how far shifts (image, xyz) lead across a normal, in mm."""
+    return np.asarray(np.linalg.norm(shifts - np.outer(shifts @ normal, normal), axis=1))
 
 
 def _centre(frame: Frame) -> np.ndarray:

@@ -6,8 +6,8 @@ import io
 import stat
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -57,8 +57,8 @@ def list_zip(path: Path) -> ZipContents:
     faults of their own; the rest is read.
 
     Raises:
-        ArchiveError: ``E_ARCHIVE``: absolute or ``..`` paths, links, encryption, all of it shrunk
-            more than 200 times, or not a readable zip.
+        ArchiveError: ``E_ARCHIVE``: absolute or ``..`` paths, links, encryption, two members of one
+            name, all of it shrunk more than 200 times, or not a readable zip.
         LimitError: ``E_LIMIT``: inflates to more than 2 GB, or too many members.
     """
     contents = ZipContents()
@@ -85,6 +85,9 @@ def _add_members(
         fault = _untrusted(member)
         if fault:
             raise ArchiveError("E_ARCHIVE", f"The zip member {member.filename!r} {fault}.", name)
+    if twice := _twice(members):
+        message = f"The zip member {twice!r} is there twice with different contents."
+        raise ArchiveError("E_ARCHIVE", f"{message} One would be left out.", name)
     total = sum(member.file_size for member in members)
     contents.inflated_bytes += total
     if contents.inflated_bytes > MAX_INFLATED_BYTES:
@@ -101,6 +104,14 @@ def _add_members(
             _add_member(archive, member, path, (*within, member.filename), contents)
         except ScarsegError as error:
             contents.faults.append(error)
+
+
+def _twice(members: Sequence[zipfile.ZipInfo]) -> str:
+    """Return a name that several members of different contents have, empty without any."""
+    contents: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for member in members:
+        contents[member.filename].add((member.CRC, member.file_size))
+    return next((name for name, known in contents.items() if len(known) > 1), "")
 
 
 def _by_name(member: zipfile.ZipInfo) -> str:
