@@ -152,6 +152,7 @@ class StudyScanner(QObject):
             inputs,
             done=lambda scanned: self._add_scan_result(inputs, scanned, opens=False),
             failed=self.refuse,
+            reports=True,
         )
 
     def scan_last(self) -> None:
