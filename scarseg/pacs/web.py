@@ -299,7 +299,8 @@ class _Adapter(HTTPAdapter):
         if request.url:
             for encoded, plain in (("%2A", "*"), ("%3F", "?"), ("%2C", ",")):
                 request.url = request.url.replace(encoded, plain)
-        self._watch.expect(len(request.body or b""))
+        body = request.body
+        self._watch.expect(len(body) if isinstance(body, bytes | str) else 0)
         response = super().send(request, *rest, **options)
         self._watch.follow(response.raw)
         return response
