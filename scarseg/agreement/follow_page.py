@@ -165,7 +165,7 @@ def _slices(page: Page, comparison: StudyComparison, chosen: range) -> None:
             _caption(page, study, index, (x, y + side + 2.5, side))
     labels = np.concatenate([one.case.labels.ravel() for one in _studies(comparison)])
     end = PICTURES_MM + bands * BAND_MM
-    draw_legend(page, end - 0.6, LEFT_MM, labels, has_remote=False)
+    draw_legend(page, end - 0.6, LEFT_MM, labels)
 
 
 def _caption(page: Page, study: MeasuredStudy, k: int, place: tuple[float, float, float]) -> None:

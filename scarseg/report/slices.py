@@ -107,15 +107,15 @@ def draw_slices(
 
 
 def draw_legend(
-    page: Page, y: float, left: float, labels: LabelArray, remote: RemoteRegion
+    page: Page, y: float, left: float, labels: LabelArray, remote: RemoteRegion | None = None
 ) -> None:
     """Draw a one-line legend of the contours that occur."""
-    how = "drawn by the reader" if remote.drawn_slices else "proposed"
+    how = "drawn by the reader" if remote is not None and remote.drawn_slices else "proposed"
     known = [
         (WALL, "endocardium and epicardium", bool((labels == Label.MYOCARDIUM).any())),
         (SCAR, "scar", bool(infarct_mask(labels).any())),
         (MVO, "MVO", bool((labels == Label.MVO).any())),
-        ("#8a8a8a", f"remote region, {how}", bool(remote.mask.any())),
+        ("#8a8a8a", f"remote region, {how}", remote is not None and bool(remote.mask.any())),
     ]
     x = left
     for colour, text, there in known:
