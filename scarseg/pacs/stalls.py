@@ -60,7 +60,7 @@ class StallWatch:
         self._arm(self.timeout_s + n_upload_bytes / SLOWEST_UPLOAD_BYTES_PER_S)
 
     def follow(self, body: Any) -> None:
-        """Go on with the body of an answer, whose ``tell()`` counts the bytes that have come."""
+        """Watch the body of an answer, whose ``tell()`` counts the bytes that have come."""
         self._body, self._n_before = body, 0
         self._arm(self.timeout_s)
 
@@ -77,7 +77,7 @@ class StallWatch:
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
-        self._timer = threading.Timer(seconds, self._look)
+        self._timer = threading.Timer(seconds, self._check_progress)
         self._timer.daemon = True
         self._timer.start()
 
@@ -86,7 +86,7 @@ class StallWatch:
         if timer is not None:
             timer.cancel()
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """Shut down what stalls; runs in the timer's thread."""
         n = 0 if self._body is None else self._body.tell()
         if n - self._n_before >= SLOWEST_BYTES_PER_S * self.timeout_s:
