@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.util import find_spec
@@ -195,40 +195,6 @@ def embeds_in_steps(segmenter: Segmenter) -> bool:
 def asks_boxes(segmenter: Segmenter) -> bool:
     """Return whether scar of a proposal is asked for by box, even where some is found without."""
     return bool(getattr(segmenter, "asks_boxes", False))
-
-
-def detect_all(detector: Detector, images: Sequence[SliceImage]) -> list[list[Detection]]:
-    """Detect on several slices, in one pass where the detector knows how."""
-    several = getattr(detector, "detect_all", None)
-    found: list[list[Detection]] = (
-        [detector.detect(one) for one in images] if several is None else several(images)
-    )
-    return found
-
-
-def embed_all(
-    segmenter: Segmenter, images: Sequence[SliceImage], lv_boxes: Sequence[Box | None]
-) -> list[Embedding]:
-    """Embed several slices, in one pass where the segmenter knows how."""
-    several = getattr(segmenter, "embed_all", None)
-    found: list[Embedding] = (
-        [segmenter.embed(image, box) for image, box in zip(images, lv_boxes, strict=True)]
-        if several is None
-        else several(images, lv_boxes)
-    )
-    return found
-
-
-def predict_ahead(
-    segmenter: Segmenter, embeddings: Sequence[Embedding], quick: bool = False
-) -> None:
-    """Predict several slices without prompts in one pass where the segmenter knows how.
-
-    Its ``predict`` then returns what was found; other segmenters do nothing here.
-    """
-    several = getattr(segmenter, "predict_ahead", None)
-    if several is not None:
-        several(embeddings, quick)
 
 
 def takes_walls(segmenter: Segmenter) -> bool:

@@ -20,7 +20,8 @@ from scarseg.case.measurements import (
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import SliceImage, Stack
 from scarseg.io.tables import table
-from scarseg.models import Detection, Embedding, Logits, Models, detect_all
+from scarseg.models import Detection, Embedding, Logits, Models
+from scarseg.models.at_once import detect_all
 from scarseg.progress import Progress, silent
 from scarseg.quant import mass
 from scarseg.quant.doubt import case_doubt

@@ -19,10 +19,9 @@ from scarseg.models import (
     Logits,
     Models,
     asks_boxes,
-    embed_all,
-    predict_ahead,
     takes_walls,
 )
+from scarseg.models.at_once import embed_all, predict_ahead
 from scarseg.quant.components import inside_boxes
 from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.proposal import (
