@@ -104,7 +104,7 @@ class VitSegmenter:
 
     @torch.inference_mode()
     def advance(self, partial: PartialFeatures) -> PartialFeatures:
-        """Run the next block of the image encoder, about a second on a processor.
+        """Run the next block of the image encoder, one to a few seconds on a processor.
 
         Raises:
             ModelError: E_MEMORY.

@@ -39,7 +39,7 @@ class ScarInWall:
     """Scar of a checkpoint, only in its boxes; wall and blood pool of another segmenter.
 
     Without prompts the answer is the other segmenter's, from which boxes are proposed
-    (``asks_boxes``). The checkpoint embeds a slice in steps of about a second
+    (``asks_boxes``). The checkpoint embeds a slice in steps of one to a few seconds
     (:meth:`embed_step`), so that clicks on other slices need not wait; embeddings are kept by the
     hash of the pixels in memory and, with a ``store``, on the disk. They are rounded to 16 bits
     before they are used, so that a kept one answers like a new one.

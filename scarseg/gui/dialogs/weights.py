@@ -25,7 +25,7 @@ ABOUT = (
     " train segmenter made. SAM and MedSAM mark scar alone, and only in boxes: wall, blood pool and"
     " the proposed boxes come from the program's own weights, and scar stays in box and wall."
 )
-COST = "A slice takes about 14 s on a processor (ViT-B), once, in the background; it is kept."
+COST = "A slice takes 15 to 45 s on a processor (ViT-B), once, in the background; it is kept."
 SIZE = "This file: {size} MB."
 
 
