@@ -105,8 +105,8 @@ def _draw_view(view: str, size: QSize, path: Path, case: Case, k: int) -> None:
 
 
 def illustrate(folder: Path) -> None:
-    """Put the pictures of the guide into docs/, with few colours: they are small."""
-    for name in ("empty", "reading", "export"):
+    """Put pictures of the guide into docs/, with few colours: they are small."""
+    for name in ("empty", "reading"):
         _reduce(folder / f"{name}-{SIZES[0]}-1.png", picture.DOCS / f"{name}.png")
     _reduce(folder / "page.png", picture.DOCS / "page.png")
 
@@ -114,7 +114,7 @@ def illustrate(folder: Path) -> None:
 def _reduce(drawn: Path, path: Path) -> None:
     with Image.open(drawn) as image:
         image.thumbnail((GUIDE_COLUMNS, GUIDE_COLUMNS))
-        image.convert("RGB").quantize(128).save(path, optimize=True)
+        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     print(path)
 
 
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--scales", default=",".join(SCALES))
     parser.add_argument("--only", default=",".join(VIEWS), help="of these views")
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--guide", action="store_true", help="put four of them into docs/")
+    parser.add_argument("--guide", action="store_true", help="put three of them into docs/")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes, views = options.sizes.split(","), options.only.split(",")
