@@ -42,7 +42,7 @@ class RuleGrid:
 
     logits: tuple[float, ...] = tuple(
         sorted(
-            {*np.arange(-2.5, 2.0, 0.5).tolist(), RULES.automatic_logit}
+            {*np.arange(-4.0, 2.0, 0.5).tolist(), RULES.automatic_logit}
             | {RULES.prompted_logit, RULES.given_wall_logit}
         )
     )

@@ -271,13 +271,18 @@ def test_rules_in_use_are_those_that_replays_and_weights_were_made_with() -> Non
     """A change of one moves every mass: it is made on purpose, here and in the benchmark."""
     chosen = {
         "scar": ScarSource.RESTRICTED,
-        "automatic_logit": 0.0,
+        "automatic_logit": -0.5,
         "prompted_logit": 0.0,
         "given_wall_logit": -0.5,
         "previous_with_points": True,
+        "endocardium_offset_mm": 0.0,
         "pool_reach_mm": 2.0,
         "click_radius_mm": 2.5,
         "negative_reach_mm": 0.0,
+        "negative_adds_none": True,
+        "positive_removes_none": False,
+        "gate_evidence_mm2": 75.0,
+        "gate_slices": 3,
         "island_mm2": 30.0,
         "box_island_mm2": 40.0,
         "tight_boxes": True,
@@ -291,7 +296,7 @@ def test_rules_in_use_are_those_that_replays_and_weights_were_made_with() -> Non
         "lv_outlier": 0.5,
         "lv_dip": 1.25,
     }
-    assert {name: value for name, value in asdict(RULES).items() if name in chosen} == chosen
+    assert asdict(RULES) == chosen
 
 
 def test_a_detection_at_the_least_score_counts() -> None:
