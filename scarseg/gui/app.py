@@ -238,6 +238,7 @@ def main(
     before, switched = sys.excepthook, sys.getswitchinterval()
     sys.excepthook = excepthook(window)
     sys.setswitchinterval(SWITCH_S)
+    window.window_layout.fit_to_screen()
     try:
         window.show()
         QTimer.singleShot(0, window.session.start)

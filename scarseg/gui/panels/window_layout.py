@@ -79,6 +79,12 @@ class WindowLayout(QObject):
             self._size_panels()
             self._sized = self._session.current is not None
 
+    def fit_to_screen(self) -> None:
+        """Shrink a window that is larger than what its screen has room for."""
+        screen = self._window.screen()
+        if screen is not None:
+            self._window.resize(self._window.size().boundedTo(screen.availableSize()))
+
     def _size_panels(self) -> None:
         height = self._window.height()
         widths = {name: theme.px(width) for name, width in DEFAULT_WIDTHS.items()}

@@ -84,3 +84,18 @@ def test_a_wide_window_has_larger_text_without_asking(reading):
     reading.wait(lambda: theme.px(12) == 14)
     reading.window.resize(1280, 800)
     reading.wait(lambda: theme.px(12) == 12)
+
+
+def test_a_window_larger_than_its_screen_is_made_to_fit(reading):
+    window = reading.window
+    free = window.screen().availableSize()
+    window.resize(free.width() + 200, free.height() + 100)
+    window.window_layout.fit_to_screen()
+    least = window.minimumSize().expandedTo(window.minimumSizeHint())
+    assert window.width() == max(free.width(), least.width())
+    assert window.height() == max(free.height(), least.height())
+    window.resize(least)
+    smaller = window.size()
+    window.window_layout.fit_to_screen()
+    assert window.size() == smaller
+    reading.settle()
