@@ -69,7 +69,7 @@ def test_masks_of_a_batch_measure_as_the_batch_did(kind: str, run: Run, tmp_path
     differ = {name for a, b in zip(first, again, strict=True) for name in a if a[name] != b[name]}
     how = {"method", "seconds", "segmenter_sha256", "detector_sha256", "scar_mass_proposed_g",
            "n_slices_changed", "scar_mass_low_g", "scar_mass_high_g", "doubt",
-           "mvo_mass_g"}  # fmt: skip  # a mask does not tell whether MVO was looked for
+           "mvo_mass_g", "probably_no_scar"}  # fmt: skip  # a mask says neither
     assert {"method", "segmenter_sha256"} <= differ <= how
     assert again[0]["method"] == {"nifti": "from_nifti", "seg": "from_dicom_seg"}[kind]
     assert again[0]["scar_mass_g"] == first[0]["scar_mass_g"]
