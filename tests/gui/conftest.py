@@ -267,6 +267,15 @@ def no_leaks(qapp: QApplication) -> Iterator[None]:
 
 
 @pytest.fixture
+def no_late_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the doubts that a worker finds some time later: only what is at once is tested.
+
+    When they come decides which slice is the next doubtful one, and what is marked and remarked.
+    """
+    monkeypatch.setattr("scarseg.gui.session.doubts.DELAY_MS", 10_000_000)
+
+
+@pytest.fixture
 def make_reader(
     qtbot: QtBot, qt_words: list[str], log_words: list[str], no_leaks: None, tmp_path: Path
 ) -> Iterator[Callable[..., Reader]]:

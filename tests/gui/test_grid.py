@@ -21,6 +21,8 @@ from scarseg.models import Models
 from tests.conftest import make_phantom_stack
 from tests.fakes import FakeDetector, FakeSegmenter
 
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
+
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 NOTHING, ALT, SHIFT = (
     Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.AltModifier,
@@ -89,12 +91,6 @@ class Montage:
         phase = Qt.ScrollPhase.NoScrollPhase
         event = QWheelEvent(at, at, QPoint(), QPoint(0, turned), nothing, modifiers, phase, False)
         QApplication.sendEvent(canvas, event)
-
-
-@pytest.fixture(autouse=True)
-def no_doubts(monkeypatch):
-    """Leave out the doubts that a worker finds some time later and adds to the names of cells."""
-    monkeypatch.setattr("scarseg.gui.session.doubts.DELAY_MS", 10_000_000)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from scarseg.case.prompts import Origin
 from scarseg.gui.dialogs import Dialogs
 from scarseg.simulate.write_dicom import write_series
 
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
+
 Key, Held = Qt.Key, Qt.KeyboardModifier
 ARROWS = (Key.Key_Left, Key.Key_Right, Key.Key_Up, Key.Key_Down)
 

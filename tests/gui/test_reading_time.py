@@ -10,6 +10,8 @@ from scarseg.case.history import SliceStatus
 from scarseg.gui import reading_time
 from scarseg.gui.dialogs import reading as dialogs_reading
 
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
+
 
 @pytest.fixture
 def large(reading):

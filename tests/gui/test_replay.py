@@ -27,6 +27,8 @@ from tests.cohorts import rows_of, write
 from tests.fakes import FakeDetector, FakeSegmenter
 from tests.gui.conftest import Reader
 
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
+
 SIMULATION = SimulationOptions(
     territories=(Territory.LAD,), n_slices=4, rows=160, columns=150, beyond_heart=False,
     pixel_spacing_mm=(1.5, 1.6), slice_thickness_mm=8.0, slice_gap_mm=2.0,

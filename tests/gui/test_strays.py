@@ -19,14 +19,10 @@ from scarseg.quant.mvo import label_mvo
 from scarseg.quant.remote import RemoteSignal
 from tests.conftest import make_phantom_stack, phantom_labels
 
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
+
 SPACING = (1.5, 1.25)
 NO_PROMPTS = SlicePrompts()
-
-
-@pytest.fixture(autouse=True)
-def no_other_doubts(monkeypatch):
-    """Leave out the doubts that a worker finds some time later: only what is at once is tested."""
-    monkeypatch.setattr("scarseg.gui.session.doubts.DELAY_MS", 10_000_000)
 
 
 def _marked(reading):

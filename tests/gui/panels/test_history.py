@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from PyQt6.QtCore import QPoint, Qt
 
 from scarseg.case.history import Cause, SliceStatus
 from scarseg.case.labels import Label
 from scarseg.gui.panels import history
+
+pytestmark = pytest.mark.usefixtures("no_late_doubts")
 
 
 def lines(reader) -> list[str]:
