@@ -221,7 +221,8 @@ def test_a_reading_by_stand_ins_is_made_again(
         reader = sit_down(make_reader(load_swaying()), images)
         read_on(reader)
     causes = {step.cause for step in reader.case.record.steps}
-    assert causes == set(Cause) - {Cause.REFILLED}, "stand-ins take no walls: see test_refill"
+    # Stand-ins take no walls: see test_refill. Scar is withheld where it is weak: see tests/replay.
+    assert causes == set(Cause) - {Cause.REFILLED, Cause.GATE}
     made_again(reader, images, tmp_path, capsys)
 
 
@@ -236,5 +237,5 @@ def test_a_reading_by_the_shipped_weights_is_made_again(make_reader, tmp_path, c
     put_down(reader, tmp_path)
     reader = sit_down(make_reader(loader=app.load_models), images)
     read_on(reader)
-    assert {step.cause for step in reader.case.record.steps} == set(Cause)
+    assert {step.cause for step in reader.case.record.steps} == set(Cause) - {Cause.GATE}
     made_again(reader, images, tmp_path, capsys)
