@@ -1,7 +1,7 @@
 """CPU seconds of a batch per study, of this program and of another checkout in the same run.
 
 Simulated studies of 7 slices are measured plain (without interval), with the interval, and with
-everything (interval, masks, all methods, a report and a case file each), by one process. A short
+everything (interval, masks, all methods and a report each), by one process. A short
 and a long run are subtracted, so that start and loading of models are not in the figures but beside
 them. Both programs take turns, so that other load on the machine meets both.
 
@@ -26,7 +26,7 @@ from scarseg.simulate.studies import StudyOptions, simulate_patients
 MODES: dict[str, tuple[str, ...]] = {
     "plain": ("--no-interval",),
     "with interval": (),
-    "with everything": ("--masks", "--report", "--cases", "--methods"),
+    "with everything": ("--masks", "--report", "--methods"),
 }
 SLICES = 7
 
@@ -47,7 +47,7 @@ def batch(program: Path, inputs: Path, folder: Path, mode: str) -> Cost:
     words = [*MODES[mode]]
     if "--masks" in words:
         words = ["--masks", str(folder / "masks"), "--report", str(folder / "reports")]
-        words += ["--cases", str(folder / "cases"), "--methods", "all"]
+        words += ["--methods", "all"]
     command = [sys.executable, "-m", "scarseg", "batch", str(inputs), "-o", str(folder / "s.csv")]
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(program)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ from scarseg.case.measurements import MassConvention, MassInterval
 from scarseg.case.prompts import Box, Contour, InsertionPoint, Origin, Point, SlicePrompts
 
 _T = TypeVar("_T")
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -357,11 +359,11 @@ class CaseDocument(msgspec.Struct, kw_only=True, frozen=True):
     segmenter: ModelIdentity
     detector: ModelIdentity
     reader: str
-    read_number: int = 1
-    interactions: int
-    seconds: float
-    slice_interactions: list[int] = []
-    slice_seconds: list[float] = []
+    read_number: Annotated[int, msgspec.Meta(ge=1)] = 1
+    interactions: _Count
+    seconds: _Seconds
+    slice_interactions: list[_Count] = []
+    slice_seconds: list[_Seconds] = []
     proposed: list[PatchRow | None] = []
     insertion: InsertionPoint | None = None
     remote: list[RemoteDocument] | msgspec.UnsetType = msgspec.UNSET

@@ -60,3 +60,22 @@ def test_a_point_that_asks_for_nothing_is_damage(structure: object, phantom_stac
     data = rewritten(kept(phantom_stack, ASKED), change)
     with pytest.raises(file_format.DamagedCaseError):
         file_format.build_case(file_format.parse_case(data), phantom_stack)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", -0.25),
+        ("interactions", -1),
+        ("read_number", 0),
+        ("slice_seconds", [0.0, -3.0, 0.0, 0.0, 0.0]),
+        ("slice_interactions", [0, 0, -2, 0, 0]),
+    ],
+)
+def test_times_and_counts_below_zero_are_damage(
+    key: str, value: object, phantom_stack: Stack
+) -> None:
+    assert phantom_stack.n_slices == 5
+    data = rewritten(kept(phantom_stack, ASKED), lambda document: document.update({key: value}))
+    with pytest.raises(file_format.DamagedCaseError):
+        file_format.build_case(file_format.parse_case(data), phantom_stack)
