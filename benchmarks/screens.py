@@ -105,7 +105,7 @@ def _draw_view(view: str, size: QSize, path: Path, case: Case, k: int) -> None:
 
 
 def illustrate(folder: Path) -> None:
-    """Put pictures of the guide into docs/, with few colours: they are small."""
+    """Save pictures of the guide in docs/, with few colours: they are small."""
     for name in ("empty", "reading"):
         _reduce(folder / f"{name}-{SIZES[0]}-1.png", picture.DOCS / f"{name}.png")
     _reduce(folder / "page.png", picture.DOCS / "page.png")

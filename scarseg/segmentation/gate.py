@@ -20,6 +20,7 @@ from scarseg.case.labels import LabelArray, infarct_mask, without_infarct
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
 from scarseg.segmentation.proposal import RULES, ProposalRules
+from scarseg.segmentation.scar_rules import window_around
 
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 """Neighbours across faces, edges and corners (slice, row, column)."""
@@ -39,13 +40,16 @@ def scar_evidence_mm2(
         scar_logits: float (row, column), one per slice.
         pixel_spacing_mm: (row, column).
     """
-    components, n = ndimage.label(infarct_mask(labels), NEIGHBOURS)
-    if n == 0:
+    scar = infarct_mask(labels)
+    if not scar.any():
         return 0.0
+    # The window does this between two events: labelling the whole stack would hold it up.
+    rows, columns = window_around(np.asarray(scar.any(axis=0)), pixel_spacing_mm, 0.0)
+    components, n = ndimage.label(scar[:, rows, columns], NEIGHBOURS)
     total = np.zeros(n + 1)
     for one, logits in zip(components, scar_logits, strict=True):
         inside = one > 0
-        probability = 1 / (1 + np.exp(-logits[inside].astype(np.float64)))
+        probability = 1 / (1 + np.exp(-logits[rows, columns][inside].astype(np.float64)))
         total += np.bincount(one[inside], probability, n + 1)
     return float(total.max() * pixel_spacing_mm[0] * pixel_spacing_mm[1])
 

@@ -42,7 +42,7 @@ def widen_wall(logits: Logits, spacing_mm: Spacing, level: float, reach_mm: floa
     scar = pool & (logits.scar > level)
     if not (scar.any() and wall.any()):
         return logits
-    rows, columns = _around(wall | pool, spacing_mm, 0.0)
+    rows, columns = window_around(wall | pool, spacing_mm, 0.0)
     distance = ndimage.distance_transform_edt(~wall[rows, columns], sampling=spacing_mm)
     scar[rows, columns] &= distance <= reach_mm
     return _as_wall(logits, scar)
@@ -62,7 +62,7 @@ def move_endocardium(logits: Logits, spacing_mm: Spacing, offset_mm: float) -> L
     wall, pool = split_heart(logits)
     if not (pool.any() and wall.any()):
         return logits
-    rows, columns = _around(wall | pool, spacing_mm, 2 * max(spacing_mm))
+    rows, columns = window_around(wall | pool, spacing_mm, 2 * max(spacing_mm))
     near, half = pool[rows, columns], min(spacing_mm) / 2
     moved = np.zeros_like(pool)
     if offset_mm > 0:
@@ -214,7 +214,7 @@ def _as_wall(logits: Logits, mask: MaskArray) -> Logits:
     return replace(logits, wall=wall, blood_pool=np.where(mask, no_pool, logits.blood_pool))
 
 
-def _around(mask: MaskArray, spacing_mm: Spacing, margin_mm: float) -> tuple[slice, slice]:
+def window_around(mask: MaskArray, spacing_mm: Spacing, margin_mm: float) -> tuple[slice, slice]:
     """Return the smallest rectangle (row, column) that holds a non-empty mask, with a margin."""
     spans = []
     for axis in (1, 0):

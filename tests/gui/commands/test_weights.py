@@ -43,7 +43,7 @@ def choose(reader: Reader, path: Path | None, again: bool = True) -> None:
 
 
 def serve(reader: Reader, segmenter: SlowSegmenter) -> None:
-    """Let the window load this segmenter for every file, and the fakes for its own weights."""
+    """Make the window load this segmenter for every file, and the fakes for its own weights."""
     reader.session.weights.load = lambda path: (
         fake_models() if path is None else Models(segmenter, FakeDetector())
     )
