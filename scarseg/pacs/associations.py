@@ -61,6 +61,7 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
 
 MAX_CONTEXTS = 126
 """Presentation contexts of an association at most."""
+_ABORT_S = 0.5
 PENDING = (0xFF00, 0xFF01)
 """Statuses of a response after which more follow."""
 
@@ -126,7 +127,7 @@ class Caller:
         """Release an association, or abort it, and close its socket."""
         if association.is_established:
             if abort:
-                association.abort()
+                abort_association(association)
             else:
                 association.release()
         # pynetdicom leaves a socket open that the other side has closed first.
@@ -140,6 +141,7 @@ class Caller:
     def _keep_socket(self, event: evt.Event) -> None:
         kept: Any = event.assoc.dul.socket
         self._sockets[event.assoc] = kept.socket
+        limit_reading(event.assoc, self.server.timeout_s)
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
@@ -236,6 +238,51 @@ class Caller:
         )
 
 
+def limit_reading(association: Association, timeout_s: float) -> None:
+    """Limit the time for the bytes of one PDU to ``timeout_s``.
+
+    pynetdicom reads a PDU without a limit once its first byte has come, and an abort waits for
+    the thread that reads: a peer that sends a byte now and then would hold it for ever.
+    """
+    transport: Any = association.dul.socket
+
+    def receive(n_bytes: int) -> bytearray:
+        received, end = bytearray(), time.monotonic() + timeout_s
+        before = transport.socket.gettimeout()
+        try:
+            while len(received) < n_bytes:
+                transport.socket.settimeout(max(end - time.monotonic(), 0.001))
+                chunk = transport.socket.recv(min(n_bytes - len(received), 4096))
+                if not chunk:
+                    break
+                received.extend(chunk)
+                if time.monotonic() > end:
+                    raise TimeoutError("the rest of a PDU did not come in time")
+        finally:
+            with contextlib.suppress(OSError):
+                transport.socket.settimeout(before)
+        return received
+
+    transport.recv = receive
+
+
+def abort_association(association: Association) -> None:
+    """Abort an association; a peer in the middle of a PDU is cut off after half a second."""
+    opened: socket.socket | None = getattr(association.dul.socket, "socket", None)
+
+    def cut() -> None:
+        if opened is not None:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_ABORT_S, cut)
+    timer.start()
+    try:
+        association.abort()
+    finally:
+        timer.cancel()
+
+
 def event_bytes(event: evt.Event) -> bytes:
     """Return the file of a C-STORE request."""
     request: Any = event.request
@@ -274,6 +321,11 @@ def listen(
     Raises:
         PacsError: E_PACS_PORT.
     """
+
+    def limit(event: evt.Event) -> None:
+        if (timeout_s := entity.network_timeout) is not None:
+            limit_reading(event.assoc, timeout_s)
+
     # pynetdicom leaves its socket open where the port is in use.
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -282,7 +334,7 @@ def listen(
             probe.bind((host, port))
         server: Any = entity.make_server(
             (host, port),
-            evt_handlers=handlers,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, limit)],
             ssl_context=tls,
             server_class=ThreadedAssociationServer,
         )

@@ -174,14 +174,12 @@ class DimseArchive:
                 code = status.get("Status")
                 if code in PENDING:
                     if row is None:
-                        association.abort()
                         raise PacsError(
                             "E_PACS_ANSWER",
                             "The archive answered C-FIND with something else.",
                         )
                     found.append(row)
                     if len(found) > most:
-                        association.abort()
                         raise too_many(most)
                     began = time.monotonic()
                     continue

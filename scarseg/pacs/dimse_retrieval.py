@@ -23,6 +23,7 @@ from scarseg.pacs.associations import (
     PENDING,
     TRANSFER_SYNTAXES,
     Caller,
+    abort_association,
     event_bytes,
     listen,
     storage_contexts,
@@ -122,14 +123,14 @@ class Retrieval:
         """Wait for the last response of a retrieval; return how it ended."""
         began = time.monotonic()
         for status, _ in responses:
-            self._taking.raise_error(association)
+            self._taking.raise_error()
             code = status.get("Status")
             if code is None:
                 return self._caller.silent_or_aborted(began, what).message
             if code not in PENDING:
                 return "" if code == 0 else f"{what} ended with status 0x{code:04X}"
             began = time.monotonic()
-        self._taking.raise_error(association)
+        self._taking.raise_error()
         return ""
 
 
@@ -141,7 +142,7 @@ def _end_associations(listening: Any) -> None:
     for one in listening.active_associations:
         opened = getattr(one.dul.socket, "socket", None)
         if one.is_established:
-            one.abort()
+            abort_association(one)
         one.join(_LINGER_S)
         # pynetdicom leaves a socket open that the other side has closed first.
         if opened is not None and not one.is_alive():
@@ -183,12 +184,10 @@ class _Taking:
                 return _CANNOT_UNDERSTAND
         return 0x0000
 
-    def raise_error(self, association: Association) -> None:
-        """Abort the association and raise what went wrong while storing, if anything did."""
+    def raise_error(self) -> None:
+        """Raise what went wrong while storing, if anything did."""
         with self._guard:
             error = self._error
         if error is not None:
-            if association.is_established:
-                association.abort()
             raise error
         self._progress(0.0, "")

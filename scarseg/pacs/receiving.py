@@ -27,7 +27,7 @@ from pynetdicom import AE, evt
 from scarseg.errors import OutputError, PacsError
 from scarseg.pacs.addresses import DEFAULT_AE_TITLE, DEFAULT_STORAGE_PORT
 from scarseg.pacs.archive import is_uid
-from scarseg.pacs.associations import event_bytes, listen, storage_contexts
+from scarseg.pacs.associations import abort_association, event_bytes, listen, storage_contexts
 from scarseg.pacs.folders import PARTIAL, SeriesFolder, make_folder
 from scarseg.pacs.instances import Identity, normalised
 from scarseg.pacs.tls import server_context
@@ -173,7 +173,7 @@ class Receiver:
         if self._server is not None:
             for association in list(self._server.active_associations):
                 if association.is_established:
-                    association.abort()
+                    abort_association(association)
             self._server.shutdown()
             self._server = None
         if self._settling.is_alive():

@@ -219,6 +219,22 @@ def test_silent_callers_do_not_keep_it_from_ending(start: Callable[..., Running]
         one.close()
 
 
+@pytest.mark.parametrize("pdu", [b"\x04\x00\x00\x00\x40\x00", b"\x04"])
+def test_a_caller_that_trickles_keeps_it_from_neither_receiving_nor_ending(
+    start: Callable[..., Running], images: list[Path], pdu: bytes
+) -> None:
+    running = start()
+    slow, honest = association(running.port), association(running.port)
+    slow.dul.socket.socket.sendall(pdu)
+    assert store(honest, *images) == [0] * len(images)
+    honest.release()
+    assert [one.n_images for one in running.wait(1)] == [len(images)]
+    began = time.monotonic()
+    running.receiver.stop()
+    assert time.monotonic() - began < 5
+    slow.abort()
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_the_command_ends_within_five_seconds_and_goes_on_after_a_kill(
     tmp_path: Path, images: list[Path], sign: signal.Signals

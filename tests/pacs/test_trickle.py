@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from scarseg.errors import PacsError
 from scarseg.pacs import connect
@@ -70,6 +72,43 @@ def trickling(beginning: bytes, closes: bool = False) -> Iterator[int]:
                 one.join()
 
 
+@contextmanager
+def trickling_responses(pdu: bytes) -> Iterator[int]:
+    """Accept associations as an archive, answer the first request with a PDU's beginning."""
+    entity = AE("A")
+    entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    archive = entity.start_server(("127.0.0.1", 0), block=False)
+    inner = archive.socket.getsockname()[1]
+    ending = threading.Event()
+
+    def answer(opened: socket.socket) -> None:
+        with opened, socket.create_connection(("127.0.0.1", inner)) as accepting:
+            if request := opened.recv(65536):
+                accepting.sendall(request)
+                opened.sendall(accepting.recv(65536))  # A-ASSOCIATE-AC
+                opened.recv(65536)
+                with contextlib.suppress(OSError):
+                    opened.sendall(pdu)
+                    while not ending.wait(0.1):
+                        opened.sendall(b" ")
+
+    def accept() -> None:
+        while not ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                threading.Thread(target=answer, args=(server.accept()[0],)).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            ending.set()
+            thread.join()
+            archive.shutdown()
+
+
 def code_of_a_search(address: str) -> str:
     archive = connect(replace(parse_address(address), timeout_s=1.0))
     with pytest.raises(PacsError) as caught:
@@ -105,3 +144,12 @@ def test_a_trickle_through_tls_is_silence(tmp_path: Path, what: str) -> None:
         with pytest.raises(PacsError) as caught:
             connect(server).find_studies(Query(patient_id="X"))
         assert caught.value.code == "E_PACS_TIMEOUT"
+
+
+@pytest.mark.parametrize(
+    "pdu",
+    [b"\x04", b"\x04\x00\x00\x00\x40\x00\x00\x00\x3f\xfc\x01\x03", b"\x06\x00\x00\x00\x40\x00"],
+)
+def test_a_response_that_trickles_is_silence(pdu: bytes) -> None:
+    with trickling_responses(pdu) as port:
+        assert code_of_a_search(f"dicom://A@127.0.0.1:{port}") == "E_PACS_TIMEOUT"
