@@ -26,7 +26,7 @@ from scarseg.case.case import Case
 from scarseg.gui import theme
 from scarseg.gui.commands.weights import remembered_segmenter
 from scarseg.gui.desktop_entry import ICON
-from scarseg.gui.display import require_display
+from scarseg.gui.display import coded_abort, require_display
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.calibration import recall_calibration, remember_calibration
 from scarseg.gui.session.session import ModelsLoader, Session
@@ -114,7 +114,8 @@ def application() -> QApplication:
         theme.apply(existing)
         return existing
     require_display()
-    made = QApplication(["scarseg"])
+    with coded_abort():
+        made = QApplication(["scarseg"])
     made.setApplicationName("scarseg")
     made.setApplicationVersion(scarseg.__version__)
     made.setDesktopFileName("scarseg")

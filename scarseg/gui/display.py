@@ -6,15 +6,23 @@ Without one of them Qt aborts the process: it is looked for before Qt is asked.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from PyQt6.QtCore import QLibraryInfo
+from PyQt6.QtCore import QLibraryInfo, QtMsgType, qInstallMessageHandler
 
 from scarseg.errors import InputError
 
+_log = logging.getLogger(__name__)
+ANSWER_S = 20.0
+"""Longest wait for an X server to answer."""
 _LIBRARY = re.compile(r"lib[\w+.-]+?\.so[.\d]*")
 _PACKAGES = {
     "libxcb-cursor.so.0": ("libxcb-cursor0", "xcb-util-cursor"),
@@ -85,8 +93,46 @@ def missing_library_error(library: str) -> InputError:
     return InputError("E_QT_LIBRARY", f"Qt cannot load {library} to open a window: {remedy}.")
 
 
+@contextmanager
+def coded_abort() -> Iterator[None]:
+    """End the process with E_NO_DISPLAY where Qt would abort it; show its other messages after.
+
+    An X server may go, or refuse one more program, after it was looked for.
+    """
+    messages: list[str] = []
+
+    def handle(kind: QtMsgType, context: object, text: str | None) -> None:
+        messages.append(" ".join((text or "").split()))
+        if kind is QtMsgType.QtFatalMsg:
+            sys.stderr.write(f"E_NO_DISPLAY: Qt opens no window: {messages[0]}\n")
+            sys.stderr.flush()
+            os._exit(1)
+
+    before = qInstallMessageHandler(handle)
+    try:
+        yield
+    finally:
+        qInstallMessageHandler(before)
+        for message in messages:
+            _log.warning("%s", message)
+
+
 def _x_server_answers(display: str) -> bool:
-    """Return whether an X server takes connections; True where that cannot be known."""
+    """Return whether an X server takes connections in time; True where that cannot be known."""
+    answer: list[bool] = []
+    thread = threading.Thread(target=lambda: answer.append(_connects(display)), daemon=True)
+    thread.start()
+    thread.join(ANSWER_S)
+    return bool(answer) and answer[0]
+
+
+@cache
+def _connects(display: str) -> bool:
+    """Return whether xcb connects; the connection is kept.
+
+    A server whose last program disconnects begins anew, and refuses connections meanwhile: that of
+    Qt would be one.
+    """
     try:
         xcb = ctypes.CDLL("libxcb.so.1")
     except OSError:
@@ -94,8 +140,5 @@ def _x_server_answers(display: str) -> bool:
     xcb.xcb_connect.restype = ctypes.c_void_p
     xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
     xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
-    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
     connection = xcb.xcb_connect(display.encode() or None, None)
-    failed = bool(xcb.xcb_connection_has_error(connection))
-    xcb.xcb_disconnect(connection)
-    return not failed
+    return not xcb.xcb_connection_has_error(connection)
