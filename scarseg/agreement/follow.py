@@ -10,10 +10,11 @@ repeatability is 1.96 times the standard deviation of a difference of two masses
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot, sqrt
 from statistics import NormalDist
 
+from scarseg.case.patient import Patient
 from scarseg.segmentation.uncertainty import RULE
 
 CONFIDENCE = 0.95
@@ -131,12 +132,21 @@ def _difference_sd(earlier: MassWithInterval, later: MassWithInterval) -> float 
 
 @dataclass(frozen=True)
 class DatedStudy:
-    """One study in a folder: its patient, date and identifiers, and the place of its case."""
+    """One study in a folder: its patient, date and identifiers, and the place of its case.
+
+    ``patient`` tells patients apart who share an ID by mistake.
+    """
 
     patient_id: str
     study_date: str
     stack_id: str
     place: int
+    patient: Patient = field(default=Patient())
+
+    @property
+    def owner(self) -> tuple[str, Patient]:
+        """Patient that the study is of."""
+        return self.patient_id, self.patient
 
 
 def pair_studies(
@@ -148,10 +158,10 @@ def pair_studies(
         The pairs in the order of the patients, and the stack ids without a partner.
     """
     pairs, alone = [], []
-    for patient in sorted({one.patient_id for one in (*earlier, *later)}):
-        before = sorted((one for one in earlier if one.patient_id == patient), key=_when)
-        after = sorted((one for one in later if one.patient_id == patient), key=_when)
-        if not patient or not before or not after or before[0].stack_id == after[-1].stack_id:
+    for owner in sorted({one.owner for one in (*earlier, *later)}):
+        before = sorted((one for one in earlier if one.owner == owner), key=_when)
+        after = sorted((one for one in later if one.owner == owner), key=_when)
+        if not owner[0] or not before or not after or before[0].stack_id == after[-1].stack_id:
             alone += [one.stack_id for one in (*before, *after)]
         else:
             pairs.append((before[0], after[-1]))

@@ -170,7 +170,11 @@ def _cases(path: Path, stacks: Sequence[StackSummary], notes: list[str]) -> list
 def _dated(cases: Sequence[_CaseOnImages]) -> list[DatedStudy]:
     return [
         DatedStudy(
-            one.summary.patient_id.strip(), one.summary.study_date, one.summary.stack_id, place
+            one.summary.patient_id.strip(),
+            one.summary.study_date,
+            one.summary.stack_id,
+            place,
+            one.summary.patient,
         )
         for place, one in enumerate(cases)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scarseg.agreement.follow import MassChange, MassWithInterval
 from scarseg.agreement.follow_study import MeasuredStudy, StudyComparison
 from scarseg.case.history import SliceStatus
+from scarseg.case.patient import contradiction_note
 from scarseg.io.tables.table import export_status, reading_method
 from scarseg.quant.bullseye_layout import signed_grams
 from scarseg.report import text as report_text
@@ -67,10 +68,13 @@ def comparison_notes(comparison: StudyComparison) -> list[str]:
     earlier, later = comparison.earlier, comparison.later
     notes = []
     ids = [one.case.stack.patient_id.strip() for one in (earlier, later)]
+    differences = earlier.case.stack.patient.differences(later.case.stack.patient)
     if "" in ids:
         notes.append("A study has no patient ID: that both are of one patient cannot be checked.")
     elif ids[0] != ids[1]:
         notes.append("The studies have different patient IDs: they may be of different patients.")
+    elif differences:
+        notes.append(contradiction_note(differences))
     unread = [
         f"the {when} study is {status_text(one).split(',')[0]}"
         for when, one in (("earlier", earlier), ("later", later))

@@ -62,12 +62,12 @@ def select_stacks(
     notes = [f"Took series {one.stack_id} ({one.reason})" for one in taken]
     measured = {one.study_uid for one in taken}
     records, refusal_notes = _refused(report.refused, measured, identify)
-    # Two patients may share a study UID by mistake: each gets a row.
-    with_stack = {(one.patient_id, one.study_uid) for one in taken}
+    # Two patients may share a study UID, or an ID, by mistake: each gets a row.
+    with_stack = {one.owner for one in taken}
     refused = {one.study_uid for one in report.refused}
     for study in _studies(report.stacks):
         first = study[0]
-        if (first.patient_id, first.study_uid) in with_stack or first.study_uid in refused:
+        if first.owner in with_stack or first.study_uid in refused:
             continue
         message = f"No stack looks like LGE short axis ({_reasons(study)}); choose with --series."
         of_study = identity_cells(
@@ -141,9 +141,9 @@ def _reasons(study: Sequence[StackSummary]) -> str:
 
 
 def _studies(stacks: Sequence[StackSummary]) -> list[list[StackSummary]]:
-    studies: dict[tuple[str, str], list[StackSummary]] = {}
+    studies: dict[object, list[StackSummary]] = {}
     for one in stacks:
-        studies.setdefault((one.patient_id, one.study_uid), []).append(one)
+        studies.setdefault(one.owner, []).append(one)
     return list(studies.values())
 
 
@@ -151,7 +151,7 @@ def _jobs(taken: Sequence[StackSummary]) -> tuple[BatchJob, ...]:
     """Return the jobs with names for their masks: by stack id, and apart where two share one."""
     jobs = []
     names: set[str] = set()
-    for one in sorted(taken, key=lambda one: (one.stack_id, one.patient_id, one.study_uid)):
+    for one in sorted(taken, key=lambda one: (one.stack_id, *one.owner)):
         name, n = safe_name(one.stack_id), 2
         while name in names:
             name, n = f"{safe_name(one.stack_id)}_{n}", n + 1

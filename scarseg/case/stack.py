@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.case.patient import Patient
 from scarseg.case.positions import typical_gap_mm
 
 FloatArray = npt.NDArray[np.float32]
@@ -75,6 +76,7 @@ class Stack:
             used as depth of a single slice.
         complete: False when a slice is missing or could not be decoded; the mass is then marked
             incomplete.
+        patient: whose images these are, for comparison with other stacks.
         input_path: the file or folder it was read from, as it was given; empty for stacks made in
             memory.
         part: distinguishes this stack from others split out of the same series, else empty.
@@ -102,6 +104,7 @@ class Stack:
     manufacturer: str = ""
     model_name: str = ""
     field_strength_t: float | None = None
+    patient: Patient = field(default=Patient(), repr=False)
     input_path: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:

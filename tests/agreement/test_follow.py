@@ -19,6 +19,7 @@ from scarseg.agreement.follow import (
     pair_studies,
     segment_changes,
 )
+from scarseg.case.patient import Patient
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.io.tables.pseudonyms import pseudonym
 from scarseg.simulate.write_dicom import write_series
@@ -89,6 +90,15 @@ def test_first_and_last_study_of_a_patient_are_paired() -> None:
     ]
     assert alone == ["-1", "a-20200101", "c-20200101"]
     assert pair_studies([earlier[0]], [earlier[0]])[0] == []
+
+
+def test_patients_who_share_an_id_are_not_paired() -> None:
+    one, other = (Patient("b", birth_date=day) for day in ("19410203", "19410204"))
+    earlier = DatedStudy("b", "20190102", "first", 0, one)
+    later = [DatedStudy("b", "20240102", "second", 0, other)]
+    assert pair_studies([earlier], later) == ([], ["first", "second"])
+    later.append(DatedStudy("b", "20230102", "third", 1, one))
+    assert pair_studies([earlier], later) == ([(earlier, later[1])], ["second"])
 
 
 def later_study() -> Stack:

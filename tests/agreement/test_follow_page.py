@@ -19,9 +19,11 @@ from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.case.measurements import MassConvention, MassInterval
+from scarseg.case.patient import Patient
 from tests.conftest import make_phantom_stack, phantom_labels
 from tests.report.pdf_text import text_of
 
+NOBODY = Patient()
 VOXEL_G = 1.5 * 1.25 * 8.0 * 1.05 / 1000
 
 
@@ -33,10 +35,15 @@ def study(
     half_width_g: float | None = 0.5,
     patient_id: str = "PHANTOM",
     weights: str = "a",
+    patient: Patient = NOBODY,
 ) -> MeasuredStudy:
     """Return the phantom as a study of a day, read, with an interval of this half width."""
     stack = replace(
-        make_phantom_stack(), patient_id=patient_id, patient_name="CANARY^ONE", study_date=day
+        make_phantom_stack(),
+        patient_id=patient_id,
+        patient_name="CANARY^ONE",
+        study_date=day,
+        patient=patient,
     )
     case = Case.new(stack)
     case.labels[:] = phantom_labels()
@@ -94,6 +101,25 @@ def test_what_limits_a_comparison_is_said() -> None:
     ):
         [note] = comparison_notes(compare_studies(read, other))
         assert words in note
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "note"),
+    [
+        (Patient(birth_date="19410203"), Patient(birth_date="19410204"), "the birth date differs"),
+        (Patient(sex="F"), Patient(sex="M"), "the sex differs"),
+        (Patient(name="a", sex="F"), Patient(name="b", sex="M"), "the name and sex differ"),
+        (Patient(name="a", sex="F"), Patient(name="a"), ""),
+    ],
+)
+def test_contradictory_patients_of_one_id_are_said(
+    earlier: Patient, later: Patient, note: str
+) -> None:
+    said = comparison_notes(
+        compare_studies(study(patient=earlier), study("20250103", patient=later))
+    )
+    text = f"One patient ID, but {note}: they may be of different patients."
+    assert said == ([text] if note else [])
 
 
 def test_page_has_the_figures_and_no_identity_unasked() -> None:

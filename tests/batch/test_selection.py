@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scarseg.batch.selection import select_stacks
+from scarseg.case.patient import Patient
 from scarseg.errors import InputError
 from scarseg.io.dicom import scan
 from scarseg.io.dicom.types import LoadReport, Refusal, StackSummary
@@ -75,6 +76,15 @@ def test_refusals_without_uids_are_one_row_per_folder(one: StackSummary) -> None
 def test_two_patients_under_one_study_both_get_an_answer(one: StackSummary) -> None:
     stranger = replace(one, patient_id="OTHER", part="p2", proposed=False)
     chosen = select_stacks(report(one, stranger))
+    assert len(chosen.jobs) == 1
+    assert [record.row["error_code"] for record in chosen.records] == ["E_NO_LGE"]
+
+
+def test_two_patients_under_one_id_both_get_an_answer(one: StackSummary) -> None:
+    stranger = replace(one, patient=Patient(one.patient_id, birth_date="19410203"), part="p2")
+    chosen = select_stacks(report(one, stranger))
+    assert [job.summary.part for job in chosen.jobs] == ["", "p2"]
+    chosen = select_stacks(report(one, replace(stranger, proposed=False)))
     assert len(chosen.jobs) == 1
     assert [record.row["error_code"] for record in chosen.records] == ["E_NO_LGE"]
 

@@ -81,6 +81,165 @@ def test_one_id_with_two_names_in_two_series_is_said(tmp_path: Path) -> None:
         assert "W_PATIENT" in codes(stack)
 
 
+OF_ANOTHER_PATIENT = [
+    ({"PatientName": "Other^Person"}, "2 names"),
+    ({"PatientBirthDate": "19410204"}, "2 birth dates"),
+    ({"PatientBirthDate": "1941.02.04"}, "2 birth dates"),
+    ({"PatientSex": "M"}, "2 sexes"),
+    ({"PatientBirthDate": "20010203", "PatientSex": "M"}, "2 birth dates and 2 sexes"),
+    (
+        {"PatientName": "Other^Person", "PatientBirthDate": "20010203", "PatientSex": "M"},
+        "2 names, 2 birth dates and 2 sexes",
+    ),
+]
+KNOWN = {"PatientBirthDate": "19410203", "PatientSex": "F"}
+
+
+def known(datasets: list[Dataset], **values: str) -> list[Dataset]:
+    """Return images of a patient whose name, birth date and sex are known, changed."""
+    for ds in datasets:
+        for keyword, value in {**KNOWN, **values}.items():
+            if "." in value:  # not a date that pydicom writes
+                put_raw(ds, keyword, value.encode())
+            else:
+                setattr(ds, keyword, value)
+    return datasets
+
+
+@pytest.mark.parametrize(("values", "carried"), OF_ANOTHER_PATIENT)
+def test_contradictory_patients_of_one_series_are_split(
+    tmp_path: Path, values: dict[str, str], carried: str
+) -> None:
+    save_series(tmp_path / "a", known(series()))
+    save_series(tmp_path / "b", known(again(), **values))
+    report = scan([tmp_path])
+    assert [(s.part, s.n_slices, s.complete) for s in report.stacks] == [
+        ("p1", N_SLICES, True),
+        ("p2", N_SLICES, True),
+    ]
+    texts = {w.message for s in report.stacks for w in s.warnings if w.code == "W_PATIENT"}
+    assert texts == {f"One patient ID carries {carried} in this series; split."}
+    assert all("W_PATIENT" in codes(stack) for stack in report.stacks)
+    assert sum(stack.proposed for stack in report.stacks) == 2
+
+
+@pytest.mark.parametrize(("values", "carried"), OF_ANOTHER_PATIENT)
+def test_contradictory_patients_of_two_series_are_both_proposed_and_said(
+    tmp_path: Path, values: dict[str, str], carried: str
+) -> None:
+    save_series(tmp_path / "a", known(series()))
+    save_series(tmp_path / "b", known(again(SeriesInstanceUID="1.2.9"), **values))
+    stacks = scan([tmp_path]).stacks
+    assert len({stack.owner for stack in stacks}) == 2
+    assert [stack.proposed for stack in stacks] == [True, True]
+    for stack in stacks:
+        [text] = [w.message for w in stack.warnings if w.code == "W_PATIENT"]
+        assert text == f"One patient ID carries {carried} in these files."
+        assert read_stack(stack).patient == stack.patient
+
+
+@pytest.mark.parametrize("index", range(N_SLICES))
+@pytest.mark.parametrize(("values", "_carried"), OF_ANOTHER_PATIENT)
+def test_one_slice_of_another_patient_makes_the_stack_incomplete(
+    tmp_path: Path, index: int, values: dict[str, str], _carried: str
+) -> None:
+    datasets = known(series())
+    known([datasets[index]], **values)
+    save_series(tmp_path, datasets)
+    stacks = scan([tmp_path]).stacks
+    assert sorted(stack.n_slices for stack in stacks) == [1, N_SLICES - 1]
+    assert not any(stack.complete for stack in stacks)
+    assert all("W_PATIENT" in codes(stack) for stack in stacks)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("PatientBirthDate", b""),
+        ("PatientBirthDate", b"1941.02.03"),
+        ("PatientBirthDate", b"1941-02-03"),
+        ("PatientBirthDate", b"19410203  "),
+        ("PatientBirthDate", b"00000000"),
+        ("PatientBirthDate", b"19410000"),
+        ("PatientBirthDate", b"yesterda"),
+        ("PatientBirthDate", b"1941"),
+        ("PatientSex", b""),
+        ("PatientSex", b"O "),
+        ("PatientSex", b"f "),
+        ("PatientSex", b"unknown"),
+        ("PatientID", b" ID-7 "),
+        ("PatientID", b""),
+    ],
+)
+def test_what_a_header_does_not_know_contradicts_nothing(
+    tmp_path: Path, keyword: str, value: bytes
+) -> None:
+    datasets = known(series())
+    put_raw(datasets[2], keyword, value)
+    save_series(tmp_path, datasets)
+    [stack] = scan([tmp_path]).stacks
+    assert (stack.n_slices, stack.complete) == (N_SLICES, True)
+    assert "W_PATIENT" not in codes(stack)
+
+
+def test_birth_date_of_a_series_without_one_is_that_of_the_other_series(tmp_path: Path) -> None:
+    save_series(tmp_path / "a", known(series()))
+    save_series(tmp_path / "b", again(SeriesInstanceUID="1.2.9"))
+    stacks = scan([tmp_path]).stacks
+    assert len({stack.owner for stack in stacks}) == 1
+    assert not any("W_PATIENT" in codes(stack) for stack in stacks)
+    assert sum(stack.proposed for stack in stacks) == 1
+
+
+def test_image_that_may_be_of_either_patient_is_of_neither(tmp_path: Path) -> None:
+    save_series(tmp_path / "a", known(series()))
+    save_series(tmp_path / "b", known(again(), PatientBirthDate="20010203"))
+    stray = slice_dataset(0, pixels=stored_pixels(90))
+    stray.SOPInstanceUID = f"{SERIES}.99"
+    save_series(tmp_path / "c", [stray])
+    stacks = scan([tmp_path]).stacks
+    assert sorted(stack.n_slices for stack in stacks) == [1, N_SLICES, N_SLICES]
+    assert all("W_PATIENT" in codes(stack) for stack in stacks)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        ({"PatientID": ""}, {"PatientID": "", "PatientName": "Other^Person"},
+         "Images without a patient ID carry 2 names in this series; split."),
+        ({}, {"PatientID": "", "PatientName": "Other^Person"},
+         "Some images of this series carry no patient ID; split."),
+        ({"PatientID": ""}, {"PatientID": "", "PatientName": ""},
+         "Some images of this series do not say whose they are; split."),
+        ({}, {"StudyInstanceUID": "1.2.99", "PatientName": "Other^Person"},
+         "One patient ID carries 2 names in this series; 2 studies share this series UID; split."),
+    ],
+)  # fmt: skip
+def test_sentence_is_true_of_what_the_series_holds(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str], text: str
+) -> None:
+    datasets = series()
+    for ds in datasets:
+        for keyword, value in first.items():
+            setattr(ds, keyword, value)
+    save_series(tmp_path / "a", datasets)
+    save_series(tmp_path / "b", again(**second))
+    stacks = scan([tmp_path]).stacks
+    assert [stack.n_slices for stack in stacks] == [N_SLICES, N_SLICES]
+    assert {w.message for s in stacks for w in s.warnings if w.code == "W_PATIENT"} == {text}
+
+
+@pytest.mark.parametrize(("values", "_carried"), OF_ANOTHER_PATIENT)
+def test_one_image_under_two_patients_is_no_copy(
+    tmp_path: Path, values: dict[str, str], _carried: str
+) -> None:
+    save_series(tmp_path / "a", known(series()))
+    save_series(tmp_path / "b", known(series(), **values))
+    report = scan([tmp_path])
+    assert report.stacks == ()
+    assert {one.code for one in report.refused} == {"E_DUPLICATE"}
+
+
 @pytest.mark.parametrize("name", ["TEST^CASE", "Test^Case^^", "Tést^Case", "", "Test^Case=x"])
 def test_one_name_written_in_several_ways_is_one_patient(tmp_path: Path, name: str) -> None:
     datasets = series()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from PyQt6.QtWidgets import QWidget
 
 from scarseg.case.case import Case
 from scarseg.case.measurements import MassConvention, MassInterval
+from scarseg.case.patient import contradiction_note
 from scarseg.errors import Cancelled, ScarsegError
 from scarseg.gui.actions import Actions
 from scarseg.gui.commands import Commands
@@ -162,9 +164,10 @@ class FollowUpController(QObject):
         self._session.working.emit(1.0, "")
         stack = current.document.case.stack
         own, theirs = stack.patient_id.strip(), other.source.patient_id.strip()
+        differences = stack.patient.differences(other.source.patient)
         warning = ""
-        if not own or own != theirs:
-            warning = _warning(own, theirs)
+        if not own or own != theirs or differences:
+            warning = _warning(own, theirs, differences)
             question = f"{warning} Compare them all the same?"
             if not self._commands.dialogs.confirm(question, "Compare"):
                 return
@@ -288,7 +291,9 @@ class FollowUpController(QObject):
         self._other_interval = self._comparison = None
 
 
-def _warning(own: str, theirs: str) -> str:
+def _warning(own: str, theirs: str, differences: Sequence[str]) -> str:
+    if own and own == theirs:
+        return contradiction_note(differences)
     if own and theirs:
         return (
             f"The patient IDs differ: {own} is open, the other study is of {theirs}. They may be"

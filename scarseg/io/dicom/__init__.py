@@ -289,6 +289,7 @@ def _stack(
         manufacturer=summary.manufacturer,
         model_name=summary.model_name,
         field_strength_t=summary.field_strength_t,
+        patient=summary.patient,
         input_path=summary.input_path,
     )
 

@@ -73,7 +73,7 @@ def _difference(same: Sequence[ImageFile]) -> str:
     for other in same[1:]:
         if first.error or other.error or first.damage or other.damage:
             return "damage"
-        if _owner(first) != _owner(other):
+        if _owner(first) != _owner(other) or first.patient.differences(other.patient):
             return "series, study or patient"
         if len(first.frames) != len(other.frames):
             return "number of frames"

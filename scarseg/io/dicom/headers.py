@@ -1,17 +1,20 @@
 """Read from a header whose image a file is, which series it belongs to, and its frames.
 
-One patient ID with two names is two patients until somebody checks.
+One patient ID with two names, birth dates or sexes is two patients until somebody checks.
 """
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from pydicom._uid_dict import UID_dictionary
 
+from scarseg.case.patient import Patient, count_values
 from scarseg.errors import InputError, ScarsegError
 from scarseg.io.dicom import values
 from scarseg.io.dicom.elements import Elements
@@ -86,6 +89,15 @@ class ImageFile:
     manufacturer: str = ""
     model_name: str = ""
     field_strength_t: float | None = None
+    birth_date: str = field(default="", repr=False)
+    sex: str = ""
+
+    @property
+    def patient(self) -> Patient:
+        """Whose image it is, for comparison."""
+        return Patient(
+            self.patient_id.strip(), name_key(self.patient_name), self.birth_date, self.sex
+        )
 
 
 def read_image(header: Header, source: Source) -> ImageFile:
@@ -161,6 +173,8 @@ def _describe(root: Elements, source: Source) -> ImageFile:
         manufacturer=values.text(root, 0x00080070),
         model_name=values.text(root, 0x00081090),
         field_strength_t=_field_strength_t(root),
+        birth_date=_birth_date(root),
+        sex=_sex(root),
     )
 
 
@@ -178,9 +192,6 @@ def _concatenation(root: Elements) -> tuple[str, int, int] | None:
     return (uid, number, values.whole(root, 0x00209163) or 0) if uid and number else None
 
 
-Owner = tuple[str, str, str]
-
-
 @lru_cache(maxsize=4096)
 def name_key(name: str) -> str:
     """Return a person's name for comparison: without case, accents and empty components."""
@@ -188,33 +199,89 @@ def name_key(name: str) -> str:
     return " ".join(parts)
 
 
-def group_owners(images: Sequence[ImageFile]) -> dict[Owner, list[ImageFile]]:
-    """Group the images of one series by patient ID, name and study.
+def _birth_date(root: Elements) -> str:
+    """Return the patient's birth date as eight digits, empty where it is no date."""
+    digits = re.sub(r"[.\-/]", "", values.text(root, 0x00100030))
+    if re.fullmatch(r"\d{8}", digits, re.ASCII) is None:
+        return ""
+    try:
+        datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return ""
+    return digits
 
-    An empty name, or an empty ID, joins the only other one of the same ID, or name.
+
+def _sex(root: Elements) -> str:
+    sex = (values.codes(root, 0x00100040) or ("",))[0]
+    return sex if sex in ("M", "F") else ""
+
+
+def same_patients(patients: Iterable[Patient]) -> dict[Patient, Patient]:
+    """Return for each of the patients the one it is: what is empty takes the only known value.
+
+    A name is looked for under the same ID, an ID under the same name, a birth date under both, and
+    a sex under all three.
     """
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    ids: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        patient, name = image.patient_id, name_key(image.patient_name)
-        if patient and name:
-            names[patient].add(name)
-            ids[name].add(patient)
+    found = {one: one for one in patients}
+    _fill(found, "name", ("patient_id",))
+    _fill(found, "patient_id", ("name",))
+    _fill(found, "birth_date", ("patient_id", "name"))
+    _fill(found, "sex", ("patient_id", "name", "birth_date"))
+    return found
+
+
+def _fill(found: dict[Patient, Patient], field: str, keys: Sequence[str]) -> None:
+    known: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for one in found.values():
+        if getattr(one, field):
+            known[tuple(getattr(one, key) for key in keys)].add(getattr(one, field))
+    for original, one in found.items():
+        key = tuple(getattr(one, key) for key in keys)
+        if not getattr(one, field) and len(known[key]) == 1 and any(key):
+            found[original] = one._replace(**{field: next(iter(known[key]))})
+
+
+Owner = tuple[Patient, str]
+
+
+def group_owners(images: Sequence[ImageFile]) -> dict[Owner, list[ImageFile]]:
+    """Group the images of one series by patient and study UID."""
+    patients = same_patients(image.patient for image in images)
     owners: defaultdict[Owner, list[ImageFile]] = defaultdict(list)
     for image in images:
-        patient, name = image.patient_id, name_key(image.patient_name)
-        if patient and not name and len(names[patient]) == 1:
-            name = next(iter(names[patient]))
-        elif name and not patient and len(ids[name]) == 1:
-            patient = next(iter(ids[name]))
-        owners[(patient, name, image.study_uid)].append(image)
+        owners[(patients[image.patient], image.study_uid)].append(image)
     return dict(owners)
 
 
-def ids_with_several_names(images: Sequence[ImageFile]) -> set[str]:
-    """Return the patient IDs that carry more than one name anywhere in a scan."""
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        if image.patient_id and image.patient_name:
-            names[image.patient_id].add(name_key(image.patient_name))
-    return {patient for patient, known in names.items() if len(known) > 1}
+def owners_sentence(owners: Collection[Owner]) -> str:
+    """Return what is wrong with several owners of one series."""
+    patients = [patient for patient, _ in owners]
+    ids = {patient.patient_id for patient in patients}
+    carried = count_values(patients)
+    texts = []
+    if len(ids - {""}) > 1:
+        texts.append(f"{len(ids - {''})} patient IDs share this series UID")
+    elif len(ids) > 1:
+        texts.append("some images of this series carry no patient ID")
+    elif carried:
+        who = "images without a patient ID carry" if ids == {""} else "one patient ID carries"
+        texts.append(f"{who} {carried} in this series")
+    studies = {study for _, study in owners}
+    if len(studies) > 1:
+        texts.append(f"{len(studies)} studies share this series UID")
+    text = "; ".join(texts) or "some images of this series do not say whose they are"
+    return f"{text[0].upper()}{text[1:]}; split."
+
+
+def contradictory_ids(patients: Iterable[Patient]) -> dict[str, str]:
+    """Return the patient IDs of a scan that stand for several patients, with what says so."""
+    by_id: defaultdict[str, set[Patient]] = defaultdict(set)
+    for one in patients:
+        if one.patient_id:
+            by_id[one.patient_id].add(one)
+    counted = {patient_id: count_values(known) for patient_id, known in by_id.items()}
+    return {
+        patient_id: f"One patient ID carries {carried} in these files."
+        for patient_id, carried in counted.items()
+        if carried
+    }

@@ -69,9 +69,9 @@ def propose(
     it LGE, with ``W_NOT_LGE``, unless something of the study (``refused_studies``) was refused:
     that may have been the one. Of a magnitude and PSIR pair the magnitude is proposed.
     """
-    studies: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    studies: defaultdict[object, list[int]] = defaultdict(list)
     for index, (stack, _) in enumerate(stacks):
-        studies[(stack.patient_id, stack.study_uid)].append(index)
+        studies[stack.owner].append(index)
     result = [stack for stack, _ in stacks]
     for indices in studies.values():
         of_study = _read_names([stacks[index] for index in indices])

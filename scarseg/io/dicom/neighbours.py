@@ -22,7 +22,6 @@ from scarseg.io.dicom.geometry import (
     normal_towards_apex,
     positions_mm,
 )
-from scarseg.io.dicom.headers import name_key
 from scarseg.io.dicom.series_words import split_words
 from scarseg.io.dicom.sources.inputs import Source
 from scarseg.io.dicom.types import Frame, StackSummary
@@ -160,9 +159,8 @@ def _difference(stack: StackSummary, other: StackSummary) -> str:
 def _differences(stack: StackSummary, other: StackSummary) -> list[str]:
     mine, theirs = stack.frames[0], other.frames[0]
     angle = angle_degrees(stack.orientation, other.orientation)
-    owners = [(one.patient_id, name_key(one.patient_name)) for one in (stack, other)]
     found = [
-        ("patient", owners[0] != owners[1]),
+        ("patient", bool(stack.patient.differences(other.patient))),
         ("study", stack.study_uid != other.study_uid),
         ("frame of reference", mine.frame_of_reference != theirs.frame_of_reference),
         ("modality", stack.modality != other.modality),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from scarseg.case.patient import Patient
 from scarseg.case.stack import LgeSequence, LoadWarning
 from scarseg.errors import LimitError
 from scarseg.io.dicom.duplicates import drop_duplicates
@@ -15,7 +16,14 @@ from scarseg.io.dicom.geometry import (
     orientation_of,
     spacing_is_regular,
 )
-from scarseg.io.dicom.headers import ImageFile, group_owners, ids_with_several_names
+from scarseg.io.dicom.headers import (
+    ImageFile,
+    Owner,
+    contradictory_ids,
+    group_owners,
+    owners_sentence,
+    same_patients,
+)
 from scarseg.io.dicom.image_kinds import are_copies, decide_kinds, frame_key
 from scarseg.io.dicom.kinds import resolve_kind
 from scarseg.io.dicom.lge_series import LgeEvidence
@@ -56,9 +64,13 @@ def assemble_stacks(images: Sequence[ImageFile], lost: Sequence[LostFile] = ()) 
     by_series: defaultdict[str, list[ImageFile]] = defaultdict(list)
     for image in kept:
         by_series[image.series_uid].append(image)
-    several_names = ids_with_several_names(kept)
+    contradictions = contradictory_ids(image.patient for image in kept)
     for files in merge_single_slices([by_series[uid] for uid in sorted(by_series)]):
-        _assemble_series(files, several_names, result)
+        _assemble_series(files, contradictions, result)
+    patients = same_patients(stack.patient for stack, _ in result.stacks)
+    result.stacks = [
+        (replace(stack, patient=patients[stack.patient]), facts) for stack, facts in result.stacks
+    ]
     marked = mark_incomplete([stack for stack, _ in result.stacks], lost)
     evidence = [facts for _, facts in result.stacks]
     result.stacks = list(zip(marked, evidence, strict=True))
@@ -66,11 +78,11 @@ def assemble_stacks(images: Sequence[ImageFile], lost: Sequence[LostFile] = ()) 
 
 
 def _assemble_series(
-    images: Sequence[ImageFile], several_names: Collection[str], result: AssembledStacks
+    images: Sequence[ImageFile], contradictions: Mapping[str, str], result: AssembledStacks
 ) -> None:
     """Split one series UID by patient, study and modality, then by everything else."""
     owners = group_owners(images)
-    groups: list[tuple[Group, list[ImageFile]]] = []
+    groups: list[tuple[Owner, Group, list[ImageFile]]] = []
     for number, owner in enumerate(sorted(owners), 1):
         by_modality: defaultdict[str, list[ImageFile]] = defaultdict(list)
         for image in owners[owner]:
@@ -79,21 +91,15 @@ def _assemble_series(
             for group in _groups_of(files, result):
                 labels = [("patient", f"p{number}")] if len(owners) > 1 else []
                 labels += [("modality", modality.lower())] if len(by_modality) > 1 else []
-                groups.append((replace(group, labels=(*labels, *group.labels)), files))
-    parts = name_parts([group for group, _ in groups])
-    for (group, files), part in zip(groups, parts, strict=True):
-        wrong = ""
+                named = replace(group, labels=(*labels, *group.labels))
+                groups.append((owner, named, files))
+    parts = name_parts([group for _, group, _ in groups])
+    for (owner, group, files), part in zip(groups, parts, strict=True):
+        patient = owner[0]
+        wrong = contradictions.get(patient.patient_id, "")
         if len(owners) > 1:
-            patients = {patient for patient, _, _ in owners}
-            studies = {study for _, _, study in owners}
-            wrong = f"One patient ID carries {len(owners)} names in this series; split."
-            if len(patients) > 1:
-                wrong = f"{len(patients)} patient IDs share this series UID; split."
-            elif len(studies) > 1:
-                wrong = f"{len(studies)} studies share this series UID; split."
-        elif files[0].patient_id in several_names:
-            wrong = "One patient ID carries several names in these files."
-        _summarize(group, files, part, len(groups), wrong, result)
+            wrong = owners_sentence(owners)
+        _summarize(group, files, patient, part, len(groups), wrong, result)
 
 
 def _groups_of(images: Sequence[ImageFile], result: AssembledStacks) -> list[Group]:
@@ -191,6 +197,7 @@ def _refuse(
 def _summarize(
     group: Group,
     files: Sequence[ImageFile],
+    patient: Patient,
     part: str,
     n_parts: int,
     owners: str,
@@ -212,7 +219,7 @@ def _summarize(
         return
     result.stacks.append(
         (
-            _summary(group, good, damaged, files, first, part, n_parts, owners),
+            _summary(group, good, damaged, files, first, patient, part, n_parts, owners),
             _evidence(first, good, group),
         )
     )
@@ -224,6 +231,7 @@ def _summary(
     damaged: Sequence[Frame],
     files: Sequence[ImageFile],
     first: ImageFile,
+    patient: Patient,
     part: str,
     n_parts: int,
     owners: str,
@@ -274,6 +282,7 @@ def _summary(
         manufacturer=first.manufacturer,
         model_name=first.model_name,
         field_strength_t=first.field_strength_t,
+        patient=patient,
     )
 
 

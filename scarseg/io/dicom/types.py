@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from scarseg.case.patient import Patient
 from scarseg.case.stack import LgeSequence, LoadWarning, Vector
 from scarseg.io.dicom.sources.inputs import Source, printable_name
 
@@ -133,6 +134,7 @@ class StackSummary:
     ``reason`` is the sentence why the stack is proposed or not. ``merged`` are the series UIDs of
     all slices, base to apex, where every slice came as a series of its own; ``series_uid`` is the
     first of them. Of repeats split by time ``rank`` is 1 for the newest, 2 for the one before.
+    ``patient`` is whose images these are, with what other stacks of the scan say of the same one.
     """
 
     series_uid: str
@@ -164,6 +166,12 @@ class StackSummary:
     manufacturer: str = ""
     model_name: str = ""
     field_strength_t: float | None = None
+    patient: Patient = field(default=Patient(), repr=False)
+
+    @property
+    def owner(self) -> tuple[str, Patient, str]:
+        """Patient and study that the stack belongs to; two patients may share an ID by mistake."""
+        return self.patient_id, self.patient, self.study_uid
 
     @property
     def stack_id(self) -> str:

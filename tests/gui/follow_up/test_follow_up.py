@@ -13,6 +13,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from scarseg.agreement import follow_page
+from scarseg.case.patient import Patient
 from scarseg.case.stack import SliceSource, Stack
 from scarseg.gui.dialogs.earlier_study import EarlierStudy, EarlierStudyDialog
 from scarseg.gui.follow_up.controller import BLINDED
@@ -165,6 +166,17 @@ def test_case_file_of_another_patient_is_asked_about(reader: Reader) -> None:
     dialog = compare(reader)
     assert "SOMEBODY" in dialog.warning.text()
     assert "different patient IDs" in dialog.notes.text()
+
+
+def test_another_patient_of_the_same_id_is_asked_about(reader: Reader) -> None:
+    for stack, day in ((earlier_stack(), "19410203"), (make_phantom_stack(), "19410204")):
+        reader.open(replace(stack, patient=Patient(birth_date=day)))
+        reader.wait_ready()
+    reader.dialogs.earlier = EarlierStudy(0)
+    reader.act("follow_up")
+    [question] = reader.dialogs.asked
+    assert question.startswith("One patient ID, but the birth date differs")
+    assert reader.window.follow_up.dialog is None
 
 
 def test_case_file_needs_its_images(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from scarseg.case.patient import Patient
 from scarseg.gui.session.studies.study import BlindedEntry
 from scarseg.gui.session.studies.study_list import StudyList
 from tests.conftest import make_phantom_stack
@@ -23,6 +24,16 @@ def test_one_study_uid_of_two_patients_is_two_studies():
     listed.last_opened[listed.studies[0]] = listed.studies[0].entries[1]
     assert listed.entry_of(listed.studies[0]) is listed.studies[0].entries[1]
     assert listed.entry_of(listed.studies[1]) is listed.studies[1].entries[0]
+
+
+def test_two_patients_of_one_id_and_study_are_two_studies_by_their_own_names():
+    studies = StudyList()
+    for name, day, series in (("Doe^A", "", "1"), ("Roe^B", "", "2"), ("Doe^A", "19410203", "3")):
+        stack = replace(_stack("P1", "1.2", series), patient_name=name)
+        studies.add_stack(replace(stack, patient=Patient("P1", name.casefold(), day)))
+    studies.add_stack(_stack("P1", "1.2", "4"))
+    assert [study.patient_name for study in studies.studies] == ["Doe^A", "Roe^B"]
+    assert [len(study.entries) for study in studies.studies] == [3, 1]
 
 
 def test_the_patients_of_a_list_are_named_and_those_of_a_blinded_one_are_not(tmp_path):

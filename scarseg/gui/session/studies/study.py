@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scarseg.case.patient import Patient
 from scarseg.case.stack import LoadWarning, Stack
 
 if TYPE_CHECKING:
@@ -159,6 +160,15 @@ class Study:
     entries: list[Entry] = field(default_factory=list)
     patient_name: str = ""
     patient_label: PatientLabel = PatientLabel.ID
+    identity: Patient = field(default=Patient(), repr=False)
+
+    def owns(self, source: StackSummary | Stack) -> bool:
+        """Return whether a series is of this study and of this patient.
+
+        Two patients may share an ID, or a study UID, by mistake.
+        """
+        same = (self.patient_id, self.study_uid) == (source.patient_id, source.study_uid)
+        return same and not self.identity.differences(source.patient)
 
     @property
     def patient(self) -> str:

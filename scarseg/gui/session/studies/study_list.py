@@ -154,7 +154,7 @@ class StudyList:
 
     def _study(self, source: StackSummary | Stack) -> Study:
         for study in self.studies:
-            if (study.patient_id, study.study_uid) == (source.patient_id, source.study_uid):
+            if study.owns(source):
                 return study
         study = Study(
             source.study_uid,
@@ -162,6 +162,7 @@ class StudyList:
             source.study_date,
             patient_name=source.patient_name,
             patient_label=self.patient_label,
+            identity=source.patient,
         )
         self.studies.append(study)
         return study
