@@ -81,7 +81,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
       toggles=True, needs_case=False),
     _("export_all", "File", "Export CSV of the whole list …", "Ctrl+Shift+E",
       "Write every reading of the list as one CSV"),
-    _("send_archive", "File", "Send to archive …", "",
+    _("send_archive", "File", "Send to archive …", "Ctrl+Shift+S",
       "Send segmentation, structured report and page to the patient's study in a PACS"),
     _("archive_servers", "File", "Servers …", "",
       "Add, change and test the archives to open from and send to", needs_case=False),

@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
         # Last: what it has to tell about the opened case replaces the notices cleared before.
         self.rereadings = RereadingController(session, commands, self.banner, actions, self)
         self.archive = ArchiveController(
-            session, settings, actions, self.status_bar, self.banner, self
+            session, commands.export, settings, actions, self.status_bar, self.banner, self
         )
         self.follow_up = FollowUpController(session, commands, actions, self.banner, self)
         self.dialogs.send_to_archive = self.archive.open_sending

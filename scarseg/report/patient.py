@@ -64,6 +64,7 @@ class ReportInput:
         warnings: codes in addition to those of ``measured``.
         identify: print the patient's ID and name instead of a pseudonym.
         labels_from: which file external labels came from, without its name.
+        with_seconds: print how long was read.
     """
 
     case: Case
@@ -75,6 +76,7 @@ class ReportInput:
     warnings: tuple[str, ...] = ()
     identify: bool = False
     labels_from: str = ""
+    with_seconds: bool = True
 
 
 def prepare(
@@ -87,6 +89,7 @@ def prepare(
     warnings: Sequence[str] = (),
     identify: bool = False,
     labels_from: str = "",
+    with_seconds: bool = True,
 ) -> ReportInput:
     """Compute what a report shows in addition to the measurements.
 
@@ -94,6 +97,7 @@ def prepare(
         measured: the measurements of the same case; their convention is the headline's.
         points: RV insertion points to use instead of those of the case; proposed where neither
             has one.
+        with_seconds: print how long was read.
         method: as in the table, where it is not the case's own.
     """
     stack, density = case.stack, measured.density_g_per_ml
@@ -107,6 +111,7 @@ def prepare(
         tuple(warnings),
         identify,
         labels_from,
+        with_seconds,
     )
 
 
@@ -331,7 +336,9 @@ def _methods(page: Page, report: ReportInput) -> None:
 def _small_print(page: Page, report: ReportInput) -> None:
     y = SMALL_PRINT_MM
     page.line(y - 3.6)
-    made = report_text.provenance_lines(report.case, report.method, report.interval)
+    made = report_text.provenance_lines(
+        report.case, report.method, report.interval, report.with_seconds
+    )
     if report.labels_from:
         made.insert(1, f"Labels {report.labels_from}")
     parts: Sequence[tuple[str, str, int]] = (

@@ -261,8 +261,15 @@ def warning_line(measured: Measurements, more: Sequence[str] = ()) -> str:
     return "; ".join(texts) + "." if texts else "None."
 
 
-def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> list[str]:
-    """Return lines on version, weights, reader, times and prompts."""
+def provenance_lines(
+    case: Case, method: str, interval: ScarInterval | None, with_seconds: bool = True
+) -> list[str]:
+    """Return lines on version, weights, reader, times and prompts.
+
+    Args:
+        with_seconds: say how long was read. The seconds go on while a study is open, so that a
+            page with them changes although the reading does not.
+    """
     stack = case.stack
     models = [
         model_line(role, one)
@@ -272,8 +279,9 @@ def provenance_lines(case: Case, method: str, interval: ScarInterval | None) -> 
     if case.calibration is not None:
         models.append(f"Calibration sha256 {case.calibration.sha256}")
     reader = f"Reader {case.reader}; method {method}" if case.reader else f"Method {method}"
-    if case.interactions or case.seconds:
-        reader += f"; {case.seconds:.0f} s of active reading, {case.interactions} interactions"
+    if case.interactions or (case.seconds and with_seconds):
+        seconds = f"{case.seconds:.0f} s of active reading, " if with_seconds else ""
+        reader += f"; {seconds}{case.interactions} interactions"
     return [
         f"scarseg {scarseg.__version__}. {reader}{_read_when(case)}. {_prompts(case)}",
         *([f"Interval of the scar mass: {interval.rule}."] if interval is not None else []),

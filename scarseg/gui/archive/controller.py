@@ -20,6 +20,7 @@ from scarseg.gui.archive.receive import START_KEY, ReceiveDialog, ReceiveSwitch,
 from scarseg.gui.archive.search_dialog import SearchDialog
 from scarseg.gui.archive.send_dialog import SendDialog
 from scarseg.gui.archive.servers_dialog import ServersDialog
+from scarseg.gui.commands.export import ExportCommands
 from scarseg.gui.panels.status_bar import Banner, StatusBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
@@ -45,6 +46,7 @@ class ArchiveController(QObject):
     def __init__(
         self,
         session: Session,
+        export: ExportCommands,
         settings: QSettings,
         actions: Actions,
         status_bar: StatusBar,
@@ -53,6 +55,7 @@ class ArchiveController(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._settings, self._window = session, settings, parent
+        self._export = export
         self._status_bar, self._banner = status_bar, banner
         self.worker = Worker("archive", self)
         self.worker.progressed.connect(self._show_progress)
@@ -243,13 +246,15 @@ class ArchiveController(QObject):
         if current is None or dialog is None or current.entry.source is not source:
             return
         self._settings.setValue(SERVER_KEY, server.name)
+        case = current.document.case.copy()  # the reader may go on
         self.worker.run(
             "send",
             jobs.send,
             server,
             source,
-            current.document.case,
+            case,
             parts,
+            self._export.interval_of(case),
             done=partial(self._sent, current.document, dialog),
             failed=lambda error: dialog.show_answer(_sentence(error)),
             reports=True,

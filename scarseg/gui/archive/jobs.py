@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from scarseg.case.case import Case
 from scarseg.errors import InputError
+from scarseg.gui.session.export import prepare_report
+from scarseg.gui.session.interval import IntervalOf
 from scarseg.pacs.addresses import Server
 from scarseg.pacs.archive import ArchivedSeries, ArchivedStudy, Query
 from scarseg.progress import Progress, silent
@@ -96,9 +98,16 @@ class Parts:
 
 
 def send(
-    server: Server, summary: StackSummary, case: Case, parts: Parts, progress: Progress = silent
+    server: Server,
+    summary: StackSummary,
+    case: Case,
+    parts: Parts,
+    interval_of: IntervalOf | None = None,
+    progress: Progress = silent,
 ) -> SendReport:
     """Write a reading as DICOM under the patient's own identity, and send it.
+
+    The page does not say how many seconds were read: the same reading is the same document.
 
     The files exist for as long as it takes, in a folder that nobody else can read.
     """
@@ -116,7 +125,8 @@ def send(
     measured = pipeline.measure(case)
     pdf = montage = None
     if parts.page or parts.montage:
-        report = patient.prepare(case, measured, identify=True)
+        interval = interval_of and interval_of(case, progress)
+        report = prepare_report(case, interval, identify=True, with_seconds=False)
         pdf = patient.render_report(report) if parts.page else None
         montage = patient.render_montage(report) if parts.montage else None
     with tempfile.TemporaryDirectory(prefix="scarseg-") as scratch:

@@ -77,6 +77,7 @@ class SearchDialog(QDialog):
         layout.addWidget(self.message)
         layout.addLayout(self._button_row())
         self.set_busy(False)
+        self.patient.setFocus()
 
     def set_servers(self, servers: Mapping[str, Server], chosen: str) -> None:
         """Offer these servers."""
@@ -101,6 +102,7 @@ class SearchDialog(QDialog):
         first = first or self.tree.topLevelItem(0)
         if first is not None:
             self.tree.setCurrentItem(first)
+            self.tree.setFocus()  # Enter searches first, then fetches
         n_lge = sum(bool(one.lge_series) for one in studies)
         self.message.setText(
             f"{len(studies)} found, {n_lge} with LGE (★)" if studies else "Nothing found."
@@ -148,7 +150,9 @@ class SearchDialog(QDialog):
         self.server = QComboBox()
         self.patient, self.dates = QLineEdit(), QLineEdit()
         self.patient.setPlaceholderText("ID or name; * for any text")
-        self.dates.setPlaceholderText("20240131 or 20240101-20240131")
+        hint = "20240131 or 20240101-20240131"
+        self.dates.setPlaceholderText(hint)
+        self.dates.setMinimumWidth(self.dates.fontMetrics().horizontalAdvance(hint) + 24)
         self.search = QPushButton("Search")
         self.search.setDefault(True)
         self.search.clicked.connect(self._search)

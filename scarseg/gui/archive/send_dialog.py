@@ -19,6 +19,7 @@ from scarseg.case.stack import Stack
 from scarseg.gui.archive.jobs import Parts
 from scarseg.gui.theme import label
 from scarseg.pacs.addresses import Server
+from scarseg.report.text import study_date
 
 UNFINISHED = "Not read to the end: send all the same"
 
@@ -90,7 +91,7 @@ class SendDialog(QDialog):
         row.addWidget(close)
         layout.addLayout(row)
         if not servers:
-            self.message.setText("No server is known yet: add one with Servers …")
+            self.message.setText("No server is known yet: add one in File, Servers …")
         self._update()
 
     @property
@@ -122,4 +123,5 @@ def subject_text(stack: Stack) -> str:
     """Return whom and what a result will be filed under."""
     name = stack.patient_name.replace("^", " ").strip()
     patient = " · ".join(part for part in (stack.patient_id, name) if part) or "no patient ID"
-    return f"Filed under patient {patient}\nstudy of {stack.study_date or '?'}, {stack.study_uid}"
+    date = study_date(stack) or "unknown date"
+    return f"Filed under patient {patient}\nstudy of {date}, {stack.study_uid}"

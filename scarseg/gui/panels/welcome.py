@@ -15,6 +15,7 @@ from scarseg.gui.theme import label
 BUTTONS = (
     ("open_folder", "Open folder …"),
     ("open_files", "Open files or zip …"),
+    ("open_archive", "Open from archive …"),
     ("demo", "Try the demo study"),
 )
 STEPS = (
@@ -22,7 +23,7 @@ STEPS = (
     ("2", "Agree with Enter, or correct: drag a box, click a point, take the brush."),
     ("3", "Read the grams, slice by slice, and export them with Ctrl+E."),
 )
-WIDTH = 580
+WIDTH = 680
 DRAG_EVENTS = (QEvent.Type.DragEnter, QEvent.Type.DragLeave, QEvent.Type.Drop)
 
 

@@ -20,6 +20,7 @@ from scarseg.report import text
 if TYPE_CHECKING:
     from scarseg.io.tables.export import ExtraTable, Row
     from scarseg.io.tables.table import StackRecord
+    from scarseg.report.patient import ReportInput
 
 
 def export_cases(
@@ -140,21 +141,30 @@ def _write_report(
     path: Path, case: Case, interval: MassInterval | None, identify: bool, force: bool
 ) -> None:
     from scarseg.report import patient
+
+    patient.write_report(path, prepare_report(case, interval, identify), force)
+
+
+def prepare_report(
+    case: Case, interval: MassInterval | None, identify: bool, with_seconds: bool = True
+) -> ReportInput:
+    """Return what the page of a reading shows."""
+    from scarseg.report import patient
     from scarseg.segmentation import pipeline
 
     row = build_record(case, interval).row
     spread = None
     if interval is not None:
         spread = text.ScarInterval(interval.low_g, interval.high_g, interval.method)
-    report = patient.prepare(
+    return patient.prepare(
         case,
         pipeline.measure(case),
         interval=spread,
         method=str(row["method"]),
         warnings=str(row["warnings"]).split(),
         identify=identify,
+        with_seconds=with_seconds,
     )
-    patient.write_report(path, report, force)
 
 
 def save_prompts(path: Path, case: Case, force: bool) -> str:

@@ -56,8 +56,13 @@ def archive(orthanc: Orthanc, tmp_path: Path) -> Orthanc:
 
 
 @pytest.fixture
-def window(home: Path, make_reader: Callable[..., Reader]) -> MainWindow:
-    return make_reader().window
+def reader(home: Path, make_reader: Callable[..., Reader]) -> Reader:
+    return make_reader()
+
+
+@pytest.fixture
+def window(reader: Reader) -> MainWindow:
+    return reader.window
 
 
 def load_case(window: MainWindow, stack: Stack) -> Case:
@@ -77,8 +82,9 @@ def search(window: MainWindow, qtbot: QtBot, patient_text: str = "", server: str
 
 @pytest.mark.parametrize("server", ["heart", "web"])
 def test_a_reading_from_archive_to_archive(
-    archive: Orthanc, window: MainWindow, qtbot: QtBot, tmp_path: Path, server: str
+    archive: Orthanc, reader: Reader, qtbot: QtBot, tmp_path: Path, server: str
 ) -> None:
+    window = reader.window
     search(window, qtbot, server=server)
     dialog = window.archive.search
     assert dialog is not None
@@ -94,7 +100,8 @@ def test_a_reading_from_archive_to_archive(
     assert current is not None
     assert current.document.case.stack.series_uid == "1.2.1.1"
     assert [path.name for path in (tmp_path / "fetched").iterdir()] == ["1.2.1.1"]
-    qtbot.waitUntil(lambda: bool(current.document.case.labels.any()), timeout=WAIT_MS)
+    reader.wait_ready()
+    assert current.document.case.labels.any()
 
     window.actions_by_name["send_archive"].trigger()
     sending = window.archive.sending
@@ -111,6 +118,14 @@ def test_a_reading_from_archive_to_archive(
     filed = archive.instances()
     assert len(filed) == before + 3
     qtbot.waitUntil(lambda: current.saver.state is SaveState.SAVED, timeout=WAIT_MS)
+
+    # Reading time goes on; the reading is the same, and so are its documents.
+    current.document.case.add_reading_time(0, 5.0)
+    sending.send.click()
+    qtbot.waitUntil(lambda: sending.send.isEnabled(), timeout=WAIT_MS)
+    assert sending.message.text().endswith("3 were there already.")
+    assert archive.instances() == filed
+
     kept = load_case(window, current.document.case.stack)
     assert kept.archive == server
     assert {one.kind for one in kept.sent} == {"SEG", "SR", "PDF"}
