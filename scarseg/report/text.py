@@ -65,6 +65,7 @@ _MEANINGS = {
     "W_NOT_MR": "not MR",
     "W_SIGNED": "taken for PSIR by its negative pixels",
     "W_LOSSY": "images were compressed with loss",
+    "W_INTENSITY": "a slice is blank, or of other intensities than the others",
     "W_NO_PROMPTS": "no prompts for this series",
     "W_UNVERIFIED_WEIGHTS": "weights that are not in the manifest",
     "W_MASK_IGNORED": "segments of other tissues were left out",

@@ -290,6 +290,13 @@ def negative_pixels(bench: Bench) -> Said:
     return bench.loaded(changed(datasets, RescaleSlope="1", RescaleIntercept="-2048"))
 
 
+@provokes("W_INTENSITY", r"IM0002.dcm holds the value 7 alone: scar there is in doubt")
+def a_blank_slice(bench: Bench) -> Said:
+    datasets = series()
+    put_pixels(datasets[2], np.full_like(stored_pixels(2), 7))
+    return bench.loaded(datasets)
+
+
 @provokes("W_LOSSY", "LossyImageCompression is 01")
 def lossy_by_the_header(bench: Bench) -> Said:
     return bench.loaded(changed(series(), LossyImageCompression="01"))

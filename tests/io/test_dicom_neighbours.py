@@ -58,6 +58,11 @@ def _signed(ds: Dataset) -> None:
     put_pixels(ds, stored_pixels(3).astype(np.int16))
 
 
+def _without_pixels(ds: Dataset) -> None:
+    del ds.PixelData
+    ds.Rows = 44
+
+
 def _without_position(ds: Dataset) -> None:
     del ds.ImagePositionPatient
 
@@ -101,6 +106,9 @@ PERTURBATIONS: dict[str, Change] = {
     "frames": setter(NumberOfFrames="2"),
     "lossy": setter(LossyImageCompression="01"),
     "slope": setter(RescaleSlope="2", RescaleIntercept="0"),
+    "more rows than pixels": setter(Rows=44),
+    "more columns than pixels": setter(Columns=60),
+    "no pixels": _without_pixels,
     "description": setter(SeriesDescription="other"),
 }
 

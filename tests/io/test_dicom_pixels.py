@@ -104,6 +104,60 @@ def test_rescale_is_per_slice_and_signed(tmp_path: Path) -> None:
     assert stack.sequence is LgeSequence.PSIR
 
 
+def scaled(slope: str = "1") -> list[Dataset]:
+    """Return a series in which every slice has a rescale slope."""
+    datasets = series()
+    for ds in datasets:
+        ds.RescaleIntercept, ds.RescaleSlope = "0", slope
+    return datasets
+
+
+def intensity_texts(folder: Path) -> list[str]:
+    return [w.message for w in read(folder).warnings if w.code == "W_INTENSITY"]
+
+
+@pytest.mark.parametrize("k", [0, 3, N_SLICES - 1])
+def test_blank_slice_is_named(tmp_path: Path, k: int) -> None:
+    datasets = scaled()
+    put_pixels(datasets[k], np.full((ROWS, COLUMNS), 1234, np.uint16))
+    paths = save_series(tmp_path, datasets)
+    text = f"{paths[k].name} holds the value 1234 alone: scar there is in doubt."
+    assert intensity_texts(tmp_path) == [text]
+
+
+@pytest.mark.parametrize("k", [0, 3, N_SLICES - 1])
+@pytest.mark.parametrize("slope", [0.001, 1000])
+def test_slice_of_another_scale_is_named(tmp_path: Path, slope: float, k: int) -> None:
+    datasets = scaled()
+    datasets[k].RescaleSlope = str(slope)
+    paths = save_series(tmp_path, datasets)
+    extents = [int(np.ptp(stored_pixels(j))) * (slope if j == k else 1) for j in range(N_SLICES)]
+    text = f"{paths[k].name} spans {extents[k]:.3g}, others {np.median(extents):.3g}"
+    assert intensity_texts(tmp_path) == [f"{text}: scar there is in doubt."]
+
+
+@pytest.mark.parametrize("k", [0, 3, N_SLICES - 1])
+@pytest.mark.parametrize("one", ["MONOCHROME1", "MONOCHROME2"])
+def test_slice_inverted_unlike_the_others_is_named(tmp_path: Path, one: str, k: int) -> None:
+    datasets = series()
+    for j, ds in enumerate(datasets):
+        other = "MONOCHROME2" if one == "MONOCHROME1" else "MONOCHROME1"
+        ds.PhotometricInterpretation = one if j == k else other
+    paths = save_series(tmp_path, datasets)
+    said = "is MONOCHROME1 and others are not"
+    if one == "MONOCHROME2":
+        said = "is not MONOCHROME1 and others are"
+    assert intensity_texts(tmp_path) == [f"{paths[k].name} {said}: scar there is in doubt."]
+
+
+@pytest.mark.parametrize("slope", ["0.1", "1", "9.5"])
+def test_slices_of_scales_that_scanners_use_are_not_named(tmp_path: Path, slope: str) -> None:
+    datasets = scaled()
+    datasets[2].RescaleSlope = slope
+    save_series(tmp_path, datasets)
+    assert intensity_texts(tmp_path) == []
+
+
 @pytest.mark.parametrize("signed", [False, True])
 def test_monochrome1_is_inverted_once(tmp_path: Path, signed: bool) -> None:
     plain, inverted = series(), series()

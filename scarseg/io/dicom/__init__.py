@@ -10,7 +10,8 @@ images of its kind in the whole series; leaving only it out would make the mass 
 What a reader has to check comes with a warning. Incomplete: W_GAP_IRREGULAR, W_SLICE_DAMAGED,
 W_SPLIT_OFF, W_UNREAD, W_ONE_FILE, W_INCOMPLETE. Geometry: W_GAP, W_OVERLAP (spacing against
 thickness), W_SPACING_HEADER, W_FEW_SLICES, W_TILT, W_THICKNESS (has to be given). Identity:
-W_SPLIT, W_MERGED, W_UIDS, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR, W_SIGNED, W_LOSSY.
+W_SPLIT, W_MERGED, W_UIDS, W_REPEAT, W_PATIENT, W_NOT_LGE, W_NOT_MR. Intensities: W_SIGNED, W_LOSSY,
+W_INTENSITY (a blank slice, or one of another scale or photometric interpretation).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from scarseg.io.dicom.load_warnings import (
     BY_SYNTAX,
     damage_warning,
     frame_name,
+    intensity_warnings,
     lossy_warning,
     signed_warning,
 )
@@ -257,7 +259,8 @@ def _stack(
 ) -> Stack:
     frames = [result.frame for result in good]
     sequence, more = _sequence(summary, good)
-    warnings = (*_warnings(summary, good, bad, thickness), *more)
+    intensities = intensity_warnings(frames, pixels)
+    warnings = (*_warnings(summary, good, bad, thickness), *more, *intensities)
     return Stack(
         pixels=pixels,
         pixel_spacing_mm=summary.pixel_spacing_mm,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from scarseg.case.positions import SAME_POSITION_MM
 from scarseg.case.stack import LoadWarning
 from scarseg.io.dicom.headers import ImageFile
@@ -12,6 +14,9 @@ from scarseg.io.dicom.sorting import (
 )
 from scarseg.io.dicom.types import Frame
 
+OTHER_SCALE = 100.0
+"""How many times the range of values of a slice may be larger, or smaller, than the typical one."""
+_NAMED = 3
 _LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91, 203))
 
 
@@ -76,6 +81,34 @@ def header_warnings(
     elif good[0].layout.transfer_syntax in _LOSSY:
         warnings.append(lossy_warning(BY_SYNTAX))
     return warnings
+
+
+def intensity_warnings(frames: Sequence[Frame], pixels: np.ndarray) -> list[LoadWarning]:
+    """Return the warning of slices whose intensities cannot be those of their neighbours.
+
+    Args:
+        frames: one per slice.
+        pixels: (slice, row, column) after rescale.
+    """
+    ranges = np.ptp(pixels, axis=(1, 2))
+    typical = float(np.median(ranges))
+    n_inverted = sum(frame.layout.inverted for frame in frames)
+    texts = []
+    for frame, one, extent in zip(frames, pixels, ranges.tolist(), strict=True):
+        name = frame_name(frame)
+        if extent == 0:
+            texts.append(f"{name} holds the value {one[0, 0]:g} alone")
+        elif typical and not typical / OTHER_SCALE <= extent <= typical * OTHER_SCALE:
+            texts.append(f"{name} spans {extent:.3g}, others {typical:.3g}")
+        if frame.layout.inverted and 0 < 2 * n_inverted <= len(frames):
+            texts.append(f"{name} is MONOCHROME1 and others are not")
+        elif not frame.layout.inverted and len(frames) < 2 * n_inverted < 2 * len(frames):
+            texts.append(f"{name} is not MONOCHROME1 and others are")
+    if not texts:
+        return []
+    more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    text = "; ".join(texts[:_NAMED]) + more
+    return [LoadWarning("W_INTENSITY", f"{text}: scar there is in doubt.")]
 
 
 BY_SYNTAX = "by their transfer syntax"

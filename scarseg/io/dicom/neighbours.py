@@ -54,9 +54,16 @@ class _Place:
     repeat_mm: float
 
 
-def mark_incomplete(stacks: Sequence[StackSummary], lost: Sequence[LostFile]) -> list[StackSummary]:
-    """Mark the stacks that lack slices which are here, as parts or as files left out."""
-    places = [_place(stack) for stack in stacks if stack.rank <= 1]
+def mark_incomplete(
+    stacks: Sequence[StackSummary],
+    lost: Sequence[LostFile],
+    undecoded: Sequence[StackSummary] = (),
+) -> list[StackSummary]:
+    """Mark the stacks that lack slices which are here, as parts or as files left out.
+
+    ``undecoded`` are parts of which no slice can be read.
+    """
+    places = [_place(stack) for stack in (*stacks, *undecoded) if stack.rank <= 1]
     related: defaultdict[tuple[str, str], list[_Place]] = defaultdict(list)
     for place in places:
         for key in _owners(place.stack):

@@ -43,9 +43,13 @@ MAX_STACK_BYTES = 2 * 2**30
 
 @dataclass
 class AssembledStacks:
-    """Stacks with what speaks for them, and what was refused."""
+    """Stacks with what speaks for them, and what was refused.
+
+    ``undecoded`` are stacks of which no slice can be read.
+    """
 
     stacks: list[tuple[StackSummary, LgeEvidence]] = field(default_factory=list)
+    undecoded: list[StackSummary] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -71,7 +75,7 @@ def assemble_stacks(images: Sequence[ImageFile], lost: Sequence[LostFile] = ()) 
     result.stacks = [
         (replace(stack, patient=patients[stack.patient]), facts) for stack, facts in result.stacks
     ]
-    marked = mark_incomplete([stack for stack, _ in result.stacks], lost)
+    marked = mark_incomplete([stack for stack, _ in result.stacks], lost, result.undecoded)
     evidence = [facts for _, facts in result.stacks]
     result.stacks = list(zip(marked, evidence, strict=True))
     return result
@@ -210,6 +214,8 @@ def _summarize(
     if not good:
         message = f"No slice can be read; of the first, {damaged[0].damage}."
         result.refused.append(_refusal(first, path, "E_DECODE", message))
+        every = _summary(group, group.frames, (), files, first, patient, part, n_parts, owners)
+        result.undecoded.append(every)
         return
     layout = good[0].layout
     needed = len(good) * layout.rows * layout.columns * 4
