@@ -178,41 +178,55 @@ def seconds_of_pydicom(files: Sequence[Path]) -> float:
     return time.perf_counter() - begin
 
 
-def table(times: int) -> list[Row]:
-    """Measure everything; give the rows."""
-    with tempfile.TemporaryDirectory(prefix="scarseg-desk-") as name:
-        place = Path(name)
-        some_studies(place / "studies", 4)
-        files = many_files(place / "files")
-        starts = [child("only_start", place / f"a{k}") for k in range(times)]
-        study = str(place / "studies" / "study0" / "dicom")
-        whole = [child("begin_with_a_study", place / f"b{k}", study) for k in range(times)]
-        listing = child("list_folder", place / "c", folder=place / "files")
-        peer = seconds_of_pydicom(files)
-        reading = child("read", place / "d", folder=place / "studies")
-    pauses = {**_pauses(reading), "list": _pauses(listing)["list"]}
-    pauses["start"] = max(_pauses(each)["start"] for each in starts)
-    pauses["start with a study"] = max(_pauses(each)["start"] for each in whole)
-    rows = [
+def start_rows(place: Path, times: int) -> list[Row]:
+    """Start the program without and with a study of twelve slices."""
+    some_studies(place / "studies", 1)
+    starts = [child("only_start", place / f"a{k}") for k in range(times)]
+    study = str(place / "studies" / "study0" / "dicom")
+    whole = [child("begin_with_a_study", place / f"b{k}", study) for k in range(times)]
+    return [
         Row("program start to a usable window", [each["start"] for each in starts], 1.5),
         Row("  ... to the models loaded", [each["models"] for each in starts], None),
         Row("  ... with a study, to its first slice", [e["first slice"] for e in whole], None),
         Row("  ... with a study, to 12 slices proposed", [e["proposed"] for e in whole], None),
+        *_pause_rows({"start": max(_pauses(each)["start"] for each in starts)}),
+        *_pause_rows({"start with a study": max(_pauses(each)["start"] for each in whole)}),
+    ]
+
+
+def list_rows(place: Path, times: int) -> list[Row]:
+    """Drop a folder of many files on the window."""
+    files = many_files(place / "files")
+    listing = child("list_folder", place / "c", folder=place / "files")
+    peer = seconds_of_pydicom(files)
+    return [
         Row(
             f"folder of {len(files)} files to a study list", [listing["list"]], 2.0,
             f"pydicom, headers alone {peer:.2f} s ({peer / listing['list']:.2f} x)",
         ),
+        *_pause_rows({"list": _pauses(listing)["list"]}),
     ]  # fmt: skip
-    for event, (seconds, limit_s) in reading["rows"].items():
-        rows.append(Row(event, seconds, limit_s))
-    rows += [
+
+
+def reading_rows(place: Path, times: int) -> list[Row]:
+    """Open four studies and read the last, of 512 x 512 pixels."""
+    some_studies(place / "studies", 4)
+    reading = child("read", place / "d", folder=place / "studies")
+    rows = [Row(event, seconds, limit) for event, (seconds, limit) in reading["rows"].items()]
+    return [*rows, *_pause_rows(_pauses(reading))]
+
+
+PARTS = {"start": start_rows, "list": list_rows, "reading": reading_rows}
+
+
+def _pause_rows(pauses: dict[str, tuple[float, float]]) -> list[Row]:
+    return [
         Row(
             f"longest pause of the window: {phase}", [pause], PAUSE_S,
             f"an idle process meanwhile {idle * 1e3:.0f} ms",
         )
         for phase, (pause, idle) in pauses.items()
     ]  # fmt: skip
-    return rows
 
 
 def _pauses(figures: Any) -> dict[str, tuple[float, float]]:
@@ -223,6 +237,7 @@ def _pauses(figures: Any) -> dict[str, tuple[float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3, help="how often the program is started")
+    parser.add_argument("--parts", default=",".join(PARTS), help="of start, list and reading")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -234,8 +249,10 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     print(f"{cores} cores, load {os.getloadavg()[0]:.1f} before")
     print(f"{'milliseconds':<46}{'median':>9}{'95 %':>9}{'at most':>8}")
-    for row in table(options.times):
-        print(row.line())
+    for part in options.parts.split(","):
+        with tempfile.TemporaryDirectory(prefix="scarseg-desk-") as name:
+            for row in PARTS[part](Path(name), options.times):
+                print(row.line(), flush=True)
     print(f"load {os.getloadavg()[0]:.1f} after")
 
 

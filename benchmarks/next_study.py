@@ -1,14 +1,16 @@
 """Measure how long a reader waits for each study of a list, with the real weights.
 
 The window is driven offscreen over simulated studies. The first study is waited for from its
-opening to its last proposal; for each further one the reader reads for ``--seconds``, then presses
-Tab, and waits until it is shown with every slice ready.
+opening to its last proposal; for each further one the reader reads for ``--seconds``, accepts what
+was shown in the montage, presses Tab, and waits until the next one is shown with every slice ready.
+The largest memory of the process is printed last: nothing of a study that was left may stay.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -59,6 +61,7 @@ def main() -> None:
         window = app.make_window(None, folder / "cases", settings)
         window.show()
         session = window.session
+        window.views.show_montage(True)
         session.start()
         wait_for(lambda: session.models is not None)
         session.scan([folder / "studies" / "dicom"])
@@ -66,12 +69,16 @@ def main() -> None:
         for number in range(2, options.patients + 1):
             until = time.perf_counter() + options.seconds
             wait_for(lambda until=until: time.perf_counter() > until)
+            window.actions_by_name["accept_seen"].trigger()
             before = session.current
             window.actions_by_name["next_study"].trigger()
             waited = wait_for(
                 lambda before=before: session.current is not before and is_ready(session)
             )
             print(f"study {number}: {waited:.2f} s")
+        print(
+            f"largest memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+        )
         window.close()
     application.processEvents()
 

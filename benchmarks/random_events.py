@@ -14,6 +14,8 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scarseg.gui import app
+from tests.fakes import fake_models
 from tests.reliability.random_reader import RandomReader, count_objects
 
 WARMING_CYCLES = 20
@@ -36,10 +38,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", choices=("fakes", "real"), default="real")
     parser.add_argument("--check", type=int, default=100, help="events between two checks")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scarseg-") as name:
-        reader = RandomReader(Path(name), options.seed)
+        models = fake_models if options.models == "fakes" else app.load_models
+        reader = RandomReader(Path(name), options.seed, models)
         begin, n_told = time.monotonic(), 0
         for n in range(1, options.events + 1):
             reader.act()

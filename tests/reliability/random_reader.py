@@ -36,6 +36,7 @@ from scarseg.case.stack import LgeSequence, Stack
 from scarseg.gui import actions, app
 from scarseg.gui.main_window import MainWindow
 from scarseg.gui.session.autosave import SaveState
+from scarseg.gui.session.session import ModelsLoader
 from scarseg.simulate.write_dicom import write_series
 from tests.conftest import make_phantom_stack
 from tests.fakes import fake_models
@@ -86,10 +87,15 @@ def make_studies(folder: Path, n: int = 4) -> list[Path]:
 
 
 class RandomReader:
-    """Do random things at a real window; ``problems`` collects all that went wrong."""
+    """Do random things at a real window; ``problems`` collects all that went wrong.
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    Args:
+        models_loader: loads what proposes and answers.
+    """
+
+    def __init__(self, folder: Path, seed: int, models_loader: ModelsLoader = fake_models) -> None:
         self.chance = random.Random(seed)
+        self._models_loader = models_loader
         self.folder, self.problems = folder, list[str]()
         self.done: Counter[str] = Counter()
         self._last: deque[str] = deque(maxlen=12)
@@ -134,7 +140,7 @@ class RandomReader:
     def seat(self) -> MainWindow:
         """Open a window whose questions are answered at random."""
         settings = QSettings(str(self.folder / "settings.ini"), QSettings.Format.IniFormat)
-        window = app.make_window(fake_models, self.folder / "cases", settings)
+        window = app.make_window(self._models_loader, self.folder / "cases", settings)
         for name, answers in self._answers().items():
             if hasattr(window.dialogs, name):
                 setattr(window.dialogs, name, answers)
