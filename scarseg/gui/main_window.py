@@ -44,11 +44,13 @@ from scarseg.gui.presenter.slices import Presenter
 from scarseg.gui.presenter.status import StatusPresenter
 from scarseg.gui.reading_time import ReadingTime
 from scarseg.gui.session.session import Session
+from scarseg.gui.tool_buttons import configure_button
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.filmstrip import Filmstrip
 from scarseg.gui.viewer.keyboard_cursor import KeyboardCursor
 from scarseg.gui.viewer.magnifier import Magnifier
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.view_options import ViewOptionsBar
 
 
 class MainWindow(QMainWindow):
@@ -88,17 +90,18 @@ class MainWindow(QMainWindow):
         self.results, self.studies = ResultsPanel(), StudiesPanel()
         self.history = HistoryPanel()
         self.banner, self.status_bar = status_bar.Banner(), status_bar.StatusBar()
-        self.view_row, self.tool_bar = toolbar.ViewOptionsBar(), toolbar.ToolBar(actions)
+        self.view_row, self.tool_bar = ViewOptionsBar(), toolbar.ToolBar(actions)
         self.magnifier = Magnifier(self)
         self.docks = PanelDocks(self, settings)
         self.docks.add("studies", "Studies", self.studies, LEFT)
         self.docks.add("results", "Results", self.results)
         for name, text, button in (
-            ("export", "Export   Ctrl+E", self.results.export),
-            ("history", "History   Y", self.results.history),
+            ("report", "Page  F9", self.results.report),
+            ("export", "Export  Ctrl+E", self.results.export),
+            ("history", "History  Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
-            toolbar.configure_button(actions[name], text, button)
+            configure_button(actions[name], text, button)
 
     def _create_controllers(self, settings: QSettings) -> None:
         session, commands, views, actions = (

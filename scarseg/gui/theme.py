@@ -59,6 +59,8 @@ STATUS_WORDS: dict[SliceStatus, str] = {
 
 CORRECTED = "corrected"
 """Word for an accepted slice whose labels are not those proposed, and for its study."""
+CHECKED_TEXT, DISABLED = "#06222f", "#64727f"
+"""Text on the accent colour, and of what cannot be chosen."""
 
 STYLE = f"""
 * {{ font-size: 12px; color: {TEXT}; outline: none; }}
@@ -92,7 +94,7 @@ QLabel#over {{
     color: #e6edf3; background: rgba(10, 13, 16, 200); border-radius: 4px; padding: 2px 6px;
 }}
 QLabel#warning {{ color: {YELLOW}; font-weight: 600; }}
-QLabel:disabled {{ color: #64727f; }}
+QLabel:disabled {{ color: {DISABLED}; }}
 QLabel#key:disabled {{ background: {PANEL}; }}
 QLabel#key {{
     background: {RAISED}; border: 1px solid {LINE}; border-radius: 4px; padding: 0 5px;
@@ -106,18 +108,18 @@ QToolButton {{ background: transparent; border: none; border-radius: 5px; paddin
 QToolButton#foot {{ color: {QUIET}; padding: 3px 6px; text-align: left; }}
 QToolButton[tight="true"] {{ padding: 5px 6px; }}
 QToolButton:hover {{ background: {RAISED}; }}
-QToolButton:checked {{ background: {ACCENT}; color: #06222f; font-weight: 600; }}
-QToolButton:disabled {{ color: #64727f; }}
-QToolButton:checked:disabled {{ background: {RAISED}; color: #64727f; }}
+QToolButton:checked {{ background: {ACCENT}; color: {CHECKED_TEXT}; font-weight: 600; }}
+QToolButton:disabled {{ color: {DISABLED}; }}
+QToolButton:checked:disabled {{ background: {RAISED}; color: {DISABLED}; }}
 QToolButton:focus {{ border: 1px solid {ACCENT}; padding: 4px 8px; }}
 QToolButton::menu-indicator {{ image: none; }}
 QPushButton {{
     background: {RAISED}; border: 1px solid {OUTLINE}; border-radius: 5px; padding: 6px 14px;
 }}
 QPushButton:hover {{ border-color: {ACCENT}; }}
-QPushButton:default {{ background: {ACCENT}; color: #06222f; }}
+QPushButton:default {{ background: {ACCENT}; color: {CHECKED_TEXT}; }}
 QPushButton:disabled, QPushButton:default:disabled {{
-    background: {RAISED}; color: #64727f; border-color: {LINE};
+    background: {RAISED}; color: {DISABLED}; border-color: {LINE};
 }}
 QPushButton:focus {{ border: 2px solid {TEXT}; padding: 5px 13px; }}
 QMenu {{ background: {RAISED}; border: 1px solid {LINE}; padding: 4px; }}
@@ -226,7 +228,7 @@ def apply(application: QApplication) -> None:
         (QPalette.ColorRole.Button, RAISED),
         (QPalette.ColorRole.ButtonText, TEXT),
         (QPalette.ColorRole.Highlight, ACCENT),
-        (QPalette.ColorRole.HighlightedText, "#06222f"),
+        (QPalette.ColorRole.HighlightedText, "{CHECKED_TEXT}"),
         (QPalette.ColorRole.PlaceholderText, QUIET),
         (QPalette.ColorRole.ToolTipBase, RAISED),
         (QPalette.ColorRole.ToolTipText, TEXT),

@@ -12,7 +12,7 @@ from PyQt6.QtCore import QPointF, QRectF, Qt
 from PyQt6.QtGui import QImage, QPainter
 
 from scarseg.case.labels import Label
-from scarseg.gui.panels.toolbar import MAX_PIXEL_RATIO
+from scarseg.gui.tool_buttons import MOST_PIXEL_RATIO
 from scarseg.gui.viewer import magnifier, painting
 
 CHILD = """
@@ -67,7 +67,7 @@ def test_the_whole_window_is_drawn_at_the_density_of_the_screen(tmp_path, factor
 
 def test_icons_hold_the_pixels_of_the_densest_screens(reading):
     icon = reading.window.view_row.labels.itemIcon(0)
-    assert max(size.width() for size in icon.availableSizes()) >= 12 * MAX_PIXEL_RATIO
+    assert max(size.width() for size in icon.availableSizes()) >= 12 * MOST_PIXEL_RATIO
 
 
 def _painted(zoom: float) -> tuple[bool, QImage]:

@@ -10,7 +10,14 @@ import pytest
 from PyQt6.QtCore import QPointF, Qt
 from PyQt6.QtGui import QKeySequence
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLabel, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QComboBox,
+    QLabel,
+    QToolButton,
+    QWidget,
+)
 
 from scarseg.case.labels import Label
 from scarseg.case.stack import LoadWarning
@@ -31,6 +38,20 @@ def test_an_empty_window_says_what_to_do(reader):
     assert NOTICE in words
     assert not reader.window.actions_by_name["accept"].isEnabled()
     assert reader.window.actions_by_name["open_folder"].isEnabled()
+
+
+@pytest.mark.parametrize("width", [860, 1100, 1366, 1900])
+def test_every_tool_is_whole_in_windows_of_any_width(reader, width):
+    window = reader.window
+    window.resize(width, 620)
+    reader.wait(lambda: window.tool_bar.width() == width)
+    shown = window.tool_bar.findChildren(QToolButton)
+    assert len(shown) > 12
+    reader.wait(lambda: all(each.width() >= each.sizeHint().width() for each in shown))
+    for button in shown:
+        assert button.text() or not button.icon().isNull(), button.accessibleName()
+    words = [button.text() for button in shown]
+    assert any("Polygon" in word for word in words) is (width >= 1366)
 
 
 def test_keys_are_not_given_twice():

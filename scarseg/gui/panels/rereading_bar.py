@@ -13,8 +13,8 @@ from PyQt6.QtWidgets import (
     QToolButton,
 )
 
-from scarseg.gui.panels.toolbar import configure_button
 from scarseg.gui.theme import label
+from scarseg.gui.tool_buttons import configure_button
 
 if TYPE_CHECKING:
     pass

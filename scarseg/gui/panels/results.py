@@ -96,11 +96,11 @@ class ResultsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 4)
         column.setSpacing(3)
         column.addWidget(area, 1)
-        self.history, self.export = QToolButton(), QToolButton()
+        self.report, self.export, self.history = QToolButton(), QToolButton(), QToolButton()
         foot = QHBoxLayout()
         foot.setContentsMargins(8, 0, 8, 0)
         foot.setSpacing(3)
-        for button in (self.export, self.history):
+        for button in (self.report, self.export, self.history):
             button.setObjectName("foot")
             foot.addWidget(button)
         foot.addStretch(1)

@@ -10,10 +10,10 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from scarseg.case.labels import Label
 from scarseg.gui.actions import Actions
-from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.tools import prompts
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.view_options import ViewOptionsBar
 from scarseg.quant.suggested_threshold import SuggestedThreshold, suggest_threshold
 
 LABEL_ACTIONS = {

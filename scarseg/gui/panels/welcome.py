@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PyQt6.QtCore import QEvent, QObject, QRectF, Qt
+from PyQt6.QtCore import QEvent, QObject, QRectF, QSize, Qt
 from PyQt6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen, QShowEvent
 from PyQt6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -20,10 +20,10 @@ BUTTONS = (
 )
 STEPS = (
     ("1", "Scar is proposed on every slice while you look."),
-    ("2", "Agree with Enter, or correct: drag a box, click a point, take the brush."),
-    ("3", "Read the grams, slice by slice, and export them with Ctrl+E."),
+    ("2", "Agree with Enter, or correct: drag a box or a contour, click a point, take the brush."),
+    ("3", "Read the grams; F9 writes the page to sign, Ctrl+E the table."),
 )
-WIDTH = 680
+WIDTH, SMALLEST = 680, QSize(360, 240)
 DRAG_EVENTS = (QEvent.Type.DragEnter, QEvent.Type.DragLeave, QEvent.Type.Drop)
 
 
@@ -34,7 +34,7 @@ class DropArea(QFrame):
         super().__init__()
         self.setObjectName("drop")
         self.over = False
-        self.setFixedWidth(WIDTH)
+        self.setMaximumWidth(WIDTH)
 
     def highlight(self, over: bool) -> None:
         self.over = over
@@ -81,6 +81,10 @@ class Welcome(QWidget):
         layout.addWidget(notice)
         layout.addSpacing(14)
         self._watched: QWidget | None = None
+
+    def minimumSizeHint(self) -> QSize:
+        """Return what may be left of the page where panels stand beside it."""
+        return SMALLEST
 
     def _buttons(self, actions: Mapping[str, QAction]) -> QHBoxLayout:
         row = QHBoxLayout()

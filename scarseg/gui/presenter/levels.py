@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QObject, QSettings, pyqtSignal
 
-from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer import window_level
 from scarseg.gui.viewer.canvas import Canvas
+from scarseg.gui.viewer.view_options import ViewOptionsBar
 
 LOCKED_KEY = "levels/locked"
 

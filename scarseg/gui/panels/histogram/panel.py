@@ -13,10 +13,10 @@ from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.gui.panels.docks import PanelDocks
 from scarseg.gui.panels.histogram.plot import HistogramPlot
-from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.session import Session
 from scarseg.gui.theme import label
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.view_options import ViewOptionsBar
 from scarseg.gui.viewer.window_level import Levels
 from scarseg.quant.components import inside_boxes
 from scarseg.quant.method_comparison import MassCurve, mass_curve

@@ -24,10 +24,10 @@ from scarseg.gui.panels.thresholds.masks import (
 )
 from scarseg.gui.panels.thresholds.preview import EMPTY_PATH, PreviewLayer
 from scarseg.gui.panels.thresholds.tiles import MethodsPanel
-from scarseg.gui.panels.toolbar import ViewOptionsBar
 from scarseg.gui.session.document import Document
 from scarseg.gui.session.session import Session
 from scarseg.gui.viewer.montage import Views
+from scarseg.gui.viewer.view_options import ViewOptionsBar
 
 DEBOUNCE_MS = 60
 """Pause after a change before the methods are computed, so that a stroke computes them once."""

@@ -33,6 +33,7 @@ from scarseg.gui.panels.thresholds.masks import (
     MethodOutlines,
 )
 from scarseg.gui.theme import label
+from scarseg.gui.tool_buttons import configure_button
 from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.filmstrip import LEFT, Content, draw_slice, sized
 from scarseg.gui.viewer.view_state import SMALLEST_MM, find_heart_region
@@ -286,7 +287,7 @@ class MethodsPanel(QWidget):
             ("adopt", "Adopt  Ctrl+J", self.adopt_here),
             ("adopt_all", "On all", self.adopt_everywhere),
         ):
-            toolbar.configure_button(actions[name], text, button)
+            configure_button(actions[name], text, button)
         for name, text, button in (
             ("whole_stack", SCOPES[False], self.scope),
             ("remote", "Remote", self.remote),

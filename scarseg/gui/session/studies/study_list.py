@@ -120,7 +120,8 @@ class StudyList:
         entry = self.entry_of(study)
         state = self.filter.state
         passes = state is None or state is state_of(entry)
-        return passes and matches(self.filter.text, study, state_text(entry))
+        words = f"{state_of(entry)} {state_text(entry)}"
+        return passes and matches(self.filter.text, study, words)
 
     def study_of(self, entry: Entry) -> Study:
         """Return the study an entry belongs to."""
@@ -191,7 +192,7 @@ def n_doubtful(entry: Entry | None) -> int:
 
 
 def state_text(entry: Entry | None) -> str:
-    """Return the state in words, with what is known: "in progress · 3 of 8 read"."""
+    """Return the state in words, with what is known: "3 of 8 read · 2 doubtful", "to read"."""
     state = state_of(entry)
     if entry is None:
         return "failed · no series"
@@ -200,7 +201,9 @@ def state_text(entry: Entry | None) -> str:
     if state is StudyState.READ:
         return entry.reading_summary or str(state)
     doubt = f"{entry.n_doubtful} doubtful" if entry.n_doubtful else ""
-    return " · ".join(part for part in (str(state), entry.reading_summary, doubt) if part)
+    # How many slices are read says that it is in progress, and the list is narrow.
+    words = "" if state is StudyState.IN_PROGRESS else str(state)
+    return " · ".join(part for part in (words, entry.reading_summary, doubt) if part)
 
 
 def count_states(states: Iterable[StudyState]) -> dict[StudyState, int]:
