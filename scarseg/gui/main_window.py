@@ -96,9 +96,9 @@ class MainWindow(QMainWindow):
         self.docks.add("studies", "Studies", self.studies, LEFT)
         self.docks.add("results", "Results", self.results)
         for name, text, button in (
-            ("report", "Page  F9", self.results.report),
-            ("export", "Export  Ctrl+E", self.results.export),
-            ("history", "History  Y", self.results.history),
+            ("report", "Page F9", self.results.report),
+            ("export", "CSV Ctrl+E", self.results.export),
+            ("history", "History Y", self.results.history),
             ("next_study", "Next unread   Tab", self.studies.next),
         ):
             configure_button(actions[name], text, button)

@@ -54,6 +54,16 @@ def test_every_tool_is_whole_in_windows_of_any_width(reader, width):
     assert any("Polygon" in word for word in words) is (width >= 1366)
 
 
+@pytest.mark.parametrize("width", [1000, 1280])
+def test_no_list_is_cut_below_the_slices(reading, width):
+    window = reading.window
+    window.resize(width, 620)
+    lists = window.view_row.findChildren(QComboBox)
+    assert len(lists) == 2
+    reading.wait(lambda: all(each.width() >= each.minimumSizeHint().width() for each in lists))
+    assert window.width() == width
+
+
 def test_keys_are_not_given_twice():
     keys = [QKeySequence(key).toString() for row in actions.ACTIONS for key in row.keys]
     assert len(keys) == len(set(keys))

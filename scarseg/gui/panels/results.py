@@ -98,8 +98,8 @@ class ResultsPanel(QWidget):
         column.addWidget(area, 1)
         self.report, self.export, self.history = QToolButton(), QToolButton(), QToolButton()
         foot = QHBoxLayout()
-        foot.setContentsMargins(8, 0, 8, 0)
-        foot.setSpacing(3)
+        foot.setContentsMargins(4, 0, 4, 0)
+        foot.setSpacing(0)
         for button in (self.report, self.export, self.history):
             button.setObjectName("foot")
             foot.addWidget(button)

@@ -19,6 +19,8 @@ TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
 AUTOMATIC = "text_automatic"
 DEFAULT_WIDTHS, LOWER_HEIGHT = {"studies": 212, "results": 262}, 200
 """Widths of the panels and least height of the lower ones, in pixels of a small window."""
+NARROW_WINDOW, NARROW_WIDTHS = 1000, {"studies": 180, "results": 248}
+"""Below this width of the window, in pixels, the slices need what the panels can spare."""
 
 
 class WindowLayout(QObject):
@@ -87,7 +89,9 @@ class WindowLayout(QObject):
 
     def _size_panels(self) -> None:
         height = self._window.height()
-        widths = {name: theme.px(width) for name, width in DEFAULT_WIDTHS.items()}
+        narrow = self._window.width() < NARROW_WINDOW
+        wanted = NARROW_WIDTHS if narrow else DEFAULT_WIDTHS
+        widths = {name: theme.px(width) for name, width in wanted.items()}
         lower = max(theme.px(LOWER_HEIGHT), height // 3)
         self._docks.set_sizes(widths, {"results": height - lower, "histogram": lower})
 

@@ -111,13 +111,14 @@ class ViewOptionsBar(QWidget):
         self.show_threshold(None)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Leave the words beside sliders and lists to their tool tips where there is no room."""
+        """Leave words, then the brush size in mm, to the tool tips where there is no room."""
         super().resizeEvent(event)
-        for word in self._words:
-            word.show()
-        roomy = super().minimumSizeHint().width() <= self.width()
-        for word in self._words:
-            word.setVisible(roomy)
+        parts = [*self._words, self.brush_text]
+        for n_shown in (len(parts), 1, 0):
+            for n, part in enumerate(reversed(parts)):
+                part.setVisible(n < n_shown)
+            if super().minimumSizeHint().width() <= self.width():
+                return
 
     def minimumSizeHint(self) -> QSize:
         return QSize(0, super().minimumSizeHint().height())

@@ -45,7 +45,7 @@ def shown(panel) -> list[str]:
 
 def test_every_state_has_its_words_colour_and_count(panel):
     seconds = [panel.studies.item(k).data(SECOND_LINE_ROLE) for k in range(5)]
-    assert seconds[0].startswith("to read · proposed")
+    assert seconds[0].startswith("proposed")
     assert seconds[1:] == [
         "3 of 5 read",
         "read · 7.7 g",

@@ -146,8 +146,8 @@ def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path)
     shown = {item.text().split()[0]: item.data(SECOND_LINE_ROLE) for item in items}
     shown = {name: words.removesuffix(" · 3 doubtful") for name, words in shown.items()}
     assert shown == {
-        "P0": "to read · proposed", "P1": "read", "P2": "2 of 5 read",
-        "P3": "to read · proposed",
+        "P0": "proposed", "P1": "read", "P2": "2 of 5 read",
+        "P3": "proposed",
     }  # fmt: skip
     assert reader.session.current.entry.stack_id == "1.2.7.0"
     reader.act("next_study")

@@ -201,8 +201,8 @@ def state_text(entry: Entry | None) -> str:
     if state is StudyState.READ:
         return entry.reading_summary or str(state)
     doubt = f"{entry.n_doubtful} doubtful" if entry.n_doubtful else ""
-    # How many slices are read says that it is in progress, and the list is narrow.
-    words = "" if state is StudyState.IN_PROGRESS else str(state)
+    # What is known of the reading says the state too, and the list is narrow.
+    words = "" if entry.reading_summary else str(state)
     return " · ".join(part for part in (words, entry.reading_summary, doubt) if part)
 
 
