@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -27,8 +29,12 @@ def main() -> None:
         killer = Killer(
             cohorts.write(folder / "studies", 1, 2), folder / "home", options.seed, options.models
         )
-        for _ in range(options.times):
-            killer.kill_once(options.longest)
+        # A run that is cut short prints what it did until then.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            for _ in range(options.times):
+                killer.kill_once(options.longest)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         tally = killer.tally
         left = killer.temporaries()
     print(f"kills                                   {tally.kills}")

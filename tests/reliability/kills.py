@@ -90,14 +90,16 @@ class Killer:
         )
         with program:
             assert program.stdout is not None and program.stderr is not None
-            told = program.stdout.readline()
-            if self.chance.random() < 0.5:
-                n, seconds = self.chance.randint(1, 4), self.chance.uniform(0, AMID_S)
-                while n and (line := program.stdout.readline()):
-                    told += line
-                    n -= line.startswith(b"saving")
-            time.sleep(seconds)
-            program.send_signal(signal.SIGKILL)
+            try:
+                told = program.stdout.readline()
+                if self.chance.random() < 0.5:
+                    n, seconds = self.chance.randint(1, 4), self.chance.uniform(0, AMID_S)
+                    while n and (line := program.stdout.readline()):
+                        told += line
+                        n -= line.startswith(b"saving")
+                time.sleep(seconds)
+            finally:  # whoever stops this leaves no reader behind
+                program.send_signal(signal.SIGKILL)
             rest, said = program.stdout.read(), program.stderr.read()
         if not told.startswith(b"opened"):
             self.tally.faults.append(f"it did not start: {said[-500:]!r}")
