@@ -20,6 +20,7 @@ from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.prompts import Origin
@@ -109,7 +110,13 @@ def slice_doubts(
         beyond = float(grams * (1 - LARGE_SHARE / share))
         doubts.append(Doubt(DoubtKind.LARGE, sentence, grams=beyond))
     neighbours = [j for j in (k - 1, k + 1) if 0 <= j < len(labels)]
-    if neighbours and not any(infarct_mask(labels[j]).any() for j in neighbours):
+    # A neighbour that nobody has looked at yet, model or reader, has no scar that is known.
+    statuses = [case.readings[j].status for j in neighbours]
+    known = all(
+        labels[j].any() or status is not SliceStatus.UNSEEN
+        for j, status in zip(neighbours, statuses, strict=True)
+    )
+    if neighbours and known and not any(infarct_mask(labels[j]).any() for j in neighbours):
         doubts.append(Doubt(DoubtKind.LONELY, "scar on this slice alone", grams=grams))
     doubts += _end_doubts(labels, k, grams)
     if interval_g is not None:

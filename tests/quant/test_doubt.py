@@ -128,7 +128,18 @@ def test_a_slice_without_scar_or_without_a_heart_has_no_doubt_but_loneliness() -
     assert kinds(case, 2, interval_g=(0.0, 9.0)) == []
     bare = Case.new(make_phantom_stack())
     bare.labels[2][FAT] = Label.SCAR
+    for k in (1, 3):
+        bare.readings[k] = SliceReading(status=SliceStatus.PROPOSED)
     assert kinds(bare, 2) == [DoubtKind.LONELY]
+
+
+@pytest.mark.parametrize("unseen", [1, 3])
+def test_scar_is_not_alone_while_a_neighbour_is_unseen(unseen: int) -> None:
+    case = case_of(None, None, IN_WALL, None, None)
+    case.labels[unseen] = Label.BACKGROUND
+    assert kinds(case, 2) == []
+    case.readings[unseen] = SliceReading(status=SliceStatus.NO_SCAR)
+    assert kinds(case, 2) == [DoubtKind.LONELY]
 
 
 def test_a_box_of_the_detector_without_scar_is_doubted_even_on_a_slice_without_any() -> None:

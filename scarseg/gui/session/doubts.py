@@ -10,6 +10,7 @@ from PyQt6 import sip
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from scarseg.case.case import Case
+from scarseg.case.history import SliceStatus
 from scarseg.case.labels import LabelArray
 from scarseg.case.measurements import MassConvention
 from scarseg.gui.session.document import Document
@@ -43,6 +44,7 @@ class DoubtUpdater(QObject):
         n = document.case.stack.n_slices
         self._found: list[tuple[Doubt, ...] | None] = [None] * n
         self._seen: list[LabelArray | None] = [None] * n
+        self._unseen = [True] * n
         self._ranges: list[tuple[float, float] | None] = [None] * n
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -77,12 +79,15 @@ class DoubtUpdater(QObject):
 
     def _begin(self) -> None:
         """Start to find the doubts of slices whose labels, neighbours or interval changed."""
-        labels, ranges = self._document.case.labels, self._intervals()
+        case = self._document.case
+        labels, ranges = case.labels, self._intervals()
+        unseen = [reading.status is SliceStatus.UNSEEN for reading in case.readings]
         moved = {
             k
             for k, seen in enumerate(self._seen)
-            if seen is None or not np.array_equal(seen, labels[k])
+            if seen is None or unseen[k] != self._unseen[k] or not np.array_equal(seen, labels[k])
         }
+        self._unseen = unseen
         near = {j for k in moved for j in (k - 1, k, k + 1) if 0 <= j < len(labels)}
         # An interval that is being computed anew leaves the doubt about its width as it is.
         wider = {k for k, one in enumerate(ranges) if one is not None and one != self._ranges[k]}
