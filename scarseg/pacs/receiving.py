@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -293,10 +293,3 @@ class Receiver:
             self._failed(error)
             return
         self._shown(ReceivedSeries(uid, place.target, len(sop_uids)))
-
-
-def series_in(folder: Path) -> Sequence[Path]:
-    """Return the folders of the series that are shown."""
-    if not folder.is_dir():
-        return ()
-    return sorted(path for path in folder.iterdir() if is_uid(path.name) and path.is_dir())

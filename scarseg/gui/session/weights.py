@@ -9,8 +9,6 @@ from pathlib import Path
 from scarseg.errors import ScarsegError
 from scarseg.models import Models
 
-DEFAULT_NAME = "The program's own weights"
-
 
 @dataclass
 class ChosenWeights:

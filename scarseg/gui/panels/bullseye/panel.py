@@ -30,8 +30,6 @@ from scarseg.quant.wall_map import reader_insertion
 
 DEBOUNCE_MS = 150
 """Pause after an edit before the wall is mapped, so that a stroke maps it once."""
-MIN_HEIGHT_OPEN = 1200
-"""Height in pixels of a results column that has room for the bull's eye and everything else."""
 NO_WALL = "No slice has a closed wall yet."
 COMPUTING = "Looking where the scar lies …"
 
