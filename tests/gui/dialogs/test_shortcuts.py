@@ -26,7 +26,7 @@ def welcome(reader):
 def test_the_first_button_is_in_hand_and_the_demo_is_one_click_away(reader, welcome, monkeypatch):
     asked = []
     monkeypatch.setattr(reader.session, "demo", lambda: asked.append("demo"))
-    first, _, demo = welcome.buttons
+    first, *_, demo = welcome.buttons
     assert reader.window.focusWidget() is first and first.isDefault()
     QTest.mouseClick(demo, Qt.MouseButton.LeftButton)
     assert asked == ["demo"]

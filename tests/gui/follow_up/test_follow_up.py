@@ -73,7 +73,7 @@ def test_change_is_that_of_both_studies(reader: Reader) -> None:
     open_both(reader, earlier_stack())
     dialog = compare(reader)
     [offered] = reader.dialogs.offered_studies
-    assert offered.startswith("2023-01-02 · LGE SAX phantom · to read · proposed")
+    assert offered.startswith("2023-01-02 · LGE SAX phantom · proposed")
     found = dialog.comparison
     assert found is not None
     assert found.change.change_g == pytest.approx(scar_of_a_slice() * VOXEL_G)
