@@ -12,6 +12,8 @@ from scarseg.case.prompts import Box
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 """Neighbours across edges and corners."""
+FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
+"""Neighbours across edges."""
 
 
 def remove_islands(
@@ -27,7 +29,7 @@ def remove_islands(
     if mask.ndim == 3:
         slices = [remove_islands(one, pixel_spacing_mm, smallest_mm2) for one in mask]
         return np.stack(slices) if slices else mask
-    pieces, n = ndimage.label(mask)
+    pieces, n = ndimage.label(mask, FOUR_NEIGHBOURS)
     if n == 0:
         return mask
     areas = np.bincount(pieces.ravel()) * (pixel_spacing_mm[0] * pixel_spacing_mm[1])
@@ -58,3 +60,15 @@ def inside_boxes(boxes: Iterable[Box], shape: tuple[int, int]) -> MaskArray:
             & (rows < box.row1)
         )
     return mask
+
+
+def window_around(
+    mask: MaskArray, spacing_mm: tuple[float, float], margin_mm: float = 0.0
+) -> tuple[slice, slice]:
+    """Return the smallest rectangle (row, column) that holds a non-empty mask, with a margin."""
+    spans = []
+    for axis in (1, 0):
+        found = np.flatnonzero(mask.any(axis=axis))
+        margin = int(margin_mm / spacing_mm[1 - axis])
+        spans.append(slice(max(0, int(found[0]) - margin), int(found[-1]) + margin + 1))
+    return spans[0], spans[1]

@@ -24,7 +24,7 @@ from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention
 from scarseg.case.prompts import Origin
-from scarseg.quant.components import inside_boxes
+from scarseg.quant.components import inside_boxes, window_around
 from scarseg.quant.image_quality import Grade, slice_grade
 from scarseg.quant.mass import MM3_PER_ML, slice_depths_mm
 
@@ -185,8 +185,10 @@ def _outside_epicardium(labels: LabelArray, spacing: tuple[float, float]) -> Mas
     heart = (labels == Label.BLOOD_POOL) | (labels == Label.MYOCARDIUM)
     if np.count_nonzero(heart) < 3:
         return np.zeros_like(infarct)
-    hull = np.asarray(convex_hull_image(heart), dtype=np.bool_)
-    return infarct & _further_than(hull, HULL_MARGIN_MM, spacing)
+    box = window_around(heart, spacing)
+    hull = np.zeros_like(infarct)
+    hull[box] = convex_hull_image(heart[box])
+    return _further_than(infarct, hull, HULL_MARGIN_MM, spacing)
 
 
 def _off_neighbours(labels: LabelArray, k: int, spacing: tuple[float, float]) -> MaskArray:
@@ -201,12 +203,18 @@ def _off_neighbours(labels: LabelArray, k: int, spacing: tuple[float, float]) ->
     before, after = (labels[j] > Label.BACKGROUND for j in (k - 1, k + 1))
     if not (before.any() and after.any()):
         return nothing
-    return infarct & _further_than(before | after, NEIGHBOUR_MARGIN_MM, spacing)
+    return _further_than(infarct, before | after, NEIGHBOUR_MARGIN_MM, spacing)
 
 
-def _further_than(mask: MaskArray, margin_mm: float, spacing: tuple[float, float]) -> MaskArray:
-    away = np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing))
-    return np.asarray(away > margin_mm, dtype=np.bool_)
+def _further_than(
+    infarct: MaskArray, heart: MaskArray, margin_mm: float, spacing: tuple[float, float]
+) -> MaskArray:
+    """Return infarct (row, column) further from a heart than a margin."""
+    box = window_around(infarct | heart, spacing)  # distances cost by area
+    away = np.asarray(ndimage.distance_transform_edt(~heart[box], sampling=spacing))
+    further = np.zeros_like(infarct)
+    further[box] = infarct[box] & (away > margin_mm)
+    return further
 
 
 def _end_doubts(labels: LabelArray, k: int, grams: float) -> list[Doubt]:

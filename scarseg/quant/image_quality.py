@@ -28,6 +28,7 @@ from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
+from scarseg.quant.components import window_around
 from scarseg.quant.remote import MINIMUM_VOXELS, propose_remote
 
 BORDER_MM = 2.0
@@ -134,18 +135,7 @@ def slice_grade(
     pixels: FloatArray, labels: LabelArray, pixel_spacing_mm: tuple[float, float]
 ) -> Grade | None:
     """Return the grade of one slice (row, column) alone, as :func:`stack_quality` gives it."""
-    heart = ndimage.find_objects((labels > np.uint8(Label.BACKGROUND)).astype(np.uint8))
-    if not heart:
-        return None
-    # Nothing further from the heart counts, and distances cost by area.
-    near = tuple(
-        slice(max(0, side.start - margin), side.stop + margin)
-        for side, margin in zip(
-            heart[0], (int(REACH_MM / one) + 2 for one in pixel_spacing_mm), strict=True
-        )
-    )
-    pixels, labels = pixels[near][np.newaxis], labels[near][np.newaxis]
-    return stack_quality(pixels, labels, pixel_spacing_mm).slices[0].grade
+    return stack_quality(pixels[None], labels[None], pixel_spacing_mm).slices[0].grade
 
 
 def grade_of(
@@ -168,6 +158,10 @@ def _slice_quality(
     spacing: tuple[float, float],
     rules: GradeRules,
 ) -> SliceQuality:
+    heart = np.asarray(labels != Label.BACKGROUND)
+    if heart.any():  # nothing further from it counts, and distances cost by area
+        near = window_around(heart, spacing, REACH_MM)
+        image, labels, remote = image[near], labels[near], remote[near]
     pool = _eroded(labels == Label.BLOOD_POOL, spacing)
     noise = _noise_sd(image, pool)
     muscle = _median_signal(image, remote)
@@ -196,8 +190,11 @@ def _eroded(mask: MaskArray, spacing: tuple[float, float]) -> MaskArray:
     """Return the part of a mask deeper than ``BORDER_MM``."""
     if not mask.any():
         return mask
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
-    return np.asarray(np.asarray(depth)[1:-1, 1:-1] > BORDER_MM, dtype=np.bool_)
+    box = window_around(mask, spacing)
+    depth = ndimage.distance_transform_edt(np.pad(mask[box], 1), sampling=spacing)
+    eroded = np.zeros_like(mask)
+    eroded[box] = np.asarray(depth)[1:-1, 1:-1] > BORDER_MM
+    return eroded
 
 
 def _noise_sd(image: FloatArray, pool: MaskArray) -> float | None:

@@ -160,16 +160,15 @@ def sample_rays(
 
 def _best_arc(blood: Profile, faces: float) -> tuple[float, float, float]:
     """Return (centre, width, contrast) of the arc that parts blood from the rest best."""
-    angles = np.arange(len(blood)) + 0.5
-    best, highest = (faces, SEPTUM_DEGREES, 0.0), -np.inf
-    for width in WIDTHS:
-        for centre in np.arange(0.0, wall_geometry.FULL_TURN, 2.0):
-            inside = np.abs((angles - centre + 180) % wall_geometry.FULL_TURN - 180) <= width / 2
-            contrast = float(blood[inside].mean() - blood[~inside].mean())
-            score = contrast + ORIENTATION_WEIGHT * float(np.cos(np.radians(centre - faces)))
-            if score > highest:
-                best, highest = (float(centre), float(width), contrast), score
-    return best
+    n = len(blood)
+    centres = np.arange(0, n, 2)
+    half = np.floor(WIDTHS / 2 + 0.5).astype(np.intp)[:, None]  # rays on either side of the centre
+    sums = np.concatenate(([0.0], np.cumsum(np.tile(blood, 3))))
+    inside = sums[n + centres + half] - sums[n + centres - half]
+    contrast = inside / (2 * half) - (blood.sum() - inside) / (n - 2 * half)
+    score = contrast + ORIENTATION_WEIGHT * np.cos(np.radians(centres - faces))
+    width, centre = np.unravel_index(np.argmax(score), score.shape)
+    return float(centres[centre]), float(WIDTHS[width]), float(contrast[width, centre])
 
 
 def _ends(blood: Profile, centre: float, width: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from scipy import ndimage
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
+from scarseg.quant.components import window_around
 
 SECTOR_DEGREES = 60.0
 """Width of the sector a reader picks with one click."""
@@ -220,13 +221,8 @@ def _scar_free_wall(
     region = np.zeros_like(wall)
     if np.count_nonzero(wall) < MINIMUM_VOXELS:
         return region
-    sides = ndimage.find_objects(wall.astype(np.uint8))[0]
     # Distances cost by area: only the wall's rectangle, with scar this near outside it.
-    margins = [int(np.ceil(SCAR_MARGIN_MM / spacing)) + 1 for spacing in pixel_spacing_mm]
-    box = tuple(
-        slice(max(0, side.start - margin), side.stop + margin)
-        for side, margin in zip(sides, margins, strict=True)
-    )
+    box = window_around(wall, pixel_spacing_mm, SCAR_MARGIN_MM)
     found = mid_wall(wall[box], pixel_spacing_mm)
     if scar is not None and scar[box].any():
         away = ndimage.distance_transform_edt(~scar[box], sampling=pixel_spacing_mm)

@@ -132,11 +132,11 @@ def ray_shares(
     step = STEP_SHARE * min(row_mm, column_mm)
     wall, infarct = wall_mask(labels), infarct_mask(labels)
     rows, columns = np.nonzero(wall)
-    reach = np.hypot(
-        (np.abs(rows + 0.5 - centre[1]) + 1) * row_mm,
-        (np.abs(columns + 0.5 - centre[0]) + 1) * column_mm,
-    ).max()
+    down, right = np.abs(rows + 0.5 - centre[1]), np.abs(columns + 0.5 - centre[0])
+    reach = np.hypot((down + 1) * row_mm, (right + 1) * column_mm).max()
+    nearest = np.hypot(np.maximum(down - 1, 0) * row_mm, np.maximum(right - 1, 0) * column_mm).min()
     distance = np.arange(step / 2, reach, step)
+    distance = distance[distance >= nearest]  # the cavity has nothing to count
     turn = np.radians(wall_geometry.angle_direction(stack) * angles)[:, None]
     row = np.floor(centre[1] + np.sin(turn) * distance / row_mm).astype(np.intp)
     column = np.floor(centre[0] + np.cos(turn) * distance / column_mm).astype(np.intp)

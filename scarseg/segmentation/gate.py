@@ -19,8 +19,8 @@ from scarseg.case.history import Cause, SliceStatus
 from scarseg.case.labels import LabelArray, infarct_mask, without_infarct
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
+from scarseg.quant.components import window_around
 from scarseg.segmentation.proposal import RULES, ProposalRules
-from scarseg.segmentation.scar_rules import window_around
 
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 """Neighbours across faces, edges and corners (slice, row, column)."""
@@ -44,7 +44,7 @@ def scar_evidence_mm2(
     if not scar.any():
         return 0.0
     # The window does this between two events: labelling the whole stack would hold it up.
-    rows, columns = window_around(np.asarray(scar.any(axis=0)), pixel_spacing_mm, 0.0)
+    rows, columns = window_around(np.asarray(scar.any(axis=0)), pixel_spacing_mm)
     components, n = ndimage.label(scar[:, rows, columns], NEIGHBOURS)
     total = np.zeros(n + 1)
     for one, logits in zip(components, scar_logits, strict=True):

@@ -20,7 +20,7 @@ from scarseg.case.measurements import DENSITY_G_PER_ML, MassConvention, MassInte
 from scarseg.case.prompts import Box, SlicePrompts
 from scarseg.models import Embedding, Logits, Models
 from scarseg.progress import Progress, silent
-from scarseg.quant.components import remove_islands
+from scarseg.quant.components import remove_islands, window_around
 from scarseg.quant.mass import MM3_PER_ML, headline_convention, slice_depths_mm
 from scarseg.segmentation.calibration import rules_of
 from scarseg.segmentation.predict import predict
@@ -156,11 +156,15 @@ def _counts(
     above = (inside.size - np.searchsorted(inside, level + LEVELS, "right")).astype(np.float64)
     if not island_mm2 or not inside.size:
         return above
-    box = ndimage.find_objects(room.astype(np.uint8))[0]
+    box = window_around(room, pixel_spacing_mm)
     scar, room = scar[box], room[box]
+    n_above = above.copy()
     for n, off in enumerate(LEVELS):
-        if above[n] == 0:
+        if n_above[n] == 0:
             break
+        if n and n_above[n] == n_above[n - 1]:  # the same pixels
+            above[n] = above[n - 1]
+            continue
         large = remove_islands((scar > level + off) & room, pixel_spacing_mm, island_mm2)
         above[n] = np.count_nonzero(large)
     return above

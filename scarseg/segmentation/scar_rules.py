@@ -16,6 +16,7 @@ from scarseg.case.labels import MaskArray
 from scarseg.case.prompts import Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
+from scarseg.quant.components import window_around
 from scarseg.segmentation.proposal import split_heart
 from scarseg.segmentation.wall_correction import THINNEST_WALL_MM
 
@@ -42,7 +43,7 @@ def widen_wall(logits: Logits, spacing_mm: Spacing, level: float, reach_mm: floa
     scar = pool & (logits.scar > level)
     if not (scar.any() and wall.any()):
         return logits
-    rows, columns = window_around(wall | pool, spacing_mm, 0.0)
+    rows, columns = window_around(wall | pool, spacing_mm)
     distance = ndimage.distance_transform_edt(~wall[rows, columns], sampling=spacing_mm)
     scar[rows, columns] &= distance <= reach_mm
     return _as_wall(logits, scar)
@@ -212,13 +213,3 @@ def _as_wall(logits: Logits, mask: MaskArray) -> Logits:
         return replace(logits, wall=wall)
     no_pool = -np.maximum(np.abs(logits.blood_pool), np.float32(WEAK_LOGIT))
     return replace(logits, wall=wall, blood_pool=np.where(mask, no_pool, logits.blood_pool))
-
-
-def window_around(mask: MaskArray, spacing_mm: Spacing, margin_mm: float) -> tuple[slice, slice]:
-    """Return the smallest rectangle (row, column) that holds a non-empty mask, with a margin."""
-    spans = []
-    for axis in (1, 0):
-        found = np.flatnonzero(mask.any(axis=axis))
-        margin = int(margin_mm / spacing_mm[1 - axis])
-        spans.append(slice(max(0, int(found[0]) - margin), int(found[-1]) + margin + 1))
-    return spans[0], spans[1]
