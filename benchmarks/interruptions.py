@@ -123,7 +123,10 @@ def main() -> int:
             copy_study(source, base / "data" / f"{number:05d}", number)
         whole = Batch(base / "data", base / "whole", words, options.fakes)
         begin = time.monotonic()
-        early, late = watch(whole.start(), whole, options.stacks)
+        process = whole.start()
+        early, late = watch(process, whole, options.stacks)
+        if process.returncode:
+            raise SystemExit(f"the undisturbed run ended with exit status {process.returncode}")
         undisturbed = time.monotonic() - begin
         killed = Batch(base / "data", base / "killed", words, options.fakes)
         moments = sorted(rng.uniform(0.05, 0.95) * undisturbed for _ in range(options.kills))
@@ -139,9 +142,10 @@ def main() -> int:
             now = killed.finished()
             n_twice += sum(now.get(key, moment) != moment for key, moment in known.items())
             known |= now
-            print(f"killed with {len(now)} of {options.stacks} finished" if wait else "ended")
+            text = f"killed with {len(now)} of {options.stacks} finished" if wait else "ended"
+            print(text, flush=True)
         disturbed = time.monotonic() - begin
-        same = whole.contents() == killed.contents()
+        same = not process.returncode and whole.contents() == killed.contents()
     print(f"the same bytes: {'yes' if same else 'NO'}")
     print(f"finished stacks computed again: {n_twice}")
     print(f"undisturbed {undisturbed:.0f} s, with {options.kills} kills {disturbed:.0f} s")
