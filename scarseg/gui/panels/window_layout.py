@@ -19,6 +19,8 @@ TEXT_SIZE_KEY, SIDE_BY_SIDE_KEY = "window/text_size", "window/side_by_side"
 AUTOMATIC = "text_automatic"
 DEFAULT_WIDTHS, LOWER_HEIGHT = {"studies": 212, "results": 262}, 200
 """Widths of the panels and least height of the lower ones, in pixels of a small window."""
+FRAME = QSize(4, 36)
+"""Width and height in pixels that a title bar and borders take, which Qt does not know yet."""
 NARROW_WINDOW, NARROW_WIDTHS = 1000, {"studies": 180, "results": 248}
 """Below this width of the window, in pixels, the slices need what the panels can spare."""
 
@@ -85,7 +87,8 @@ class WindowLayout(QObject):
         """Shrink a window that is larger than what its screen has room for."""
         screen = self._window.screen()
         if screen is not None:
-            self._window.resize(self._window.size().boundedTo(screen.availableSize()))
+            room = screen.availableSize() - FRAME
+            self._window.resize(self._window.size().boundedTo(room))
 
     def _size_panels(self) -> None:
         height = self._window.height()

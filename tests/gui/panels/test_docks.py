@@ -6,6 +6,7 @@ import pytest
 from PyQt6.QtWidgets import QApplication
 
 from scarseg.gui import theme
+from scarseg.gui.panels.window_layout import FRAME
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,7 @@ def test_a_wide_window_has_larger_text_without_asking(reading):
 
 def test_a_window_larger_than_its_screen_is_made_to_fit(reading):
     window = reading.window
-    free = window.screen().availableSize()
+    free = window.screen().availableSize() - FRAME
     window.resize(free.width() + 200, free.height() + 100)
     window.window_layout.fit_to_screen()
     least = window.minimumSize().expandedTo(window.minimumSizeHint())
