@@ -115,12 +115,15 @@ class CompactSegmenter:
         prompts = _join(
             [self._prompt_batch(one, SlicePrompts(), (0, 0), None) for one in wanted], PromptBatch
         )
-        predict = self._predict_plain if quick else self._predict_averaged
-        for one, logits in zip(wanted, predict(wanted, prompts), strict=True):
-            if quick:
+        if quick:
+            for one, logits in zip(wanted, self._predict_plain(wanted, prompts), strict=True):
                 one.plain = logits[None]
-            else:
-                one.averaged = logits[None]
+            return
+        plain = [one.plain for one in wanted if one.plain is not None]
+        known = torch.cat(plain) if len(plain) == len(wanted) else None
+        averaged = self._predict_averaged(wanted, prompts, known)
+        for one, logits in zip(wanted, averaged, strict=True):
+            one.averaged = logits[None]
 
     @torch.inference_mode()
     def predict(
@@ -149,11 +152,17 @@ class CompactSegmenter:
         """Predict crops as they are with the first network: logits (crop, 3, row, column)."""
         return self.networks[0].predict(_join([one.first for one in every], Features), prompts)[0]
 
-    def _predict_averaged(self, every: Sequence[CompactFeatures], prompts: PromptBatch) -> Tensor:
+    def _predict_averaged(
+        self,
+        every: Sequence[CompactFeatures],
+        prompts: PromptBatch,
+        plain: Tensor | None = None,
+    ) -> Tensor:
         """Average the predictions of all networks for mirror images of crops.
 
         Args:
             prompts: one set per crop.
+            plain: of the same prompts by the first network for the crops as they are, if known.
 
         Returns:
             logits (crop, 3, row, column).
@@ -175,6 +184,7 @@ class CompactSegmenter:
                 [one.mirrored[k] for one in every if one.mirrored is not None],
                 prompts,
                 mirrors,
+                plain if k == 0 else None,
             )
             for k, (network, mirrors) in enumerate(zip(self.networks, self.mirrors, strict=True))
         ]
@@ -262,19 +272,25 @@ def _predict_mirrored(
     mirrored: Sequence[Features],
     prompts: PromptBatch,
     mirrors: Sequence[tuple[int, ...]],
+    known: Tensor | None,
 ) -> list[Tensor]:
     """Predict the mirror images of crops with one network.
 
     Args:
         mirrored: features of the mirror images of each crop.
         prompts: one set per crop.
+        known: logits (crop, 3, row, column) of the first mirror, where they are known.
 
     Returns:
         logits (crop, 3, row, column) per mirror, in the orientation of the crop.
     """
-    parts = [_rows(one, slice(k, k + 1)) for k in range(len(mirrors)) for one in mirrored]
-    logits, _ = network.predict(_join(parts, Features), mirror_prompts(prompts, mirrors))
-    found = logits.split(len(mirrored))
+    n_known = 0 if known is None else 1
+    wanted = range(n_known, len(mirrors))
+    found = [] if known is None else [known]
+    if wanted:
+        parts = [_rows(one, slice(k, k + 1)) for k in wanted for one in mirrored]
+        asked = mirror_prompts(prompts, mirrors[n_known:])
+        found += network.predict(_join(parts, Features), asked)[0].split(len(mirrored))
     return [one.flip(axes) for one, axes in zip(found, mirrors, strict=True)]
 
 
