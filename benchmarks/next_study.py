@@ -14,6 +14,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from PyQt6.QtCore import QEventLoop, QSettings
@@ -23,7 +25,6 @@ from scarseg.gui import app
 from scarseg.gui.session.inference_state import Readiness
 from scarseg.gui.session.session import Session
 from scarseg.models import prepare_environment
-from scarseg.progress import silent
 from scarseg.simulate import studies
 
 LONGEST_S = 300.0
@@ -56,7 +57,9 @@ def main() -> None:
     application = app.application()
     with tempfile.TemporaryDirectory(prefix="scarseg-") as name:
         folder = Path(name)
-        studies.simulate_patients(folder / "studies", options.patients, 0, silent)
+        # In a process of its own: the memory printed last is the window's alone.
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            pool.submit(studies.simulate_patients, folder / "studies", options.patients, 0).result()
         settings = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
         window = app.make_window(None, folder / "cases", settings)
         window.show()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from scarseg.case.borders import trace_borders
 from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Contour, SlicePrompts
 
@@ -76,16 +77,14 @@ def _border(mask: MaskArray) -> Contour | None:
     """Return the outer border of the largest component of a mask (row, column)."""
     if not mask.any():
         return None
-    from scipy import ndimage  # the window starts without them
-    from skimage.measure import find_contours
+    from scipy import ndimage  # the window starts without it
 
     components, n = ndimage.label(mask)
     if n > 1:
         mask = components == 1 + int(np.argmax(np.bincount(components.ravel())[1:]))
-    filled = ndimage.binary_fill_holes(np.pad(mask, 1))
-    padded = np.asarray(filled, dtype=np.float64)
-    found = max(find_contours(padded, 0.5), key=len)[:-1] - 0.5
-    return tuple((float(column), float(row)) for row, column in found)
+    filled = ndimage.binary_fill_holes(mask)
+    border = trace_borders(filled)[0][:-1]
+    return tuple((float(column), float(row)) for column, row in border)
 
 
 def area(contour: Contour) -> float:

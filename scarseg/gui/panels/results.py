@@ -175,7 +175,9 @@ class ResultsPanel(QWidget):
         """Show that nothing is open."""
         self.setVisible(False)
 
-    def show_measurements(self, measured: Measurements, stack: Stack, current: int) -> None:
+    def show_measurements(
+        self, measured: Measurements, stack: Stack, current: int, proposing: bool = False
+    ) -> None:
         """Show the numbers of the open case.
 
         A stack that nobody has seen, model or reader, has no mass, and MVO that nothing looked
@@ -185,6 +187,7 @@ class ResultsPanel(QWidget):
             measured: the measurements.
             stack: what was measured.
             current: the current slice.
+            proposing: whether the models are about to propose the slices that nobody has seen.
         """
         self.setVisible(True)
         thickness = measured.convention is MassConvention.THICKNESS
@@ -216,7 +219,7 @@ class ResultsPanel(QWidget):
         known = {each.code for each in stack.warnings}
         lines = [f"⚠ {code}" for code in measured.warnings if code not in known]
         unseen = sum(row.status is SliceStatus.UNSEEN for row in measured.slices)
-        if unseen:
+        if unseen and not proposing:
             lines.append(f"Not all slices yet: {unseen} of {measured.n_slices} are unseen.")
         lost = sum(row.status is SliceStatus.NOT_ASSESSABLE for row in measured.slices)
         if lost:
@@ -318,7 +321,9 @@ class IntervalLabel(QObject):
             return
         convention = self._results.bars.convention
         self._results.bars.show_ranges(interval.slices[convention])
-        line.setStyleSheet(f"color: {theme.QUIET if interval.found is None else theme.TEXT};")
+        style = f"color: {theme.QUIET if interval.found is None else theme.TEXT};"
+        if style != line.styleSheet():
+            line.setStyleSheet(style)
         if interval.found is None:
             line.setText(f"{WAITING}   90 % interval")
             line.setToolTip("Computed once you rest for a second.")

@@ -82,10 +82,13 @@ class SliceBars(Plot):
 
     def show_ranges(self, ranges: Sequence[tuple[float, float] | None]) -> None:
         """Show the ends of each slice's interval in g; None where it is not known (yet)."""
-        self._ranges = ranges
+        before, self._ranges = self._reach, ranges
         if None not in ranges:  # until then the scale stays: bars that jump cannot be compared
             self._reach = max((high for _, high in filter(None, ranges)), default=0.0)
-        self.fit()
+        if self._reach != before:
+            self.fit()
+        elif self._rows:
+            self._show_whiskers()
 
     def forget_ranges(self) -> None:
         """Show no intervals."""
@@ -100,7 +103,8 @@ class SliceBars(Plot):
         self.setAccessibleDescription(
             f"Changed since the proposal: {', '.join(map(str, changed)) or 'no slice'}"
         )
-        self.set_row_height(self._height)
+        self.setFixedHeight(self.height_of(self._height))
+        self.fit()
 
     def height_of(self, row: int) -> int:
         """Return the height of all bars where each row has this one, in pixels."""
@@ -108,9 +112,10 @@ class SliceBars(Plot):
 
     def set_row_height(self, pixels: int) -> None:
         """Make the rows higher or lower."""
-        if pixels != self._height:
-            self._height = pixels
-            self.set_axis_size(11 if pixels == LOW_ROW else 12)
+        if pixels == self._height:
+            return
+        self._height = pixels
+        self.set_axis_size(11 if pixels == LOW_ROW else 12)
         self.setFixedHeight(self.height_of(pixels))
         self.fit()
 

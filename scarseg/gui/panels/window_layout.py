@@ -28,8 +28,8 @@ NARROW_WINDOW, NARROW_WIDTHS = 1000, {"studies": 180, "results": 248}
 class WindowLayout(QObject):
     """Fit text and panels to the size of the window.
 
-    Panels get their sizes when they are first shown and whenever the text changes its size, until
-    a window was closed once: then they come back as they were left.
+    Panels get their sizes when they are first shown and whenever the text changes its size or the
+    window gets narrow, until a window was closed once: then they come back as they were left.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WindowLayout(QObject):
         self._window, self._docks, self._results = window, docks, results
         self._session, self._settings = session, settings
         self._side_by_side = actions["side_by_side"]
-        self._sized = False
+        self._sized, self._narrow = False, False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.fit)
@@ -79,9 +79,11 @@ class WindowLayout(QObject):
         wanted = theme.TEXT_SIZES[self._text_size]
         changed = theme.fit_fonts(application, self._window.size(), wanted)
         self._results.fit_fonts()
+        narrow = self._window.width() < NARROW_WINDOW
+        changed |= narrow is not self._narrow
         if not self._docks.remembered and (changed or not self._sized):
-            self._size_panels()
-            self._sized = self._session.current is not None
+            self._size_panels(narrow)
+            self._sized, self._narrow = self._session.current is not None, narrow
 
     def fit_to_screen(self) -> None:
         """Shrink a window that is larger than what its screen has room for."""
@@ -90,9 +92,8 @@ class WindowLayout(QObject):
             room = screen.availableSize() - FRAME
             self._window.resize(self._window.size().boundedTo(room))
 
-    def _size_panels(self) -> None:
+    def _size_panels(self, narrow: bool) -> None:
         height = self._window.height()
-        narrow = self._window.width() < NARROW_WINDOW
         wanted = NARROW_WIDTHS if narrow else DEFAULT_WIDTHS
         widths = {name: theme.px(width) for name, width in wanted.items()}
         lower = max(theme.px(LOWER_HEIGHT), height // 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PyQt6.QtGui import QPainterPath
 
@@ -9,6 +11,9 @@ from scarseg.case.labels import LabelArray
 from scarseg.gui.session.document import Document
 from scarseg.gui.viewer import painting
 from scarseg.quant import scar_checks
+
+if TYPE_CHECKING:
+    from scarseg.quant.doubt import Doubt
 
 
 class OutlineCache:
@@ -25,6 +30,7 @@ class OutlineCache:
         self.outlines: list[painting.Traced] = [[] for _ in range(n)]
         self.marks = [QPainterPath() for _ in range(n)]
         self.strays: list[scar_checks.ScarOutsideWall | None] = [None] * n
+        self._doubts: list[tuple[tuple[Doubt, ...], QPainterPath]] = [((), QPainterPath())] * n
 
     @property
     def rest(self) -> list[int]:
@@ -52,6 +58,17 @@ class OutlineCache:
             return before is None
         self._seen[k] = None
         return True
+
+    def outline_doubts(self, k: int, doubts: tuple[Doubt, ...]) -> QPainterPath:
+        """Return the outlines of what is doubtful on a slice; traced once for each finding."""
+        traced_for, path = self._doubts[k]
+        if doubts is not traced_for:
+            path = QPainterPath()
+            for doubt in doubts:
+                if doubt.mask is not None:
+                    path.addPath(painting.outline(doubt.mask))
+            self._doubts[k] = doubts, path
+        return path
 
     def _find_scar_outside_wall(self, k: int) -> scar_checks.ScarOutsideWall:
         case = self._document.case

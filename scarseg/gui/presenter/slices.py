@@ -21,12 +21,13 @@ from scarseg.gui.session.inference import Inference
 from scarseg.gui.session.inference_jobs import load_gate, load_pipeline
 from scarseg.gui.session.open_case import OpenCase
 from scarseg.gui.session.session import Session
-from scarseg.gui.viewer import painting
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.filmstrip import Captioned, Filmstrip, show_grams_of, status_of
 from scarseg.gui.viewer.montage import Cell, Views
 from scarseg.gui.viewer.view_state import find_heart_region
 
+NUMBERS_MS = 15
+"""After a change the picture is painted first; its numbers follow this much later."""
 WITHHELD = "Probably no scar: weak scar is withheld (Alt+S shows it)."
 
 
@@ -49,14 +50,19 @@ class Presenter(QObject):
         self._views, self._canvas, self._strip = views, views.canvas, strip
         self._results = results
         self._bar, self._levels, self._status = bar, levels, status
-        self.measured: Measurements | None = None
+        self._measured: Measurements | None = None
         self._unmeasured = False
+        self._numbers = QTimer(self)
+        self._numbers.setSingleShot(True)
+        self._numbers.setInterval(NUMBERS_MS)
+        self._numbers.timeout.connect(self.show_numbers)
         self._laid_out: Document | None = None
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self._trace_rest)
         views.switched.connect(self.update_montage)
         levels.settled.connect(self._show_levels)
+        session.leaving.connect(self.show_numbers)
         self._follow(session.front)
 
     def _follow(self, front: OpenCaseSignals) -> None:
@@ -64,7 +70,7 @@ class Presenter(QObject):
         front.current_changed.connect(self.current_changed)
         front.ready_changed.connect(self.status_changed)
         front.pending_changed.connect(self.status_changed)
-        front.proposing_changed.connect(self.statuses_changed)
+        front.proposing_changed.connect(self.proposing_changed)
         front.doubts_changed.connect(self.doubts_changed)
         front.save_state_changed.connect(self._status.saved_changed)
 
@@ -75,6 +81,23 @@ class Presenter(QObject):
     def _open(self) -> OpenCase:
         assert self._session.current is not None
         return self._session.current
+
+    @property
+    def measured(self) -> Measurements | None:
+        """Return the measurements of the open document as it is now."""
+        if self._unmeasured and self._session.current is not None:
+            self.measure()
+        return self._measured
+
+    def show_numbers(self) -> None:
+        """Show now the numbers and remarks that wait until the picture was painted."""
+        self._numbers.stop()
+        if self._session.current is None:
+            return
+        if self._unmeasured:
+            self.measure()
+        else:
+            self._show_scar_outside_wall()
 
     def show_document(self) -> None:
         """Show the document that was just opened, and follow it."""
@@ -97,7 +120,7 @@ class Presenter(QObject):
             f"⚠ {len(warnings)}" if len(warnings) > 1 else "".join(f"⚠ {code}" for code in warnings)
         )
         self._bar.warning.setToolTip("\n".join(each.message for each in stack.warnings))
-        self.measured = None  # what is there speaks of the document before
+        self._measured = None  # what is there speaks of the document before
         self.update_montage()
         self.measure()
         self.current_changed(document.current)
@@ -131,8 +154,8 @@ class Presenter(QObject):
         for k in range(stack.n_slices):
             self._draw(k)
             self._show_status(k)
-        if self.measured is not None:
-            show_grams_of(cells.cells, self.measured)
+        if self._measured is not None:
+            show_grams_of(cells.cells, self._measured)
             self._show_scar_outside_wall()
         cells.choose(document.current)
 
@@ -193,14 +216,13 @@ class Presenter(QObject):
         self._show_status(k)
         self._draw(k)
         # Prompts alone weigh nothing: the mask they ask for must not wait for the scales.
-        if redrawn or self.measured is None or self._reads_other(k, self.measured):
-            self._unmeasured = True
-        if current.document.more_follow:
-            return
-        if self._unmeasured:
+        read_other = self._measured is None or self._reads_other(k, self._measured)
+        self._unmeasured |= redrawn or read_other
+        # Whether a case is read decides what comes next: that does not wait.
+        if read_other and not current.document.more_follow:
             self.measure()
         else:
-            self._show_scar_outside_wall()
+            self._numbers.start()
 
     def _reads_other(self, k: int, measured: Measurements) -> bool:
         """Return whether status or search for MVO of a slice are other than measured."""
@@ -221,7 +243,7 @@ class Presenter(QObject):
         self.statuses_changed()
         self._strip.choose(k)
         self._results.bars.choose(k)
-        self._show_scar_outside_wall()
+        self._numbers.start()
         if self._views.montage:
             self._views.grid.choose(k)
 
@@ -229,6 +251,12 @@ class Presenter(QObject):
         """Show the status of every slice."""
         for k in range(len(self._strip.tiles)):
             self._show_status(k)
+
+    def proposing_changed(self) -> None:
+        """Show that the models began to propose, or ended."""
+        self.statuses_changed()
+        self._unmeasured = True
+        self._numbers.start()
 
     def status_changed(self, k: int) -> None:
         """Show that a slice got ready, or waits for an answer."""
@@ -243,12 +271,13 @@ class Presenter(QObject):
 
     def doubts_changed(self) -> None:
         """Show the doubts about each slice, and on how many there are in the list."""
-        if self.measured is None:
+        measured = self.measured
+        if measured is None:
             return
         self._show_scar_outside_wall()
         for k in range(len(self._strip.tiles)):
             self._draw_marks(k)
-        self._session.remember(self.measured)
+        self._session.remember(measured)
 
     def _draw_marks(self, k: int) -> None:
         """Draw what is round the scar of a slice that lies where none is expected."""
@@ -256,23 +285,22 @@ class Presenter(QObject):
         if not canvases:
             return
         path = QPainterPath(self._tracing.marks[k])
-        for doubt in self._open.doubts.of(k):
-            if doubt.mask is not None and not self._open.document.case.readings[k].status.read:
-                path.addPath(painting.outline(doubt.mask))
+        if not self._open.document.case.readings[k].status.read:
+            path.addPath(self._tracing.outline_doubts(k, self._open.doubts.of(k)))
         for canvas in canvases:
             canvas.marks.show_path(path)
 
     def measure(self, *_what: object) -> None:
         """Measure again and show the numbers everywhere."""
-        current = self._open
-        case = current.document.case
-        self.measured, self._unmeasured = load_pipeline().measure(case), False
-        document = current.document
-        self._results.show_measurements(self.measured, case.stack, document.current)
-        self._strip.show_grams(self.measured)
+        document, proposing = self._open.document, self._open.inference.proposing
+        case = document.case
+        measured = load_pipeline().measure(case)
+        self._measured, self._unmeasured = measured, False
+        self._results.show_measurements(measured, case.stack, document.current, proposing)
+        self._strip.show_grams(measured)
         if self._cells:
-            show_grams_of(self._cells, self.measured)
-        self._session.remember(self.measured)
+            show_grams_of(self._cells, measured)
+        self._session.remember(measured)
         self._show_scar_outside_wall()
 
     def _show_scar_outside_wall(self) -> None:

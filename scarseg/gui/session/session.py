@@ -40,6 +40,7 @@ class Session(QObject):
     Signals:
         study_list_changed: studies, or what is known of them.
         opened: another case is open, or none.
+        leaving: the open case is about to be closed.
         working: (fraction or -1, what) a scan or an opening is under way; empty ``what`` ends it.
         notice: a sentence the reader must see; ``said``: one that may pass.
         images_needed: a sentence: case files wait for the folder of their images.
@@ -50,6 +51,7 @@ class Session(QObject):
 
     study_list_changed = pyqtSignal()
     opened = pyqtSignal()
+    leaving = pyqtSignal()
     working = pyqtSignal(float, str)
     notice = pyqtSignal(str)
     said = pyqtSignal(str)
@@ -377,6 +379,8 @@ class Session(QObject):
 
     def close(self) -> None:
         """Save and close the open case; the disk worker ends in its own time."""
+        if self.current is not None:
+            self.leaving.emit()
         case, self.current = self.current, None
         self.front.follow(None)
         if case is not None:

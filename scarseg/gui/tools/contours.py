@@ -15,8 +15,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import find_contours
 
+from scarseg.case.borders import trace_borders
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
 
 Position = tuple[float, float]
@@ -62,14 +62,10 @@ class Contour:
     @classmethod
     def trace(cls, mask: MaskArray) -> Contour | None:
         """Trace the largest component of a mask (row, column); None where it is empty."""
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size == 0:
+        borders = trace_borders(mask)
+        if not borders:
             return None
-        part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        found = find_contours(np.pad(part, 1).astype(np.float32), 0.5)
-        longest = max((one[:-1] for one in found), key=_area)
-        # Row i of the padded part is row i - 1 + rows[0], whose centre lies half a pixel further.
-        points = longest[:, ::-1] + (columns[0] - 0.5, rows[0] - 0.5)
+        points = max((border[:-1] for border in borders), key=_area)
         core = _smoothed(_resampled(points))
         return cls(core, _inside(core, mask.shape), mask)
 

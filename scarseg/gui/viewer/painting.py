@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PyQt6.QtCore import QByteArray, QDataStream, QLineF, QPointF, QRect, QRectF, Qt
 from PyQt6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPolygonF
-from skimage.measure import find_contours
 
+from scarseg.case.borders import trace_borders
 from scarseg.case.labels import INFARCT, Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
@@ -55,22 +55,10 @@ def cut(values: npt.NDArray[T], part: QRect) -> npt.NDArray[T]:
 def outline(mask: MaskArray) -> QPainterPath:
     """Trace a mask (row, column) in source pixels: x is column, y is row, pixel i is [i, i+1)."""
     path = QPainterPath()
-    part = bounds(mask)
-    if part.isNull():
-        return path
-    window = np.pad(cut(mask, part), 1).astype(np.float32)
-    for contour in find_contours(window, 0.5):
-        path.addPolygon(polygon_of(_corners(contour)[:, ::-1] + (part.x() - 0.5, part.y() - 0.5)))
+    for border in trace_borders(mask):
+        path.addPolygon(polygon_of(border))
         path.closeSubpath()
     return path
-
-
-def _corners(contour: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Leave out the points in the middle of a straight line; every point costs when drawn."""
-    steps = np.diff(contour, axis=0)
-    turns = np.any(np.abs(np.diff(steps, axis=0)) > 1e-6, axis=1)
-    kept: npt.NDArray[np.float64] = contour[np.concatenate(([True], turns, [True]))]
-    return kept
 
 
 def polygon_of(points: npt.NDArray[np.float64]) -> QPolygonF:
