@@ -133,6 +133,7 @@ class Reader:
 
     def wait_answer(self) -> None:
         self.wait(lambda: not self.inference.pending and self.knows_mvo())
+        self.window.presenter.show_numbers()
 
     def knows_mvo(self) -> bool:
         """Return whether MVO was looked for wherever the models drew scar, or cannot be."""
@@ -149,6 +150,7 @@ class Reader:
 
     def go_to(self, k: int) -> None:
         self.window.strip.tiles[k].clicked.emit(k)
+        self.window.presenter.show_numbers()
         assert self.document.current == k
 
     def act(self, name: str) -> None:
@@ -156,6 +158,7 @@ class Reader:
         action = self.window.actions_by_name[name]
         assert action.isEnabled(), name
         action.trigger()
+        self.window.presenter.show_numbers()  # they follow the picture a moment later
 
     def press_key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         self.qtbot.keyClick(self.window.canvas, key, modifier)
@@ -179,6 +182,7 @@ class Reader:
         for at in path[1:]:
             self.mouse(QMouseEvent.Type.MouseMove, at, button, modifiers)
         self.mouse(QMouseEvent.Type.MouseButtonRelease, path[-1], button, modifiers)
+        self.window.presenter.show_numbers()
 
     def wheel(self, turned: int, modifiers=Qt.KeyboardModifier.NoModifier, sideways=False) -> None:
         """Turn the wheel over the middle of the slice; away from the reader is positive."""
