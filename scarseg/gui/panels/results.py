@@ -142,6 +142,7 @@ class ResultsPanel(QWidget):
         for row, (key, name) in enumerate(rows.items()):
             self.figures[key] = label("", "figure", name)
             self._words[key] = label("", "quiet")
+            self._words[key].setWordWrap(True)  # a wider one would push the bars out of sight
             grid.addWidget(self.figures[key], row, 0)
             grid.addWidget(self._words[key], row, 1)
         grid.setColumnStretch(1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from PyQt6.QtWidgets import QApplication
 
 from scarseg.gui.panels.slice_bars import HIGH_ROW, LOW_ROW
 
@@ -100,3 +101,12 @@ def test_remarks_are_spelled_out_for_the_slice_in_front_alone(reading):
     ]
     results.show_remarks({1: "scar at the base", 3: "scar in fat"}, 0)
     assert results.remarks.text() == "To look at: slices 2, 4"
+
+
+def test_long_words_do_not_push_the_bars_out_of_sight(reading):
+    results = reading.window.results
+    results._figure("mvo", DASH, "MVO looked for on 16 of 17 slices with scar, and on no other")
+    QApplication.sendPostedEvents()
+    QApplication.processEvents()
+    assert results._area.widget().width() == results._area.viewport().width()
+    assert results.bars.width() < results._area.viewport().width()
