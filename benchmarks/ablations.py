@@ -30,7 +30,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "islands": ("island_mm2",),
     "previous": ("previous_with_points",),
     "obeyed": ("click_radius_mm",),
-    "one way": ("negative_adds_none", "positive_removes_none", "negative_reach_mm"),
+    "local": ("local_clicks",),
     "gate": ("gate_evidence_mm2",),
 }
 

@@ -46,7 +46,7 @@ NO_RULES = replace(
     previous_with_points=False,
     pool_reach_mm=0.0,
     click_radius_mm=0.0,
-    negative_reach_mm=0.0,
+    local_clicks=False,
     gate_evidence_mm2=0.0,
 )
 
@@ -69,23 +69,11 @@ GROUPS: dict[str, dict[str, ProposalRules]] = {
     },
     "islands": {f"{mm2:g} mm2": replace(RULES, island_mm2=mm2) for mm2 in (8.0, 15.0, 30.0, 50.0)},
     "clicks": {
-        "one by one": replace(
-            RULES, previous_with_points=False, click_radius_mm=0.0, negative_reach_mm=0.0
-        ),
-        "previous": replace(RULES, click_radius_mm=0.0, negative_reach_mm=0.0),
+        "whole": replace(RULES, local_clicks=False),
+        "local": replace(RULES, deep_click_share=0.0),
         **{
-            f"{disc:g} mm, {reach:g}": replace(RULES, click_radius_mm=disc, negative_reach_mm=reach)
-            for disc in (1.5, 2.5)
-            for reach in (0.0, 6.0, 10.0)
-        },
-        **{
-            f"one way{words}": replace(RULES, negative_adds_none=True, **more)
-            for words, more in (
-                ("", {}),
-                (", both", {"positive_removes_none": True}),
-                (", 6 mm", {"negative_reach_mm": 6.0}),
-                (", 10 mm", {"negative_reach_mm": 10.0}),
-            )
+            f"deep {mm:g} mm, {share:g}": replace(RULES, deep_click_mm=mm, deep_click_share=share)
+            for mm, share in ((2.0, 0.25), (3.0, 0.25), (3.0, 0.5))
         },
     },
 }

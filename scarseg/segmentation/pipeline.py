@@ -44,6 +44,7 @@ from scarseg.segmentation.proposal import (
     reconcile_lv_boxes,
     scar_level,
 )
+from scarseg.segmentation.scar_rules import as_shown
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
 
 SLICES_AT_ONCE = 8
@@ -245,8 +246,10 @@ def segment(
     rules = rules or rules_of(models)
     own = prompts.has_contours or (previous is not None and is_heart_from(before, previous))
     drawn = None if own or previous is None else _drawn_heart(before)
-    logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
     threshold = scar_level(prompts, drawn is not None or prompts.has_heart_prompts, rules)
+    if previous is not None and prompts.scar_points:
+        previous = as_shown(previous, before, threshold)
+    logits = predict(models, embedding, prompts, previous, heart=drawn, rules=rules)
     scar: MaskArray = logits.scar > threshold
     if prompts.no_scar:
         scar = np.zeros_like(scar)

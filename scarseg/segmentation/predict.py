@@ -34,8 +34,7 @@ from scarseg.segmentation.proposal import (
     scar_level,
 )
 from scarseg.segmentation.scar_rules import (
-    follow_direction,
-    keep_far_from_negative,
+    change_near_clicks,
     move_endocardium,
     obey_points,
     previous_answer,
@@ -94,7 +93,7 @@ def predict(
     """
     rules = rules or rules_of(models)
     answer = _predict_scar(models, embedding, prompts.scar_only, rules, previous, quick, heart)
-    return apply_heart_prompts(models, embedding, answer, prompts, rules)
+    return apply_heart_prompts(models, embedding, answer, prompts, rules, previous)
 
 
 def apply_heart_prompts(
@@ -103,13 +102,15 @@ def apply_heart_prompts(
     answer: Logits,
     prompts: SlicePrompts,
     rules: ProposalRules | None = None,
+    previous: Logits | None = None,
 ) -> Logits:
     """Apply a reader's points and box for wall and pool to a prediction.
 
     The prediction is corrected by them. The segmenter then predicts once more, from the
     corrected heart where it was trained with given walls, and with the box of the ventricle
     moved to it unless a reader drew that box; the result is corrected again. ``uncorrected``
-    keeps the prediction before all that.
+    keeps the prediction before all that. A click for scar changes ``previous``, the answer before
+    it, only near it.
     """
     raw = answer.uncorrected or answer
     if raw.wall is None or not prompts.has_heart_prompts:
@@ -122,8 +123,13 @@ def apply_heart_prompts(
     if box is None or (drawn and heart is None):
         return once
     moved = given if drawn else replace(given, lv_box=box)
-    again = _predict_scar(models, embedding, moved, rules or rules_of(models), heart=heart)
-    return replace(correct_logits(again, prompts, embedding.pixel_spacing_mm), uncorrected=raw)
+    rules, spacing = rules or rules_of(models), embedding.pixel_spacing_mm
+    again = _predict_scar(models, embedding, moved, rules, heart=heart)
+    again = replace(correct_logits(again, prompts, spacing), uncorrected=raw)
+    if not rules.local_clicks:
+        return again
+    level = scar_level(prompts, True, rules)
+    return change_near_clicks(again, previous, given, spacing, level, rules)
 
 
 def _given_heart(logits: Logits, prompts: SlicePrompts) -> HeartMasks:
@@ -172,13 +178,19 @@ def _predict_scar(
         logits = move_endocardium(logits, spacing, rules.endocardium_offset_mm)
     if not prompts.no_scar:
         level = scar_level(prompts, heart is not None, rules)
-        logits = follow_direction(
-            logits, previous, prompts, rules.negative_adds_none, rules.positive_removes_none
-        )
-        logits = keep_far_from_negative(logits, previous, prompts, spacing, rules.negative_reach_mm)
         logits = widen_wall(logits, spacing, level, rules.pool_reach_mm)
         logits = obey_points(logits, prompts, spacing, level, rules.click_radius_mm)
+        if rules.local_clicks and previous is not None:
+            before = _before_heart_prompts(previous)
+            drawn = None if heart is None else heart.wall
+            logits = change_near_clicks(logits, before, prompts, spacing, level, rules, drawn)
     return replace(logits, prompts=prompts)
+
+
+def _before_heart_prompts(logits: Logits) -> Logits:
+    """Return logits with the wall and pool that they had before a reader's prompts for them."""
+    raw = logits.uncorrected
+    return logits if raw is None else replace(raw, scar=logits.scar, prompts=logits.prompts)
 
 
 def correct_heart(

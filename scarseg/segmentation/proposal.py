@@ -41,9 +41,13 @@ class ProposalRules:
             that a reader set stays.
         pool_reach_mm: scar wins over the blood pool up to this distance from the wall.
         click_radius_mm: radius of the disc round a click for scar that follows the click.
-        negative_reach_mm: a negative click changes nothing beyond this distance; 0 is no limit.
-        negative_adds_none: a negative click adds no scar anywhere,
-        positive_removes_none: and a positive one removes none.
+        local_clicks: a click changes only the piece of scar that it names
+            (:func:`scarseg.segmentation.scar_rules.change_near_clicks`); without, a click changes
+            the whole slice.
+        negative_reach_mm: how far from the click that piece reaches where it is removed.
+        deep_click_mm: a negative click at least this deep inside scar removes all that the new
+            answer leaves out, near and far,
+        deep_click_share: where that is at most this share of the slice's scar.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box of their own.
         tight_boxes: a box is drawn round the scar inside it, since the segmenter fills a box when
@@ -74,9 +78,10 @@ class ProposalRules:
     endocardium_offset_mm: float = 0.0
     pool_reach_mm: float = 2.0
     click_radius_mm: float = 2.5
-    negative_reach_mm: float = 0.0
-    negative_adds_none: bool = True
-    positive_removes_none: bool = False
+    local_clicks: bool = True
+    negative_reach_mm: float = 6.0
+    deep_click_mm: float = 3.0
+    deep_click_share: float = 0.25
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
     tight_boxes: bool = True

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from scarseg.case.labels import MaskArray
-from scarseg.case.prompts import Point, SlicePrompts
+from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask
+from scarseg.case.prompts import Origin, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
 from scarseg.quant.components import window_around
-from scarseg.segmentation.proposal import split_heart
+from scarseg.segmentation.proposal import ProposalRules, split_heart
 from scarseg.segmentation.wall_correction import THINNEST_WALL_MM
 
 Spacing = tuple[float, float]
@@ -109,65 +109,109 @@ def obey_points(
     return logits if logits.wall is None else _as_wall(logits, made)
 
 
-def keep_far_from_negative(
+def change_near_clicks(
     logits: Logits,
     previous: Logits | None,
     prompts: SlicePrompts,
     spacing_mm: Spacing,
-    reach_mm: float,
+    level: float,
+    rules: ProposalRules,
+    heart_wall: MaskArray | None = None,
 ) -> Logits:
-    """Keep the answer before a negative click beyond ``reach_mm`` from it.
+    """Return the answer before, changed by the new one only in the piece that each click names.
 
-    Only where ``previous`` answered the same prompts without that click: it is the last point.
-    """
-    newest = _newest_point(logits, previous, prompts)
-    if newest is None or previous is None or newest.positive or reach_mm <= 0:
-        return logits
-    far = distance_to_points(logits.scar.shape, (newest,), spacing_mm) > reach_mm
+    A positive click adds the scar of the new answer that is connected with the clicked pixel. A
+    negative one removes scar that the new answer leaves out: what is connected with the clicked
+    pixel, within ``rules.negative_reach_mm``, and no deeper inside the scar than that pixel, since
+    false scar is mostly a layer along the border of true scar. One at least
+    ``rules.deep_click_mm`` deep names more than a layer, and removes all of it on the slice, where
+    that is at most ``rules.deep_click_share`` of the scar.
 
-    def kept(now: FloatArray | None, before: FloatArray | None) -> FloatArray | None:
-        return now if now is None or before is None else np.where(far, before, now)
-
-    return replace(
-        logits,
-        scar=np.where(far, previous.scar, logits.scar),
-        wall=kept(logits.wall, previous.wall),
-        blood_pool=kept(logits.blood_pool, previous.blood_pool),
-    )
-
-
-def follow_direction(
-    logits: Logits,
-    previous: Logits | None,
-    prompts: SlicePrompts,
-    negative: bool = True,
-    positive: bool = True,
-) -> Logits:
-    """Keep a negative click from adding scar, and a positive one from removing any.
-
-    Only where ``previous`` answered the same prompts without that click: it is the last point.
+    Only where ``previous`` answered the same prompts without these clicks; else ``logits``.
 
     Args:
-        negative, positive: the clicks for which this holds.
+        logits: the new answer, which obeys the clicks.
+        level: scar is where its logit is above this, in both answers.
+        heart_wall: the wall (row, column) where a reader drew it, else that of the answers.
     """
-    newest = _newest_point(logits, previous, prompts)
-    if newest is None or previous is None:
+    clicks = _new_points(logits, previous, prompts)
+    if previous is None or not clicks:
         return logits
-    if newest.positive and positive:
-        return replace(logits, scar=np.maximum(logits.scar, previous.scar))
-    if not newest.positive and negative:
-        return replace(logits, scar=np.minimum(logits.scar, previous.scar))
-    return logits
+    wall, new_wall = heart_wall, heart_wall
+    if wall is None and logits.wall is not None and previous.wall is not None:
+        wall, new_wall = split_heart(previous)[0], split_heart(logits)[0]
+    scar, made = previous.scar.copy(), np.zeros(logits.scar.shape, dtype=bool)
+    for click in clicks:
+        column, row = click.pixel
+        if not (0 <= row < scar.shape[0] and 0 <= column < scar.shape[1]):
+            continue
+        shown = scar > level
+        if wall is not None:
+            shown &= wall | made
+        if click.positive:
+            piece = (logits.scar > level) & ~shown
+            piece = _connected(piece if new_wall is None else piece & new_wall, row, column)
+            made |= piece
+        else:
+            piece = _removed(shown, logits.scar <= level, click, spacing_mm, rules)
+            made &= ~piece
+        scar[piece] = logits.scar[piece]
+    kept = replace(logits, scar=scar, wall=previous.wall, blood_pool=previous.blood_pool)
+    return kept if logits.exact else _as_wall(kept, made)
 
 
-def _newest_point(logits: Logits, previous: Logits | None, prompts: SlicePrompts) -> Point | None:
-    """Return the last point for scar where ``previous`` answered all prompts but it."""
-    points = prompts.scar_points
-    if previous is None or previous.prompts is None or not points:
-        return None
+def _removed(
+    scar: MaskArray, unwanted: MaskArray, click: Point, spacing_mm: Spacing, rules: ProposalRules
+) -> MaskArray:
+    """Return what a negative click removes of scar that the new answer leaves out."""
+    column, row = click.pixel
+    near = distance_to_points(scar.shape, (click,), spacing_mm) <= rules.negative_reach_mm
+    rows, columns = window_around(scar | near, spacing_mm, max(spacing_mm))
+    depth = np.zeros(scar.shape)
+    depth[rows, columns] = ndimage.distance_transform_edt(scar[rows, columns], sampling=spacing_mm)
+    gone, at_click = scar & unwanted, depth[row, column]
+    piece = _connected(gone & near & (depth <= at_click), row, column)
+    few = gone.sum() <= rules.deep_click_share * scar.sum()
+    return piece | gone if few and at_click >= rules.deep_click_mm else piece
+
+
+def _connected(mask: MaskArray, row: int, column: int) -> MaskArray:
+    """Return the component of a mask at a pixel, which belongs to it in any case."""
+    mask = mask.copy()
+    mask[row, column] = True
+    parts, _ = ndimage.label(mask)
+    found: MaskArray = parts == parts[row, column]
+    return found
+
+
+def as_shown(logits: Logits, labels: LabelArray, level: float) -> Logits:
+    """Return logits whose scar in the wall, above ``level``, is that of the labels (row, column).
+
+    They differ where islands were dropped, scar was withheld or painted, or another level held.
+    """
+    shown = infarct_mask(labels)
+    scar = np.where(shown, np.maximum(logits.scar, np.float32(level + WEAK_LOGIT)), logits.scar)
+    hidden = labels == Label.MYOCARDIUM
+    scar[hidden] = np.minimum(scar[hidden], np.float32(level - WEAK_LOGIT))
+    return logits if np.array_equal(scar, logits.scar) else replace(logits, scar=scar)
+
+
+def _new_points(
+    logits: Logits, previous: Logits | None, prompts: SlicePrompts
+) -> tuple[Point, ...]:
+    """Return the last points for scar where ``previous`` answered all a reader's prompts but them.
+
+    Boxes of a detector do not count: a click may have removed them.
+    """
+    if previous is None or previous.prompts is None or logits.scar.shape != previous.scar.shape:
+        return ()
     earlier = previous.prompts
-    same = earlier.scar_points == points[:-1] and earlier.boxes == prompts.boxes
-    return points[-1] if same and logits.scar.shape == previous.scar.shape else None
+    before, drawn = (
+        [b for b in one.boxes if b.origin is Origin.READER] for one in (earlier, prompts)
+    )
+    n = len(earlier.scar_points)
+    same = prompts.scar_points[:n] == earlier.scar_points and before == drawn
+    return prompts.scar_points[n:] if same else ()
 
 
 def previous_answer(

@@ -1,4 +1,4 @@
-"""Rules on logits: scar over pool, obeyed clicks, local negative clicks, what a network is fed."""
+"""Rules on logits: scar over pool, obeyed and local clicks, what a network is fed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from scarseg.case.prompts import Box, Point, SlicePrompts
+from scarseg.case.labels import Label
+from scarseg.case.prompts import Box, Origin, Point, SlicePrompts
 from scarseg.models import Logits
-from scarseg.segmentation.proposal import split_heart
+from scarseg.segmentation.proposal import RULES, ProposalRules, split_heart
 from scarseg.segmentation.scar_rules import (
-    follow_direction,
-    keep_far_from_negative,
+    as_shown,
+    change_near_clicks,
     obey_points,
     previous_answer,
     widen_wall,
@@ -97,38 +99,9 @@ def test_the_later_click_wins() -> None:
 
 
 def test_clicks_for_the_wall_are_no_clicks_for_scar() -> None:
-    from scarseg.case.labels import Label
-
     prompts = SlicePrompts(points=(Point(50.5, 30.5, True, Label.MYOCARDIUM),))
     one = answer(NO_SCAR > 0)
     assert obey_points(one, prompts, SPACING, 0.0, 2.5) is one
-
-
-def test_a_negative_click_changes_nothing_far_away() -> None:
-    boxes = (Box(0, 0, 60, 60),)
-    before = Logits(logits_of(WALL), logits_of(POOL), logits_of(WALL), prompts=SlicePrompts(boxes))
-    after = answer(NO_SCAR > 0)
-    click = SlicePrompts(boxes, (Point(50.5, 30.5, False),))
-    kept = keep_far_from_negative(after, before, click, SPACING, 5.0)
-    away = np.hypot((ROWS - 30) * SPACING[0], (COLUMNS - 50) * SPACING[1])
-    assert np.array_equal(kept.scar[away > 5], before.scar[away > 5])
-    assert np.array_equal(kept.scar[away <= 5], after.scar[away <= 5])
-
-
-def test_other_prompts_are_answered_anew() -> None:
-    boxes = (Box(0, 0, 60, 60),)
-    before = Logits(logits_of(WALL), prompts=SlicePrompts(boxes))
-    after = Logits(logits_of(NO_SCAR > 0))
-    negative = Point(50.5, 30.5, False)
-    positive = Point(50.5, 30.5, True)
-    for prompts in (
-        SlicePrompts(boxes, (positive,)),
-        SlicePrompts((), (negative,)),
-        SlicePrompts(boxes, (positive, negative)),
-    ):
-        assert keep_far_from_negative(after, before, prompts, SPACING, 5.0) is after
-    prompts = SlicePrompts(boxes, (negative,))
-    assert keep_far_from_negative(after, None, prompts, SPACING, 5.0) is after
 
 
 def test_a_network_is_fed_what_a_reader_set_and_nothing_else() -> None:
@@ -144,17 +117,117 @@ def test_a_network_is_fed_what_a_reader_set_and_nothing_else() -> None:
     assert np.array_equal(fed.wall > 0, WALL)
 
 
-def test_a_negative_click_adds_no_scar_and_a_positive_one_removes_none() -> None:
-    boxes = (Box(10, 10, 50, 50),)
-    before = replace(answer(COLUMNS > 30), prompts=SlicePrompts(boxes))
-    other = answer(ROWS > 30)
-    negative = SlicePrompts(boxes, (Point(40.5, 20.5, False),))
-    positive = SlicePrompts(boxes, (Point(40.5, 20.5, True),))
-    removed = follow_direction(other, before, negative).scar > 0
-    assert np.array_equal(removed, (COLUMNS > 30) & (ROWS > 30))
-    added = follow_direction(other, before, positive).scar > 0
-    assert np.array_equal(added, (COLUMNS > 30) | (ROWS > 30))
-    assert follow_direction(other, before, positive, positive=False) is other
-    assert follow_direction(other, before, negative, negative=False) is other
-    moved = replace(negative, boxes=(Box(11, 10, 50, 50),))
-    assert follow_direction(other, before, moved) is other, "another box was drawn too"
+BOXES = (Box(0, 0, 60, 60),)
+AROUND = np.degrees(np.arctan2((ROWS - 30) * SPACING[0], (COLUMNS - 30) * SPACING[1]))
+"""Direction of pixels: 0 to the right (columns), 90 down (rows)."""
+
+
+def scar_between(first: float, last: float) -> np.ndarray:
+    turned = AROUND - first
+    return WALL & (turned >= 0) & (turned < last - first)
+
+
+def clicked(
+    before: np.ndarray, after: np.ndarray, *clicks: tuple[int, int, bool], rules: object = RULES
+) -> tuple[np.ndarray, Logits, Logits]:
+    """Return scar in the wall after clicks (row, column, positive), with both answers.
+
+    ``after`` is what the network finds with the clicks.
+    """
+    assert isinstance(rules, ProposalRules)
+    earlier = replace(answer(before), prompts=SlicePrompts(BOXES))
+    points = tuple(Point(column + 0.5, row + 0.5, yes) for row, column, yes in clicks)
+    prompts = SlicePrompts(BOXES, points)
+    new = obey_points(answer(after), prompts, SPACING, 0.0, rules.click_radius_mm)
+    kept = change_near_clicks(new, earlier, prompts, SPACING, 0.0, rules)
+    return (kept.scar > 0) & split_heart(kept)[0], earlier, kept
+
+
+@pytest.mark.parametrize("found", ["nothing", "everything", "the other half"])
+def test_a_negative_click_only_removes_and_only_near(found: str) -> None:
+    before = scar_between(-90, 90)
+    after = {"nothing": before & False, "everything": WALL, "the other half": WALL & ~before}[found]
+    rules = replace(RULES, deep_click_share=0.0)
+    scar, _, kept = clicked(before, after, (30, 50, False), rules=rules)  # 10 mm to the right
+    away = np.hypot((ROWS - 30) * SPACING[0], (COLUMNS - 50) * SPACING[1])
+    assert not scar[30, 50]
+    assert not (scar & ~before).any()
+    assert np.array_equal(scar[away > 6.0], before[away > 6.0])
+    assert np.array_equal(split_heart(kept)[0], WALL), "wall and pool are those before"
+
+
+def test_a_negative_click_at_the_border_takes_the_layer_and_leaves_what_lies_deeper() -> None:
+    before = scar_between(-60, 60)
+    outermost = [c for c in range(60) if before[30, c]][-1]
+    scar, *_ = clicked(before, before & False, (30, outermost, False))
+    depth = ndimage.distance_transform_edt(before, sampling=SPACING)
+    gone = before & ~scar
+    assert gone.sum() > 1
+    assert depth[gone].max() <= depth[30, outermost]
+    assert scar[depth > depth[30, outermost]].all()
+
+
+def test_a_negative_click_takes_nothing_that_the_click_is_not_connected_with() -> None:
+    near, beside = scar_between(-8, 8), scar_between(22, 40)
+    scar, *_ = clicked(near | beside, near & False, (30, 50, False))
+    assert not scar[30, 50]
+    assert np.array_equal(scar & beside, beside)
+
+
+def test_a_deep_negative_click_removes_all_that_is_few_enough() -> None:
+    """2 mm deep in the wall, with a piece elsewhere that the new answer leaves out."""
+    before, elsewhere = scar_between(-90, 90), scar_between(170, 180)
+    after = before & (RADIUS_MM < 12)
+    for share, stays in ((0.25, False), (0.0, True)):
+        rules = replace(RULES, deep_click_mm=1.5, deep_click_share=share)
+        scar, *_ = clicked(before | elsewhere, after, (30, 50, False), rules=rules)
+        assert (scar & elsewhere).any() is np.bool_(stays)
+    shallow = replace(RULES, deep_click_mm=3.0)
+    scar, *_ = clicked(before | elsewhere, after, (30, 50, False), rules=shallow)
+    assert np.array_equal(scar & elsewhere, elsewhere)
+
+
+@pytest.mark.parametrize("found", ["nothing", "everything", "here and elsewhere"])
+def test_a_positive_click_only_adds_and_only_what_it_is_connected_with(found: str) -> None:
+    before, here, elsewhere = scar_between(60, 90), scar_between(-20, 20), scar_between(-120, -90)
+    after = {"nothing": here & False, "everything": WALL, "here and elsewhere": here | elsewhere}
+    scar, *_ = clicked(before, after[found], (30, 50, True))
+    assert scar[30, 50]
+    assert scar[before].all()
+    if found == "here and elsewhere":
+        disc = np.hypot((ROWS - 30) * SPACING[0], (COLUMNS - 50) * SPACING[1]) <= 2.5
+        assert np.array_equal(scar, before | here | (disc & (WALL | POOL)))
+
+
+def test_two_clicks_at_once_are_both_obeyed() -> None:
+    before = scar_between(-90, 0)
+    scar, *_ = clicked(before, before & False, (40, 30, True), (20, 30, False))
+    assert scar[40, 30]
+    assert not scar[20, 30]
+
+
+def test_other_prompts_are_answered_anew() -> None:
+    before = replace(answer(scar_between(-90, 0)), prompts=SlicePrompts(BOXES))
+    new, click = answer(scar_between(0, 90)), (Point(50.5, 30.5, True),)
+    detected = (Box(0, 0, 60, 60, Origin.DETECTOR, 0.5),)
+    for prompts, same in (
+        (SlicePrompts(BOXES, click), False),
+        (SlicePrompts((*BOXES, *detected), click), False),
+        (SlicePrompts((Box(1, 0, 60, 60),), click), True),
+        (SlicePrompts((), click), True),
+        (SlicePrompts(BOXES), True),
+    ):
+        assert (change_near_clicks(new, before, prompts, SPACING, 0.0, RULES) is new) is same
+    assert change_near_clicks(new, None, SlicePrompts(BOXES, click), SPACING, 0.0, RULES) is new
+
+
+def test_an_answer_is_changed_as_its_labels_show_it() -> None:
+    """Islands that were dropped stay away, and scar that was painted stays."""
+    logits = answer(scar_between(-90, 0))
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[POOL], labels[WALL] = Label.BLOOD_POOL, Label.MYOCARDIUM
+    painted = scar_between(-30, 30)
+    labels[painted] = Label.SCAR
+    for level in (0.0, -0.5):
+        shown = as_shown(logits, labels, level).scar > level
+        assert np.array_equal(shown & WALL, painted)
