@@ -23,7 +23,7 @@ from scarseg.segmentation import predict
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import reader_mind as mind
+from benchmarks import reader_decisions as decisions
 from scarseg import models
 from scarseg.case.labels import LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.prompts import Box, Point, SlicePrompts
@@ -178,18 +178,18 @@ def corrected(
 ) -> list[float]:
     """Correct a slice as the scripted reader does; give its Dice after each correction."""
     prompts, labels, logits = proposal.prompts, proposal.labels, proposal.logits
-    reached = [mind.agreement(infarct_mask(labels), scar)]
+    reached = [decisions.agreement(infarct_mask(labels), scar)]
     while reached[-1] < GOOD_DICE and len(reached) <= MOST_CORRECTIONS:
-        act = mind.correct(scar, infarct_mask(labels), prompts, spacing, rng)
-        if isinstance(act, mind.DrawBox):
+        act = decisions.correct(scar, infarct_mask(labels), prompts, spacing, rng)
+        if isinstance(act, decisions.DrawBox):
             prompts = replace(prompts, boxes=(*prompts.boxes, act.box))
-        elif isinstance(act, mind.DeleteBox):
+        elif isinstance(act, decisions.DeleteBox):
             kept = [box for k, box in enumerate(prompts.boxes) if k != act.index]
             prompts = replace(prompts, boxes=tuple(kept))
         else:
             prompts = prompts.with_point(act.point)
         labels, logits = pipeline.segment(loaded, proposal.embedding, prompts, labels, logits)
-        reached.append(mind.agreement(infarct_mask(labels), scar))
+        reached.append(decisions.agreement(infarct_mask(labels), scar))
     return reached
 
 

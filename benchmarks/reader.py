@@ -3,19 +3,19 @@
     python benchmarks/reader.py EMIDEC [--patients validation|tuning|P005,...] [--view large]
 
 The window is the program's own, offscreen, with the shipped weights, on studies written as DICOM.
-The reader acts by events of keyboard and mouse alone, with a jittered hand, on all slices in the
-montage (M): when all are proposed, a slice without scar where scar is proposed gets N; a slice
-with scar whose Dice is under 0.75 is corrected in its cell (a drag of the contour where the wall is
-to blame, unless --without-wall; a box where the mask is bad or there is none, Del on a box of false
-scar, a click into the largest error of a fair mask) until it
-reaches that or three corrections were made; then Shift+Enter accepts all the rest as seen, and
+The reader acts by events of keyboard and mouse alone, which miss by a millimetre or two, on all
+slices in the montage (M): when all are proposed, a slice without scar where scar is proposed gets
+N; a slice with scar whose Dice is under 0.75 is corrected in its cell (a drag of the contour where
+the wall is to blame, unless --without-wall; a box where the mask is bad or there is none, Del on a
+box of false scar, a click into the largest error of a fair mask) until it reaches that or three
+corrections were made; then Shift+Enter accepts all the rest as seen, and
 Tab opens the next study. With --view large, slice after slice is read by itself instead, each
 with its own Enter or N.
 
 Dice is that of scar, MVO included. Steps are what the program itself counts and exports
 (n_interactions): every prompt drawn, moved or deleted, and every Enter, N and Shift+Enter; the
 last is one step, counted on the first slice that it accepts. Acts are all keys, clicks and drags,
-taking a tool in hand, choosing a slice and Tab included.
+choosing a tool, choosing a slice and Tab included.
 
 Waiting runs from each event until the window can go on, painted: from Tab (or the drop of the
 folder, for the first patient) until the first proposed slice stands there, then until all are
@@ -46,8 +46,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 
-from benchmarks import reader_mind as mind
-from benchmarks.reader_hand import Hand, pump_until
+from benchmarks import reader_decisions as decisions
+from benchmarks.reader_input import WindowDriver, pump_until
 from benchmarks.reader_tables import (
     GOOD_DICE,
     MOST_CORRECTIONS,
@@ -68,83 +68,85 @@ from scarseg.training.cases import INNER, VALIDATION
 from tests.emidec import case_names, wrap_emidec
 
 
-def read_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
+def read_slice(driver: WindowDriver, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
     """Read the slice shown large, knowing its labels (row, column), and leave it."""
-    gestures, scar = hand.n_gestures, infarct_mask(truth)
-    one = correct_slice(hand, truth, rng)
-    hand.press("accept" if scar.any() or not hand.found.any() else "no_scar")
-    one.gestures = hand.n_gestures - gestures
+    gestures, scar = driver.n_gestures, infarct_mask(truth)
+    one = correct_slice(driver, truth, rng)
+    driver.press("accept" if scar.any() or not driver.found.any() else "no_scar")
+    one.gestures = driver.n_gestures - gestures
     return one
 
 
-def glance_at(hand: Hand, k: int, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
+def read_cell(
+    driver: WindowDriver, k: int, truth: LabelArray, rng: np.random.Generator
+) -> SliceRead:
     """Read a slice in the montage: do something only where it is wrong."""
-    gestures, scar = hand.n_gestures, infarct_mask(truth)
-    hand.reach_into(k)
-    one = correct_slice(hand, truth, rng)
-    if not scar.any() and hand.found.any():
-        hand.choose_slice()
-        hand.press("no_scar")
-    one.gestures = hand.n_gestures - gestures
+    gestures, scar = driver.n_gestures, infarct_mask(truth)
+    driver.go_to_cell(k)
+    one = correct_slice(driver, truth, rng)
+    if not scar.any() and driver.found.any():
+        driver.choose_slice()
+        driver.press("no_scar")
+    one.gestures = driver.n_gestures - gestures
     return one
 
 
-def correct_slice(hand: Hand, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
+def correct_slice(driver: WindowDriver, truth: LabelArray, rng: np.random.Generator) -> SliceRead:
     """Correct a slice until it is good enough, three times at most."""
-    spacing, scar = hand.case.stack.pixel_spacing_mm, infarct_mask(truth)
-    one = SliceRead(hand.slice_index, int(scar.sum()), [mind.agreement(hand.found, scar)])
+    spacing, scar = driver.case.stack.pixel_spacing_mm, infarct_mask(truth)
+    one = SliceRead(driver.slice_index, int(scar.sum()), [decisions.agreement(driver.found, scar)])
     while scar.any() and one.dice[-1] < GOOD_DICE and len(one.acts) < MOST_CORRECTIONS:
-        act: mind.Correction | DragContour | None = None
-        if hand.drags_wall:
+        act: decisions.Correction | DragContour | None = None
+        if driver.drags_wall:
             # A box is the cheaper beginning where a drag alone would not be enough.
             worth = WORTH if one.acts else 1.0
-            act = drag_wall(truth, hand.seen, GOOD_DICE, worth, rng)
+            act = drag_wall(truth, driver.seen, GOOD_DICE, worth, rng)
         if act is None:
-            act = mind.correct(scar, hand.found, hand.prompts, spacing, rng)
-        one.acts.append(do(hand, act))
-        one.answers_s.append(hand.waits[-1][1])
-        one.dice.append(mind.agreement(hand.found, scar))
+            act = decisions.correct(scar, driver.found, driver.prompts, spacing, rng)
+        one.acts.append(carry_out(driver, act))
+        one.answers_s.append(driver.waits[-1][1])
+        one.dice.append(decisions.agreement(driver.found, scar))
     return one
 
 
-def do(hand: Hand, act: mind.Correction | DragContour) -> str:
+def carry_out(driver: WindowDriver, act: decisions.Correction | DragContour) -> str:
     """Carry out a correction; return its word."""
     if isinstance(act, DragContour):
-        hand.drag_contour(act)
+        driver.drag_contour(act)
         return "wall"
-    if isinstance(act, mind.DrawBox):
-        hand.drag_box(act.box)
+    if isinstance(act, decisions.DrawBox):
+        driver.drag_box(act.box)
         return "box"
-    if isinstance(act, mind.DeleteBox):
-        hand.delete_box(act.index)
+    if isinstance(act, decisions.DeleteBox):
+        driver.delete_box(act.index)
         return "del"
-    hand.click(act.point)
+    driver.click(act.point)
     return "+" if act.point.positive else "-"
 
 
 def read_patient(
-    hand: Hand, name: str, truth: LabelArray, seed: int, montage: bool = True
+    driver: WindowDriver, name: str, truth: LabelArray, seed: int, montage: bool = True
 ) -> PatientRead:
-    """Read every slice of the study on the desk; truth uint8 (slice, row, column)."""
-    case = hand.case
+    """Read every slice of the open study; truth uint8 (slice, row, column)."""
+    case = driver.case
     if truth.shape != case.labels.shape:
         raise ValueError(f"{name}: the reference is not of this stack")
-    hands = [rng_for(seed, name, k, 0, Habit.CLICKS) for k in range(len(truth))]
+    generators = [rng_for(seed, name, k, 0, Habit.CLICKS) for k in range(len(truth))]
     slices = []
     if montage:
-        hand.show_montage()
-        hand.wait_for_all()
-        slices = [glance_at(hand, k, truth[k], rng) for k, rng in enumerate(hands)]
-        hand.accept_the_rest()
-    while not hand.all_read:
-        k = hand.slice_index
-        slices.append(read_slice(hand, truth[k], hands[k]))
+        driver.show_montage()
+        driver.wait_for_all()
+        slices = [read_cell(driver, k, truth[k], rng) for k, rng in enumerate(generators)]
+        driver.accept_the_rest()
+    while not driver.all_read:
+        k = driver.slice_index
+        slices.append(read_slice(driver, truth[k], generators[k]))
     for one in slices:
         one.steps = case.slice_interactions[one.slice_index]
     scar, found = infarct_mask(truth), infarct_mask(case.labels)
     reference = measure_labels(truth, case.stack, [reading.status for reading in case.readings])
-    waits, gestures, looked_s = hand.put_down()
-    dice = mind.agreement(found, scar) if scar.any() else None
+    waits, gestures, looked_s = driver.take_counts()
+    dice = decisions.agreement(found, scar) if scar.any() else None
     grams = measure(case).scar_mass_g
     return PatientRead(
         name, slices, waits, case.interactions, gestures, dice, grams, reference.scar_mass_g,
@@ -153,30 +155,34 @@ def read_patient(
 
 
 def read_list(
-    hand: Hand, folder: Path, truths: Mapping[str, LabelArray], seed: int, montage: bool = True
+    driver: WindowDriver,
+    folder: Path,
+    truths: Mapping[str, LabelArray],
+    seed: int,
+    montage: bool = True,
 ) -> list[PatientRead]:
     """Drop a folder of studies on the window and read one after the other, by Tab."""
 
     def opened() -> bool:
-        current = hand.window.session.current
-        return current is not None and current is not before and hand.answered()
+        current = driver.window.session.current
+        return current is not None and current is not before and driver.answered()
 
     before = None
-    hand.drop(folder, opened)
+    driver.drop(folder, opened)
     read: list[PatientRead] = []
     for turn in range(len(truths)):
-        before = hand.window.session.current
-        name = hand.case.stack.patient_id
-        read.append(read_patient(hand, name, truths[name], seed, montage))
+        before = driver.window.session.current
+        name = driver.case.stack.patient_id
+        read.append(read_patient(driver, name, truths[name], seed, montage))
         if turn + 1 < len(truths):
-            hand.press("next_study", opened)
+            driver.press("next_study", opened)
     return read
 
 
-# The desk
+# The program
 
 
-def sit_down(script: Callable[[MainWindow], None], store: Path) -> None:
+def run_program(script: Callable[[MainWindow], None], store: Path) -> None:
     """Start the program as its command does and let a script use the window."""
     qt = app.application()
 
@@ -241,11 +247,11 @@ def main() -> None:
             print(f"program started, weights loaded: {time.perf_counter() - begin:.2f} s")
             print(f"others ask {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores\n")
             watch = film_into(options.film, window) if options.film else None
-            hand, montage = Hand(window, options.look, watch), options.view == "montage"
-            hand.drags_wall = not options.without_wall
-            read.extend(read_list(hand, studies, truths, options.seed, montage))
+            driver, montage = WindowDriver(window, options.look, watch), options.view == "montage"
+            driver.drags_wall = not options.without_wall
+            read.extend(read_list(driver, studies, truths, options.seed, montage))
 
-        sit_down(script, Path(home) / "cases")
+        run_program(script, Path(home) / "cases")
     if len(read) < len(names):
         sys.exit("The reading broke off.")
     print_patients(read)

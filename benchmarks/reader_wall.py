@@ -1,9 +1,9 @@
 """When a reader drags a contour of the wall, and from where to where.
 
-The reader sees the contours, has those of the reference in mind, and knows from experience what
+The reader sees the contours, knows those of the reference, and knows from experience what
 scar a drag leaves, since scar follows the wall as the window says. Of the drags that bring a
-contour to where it belongs, beside a piece of the scar's error, the one that mends most is made, by
-a mouse that is off by a normal error of 1 mm; none where it would not be worth its time.
+contour to where it belongs, beside a piece of the scar's error, the one that corrects most is
+made, by a mouse that is off by a normal error of 1 mm; none where it would not be worth its time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.reader_mind import agreement
+from benchmarks.reader_decisions import agreement
 from scarseg.case.labels import Label, LabelArray, infarct_mask, without_infarct
 from scarseg.case.stack import FloatArray
 from scarseg.gui.tools.contours import (
@@ -67,7 +67,7 @@ class SeenSlice:
 def drag_wall(
     truth: LabelArray, seen: SeenSlice, good: float, worth: float, rng: np.random.Generator
 ) -> DragContour | None:
-    """Choose the drag that mends most of the scar; None where none is worth it.
+    """Choose the drag that corrects most of the scar; None where none is worth it.
 
     Args:
         truth: labels of the reference (row, column).

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import reader_mind as mind
+from benchmarks import reader_decisions as decisions
 from benchmarks.reader import read_list
-from benchmarks.reader_hand import Hand
+from benchmarks.reader_input import WindowDriver
 from benchmarks.reader_tables import GOOD_DICE
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label, LabelArray
@@ -54,8 +54,8 @@ def reads(request, make_reader: Callable[..., Reader], phantom_stack: Stack, tmp
     study(phantom_stack, "DIFFERS", 2, tmp_path / "list")
     truths = {"AGREES": phantom_labels(), "DIFFERS": other_opinion()}
     seated.wait(lambda: seated.session.models)
-    hand = Hand(seated.window)
-    listed = read_list(hand, tmp_path / "list", truths, seed=0, montage=request.param)
+    driver = WindowDriver(seated.window)
+    listed = read_list(driver, tmp_path / "list", truths, seed=0, montage=request.param)
     return seated, {one.name: one for one in listed}
 
 
@@ -131,8 +131,8 @@ SPACING = (1.5, 1.25)
 
 def test_what_nobody_found_gets_a_box_by_an_unsteady_hand():
     scar = slice_with(NEAR)
-    act = mind.correct(scar, slice_with(), SlicePrompts(), SPACING, np.random.default_rng(1))
-    assert isinstance(act, mind.DrawBox)
+    act = decisions.correct(scar, slice_with(), SlicePrompts(), SPACING, np.random.default_rng(1))
+    assert isinstance(act, decisions.DrawBox)
     tight = Box(10, 10, 18, 20)
     assert 0.5 < act.box.intersection_over_union(tight) < 1
 
@@ -140,27 +140,27 @@ def test_what_nobody_found_gets_a_box_by_an_unsteady_hand():
 def test_a_bad_mask_gets_a_box_before_clicks():
     scar, found = slice_with((10, 20, 10, 22)), slice_with((10, 20, 10, 14))
     proposed = SlicePrompts((Box(9, 9, 15, 21, Origin.DETECTOR, 0.9),))
-    act = mind.correct(scar, found, proposed, SPACING, np.random.default_rng(1))
-    assert isinstance(act, mind.DrawBox)
+    act = decisions.correct(scar, found, proposed, SPACING, np.random.default_rng(1))
+    assert isinstance(act, decisions.DrawBox)
     drawn = SlicePrompts((*proposed.boxes, act.box))
-    act = mind.correct(scar, found, drawn, SPACING, np.random.default_rng(1))
-    assert isinstance(act, mind.Click)
+    act = decisions.correct(scar, found, drawn, SPACING, np.random.default_rng(1))
+    assert isinstance(act, decisions.Click)
 
 
 def test_one_box_holds_what_lies_together_and_the_largest_missing_piece_of_what_is_apart():
     near, speck = slice_with((10, 20, 10, 18), (12, 18, 20, 30)), slice_with((12, 18, 20, 30))
-    act = mind.correct(near, speck, SlicePrompts(), SPACING, np.random.default_rng(1))
+    act = decisions.correct(near, speck, SlicePrompts(), SPACING, np.random.default_rng(1))
     assert act.box.intersection_over_union(Box(10, 10, 30, 20)) > 0.5
     apart = slice_with(NEAR, FAR)
-    act = mind.correct(apart, slice_with(), SlicePrompts(), SPACING, np.random.default_rng(1))
+    act = decisions.correct(apart, slice_with(), SlicePrompts(), SPACING, np.random.default_rng(1))
     assert act.box.intersection_over_union(Box(50, 40, 60, 50)) > 0.5
 
 
 def test_a_box_of_false_scar_is_deleted():
     scar, boxes = slice_with(NEAR), (Box(9, 9, 19, 21), Box(49, 39, 61, 51))
     found = slice_with(NEAR, FAR)
-    act = mind.correct(scar, found, SlicePrompts(boxes), SPACING, np.random.default_rng(1))
-    assert act == mind.DeleteBox(1)
+    act = decisions.correct(scar, found, SlicePrompts(boxes), SPACING, np.random.default_rng(1))
+    assert act == decisions.DeleteBox(1)
 
 
 @pytest.mark.parametrize("positive", [True, False])
@@ -169,7 +169,7 @@ def test_a_click_stays_inside_the_largest_error(positive):
     if not positive:
         scar, found = found, scar
     for seed in range(20):
-        act = mind.correct(scar, found, SlicePrompts(), SPACING, np.random.default_rng(seed))
-        assert isinstance(act, mind.Click) and act.point.positive is positive
+        act = decisions.correct(scar, found, SlicePrompts(), SPACING, np.random.default_rng(seed))
+        assert isinstance(act, decisions.Click) and act.point.positive is positive
         column, row = act.point.pixel
         assert (scar ^ found)[row, column]

@@ -1,9 +1,9 @@
-"""A hand at the real window: keys, drags and clicks as events, and a watch that times the waiting.
+"""Send keys, drags and clicks to the real window as events, and time the waiting.
 
-Waiting runs from the event that the hand sends (the release of the button, the press of the key)
+Waiting runs from the event that is sent (the release of the button, the press of the key)
 until the window can go on: the slice that is then in front shows its proposal, or the answer to
-the prompt, and is painted. Nothing is called on the program but what reads its state. The hand
-works in whichever view is in sight: on the slice shown large, or in the cells of the montage.
+the prompt, and is painted. Nothing is called on the program but what reads its state. Events
+go to whichever view is shown: on the slice shown large, or in the cells of the montage.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def pump_until(condition: Callable[[], object], what: str, patience_s: float = P
         raise TimeoutError(what)
 
 
-class Hand:
-    """Eyes and hand of a reader. Positions are source pixels (column, row).
+class WindowDriver:
+    """Operates the window as a reader does. Positions are source pixels (column, row).
 
     Args:
         look_s: how long the reader looks before every act; 0 is a reader faster than any.
@@ -89,18 +89,18 @@ class Hand:
 
     @property
     def slice_index(self) -> int:
-        """Return which slice the hand is at: the large one, or that of the cell it went to."""
+        """Return which slice is read: the large one, or that of the cell."""
         in_cell = self._cell is not None and self.window.views.montage
         return self._cell if self._cell is not None and in_cell else self._document.current
 
     @property
     def found(self) -> MaskArray:
-        """Return the scar on the slice at hand, bool (row, column)."""
+        """Return the scar on the slice that is read, bool (row, column)."""
         return infarct_mask(self.case.labels[self.slice_index])
 
     @property
     def seen(self) -> SeenSlice:
-        """Return what the slice at hand shows."""
+        """Return what the slice that is read shows."""
         k, stack = self.slice_index, self.case.stack
         under_scar, labels = self._document.labels_under_scar[k], self.case.labels[k]
         current = self.window.session.current
@@ -162,7 +162,7 @@ class Hand:
 
     @property
     def canvas(self) -> Canvas:
-        """Return the view that the hand is over."""
+        """Return the view of the slice that is read."""
         views = self.window.views
         return views.grid.cells[self.slice_index].canvas if views.montage else views.canvas
 
@@ -188,25 +188,25 @@ class Hand:
             self.press("accept_seen", lambda: self.all_read)
         self._cell = None
 
-    def put_down(self) -> tuple[list[tuple[str, float]], int, float]:
+    def take_counts(self) -> tuple[list[tuple[str, float]], int, float]:
         """Return waits, number of gestures and time looked so far, and begin anew."""
         told = self.waits, self.n_gestures, self.looked_s
         self.waits, self.n_gestures, self.looked_s = [], 0, 0.0
         return told
 
-    def take(self, tool: str) -> None:
-        """Take a tool in hand unless it is there."""
+    def choose_tool(self, tool: str) -> None:
+        """Choose a tool unless it is chosen."""
         if not self.window.actions_by_name[tool].isChecked():
             self.press(tool)
 
     # Mouse
 
-    def reach_into(self, k: int) -> None:
-        """Work on this slice of the montage from now on: the hand need only go there."""
+    def go_to_cell(self, k: int) -> None:
+        """Work on this slice of the montage from now on."""
         self._cell = k
 
     def choose_slice(self) -> None:
-        """Click on the line beneath the picture of the slice at hand."""
+        """Click on the line beneath the picture of the slice that is read."""
         cell = self.window.views.grid.cells[self.slice_index]
         at = QPointF(cell.width() / 2, cell.height() - CAPTION / 2)
         self._look()
@@ -217,27 +217,27 @@ class Hand:
 
     def drag_box(self, box: Box) -> None:
         """Drag a new box; with Ctrl, so that no border of another one is taken."""
-        self.take("box")
+        self.choose_tool("box")
         corners = np.array([(box.column0, box.row0), (box.column1, box.row1)])
         path = [tuple(corners[0] + share * (corners[1] - corners[0])) for share in (0, 0.3, 0.7, 1)]
         self._stroke(path, ANEW, "box")
 
     def click(self, point: Point) -> None:
         """Click where scar is missing; with Alt where it is false."""
-        self.take("point")
+        self.choose_tool("point")
         word = "this too" if point.positive else "not this"
         self._stroke([(point.column, point.row)], PLAIN if point.positive else AWAY, word)
 
     def drag_contour(self, drag: DragContour) -> None:
         """Drag a contour of the wall from where it is to where it belongs."""
-        self.take("contour")
+        self.choose_tool("contour")
         start, end = np.array(drag.start), np.array(drag.end)
         path = [tuple(start + share * (end - start)) for share in (0, 0.3, 0.7, 1)]
         self._stroke(path, PLAIN, "wall")
 
     def delete_box(self, index: int) -> None:
         """Choose a box by a click on its border and press Del."""
-        self.take("box")
+        self.choose_tool("box")
         box = self.prompts.boxes[index]
         for share in (0.25, 0.75, 0.4, 0.6, 0.1, 0.9):
             at = (box.column0 + share * box.width, box.row0)

@@ -1,6 +1,6 @@
 """What a reader who knows the scar does about a slice: the cheapest correction of what is wrong.
 
-The reader sees picture, mask and prompts of one slice and has the reference in mind. The hand is
+The reader sees picture, mask and prompts of one slice and knows the reference. The mouse is
 imprecise: box edges are off by a normal error of 1.5 mm, clicks by 1 mm, but a click stays
 inside the error that it is meant for.
 """
@@ -19,7 +19,7 @@ from scarseg.training.prompts import bounding_box, components
 
 EDGE_MM, CLICK_MM = 1.5, 1.0
 BAD = 0.65
-"""A mask whose Dice is below this is not mended by clicks: its scar gets a box."""
+"""A mask whose Dice is below this is not corrected by clicks: its scar gets a box."""
 UNSEEN = 0.1
 """A piece of scar of which less than this share is found gets a box, not a click."""
 LARGE = 0.25
@@ -122,7 +122,7 @@ def _wrong_box(scar: MaskArray, found: MaskArray, prompts: SlicePrompts) -> int 
 def draw_box(
     part: MaskArray, pixel_spacing_mm: tuple[float, float], rng: np.random.Generator
 ) -> Box:
-    """Draw a box round a piece of scar as a hand does: half a pixel generous, edges off."""
+    """Draw a box round a piece of scar with a mouse: half a pixel generous, edges off."""
     column0, row0, column1, row1 = bounding_box(part)
     off = rng.normal(0, EDGE_MM, 4) / np.tile(pixel_spacing_mm[::-1], 2)
     corners = np.array([column0 - 0.5, row0 - 0.5, column1 + 0.5, row1 + 0.5]) + off
