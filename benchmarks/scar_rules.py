@@ -70,10 +70,9 @@ GROUPS: dict[str, dict[str, ProposalRules]] = {
     "islands": {f"{mm2:g} mm2": replace(RULES, island_mm2=mm2) for mm2 in (8.0, 15.0, 30.0, 50.0)},
     "clicks": {
         "whole": replace(RULES, local_clicks=False),
-        "local": replace(RULES, deep_click_share=0.0),
         **{
-            f"deep {mm:g} mm, {share:g}": replace(RULES, deep_click_mm=mm, deep_click_share=share)
-            for mm, share in ((2.0, 0.25), (3.0, 0.25), (3.0, 0.5))
+            f"{share:g}/mm": replace(RULES, negative_far_share_per_mm=share)
+            for share in (0.0, 0.02, 0.03, 0.04, 0.05)
         },
     },
 }

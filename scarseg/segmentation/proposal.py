@@ -45,9 +45,8 @@ class ProposalRules:
             (:func:`scarseg.segmentation.scar_rules.change_near_clicks`); without, a click changes
             the whole slice.
         negative_reach_mm: how far from the click that piece reaches where it is removed.
-        deep_click_mm: a negative click at least this deep inside scar removes all that the new
-            answer leaves out, near and far,
-        deep_click_share: where that is at most this share of the slice's scar.
+        negative_far_share_per_mm: a negative click also removes scar beyond that piece, at most
+            this share of the slice's scar for every mm that it lies inside the scar.
         island_mm2: components of scar smaller than this are dropped from a proposal.
         box_island_mm2: smaller components of automatic scar get no box of their own.
         tight_boxes: a box is drawn round the scar inside it, since the segmenter fills a box when
@@ -80,8 +79,7 @@ class ProposalRules:
     click_radius_mm: float = 2.5
     local_clicks: bool = True
     negative_reach_mm: float = 6.0
-    deep_click_mm: float = 3.0
-    deep_click_share: float = 0.25
+    negative_far_share_per_mm: float = 0.04
     island_mm2: float = 30.0
     box_island_mm2: float = 40.0
     tight_boxes: bool = True

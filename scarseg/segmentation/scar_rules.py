@@ -123,9 +123,9 @@ def change_near_clicks(
     A positive click adds the scar of the new answer that is connected with the clicked pixel. A
     negative one removes scar that the new answer leaves out: what is connected with the clicked
     pixel, within ``rules.negative_reach_mm``, and no deeper inside the scar than that pixel, since
-    false scar is mostly a layer along the border of true scar. One at least
-    ``rules.deep_click_mm`` deep names more than a layer, and removes all of it on the slice, where
-    that is at most ``rules.deep_click_share`` of the scar.
+    false scar is mostly a layer along the border of true scar; and anywhere on the slice what the
+    new answer leaves out most clearly, more of it for a click deeper inside the scar, which names
+    more than a thin layer.
 
     Only where ``previous`` answered the same prompts without these clicks; else ``logits``.
 
@@ -153,7 +153,7 @@ def change_near_clicks(
             piece = _connected(piece if new_wall is None else piece & new_wall, row, column)
             made |= piece
         else:
-            piece = _removed(shown, logits.scar <= level, click, spacing_mm, rules)
+            piece = _removed(shown, logits.scar, level, click, spacing_mm, rules)
             made &= ~piece
         scar[piece] = logits.scar[piece]
     kept = replace(logits, scar=scar, wall=previous.wall, blood_pool=previous.blood_pool)
@@ -161,18 +161,26 @@ def change_near_clicks(
 
 
 def _removed(
-    scar: MaskArray, unwanted: MaskArray, click: Point, spacing_mm: Spacing, rules: ProposalRules
+    scar: MaskArray,
+    logits: FloatArray,
+    level: float,
+    click: Point,
+    spacing_mm: Spacing,
+    rules: ProposalRules,
 ) -> MaskArray:
-    """Return what a negative click removes of scar that the new answer leaves out."""
+    """Return what a negative click removes of scar, by the logits of the new answer."""
     column, row = click.pixel
     near = distance_to_points(scar.shape, (click,), spacing_mm) <= rules.negative_reach_mm
     rows, columns = window_around(scar | near, spacing_mm, max(spacing_mm))
     depth = np.zeros(scar.shape)
     depth[rows, columns] = ndimage.distance_transform_edt(scar[rows, columns], sampling=spacing_mm)
-    gone, at_click = scar & unwanted, depth[row, column]
-    piece = _connected(gone & near & (depth <= at_click), row, column)
-    few = gone.sum() <= rules.deep_click_share * scar.sum()
-    return piece | gone if few and at_click >= rules.deep_click_mm else piece
+    unwanted, at_click = scar & (logits <= level), depth[row, column]
+    piece = _connected(unwanted & near & (depth <= at_click), row, column)
+    most = int(rules.negative_far_share_per_mm * at_click * scar.sum())
+    clearest = np.sort(logits[unwanted])
+    if most < clearest.size:
+        unwanted &= logits < clearest[most]
+    return piece | unwanted
 
 
 def _connected(mask: MaskArray, row: int, column: int) -> MaskArray:

@@ -147,7 +147,7 @@ def clicked(
 def test_a_negative_click_only_removes_and_only_near(found: str) -> None:
     before = scar_between(-90, 90)
     after = {"nothing": before & False, "everything": WALL, "the other half": WALL & ~before}[found]
-    rules = replace(RULES, deep_click_share=0.0)
+    rules = replace(RULES, negative_far_share_per_mm=0.0)
     scar, _, kept = clicked(before, after, (30, 50, False), rules=rules)  # 10 mm to the right
     away = np.hypot((ROWS - 30) * SPACING[0], (COLUMNS - 50) * SPACING[1])
     assert not scar[30, 50]
@@ -174,17 +174,21 @@ def test_a_negative_click_takes_nothing_that_the_click_is_not_connected_with() -
     assert np.array_equal(scar & beside, beside)
 
 
-def test_a_deep_negative_click_removes_all_that_is_few_enough() -> None:
-    """2 mm deep in the wall, with a piece elsewhere that the new answer leaves out."""
-    before, elsewhere = scar_between(-90, 90), scar_between(170, 180)
-    after = before & (RADIUS_MM < 12)
-    for share, stays in ((0.25, False), (0.0, True)):
-        rules = replace(RULES, deep_click_mm=1.5, deep_click_share=share)
-        scar, *_ = clicked(before | elsewhere, after, (30, 50, False), rules=rules)
-        assert (scar & elsewhere).any() is np.bool_(stays)
-    shallow = replace(RULES, deep_click_mm=3.0)
-    scar, *_ = clicked(before | elsewhere, after, (30, 50, False), rules=shallow)
-    assert np.array_equal(scar & elsewhere, elsewhere)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.05, 1.0])
+def test_a_negative_click_removes_elsewhere_the_clearest_and_only_so_much(share: float) -> None:
+    before, elsewhere = scar_between(-90, 90), scar_between(150, 180)
+    shown, (row, column) = before | elsewhere, (30, 50)
+    earlier = replace(answer(shown), prompts=SlicePrompts(BOXES))
+    new = answer(before)
+    new.scar[elsewhere] = -1 - AROUND[elsewhere] / 100
+    prompts = SlicePrompts(BOXES, (Point(column + 0.5, row + 0.5, False),))
+    rules = replace(RULES, negative_far_share_per_mm=share)
+    scar = change_near_clicks(new, earlier, prompts, SPACING, 0.0, rules).scar > 0
+    depth = ndimage.distance_transform_edt(shown, sampling=SPACING)[row, column]
+    gone = elsewhere & ~scar
+    most = int(share * depth * shown.sum())
+    assert gone.sum() == min(most, elsewhere.sum())
+    assert not gone.any() or AROUND[gone].min() >= AROUND[elsewhere & scar].max(initial=-180)
 
 
 @pytest.mark.parametrize("found", ["nothing", "everything", "here and elsewhere"])
