@@ -280,7 +280,7 @@ def test_rules_in_use_are_those_that_replays_and_weights_were_made_with() -> Non
         "click_radius_mm": 2.5,
         "local_clicks": True,
         "negative_reach_mm": 6.0,
-        "negative_far_share_per_mm": 0.04,
+        "negative_far_share_per_mm": 0.03,
         "gate_evidence_mm2": 75.0,
         "gate_slices": 3,
         "island_mm2": 30.0,
