@@ -44,7 +44,7 @@ from scarseg.segmentation.proposal import (
     reconcile_lv_boxes,
     scar_level,
 )
-from scarseg.segmentation.scar_rules import as_shown
+from scarseg.segmentation.scar_rules import as_shown, keep_clicked_out
 from scarseg.segmentation.wall_correction import HeartMasks, is_heart_from
 
 SLICES_AT_ONCE = 8
@@ -202,7 +202,8 @@ def awaits_mvo(case: Case, slice_index: int) -> bool:
 def mvo_changes(case: Case, slices: Sequence[int] | None = None) -> list[Change]:
     """Build the changes that label MVO in the scar of the models, once all slices are proposed.
 
-    Empty where the stack has no remote wall to compare with: MVO then stays unknown.
+    A core that a reader's negative click removed from the scar stays out of it. Empty where the
+    stack has no remote wall to compare with: MVO then stays unknown.
 
     Args:
         case: labels of all slices.
@@ -220,6 +221,8 @@ def mvo_changes(case: Case, slices: Sequence[int] | None = None) -> list[Change]
     labels = propose_mvo(case.stack.pixels, case.labels, case.stack.pixel_spacing_mm)
     if labels is None:
         return []
+    for k in waiting:
+        keep_clicked_out(labels[k], case.labels[k], case.readings[k].prompts)
     return [
         case.change("Propose MVO", k, replace(case.readings[k], mvo_sought=True), labels[k])
         for k in waiting

@@ -126,10 +126,12 @@ def apply_heart_prompts(
     rules, spacing = rules or rules_of(models), embedding.pixel_spacing_mm
     again = _predict_scar(models, embedding, moved, rules, heart=heart)
     again = replace(correct_logits(again, prompts, spacing), uncorrected=raw)
-    if not rules.local_clicks:
+    if previous is None or not rules.local_clicks:
         return again
+    # Prompts for the wall may be as new as the click: its scar alone is that before.
+    before = replace(previous, wall=again.wall, blood_pool=again.blood_pool)
     level = scar_level(prompts, True, rules)
-    return change_near_clicks(again, previous, given, spacing, level, rules)
+    return change_near_clicks(again, before, given, spacing, level, rules)
 
 
 def _given_heart(logits: Logits, prompts: SlicePrompts) -> HeartMasks:

@@ -192,6 +192,17 @@ def _connected(mask: MaskArray, row: int, column: int) -> MaskArray:
     return found
 
 
+def keep_clicked_out(labels: LabelArray, before: LabelArray, prompts: SlicePrompts) -> None:
+    """Restore, in labels (row, column), what became infarct round a negative click for scar."""
+    added = infarct_mask(labels) & ~infarct_mask(before)
+    for point in prompts.scar_points:
+        column, row = point.pixel
+        inside = 0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]
+        if inside and not point.positive and added[row, column]:
+            core = _connected(added, row, column)
+            labels[core] = before[core]
+
+
 def as_shown(logits: Logits, labels: LabelArray, level: float) -> Logits:
     """Return logits whose scar in the wall, above ``level``, is that of the labels (row, column).
 

@@ -15,6 +15,7 @@ from scarseg.segmentation.proposal import RULES, ProposalRules, split_heart
 from scarseg.segmentation.scar_rules import (
     as_shown,
     change_near_clicks,
+    keep_clicked_out,
     obey_points,
     previous_answer,
     widen_wall,
@@ -223,6 +224,20 @@ def test_other_prompts_are_answered_anew() -> None:
     ):
         assert (change_near_clicks(new, before, prompts, SPACING, 0.0, RULES) is new) is same
     assert change_near_clicks(new, None, SlicePrompts(BOXES, click), SPACING, 0.0, RULES) is new
+
+
+def test_a_core_that_was_clicked_out_of_the_scar_does_not_come_back_as_mvo() -> None:
+    before = np.zeros(SHAPE, dtype=np.uint8)
+    before[POOL], before[WALL] = Label.BLOOD_POOL, Label.MYOCARDIUM
+    before[scar_between(-90, 90)] = Label.SCAR
+    before[29:32, 48:52] = before[9:12, 29:31] = Label.MYOCARDIUM
+    labels = before.copy()
+    labels[29:32, 48:52] = labels[20:22, 31:33] = Label.MVO
+    expected = labels.copy()
+    expected[29:32, 48:52] = Label.MYOCARDIUM
+    clicks = (Point(49.5, 30.5, False), Point(31.5, 20.5, True), Point(70.5, 30.5, False))
+    keep_clicked_out(labels, before, SlicePrompts(BOXES, clicks))
+    assert np.array_equal(labels, expected)
 
 
 def test_an_answer_is_changed_as_its_labels_show_it() -> None:
