@@ -117,7 +117,7 @@ def write_results(
             write_case(placer, store.case_path(settings.cases, job.summary), case, settings.force)
     except OutputError as error:
         raise placer.error_at_target(error) from error
-    tables = further_rows(case, record, settings)
+    tables = further_rows(case, record, settings, None if page is None else page.report)
     return StackResult(record, tables=tables, files=tuple(placer.staged))
 
 

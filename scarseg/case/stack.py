@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,7 @@ class Stack:
         """Identifier in files: the series UID, plus the part where a series was split."""
         return f"{self.series_uid}_{self.part}" if self.part else self.series_uid
 
-    @property
+    @cached_property
     def normal(self) -> Vector:
         """The unit slice normal, pointing from the first slice to the last (base to apex)."""
         row = np.asarray(self.orientation[:3], dtype=np.float64)

@@ -39,6 +39,24 @@ def remove_islands(
     return np.asarray(kept[pieces], dtype=np.bool_)
 
 
+def fill_holes(mask: MaskArray) -> MaskArray:
+    """Return a mask (row, column) with its holes filled, as ``ndimage.binary_fill_holes``.
+
+    A hole is not joined to the edge by four neighbours. One search within the bounding rectangle
+    takes a fraction of the time of repeated dilation.
+    """
+    filled = mask.copy()
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return filled
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    empty = np.ones((rows[-1] - rows[0] + 3, columns[-1] - columns[0] + 3), dtype=bool)
+    empty[1:-1, 1:-1] = ~mask[box]
+    pieces, _ = ndimage.label(empty, FOUR_NEIGHBOURS)
+    filled[box] = (pieces != pieces[0, 0])[1:-1, 1:-1]
+    return filled
+
+
 def connected_to_seeds(mask: MaskArray, seeds: MaskArray) -> MaskArray:
     """Keep the components (eight neighbours) of a mask (row, column) that hold a seed."""
     pieces, n = ndimage.label(mask, EIGHT_NEIGHBOURS)

@@ -20,6 +20,7 @@ from scarseg.case.labels import Label, LabelArray, wall_mask
 from scarseg.case.prompts import InsertionPoint
 from scarseg.case.stack import FloatArray, Stack
 from scarseg.quant import wall_geometry
+from scarseg.quant.components import fill_holes
 from scarseg.quant.segments import Level, propose_levels
 
 SEPTUM_FACES = (-1.0, -1.0, 0.0)
@@ -100,7 +101,7 @@ def blood_share_outside(stack: Stack, labels: LabelArray, index: int) -> Profile
     """
     one = labels[index]
     image = stack.pixels[index]
-    cavity = ndimage.binary_fill_holes(wall_mask(one)) & ~wall_mask(one)
+    cavity = fill_holes(wall_mask(one)) & ~wall_mask(one)
     centre = wall_geometry.ring_centre(one)
     muscle = image[one == Label.MYOCARDIUM]
     if centre is None or not cavity.any() or not muscle.size:
@@ -131,6 +132,8 @@ def epicardial_radii_mm(
         return np.zeros(int(wall_geometry.FULL_TURN))
     reach = np.hypot((rows + 0.5 - centre[1]) * row_mm, (columns + 0.5 - centre[0]) * column_mm)
     distance = np.arange(step, float(reach.max()) + max(stack.pixel_spacing_mm), step)
+    nearest = float(reach.min()) - 2 * max(stack.pixel_spacing_mm)
+    distance = distance[distance >= nearest]  # nearer to the centre there is no wall
     tiled = np.broadcast_to(distance, (int(wall_geometry.FULL_TURN), len(distance)))
     inside = sample_rays(stack, wall, centre, tiled) > 0.5
     last = len(distance) - 1 - np.argmax(inside[:, ::-1], axis=1)

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
+from scarseg.quant.components import fill_holes
 from scarseg.quant.remote import N_SD, RemoteSignal, propose_remote
 
 OUTSIDE_SHARE = 0.1
@@ -61,7 +62,7 @@ def dark_cores(scar: MaskArray, wall: MaskArray) -> MaskArray:
     ring, bright = np.pad(wall[box], 1), np.pad(scar[box], 1)
     labelled, n = ndimage.label(ring & ~bright)
     components = np.asarray(labelled, dtype=np.intp)
-    outside = ~ndimage.binary_fill_holes(ring | bright)
+    outside = ~fill_holes(ring | bright)
     pool = ~(ring | bright | outside)
     on_scar, on_pool, on_outside = (
         _component_faces(components, n, side) for side in (bright, pool, outside)

@@ -20,7 +20,7 @@ from scipy import ndimage
 from scarseg.case.case import Case
 from scarseg.case.labels import MaskArray, infarct_mask, wall_mask
 from scarseg.case.stack import FloatArray
-from scarseg.quant.components import window_around
+from scarseg.quant.components import fill_holes, window_around
 
 SECTOR_DEGREES = 60.0
 """Width of the sector a reader picks with one click."""
@@ -171,7 +171,7 @@ def remote_sector(
     """
     if not wall.any():
         return np.zeros_like(wall)
-    row, column = ndimage.center_of_mass(ndimage.binary_fill_holes(wall))
+    row, column = ndimage.center_of_mass(fill_holes(wall))
     y = (at[1] - 0.5 - row) * pixel_spacing_mm[0]
     x = (at[0] - 0.5 - column) * pixel_spacing_mm[1]
     centre = np.degrees(np.arctan2(y, x))
@@ -184,9 +184,12 @@ def mid_wall(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> MaskArra
     """Return the deeper half of a wall (row, column): the voxels furthest from both borders."""
     if not wall.any():
         return wall
-    depth = ndimage.distance_transform_edt(np.pad(wall, 1), sampling=pixel_spacing_mm)
+    box = window_around(wall, pixel_spacing_mm)  # distances cost by area
+    near, middle = wall[box], np.zeros_like(wall)
+    depth = ndimage.distance_transform_edt(np.pad(near, 1), sampling=pixel_spacing_mm)
     depth = np.asarray(depth)[1:-1, 1:-1]
-    return np.asarray(wall & (depth >= np.median(depth[wall])), dtype=np.bool_)
+    middle[box] = near & (depth >= np.median(depth[near]))
+    return middle
 
 
 def ring_angles(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
@@ -194,7 +197,7 @@ def ring_angles(wall: MaskArray, pixel_spacing_mm: tuple[float, float]) -> npt.N
 
     From the image's right, clockwise on the screen, measured in mm.
     """
-    row, column = ndimage.center_of_mass(ndimage.binary_fill_holes(wall))
+    row, column = ndimage.center_of_mass(fill_holes(wall))
     y = (np.arange(wall.shape[0]) - row) * pixel_spacing_mm[0]
     x = (np.arange(wall.shape[1]) - column) * pixel_spacing_mm[1]
     return np.asarray(np.degrees(np.arctan2(y[:, None], x[None, :])), dtype=np.float64)

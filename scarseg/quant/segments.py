@@ -223,7 +223,7 @@ def segment_map(
         if level is None or centre is None:
             continue
         numbers[k][wall] = segment_at(
-            wall_geometry.pixel_angles(stack, centre)[wall], angles[k], level
+            wall_geometry.pixel_angles(stack, centre, wall), angles[k], level
         )
     return numbers
 
@@ -284,7 +284,7 @@ class _SegmentScale:
         self, labels: LabelArray, stack: Stack, segments: SegmentArray, density: float
     ) -> None:
         masks = (wall_mask(labels), infarct_mask(labels), labels == Label.MVO)
-        self.counts = [_count(mask, segments) for mask in masks]
+        self.counts = [count_voxels(mask, segments) for mask in masks]
         self.depths = [slice_depths_mm(stack, convention) for convention in MassConvention]
         self.area_mm2 = stack.pixel_spacing_mm[0] * stack.pixel_spacing_mm[1]
         self.density = density
@@ -302,7 +302,7 @@ class _SegmentScale:
         )
 
 
-def _count(mask: MaskArray, segments: SegmentArray) -> npt.NDArray[np.int64]:
+def count_voxels(mask: MaskArray, segments: SegmentArray) -> npt.NDArray[np.int64]:
     """Count the voxels of a mask by (slice, segment number)."""
     counted = [
         np.bincount(numbers[one], minlength=len(SEGMENTS) + 1)

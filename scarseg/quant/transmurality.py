@@ -25,6 +25,7 @@ from scarseg.quant.segments import (
     Level,
     Segment,
     SegmentArray,
+    count_voxels,
     propose_levels,
     segment_at,
 )
@@ -102,7 +103,12 @@ def measure_transmurality(
     numbers = np.concatenate([one[0] for one in rays]) if rays else np.zeros(0, np.uint8)
     shares = np.concatenate([one[1] for one in rays]) if rays else np.zeros(0)
     shown = SEGMENTS if (segments == 17).any() else SEGMENTS[:16]
-    return tuple(_of_segment(one, labels, segments, shares[numbers == one.number]) for one in shown)
+    wall = count_voxels(segments > 0, segments)
+    scar = count_voxels(infarct_mask(labels), segments)
+    return tuple(
+        _of_segment(one, wall[:, one.number], scar[:, one.number], shares[numbers == one.number])
+        for one in shown
+    )
 
 
 def ray_shares(
@@ -141,9 +147,10 @@ def ray_shares(
     row = np.floor(centre[1] + np.sin(turn) * distance / row_mm).astype(np.intp)
     column = np.floor(centre[0] + np.cos(turn) * distance / column_mm).astype(np.intp)
     inside = (row >= 0) & (row < labels.shape[0]) & (column >= 0) & (column < labels.shape[1])
-    row, column = np.where(inside, row, 0), np.where(inside, column, 0)
-    through = np.count_nonzero(wall[row, column] & inside, axis=1)
-    scarred = np.count_nonzero(infarct[row, column] & inside, axis=1)
+    place = np.where(inside, row * labels.shape[1] + column, 0)
+    met = np.take(wall.astype(np.uint8) + infarct, place) * inside  # 1 wall, 2 scar
+    through = np.count_nonzero(met, axis=1)
+    scarred = np.count_nonzero(met == 2, axis=1)
     shares = np.full(RAYS, np.nan)
     np.divide(scarred, through, out=shares, where=through > 0)
     return angles, shares
@@ -162,13 +169,11 @@ def _slice_rays(
 
 def _of_segment(
     segment: Segment,
-    labels: LabelArray,
-    segments: SegmentArray,
+    wall: npt.NDArray[np.int64],
+    scar: npt.NDArray[np.int64],
     shares: npt.NDArray[np.float64],
 ) -> Transmurality:
-    here = segments == segment.number
-    wall = np.count_nonzero(here, axis=(1, 2))
-    scar = np.count_nonzero(here & infarct_mask(labels), axis=(1, 2))
+    """Return the transmurality of a segment from its voxels (slice,) and the shares of its rays."""
     shown = wall > 0
     scarred = shares[shares > 0]
     mean = largest = extent = None

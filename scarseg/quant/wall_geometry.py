@@ -8,12 +8,14 @@ same heart has the same order of angles.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from scarseg.case.labels import Label, LabelArray, MaskArray, wall_mask
 from scarseg.case.stack import Stack
+from scarseg.quant.components import fill_holes
 
 Angles = npt.NDArray[np.float64]
 
@@ -46,21 +48,29 @@ def ring_centre(labels: LabelArray) -> tuple[float, float] | None:
     wall = wall_mask(labels)
     if not wall.any():
         return None
-    filled = _fill_holes(wall)
-    column, row = _mass_centre(filled)
-    pool = labels == Label.BLOOD_POOL
-    if pool.any() and not (filled & ~wall)[int(row), int(column)]:
-        return _mass_centre(pool)
+    column, row, is_closed = _filled_centre(wall)
+    if not is_closed:
+        pool = labels == Label.BLOOD_POOL
+        if pool.any():
+            return _mass_centre(pool)
     return column, row
 
 
-def _fill_holes(mask: MaskArray) -> MaskArray:
-    """Return a mask (row, column) with its holes filled; searched within its bounding box."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    filled = mask.copy()
-    filled[box] = ndimage.binary_fill_holes(mask[box])
-    return filled
+def _filled_centre(wall: MaskArray) -> tuple[float, float, bool]:
+    """Return the centre (column, row) of a wall and all that it encloses, and if that is a cavity.
+
+    Remembered for the last slices: levels, segments, rays and insertion all ask for it.
+    """
+    return _centre_of_packed(wall.shape, np.packbits(wall).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _centre_of_packed(shape: tuple[int, int], packed: bytes) -> tuple[float, float, bool]:
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=shape[0] * shape[1])
+    wall = bits.reshape(shape).astype(bool)
+    filled = fill_holes(wall)
+    column, row = _mass_centre(filled)
+    return column, row, bool((filled & ~wall)[int(row), int(column)])
 
 
 def _mass_centre(mask: MaskArray) -> tuple[float, float]:
@@ -76,9 +86,7 @@ def is_closed_ring(labels: LabelArray) -> bool:
     wall = wall_mask(labels)
     if not wall.any():
         return False
-    filled = _fill_holes(wall)
-    column, row = _mass_centre(filled)
-    return bool((filled & ~wall)[int(row), int(column)])
+    return _filled_centre(wall)[2]
 
 
 def is_apical_cap(labels: LabelArray) -> bool:
@@ -99,14 +107,12 @@ def angle_of(stack: Stack, centre: tuple[float, float], column: float, row: floa
     )
 
 
-def pixel_angles(stack: Stack, centre: tuple[float, float]) -> Angles:
-    """Return the angle of every pixel centre (row, column), 0 to 360 degrees."""
+def pixel_angles(stack: Stack, centre: tuple[float, float], mask: MaskArray) -> Angles:
+    """Return the angles (voxel,) of the pixels of a mask (row, column), 0 to 360 degrees."""
     row_mm, column_mm = stack.pixel_spacing_mm
-    y = (np.arange(stack.rows) + 0.5 - centre[1]) * row_mm
-    x = (np.arange(stack.columns) + 0.5 - centre[0]) * column_mm
-    return normalize_degrees(
-        angle_direction(stack) * np.degrees(np.arctan2(y[:, None], x[None, :]))
-    )
+    rows, columns = np.nonzero(mask)
+    y, x = (rows + 0.5 - centre[1]) * row_mm, (columns + 0.5 - centre[0]) * column_mm
+    return normalize_degrees(angle_direction(stack) * np.degrees(np.arctan2(y, x)))
 
 
 def normalize_degrees(angles: Angles) -> Angles:

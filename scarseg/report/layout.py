@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from io import BytesIO
 from typing import Any
@@ -140,9 +141,15 @@ def line_height_mm(size: float) -> float:
 
 def width_mm(text: str, size: float) -> float:
     """Return the width of a line as it is set."""
-    font = FontProperties(size=size)
-    points = text_to_path.get_text_width_height_descent(text, font, False)[0]
-    return float(points) * _MM_PER_INCH / _POINTS_PER_INCH
+    points = _points_wide(text) * (size / text_to_path.FONT_SCALE)
+    return points * _MM_PER_INCH / _POINTS_PER_INCH
+
+
+@lru_cache(maxsize=4096)
+def _points_wide(text: str) -> float:
+    """Return the width of a line in the size in which matplotlib measures text of any size."""
+    font = FontProperties(size=text_to_path.FONT_SCALE)
+    return float(text_to_path.get_text_width_height_descent(text, font, False)[0])
 
 
 def wrap_text(text: str, width: float, size: float) -> list[str]:

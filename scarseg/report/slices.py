@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from contourpy import contour_generator
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from scipy import ndimage
 
 from scarseg.case.case import Case
@@ -163,7 +166,10 @@ def _outline(panel: Axes, stack: Stack, mask: MaskArray, colour: str, width: flo
     padded = np.pad(mask, 1).astype(np.float64)
     x = (np.arange(padded.shape[1]) - 0.5) * column_mm
     y = (np.arange(padded.shape[0]) - 0.5) * row_mm
-    panel.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=[width])
+    # What Axes.contour draws, without its axes limits, colour maps and labels.
+    lines: Any = contour_generator(x, y, padded).lines(0.5)
+    outline = LineCollection(lines, colors=[colour], linewidths=[width])
+    panel.add_collection(outline, autolim=False)
 
 
 def _caption(

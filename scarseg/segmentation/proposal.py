@@ -14,7 +14,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray
 from scarseg.case.prompts import Box, Origin, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Detection, Logits, Structure
-from scarseg.quant.components import inside_boxes, remove_islands
+from scarseg.quant.components import fill_holes, inside_boxes, remove_islands
 
 
 class ScarSource(StrEnum):
@@ -282,7 +282,7 @@ def split_heart(logits: Logits) -> tuple[MaskArray, MaskArray]:
     heart = np.zeros_like(predicted)
     # Holes lie within the bounding rectangle: filling only there saves most of a large slice.
     for around in ndimage.find_objects(predicted.astype(np.uint8)):
-        heart[around] = ndimage.binary_fill_holes(largest_component(predicted[around]))
+        heart[around] = fill_holes(largest_component(predicted[around]))
     stronger = logits.wall >= logits.blood_pool
     wall = heart & np.where(wall == (logits.blood_pool > 0), stronger, wall)
     return wall, heart & ~wall

@@ -33,6 +33,7 @@ from scarseg.case.labels import Label, LabelArray, MaskArray, infarct_mask, wall
 from scarseg.case.prompts import Box, Point, SlicePrompts
 from scarseg.case.stack import FloatArray
 from scarseg.models import Logits
+from scarseg.quant.components import fill_holes
 from scarseg.segmentation.proposal import bounding_box, largest_component, split_heart
 
 SIGMA_MM = 14.0
@@ -157,7 +158,7 @@ class HeartBorders:
         """Return the masks; ``tidy`` keeps the largest component and fills its holes."""
         whole: MaskArray = self.outer > 0
         if tidy:
-            whole = ndimage.binary_fill_holes(largest_component(whole))
+            whole = fill_holes(largest_component(whole))
         pool = whole & (self.pool > 0)
         return HeartMasks(whole & ~pool, pool)
 
