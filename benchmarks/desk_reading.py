@@ -131,8 +131,7 @@ def click(driver: Any, rows: Any) -> None:
     driver.key(Qt.Key.Key_P)
     wall = np.argwhere(driver.document.labels >= Label.MYOCARDIUM)
     waits, undos = [], []
-    answered: list[int] = []
-    driver.inference.pending_changed.connect(lambda _: answered.append(driver.painted.n))
+    answers = _Answers(driver)
     rng = np.random.default_rng(7)
     for n in range(24):
         row, column = wall[rng.integers(len(wall))]
@@ -140,20 +139,39 @@ def click(driver: Any, rows: Any) -> None:
         alt = ALT if n % 4 == 3 else Qt.KeyboardModifier.NoModifier
         driver.mouse(PRESS, at, modifier=alt)
         QApplication.processEvents()
+        answers.forget()
         begin = time.monotonic()
         driver.mouse(RELEASE, at, modifier=alt)
         if not driver.inference.pending:
             raise RuntimeError("the click was not asked of the model")
-        waits.append(driver.until(lambda: _painted_since(driver, answered)) - begin)
+        waits.append(driver.until(answers.painted) - begin)
         if n % 3 == 2:
             undos.append(driver.painting(partial(driver.key, Qt.Key.Key_Z, CONTROL)))
     rows["click to mask, slice embedded"] = (waits, 0.050)
     rows["undo of a click and its mask"] = (undos, FRAME_S)
 
 
-def _painted_since(driver: Any, answered: list[int]) -> bool:
-    """Return whether the slice was painted after its answer had come."""
-    return not driver.inference.pending and driver.painted.n > answered[-1]
+class _Answers:
+    """Notice when the slice was painted after the answer to a click had come."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._painted_before: int | None = None
+        driver.inference.pending_changed.connect(self._changed)
+
+    def forget(self) -> None:
+        """Wait for the answer to the next click."""
+        self._painted_before = None
+
+    def _changed(self, _slice: int) -> None:
+        # Later changes, as when MVO was looked for, are painted only where they show anything.
+        if self._painted_before is None and not self._driver.inference.pending:
+            self._painted_before = self._driver.painted.n
+
+    def painted(self) -> bool:
+        """Return whether the answer has come and been painted."""
+        before = self._painted_before
+        return before is not None and self._driver.painted.n > before
 
 
 def draw(driver: Any, rows: Any) -> None:
