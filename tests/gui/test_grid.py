@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import QApplication
 from scarseg.case.history import SliceStatus
 from scarseg.case.labels import Label
 from scarseg.case.stack import Stack
+from scarseg.gui.tools.contours import HeartContours
 from scarseg.gui.viewer import montage as viewer_montage
 from scarseg.gui.viewer.canvas import Canvas
 from scarseg.gui.viewer.montage import Cell
@@ -120,6 +121,19 @@ def test_m_shows_all_slices_and_back_again(reading):
     assert window.actions_by_name["montage"].isChecked()
     reading.press_key(Qt.Key.Key_M)
     assert not window.views.montage and window.strip.isVisible() and window.canvas.isVisible()
+
+
+def test_a_fine_drag_of_a_contour_counts_with_the_tool_for_contours_alone(montage):
+    """Three screen pixels: a click to other tools, to this one half a voxel and more of wall."""
+    reading, labels = montage.reader, montage.reader.document.labels
+    endocardium = HeartContours.trace(reading.document.labels_under_scar[2]).endocardium
+    column, row = endocardium.points[endocardium.nearest((0.0, 30.0))[0]]
+    step = 3 / montage.cell(2).canvas.screen_per_pixel
+    for tool, counts in (("box", False), ("contour", True)):
+        reading.act(tool)
+        before = labels.copy()
+        montage.drag(2, (column, row), (column - step, row))
+        assert (reading.document.labels != before).any() == counts
 
 
 def test_cells_say_how_their_slices_stand(montage):

@@ -18,6 +18,8 @@ from scarseg.gui.viewer.view_state import ViewState
 
 CLICK = 4.0
 """A press that moves less than this, in screen pixels, is a click."""
+PULL = 2.0
+"""The same with the tool for contours, to which a click means nothing and a pixel much."""
 
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 MIDDLE = Qt.MouseButton.MiddleButton
@@ -190,7 +192,7 @@ class Canvas(PointerView):
         self, at: tools_prompts.Position, event: QMouseEvent, clicked: bool, right: bool
     ) -> None:
         drag, self._drag = self._drag, None
-        if drag is not None and not clicked:
+        if drag is not None and self._pulls(event):
             self._box = None
             self._release_contour(drag, at)
         elif self.tool == "point":
@@ -217,14 +219,18 @@ class Canvas(PointerView):
 
     def _show_drag(self, drag: ContourDrag, event: QMouseEvent) -> None:
         """Show wall and blood pool as a release here would leave them."""
-        away = event.position() - self._pressed_at
-        if hypot(away.x(), away.y()) < CLICK:
+        if not self._pulls(event):
             return
         self.setCursor(Qt.CursorShape.ClosedHandCursor)
         contours = drag.contours(self.to_source(event.position()))
         moved = drag.moved(contours, self._labels, self._under_scar)
         self._draw_contour(contours, drag.border)
         self._draw_labels(self._labels if moved is None else moved.labels)
+
+    def _pulls(self, event: QMouseEvent) -> bool:
+        """Return whether the mouse went far enough from its press to drag a contour."""
+        away = event.position() - self._pressed_at
+        return hypot(away.x(), away.y()) >= (PULL if self.tool == "contour" else CLICK)
 
     def _release_contour(self, drag: ContourDrag, at: tools_prompts.Position) -> None:
         contours = drag.contours(at)
