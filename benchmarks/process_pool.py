@@ -26,6 +26,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scarseg.batch.compact_rows import compact
 from scarseg.batch.models import BatchSettings, measure_job
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import StackResult
@@ -102,7 +103,8 @@ def queue_cost(n: int) -> None:
     queued = most = memory_mb()
     kept = []
     for _, one in run_jobs(partial(send_result, result=result), jobs, 2):
-        kept.append(one)
+        assert isinstance(one, StackResult)
+        kept.append(compact(one))
         most = max(most, memory_mb()) if len(kept) % 500 == 0 else most
     print(
         f"{n} stacks of {len(result.record.slices)} slices: {before:.0f} MB before,"
@@ -113,10 +115,12 @@ def queue_cost(n: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queued", type=int, default=10_000)
+    parser.add_argument("--no-crash", action="store_true", help="the memory alone")
     parser.add_argument("--series-s", type=float, default=1.0)
     parser.add_argument("--load-s", type=float, default=3.0)
     options = parser.parse_args()
-    crash_cost(options.series_s, options.load_s)
+    if not options.no_crash:
+        crash_cost(options.series_s, options.load_s)
     queue_cost(options.queued)
 
 

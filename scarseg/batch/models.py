@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from scarseg.batch.cluster import run_on_cluster
 from scarseg.batch.cluster_client import Cluster
 from scarseg.batch.cluster_worker import cached_models
+from scarseg.batch.compact_rows import compact
 from scarseg.batch.process_pool import Died, run_jobs
 from scarseg.batch.results import (
     StackResult,
@@ -98,7 +99,7 @@ def measure_jobs(
     for job in jobs:
         finished = None if journal is None else journal.result_of(job)
         if finished is not None:
-            results.append(finished)
+            results.append(compact(finished))
         else:
             items.append(_StackItem(job, None if journal is None else journal.staging(job)))
     refuse_existing_results([item.job for item in items], settings)
@@ -116,7 +117,7 @@ def measure_jobs(
         for job, result in measure_each(items, settings, load_models, n_processes, report):
             if result.trouble:
                 logger.error("A series failed by a bug in the program:\n%s", result.trouble)
-            results.append(result if journal is None else journal.keep(job, result))
+            results.append(compact(result if journal is None else journal.keep(job, result)))
             log.add(job.summary.stack_id, str(result.record.row.get("error_code") or ""))
     given = settings.prompts.slices if settings.prompts is not None else {}
     used = frozenset[SliceKey]().union(*(result.used for result in results))
