@@ -5,9 +5,9 @@
 
 ``measure``: the reference masks of EMIDEC over their stacks, written as DICOM. ``batch``: simulated
 studies, or with ``--emidec`` the stacks of EMIDEC, both programs with the weights given and
-``--methods all --masks --sr --report --xlsx``. Three rules of a proposal changed with
-scarseg-compact-3 on purpose; the newer program runs with them as they were, so that what is left is
-a difference of the code. Every column that came or went, every value and every voxel that differs
+``--methods all --masks --sr --report --xlsx``. Rules of a proposal changed with scarseg-compact-3 on
+purpose; the newer program runs with them as they were, so that what is left is a difference of the
+code. Every column that came or went, every value and every voxel that differs
 is counted and printed with its first example.
 """
 
@@ -23,7 +23,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RULES_BEFORE = {"previous_with_points": False, "pool_reach_mm": 0.0, "click_radius_mm": 0.0}
+RULES_BEFORE = {
+    "automatic_logit": 0.0,
+    "given_wall_logit": 0.0,
+    "previous_with_points": False,
+    "endocardium_offset_mm": 0.0,
+    "pool_reach_mm": 0.0,
+    "click_radius_mm": 0.0,
+    "local_clicks": False,
+    "gate_evidence_mm2": 0.0,
+}
 _AS_BEFORE = "BENCHMARK_RULES_BEFORE"
 _KEYS = ("series_uid", "part", "sop_instance_uid", "frame", "method", "segment")
 Rows = dict[tuple[str, ...], dict[str, str]]
