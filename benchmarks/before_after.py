@@ -5,9 +5,9 @@
 
 ``measure``: the reference masks of EMIDEC over their stacks, written as DICOM. ``batch``: simulated
 studies, or with ``--emidec`` the stacks of EMIDEC, both programs with the weights given and
-``--methods all --masks --sr --report --xlsx``. Rules of a proposal changed with scarseg-compact-3 on
-purpose; the newer program runs with them as they were, so that what is left is a difference of the
-code. Every column that came or went, every value and every voxel that differs
+``--methods all --masks --sr --report --xlsx``. Rules of a proposal changed on purpose with
+scarseg-compact-3; the newer program runs with them as they were, so that what is left is a
+difference of the code. Every column that came or went, every value and every voxel that differs
 is counted and printed with its first example.
 """
 

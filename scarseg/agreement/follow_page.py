@@ -12,6 +12,7 @@ import scarseg
 from scarseg.agreement import follow_text
 from scarseg.agreement.follow import MassChange
 from scarseg.agreement.follow_study import MeasuredStudy, StudyComparison
+from scarseg.case.patient import date_text
 from scarseg.io.files import safe_name
 from scarseg.io.tables.provenance import RESEARCH_USE
 from scarseg.quant.bullseye_layout import signed_grams
@@ -82,7 +83,7 @@ def _head(page: Page, comparison: StudyComparison, identify: bool) -> None:
     stacks = [one.case.stack for one in (comparison.earlier, comparison.later)]
     names = list(dict.fromkeys(report_text.patient_text(one, identify) for one in stacks))
     page.text(LEFT_MM, 20.8, " / ".join(names), 8.0)
-    dates = " to ".join(report_text.study_date(one) or "no date" for one in stacks)
+    dates = " to ".join(date_text(one.study_date) or "no date" for one in stacks)
     days = follow_text.days_text(comparison)
     page.text(RIGHT_MM, 20.8, f"{dates}{f', {days}' if days else ''}", 8.0, align="right")
     page.line(23.2, strong=True)

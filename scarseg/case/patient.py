@@ -1,8 +1,10 @@
-"""Whose images a stack holds, as far as their headers say it."""
+"""Whose images a stack holds and of which day, as far as their headers say it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 _WORDS = {"patient_id": "patient ID", "birth_date": "birth date", "sex": "sex", "name": "name"}
@@ -35,6 +37,16 @@ def contradiction_note(differences: Sequence[str]) -> str:
     verb = "differ" if len(differences) > 1 else "differs"
     different = " and ".join(differences)
     return f"One patient ID, but the {different} {verb}: they may be of different patients."
+
+
+def date_text(date: str) -> str:
+    """Return a DICOM date, YYYYMMDD, as 2024-01-31; one that is no date as it stands.
+
+    Dates anonymised to month or day 00 occur.
+    """
+    with suppress(ValueError):
+        return datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
+    return date
 
 
 def count_values(patients: Iterable[Patient]) -> str:

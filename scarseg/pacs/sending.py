@@ -41,7 +41,6 @@ class Outgoing:
 
     instances: tuple[Instance, ...]
     n_images_left_out: int = 0
-    n_other_files: int = 0
 
 
 @dataclass
@@ -61,7 +60,7 @@ def read_instances(paths: Iterable[Path], images: bool = False) -> Outgoing:
         InputError: E_INPUT_MISSING, E_INPUT_EMPTY, E_INPUT_UNREADABLE.
     """
     found: dict[str, Instance] = {}
-    n_left_out = n_other = 0
+    n_left_out = 0
     for path, named in _files(paths):
         instance = _read(path)
         if instance is None:
@@ -69,8 +68,8 @@ def read_instances(paths: Iterable[Path], images: bool = False) -> Outgoing:
                 raise InputError(
                     "E_INPUT_UNREADABLE", f"{path} is no DICOM file that can be sent.", str(path)
                 )
-            n_other += 1
-        elif instance.kind == _IMAGE and not images:
+            continue
+        if instance.kind == _IMAGE and not images:
             n_left_out += 1
         elif found.setdefault(instance.sop_uid, instance).data != instance.data:
             raise InputError(
@@ -79,7 +78,7 @@ def read_instances(paths: Iterable[Path], images: bool = False) -> Outgoing:
     if not found:
         more = f"; {n_left_out} images need --images" if n_left_out else ""
         raise InputError("E_INPUT_EMPTY", f"There is nothing to send{more}.")
-    return Outgoing(tuple(found.values()), n_left_out, n_other)
+    return Outgoing(tuple(found.values()), n_left_out)
 
 
 def check_destination(

@@ -37,10 +37,6 @@ class AbsoluteError:
     maximum: float
     rmse: float
 
-    @property
-    def iqr(self) -> float:
-        return self.upper_quartile - self.lower_quartile
-
 
 @dataclass(frozen=True)
 class SignedRank:

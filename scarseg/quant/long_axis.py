@@ -76,10 +76,6 @@ class LinkedSlices:
         """Return the earlier slice nearest to one of the later study."""
         return _nearest(self.earlier, self.later[later_index])
 
-    def later_of(self, earlier_index: int) -> int:
-        """Return the later slice nearest to one of the earlier study."""
-        return _nearest(self.later, self.earlier[earlier_index])
-
 
 def link_slices(earlier: tuple[LabelArray, Stack], later: tuple[LabelArray, Stack]) -> LinkedSlices:
     """Link the slices of two studies of one heart.

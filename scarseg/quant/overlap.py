@@ -154,17 +154,6 @@ def slice_dice(a: MaskArray, b: MaskArray) -> tuple[float | None, ...]:
     return tuple(dice(one, other) for one, other in zip(a, b, strict=True))
 
 
-def mean_surface_distance_mm(
-    a: MaskArray, b: MaskArray, spacing_mm: Sequence[float]
-) -> float | None:
-    """Compute the average symmetric surface distance in mm; None when either mask is empty.
-
-    The mean over all surface voxels of both masks together (Heimann et al. 2009,
-    doi:10.1109/TMI.2009.2013851).
-    """
-    return _pooled_mean(surface_distances_mm(a, b, spacing_mm))
-
-
 def surface_distances_mm(
     a: MaskArray, b: MaskArray, spacing_mm: Sequence[float]
 ) -> tuple[Distances, Distances] | None:

@@ -286,33 +286,6 @@ def threshold_scar(
     return ThresholdScar(method, rules, scar, mvo, tuple(levels))
 
 
-def threshold_all_methods(
-    pixels: FloatArray,
-    wall: MaskArray,
-    pixel_spacing_mm: tuple[float, float],
-    *,
-    region: MaskArray | None = None,
-    remote: RemoteRegion | None = None,
-    sequence: LgeSequence = LgeSequence.MAGNITUDE,
-    rules: ThresholdRules = RULES,
-) -> dict[ThresholdMethod, ThresholdScar]:
-    """Segment scar by every method but the manual one; arguments as :func:`threshold_scar`."""
-    return {
-        method: threshold_scar(
-            method,
-            pixels,
-            wall,
-            pixel_spacing_mm,
-            region=region,
-            remote=remote,
-            sequence=sequence,
-            rules=rules,
-        )
-        for method in ThresholdMethod
-        if method is not ThresholdMethod.MANUAL
-    }
-
-
 def fwhm_mask(
     pixels: FloatArray,
     wall: MaskArray,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import scarseg
 from scarseg.case.case import Case, ModelIdentity
 from scarseg.case.history import SliceStatus
 from scarseg.case.measurements import MassConvention, Measurements
+from scarseg.case.patient import date_text
 from scarseg.case.prompts import Origin
 from scarseg.case.stack import Stack
 from scarseg.io.tables.provenance import labels_sha256, reading_times
@@ -85,7 +84,7 @@ class ScarInterval:
 
 def patient_line(case: Case, identify: bool) -> str:
     """Return patient and study date; the patient as a pseudonym unless ``identify``."""
-    patient, date = patient_text(case.stack, identify), study_date(case.stack)
+    patient, date = patient_text(case.stack, identify), date_text(case.stack.study_date)
     return f"{patient}     Study of {date}" if date else patient
 
 
@@ -97,14 +96,6 @@ def patient_text(stack: Stack, identify: bool) -> str:
             part for part in (stack.patient_id, _readable_name(stack.patient_name)) if part
         )
     return f"Patient {who}" if identify else f"Patient {who} (pseudonym)"
-
-
-def study_date(stack: Stack) -> str:
-    """Return the date of a study as 2024-01-31, or as it stands in the header."""
-    date = stack.study_date
-    with suppress(ValueError):  # a date anonymised to month 00 is printed as it is
-        date = datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).date().isoformat()
-    return date
 
 
 def _readable_name(name: str) -> str:

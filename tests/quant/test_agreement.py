@@ -288,7 +288,7 @@ def test_absolute_error_by_hand() -> None:
     result = absolute_error([1, 5, 2, 8, 10], [2, 3, 2, 8, 6])
     # 1, 2, 0, 0, 4.
     assert (result.mae, result.median, result.maximum) == (pytest.approx(1.4), 1, 4)
-    assert (result.lower_quartile, result.upper_quartile, result.iqr) == (0, 2, 2)
+    assert (result.lower_quartile, result.upper_quartile) == (0, 2)
     assert result.rmse == pytest.approx(sqrt(21 / 5))
 
 

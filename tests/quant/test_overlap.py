@@ -19,7 +19,6 @@ from scarseg.quant.overlap import (
     dice,
     hausdorff_mm,
     jaccard,
-    mean_surface_distance_mm,
     precision,
     recall,
     slice_dice,
@@ -100,7 +99,7 @@ def test_shifted_square_by_hand() -> None:
     # and columns 4 and 5 lie on b's rim in rows 3 and 6, while (4..5, 5) lies one column off.
     assert sorted(forth) == pytest.approx([0] * 4 + [0.5] * 4 + [1.0] * 4)
     assert sorted(back) == pytest.approx([0] * 4 + [0.5] * 4 + [1.0] * 4)
-    assert mean_surface_distance_mm(a, b, (2.0, 0.5)) == pytest.approx(0.5)
+    assert compare_masks(a, b, (2.0, 0.5)).mean_surface_distance_mm == pytest.approx(0.5)
 
 
 def test_outlier_counts_in_full_but_not_at_95_percent() -> None:
@@ -167,7 +166,7 @@ def test_against_brute_force_and_libraries(seed: int, flat: bool) -> None:
         max(np.percentile(forth, 95), np.percentile(back, 95))
     )
     pooled = np.concatenate((forth, back))
-    assert mean_surface_distance_mm(a, b, spacing) == pytest.approx(pooled.mean())
+    assert compare_masks(a, b, spacing).mean_surface_distance_mm == pytest.approx(pooled.mean())
     # The distance map, as MedPy measures, is a third way.
     rim = np.zeros(shape, dtype=bool)
     rim[tuple(there.T)] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,6 @@ from scarseg.quant.thresholds import (
     ThresholdScar,
     fwhm_mask,
     scar_region,
-    threshold_all_methods,
     threshold_scar,
 )
 from scarseg.simulate.anatomy import SimulationOptions
@@ -39,6 +39,12 @@ from scarseg.simulate.series import simulate_stack
 SPACING = (2.0, 1.0)
 PLAIN = ThresholdRules(island_mm2=0.0, dark_cores=False)
 M = ThresholdMethod
+
+
+def threshold_all(*arguments: Any, **more: Any) -> dict[ThresholdMethod, ThresholdScar]:
+    """Segment scar by every method but the manual one."""
+    methods = [method for method in M if method is not M.MANUAL]
+    return {method: threshold_scar(method, *arguments, **more) for method in methods}
 
 
 def strip(*rows: list[float]) -> tuple[FloatArray, MaskArray]:
@@ -85,7 +91,7 @@ def test_levels_by_hand() -> None:
         M.FWHM_MIN: 54.0,
         M.OTSU: threshold_otsu(pixels[wall].astype(float)),
     }
-    found = threshold_all_methods(pixels, wall, SPACING, remote=remote, rules=PLAIN)
+    found = threshold_all(pixels, wall, SPACING, remote=remote, rules=PLAIN)
     assert set(found) == set(expected)
     for method, level in expected.items():
         assert found[method].thresholds == (pytest.approx(level),), method
@@ -262,7 +268,7 @@ def test_ring_is_found_by_every_method_that_fits() -> None:
     wall, truth = wall_mask(labels), infarct_mask(labels)
     remote = propose_remote(wall, (1.5, 1.0))
     whole = ThresholdRules(scope=Scope.STACK)
-    for method, found in threshold_all_methods(
+    for method, found in threshold_all(
         pixels, wall, (1.5, 1.0), remote=remote, rules=whole
     ).items():
         if method.n_sd is None or method.n_sd >= 5:
@@ -273,7 +279,7 @@ def test_more_standard_deviations_are_less_scar() -> None:
     pixels, labels = ring_stack()
     wall = wall_mask(labels)
     remote = propose_remote(wall, (1.5, 1.0))
-    found = threshold_all_methods(pixels, wall, (1.5, 1.0), remote=remote, rules=PLAIN)
+    found = threshold_all(pixels, wall, (1.5, 1.0), remote=remote, rules=PLAIN)
     masks = [found[m].scar for m in (M.SD_2, M.SD_3, M.SD_4, M.SD_5, M.SD_6)]
     for more, less in pairwise(masks):
         assert (more | ~less).all()
@@ -413,7 +419,7 @@ def test_any_wall_and_any_region_give_scar_inside_them(
     assert not (remote.mask & ~wall).any()
     for scope in Scope:
         rules = ThresholdRules(scope=scope, island_mm2=3.0)
-        for found in threshold_all_methods(
+        for found in threshold_all(
             pixels, wall, (1.5, 1.0), region=region, remote=remote, rules=rules
         ).values():
             assert not (found.infarct & ~(wall & region)).any()
@@ -440,7 +446,7 @@ def test_methods_are_plausible_on_a_simulated_patient() -> None:
     stack, truth = simulated.stack, infarct_mask(simulated.truth)
     wall = wall_mask(simulated.truth)
     remote = propose_remote(wall, stack.pixel_spacing_mm)
-    found = threshold_all_methods(stack.pixels, wall, stack.pixel_spacing_mm, remote=remote)
+    found = threshold_all(stack.pixels, wall, stack.pixel_spacing_mm, remote=remote)
     volumes = [int(found[m].infarct.sum()) for m in (M.SD_2, M.SD_3, M.SD_5)]
     assert volumes[0] > volumes[1] > volumes[2]
     assert volumes[0] > truth.sum()

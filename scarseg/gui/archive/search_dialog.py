@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from scarseg.case.patient import date_text
 from scarseg.gui.archive.jobs import ListedStudy, is_lge
 from scarseg.gui.theme import label
 from scarseg.pacs.addresses import Server
@@ -218,7 +219,7 @@ class SearchDialog(QDialog):
         n = "" if study.n_images is None else str(study.n_images)
         star = "★" if listed.lge_series else ""
         texts = [star, study.patient_id, study.patient_name.replace("^", " ").strip()]
-        texts += [_date(study.study_date), study.study_description, n]
+        texts += [date_text(study.study_date), study.study_description, n]
         item = QTreeWidgetItem(texts)
         wanted = [one.series_uid for one in listed.lge_series]
         item.setData(0, _UIDS, (study.study_uid, wanted))
@@ -254,7 +255,3 @@ class SearchDialog(QDialog):
             self.fetch_button.setEnabled(
                 ready and self.chosen is not None and bool(self.folder.text().strip())
             )
-
-
-def _date(text: str) -> str:
-    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdecimal() else text

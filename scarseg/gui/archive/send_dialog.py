@@ -15,11 +15,11 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from scarseg.case.patient import date_text
 from scarseg.case.stack import Stack
 from scarseg.gui.archive.jobs import Parts
 from scarseg.gui.theme import label
 from scarseg.pacs.addresses import Server
-from scarseg.report.text import study_date
 
 UNFINISHED = "Not read to the end: send all the same"
 
@@ -123,5 +123,5 @@ def subject_text(stack: Stack) -> str:
     """Return whom and what a result will be filed under."""
     name = stack.patient_name.replace("^", " ").strip()
     patient = " · ".join(part for part in (stack.patient_id, name) if part) or "no patient ID"
-    date = study_date(stack) or "unknown date"
+    date = date_text(stack.study_date) or "unknown date"
     return f"Filed under patient {patient}\nstudy of {date}, {stack.study_uid}"

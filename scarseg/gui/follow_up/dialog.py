@@ -18,6 +18,7 @@ from PyQt6.QtWidgets import (
 )
 
 from scarseg.case.labels import infarct_mask
+from scarseg.case.patient import date_text
 from scarseg.gui.follow_up.change_view import ChangeView
 from scarseg.gui.follow_up.stack_view import ComparedStack
 from scarseg.gui.theme import label, set_style_property
@@ -132,7 +133,6 @@ class ComparisonDialog(QDialog):
     def show_comparison(self, comparison: StudyComparison) -> None:
         """Show a comparison, or the same one after a change of a study or its interval."""
         from scarseg.agreement import follow_text
-        from scarseg.report.text import study_date
 
         first = self.comparison is None
         self.comparison = comparison
@@ -141,7 +141,7 @@ class ComparisonDialog(QDialog):
         ):  # fmt: skip
             part.show_study(
                 study.case,
-                study_date(study.case.stack) or "no date",
+                date_text(study.case.stack.study_date) or "no date",
                 follow_text.mass_text(study.mass),
                 follow_text.status_text(study),
                 follow_text.is_read(study),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scarseg.case.patient import Patient
+from scarseg.case.patient import Patient, date_text
 from scarseg.case.stack import LoadWarning, Stack
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ class Study:
     @property
     def date(self) -> str:
         """Study date as 2024-01-31, or as it stands in the header."""
-        date = self.study_date
-        return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else date
+        return date_text(self.study_date)
 
     @property
     def title(self) -> str:
