@@ -127,13 +127,17 @@ class Reader:
     def wait(self, until: Callable[[], object]) -> None:
         self.qtbot.waitUntil(lambda: bool(until()), timeout=60_000)
 
+    def see_numbers(self) -> None:
+        """Show now the numbers that follow the picture a moment later, as their timer does."""
+        self.window.presenter._numbers.timeout.emit()
+
     def wait_ready(self) -> None:
         self.wait(lambda: all(r is Readiness.READY for r in self.inference.readiness))
         self.wait(self.knows_mvo)
 
     def wait_answer(self) -> None:
         self.wait(lambda: not self.inference.pending and self.knows_mvo())
-        self.window.presenter.show_numbers()
+        self.see_numbers()
 
     def knows_mvo(self) -> bool:
         """Return whether MVO was looked for wherever the models drew scar, or cannot be."""
@@ -150,7 +154,7 @@ class Reader:
 
     def go_to(self, k: int) -> None:
         self.window.strip.tiles[k].clicked.emit(k)
-        self.window.presenter.show_numbers()
+        self.see_numbers()
         assert self.document.current == k
 
     def act(self, name: str) -> None:
@@ -158,7 +162,7 @@ class Reader:
         action = self.window.actions_by_name[name]
         assert action.isEnabled(), name
         action.trigger()
-        self.window.presenter.show_numbers()  # they follow the picture a moment later
+        self.see_numbers()
 
     def press_key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         self.qtbot.keyClick(self.window.canvas, key, modifier)
@@ -182,7 +186,7 @@ class Reader:
         for at in path[1:]:
             self.mouse(QMouseEvent.Type.MouseMove, at, button, modifiers)
         self.mouse(QMouseEvent.Type.MouseButtonRelease, path[-1], button, modifiers)
-        self.window.presenter.show_numbers()
+        self.see_numbers()
 
     def wheel(self, turned: int, modifiers=Qt.KeyboardModifier.NoModifier, sideways=False) -> None:
         """Turn the wheel over the middle of the slice; away from the reader is positive."""
@@ -229,6 +233,7 @@ class Reader:
         session = self.session
         lanes = (session.disk_worker, session.export_worker, session.inference_worker)
         self.wait(lambda: not any(lane.busy for lane in lanes))
+        self.see_numbers()
 
 
 @pytest.fixture

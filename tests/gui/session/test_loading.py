@@ -144,7 +144,8 @@ def test_the_list_tells_what_was_read_before_it_is_opened(make_reader, tmp_path)
     reader.settle()
     items = (reader.window.studies.studies.item(k) for k in range(4))
     shown = {item.text().split()[0]: item.data(SECOND_LINE_ROLE) for item in items}
-    shown = {name: words.removesuffix(" · 3 doubtful") for name, words in shown.items()}
+    # Doubts are found some time later; how many is not what is tested.
+    shown = {name: words.split(" · ")[0] for name, words in shown.items()}
     assert shown == {
         "P0": "proposed", "P1": "read", "P2": "2 of 5 read",
         "P3": "proposed",
